@@ -1,0 +1,21 @@
+import type { Dependencies } from './dependencies.ts'
+import { createDownloadRecording } from './download-recording.ts'
+import { createFindRecording, createRenewAccess } from './find-recording.ts'
+import { createDiscardRecording } from './discard-recording.ts'
+import { createUpdateCall } from './update-call.ts'
+import { createUploadRecording } from './upload-recording.ts'
+import { createValidateRecording } from './validate-recording.ts'
+
+/** All activities, each made from what it needs. */
+export function createActivities(deps: Dependencies) {
+  return {
+    downloadRecording: createDownloadRecording(deps),
+    validateRecording: createValidateRecording(deps),
+    uploadRecording: createUploadRecording(deps),
+    updateCall: createUpdateCall(deps),
+    findRecording: createFindRecording(deps),
+    renewAccess: createRenewAccess(deps),
+    discardRecording: createDiscardRecording(deps),
+  }
+}
+export type Activities = ReturnType<typeof createActivities>

@@ -1,0 +1,99 @@
+// Step 1: Exotel's recording lies whole in this worker's spool. The story is here; the transfer itself in recordings/transfer.ts.
+import { linksOf, type Link } from '../calls/recording-facts.ts'
+import { ExotelUnavailable } from '../exotel/api-client.ts'
+import { readAnswer, type RecordingAnswer } from '../exotel/recording-answer.ts'
+import { requestRecording } from '../exotel/recording-request.ts'
+import { HostNotAllowed, UrlRefused } from '../exotel/url-policy.ts'
+import { receiveInto, TooLarge, TransferBroken } from '../recordings/transfer.ts'
+import type { FailureCode } from '../workflows/contracts/failures.ts'
+import type { SourceRef, Spooled } from '../workflows/contracts/recording.ts'
+import type { Dependencies } from './dependencies.ts'
+import { endTry, giveBack } from './failures.ts'
+import { runActivity, type Run } from './run.ts'
+
+type Needs = Pick<Dependencies, 'database' | 'source' | 'spool' | 'alarms' | 'logger' | 'maxBytes' | 'waitScale'>
+
+const HOST_ALARM = 'RecordingHostNotAllowed'
+/** Asked of the disk before a transfer whose length nobody announces. */
+const UNKNOWN_LENGTH_BYTES = 16 * 1024 ** 2
+
+/**
+ * Goes on from the length of the file on disk where the source can; a file that is whole already is done. Fails typed: the
+ * details tell the furthest byte reached, so that the workflow sees progress, and where the file lies.
+ */
+export function createDownloadRecording(deps: Needs) {
+  return ({ callSid, sourceUrl }: SourceRef): Promise<Spooled> =>
+    runActivity(deps, (run) => {
+      const file = deps.spool.fileFor(callSid, sourceUrl)
+      return deps.spool.asWriter(file, run.signal, async (signal) => {
+        const { complete } = await deps.spool.note(file)
+        if (complete && complete.bytes === (await deps.spool.bytesOf(file))) return { queue: deps.spool.queue, file, ...complete }
+        try {
+          const answer = await askForRecording(deps, file, await linksOf(deps.database, callSid, sourceUrl), signal)
+          return { queue: deps.spool.queue, file, ...(await receive(deps, run, file, answer, signal)) }
+        } catch (error) {
+          signal.throwIfAborted()
+          throw await asFailure(deps, file, error)
+        }
+      })
+    })
+}
+
+/** The first link that is not refused. */
+async function askForRecording({ source, spool }: Needs, file: string, links: Link[], signal: AbortSignal): Promise<RecordingAnswer> {
+  const from = await spool.bytesOf(file)
+  const { validator } = await spool.note(file)
+  const resume = from > 0 && validator !== undefined ? { from, validator } : undefined
+  let answer: RecordingAnswer | undefined
+  for (const link of links) {
+    const response = await requestRecording(link, { signal, ...(resume && { resume }) }, source)
+    answer = await readAnswer(response, resume?.from ?? 0)
+    if (answer.kind !== 'failed' || answer.code !== 'ExotelUnauthorized') break
+  }
+  return answer!
+}
+
+async function receive(deps: Needs, run: Run, file: string, answer: RecordingAnswer, signal: AbortSignal): Promise<{ bytes: number; sha256: string }> {
+  const { spool, maxBytes, waitScale } = deps
+  switch (answer.kind) {
+    case 'failed':
+      throw endTry(answer.code, answer.reason, { retryAfterMs: answer.retryAfterMs, queue: spool.queue, reachedBytes: await spool.bytesOf(file) })
+    case 'rate limited':
+      throw giveBack('ExotelRateLimited', 'Exotel answered 429', { attempt: run.attempt, scale: waitScale, ms: answer.retryAfterMs })
+    case 'out of range':
+      await spool.remove(file)
+      throw new TransferBroken('The spooled part does not fit the source any more')
+    case 'body': {
+      try {
+        const { totalBytes = UNKNOWN_LENGTH_BYTES, from } = answer
+        if (totalBytes > maxBytes) throw new TooLarge(`The recording has ${totalBytes} bytes, more than the limit of ${maxBytes}`)
+        await spool.admit(totalBytes - from)
+        return await receiveInto(spool, file, answer, { signal, maxBytes, onProgress: run.progress })
+      } finally {
+        answer.body.destroy()
+      }
+    }
+  }
+}
+
+/** Names what the network and the policy throw; everything else is left to {@link runActivity}. */
+async function asFailure({ spool, alarms }: Needs, file: string, error: unknown): Promise<unknown> {
+  const fail = async (code: FailureCode, message: string): Promise<Error> =>
+    endTry(code, message, { queue: spool.queue, reachedBytes: await spool.bytesOf(file) })
+  const refused = [error, (error as { cause?: unknown })?.cause].find((each) => each instanceof UrlRefused)
+  if (refused instanceof UrlRefused) return fail('RecordingUrlRefused', refused.message)
+  if (error instanceof HostNotAllowed) {
+    alarms.raise(HOST_ALARM, error.message)
+    return fail('RecordingHostNotAllowed', error.message)
+  }
+  if (error instanceof TooLarge) return fail('RecordingTooLarge', error.message)
+  if (error instanceof TransferBroken) return fail('DownloadIncomplete', error.message)
+  if (error instanceof ExotelUnavailable || isNetworkError(error)) return fail('ExotelUnavailable', `Exotel does not answer: ${(error as Error).message}`)
+  return error
+}
+
+const NETWORK_CODES = /^(UND_ERR_|ECONN|ETIMEDOUT|EHOST|ENETUNREACH|ENOTFOUND|EAI_|EPIPE|HPE_|ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)/
+
+function isNetworkError(error: unknown): boolean {
+  return error instanceof Error && NETWORK_CODES.test(String((error as NodeJS.ErrnoException).code))
+}

@@ -1,0 +1,29 @@
+// The two ways an activity fails: it gives its task back and waits (ours, an outage), or it ends and the workflow decides.
+import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common'
+import { backoffMs } from '../platform/backoff.ts'
+import { redact } from '../platform/redact.ts'
+import type { FailureCode, SPOOL_FILE_LOST, WaitingCode } from '../workflows/contracts/failures.ts'
+
+/** The longest that a given-back task rests before it looks again. */
+const MAX_PAUSE_MS = 5 * 60_000
+const FIRST_PAUSE_MS = 2000
+
+/**
+ * Not this recording's fault: Temporal hands the task out again after a growing, jittered pause, without limit. It holds no
+ * slot meanwhile, adds nothing to the history, and is no error in Temporal's eyes.
+ * @param wait.ms a pause that somebody asked for (Retry-After)
+ */
+export function giveBack(code: WaitingCode, message: string, wait: { attempt: number; scale: number; ms?: number | undefined }): ApplicationFailure {
+  const ms = wait.ms ?? backoffMs(wait.attempt, { firstMs: FIRST_PAUSE_MS, maxMs: MAX_PAUSE_MS }) * wait.scale
+  return ApplicationFailure.create({
+    type: code,
+    message: redact(message),
+    nextRetryDelay: Math.max(100, Math.round(ms)),
+    category: ApplicationFailureCategory.BENIGN,
+  })
+}
+
+/** This try is over; the workflow counts it, waits, or concludes. */
+export function endTry(code: FailureCode | typeof SPOOL_FILE_LOST, message: string, details?: object): ApplicationFailure {
+  return ApplicationFailure.create({ type: code, message: redact(message), nonRetryable: true, ...(details ? { details: [details] } : {}) })
+}

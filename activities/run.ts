@@ -1,0 +1,64 @@
+// What every activity has around its one effect: heartbeats, the end by cancellation, and names for the errors of others.
+import { Context } from '@temporalio/activity'
+import { ApplicationFailure, CancelledFailure } from '@temporalio/common'
+import { setInterval } from 'node:timers'
+import { isDatabaseOutage } from '../platform/database-errors.ts'
+import type { Logger } from '../platform/logger.ts'
+import { SpoolFull } from '../recordings/spool.ts'
+import { endTry, giveBack } from './failures.ts'
+
+export interface Run {
+  attempt: number
+  signal: AbortSignal
+  /** By a person, or because the workflow does not want it any more; not by a worker that leaves. */
+  cancelled(): boolean
+  /** Told to Temporal with the next heartbeat. */
+  progress(bytes: number): void
+}
+
+interface Surroundings {
+  waitScale: number
+  logger: Logger
+}
+
+const HEARTBEAT_MS = 5000
+const DISK_CODES: Record<string, 'SpoolFull' | 'SpoolUnavailable'> = {
+  ENOSPC: 'SpoolFull',
+  EDQUOT: 'SpoolFull',
+  EROFS: 'SpoolUnavailable',
+  EACCES: 'SpoolUnavailable',
+  EIO: 'SpoolUnavailable',
+  ENOENT: 'SpoolUnavailable',
+}
+
+/** Runs one effect; whatever it throws leaves as a typed failure. */
+export async function runActivity<T>({ waitScale, logger }: Surroundings, effect: (run: Run) => Promise<T>): Promise<T> {
+  const context = Context.current()
+  const { attempt } = context.info
+  const signal = context.cancellationSignal
+  let bytes = 0
+  const heartbeats = setInterval(() => context.heartbeat({ bytes }), HEARTBEAT_MS)
+  try {
+    return await effect({ attempt, signal, cancelled: () => isCancelled(signal), progress: (reached) => void (bytes = reached) })
+  } catch (error) {
+    if (signal.aborted) throw stopped(signal, waitScale)
+    if (error instanceof ApplicationFailure) throw error
+    if (error instanceof SpoolFull) throw giveBack('SpoolFull', error.message, { attempt, scale: waitScale })
+    const code = DISK_CODES[(error as NodeJS.ErrnoException).code ?? '']
+    if (code) throw giveBack(code, (error as Error).message, { attempt, scale: waitScale })
+    if (isDatabaseOutage(error)) throw giveBack('DatabaseUnavailable', 'PostgreSQL does not take the statement', { attempt, scale: waitScale })
+    logger.error({ error, activity: context.info.activityType, workflowId: context.info.workflowExecution?.workflowId }, 'Recording step failed unexpectedly')
+    throw endTry('InternalError', error instanceof Error ? `${error.name}: ${error.message}` : String(error))
+  } finally {
+    clearInterval(heartbeats)
+  }
+}
+
+/** A worker that leaves gives its task to the next at once; a person's cancellation is a cancellation. */
+function stopped(signal: AbortSignal, scale: number): Error {
+  return isCancelled(signal) ? (signal.reason as Error) : giveBack('WorkerShutdown', 'The worker is shutting down', { attempt: 1, scale, ms: 500 })
+}
+
+function isCancelled({ aborted, reason }: AbortSignal): boolean {
+  return aborted && reason instanceof CancelledFailure && reason.message !== 'WORKER_SHUTDOWN'
+}

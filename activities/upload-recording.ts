@@ -1,0 +1,68 @@
+import { ApplicationFailure } from '@temporalio/common'
+import { fixRecordingDate } from '../calls/recording-facts.ts'
+import { digestFile } from '../recordings/digests.ts'
+import { objectKey } from '../recordings/object-key.ts'
+import { classifyStoreError } from '../recordings/store-errors.ts'
+import type { ObjectToStore } from '../recordings/store.ts'
+import { SPOOL_FILE_LOST } from '../workflows/contracts/failures.ts'
+import type { StoredObject, UploadInput } from '../workflows/contracts/recording.ts'
+import type { Dependencies } from './dependencies.ts'
+import { endTry, giveBack } from './failures.ts'
+import { runActivity, type Run } from './run.ts'
+
+type Needs = Pick<Dependencies, 'database' | 'spool' | 'store' | 'alarms' | 'logger' | 'waitScale'>
+
+/** An upload ends after this and a second per MB; without progress the socket ends it after a minute. */
+const BASE_DEADLINE_MS = 60_000
+const MS_PER_MB = 1000
+const SETUP_ALARM = 'StorageMisconfigured'
+
+/**
+ * Step 3: the spooled file is in the bucket, confirmed, and no longer on this disk. Looks at its key first, so that a
+ * repeated call costs one HEAD and works without a file.
+ * @throws SpoolFileLost where the bucket lacks the object and the file is gone or changed
+ */
+export function createUploadRecording(deps: Needs) {
+  return (input: UploadInput): Promise<StoredObject> =>
+    runActivity(deps, async (run) => {
+      const { callSid, spooled, verdict } = input
+      const key = objectKey(input, await fixRecordingDate(deps.database, callSid))
+      await put(deps, run, {
+        key,
+        path: deps.spool.path(spooled.file),
+        bytes: spooled.bytes,
+        sha256: spooled.sha256,
+        etag: verdict.etag,
+        contentType: verdict.audio.contentType,
+        metadata: { callsid: callSid, sha256: spooled.sha256 },
+      })
+      deps.alarms.clear(SETUP_ALARM)
+      await deps.spool.remove(spooled.file)
+      return { bucket: deps.store.bucket, key, url: deps.store.urlOf(key) }
+    })
+}
+
+async function put({ store, spool, alarms, waitScale }: Needs, run: Run, object: ObjectToStore): Promise<void> {
+  const deadline = AbortSignal.timeout(Math.ceil(BASE_DEADLINE_MS + (object.bytes / 1024 ** 2) * MS_PER_MB))
+  const control = { signal: AbortSignal.any([run.signal, deadline]), onProgress: run.progress }
+  try {
+    if (await store.holds(object, control)) return
+    await assertSpooled(object, run)
+    await store.put(object, control)
+  } catch (error) {
+    if (run.cancelled()) await store.abandon(object.key).catch(() => {}) // best effort: the sweep of old uploads does the rest
+    if (run.signal.aborted || error instanceof ApplicationFailure) throw error
+    const trouble = classifyStoreError(error)
+    if (trouble.of === 'setup') alarms.raise(SETUP_ALARM, trouble.reason)
+    throw giveBack(trouble.of === 'setup' ? 'StorageMisconfigured' : 'StorageUnavailable', trouble.reason, { attempt: run.attempt, scale: waitScale })
+  }
+}
+
+/** Between validation and upload a file may lie for days: nothing is sent that is not what was validated. */
+async function assertSpooled({ path, bytes, sha256 }: ObjectToStore, { signal, progress }: Run): Promise<void> {
+  const digests = await digestFile(path, signal, progress).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined
+    throw error
+  })
+  if (digests?.bytes !== bytes || digests.sha256 !== sha256) throw endTry(SPOOL_FILE_LOST, 'The spooled file is gone or has changed')
+}

@@ -1,0 +1,59 @@
+import { Client, Connection } from '@temporalio/client'
+import { readConfig } from '../platform/config.ts'
+import { connectDatabase } from '../platform/database.ts'
+import { createLogger } from '../platform/logger.ts'
+import { collectProcessMetrics } from '../platform/metrics.ts'
+import { serveOperations } from '../platform/operations-server.ts'
+import { exitAfter, runMain, stopSignal } from '../platform/process.ts'
+import { temporalConnectionOptions } from '../platform/temporal.ts'
+import { createApp } from './app.ts'
+import { listen } from './listen.ts'
+import { recordingPolicy } from './recording-policy.ts'
+import { startRelay } from './relay.ts'
+
+runMain(async () => {
+  const config = readConfig()
+  const logger = createLogger({ level: config.LOG_LEVEL, file: config.LOG_FILE, name: 'api' })
+  collectProcessMetrics()
+  const database = connectDatabase({ url: config.DATABASE_URL, poolSize: config.DATABASE_POOL_SIZE, logger })
+  const temporal = openTemporal()
+  const relay = startRelay({ database, temporal: temporal.client, policy: recordingPolicy(config), logger })
+  const lifecycle = { state: 'starting' as 'starting' | 'serving' | 'draining' }
+  const guard = {
+    signatureSecrets: config.EXOTEL_WEBHOOK_SECRET,
+    basic: config.EXOTEL_WEBHOOK_BASIC,
+    token: config.EXOTEL_WEBHOOK_TOKEN,
+    timestamp: config.EXOTEL_WEBHOOK_TIMESTAMP,
+    addresses: config.EXOTEL_WEBHOOK_ADDRESSES,
+  }
+  const app = createApp({ database, logger, guard, relay, lifecycle, trustProxy: config.TRUST_PROXY, onRecorded: () => relay.kick() })
+  const server = await listen(app, config.PORT)
+  const operations = await serveOperations(config.OPERATIONS_PORT, { health: async () => ({ ready: lifecycle.state === 'serving' }) })
+  lifecycle.state = 'serving'
+  const origin = { signature: guard.signatureSecrets.length, basic: Boolean(guard.basic), token: Boolean(guard.token), addresses: guard.addresses.length }
+  logger.info({ port: server.port, operationsPort: operations.port, origin }, 'API is listening')
+  if (!origin.signature && !origin.basic && !origin.token) logger.warn('No proof of origin is configured: every webhook is refused')
+
+  const signal = await stopSignal()
+  logger.info({ signal }, 'API is draining')
+  exitAfter(config.SHUTDOWN_GRACE_SECONDS * 1000 + 2000, 1)
+  lifecycle.state = 'draining'
+  await server.drain(config.SHUTDOWN_GRACE_SECONDS * 1000)
+  await relay.stop()
+  operations.close()
+  await Promise.allSettled([database.$disconnect(), temporal.close()])
+  logger.info('API has stopped')
+  process.exit(0)
+
+  /** Connected when first needed, so that the API starts while Temporal is away. */
+  function openTemporal(): { client: () => Promise<Client>; close: () => Promise<void> } {
+    let connection: Connection | undefined
+    return {
+      async client() {
+        connection ??= await Connection.connect({ ...temporalConnectionOptions(config), connectTimeout: '5s' })
+        return new Client({ connection, namespace: config.TEMPORAL_NAMESPACE })
+      },
+      close: async () => connection?.close(),
+    }
+  }
+})

@@ -1,0 +1,31 @@
+import type { ErrorRequestHandler, RequestHandler } from 'express'
+import type { Logger } from '../../platform/logger.ts'
+import { problem, Problem, type ProblemCode } from '../../platform/problem.ts'
+
+export const notFound: RequestHandler = (_request, _response, next) => next(problem('not_found', 'There is no such route'))
+
+/** The one place where errors become answers. What it does not know is logged and hidden. */
+export function errorHandler(logger: Logger): ErrorRequestHandler {
+  return (error: unknown, request, response, next) => {
+    if (response.headersSent) return next(error)
+    const shown = asProblem(error)
+    if (shown.status >= 500) logger.error({ error, requestId: response.locals.requestId, method: request.method }, 'Request failed')
+    response.status(shown.status).set(shown.headers).type('application/problem+json')
+    response.send(JSON.stringify({ ...shown.toJSON(), requestId: response.locals.requestId }))
+  }
+}
+
+const BODY_PARSER_ERRORS: Record<string, [ProblemCode, string]> = {
+  'entity.too.large': ['body_too_large', 'The body is longer than 1 MB'],
+  'encoding.unsupported': ['unsupported_encoding', 'Content-Encoding is not accepted: send the body as it is'],
+  'request.size.invalid': ['bad_request', 'The body is not as long as Content-Length says'],
+  'request.aborted': ['bad_request', 'The request ended before its body did'],
+}
+
+function asProblem(error: unknown): Problem {
+  if (error instanceof Problem) return error
+  const known = BODY_PARSER_ERRORS[String((error as { type?: unknown })?.type)]
+  if (known) return problem(...known)
+  if (error instanceof URIError) return problem('bad_request', 'The path cannot be decoded')
+  return problem('internal_error', 'The request could not be served')
+}

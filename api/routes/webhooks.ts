@@ -1,0 +1,79 @@
+import { Router, type Request, type Response } from 'express'
+import { recordEvent, recordUnreadable } from '../../calls/record-event.ts'
+import { BadCallSid, deliveryIdentity, readCallEvent, unreadableIdentity, WEBHOOK_ROUTES, type WebhookRoute } from '../../exotel/call-event.ts'
+import { decodeBody, decodeForm, UnreadableDelivery, type Fields } from '../../exotel/fields.ts'
+import type { Database } from '../../platform/database.ts'
+import type { Logger } from '../../platform/logger.ts'
+import { counter } from '../../platform/metrics.ts'
+import { problem } from '../../platform/problem.ts'
+import { withDeadline } from '../deadline.ts'
+import { queryOf, webhookOrigin, type WebhookGuard } from '../middleware/webhook-origin.ts'
+
+export interface WebhookDependencies {
+  database: Database
+  logger: Logger
+  guard: WebhookGuard
+  /** Called once an event is committed, so that the relay need not wait for its next look. */
+  onRecorded: () => void
+}
+
+/** Exotel gives up after 15 s; a caller of a Passthru flow hears silence until we answer. */
+const POST_DEADLINE_MS = 8000
+const GET_DEADLINE_MS = 1500
+const RETRY_AFTER_SECONDS = '10'
+
+const deliveries = counter('webhook_deliveries_total', 'Webhooks of proven origin', ['route', 'result'])
+
+export function webhookRoutes(deps: WebhookDependencies): Router {
+  const router = Router({ strict: false })
+  for (const route of WEBHOOK_ROUTES) {
+    router.all(`/${route}`, ...webhookOrigin(deps.guard, deps.logger), (request, response) => receive(deps, route, request, response))
+  }
+  return router
+}
+
+/** Read, record, answer. Nothing is acknowledged that is not durable, but to a GET, whose caller waits on the line. */
+async function receive(deps: WebhookDependencies, route: WebhookRoute, request: Request, response: Response): Promise<void> {
+  const method = request.method === 'GET' ? 'GET' : 'POST'
+  const rawBody = method === 'GET' ? Buffer.from(publicQuery(request)) : (request.body as Buffer)
+  const contentType = request.get('content-type')
+  const requestId = response.locals.requestId as string
+  const delivery = { route, rawBody, contentType, requestId }
+  const save = <T>(work: Promise<T>): Promise<T> => withDeadline(work, method === 'GET' ? GET_DEADLINE_MS : POST_DEADLINE_MS)
+  try {
+    const fields = method === 'GET' ? decodeForm(publicQuery(request)) : await decodeBody(rawBody, contentType)
+    const event = readCallEvent(fields, route, method)
+    const identity = deliveryIdentity(route, fields)
+    const { duplicate } = await save(recordEvent(deps.database, { ...delivery, identity, event, fields }))
+    deliveries.inc({ route, result: duplicate ? 'duplicate' : 'accepted' })
+    if (!duplicate) deps.logger.info({ callSid: event.callSid, route, ended: event.ended, sources: event.sources.length, requestId }, 'Recording event received')
+    deps.onRecorded()
+    response.json({ status: 'accepted', callSid: event.callSid, duplicate })
+  } catch (error) {
+    if (error instanceof UnreadableDelivery || error instanceof BadCallSid) {
+      deliveries.inc({ route, result: 'unreadable' })
+      deps.logger.warn({ route, problem: error.message, requestId }, 'Webhook cannot be read')
+      const identity = unreadableIdentity(route, rawBody)
+      await save(recordUnreadable(deps.database, { ...delivery, identity }, error.message)).catch((failure: unknown) => unavailable(deps, failure))
+      throw problem(error instanceof BadCallSid ? 'invalid_call_sid' : 'unreadable_body', error.message)
+    }
+    deliveries.inc({ route, result: 'unavailable' })
+    if (method === 'POST') unavailable(deps, error)
+    deps.logger.error({ error, route, requestId }, 'Passthru event not recorded: reconciliation has to bring its call')
+    response.json({ status: 'accepted', callSid: queryOf(request).get('CallSid'), duplicate: false })
+  }
+}
+
+function unavailable(deps: WebhookDependencies, error: unknown): never {
+  deps.logger.error({ error }, 'Event cannot be recorded')
+  throw problem('database_unavailable', 'The event could not be recorded, please send it again', { 'Retry-After': RETRY_AFTER_SECONDS })
+}
+
+/** The query without the secret in it, which is neither hashed nor kept. */
+function publicQuery(request: Request): string {
+  const query = request.originalUrl.split('?').slice(1).join('?')
+  return query
+    .split('&')
+    .filter((pair) => !/^token(=|$)/.test(pair))
+    .join('&')
+}

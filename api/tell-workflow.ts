@@ -1,0 +1,43 @@
+import { WorkflowIdConflictPolicy, WorkflowIdReusePolicy, type Client } from '@temporalio/client'
+import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } from '@temporalio/common'
+import type { ClaimedEvent } from '../calls/claim-events.ts'
+import {
+  CALL_NEWS_SIGNAL,
+  CALL_SID_ATTRIBUTE,
+  RECORDING_STATE_ATTRIBUTE,
+  RECORDING_WORKFLOW,
+  RECORDINGS_QUEUE,
+  recordingWorkflowId,
+} from '../workflows/contracts/names.ts'
+import type { CallNews, EndedCall, RecordingPolicy } from '../workflows/contracts/recording.ts'
+
+const DEADLINE_MS = 10_000
+const callSidKey = defineSearchAttributeKey(CALL_SID_ATTRIBUTE, SearchAttributeType.KEYWORD)
+const stateKey = defineSearchAttributeKey(RECORDING_STATE_ATTRIBUTE, SearchAttributeType.KEYWORD)
+
+/** Starts the call's workflow, or lets the one that runs know: in one request, so that the news is in the run's first task. */
+export async function tellWorkflow(temporal: Client, event: ClaimedEvent, policy: RecordingPolicy): Promise<void> {
+  const call: EndedCall = { callSid: event.callSid, arrivedAt: event.receivedAt.toISOString(), requestId: event.requestId ?? '', policy }
+  const news: CallNews = {
+    sourceUrls: event.sourceUrls,
+    ...(event.status !== null && { status: event.status }),
+    ...(event.endedAt !== null && { endedAt: event.endedAt.toISOString() }),
+    ...(event.durationSeconds !== null && { durationSeconds: event.durationSeconds }),
+  }
+  await temporal.connection.withDeadline(Date.now() + DEADLINE_MS, () =>
+    temporal.workflow.signalWithStart(RECORDING_WORKFLOW, {
+      workflowId: recordingWorkflowId(event.callSid),
+      taskQueue: RECORDINGS_QUEUE,
+      workflowIdReusePolicy: WorkflowIdReusePolicy.ALLOW_DUPLICATE,
+      workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
+      args: [call],
+      signal: CALL_NEWS_SIGNAL,
+      signalArgs: [news],
+      staticSummary: `Recording of call ${event.callSid}`,
+      typedSearchAttributes: new TypedSearchAttributes([
+        { key: callSidKey, value: event.callSid },
+        { key: stateKey, value: 'awaiting' },
+      ]),
+    }),
+  )
+}

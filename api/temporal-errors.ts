@@ -1,0 +1,37 @@
+import { isGrpcServiceError, ServiceError } from '@temporalio/client'
+
+/** `temporal`: wrong with Temporal as a whole, every event would fail the same. `event`: this one alone is refused. */
+export interface TemporalTrouble {
+  of: 'temporal' | 'event'
+  reason: string
+}
+
+/** gRPC codes that say something about the one request. */
+const CODES_OF_AN_EVENT = new Set([
+  3, // INVALID_ARGUMENT
+  6, // ALREADY_EXISTS
+  9, // FAILED_PRECONDITION
+  11, // OUT_OF_RANGE
+  13, // INTERNAL
+  15, // DATA_LOSS
+])
+const RESOURCE_EXHAUSTED = 8
+const INVALID_ARGUMENT = 3
+
+export function classifyTemporalError(error: unknown): TemporalTrouble {
+  const grpc = grpcErrorIn(error)
+  if (!grpc) return { of: 'event', reason: error instanceof Error ? error.message : String(error) }
+  const reason = grpc.details || grpc.message
+  if (grpc.code === INVALID_ARGUMENT && /search attribute/i.test(reason)) {
+    return { of: 'temporal', reason: `${reason}: run \`npm run temporal:setup\`` }
+  }
+  if (/namespace .* not found/i.test(reason)) return { of: 'temporal', reason: `${reason}: run \`npm run temporal:setup\`` }
+  // One workflow that gets too many signals at once is that workflow's trouble.
+  if (grpc.code === RESOURCE_EXHAUSTED && /workflow is busy/i.test(reason)) return { of: 'event', reason }
+  return { of: CODES_OF_AN_EVENT.has(grpc.code) ? 'event' : 'temporal', reason }
+}
+
+function grpcErrorIn(error: unknown): { code: number; details: string; message: string } | undefined {
+  const inner = error instanceof ServiceError ? error.cause : error
+  return isGrpcServiceError(inner) ? inner : undefined
+}

@@ -1,0 +1,79 @@
+// Writes how the way of one recording ended: its own row and its call's summary, in one transaction, upwards only.
+import type { Database, Queryable } from '../platform/database.ts'
+import type { Conclusion, Outcome } from '../workflows/contracts/recording.ts'
+
+/**
+ * Idempotent: a repeated or late conclusion never takes a better one back. A later conclusion of the same rank (failed,
+ * quarantined, not recorded) replaces the earlier one.
+ */
+export async function concludeRecording(database: Database, { callSid, sourceUrl, outcome }: Conclusion): Promise<void> {
+  await database.$transaction(async (transaction) => {
+    await lockCall(transaction, callSid)
+    if (sourceUrl !== undefined) await concludeRow(transaction, callSid, sourceUrl, outcome)
+    await sumUp(transaction, callSid, outcome)
+  })
+}
+
+/** One conclusion of a call at a time. The row exists but after a restored database; a call without one is a call, too. */
+async function lockCall(transaction: Queryable, callSid: string): Promise<void> {
+  await transaction.$executeRaw`
+    INSERT INTO calls (call_sid, recording_state) VALUES (${callSid}, 'awaiting') ON CONFLICT (call_sid) DO UPDATE SET updated_at = now()`
+}
+
+async function concludeRow(transaction: Queryable, callSid: string, sourceUrl: string, outcome: Outcome): Promise<void> {
+  const object = outcome.state === 'stored' || outcome.state === 'quarantined' ? outcome : undefined
+  const { error, code } = failureIn(outcome)
+  await transaction.$executeRaw`
+    INSERT INTO recordings AS r (call_sid, source_url, state, error, error_code, bucket, object_key, bytes, sha256, content_type,
+                                 codec, sample_rate, channels, duration_seconds, remark)
+    VALUES (${callSid}, ${sourceUrl}, ${outcome.state}, ${error}, ${code}, ${object?.bucket ?? null}, ${object?.key ?? null}, ${object?.bytes ?? null}::bigint,
+            ${object?.sha256 ?? null}, ${object?.audio.contentType ?? null}, ${object?.audio.codec ?? null}, ${object?.audio.sampleRate ?? null}::int,
+            ${object?.audio.channels ?? null}::int, ${object?.audio.durationSeconds ?? null}::numeric, ${outcome.state === 'stored' ? (outcome.remark ?? null) : null})
+    ON CONFLICT (call_sid, source_url) DO UPDATE SET
+      state = excluded.state, error = excluded.error, error_code = excluded.error_code, next_try_at = NULL,
+      state_since = CASE WHEN r.state = excluded.state THEN r.state_since ELSE now() END,
+      bucket = COALESCE(excluded.bucket, r.bucket), object_key = COALESCE(excluded.object_key, r.object_key),
+      bytes = COALESCE(excluded.bytes, r.bytes), sha256 = COALESCE(excluded.sha256, r.sha256),
+      content_type = COALESCE(excluded.content_type, r.content_type), codec = COALESCE(excluded.codec, r.codec),
+      sample_rate = COALESCE(excluded.sample_rate, r.sample_rate), channels = COALESCE(excluded.channels, r.channels),
+      duration_seconds = COALESCE(excluded.duration_seconds, r.duration_seconds), remark = excluded.remark, updated_at = now()
+    WHERE recording_state_rank(excluded.state) >= recording_state_rank(r.state) AND r.state NOT IN ('stored', 'erased')`
+}
+
+/**
+ * The call's summary follows from its recordings' rows: the URL of the first that was stored, the failure of any that is
+ * missing; without any recording, the outcome of the search for one.
+ */
+async function sumUp(transaction: Queryable, callSid: string, outcome: Outcome): Promise<void> {
+  const { error, code } = failureIn(outcome)
+  const url = outcome.state === 'stored' ? outcome.url : null
+  await transaction.$executeRaw`
+    WITH missing AS (
+      SELECT state, error, error_code FROM recordings
+      WHERE call_sid = ${callSid} AND state IN ('failed', 'quarantined') ORDER BY state_since DESC, id LIMIT 1
+    ), rows AS (
+      SELECT count(*) AS named, count(*) FILTER (WHERE state = 'stored') AS stored FROM recordings WHERE call_sid = ${callSid}
+    ), summary AS (
+      SELECT CASE WHEN rows.stored > 0 THEN 'stored' WHEN missing.state IS NOT NULL THEN missing.state
+                  WHEN rows.named > 0 THEN 'awaiting' ELSE ${outcome.state} END AS state,
+             CASE WHEN rows.named > 0 THEN missing.error ELSE ${error} END AS error,
+             CASE WHEN rows.named > 0 THEN missing.error_code ELSE ${code} END AS error_code
+      FROM rows LEFT JOIN missing ON true
+    )
+    UPDATE calls SET
+      recording_state = summary.state,
+      recording_state_since = CASE WHEN recording_state = summary.state THEN recording_state_since ELSE now() END,
+      recording_url = CASE WHEN summary.state = 'stored' THEN COALESCE(recording_url, ${url}) END,
+      recording_error = summary.error,
+      recording_error_code = summary.error_code,
+      recording_next_try_at = NULL,
+      recording_concluded_status = CASE WHEN ${outcome.state} = 'not_recorded' THEN status ELSE recording_concluded_status END,
+      updated_at = now()
+    FROM summary
+    WHERE call_sid = ${callSid} AND recording_state <> 'erased'
+      AND recording_state_rank(summary.state) >= recording_state_rank(recording_state)`
+}
+
+function failureIn(outcome: Outcome): { error: string | null; code: string | null } {
+  return outcome.state === 'failed' || outcome.state === 'quarantined' ? { error: outcome.error, code: outcome.code } : { error: null, code: null }
+}

@@ -1,0 +1,38 @@
+import type { Queryable } from '../platform/database.ts'
+
+export interface PipelineHealth {
+  /** Events that the relay has not brought to Temporal yet, and those of them that are set aside. */
+  unrelayed: number
+  setAside: number
+  oldestUnrelayedAt: Date | null
+  awaiting: number
+  failed: number
+  quarantined: number
+  lastStoredAt: Date | null
+  /** Calls end, but nothing has been stored for a while. */
+  stalled: boolean
+}
+
+/** Exotel takes up to 15 min until a recording can be had; twice that without any is a reason to look. */
+const STALLED_AFTER_MINUTES = 30
+
+export async function pipelineHealth(database: Queryable): Promise<PipelineHealth> {
+  const rows = await database.$queryRaw<PipelineHealth[]>`
+    WITH relay AS (
+      SELECT count(*)::int AS unrelayed, count(*) FILTER (WHERE relay_tries > 0)::int AS set_aside, min(received_at) AS oldest
+      FROM webhook_events WHERE relay_state = 'pending'
+    ), state AS (
+      SELECT count(*) FILTER (WHERE recording_state = 'awaiting')::int AS awaiting,
+             count(*) FILTER (WHERE recording_state = 'failed')::int AS failed,
+             count(*) FILTER (WHERE recording_state = 'quarantined')::int AS quarantined,
+             count(*) FILTER (WHERE recording_state = 'awaiting'
+                              AND recording_state_since < now() - make_interval(mins => ${STALLED_AFTER_MINUTES})) AS late
+      FROM calls WHERE recording_state IN ('awaiting', 'failed', 'quarantined')
+    ), stored AS (
+      SELECT max(recording_state_since) AS last FROM calls WHERE recording_state = 'stored'
+    )
+    SELECT unrelayed, set_aside AS "setAside", oldest AS "oldestUnrelayedAt", awaiting, failed, quarantined, last AS "lastStoredAt",
+           late > 0 AND COALESCE(last < now() - make_interval(mins => ${STALLED_AFTER_MINUTES}), true) AS stalled
+    FROM relay, state, stored`
+  return rows[0]!
+}

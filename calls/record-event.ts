@@ -1,0 +1,78 @@
+// The first thing that happens to a delivery, and the only thing its sender waits for: event, call and named recordings
+// become durable together, in one statement and so in one transaction.
+import type { CallEvent, WebhookRoute } from '../exotel/call-event.ts'
+import type { Fields } from '../exotel/fields.ts'
+import { Prisma, type Queryable } from '../platform/database.ts'
+
+interface Delivery {
+  route: WebhookRoute
+  /** What makes a repeated delivery the same event. */
+  identity: string
+  rawBody: Buffer
+  contentType: string | undefined
+  requestId: string
+}
+
+export interface ReadDelivery extends Delivery {
+  event: CallEvent
+  fields: Fields
+}
+
+/**
+ * Records the event and creates or advances its call. Statuses, times and durations only go up and what is absent erases
+ * nothing, so that any order and number of deliveries leaves the same row.
+ * @returns duplicate: the same delivery was recorded before, and nothing was changed
+ */
+export async function recordEvent(database: Queryable, delivery: ReadDelivery): Promise<{ duplicate: boolean }> {
+  const { event, fields } = delivery
+  const starts = event.ended || event.sources.length > 0
+  const sourceUrls = event.sources.map(({ sourceUrl }) => sourceUrl)
+  const fetchUrls = event.sources.map(({ fetchUrl }) => fetchUrl ?? null)
+  const rows = await database.$queryRaw<unknown[]>`
+    WITH event AS (
+      ${insertEvent(delivery, Prisma.sql`${event.callSid}, ${sourceUrls}::text[], ${JSON.stringify(fields)}::jsonb, NULL, ${starts ? 'pending' : 'none'}`)}
+    ), call AS (
+      INSERT INTO calls AS c (call_sid, account_sid, status, direction, from_number, to_number, started_at, ended_at,
+                              duration_seconds, custom_field, recording_state)
+      SELECT ${event.callSid}, ${event.accountSid ?? null}, ${event.status ?? null}, ${event.direction ?? null}, ${event.from ?? null}, ${event.to ?? null},
+             ${event.startedAt ?? null}::timestamptz, ${event.endedAt ?? null}::timestamptz, ${event.durationSeconds ?? null}::int, ${event.customField ?? null},
+             ${starts ? 'awaiting' : 'none'}
+      FROM event
+      ON CONFLICT (call_sid) DO UPDATE SET
+        account_sid = COALESCE(c.account_sid, excluded.account_sid),
+        status = CASE WHEN call_status_rank(excluded.status) > call_status_rank(c.status) THEN excluded.status ELSE c.status END,
+        direction = COALESCE(c.direction, excluded.direction),
+        from_number = COALESCE(c.from_number, excluded.from_number),
+        to_number = COALESCE(c.to_number, excluded.to_number),
+        started_at = LEAST(c.started_at, excluded.started_at),
+        ended_at = LEAST(c.ended_at, excluded.ended_at),
+        duration_seconds = GREATEST(c.duration_seconds, excluded.duration_seconds),
+        custom_field = COALESCE(c.custom_field, excluded.custom_field),
+        recording_state = CASE WHEN c.recording_state = 'none' THEN excluded.recording_state ELSE c.recording_state END,
+        recording_state_since = CASE WHEN c.recording_state = 'none' THEN now() ELSE c.recording_state_since END,
+        updated_at = now()
+      RETURNING call_sid
+    ), named AS (
+      INSERT INTO recordings AS r (call_sid, source_url, fetch_url)
+      SELECT call.call_sid, source.url, source.fetch_url
+      FROM call, unnest(${sourceUrls}::text[], ${fetchUrls}::text[]) AS source (url, fetch_url)
+      ON CONFLICT (call_sid, source_url) DO UPDATE SET fetch_url = COALESCE(excluded.fetch_url, r.fetch_url), updated_at = now()
+    )
+    SELECT id FROM event`
+  return { duplicate: rows.length === 0 }
+}
+
+/** Keeps a delivery of proven origin that nobody can read, or that names no possible call: an event and nothing else. */
+export async function recordUnreadable(database: Queryable, delivery: Delivery, problem: string): Promise<void> {
+  await database.$queryRaw`${insertEvent(delivery, Prisma.sql`NULL, '{}'::text[], NULL, ${problem}, 'none'`)}`
+}
+
+/** @param rest values of call_sid, source_urls, fields, problem and relay_state */
+function insertEvent(delivery: Delivery, rest: Prisma.Sql): Prisma.Sql {
+  const { route, identity, rawBody, contentType, requestId } = delivery
+  return Prisma.sql`
+    INSERT INTO webhook_events (source, route, identity, raw_body, content_type, request_id, call_sid, source_urls, fields, problem, relay_state)
+    VALUES ('exotel', ${route}, ${identity}, ${rawBody}, ${contentType ?? null}, ${requestId}, ${rest})
+    ON CONFLICT (identity) DO NOTHING
+    RETURNING id`
+}

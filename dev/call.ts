@@ -1,0 +1,129 @@
+// Orders calls from the stand-in Exotel and waits until each has ended: what the row says, and what lies in the bucket.
+import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3'
+import { createHash } from 'node:crypto'
+import { resolve } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import pg from 'pg'
+import type { Fault } from '../simulator/faults.ts'
+import { recordingWorkflowId } from '../workflows/contracts/names.ts'
+import type { DevStack } from './services.ts'
+
+export interface CallResult {
+  callSid: string
+  workflowId: string
+  fault: Fault
+  state: string
+  code: string | null
+  recordingUrl: string | null
+  bytes: number | null
+  sha256: string | null
+  expectedSha256: string
+  seconds: number
+  /** It ended as its fault deserves, and what is stored has the right bytes. */
+  asDeserved: boolean
+}
+
+export interface OrderedCall {
+  callSid: string
+  expected: { ends: string; code?: string }
+  sha256: string
+}
+
+const DEFAULT_RECORDING = fileURLToPath(new URL('../simulator/recordings/outbound-mono.mp3', import.meta.url))
+const AT_ONCE = 20
+const TIMEOUT_MS = 180_000
+const POLL_MS = 200
+
+export async function makeCalls(
+  stack: DevStack,
+  { count, fault, recording }: { count: number; fault: Fault; recording?: string | undefined },
+  onResult: (result: CallResult) => void = () => {},
+): Promise<CallResult[]> {
+  const database = new pg.Pool({ connectionString: stack.databaseUrl, max: 4 })
+  const store = openStore(stack)
+  const results: CallResult[] = []
+  let left = count
+  const callOneAfterAnother = async (): Promise<void> => {
+    while (left-- > 0) {
+      const began = Date.now()
+      const ordered = await orderCall(stack, fault, recording)
+      const result = await resultOf(stack, { database, store }, ordered, fault, began)
+      results.push(result)
+      onResult(result)
+    }
+  }
+  try {
+    await Promise.all(Array.from({ length: Math.min(count, AT_ONCE) }, callOneAfterAnother))
+    return results
+  } finally {
+    await database.end()
+    store.destroy()
+  }
+}
+
+export async function orderCall(stack: DevStack, fault: Fault, recording?: string): Promise<OrderedCall> {
+  if (!stack.simulatorUrl) throw new Error('EXOTEL_API_BASE_URL points to a real Exotel: calls are made there, not here.')
+  const response = await fetch(`${stack.simulatorUrl}/simulator/calls`, {
+    method: 'POST',
+    body: JSON.stringify({ fault, recording: recording === undefined ? DEFAULT_RECORDING : resolve(recording) }),
+  })
+  if (!response.ok) throw new Error(`The stand-in Exotel refuses: ${await response.text()}`)
+  return (await response.json()) as OrderedCall
+}
+
+async function resultOf(
+  stack: DevStack,
+  { database, store }: { database: pg.Pool; store: S3Client },
+  { callSid, expected, sha256: expectedSha256 }: OrderedCall,
+  fault: Fault,
+  began: number,
+): Promise<CallResult> {
+  const row = await untilEnded(database, callSid)
+  const object = row.object_key === null ? undefined : await readObject(store, row.bucket!, row.object_key)
+  const state = row.recording_state
+  return {
+    callSid,
+    workflowId: recordingWorkflowId(callSid),
+    fault,
+    state,
+    code: row.recording_error_code,
+    recordingUrl: row.recording_url,
+    bytes: object?.bytes ?? null,
+    sha256: object?.sha256 ?? null,
+    expectedSha256,
+    seconds: (Date.now() - began) / 1000,
+    asDeserved: state === 'stored' ? expected.ends === 'stored' && object?.sha256 === expectedSha256 : state === expected.ends && row.recording_error_code === expected.code,
+  }
+}
+
+interface EndedRow {
+  recording_state: string
+  recording_error_code: string | null
+  recording_url: string | null
+  bucket: string | null
+  object_key: string | null
+}
+
+async function untilEnded(database: pg.Pool, callSid: string): Promise<EndedRow> {
+  for (const deadline = Date.now() + TIMEOUT_MS; Date.now() < deadline; await pause(POLL_MS)) {
+    const { rows } = await database.query<EndedRow>(
+      `SELECT c.recording_state, c.recording_error_code, c.recording_url, r.bucket, r.object_key
+       FROM calls c LEFT JOIN recordings r USING (call_sid)
+       WHERE call_sid = $1 AND c.recording_state NOT IN ('none', 'awaiting')`,
+      [callSid],
+    )
+    if (rows[0]) return rows[0]
+  }
+  throw new Error(`Call ${callSid} has not ended after ${TIMEOUT_MS / 1000} s: see .data/logs/worker.log`)
+}
+
+function openStore({ s3: { endpoint, region, accessKeyId, secretAccessKey } }: DevStack): S3Client {
+  return new S3Client({ endpoint, region, forcePathStyle: true, credentials: { accessKeyId, secretAccessKey } })
+}
+
+async function readObject(store: S3Client, Bucket: string, Key: string): Promise<{ bytes: number; sha256: string }> {
+  const { Body } = await store.send(new GetObjectCommand({ Bucket, Key }))
+  const bytes = Buffer.from(await Body!.transformToByteArray())
+  return { bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') }
+}

@@ -1,0 +1,145 @@
+// Starts and ends the processes of a stack. They live in sessions of their own, so that Ctrl-C reaches only us and the order
+// of their ends is ours; a reaper ends them where we cannot, and a file of pids lets the next start clear what even that left.
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, closeSync } from 'node:fs'
+import type { Socket } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { commandOf } from './process-table.ts'
+
+export interface Program {
+  name: string
+  file: string
+  args: string[]
+  env?: NodeJS.ProcessEnv
+  cwd?: string
+  uid?: number
+  gid?: number
+  /** What ends it cleanly and soon. */
+  stopSignal: NodeJS.Signals
+}
+
+interface Kept {
+  program: Program
+  child: ChildProcess
+}
+
+const RESTART_PAUSE_MS = 1000
+const STOP_GRACE_MS = 20_000
+
+export class Keeper {
+  readonly #home: string
+  readonly #reaper: ChildProcess
+  readonly #kept: Kept[] = []
+  #stopping = false
+
+  /** @param home folder for logs and the pid file */
+  constructor(home: string) {
+    this.#home = home
+    mkdirSync(join(home, 'logs'), { recursive: true })
+    const script = fileURLToPath(new URL('./reaper.mjs', import.meta.url))
+    this.#reaper = spawn(process.execPath, [script], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] })
+    this.#reaper.unref()
+    ;(this.#reaper.stdin as Socket).unref()
+  }
+
+  start(program: Program): ChildProcess {
+    const log = openSync(join(this.#home, 'logs', `${program.name}.log`), 'a')
+    const { name: _, file, args, stopSignal, ...options } = program
+    const child = spawn(file, args, { ...options, detached: true, stdio: ['ignore', log, log] })
+    closeSync(log)
+    child.on('error', () => {}) // shows as an exit below
+    this.#kept.push({ program, child })
+    this.#tellReaper({ pid: child.pid, signal: stopSignal })
+    this.#writePids()
+    return child
+  }
+
+  /** Starts it again whenever it ends by itself, as an orchestrator would. */
+  startAndKeep(program: Program, onRestart: (how: string) => void): void {
+    const child = this.start(program)
+    child.once('exit', (code, signal) => {
+      this.#forget(child)
+      if (this.#stopping) return
+      onRestart(`${program.name} ended (${signal ?? code}), starting it again`)
+      setTimeout(() => this.#stopping || this.startAndKeep(program, onRestart), RESTART_PAUSE_MS)
+    })
+  }
+
+  /** Removed by the reaper, once everything has ended. */
+  removeAtEnd(folder: string): void {
+    this.#tellReaper({ folder })
+  }
+
+  logOf(name: string): string {
+    return join(this.#home, 'logs', `${name}.log`)
+  }
+
+  /** Last started, first ended; then the reaper, with what did not listen. */
+  async stop(): Promise<void> {
+    this.#stopping = true
+    for (const { program, child } of this.#kept.toReversed()) {
+      if (!isRunning(child)) continue
+      child.kill(program.stopSignal)
+      await Promise.race([once(child, 'exit'), pause(STOP_GRACE_MS, undefined, { ref: false })])
+    }
+    this.#reaper.ref()
+    const ended = once(this.#reaper, 'exit')
+    this.#reaper.stdin!.end()
+    await ended
+    rmSync(this.#pidFile(), { force: true })
+  }
+
+  #forget(child: ChildProcess): void {
+    const index = this.#kept.findIndex((each) => each.child === child)
+    if (index >= 0) this.#kept.splice(index, 1)
+    this.#tellReaper({ gone: child.pid })
+    this.#writePids()
+  }
+
+  #tellReaper(what: object): void {
+    this.#reaper.stdin!.write(`${JSON.stringify(what)}\n`)
+  }
+
+  #pidFile(): string {
+    return join(this.#home, 'pids.json')
+  }
+
+  #writePids(): void {
+    const pids = this.#kept.map(({ child, program }) => ({ pid: child.pid, file: program.file }))
+    writeFileSync(this.#pidFile(), JSON.stringify(pids))
+  }
+}
+
+/** Ends what an earlier run left behind, parent and reaper killed. A pid that now belongs to something else is left alone. */
+export async function clearLeftovers(home: string): Promise<void> {
+  const path = join(home, 'pids.json')
+  if (!existsSync(path)) return
+  const left = readPids(path).filter(({ pid, file }) => commandOf(pid)?.includes(file))
+  for (const { pid } of left) tryKill(pid, 'SIGINT')
+  for (let waited = 0; waited < 5000 && left.some(({ pid }) => tryKill(pid, 0)); waited += 100) await pause(100)
+  for (const { pid } of left) tryKill(pid, 'SIGKILL')
+  rmSync(path, { force: true })
+}
+
+function readPids(path: string): { pid: number; file: string }[] {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as { pid: number; file: string }[]
+  } catch {
+    return [] // cut by the crash that left it
+  }
+}
+
+function isRunning(child: ChildProcess): boolean {
+  return child.pid !== undefined && child.exitCode === null && child.signalCode === null
+}
+
+function tryKill(pid: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(pid, signal)
+  } catch {
+    return false
+  }
+}

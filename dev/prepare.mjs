@@ -1,0 +1,45 @@
+// First step of every npm script: whatever the command needs and the machine lacks. Uses nothing but Node.
+//   prepare.mjs            packages and Prisma's client
+//   prepare.mjs --servers  besides, the servers of the development stack and of the tests
+import { existsSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { fetchServers, serversMissing } from './fetch-servers.mjs'
+import { withLock } from './lock.mjs'
+import { root, run, StepFailed, stopSteps } from './steps.mjs'
+
+const LOCK = join(root, '.installing')
+const at = (...parts) => join(root, ...parts)
+const changed = (...parts) => (existsSync(at(...parts)) ? statSync(at(...parts)).mtimeMs : 0)
+const staleModules = () => changed('package-lock.json') > changed('node_modules', '.package-lock.json')
+const staleClient = () => changed('prisma', 'schema.prisma') > changed('platform', 'generated', 'client.ts')
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.on(signal, () => {
+    stopSteps().finally(() => {
+      rmSync(LOCK, { recursive: true, force: true })
+      process.exit(130)
+    })
+  })
+}
+
+const wantsServers = process.argv.includes('--servers')
+try {
+  if (staleModules() || staleClient() || (wantsServers && serversMissing())) {
+    await withLock(LOCK, () => Promise.all([wantsServers && fetchServers(), installPackages()]))
+  }
+} catch (error) {
+  await stopSteps()
+  console.error(error instanceof StepFailed ? error.message : error)
+  process.exit(1)
+}
+
+async function installPackages() {
+  if (staleModules()) await run('installing packages', ...npm('ci', '--no-audit', '--no-fund', '--loglevel=error'))
+  if (staleClient()) await run('generating the Prisma client', process.execPath, at('node_modules', 'prisma', 'build', 'index.js'), 'generate')
+}
+
+/** The very npm that runs this script, and no shell: paths with spaces are safe. */
+function npm(...args) {
+  const { npm_execpath: path } = process.env
+  return path ? [process.execPath, path, ...args] : ['npm', ...args]
+}

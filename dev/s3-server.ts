@@ -1,0 +1,41 @@
+import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { binaries } from './fetch-servers.mjs'
+import type { Keeper } from './keeper.ts'
+import { freePort, waitForPort } from './ports.ts'
+
+export interface S3Access {
+  endpoint: string
+  region: string
+  accessKeyId: string
+  secretAccessKey: string
+}
+
+/** versitygw keeps objects as files below `home`, what else belongs to them beside. */
+export async function startS3(keeper: Keeper, { home, port: wanted, keys }: { home: string; port: number; keys: Pick<S3Access, 'accessKeyId' | 'secretAccessKey'> }): Promise<S3Access> {
+  const port = await freePort(wanted)
+  const [objects, sidecar] = [join(home, 'objects'), join(home, 'sidecar')]
+  for (const folder of [objects, sidecar]) mkdirSync(folder, { recursive: true })
+  const child = keeper.start({
+    name: 's3',
+    file: binaries.versitygw(),
+    args: ['--port', `127.0.0.1:${port}`, 'posix', '--sidecar', sidecar, objects],
+    env: { ...process.env, ROOT_ACCESS_KEY: keys.accessKeyId, ROOT_SECRET_KEY: keys.secretAccessKey },
+    stopSignal: 'SIGTERM',
+  })
+  await waitForPort(port, child, 'The S3 server')
+  return { endpoint: `http://127.0.0.1:${port}`, region: 'us-east-1', ...keys }
+}
+
+export async function ensureBucket(access: S3Access, bucket: string): Promise<void> {
+  const { endpoint, region, ...credentials } = access
+  const client = new S3Client({ endpoint, region, credentials, forcePathStyle: true })
+  try {
+    await client.send(new CreateBucketCommand({ Bucket: bucket }))
+  } catch (error) {
+    if (!/BucketAlready/.test((error as Error).name)) throw error
+  } finally {
+    client.destroy()
+  }
+}

@@ -1,0 +1,113 @@
+// The backend's own processes on a stack of servers: stand-in Exotel, API, worker.
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import type { Keeper } from './keeper.ts'
+import { freePort } from './ports.ts'
+import type { Secrets } from './secrets.ts'
+import type { Servers } from './stack.ts'
+
+/** What `.data/dev.json` says while the stack runs; tools and tests rely on its names. */
+export interface DevStack {
+  pid: number
+  apiUrl: string
+  operationsUrls: { api: string; worker: string }
+  databaseUrl: string
+  temporalAddress: string
+  temporalNamespace: string
+  temporalUiUrl: string | undefined
+  s3: Servers['s3']
+  exotel: { webhookSecret: string; accountSid: string; apiKey: string; apiToken: string; apiBaseUrl: string }
+  devTestToken: string
+  simulatorUrl: string | undefined
+  spoolDirectory: string
+}
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const PORTS = { api: 3000, apiOperations: 9464, workerOperations: 9465, simulator: 4010 }
+/** A minute of Exotel's takes a second: people are watching. */
+const DEV_WAIT_SCALE = String(1 / 60)
+const READY_TIMEOUT_MS = 60_000
+
+export async function startServices(keeper: Keeper, servers: Servers, secrets: Secrets, home: string, say: (text: string) => void): Promise<DevStack> {
+  const port = await freePort(Number(process.env.PORT ?? PORTS.api))
+  const operations = { api: await freePort(PORTS.apiOperations), worker: await freePort(PORTS.workerOperations) }
+  const simulatorPort = process.env.EXOTEL_API_BASE_URL ? undefined : await freePort(PORTS.simulator)
+  const simulatorUrl = simulatorPort === undefined ? undefined : `http://127.0.0.1:${simulatorPort}`
+  const stack: DevStack = {
+    pid: process.pid,
+    apiUrl: `http://127.0.0.1:${port}`,
+    operationsUrls: { api: `http://127.0.0.1:${operations.api}`, worker: `http://127.0.0.1:${operations.worker}` },
+    databaseUrl: servers.databaseUrl,
+    temporalAddress: servers.temporal.address,
+    temporalNamespace: servers.temporal.namespace,
+    temporalUiUrl: servers.temporal.uiUrl,
+    s3: servers.s3,
+    exotel: {
+      webhookSecret: process.env.EXOTEL_WEBHOOK_SECRET ?? secrets.webhookSecret,
+      accountSid: process.env.EXOTEL_ACCOUNT_SID ?? secrets.accountSid,
+      apiKey: process.env.EXOTEL_API_KEY ?? secrets.apiKey,
+      apiToken: process.env.EXOTEL_API_TOKEN ?? secrets.apiToken,
+      apiBaseUrl: process.env.EXOTEL_API_BASE_URL ?? simulatorUrl ?? '',
+    },
+    devTestToken: process.env.DEV_TEST_TOKEN ?? secrets.devTestToken,
+    simulatorUrl,
+    spoolDirectory: process.env.SPOOL_DIRECTORY ?? join(home, 'spool'),
+  }
+  mkdirSync(stack.spoolDirectory, { recursive: true })
+  const env = environmentOf(stack, port)
+  const program = (name: string, script: string, more: NodeJS.ProcessEnv = {}) => ({
+    name,
+    file: process.execPath,
+    args: ['--import', 'tsx', script],
+    cwd: root,
+    env: { ...env, ...more },
+    stopSignal: 'SIGTERM' as const,
+  })
+  keeper.startAndKeep(program('worker', 'worker.ts', { OPERATIONS_PORT: String(operations.worker) }), say)
+  keeper.startAndKeep(program('api', 'api/main.ts', { OPERATIONS_PORT: String(operations.api) }), say)
+  if (simulatorPort) {
+    const own = { SIMULATOR_PORT: String(simulatorPort), SIMULATOR_API_URL: stack.apiUrl }
+    keeper.startAndKeep(program('simulator', 'simulator/main.ts', own), say)
+  }
+  const urls = [`${stack.apiUrl}/health/ready`, `${stack.operationsUrls.worker}/health/ready`, ...(simulatorUrl ? [simulatorUrl] : [])]
+  await Promise.all(urls.map((url) => answers(url, keeper)))
+  return stack
+}
+
+function environmentOf(stack: DevStack, port: number): NodeJS.ProcessEnv {
+  const local = stack.simulatorUrl ? { EXOTEL_ALLOW_LOCAL: 'true', EXOTEL_RECORDING_HOSTS: '127.0.0.1' } : {}
+  return {
+    ...local,
+    NODE_ENV: 'development',
+    AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true', // for people on Node 20: not news to them at every start
+    RECORDING_WAIT_SCALE: stack.simulatorUrl ? DEV_WAIT_SCALE : '1',
+    ...process.env,
+    PORT: String(port),
+    DATABASE_URL: stack.databaseUrl,
+    TEMPORAL_ADDRESS: stack.temporalAddress,
+    TEMPORAL_NAMESPACE: stack.temporalNamespace,
+    WASABI_ENDPOINT: stack.s3.endpoint,
+    WASABI_REGION: stack.s3.region,
+    WASABI_BUCKET: stack.s3.bucket,
+    WASABI_ACCESS_KEY: stack.s3.accessKeyId,
+    WASABI_SECRET_KEY: stack.s3.secretAccessKey,
+    EXOTEL_WEBHOOK_SECRET: stack.exotel.webhookSecret,
+    EXOTEL_ACCOUNT_SID: stack.exotel.accountSid,
+    EXOTEL_API_KEY: stack.exotel.apiKey,
+    EXOTEL_API_TOKEN: stack.exotel.apiToken,
+    EXOTEL_API_BASE_URL: stack.exotel.apiBaseUrl,
+    DEV_TEST_TOKEN: stack.devTestToken,
+    SPOOL_DIRECTORY: stack.spoolDirectory,
+  }
+}
+
+async function answers(url: string, keeper: Keeper): Promise<void> {
+  for (const deadline = Date.now() + READY_TIMEOUT_MS; Date.now() < deadline; await pause(50)) {
+    const response = await fetch(url).catch(() => undefined)
+    await response?.body?.cancel()
+    if (response && response.status < 500) return
+  }
+  throw new Error(`${url} is not ready after ${READY_TIMEOUT_MS / 1000} s: see ${keeper.logOf('api')} and ${keeper.logOf('worker')}`)
+}

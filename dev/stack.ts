@@ -1,0 +1,89 @@
+// The servers that the backend needs: those that the environment names, and our own for the rest.
+import { Connection } from '@temporalio/client'
+import { execFile as execFileCallback } from 'node:child_process'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { setUpTemporal } from '../deploy/temporal-namespace.ts'
+import { readTemporalSettings } from '../platform/config.ts'
+import { temporalConnectionOptions } from '../platform/temporal.ts'
+import { startPostgres } from './postgres.ts'
+import type { Keeper } from './keeper.ts'
+import { ensureBucket, startS3, type S3Access } from './s3-server.ts'
+import type { Secrets } from './secrets.ts'
+import { startTemporal } from './temporal-server.ts'
+
+export interface Servers {
+  databaseUrl: string
+  temporal: { address: string; namespace: string; uiUrl: string | undefined }
+  s3: S3Access & { bucket: string }
+}
+
+export interface StackOptions {
+  home: string
+  secrets: Secrets
+  /** `usual`: each server's well-known port or the next free one, state survives; `any`: free ports, state is thrown away. */
+  kind: 'usual' | 'any'
+  /** Told what is ready, and how long it took. */
+  report: (what: string, ms: number) => void
+}
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const execFile = promisify(execFileCallback)
+const BUCKET = 'recordings'
+const PORTS = { postgres: 5433, temporal: 7233, temporalUi: 8233, s3: 7070 }
+
+/** Starts all at once; one failure ends the start. Database migrated, namespace and bucket made. */
+export async function startServers(keeper: Keeper, options: StackOptions): Promise<Servers> {
+  const [databaseUrl, temporal, s3] = await Promise.all([database(keeper, options), temporalServer(keeper, options), objectStore(keeper, options)])
+  return { databaseUrl, temporal, s3 }
+}
+
+async function database(keeper: Keeper, { home, kind, report }: StackOptions): Promise<string> {
+  const began = Date.now()
+  const given = process.env.DATABASE_URL
+  const url = given ?? (await startPostgres(keeper, { home: join(home, 'postgres'), port: kind === 'usual' ? PORTS.postgres : 0, durable: kind === 'usual' }))
+  report(given ? 'PostgreSQL from DATABASE_URL' : 'PostgreSQL is up', Date.now() - began)
+  const migrating = Date.now()
+  await migrate(url)
+  report('migrations are applied (prisma migrate deploy)', Date.now() - migrating)
+  return url
+}
+
+/** The real `prisma migrate deploy`. */
+export async function migrate(databaseUrl: string): Promise<void> {
+  const env = { ...process.env, DATABASE_URL: databaseUrl }
+  await execFile(process.execPath, ['node_modules/prisma/build/index.js', 'migrate', 'deploy'], { cwd: root, env }).catch((error: { stderr?: string; stdout?: string }) => {
+    throw new Error(`The migrations cannot be applied: ${(error.stderr || error.stdout || String(error)).trim()}`)
+  })
+}
+
+async function temporalServer(keeper: Keeper, { home, kind, report }: StackOptions): Promise<Servers['temporal']> {
+  const began = Date.now()
+  const given = process.env.TEMPORAL_ADDRESS
+  const ports = kind === 'usual' ? { file: join(home, 'temporal', 'temporal.db'), port: PORTS.temporal, uiPort: PORTS.temporalUi } : { port: 0 }
+  const { address, uiUrl } = given ? { address: given, uiUrl: undefined } : await startTemporal(keeper, ports)
+  const settings = { ...readTemporalSettings(), TEMPORAL_ADDRESS: address }
+  const connection = await Connection.connect(temporalConnectionOptions(settings)).catch((error: Error) => {
+    throw new Error(`Temporal at ${address} does not answer (${error.message}): check TEMPORAL_ADDRESS.`)
+  })
+  await setUpTemporal(connection, settings.TEMPORAL_NAMESPACE)
+  await connection.close()
+  report(given ? 'Temporal from TEMPORAL_ADDRESS' : 'Temporal is up', Date.now() - began)
+  return { address, namespace: settings.TEMPORAL_NAMESPACE, uiUrl }
+}
+
+async function objectStore(keeper: Keeper, { home, secrets, kind, report }: StackOptions): Promise<Servers['s3']> {
+  const began = Date.now()
+  const { WASABI_ENDPOINT: endpoint, WASABI_REGION: region, WASABI_BUCKET: bucket = BUCKET, WASABI_ACCESS_KEY: key, WASABI_SECRET_KEY: secret } = process.env
+  if (endpoint) {
+    if (!key || !secret) throw new Error('WASABI_ENDPOINT is set, but WASABI_ACCESS_KEY and WASABI_SECRET_KEY are not.')
+    report('S3 from WASABI_ENDPOINT', Date.now() - began)
+    return { endpoint, region: region ?? 'us-east-1', bucket, accessKeyId: key, secretAccessKey: secret }
+  }
+  const keys = { accessKeyId: secrets.s3AccessKeyId, secretAccessKey: secrets.s3SecretAccessKey }
+  const access = await startS3(keeper, { home: join(home, 's3'), port: kind === 'usual' ? PORTS.s3 : 0, keys })
+  await ensureBucket(access, bucket)
+  report('S3 is up, with its bucket', Date.now() - began)
+  return { ...access, bucket }
+}

@@ -1,0 +1,41 @@
+// Runs one preparing command, says on stderr what it does and how long it took. Stdout belongs to the command we prepare for.
+import { spawn } from 'node:child_process'
+import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+export const root = dirname(dirname(fileURLToPath(import.meta.url)))
+
+/** One sentence for people; nothing else is printed. */
+export class StepFailed extends Error {}
+
+const running = new Set()
+const MAX_OUTPUT = 4000
+
+/** @throws {StepFailed} with the last words of the command */
+export async function run(title, file, ...args) {
+  return runWith({}, title, file, ...args)
+}
+
+export async function runWith(env, title, file, ...args) {
+  const began = Date.now()
+  console.error(`  … ${title}`)
+  const child = spawn(file, args, { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (output = (output + text).slice(-MAX_OUTPUT)))
+  const ended = new Promise((resolve) => {
+    child.once('error', (error) => resolve({ problem: error.message }))
+    child.once('close', (code, signal) => resolve(code === 0 ? {} : { problem: signal ?? `exit code ${code}` }))
+  })
+  running.add({ child, ended })
+  const { problem } = await ended
+  for (const each of running) if (each.child === child) running.delete(each)
+  if (problem) throw new StepFailed(`${title} failed (${problem})${output.trim() ? `:\n${output.trim()}` : ''}`)
+  console.error(`  ✔ ${title} (${((Date.now() - began) / 1000).toFixed(1)} s)`)
+}
+
+/** Ends what runs; resolves once it has ended. */
+export async function stopSteps() {
+  const all = [...running]
+  for (const { child } of all) child.kill('SIGTERM')
+  await Promise.all(all.map(({ ended }) => ended))
+}

@@ -1,0 +1,116 @@
+// Exotel's Calls API, v1 [developer.exotel.com, api/make-a-call-api and reporting]: one request a method, no retries of its own.
+import { z } from 'zod'
+import { request, type Dispatcher } from 'undici'
+import { retryAfterMs } from './retry-after.ts'
+import { readSourceUrl, type NamedSource } from './source-url.ts'
+
+export interface ExotelApiSettings {
+  /** Ends before `/v1`. */
+  baseUrl: string
+  accountSid: string
+  apiKey: string
+  apiToken: string
+}
+
+/** No answer, or none that can be read. */
+export class ExotelUnavailable extends Error {}
+/** 401 or 403: our key and token are refused. */
+export class ExotelCredentialsRefused extends Error {}
+/** 429 */
+export class ExotelRateLimited extends Error {
+  readonly retryAfterMs: number | undefined
+  constructor(retryAfter: number | undefined) {
+    super('Exotel answered 429')
+    this.retryAfterMs = retryAfter
+  }
+}
+
+export interface CallDetails {
+  status?: string
+  durationSeconds?: number
+  /** What Exotel calls the recording; with a pre-signed link to fetch where it gave one. */
+  source?: NamedSource
+}
+
+const DEADLINE_MS = 15_000
+const MAX_ANSWER_BYTES = 5 * 1024 ** 2
+const PRESIGNED_MINUTES = 60
+
+const text = z.string().nullish()
+const callAnswer = z.object({
+  Call: z.object({
+    Status: text,
+    Duration: z.union([z.string(), z.number()]).nullish(),
+    RecordingUrl: text,
+    PreSignedRecordingUrl: text,
+  }),
+})
+
+export class ExotelApi {
+  readonly #settings: ExotelApiSettings
+
+  constructor(settings: ExotelApiSettings) {
+    this.#settings = settings
+  }
+
+  /**
+   * Call Details. Undefined: Exotel does not know the call.
+   * @throws {ExotelUnavailable | ExotelCredentialsRefused | ExotelRateLimited}
+   */
+  callDetails(callSid: string, signal: AbortSignal): Promise<CallDetails | undefined> {
+    return this.#details(callSid, '', signal)
+  }
+
+  /** Call Details with a pre-signed link to the recording, where there is one. Throws as {@link callDetails} does. */
+  callDetailsWithLink(callSid: string, signal: AbortSignal): Promise<CallDetails | undefined> {
+    return this.#details(callSid, `?RecordingUrlValidity=${PRESIGNED_MINUTES}`, signal)
+  }
+
+  async #details(callSid: string, query: string, signal: AbortSignal): Promise<CallDetails | undefined> {
+    const answer = await this.#get(`Calls/${encodeURIComponent(callSid)}.json${query}`, signal)
+    if (answer === undefined) return undefined
+    const read = callAnswer.safeParse(answer)
+    if (!read.success) throw new ExotelUnavailable('Call Details has not the documented form')
+    const { Status, Duration, RecordingUrl, PreSignedRecordingUrl } = read.data.Call
+    const named = readSourceUrl(RecordingUrl ?? undefined) ?? readSourceUrl(PreSignedRecordingUrl ?? undefined)
+    const seconds = Number(Duration ?? Number.NaN)
+    return {
+      ...(Status ? { status: Status.toLowerCase() } : {}),
+      ...(Number.isFinite(seconds) && seconds >= 0 ? { durationSeconds: Math.round(seconds) } : {}),
+      ...(named ? { source: PreSignedRecordingUrl ? { ...named, fetchUrl: PreSignedRecordingUrl } : named } : {}),
+    }
+  }
+
+  async #get(path: string, signal: AbortSignal): Promise<unknown> {
+    const { baseUrl, accountSid, apiKey, apiToken } = this.#settings
+    const response = await request(`${baseUrl}/v1/Accounts/${encodeURIComponent(accountSid)}/${path}`, {
+      headers: { authorization: `Basic ${Buffer.from(`${apiKey}:${apiToken}`).toString('base64')}`, accept: 'application/json' },
+      signal: AbortSignal.any([signal, AbortSignal.timeout(DEADLINE_MS)]),
+    }).catch((error: unknown) => {
+      signal.throwIfAborted()
+      throw new ExotelUnavailable(`Exotel's API does not answer: ${error instanceof Error ? error.message : String(error)}`)
+    })
+    const { statusCode, headers, body } = response
+    if (statusCode === 200) return readJson(body)
+    await body.dump().catch(() => {})
+    if (statusCode === 404) return undefined
+    if (statusCode === 401 || statusCode === 403) throw new ExotelCredentialsRefused(`Exotel's API answered ${statusCode}`)
+    if (statusCode === 429) throw new ExotelRateLimited(retryAfterMs(headers['retry-after'], new Date()))
+    throw new ExotelUnavailable(`Exotel's API answered ${statusCode}`)
+  }
+}
+
+async function readJson(body: Dispatcher.ResponseData['body']): Promise<unknown> {
+  try {
+    const chunks: Buffer[] = []
+    let bytes = 0
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      bytes += chunk.length
+      if (bytes > MAX_ANSWER_BYTES) throw new Error('longer than any answer should be')
+      chunks.push(chunk)
+    }
+    return JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown
+  } catch (error) {
+    throw new ExotelUnavailable(`Exotel's answer cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}

@@ -1,0 +1,119 @@
+// A delivery's body or query as nested text fields, whatever its encoding. Reads only bytes whose origin is proven.
+import busboy from 'busboy'
+import qs from 'qs'
+
+/** Text, or more of the same kind: what JSON, forms, multipart and queries have in common once scalars are text. */
+export type FieldValue = string | FieldValue[] | Fields
+export interface Fields {
+  [name: string]: FieldValue
+}
+
+/** The delivery is proven to be Exotel's, but nobody can read it; the message names the trouble. */
+export class UnreadableDelivery extends Error {}
+
+const MAX_FIELDS = 1000
+const MAX_DEPTH = 6
+const MAX_TEXT_PART_BYTES = 64 * 1024
+
+/**
+ * @param contentType the header as it came; without a known one the body's first characters decide
+ * @throws {UnreadableDelivery}
+ */
+export async function decodeBody(body: Buffer, contentType: string | undefined): Promise<Fields> {
+  if (body.length === 0) throw new UnreadableDelivery('The body is empty')
+  switch (encodingOf(body, contentType)) {
+    case 'json':
+      return decodeJson(body)
+    case 'multipart':
+      return decodeMultipart(body, contentType ?? '')
+    case 'form':
+      return decodeForm(body.toString('utf8'))
+  }
+}
+
+/** A query string, with `Stream[Status]` and the like nested. */
+export function decodeForm(text: string): Fields {
+  return tidy(qs.parse(text, { depth: MAX_DEPTH, parameterLimit: MAX_FIELDS, arrayLimit: 100, allowPrototypes: false }))
+}
+
+function encodingOf(body: Buffer, contentType: string | undefined): 'json' | 'multipart' | 'form' {
+  const type = contentType?.split(';')[0]?.trim().toLowerCase() ?? ''
+  if (type === 'application/json' || type.endsWith('+json')) return 'json'
+  if (type === 'multipart/form-data') return 'multipart'
+  if (type === 'application/x-www-form-urlencoded') return 'form'
+  return /^\s*[{[]/.test(body.toString('latin1', 0, 64)) ? 'json' : 'form'
+}
+
+function decodeJson(body: Buffer): Fields {
+  let value: unknown
+  try {
+    value = JSON.parse(body.toString('utf8'))
+  } catch {
+    throw new UnreadableDelivery('The body is not valid JSON')
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new UnreadableDelivery('The JSON body is not an object')
+  return tidy(value)
+}
+
+/** Readable text parts win over whatever is wrong behind them; file parts are passed over. */
+async function decodeMultipart(body: Buffer, contentType: string): Promise<Fields> {
+  const pairs: string[] = []
+  const trouble = await new Promise<string | undefined>((resolve) => {
+    try {
+      const parser = busboy({
+        headers: { 'content-type': contentType },
+        limits: { parts: MAX_FIELDS, fieldSize: MAX_TEXT_PART_BYTES },
+        defParamCharset: 'utf8',
+      })
+      const add = (name: string, value: string): void => void pairs.push(`${encodeURIComponent(name)}=${encodeURIComponent(value)}`)
+      parser.on('field', add)
+      parser.on('file', (name, stream, { filename }) => {
+        // A text field sent with an empty file name is still a text field.
+        if (filename) stream.on('error', () => {}).resume()
+        else collectText(stream, (text) => add(name, text))
+      })
+      parser.on('error', (error) => resolve(error instanceof Error ? error.message : 'unreadable'))
+      parser.on('close', () => resolve(undefined))
+      parser.end(body)
+    } catch (error) {
+      resolve(error instanceof Error ? error.message : 'unreadable')
+    }
+  })
+  if (pairs.length === 0) throw new UnreadableDelivery(`The multipart body has no readable text part${trouble ? `: ${trouble}` : ''}`)
+  return decodeForm(pairs.join('&'))
+}
+
+function collectText(stream: NodeJS.ReadableStream, done: (text: string) => void): void {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  stream.on('data', (chunk: Buffer) => {
+    bytes += chunk.length
+    if (bytes <= MAX_TEXT_PART_BYTES) chunks.push(chunk)
+  })
+  stream.on('error', () => {})
+  stream.on('end', () => done(Buffer.concat(chunks).toString('utf8')))
+}
+
+const FORBIDDEN = new Set(['__proto__', 'constructor', 'prototype'])
+
+/** Scalars become text, so that JSON and forms compare; NUL, which PostgreSQL refuses, becomes U+FFFD; null becomes empty. */
+function tidy(value: object): Fields {
+  let left = MAX_FIELDS
+  const text = (raw: string): string => raw.replaceAll('\0', '\uFFFD').toWellFormed()
+  const visit = (each: unknown, depth: number): FieldValue => {
+    if (--left < 0) throw new UnreadableDelivery(`The body has more than ${MAX_FIELDS} fields`)
+    if (depth > MAX_DEPTH) throw new UnreadableDelivery(`The body is nested deeper than ${MAX_DEPTH} levels`)
+    if (each === null || each === undefined) return ''
+    if (typeof each === 'string') return text(each)
+    if (Array.isArray(each)) return each.map((item) => visit(item, depth + 1))
+    if (typeof each === 'object') return visitFields(each, depth)
+    return String(each as number | boolean)
+  }
+  const visitFields = (each: object, depth: number): Fields =>
+    Object.fromEntries(
+      Object.entries(each)
+        .filter(([name]) => !FORBIDDEN.has(name))
+        .map(([name, item]) => [text(name), visit(item, depth + 1)]),
+    )
+  return visitFields(value, 0)
+}

@@ -1,0 +1,71 @@
+// Asks for a recording: redirects followed by hand, each checked, credentials for Exotel's own hosts only.
+import { Agent, request, type Dispatcher } from 'undici'
+import { checkUrl, guardedLookup, UrlRefused, type UrlPolicy } from './url-policy.ts'
+
+export interface RecordingRequest {
+  /** First byte wanted, and what must not have changed for it to be of use. */
+  resume?: { from: number; validator: string }
+  signal: AbortSignal
+}
+
+export interface ExotelCredentials {
+  apiKey: string
+  apiToken: string
+}
+
+const MAX_REDIRECTS = 5
+const CONNECT_TIMEOUT_MS = 10_000
+/** The phase-1 figure: a transfer without a byte for this long is dead. */
+const IDLE_TIMEOUT_MS = 30_000
+
+/** Sockets that only ever connect to addresses that the policy allows. */
+export function createRecordingAgent(policy: UrlPolicy): Agent {
+  return new Agent({
+    connect: { timeout: CONNECT_TIMEOUT_MS, lookup: guardedLookup(policy) },
+    headersTimeout: IDLE_TIMEOUT_MS,
+    bodyTimeout: IDLE_TIMEOUT_MS,
+    maxRedirections: 0,
+  } as Agent.Options)
+}
+
+/**
+ * `link.kind` is `named` where a webhook or the API named the recording by it, `presigned` where the link is its own credential.
+ * The last answer behind all redirects, its body unread.
+ * @throws {UrlRefused | HostNotAllowed} or undici's errors
+ */
+export async function requestRecording(
+  link: { url: string; kind: 'named' | 'presigned' },
+  { resume, signal }: RecordingRequest,
+  { policy, credentials, dispatcher }: { policy: UrlPolicy; credentials: ExotelCredentials; dispatcher: Dispatcher },
+): Promise<Dispatcher.ResponseData> {
+  let { url, own } = checkUrl(link.url, policy, link.kind === 'named' ? 'named' : 'redirect')
+  own &&= link.kind === 'named'
+  for (let redirects = 0; ; redirects += 1) {
+    const response = await request(url, {
+      dispatcher,
+      signal,
+      headers: {
+        'accept-encoding': 'identity',
+        ...(own && !isSigned(url) ? basic(credentials) : {}),
+        ...(resume ? { range: `bytes=${resume.from}-`, 'if-range': resume.validator } : {}),
+      },
+    })
+    const location = response.headers.location
+    if (response.statusCode < 300 || response.statusCode >= 400 || response.statusCode === 304 || typeof location !== 'string') return response
+    await response.body.dump().catch(() => {})
+    if (redirects === MAX_REDIRECTS) throw new UrlRefused(`The link redirects more than ${MAX_REDIRECTS} times`)
+    if (!URL.canParse(location, url.href)) throw new UrlRefused('The link redirects to something that is not a URL')
+    const next = checkUrl(new URL(location, url.href).href, policy, 'redirect')
+    own = next.own && own // once away from Exotel, no credentials any more
+    url = next.url
+  }
+}
+
+/** Stores refuse a request that brings two kinds of credentials. */
+function isSigned({ searchParams }: URL): boolean {
+  return searchParams.has('Signature') || searchParams.has('X-Amz-Signature')
+}
+
+function basic({ apiKey, apiToken }: ExotelCredentials): { authorization: string } {
+  return { authorization: `Basic ${Buffer.from(`${apiKey}:${apiToken}`).toString('base64')}` }
+}

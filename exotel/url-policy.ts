@@ -1,0 +1,76 @@
+// Which links may be fetched, and which of them get our credentials. Checked for every link and every redirect.
+import ipaddr from 'ipaddr.js'
+import type { LookupFunction } from 'node:net'
+import { lookup } from 'node:dns'
+
+/** Never to be fetched: bad scheme, private address, not a URL. */
+export class UrlRefused extends Error {}
+/** A public host that the settings do not name. */
+export class HostNotAllowed extends Error {}
+
+export interface UrlPolicy {
+  /** Exotel's own hosts: names, or `*.` and a suffix. */
+  hosts: string[]
+  /** Plain http, loopback and private addresses: for a stand-in on this machine. */
+  allowLocal: boolean
+}
+
+/** Where Exotel has kept recordings under its own name on a shared host: fetched without credentials. */
+const EXOTEL_BUCKET = /^https:\/\/s3[.-][a-z0-9-]+\.amazonaws\.com\/exotelrecordings\//
+
+/**
+ * @param how `named`: a link from Exotel, so its host must be known; `redirect`: any public host
+ * @returns the URL and whether it is one of Exotel's own hosts, which alone get credentials
+ * @throws {UrlRefused | HostNotAllowed}
+ */
+export function checkUrl(text: string, policy: UrlPolicy, how: 'named' | 'redirect'): { url: URL; own: boolean } {
+  if (!URL.canParse(text)) throw new UrlRefused('The link is not a URL')
+  const url = new URL(text)
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && policy.allowLocal)) {
+    throw new UrlRefused(`The link's scheme is ${url.protocol.replace(':', '')}, only https is fetched`)
+  }
+  if (url.username || url.password) throw new UrlRefused('The link has credentials in it')
+  const host = url.hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '')
+  if (ipaddr.isValid(host)) checkAddress(host, policy)
+  const own = policy.hosts.some((pattern) => matches(host, pattern.toLowerCase()))
+  if (how === 'named' && !own && !EXOTEL_BUCKET.test(url.href)) {
+    throw new HostNotAllowed(`The link's host ${host} is not one of EXOTEL_RECORDING_HOSTS`)
+  }
+  return { url, own }
+}
+
+/** @throws {UrlRefused} for every address that is not public, in whatever notation it is written */
+export function checkAddress(address: string, policy: UrlPolicy): void {
+  const parsed = ipaddr.process(address) // IPv4 inside IPv6 becomes IPv4
+  const range = parsed.range()
+  if (range === 'unicast' && !isMetadata(parsed)) return
+  if (policy.allowLocal && (range === 'loopback' || range === 'private' || (range === 'uniqueLocal' && !isMetadata(parsed)))) return
+  throw new UrlRefused(`The link leads to a ${range} address`)
+}
+
+/** A resolver for sockets: the very addresses that a connection will use are checked, so no second answer can differ. */
+export function guardedLookup(policy: UrlPolicy): LookupFunction {
+  return (hostname, options, callback) => {
+    lookup(hostname, { ...options, all: true }, (error, addresses) => {
+      if (error) return callback(error, '', 0)
+      try {
+        for (const { address } of addresses) checkAddress(address, policy)
+      } catch (refused) {
+        return callback(refused as Error, '', 0)
+      }
+      const [first] = addresses
+      if (options.all) return callback(null, addresses)
+      return callback(null, first?.address ?? '', first?.family ?? 0)
+    })
+  }
+}
+
+/** Cloud metadata services that live outside the link-local ranges. */
+function isMetadata(address: ipaddr.IPv4 | ipaddr.IPv6): boolean {
+  return ['fd00:ec2::254', '100.100.100.200', '168.63.129.16'].includes(address.toString())
+}
+
+function matches(host: string, pattern: string): boolean {
+  const name = pattern.replace(/:\d+$/, '')
+  return name.startsWith('*.') ? host.endsWith(name.slice(1)) && host.length > name.length - 1 : host === name
+}

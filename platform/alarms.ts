@@ -1,0 +1,28 @@
+import type { Logger } from './logger.ts'
+import { gauge } from './metrics.ts'
+
+/** Something that a person has to put right, said once when it begins and once when it ends, and seen in health and metrics. */
+export interface Alarms {
+  raise(name: string, reason: string): void
+  clear(name: string): void
+  active(): { name: string; reason: string; since: string }[]
+}
+
+const raised = gauge('alarm_raised', '1 while an alarm stands', ['name'])
+
+export function createAlarms(logger: Logger): Alarms {
+  const standing = new Map<string, { reason: string; since: string }>()
+  return {
+    raise(name, reason) {
+      if (!standing.has(name)) logger.error({ alarm: name, reason }, 'Recording alarm raised')
+      standing.set(name, { reason, since: standing.get(name)?.since ?? new Date().toISOString() })
+      raised.set({ name }, 1)
+    },
+    clear(name) {
+      if (!standing.delete(name)) return
+      logger.info({ alarm: name }, 'Recording alarm cleared')
+      raised.set({ name }, 0)
+    },
+    active: () => [...standing].map(([name, { reason, since }]) => ({ name, reason, since })),
+  }
+}

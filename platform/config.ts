@@ -1,0 +1,148 @@
+// Every setting of the API and the worker: one schema, read once at start. `.env.example` explains each.
+import ipaddr from 'ipaddr.js'
+import { z } from 'zod'
+
+const flag = z.enum(['true', 'false', '1', '0']).transform((text) => text === 'true' || text === '1')
+const list = z
+  .string()
+  .default('')
+  .transform((text) => splitList(text))
+const addresses = list.refine((each) => each.every(isAddressRange), 'must be IP addresses or CIDR ranges, separated by commas')
+const port = z.coerce.number().int().min(0).max(65_535)
+const count = z.coerce.number().int().positive()
+const filled = z.string().trim().min(1)
+const MB = 1024 ** 2
+const GB = 1024 ** 3
+
+const temporalSettings = {
+  TEMPORAL_ADDRESS: filled.default('127.0.0.1:7233'),
+  TEMPORAL_NAMESPACE: filled.default('default'),
+  TEMPORAL_API_KEY: filled.optional(),
+  TEMPORAL_TLS: flag.default(false),
+}
+
+const schema = z
+  .object({
+    NODE_ENV: z.enum(['development', 'test', 'production']).default('development'),
+    LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+    LOG_FILE: z.string().optional(),
+    PORT: port.default(3000),
+    /** Metrics of the API, health and metrics of the worker: not for the public, hence apart. 0: any free port. */
+    OPERATIONS_PORT: port.default(9464),
+    /** Express' `trust proxy`: a number of hops, or addresses and ranges of proxies. */
+    TRUST_PROXY: z.string().default('').transform(readTrustProxy),
+    /** How long requests and transfers may go on after SIGTERM. */
+    SHUTDOWN_GRACE_SECONDS: count.default(10),
+
+    DATABASE_URL: filled,
+    DATABASE_POOL_SIZE: count.default(10),
+
+    ...temporalSettings,
+
+    WASABI_ENDPOINT: z.url().optional(),
+    WASABI_REGION: filled.default('ap-southeast-1'),
+    WASABI_BUCKET: filled,
+    WASABI_ACCESS_KEY: filled,
+    WASABI_SECRET_KEY: filled,
+
+    EXOTEL_WEBHOOK_SECRET: list,
+    EXOTEL_WEBHOOK_BASIC: z.string().regex(/^[^:]+:.+$/, 'must be user:password').optional(),
+    EXOTEL_WEBHOOK_TOKEN: filled.optional(),
+    EXOTEL_WEBHOOK_ADDRESSES: addresses,
+    EXOTEL_WEBHOOK_TIMESTAMP: z.enum(['enforce', 'log']).default('enforce'),
+
+    EXOTEL_API_BASE_URL: z.url().default('https://api.exotel.com'),
+    EXOTEL_ACCOUNT_SID: filled,
+    EXOTEL_API_KEY: filled,
+    EXOTEL_API_TOKEN: filled,
+    EXOTEL_RECORDING_HOSTS: z.string().default('*.exotel.com,*.exotel.in').transform(splitList),
+    EXOTEL_ALLOW_LOCAL: flag.default(false),
+
+    /** Shortens every wait of a recording; frozen into a run's input at its start. */
+    RECORDING_WAIT_SCALE: z.coerce.number().positive().max(1).default(1),
+    RECORDING_MAX_BYTES: count.default(6 * GB),
+    /** An answered call at least this long that ends without a recording is `RecordingMissing`, not `not_recorded`. */
+    RECORDING_EXPECTED_FROM_SECONDS: count.default(10),
+    SPOOL_DIRECTORY: filled.default('.data/spool'),
+    SPOOL_MAX_BYTES: count.default(20 * GB),
+    SPOOL_MIN_FREE_BYTES: count.default(512 * MB),
+    /** How long a spooled file waits for its worker before the recording is downloaded again elsewhere. */
+    SPOOL_LOST_AFTER_SECONDS: count.default(600),
+    /** Names this worker's spool in its task queue; must survive restarts and be unique. The host's name unless set. */
+    WORKER_NAME: filled.optional(),
+    WORKER_DOWNLOADS: count.default(16),
+    WORKER_UPLOADS: count.default(16),
+  })
+  .superRefine((settings, context) => {
+    if (settings.NODE_ENV !== 'production') return
+    if (settings.EXOTEL_ALLOW_LOCAL) context.addIssue({ code: 'custom', path: ['EXOTEL_ALLOW_LOCAL'], message: 'must not be set in production' })
+    if (!settings.EXOTEL_WEBHOOK_SECRET.length && !settings.EXOTEL_WEBHOOK_BASIC && !settings.EXOTEL_WEBHOOK_TOKEN) {
+      context.addIssue({
+        code: 'custom',
+        path: ['EXOTEL_WEBHOOK_SECRET'],
+        message: 'is missing: production needs a proof of origin (or EXOTEL_WEBHOOK_BASIC, or EXOTEL_WEBHOOK_TOKEN)',
+      })
+    }
+  })
+  .transform((settings) => ({
+    ...settings,
+    WASABI_ENDPOINT: (settings.WASABI_ENDPOINT ?? `https://s3.${settings.WASABI_REGION}.wasabisys.com`).replace(/\/+$/, ''),
+    EXOTEL_API_BASE_URL: settings.EXOTEL_API_BASE_URL.replace(/\/+$/, ''),
+    LOG_FILE: settings.LOG_FILE ?? (settings.NODE_ENV === 'development' ? 'logs/app.log' : ''),
+  }))
+
+export type Config = z.infer<typeof schema>
+
+/** Says which settings are wrong, never their values. */
+export class BadConfiguration extends Error {
+  constructor(problems: string[]) {
+    super(`The configuration is not usable. ${problems.join('. ')}. See .env.example.`)
+  }
+}
+
+/**
+ * Reads and checks all settings; an empty variable counts as unset.
+ * @throws {BadConfiguration} naming every setting that is missing or wrong
+ */
+export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
+  return read(schema, env)
+}
+
+export type TemporalSettings = Pick<Config, keyof typeof temporalSettings>
+
+/** Only what it takes to reach Temporal. */
+export function readTemporalSettings(env: NodeJS.ProcessEnv = process.env): TemporalSettings {
+  return read(z.object(temporalSettings), env)
+}
+
+function read<Schema extends z.ZodType>(settings: Schema, env: NodeJS.ProcessEnv): z.infer<Schema> {
+  const filledIn = Object.fromEntries(Object.entries(env).filter(([, value]) => value?.trim()))
+  const result = settings.safeParse(filledIn)
+  if (result.success) return result.data
+  throw new BadConfiguration(result.error.issues.map((issue) => `${issue.path.join('.')} ${describeIssue(issue)}`))
+}
+
+function describeIssue(issue: z.core.$ZodIssue): string {
+  return issue.code === 'invalid_type' && issue.input === undefined ? 'is missing' : issue.message.replace(/^Invalid input: /, 'is wrong: ')
+}
+
+function splitList(text: string): string[] {
+  return text
+    .split(',')
+    .map((each) => each.trim())
+    .filter(Boolean)
+}
+
+function isAddressRange(text: string): boolean {
+  return text.includes('/') ? ipaddr.isValidCIDR(text) : ipaddr.isValid(text)
+}
+
+function readTrustProxy(text: string, context: z.RefinementCtx): number | string[] | false {
+  if (!text || text === 'false') return false
+  if (/^\d+$/.test(text)) return Number(text)
+  const named = new Set(['loopback', 'linklocal', 'uniquelocal'])
+  const proxies = splitList(text)
+  if (proxies.every((each) => named.has(each) || isAddressRange(each))) return proxies
+  context.addIssue({ code: 'custom', message: 'must be a number of hops, or addresses and ranges of proxies' })
+  return z.NEVER
+}

@@ -1,0 +1,44 @@
+import { PrismaPg } from '@prisma/adapter-pg'
+import { Prisma, PrismaClient } from './generated/client.ts'
+import type { Logger } from './logger.ts'
+
+export { Prisma } from './generated/client.ts'
+export type Database = PrismaClient
+/** What runs SQL: the database itself, or a transaction on it. */
+export type Queryable = Pick<Prisma.TransactionClient, '$queryRaw' | '$executeRaw'>
+
+export interface DatabaseOptions {
+  url: string
+  poolSize: number
+  logger: Logger
+}
+
+/** Longer than any statement of ours; a stalled server must not keep a pool's connections for ever. */
+const STATEMENT_TIMEOUT_MS = 5000
+const CONNECT_TIMEOUT_MS = 3000
+
+/** Connects at the first query. The adapter listens to errors of idle clients itself, so a cut connection ends no process. */
+export function connectDatabase({ url, poolSize, logger }: DatabaseOptions): Database {
+  const adapter = new PrismaPg(
+    {
+      connectionString: url,
+      max: poolSize,
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      idleTimeoutMillis: 30_000,
+      statement_timeout: STATEMENT_TIMEOUT_MS,
+      query_timeout: STATEMENT_TIMEOUT_MS + 1000,
+      idle_in_transaction_session_timeout: 10_000,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: 10_000,
+      application_name: 'caly-backend',
+    },
+    { onPoolError: (error) => logger.warn({ error }, 'Database connection lost') },
+  )
+  return new PrismaClient({ adapter, transactionOptions: { maxWait: CONNECT_TIMEOUT_MS, timeout: STATEMENT_TIMEOUT_MS + 2000 } })
+}
+
+/** @throws where PostgreSQL cannot be reached or lacks our tables */
+export async function assertMigrated(database: Database): Promise<void> {
+  const [row] = await database.$queryRaw<{ tables: boolean }[]>`SELECT to_regclass('webhook_events') IS NOT NULL AS tables`
+  if (!row?.tables) throw new Error('The database has no tables yet')
+}

@@ -1,0 +1,25 @@
+// How a process of ours begins and ends.
+import { BadConfiguration } from './config.ts'
+
+/** Exit code where the set-up is wrong, so that an orchestrator's log shows one clear sentence and no stack. */
+const FAILED = 1
+
+/** Runs a process's main function; what it throws is said in one line. */
+export function runMain(main: () => Promise<void>): void {
+  main().catch((error: unknown) => {
+    console.error(error instanceof BadConfiguration ? error.message : error)
+    process.exit(FAILED)
+  })
+}
+
+/** Resolves at the first SIGTERM, SIGINT or SIGHUP; further ones change nothing. */
+export function stopSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => resolve(signal))
+  })
+}
+
+/** The last word where something does not end by itself. */
+export function exitAfter(ms: number, code: number): void {
+  setTimeout(() => process.exit(code), ms).unref()
+}

@@ -1,0 +1,152 @@
+// The worker's disk, where recordings rest between download, validation and upload. One process a directory, one writer a file.
+import { createHash } from 'node:crypto'
+import { mkdir, readdir, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { join, resolve } from 'node:path'
+import lockfile from 'proper-lockfile'
+
+/** What is known of a file's source, beside the file: what a resumed download needs, and whether it is whole. */
+export interface SpoolNote {
+  /** ETag or Last-Modified of the source; absent: it cannot be resumed. */
+  validator?: string
+  totalBytes?: number
+  contentType?: string
+  /** Set once every byte has arrived. */
+  complete?: { bytes: number; sha256: string }
+}
+
+export interface SpoolLimits {
+  maxBytes: number
+  minFreeBytes: number
+}
+
+/** Another process of this machine uses the directory. */
+export class SpoolInUse extends Error {}
+/** The disk holds as much as it may; wait until uploads have made room. */
+export class SpoolFull extends Error {}
+
+const FILE_NAME = /^([A-Za-z0-9_-]{1,64})-[0-9a-f]{12}$/
+const LOCK = { stale: 5000, update: 1000, realpath: false }
+/** How long a starting worker waits for the lock of one that was killed to go stale. */
+const LOCK_RETRIES = { retries: 16, factor: 1, minTimeout: 500, maxTimeout: 500 }
+
+export class Spool {
+  readonly directory: string
+  /** The task queue of whoever holds this directory: the same after a restart, also with an emptied disk. */
+  readonly queue: string
+  readonly #limits: SpoolLimits
+  readonly #release: () => Promise<void>
+  readonly #writers = new Map<string, { abort: AbortController; ended: Promise<unknown> }>()
+
+  private constructor(directory: string, queue: string, limits: SpoolLimits, release: () => Promise<void>) {
+    this.directory = directory
+    this.queue = queue
+    this.#limits = limits
+    this.#release = release
+  }
+
+  /**
+   * Takes the directory for this process; waits for the lock of a killed one to go stale.
+   * @param onLost the lock was taken from us while we could not renew it (the process was stopped): stop at once
+   * @throws {SpoolInUse}
+   */
+  static async open(path: string, name: string | undefined, limits: SpoolLimits, onLost: () => void): Promise<Spool> {
+    const directory = resolve(path)
+    await mkdir(directory, { recursive: true })
+    const release = await lockfile
+      .lock(directory, { ...LOCK, retries: LOCK_RETRIES, lockfilePath: join(directory, '.lock'), onCompromised: onLost })
+      .catch((error: NodeJS.ErrnoException) => {
+        throw error.code === 'ELOCKED' ? new SpoolInUse(`Another worker uses the spool directory ${directory}`) : error
+      })
+    const place = createHash('sha256').update(directory).digest('hex').slice(0, 8)
+    return new Spool(directory, `spool-${name ?? hostname()}-${place}`, limits, release)
+  }
+
+  async close(): Promise<void> {
+    await this.#release().catch(() => {}) // the directory is gone, and the lock with it
+  }
+
+  /** One file for one recording, named by its call and its link. */
+  fileFor(callSid: string, sourceUrl: string): string {
+    return `${callSid}-${createHash('sha256').update(sourceUrl).digest('hex').slice(0, 12)}`
+  }
+
+  path(file: string): string {
+    if (!FILE_NAME.test(file)) throw new Error('Not the name of a spool file')
+    return join(this.directory, file)
+  }
+
+  async bytesOf(file: string): Promise<number> {
+    return (await stat(this.path(file)).catch(() => undefined))?.size ?? 0
+  }
+
+  async note(file: string): Promise<SpoolNote> {
+    try {
+      return JSON.parse(await readFile(this.#notePath(file), 'utf8')) as SpoolNote
+    } catch {
+      return {} // none yet, or cut by a crash: the download begins anew
+    }
+  }
+
+  /** Whole or not at all, whatever dies meanwhile. */
+  async writeNote(file: string, note: SpoolNote): Promise<void> {
+    const fresh = `${this.#notePath(file)}.new`
+    await writeFile(fresh, JSON.stringify(note))
+    await rename(fresh, this.#notePath(file))
+  }
+
+  async remove(file: string): Promise<void> {
+    await rm(this.#notePath(file), { force: true })
+    await rm(this.path(file), { force: true })
+  }
+
+  /** Runs the one writer of a file: an earlier one that Temporal has given up is ended first. */
+  async asWriter<T>(file: string, signal: AbortSignal, write: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const earlier = this.#writers.get(file)
+    earlier?.abort.abort(new Error('A later try writes this file'))
+    await earlier?.ended.catch(() => {})
+    const abort = new AbortController()
+    const work = write(AbortSignal.any([signal, abort.signal]))
+    const mine = { abort, ended: work }
+    this.#writers.set(file, mine)
+    try {
+      return await work
+    } finally {
+      if (this.#writers.get(file) === mine) this.#writers.delete(file)
+    }
+  }
+
+  /** @throws {SpoolFull} where `more` bytes would exceed the limit or leave too little free disk */
+  async admit(more: number): Promise<void> {
+    const { maxBytes, minFreeBytes } = this.#limits
+    const used = await this.usedBytes()
+    if (used + more > maxBytes) throw new SpoolFull(`The spool holds ${used} of ${maxBytes} bytes`)
+    const { bavail, bsize } = await statfs(this.directory)
+    if (bavail * bsize - more < minFreeBytes) throw new SpoolFull(`The spool's disk has ${bavail * bsize} bytes left`)
+  }
+
+  async usedBytes(): Promise<number> {
+    const sizes = await Promise.all((await this.files()).map((file) => this.bytesOf(file)))
+    return sizes.reduce((sum, bytes) => sum + bytes, 0)
+  }
+
+  async files(): Promise<string[]> {
+    return (await readdir(this.directory)).filter((name) => FILE_NAME.test(name))
+  }
+
+  /** Deletes what belongs to calls without an open workflow; files that are being written stay. */
+  async sweep(isOpen: (callSid: string) => Promise<boolean>): Promise<string[]> {
+    const swept: string[] = []
+    for (const file of await this.files()) {
+      const callSid = FILE_NAME.exec(file)![1]!
+      if (this.#writers.has(file) || (await isOpen(callSid))) continue
+      await this.remove(file)
+      swept.push(file)
+    }
+    return swept
+  }
+
+  #notePath(file: string): string {
+    return `${this.path(file)}.json`
+  }
+}

@@ -1,0 +1,167 @@
+// Our S3 bucket. What is said to be stored is confirmed: by size and by a checksum that the server computed.
+import {
+  GetObjectCommand,
+  HeadObjectCommand,
+  NotFound,
+  NoSuchKey,
+  PutObjectCommand,
+  S3Client,
+  type PutObjectCommandInput,
+} from '@aws-sdk/client-s3'
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { Agent } from 'node:https'
+import { Agent as HttpAgent } from 'node:http'
+import { SINGLE_PUT_MAX_BYTES } from './digests.ts'
+import { abandonUpload, putInParts, sweepUploads } from './multipart.ts'
+import { signContent } from './sign-content.ts'
+import { isConflict } from './store-errors.ts'
+
+export interface StoreSettings {
+  endpoint: string
+  region: string
+  bucket: string
+  accessKeyId: string
+  secretAccessKey: string
+  /** Uploads side by side: no more sockets than these need. */
+  connections: number
+}
+
+export interface ObjectToStore {
+  key: string
+  path: string
+  bytes: number
+  sha256: string
+  /** As S3 will give it, see {@link digestFile}. */
+  etag: string
+  contentType: string
+  metadata: Record<string, string>
+}
+
+export interface TransferControl {
+  signal: AbortSignal
+  onProgress: (bytes: number) => void
+}
+
+/** The bucket took the object, but what it holds is not what we sent. */
+export class ObjectMismatch extends Error {}
+
+const CONNECT_TIMEOUT_MS = 5000
+const REQUEST_TIMEOUT_MS = 60_000
+
+export class RecordingStore {
+  readonly bucket: string
+  readonly #endpoint: string
+  readonly #client: S3Client
+
+  constructor(settings: StoreSettings) {
+    this.bucket = settings.bucket
+    this.#endpoint = settings.endpoint
+    const agents = { maxSockets: settings.connections, keepAlive: true }
+    this.#client = new S3Client({
+      endpoint: settings.endpoint,
+      region: settings.region,
+      credentials: { accessKeyId: settings.accessKeyId, secretAccessKey: settings.secretAccessKey },
+      forcePathStyle: true,
+      // Trailing checksums are refused, or stored as content, by some stores; ours goes into the signature instead.
+      requestChecksumCalculation: 'WHEN_REQUIRED',
+      responseChecksumValidation: 'WHEN_REQUIRED',
+      // A stream cannot be sent twice, so the SDK must not try: the activity does, from the file.
+      maxAttempts: 1,
+      requestHandler: {
+        connectionTimeout: CONNECT_TIMEOUT_MS,
+        socketTimeout: REQUEST_TIMEOUT_MS,
+        httpsAgent: new Agent(agents),
+        httpAgent: new HttpAgent(agents),
+      },
+    })
+  }
+
+  urlOf(key: string): string {
+    return `${this.#endpoint}/${this.bucket}/${key}`
+  }
+
+  /**
+   * Stores the file under its key and confirms it. What is there already and equal stays; unequal bytes under our key (a
+   * crash of the store, a meddler) are replaced once.
+   * @throws {ObjectMismatch} or the SDK's error
+   */
+  async put(object: ObjectToStore, control: TransferControl): Promise<void> {
+    try {
+      await this.#send(object, control, { IfNoneMatch: '*' })
+    } catch (error) {
+      if (!isConflict(error)) throw error
+      if (await this.holds(object, control)) return
+      await this.#send(object, control, {})
+    }
+    if (!(await this.holds(object, control))) throw new ObjectMismatch(`The bucket holds other bytes under ${object.key} than were sent`)
+  }
+
+  /** True where the bucket's object has our size and our checksum; where HEAD gives no checksum, its bytes are read back. */
+  async holds(object: Pick<ObjectToStore, 'key' | 'bytes' | 'sha256' | 'etag'>, { signal, onProgress }: TransferControl): Promise<boolean> {
+    const head = await this.#head(object.key, signal)
+    if (!head || head.ContentLength !== object.bytes) return false
+    if (head.ETag?.replaceAll('"', '') === object.etag) return true
+    if (head.ChecksumSHA256) return Buffer.from(head.ChecksumSHA256, 'base64').toString('hex') === object.sha256
+    return (await this.#readBack(object.key, signal, onProgress)) === object.sha256
+  }
+
+  /** One small request that needs bucket, credentials and clock to be right. */
+  async check(signal: AbortSignal): Promise<void> {
+    await this.#head('recordings/.check', signal)
+  }
+
+  /** Nobody will complete this object's parts: away with them. */
+  async abandon(key: string): Promise<void> {
+    await abandonUpload(this.#client, { Bucket: this.bucket, Key: key })
+  }
+
+  /** @returns how many uploads in parts, begun before `olderThan` and never completed, were ended */
+  async sweepUploads(olderThan: Date): Promise<number> {
+    return sweepUploads(this.#client, this.bucket, olderThan)
+  }
+
+  close(): void {
+    this.#client.destroy()
+  }
+
+  async #head(key: string, signal: AbortSignal) {
+    try {
+      return await this.#client.send(new HeadObjectCommand({ Bucket: this.bucket, Key: key, ChecksumMode: 'ENABLED' }), { abortSignal: signal })
+    } catch (error) {
+      if (error instanceof NotFound || error instanceof NoSuchKey) return undefined
+      throw error
+    }
+  }
+
+  async #send(object: ObjectToStore, control: TransferControl, condition: Pick<PutObjectCommandInput, 'IfNoneMatch'>): Promise<void> {
+    const common = { Bucket: this.bucket, Key: object.key, ContentType: object.contentType, Metadata: object.metadata }
+    if (object.bytes > SINGLE_PUT_MAX_BYTES) return putInParts(this.#client, common, object, control)
+    const Body = createReadStream(object.path, { highWaterMark: 256 * 1024 })
+    let sent = 0
+    Body.on('data', (chunk) => control.onProgress((sent += chunk.length)))
+    try {
+      const command = new PutObjectCommand({
+        ...common,
+        ...condition,
+        Body,
+        ContentLength: object.bytes,
+        ContentMD5: Buffer.from(object.etag, 'hex').toString('base64'),
+      })
+      await this.#client.send(signContent(command, object.sha256), { abortSignal: control.signal })
+    } finally {
+      Body.destroy()
+    }
+  }
+
+  async #readBack(key: string, signal: AbortSignal, onProgress: (bytes: number) => void): Promise<string> {
+    const { Body } = await this.#client.send(new GetObjectCommand({ Bucket: this.bucket, Key: key }), { abortSignal: signal })
+    const sha256 = createHash('sha256')
+    let bytes = 0
+    for await (const chunk of Body as AsyncIterable<Buffer>) {
+      sha256.update(chunk)
+      onProgress((bytes += chunk.length))
+    }
+    return sha256.digest('hex')
+  }
+}

@@ -1,0 +1,36 @@
+// Leftovers of what died or was given up: spool files of calls without an open workflow, uploads that nobody completes.
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Logger } from '../platform/logger.ts'
+import type { Spool } from './spool.ts'
+import type { RecordingStore } from './store.ts'
+
+const EVERY_MS = 10 * 60_000
+/** No upload of ours takes this long; one that is still wanted starts anew. */
+const UPLOAD_AGE_MS = 24 * 3600_000
+
+export interface Sweeps {
+  spool: Spool
+  store: RecordingStore
+  logger: Logger
+  isOpen: (callSid: string) => Promise<boolean>
+  signal: AbortSignal
+}
+
+/** Sweeps now and every ten minutes until the signal; trouble is logged and left to the next time. */
+export async function startSweeps(sweeps: Sweeps): Promise<void> {
+  while (!sweeps.signal.aborted) {
+    await sweepSpool(sweeps).catch((error: unknown) => sweeps.logger.warn({ error }, 'Recording spool not swept'))
+    await sweepUploads(sweeps).catch((error: unknown) => sweeps.logger.warn({ error }, 'Recording uploads not swept'))
+    await pause(EVERY_MS, undefined, { signal: sweeps.signal }).catch(() => {})
+  }
+}
+
+async function sweepSpool({ spool, isOpen, logger }: Sweeps): Promise<void> {
+  const files = await spool.sweep(isOpen)
+  if (files.length > 0) logger.info({ files: files.length }, 'Recording spool swept')
+}
+
+async function sweepUploads({ store, logger }: Sweeps): Promise<void> {
+  const uploads = await store.sweepUploads(new Date(Date.now() - UPLOAD_AGE_MS))
+  if (uploads > 0) logger.info({ uploads }, 'Recording uploads that nobody completed were ended')
+}

@@ -1,0 +1,55 @@
+// Exotel's Calls API, v1, for the calls that the stand-in has made [developer.exotel.com: Call Details, bulk call details].
+import { formatExotelTime, parseExotelTime } from '../exotel/time.ts'
+import type { SimulatedCall } from './call.ts'
+
+export interface LinkMaker {
+  recordingUrl(call: SimulatedCall): string
+  presignedUrl(call: SimulatedCall): string
+}
+
+const MAX_PAGE_SIZE = 100
+const DEFAULT_PAGE_SIZE = 50
+
+export function callDetails(call: SimulatedCall, query: URLSearchParams, links: LinkMaker): object {
+  return { Call: describe(call, query, links) }
+}
+
+/** Ended calls, oldest first, a page at a time; the cursor is the last call's id. */
+export function listCalls(calls: SimulatedCall[], query: URLSearchParams, path: string, links: LinkMaker): object {
+  const sids = query.get('Sid')?.split(',')
+  const [from, to] = readRange(query.get('DateCreated') ?? '')
+  const matching = calls
+    .filter((call) => (!sids || sids.includes(call.callSid)) && call.startedAt >= from && call.startedAt <= to)
+    .toSorted((a, b) => a.startedAt.getTime() - b.startedAt.getTime())
+  const size = Math.min(Number(query.get('PageSize') ?? DEFAULT_PAGE_SIZE), MAX_PAGE_SIZE)
+  const start = matching.findIndex((call) => call.callSid === query.get('After')) + 1
+  const page = matching.slice(start, start + size)
+  const following = new URLSearchParams(query)
+  if (page.length > 0) following.set('After', page.at(-1)!.callSid)
+  const next = start + size < matching.length ? `${path}?${following}` : null
+  return { Metadata: { Total: matching.length, PageSize: size, NextPageUri: next, PrevPageUri: null }, Calls: page.map((call) => describe(call, query, links)) }
+}
+
+function describe(call: SimulatedCall, query: URLSearchParams, links: LinkMaker): object {
+  const available = call.recording !== undefined && Date.now() >= call.availableAt.getTime()
+  const presigned = available && query.has('RecordingUrlValidity') && call.fault !== 'unauthorized'
+  return {
+    Sid: call.callSid,
+    Status: call.status,
+    DateCreated: formatExotelTime(call.startedAt),
+    StartTime: formatExotelTime(call.startedAt),
+    EndTime: formatExotelTime(call.endedAt),
+    Duration: call.durationSeconds,
+    Direction: 'inbound',
+    From: '09876543210',
+    To: '+918045678901',
+    PhoneNumberSid: '+918045678901',
+    RecordingUrl: available ? links.recordingUrl(call) : null,
+    ...(presigned && { PreSignedRecordingUrl: links.presignedUrl(call) }),
+  }
+}
+
+function readRange(filter: string): [Date, Date] {
+  const bound = (name: string): Date | undefined => parseExotelTime(new RegExp(`${name}:([^;]+)`).exec(filter)?.[1])
+  return [bound('gte') ?? new Date(0), bound('lte') ?? new Date(8.64e15)]
+}

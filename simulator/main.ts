@@ -1,0 +1,31 @@
+// The stand-in Exotel as a process of its own, for the development stack.
+import { z } from 'zod'
+import { runMain, stopSignal } from '../platform/process.ts'
+import { startSimulator } from './server.ts'
+
+const settings = z.object({
+  SIMULATOR_PORT: z.coerce.number(),
+  SIMULATOR_API_URL: z.string(),
+  EXOTEL_WEBHOOK_SECRET: z.string(),
+  EXOTEL_ACCOUNT_SID: z.string(),
+  EXOTEL_API_KEY: z.string(),
+  EXOTEL_API_TOKEN: z.string(),
+  RECORDING_WAIT_SCALE: z.coerce.number(),
+})
+
+runMain(async () => {
+  const env = settings.parse(process.env)
+  const simulator = await startSimulator({
+    apiUrl: () => env.SIMULATOR_API_URL,
+    secret: env.EXOTEL_WEBHOOK_SECRET.split(',')[0]!,
+    accountSid: env.EXOTEL_ACCOUNT_SID,
+    apiKey: env.EXOTEL_API_KEY,
+    apiToken: env.EXOTEL_API_TOKEN,
+    waitScale: env.RECORDING_WAIT_SCALE,
+    port: env.SIMULATOR_PORT,
+  })
+  console.log(`Stand-in Exotel at ${simulator.url}`)
+  await stopSignal()
+  await simulator.close()
+  process.exit(0)
+})

@@ -1,0 +1,103 @@
+// A stand-in Exotel: recordings, the Calls API, and a door for people and tests that want a call to happen.
+import { createHmac } from 'node:crypto'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { makeCall, type CallPlan, type SimulatedCall } from './call.ts'
+import { callDetails, listCalls, type LinkMaker } from './calls-api.ts'
+import { FAULTS, isFault } from './faults.ts'
+import { servePresigned, serveRecording } from './recording-routes.ts'
+import { tellCall, type WebhookTarget } from './webhooks.ts'
+
+export interface SimulatorSettings extends Omit<WebhookTarget, 'apiUrl'> {
+  /** Where webhooks go; asked anew for each call. */
+  apiUrl: () => string
+  apiKey: string
+  apiToken: string
+  port: number
+}
+
+export interface Simulator {
+  url: string
+  calls: Map<string, SimulatedCall>
+  /** A call takes place and its webhooks are sent; resolves once Exotel has nothing more to tell. */
+  call(plan: CallPlan): { call: SimulatedCall; told: Promise<void> }
+  /** 0: serves everything; else the status that API and recordings answer with. */
+  outage(status: number): void
+  close(): Promise<void>
+}
+
+export async function startSimulator(settings: SimulatorSettings): Promise<Simulator> {
+  const calls = new Map<string, SimulatedCall>()
+  let outage = 0
+  const server = createServer((request, response) => {
+    route(request, response).catch((error: unknown) => response.writeHead(500).end(String(error)))
+  })
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(settings.port, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const url = `http://127.0.0.1:${port}`
+  const links: LinkMaker = {
+    recordingUrl: ({ callSid, recording }) => `${url}/recordings/${settings.accountSid}/${callSid}${extensionOf(recording)}`,
+    // Another host name, as S3 is: whoever sends our credentials there is found out.
+    presignedUrl: ({ callSid, recording }) => `http://localhost:${port}/presigned/${callSid}${extensionOf(recording)}?Signature=${signatureOf(callSid)}`,
+  }
+  return {
+    url,
+    calls,
+    call,
+    outage: (status) => void (outage = status),
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  }
+
+  function call(plan: CallPlan): { call: SimulatedCall; told: Promise<void> } {
+    const made = makeCall(plan, new Date())
+    calls.set(made.callSid, made)
+    const told = tellCall(made, made.recording && links.recordingUrl(made), { ...settings, apiUrl: settings.apiUrl() })
+    return { call: made, told }
+  }
+
+  async function route(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { pathname, searchParams } = new URL(request.url ?? '/', url)
+    if (request.method === 'POST' && pathname === '/simulator/calls') return orderCall(request, response)
+    if (outage > 0) return void response.writeHead(outage).end()
+    const [, room, ...rest] = pathname.split('/')
+    const found = calls.get(/^([A-Za-z0-9_-]+)(\.\w+)?$/.exec(rest.at(-1) ?? '')?.[1] ?? '')
+    if (room === 'presigned' && found) return servePresigned(found, searchParams.get('Signature') === signatureOf(found.callSid), request, response)
+    if (room === 'recordings' && found) return serveRecording(found, isAuthorized(request), links.presignedUrl(found), request, response)
+    if (room !== 'v1') return json(response, 404, { RestException: { Status: 404, Message: 'Not found' } })
+    if (!isAuthorized(request)) return json(response, 401, { RestException: { Status: 401, Message: 'Unauthorized' } })
+    if (rest.at(-1) === 'Calls.json') return json(response, 200, listCalls([...calls.values()], searchParams, pathname, links))
+    if (!found) return json(response, 404, { RestException: { Status: 404, Message: 'Call not found' } })
+    return json(response, 200, callDetails(found, searchParams, links))
+  }
+
+  /** `{recording, fault}` → a call is made; answered before its webhooks are sent. */
+  async function orderCall(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const chunks: Buffer[] = []
+    for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk)
+    const { recording, fault = 'none' } = JSON.parse(Buffer.concat(chunks).toString()) as { recording?: string; fault?: string }
+    if (!isFault(fault)) return json(response, 400, { error: `There is no fault ${fault}. Known: ${Object.keys(FAULTS).join(', ')}` })
+    const { call: made, told } = call({ fault, recording })
+    told.catch(() => {})
+    return json(response, 200, { callSid: made.callSid, expected: FAULTS[fault], sha256: made.recording?.sha256 })
+  }
+
+  function isAuthorized(request: IncomingMessage): boolean {
+    return request.headers.authorization === `Basic ${Buffer.from(`${settings.apiKey}:${settings.apiToken}`).toString('base64')}`
+  }
+
+  function signatureOf(callSid: string): string {
+    return createHmac('sha256', settings.apiToken).update(callSid).digest('hex')
+  }
+}
+
+function extensionOf(recording: SimulatedCall['recording']): string {
+  return recording ? `.${recording.fileName.split('.').at(-1)}` : '.mp3'
+}
+
+function json(response: ServerResponse, status: number, body: object): void {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+}

@@ -1,0 +1,157 @@
+// The worker process: makes the activities' dependencies, runs one Temporal worker a queue, drains on SIGTERM.
+import { Client } from '@temporalio/client'
+import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker'
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { createActivities } from './activities/create.ts'
+import { missingSearchAttributes } from './deploy/temporal-namespace.ts'
+import { ExotelApi } from './exotel/api-client.ts'
+import { createRecordingAgent } from './exotel/recording-request.ts'
+import { createAlarms } from './platform/alarms.ts'
+import { readConfig, type Config } from './platform/config.ts'
+import { connectDatabase, assertMigrated } from './platform/database.ts'
+import { createLogger, type Logger } from './platform/logger.ts'
+import { collectProcessMetrics } from './platform/metrics.ts'
+import { serveOperations } from './platform/operations-server.ts'
+import { exitAfter, runMain, stopSignal } from './platform/process.ts'
+import { redact } from './platform/redact.ts'
+import { temporalConnectionOptions } from './platform/temporal.ts'
+import { waitUntil } from './platform/wait-until.ts'
+import { RecordingStore } from './recordings/store.ts'
+import { Spool } from './recordings/spool.ts'
+import { startSweeps } from './recordings/sweeps.ts'
+import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE, recordingWorkflowId } from './workflows/contracts/names.ts'
+
+/** Exotel's published limit is 200 requests a minute. */
+const EXOTEL_REQUESTS_PER_SECOND = 3
+const FORCE_AFTER_MS = 3000
+
+runMain(async () => {
+  const config = readConfig()
+  const logger = createLogger({ level: config.LOG_LEVEL, file: config.LOG_FILE, name: 'worker' })
+  collectProcessMetrics()
+  const stopping = new AbortController()
+  const signalled = stopSignal().then((signal) => {
+    logger.info({ signal }, 'Recording worker is draining')
+    stopping.abort()
+    exitAfter(config.SHUTDOWN_GRACE_SECONDS * 1000 + FORCE_AFTER_MS + 2000, 1)
+  })
+  const alarms = createAlarms(logger)
+  const state = { now: 'starting' as 'starting' | 'running' | 'draining' }
+  const database = connectDatabase({ url: config.DATABASE_URL, poolSize: config.DATABASE_POOL_SIZE, logger })
+  const spool = await Spool.open(
+    config.SPOOL_DIRECTORY,
+    config.WORKER_NAME,
+    { maxBytes: config.SPOOL_MAX_BYTES, minFreeBytes: config.SPOOL_MIN_FREE_BYTES },
+    () => {
+      logger.fatal('Another worker has taken this spool directory while this one stood still')
+      process.exit(1)
+    },
+  )
+  const operations = await serveOperations(config.OPERATIONS_PORT, {
+    health: async () => ({
+      ready: state.now === 'running',
+      state: state.now,
+      alarms: alarms.active(),
+      spool: { directory: spool.directory, queue: spool.queue, bytes: await spool.usedBytes().catch(() => null) },
+    }),
+  })
+  const policy = { hosts: config.EXOTEL_RECORDING_HOSTS, allowLocal: config.EXOTEL_ALLOW_LOCAL }
+  const dispatcher = createRecordingAgent(policy)
+  const credentials = { apiKey: config.EXOTEL_API_KEY, apiToken: config.EXOTEL_API_TOKEN }
+  const exotelApi = new ExotelApi({ baseUrl: config.EXOTEL_API_BASE_URL, accountSid: config.EXOTEL_ACCOUNT_SID, ...credentials })
+  const store = new RecordingStore({
+    endpoint: config.WASABI_ENDPOINT,
+    region: config.WASABI_REGION,
+    bucket: config.WASABI_BUCKET,
+    accessKeyId: config.WASABI_ACCESS_KEY,
+    secretAccessKey: config.WASABI_SECRET_KEY,
+    connections: config.WORKER_UPLOADS * 2,
+  })
+  const activities = createActivities({
+    database,
+    exotelApi,
+    source: { policy, credentials, dispatcher },
+    spool,
+    store,
+    alarms,
+    logger,
+    maxBytes: config.RECORDING_MAX_BYTES,
+    waitScale: config.RECORDING_WAIT_SCALE,
+  })
+
+  Runtime.install({ shutdownSignals: [], logger: temporalLogger(logger) }) // signals are handled above
+  await waitUntil(() => assertMigrated(database), { alarms, name: 'DatabaseUnavailable', hint: 'run `npx prisma migrate deploy`', signal: stopping.signal })
+  const connection = await waitUntil(() => connectTemporal(config), {
+    alarms,
+    name: 'TemporalUnavailable',
+    hint: 'run `npm run temporal:setup`',
+    signal: stopping.signal,
+  })
+  if (connection) {
+    const client = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE })
+    const sweeps = startSweeps({ spool, store, logger, isOpen: (callSid) => isOpen(client, callSid), signal: stopping.signal })
+    const workers = await createWorkers(config, connection, activities, spool.queue)
+    const runs = Promise.all(workers.map((worker) => worker.run()))
+    state.now = 'running'
+    logger.info({ queue: spool.queue, operationsPort: operations.port }, 'Recording worker is running')
+    await Promise.race([signalled, runs])
+    state.now = 'draining'
+    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown()
+    await runs
+    await sweeps
+    await connection.close()
+  }
+  await Promise.allSettled([database.$disconnect(), dispatcher.close(), spool.close()])
+  store.close()
+  operations.close()
+  logger.info('Recording worker has stopped')
+  process.exit(0)
+})
+
+/** The SDK's own warnings and errors, in our format. */
+function temporalLogger(logger: Logger): DefaultLogger {
+  return new DefaultLogger('WARN', ({ level, message, meta }) => {
+    const { error, workflowId, activityType, taskQueue } = meta ?? {}
+    logger[level === 'ERROR' ? 'error' : 'warn']({ sdk: true, workflowId, activityType, taskQueue, error }, redact(message))
+  })
+}
+
+async function connectTemporal(config: Config): Promise<NativeConnection> {
+  const connection = await NativeConnection.connect(temporalConnectionOptions(config))
+  try {
+    const missing = await missingSearchAttributes(connection, config.TEMPORAL_NAMESPACE)
+    if (missing.length > 0) throw new Error(`The namespace ${config.TEMPORAL_NAMESPACE} lacks the search attributes ${missing.join(', ')}`)
+    return connection
+  } catch (error) {
+    await connection.close()
+    throw error
+  }
+}
+
+function createWorkers(config: Config, connection: NativeConnection, activities: object, spoolQueue: string): Promise<Worker[]> {
+  const common = {
+    connection,
+    namespace: config.TEMPORAL_NAMESPACE,
+    activities,
+    shutdownGraceTime: config.SHUTDOWN_GRACE_SECONDS * 1000,
+    shutdownForceTime: config.SHUTDOWN_GRACE_SECONDS * 1000 + FORCE_AFTER_MS,
+  }
+  const bundle = fileURLToPath(new URL('./workflow-bundle.js', import.meta.url))
+  const workflows = existsSync(bundle) ? { workflowBundle: { codePath: bundle } } : { workflowsPath: fileURLToPath(new URL('./workflows', import.meta.url)) }
+  return Promise.all([
+    Worker.create({ ...common, ...workflows, taskQueue: RECORDINGS_QUEUE, maxConcurrentActivityTaskExecutions: config.DATABASE_POOL_SIZE }),
+    Worker.create({ ...common, taskQueue: DOWNLOADS_QUEUE, maxConcurrentActivityTaskExecutions: config.WORKER_DOWNLOADS }),
+    Worker.create({ ...common, taskQueue: spoolQueue, maxConcurrentActivityTaskExecutions: config.WORKER_UPLOADS }),
+    Worker.create({ ...common, taskQueue: EXOTEL_API_QUEUE, maxTaskQueueActivitiesPerSecond: EXOTEL_REQUESTS_PER_SECOND }),
+  ])
+}
+
+async function isOpen(client: Client, callSid: string): Promise<boolean> {
+  try {
+    return (await client.workflow.getHandle(recordingWorkflowId(callSid)).describe()).status.name === 'RUNNING'
+  } catch (error) {
+    if ((error as Error).name === 'WorkflowNotFoundError') return false
+    throw error
+  }
+}

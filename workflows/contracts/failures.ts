@@ -1,0 +1,39 @@
+// Why a recording is not stored. The same strings stand in Temporal, in `recording_error_code`, in logs and in metrics.
+
+export const FAILURE_CODES = [
+  'RecordingNotFound', // Exotel answers 404, or "processing", for too long
+  'RecordingExpired', // Exotel no longer has it
+  'RecordingInvalid', // what came is no audio at all
+  'RecordingDamaged', // audio, but cut off, damaged or of a format that we do not take: kept in quarantine
+  'RecordingTooLarge',
+  'RecordingMissing', // an answered call that should have a recording and has none
+  'RecordingUrlRefused', // bad scheme, private address, not a URL
+  'RecordingHostNotAllowed', // a public host that EXOTEL_RECORDING_HOSTS does not name
+  'DownloadIncomplete', // cut, stalled, too slow, or not as long as announced
+  'ExotelUnauthorized', // this recording is refused although our credentials are accepted
+  'ExotelUnavailable', // no answer, 5xx
+  'ObjectMissing', // was stored, is gone from the bucket
+  'InternalError', // nothing above names it
+  'Cancelled', // by a person
+] as const
+export type FailureCode = (typeof FAILURE_CODES)[number]
+
+/** Ours, or an outage: the activity gives its task back and waits; these never end a recording. */
+export const WAITING_CODES = [
+  'SpoolFull',
+  'SpoolUnavailable',
+  'StorageUnavailable',
+  'StorageMisconfigured',
+  'DatabaseUnavailable',
+  'ExotelRateLimited',
+  'ExotelCredentialsRefused',
+  'WorkerShutdown',
+] as const
+export type WaitingCode = (typeof WAITING_CODES)[number]
+
+/** The spooled file is not there, or not as it was: download again. */
+export const SPOOL_FILE_LOST = 'SpoolFileLost'
+
+export function isFailureCode(text: unknown): text is FailureCode {
+  return FAILURE_CODES.some((code) => code === text)
+}

@@ -1,0 +1,114 @@
+// Inputs and results of RecordingWorkflow and its activities. They lie in histories for a month: change them only by adding
+// optional fields. They hold no telephone numbers and no pre-signed links.
+import type { FailureCode } from './failures.ts'
+
+/** The waits and tries of one run, frozen into its input at its start. All times in ms, before scaling. */
+export interface RecordingPolicy {
+  /** Multiplies every wait: 1 in production, less for people and tests. */
+  waitScale: number
+  /** How often Exotel may fail one recording before it counts as failed. */
+  tries: number
+  /** An answered call at least this long should have a recording. */
+  expectedFromSeconds: number
+  /** How long a spooled file waits for its worker. */
+  spoolLostAfterMs: number
+}
+
+export interface EndedCall {
+  callSid: string
+  /** When we first heard of the call's end, ISO 8601. */
+  arrivedAt: string
+  /** Of the webhook that started the run: the same in the logs of every process. */
+  requestId?: string
+  policy: RecordingPolicy
+}
+
+/** What one event told about the call; sent as a signal, also with the start. */
+export interface CallNews {
+  /** Exotel's links, without their queries. */
+  sourceUrls: string[]
+  /** Exotel's word: completed, busy, no-answer, failed, canceled. */
+  status?: string
+  /** ISO 8601 */
+  endedAt?: string
+  durationSeconds?: number
+}
+
+export interface SourceRef {
+  callSid: string
+  sourceUrl: string
+}
+
+export interface Spooled {
+  /** The task queue of the worker whose disk holds the file. */
+  queue: string
+  file: string
+  bytes: number
+  /** Hex. */
+  sha256: string
+}
+
+export interface AudioFacts {
+  contentType: string
+  extension: string
+  /** These are absent where a damaged file does not tell. */
+  codec?: string
+  sampleRate?: number
+  channels?: number
+  durationSeconds?: number
+}
+
+/** What validation found: worth storing, kept as damaged evidence, or no audio at all. */
+export type Verdict =
+  | { verdict: 'good'; etag: string; audio: AudioFacts; remark?: string }
+  | { verdict: 'damaged'; etag: string; audio: AudioFacts; reason: string }
+  | { verdict: 'refused'; reason: string }
+
+export interface UploadInput {
+  callSid: string
+  spooled: Spooled
+  verdict: Exclude<Verdict, { verdict: 'refused' }>
+}
+
+export interface StoredObject {
+  bucket: string
+  key: string
+  url: string
+}
+
+interface ObjectFacts extends StoredObject {
+  bytes: number
+  sha256: string
+  audio: AudioFacts
+}
+
+/** How the way of one recording (or of a call without any) ended. */
+export type Outcome =
+  | ({ state: 'stored'; remark?: string } & ObjectFacts)
+  | ({ state: 'quarantined'; code: 'RecordingDamaged'; error: string } & ObjectFacts)
+  | { state: 'not_recorded'; status?: string }
+  | { state: 'failed'; code: FailureCode; error: string }
+
+export interface Conclusion {
+  callSid: string
+  /** Absent: the conclusion is about a call for which no recording was named. */
+  sourceUrl?: string
+  outcome: Outcome
+}
+
+/** What Exotel's Call Details said about a call's recording. */
+export type CallDetailsAnswer =
+  | { answer: 'named'; sourceUrl: string }
+  | { answer: 'none'; status?: string; durationSeconds?: number }
+  | { answer: 'unknown call' }
+  | { answer: 'unavailable'; reason: string }
+
+/** Answer of the query `status`. */
+export interface RecordingStatus {
+  callSid: string
+  step: string
+  /** ISO 8601 */
+  since: string
+  detail: string
+  concluded: { sourceUrl?: string; state: Outcome['state']; code?: FailureCode }[]
+}

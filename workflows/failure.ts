@@ -1,0 +1,31 @@
+import { ActivityFailure, ApplicationFailure, TimeoutFailure } from '@temporalio/common'
+import { isFailureCode, SPOOL_FILE_LOST, type FailureCode } from './contracts/failures.ts'
+
+/** What an activity's error means to the workflow. */
+export interface Failure {
+  /** `SpoolFileLost`: the worker, its disk or the file is gone; nobody's fault, download again. */
+  code: FailureCode | typeof SPOOL_FILE_LOST
+  message: string
+  /** How far a download has come in all its tries. */
+  reachedBytes?: number
+  retryAfterMs?: number
+  /** Queue of the worker whose disk holds a part of the recording. */
+  spool?: string
+}
+
+export function failureIn(error: unknown): Failure {
+  const cause = error instanceof ActivityFailure ? error.cause : error
+  if (cause instanceof TimeoutFailure && cause.timeoutType === 'SCHEDULE_TO_START') {
+    return { code: SPOOL_FILE_LOST, message: 'The worker that holds the file does not answer' }
+  }
+  if (!(cause instanceof ApplicationFailure)) return { code: 'InternalError', message: cause instanceof Error ? cause.message : String(cause) }
+  const code = cause.type === SPOOL_FILE_LOST ? SPOOL_FILE_LOST : isFailureCode(cause.type) ? cause.type : 'InternalError'
+  const [details] = (cause.details ?? []) as { reachedBytes?: number; retryAfterMs?: number; queue?: string }[]
+  return {
+    code,
+    message: cause.message,
+    ...(details?.reachedBytes !== undefined && { reachedBytes: details.reachedBytes }),
+    ...(details?.retryAfterMs !== undefined && { retryAfterMs: details.retryAfterMs }),
+    ...(details?.queue !== undefined && { spool: details.queue }),
+  }
+}

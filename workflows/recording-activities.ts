@@ -1,0 +1,65 @@
+// The activities of a recording with their queues, time limits and retries. Retries have no limit: the workflow counts the
+// tries that count, and everything else (a worker that died, left or waits for S3) has to go on until it works.
+import { proxyActivities } from '@temporalio/workflow'
+import type { Activities } from '../activities/create.ts'
+import type { ValidateInput } from '../activities/validate-recording.ts'
+import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE } from './contracts/names.ts'
+import type {
+  CallDetailsAnswer,
+  Conclusion,
+  RecordingPolicy,
+  SourceRef,
+  Spooled,
+  StoredObject,
+  UploadInput,
+  Verdict,
+} from './contracts/recording.ts'
+
+const retry = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '10s' } as const
+/** Beats come every 5 s: a worker that died is noticed within this. */
+const heartbeatTimeout = '15s'
+
+/** 6 GB at 1 s per MB are 1.7 h; the activities end themselves before. */
+const downloads = proxyActivities<Activities>({ taskQueue: DOWNLOADS_QUEUE, startToCloseTimeout: '2h', heartbeatTimeout, retry })
+const exotelApi = proxyActivities<Activities>({ taskQueue: EXOTEL_API_QUEUE, startToCloseTimeout: '30s', retry })
+const rows = proxyActivities<Activities>({ taskQueue: RECORDINGS_QUEUE, startToCloseTimeout: '20s', retry })
+
+export function download(source: SourceRef): Promise<Spooled> {
+  return downloads.downloadRecording.executeWithOptions({ summary: 'Exotel → spool' }, [source])
+}
+
+/** On the worker whose disk holds the file. Schedule-to-start fires when that worker is lost. */
+export function validate({ spoolLostAfterMs }: RecordingPolicy, input: ValidateInput): Promise<Verdict> {
+  const { queue, bytes } = input.spooled
+  const spool = proxyActivities<Activities>({ taskQueue: queue, scheduleToStartTimeout: spoolLostAfterMs, startToCloseTimeout: '1h', heartbeatTimeout, retry })
+  return spool.validateRecording.executeWithOptions({ summary: `${bytes} bytes` }, [input])
+}
+
+export function upload({ spoolLostAfterMs }: RecordingPolicy, input: UploadInput): Promise<StoredObject> {
+  const { queue, bytes } = input.spooled
+  const spool = proxyActivities<Activities>({ taskQueue: queue, scheduleToStartTimeout: spoolLostAfterMs, startToCloseTimeout: '2h', heartbeatTimeout, retry })
+  return spool.uploadRecording.executeWithOptions({ summary: `spool → S3, ${bytes} bytes` }, [input])
+}
+
+export function update(conclusion: Conclusion): Promise<void> {
+  const { outcome } = conclusion
+  const summary = 'code' in outcome ? `${outcome.state}: ${outcome.code}` : outcome.state
+  return rows.updateCall.executeWithOptions({ summary }, [conclusion])
+}
+
+export function askExotel(call: { callSid: string }): Promise<CallDetailsAnswer> {
+  return exotelApi.findRecording.executeWithOptions({ summary: 'Call Details' }, [call])
+}
+
+export function renewAccess(source: SourceRef): Promise<{ renewed: boolean }> {
+  return exotelApi.renewAccess.executeWithOptions({ summary: 'Call Details: pre-signed link' }, [source])
+}
+
+/** Best effort: where the worker is gone, its own sweep clears the file when it comes back. */
+export async function discard(queues: Set<string>, callSid: string, sourceUrl: string | undefined): Promise<void> {
+  if (sourceUrl === undefined) return
+  for (const taskQueue of queues) {
+    const spool = proxyActivities<Activities>({ taskQueue, scheduleToStartTimeout: '30s', startToCloseTimeout: '30s', retry: { maximumAttempts: 3 } })
+    await spool.discardRecording({ callSid, sourceUrl }).catch(() => {})
+  }
+}
