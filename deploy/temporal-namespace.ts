@@ -1,8 +1,10 @@
 // The Temporal namespace with its retention, and the search attributes that starts and the Web UI need.
 import { isGrpcServiceError, type Connection } from '@temporalio/client'
+import { setTimeout as pause } from 'node:timers/promises'
 import { SEARCH_ATTRIBUTES } from '../workflows/contracts/names.ts'
 
 const RETENTION_SECONDS = 30 * 24 * 3600
+const VISIBLE_WITHIN_MS = 30_000
 const ALREADY_EXISTS = 6
 const NOT_FOUND = 5
 /** `temporal.api.enums.v1.IndexedValueType` */
@@ -11,7 +13,7 @@ const KEYWORD = 2
 /** Makes what is missing; safe to run again, and twice at once. */
 export async function setUpTemporal(connection: Connection, namespace: string): Promise<void> {
   await ensureNamespace(connection, namespace)
-  const missing = await missingSearchAttributes(connection, namespace)
+  const missing = await onceVisible(() => missingSearchAttributes(connection, namespace))
   if (missing.length === 0) return
   const searchAttributes = Object.fromEntries(missing.map((name) => [name, KEYWORD]))
   await connection.operatorService.addSearchAttributes({ namespace, searchAttributes }).catch(unless(ALREADY_EXISTS))
@@ -32,6 +34,18 @@ async function ensureNamespace(connection: Connection, namespace: string): Promi
   } catch (error) {
     unless(NOT_FOUND)(error)
     await connection.workflowService.registerNamespace({ namespace, workflowExecutionRetentionPeriod: retention }).catch(unless(ALREADY_EXISTS))
+  }
+}
+
+/** A new namespace is known to all of the server only after its caches' next look. */
+async function onceVisible<T>(ask: () => Promise<T>): Promise<T> {
+  for (const deadline = Date.now() + VISIBLE_WITHIN_MS; ; await pause(100)) {
+    try {
+      return await ask()
+    } catch (error) {
+      if (Date.now() > deadline) throw error
+      unless(NOT_FOUND)(error)
+    }
   }
 }
 

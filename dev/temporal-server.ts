@@ -19,6 +19,7 @@ const DYNAMIC_CONFIG = [
   'history.transferProcessorMaxPollRPS=1000',
   'history.timerProcessorMaxPollRPS=1000',
   'system.enableActivityEagerExecution=true',
+  'system.namespaceCacheRefreshInterval="200ms"',
   'system.forceSearchAttributesCacheRefreshOnRead=true',
 ]
 

@@ -1,0 +1,32 @@
+// One start of the real servers for the whole run, and one build of what is tested: processes run as they will in the image.
+import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker'
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { clearLeftovers, Keeper } from '../dev/keeper.ts'
+import { loadSecrets } from '../dev/secrets.ts'
+import { startServers } from '../dev/stack.ts'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+
+export default async function globalSetup(): Promise<void> {
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true'
+  const home = join(root, '.data', `test-${process.pid}`)
+  mkdirSync(home, { recursive: true })
+  await clearLeftovers(home)
+  const keeper = new Keeper(home)
+  keeper.removeAtEnd(home)
+  try {
+    const servers = await startServers(keeper, { home, secrets: loadSecrets(home), kind: 'any', report: () => {} })
+    const dist = join(home, 'dist')
+    execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', dist, '--sourceMap', 'false'], { cwd: root })
+    const { code } = await bundleWorkflowCode({ workflowsPath: join(root, 'workflows'), logger: new DefaultLogger('ERROR') })
+    writeFileSync(join(dist, 'workflow-bundle.js'), code)
+    process.env.TEST_STACK = JSON.stringify({ servers, home, dist })
+  } catch (error) {
+    await keeper.stop()
+    throw error
+  }
+  ;(globalThis as { keeper?: Keeper }).keeper = keeper
+}

@@ -1,0 +1,32 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { FAULTS, type Fault } from '../../simulator/faults.ts'
+import { startBackend, type Backend } from '../support/backend.ts'
+import { sample } from '../support/samples.ts'
+
+let backend: Backend
+beforeAll(async () => {
+  backend = await startBackend()
+})
+afterAll(() => backend?.stop())
+
+describe.each(Object.keys(FAULTS) as Fault[])('When Exotel misbehaves as in "%s"', (fault) => {
+  test('then the recording ends as it deserves, and nothing is left behind', async () => {
+    const { call, told } = backend.simulator.call({ fault, recording: sample('short-vbr-id3.mp3') })
+    await told
+    const row = await backend.concluded(call.callSid)
+    const expected = FAULTS[fault] as { ends: string; code?: string }
+    expect(row).toMatchObject({ recording_state: expected.ends, recording_error_code: expected.code ?? null })
+    const keys = await backend.bucket.keys()
+    const [object] = keys.filter((key) => key.includes(call.callSid))
+    if (expected.ends === 'stored') {
+      expect(await backend.bucket.sha256Of(object!)).toBe(call.recording!.sha256)
+      expect(row.recording_url).toBe(`${backend.env.WASABI_ENDPOINT}/${backend.bucket.name}/${object}`)
+      expect(row.recording_error).toBeNull()
+    } else {
+      expect(object).toBeUndefined()
+      expect(row.recording_url).toBeNull()
+      expect(row.recording_error).not.toBeNull()
+    }
+    expect(backend.spoolFiles().filter((file) => file.includes(call.callSid))).toEqual([])
+  })
+})

@@ -1,0 +1,181 @@
+// The whole backend for one test file: API and worker as processes of their own, on a database, namespace, bucket and
+// stand-in Exotel that nobody else uses.
+import type { Client } from '@temporalio/client'
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { once } from 'node:events'
+import pg from 'pg'
+import { Keeper } from '../../dev/keeper.ts'
+import { freePort } from '../../dev/ports.ts'
+import { startSimulator, type Simulator } from '../../simulator/server.ts'
+import { recordingWorkflowId } from '../../workflows/contracts/names.ts'
+import { openBucket, type Bucket } from './bucket.ts'
+import { eventually } from './eventually.ts'
+import { createBucket, createDatabase, createNamespace, dist, home, servers, uniqueName } from './servers.ts'
+
+export type ProcessName = 'api' | 'worker'
+
+export interface BackendOptions {
+  /** Settings that differ from the tests' usual ones. */
+  env?: NodeJS.ProcessEnv
+  /** Which processes to start at once; both unless said. */
+  start?: ProcessName[]
+}
+
+export interface Backend {
+  apiUrl: string
+  workerHealthUrl: string
+  simulator: Simulator
+  database: pg.Pool
+  temporal: Client
+  bucket: Bucket
+  env: NodeJS.ProcessEnv
+  start(name: ProcessName, env?: NodeJS.ProcessEnv): Promise<void>
+  /** Resolves with the exit code, or the signal's name, once it has ended. */
+  end(name: ProcessName, signal: NodeJS.Signals): Promise<number | string>
+  logs(name: ProcessName): string
+  spoolFiles(): string[]
+  callRow(callSid: string): Promise<CallRow | undefined>
+  recordingRows(callSid: string): Promise<RecordingRow[]>
+  /** The call's row once nothing is awaited any more and its workflow has ended. */
+  concluded(callSid: string, timeoutMs?: number): Promise<CallRow>
+  stop(): Promise<void>
+}
+
+export interface CallRow {
+  call_sid: string
+  account_sid: string | null
+  status: string | null
+  recording_state: string
+  recording_url: string | null
+  recording_error: string | null
+  recording_error_code: string | null
+  ended_at: Date | null
+  duration_seconds: number | null
+}
+
+export interface RecordingRow {
+  source_url: string
+  state: string
+  error: string | null
+  error_code: string | null
+  bucket: string | null
+  object_key: string | null
+  bytes: string | null
+  sha256: string | null
+  remark: string | null
+  duration_seconds: string | null
+  sample_rate: number | null
+  channels: number | null
+  codec: string | null
+  content_type: string | null
+}
+
+/** A minute of Exotel's takes a third of a second. */
+const WAIT_SCALE = 1 / 180
+export const ACCOUNT = { accountSid: 'acme', apiKey: 'key', apiToken: 'token-of-the-account' }
+export const WEBHOOK_SECRET = 'webhook-secret'
+
+export async function startBackend({ env: own = {}, start = ['api', 'worker'] }: BackendOptions = {}): Promise<Backend> {
+  const [database, namespace, access] = await Promise.all([createDatabase(), createNamespace(), createBucket()])
+  const place = join(home, uniqueName('backend'))
+  const spool = join(place, 'spool')
+  mkdirSync(spool, { recursive: true })
+  const ports = { api: await freePort(0), apiOperations: await freePort(0), workerOperations: await freePort(0) }
+  const apiUrl = `http://127.0.0.1:${ports.api}`
+  const simulator = await startSimulator({ ...ACCOUNT, apiUrl: () => apiUrl, secret: WEBHOOK_SECRET, waitScale: WAIT_SCALE, port: 0 })
+  const pool = new pg.Pool({ connectionString: database.url, max: 3 })
+  pool.on('error', () => {}) // tests cut connections
+  const bucket = openBucket(access)
+  const env: NodeJS.ProcessEnv = {
+    ...process.env,
+    NODE_ENV: 'test',
+    LOG_LEVEL: 'debug',
+    DATABASE_URL: database.url,
+    TEMPORAL_ADDRESS: servers.temporal.address,
+    TEMPORAL_NAMESPACE: namespace.namespace,
+    WASABI_ENDPOINT: access.endpoint,
+    WASABI_REGION: access.region,
+    WASABI_BUCKET: access.bucket,
+    WASABI_ACCESS_KEY: access.accessKeyId,
+    WASABI_SECRET_KEY: access.secretAccessKey,
+    EXOTEL_WEBHOOK_SECRET: WEBHOOK_SECRET,
+    EXOTEL_ACCOUNT_SID: ACCOUNT.accountSid,
+    EXOTEL_API_KEY: ACCOUNT.apiKey,
+    EXOTEL_API_TOKEN: ACCOUNT.apiToken,
+    EXOTEL_API_BASE_URL: simulator.url,
+    EXOTEL_RECORDING_HOSTS: '127.0.0.1',
+    EXOTEL_ALLOW_LOCAL: 'true',
+    RECORDING_WAIT_SCALE: String(WAIT_SCALE),
+    SPOOL_DIRECTORY: spool,
+    SHUTDOWN_GRACE_SECONDS: '2',
+    ...own,
+  }
+  const keeper = new Keeper(place)
+  const processes = new Map<ProcessName, ReturnType<Keeper['start']>>()
+  const backend: Backend = {
+    apiUrl,
+    workerHealthUrl: `http://127.0.0.1:${ports.workerOperations}/health`,
+    simulator,
+    database: pool,
+    temporal: namespace.client,
+    bucket,
+    env,
+
+    async start(name, more = {}) {
+      const child = keeper.start({
+        name,
+        file: process.execPath,
+        args: [join(dist, name === 'api' ? 'api/main.js' : 'worker.js')],
+        cwd: place,
+        env: { ...env, PORT: String(ports.api), OPERATIONS_PORT: String(name === 'api' ? ports.apiOperations : ports.workerOperations), ...more },
+        stopSignal: 'SIGKILL',
+      })
+      processes.set(name, child)
+      const url = name === 'api' ? `${apiUrl}/health/ready` : `${backend.workerHealthUrl}/ready`
+      await eventually(`${name} to be ready`, async () => {
+        if (child.exitCode !== null) throw new Error(`${name} ended: ${backend.logs(name).slice(-2000)}`)
+        return (await fetch(url)).ok
+      })
+    },
+
+    async end(name, signal) {
+      const child = processes.get(name)!
+      const exited = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : Promise.resolve([child.exitCode, child.signalCode])
+      child.kill(signal)
+      const [code, how] = (await exited) as [number | null, string | null]
+      return how ?? code ?? 0
+    },
+
+    logs: (name) => (existsSync(keeper.logOf(name)) ? readFileSync(keeper.logOf(name), 'utf8') : ''),
+    spoolFiles: () => readdirSync(spool).filter((file) => file !== '.lock'),
+
+    async callRow(callSid) {
+      return (await pool.query<CallRow>('SELECT * FROM calls WHERE call_sid = $1', [callSid])).rows[0]
+    },
+
+    async recordingRows(callSid) {
+      return (await pool.query<RecordingRow>('SELECT * FROM recordings WHERE call_sid = $1 ORDER BY id', [callSid])).rows
+    },
+
+    async concluded(callSid, timeoutMs = 30_000) {
+      await eventually(
+        `the workflow of ${callSid} to end`,
+        async () => (await namespace.client.workflow.getHandle(recordingWorkflowId(callSid)).describe()).status.name !== 'RUNNING',
+        timeoutMs,
+      )
+      return (await backend.callRow(callSid))!
+    },
+
+    async stop() {
+      await keeper.stop()
+      await simulator.close()
+      bucket.close()
+      await pool.end()
+      await namespace.close()
+      await database.drop()
+    },
+  }
+  await Promise.all(start.map((name) => backend.start(name)))
+  return backend
+}

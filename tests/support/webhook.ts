@@ -1,0 +1,18 @@
+import { createHmac } from 'node:crypto'
+import { WEBHOOK_SECRET } from './backend.ts'
+
+export type Route = 'call-start' | 'call-end' | 'recording'
+
+export function sign(body: Buffer | string, secret = WEBHOOK_SECRET): string {
+  return createHmac('sha1', secret).update(body).digest('hex')
+}
+
+/** A webhook as Exotel sends it: JSON, signed. */
+export async function postWebhook(apiUrl: string, route: Route, fields: object): Promise<Response> {
+  return postRaw(apiUrl, route, JSON.stringify(fields), { 'content-type': 'application/json' })
+}
+
+/** Any bytes, signed unless the headers say otherwise. */
+export async function postRaw(apiUrl: string, route: Route, body: Buffer | string, headers: Record<string, string> = {}): Promise<Response> {
+  return fetch(`${apiUrl}/webhooks/exotel/${route}`, { method: 'POST', body: body as string, headers: { 'x-exotel-signature': sign(body), ...headers } })
+}
