@@ -13,6 +13,7 @@ export class UnreadableDelivery extends Error {}
 
 const MAX_FIELDS = 1000
 const MAX_DEPTH = 6
+const CRLF = Buffer.from('\r\n')
 const MAX_TEXT_PART_BYTES = 64 * 1024
 
 /**
@@ -74,13 +75,19 @@ async function decodeMultipart(body: Buffer, contentType: string): Promise<Field
       })
       parser.on('error', (error) => resolve(error instanceof Error ? error.message : 'unreadable'))
       parser.on('close', () => resolve(undefined))
-      parser.end(body)
+      parser.write(body)
+      // Some senders forget the closing boundary; behind a first one it is passed over.
+      parser.end(`${body.subarray(-2).equals(CRLF) ? '' : '\r\n'}--${boundaryIn(contentType)}--\r\n`)
     } catch (error) {
       resolve(error instanceof Error ? error.message : 'unreadable')
     }
   })
   if (pairs.length === 0) throw new UnreadableDelivery(`The multipart body has no readable text part${trouble ? `: ${trouble}` : ''}`)
   return decodeForm(pairs.join('&'))
+}
+
+function boundaryIn(contentType: string): string {
+  return /boundary=(?:"([^"]+)"|([^;\s]+))/i.exec(contentType)?.slice(1).find(Boolean) ?? ''
 }
 
 function collectText(stream: NodeJS.ReadableStream, done: (text: string) => void): void {

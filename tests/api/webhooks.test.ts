@@ -1,0 +1,228 @@
+import { connect } from 'node:net'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { WEBHOOK_SECRET, startBackend, type Backend } from '../support/backend.ts'
+import { eventually } from '../support/eventually.ts'
+import { newCallSid } from '../support/servers.ts'
+import { postRaw, postWebhook, sign } from '../support/webhook.ts'
+
+const BASIC = 'exotel:pass word'
+let backend: Backend
+beforeAll(async () => {
+  backend = await startBackend({ start: ['api'], env: { EXOTEL_WEBHOOK_SECRET: `old-secret,${WEBHOOK_SECRET}`, EXOTEL_WEBHOOK_BASIC: BASIC, EXOTEL_WEBHOOK_TOKEN: 'to/ken' } })
+})
+afterAll(() => backend?.stop())
+
+async function eventRows(callSid: string) {
+  return (await backend.database.query('SELECT * FROM webhook_events WHERE call_sid = $1 ORDER BY id', [callSid])).rows as Record<string, unknown>[]
+}
+const countRows = async () => {
+  const { rows } = await backend.database.query('SELECT (SELECT count(*) FROM webhook_events) AS events, (SELECT count(*) FROM calls) AS calls')
+  return rows[0] as { events: string; calls: string }
+}
+
+describe('When the phase-1 checks are made, then the answers are literally these:', () => {
+  const body = '{"CallSid":"123","CallStatus":"completed"}'
+  const url = () => `${backend.apiUrl}/webhooks/exotel/call-end`
+  const headers = { 'content-type': 'application/json' }
+
+  test('no signature: 401 and "Missing webhook signature"', async () => {
+    const response = await fetch(url(), { method: 'POST', body, headers })
+    expect(response.status).toBe(401)
+    expect(response.headers.get('content-type')).toMatch('application/problem+json')
+    expect(await response.text()).toContain('Missing webhook signature')
+  })
+
+  test('a wrong signature: 401', async () => {
+    expect((await fetch(url(), { method: 'POST', body, headers: { ...headers, 'x-exotel-signature': 'wrong' } })).status).toBe(401)
+  })
+
+  test('the right signature: 200', async () => {
+    const response = await fetch(url(), { method: 'POST', body, headers: { ...headers, 'x-exotel-signature': sign(body) } })
+    expect(response.status).toBe(200)
+    expect(await response.json()).toEqual({ status: 'accepted', callSid: '123', duplicate: false })
+  })
+})
+
+describe('When a delivery is refused, then nothing changes but the log and a counter:', () => {
+  test.each([
+    ['unsigned', {}, 401],
+    ['signed with another secret', { 'x-exotel-signature': sign('{}', 'x') }, 401],
+    ['a wrong password', { authorization: `Basic ${Buffer.from('exotel:no').toString('base64')}` }, 401],
+    ['gzip', { 'content-encoding': 'gzip', 'x-exotel-signature': sign('{}') }, 415],
+    ['a stale timestamp', { 'x-exotel-signature': sign('{}'), 'x-exotel-timestamp': '1' }, 401],
+  ] as [string, Record<string, string>, number][])('%s', async (_how, headers, status) => {
+    const before = await countRows()
+    const response = await fetch(`${backend.apiUrl}/webhooks/exotel/call-end`, { method: 'POST', body: '{}', headers })
+    expect(response.status).toBe(status)
+    expect(await response.json()).toMatchObject({ status, code: expect.any(String), requestId: expect.any(String) })
+    if (status === 401) expect(response.headers.get('www-authenticate')).toBe('Basic realm="webhooks"')
+    expect(await countRows()).toEqual(before)
+  })
+
+  test('a body over 1 MB, announced or chunked', async () => {
+    const before = await countRows()
+    const body = Buffer.alloc(1024 ** 2 + 1, 'a')
+    expect((await postRaw(backend.apiUrl, 'call-end', body)).status).toBe(413)
+    const chunked = new ReadableStream({
+      start(controller) {
+        controller.enqueue(body)
+        controller.close()
+      },
+    })
+    const request = { method: 'POST', body: chunked, duplex: 'half', headers: { 'x-exotel-signature': sign(body) } }
+    expect((await fetch(`${backend.apiUrl}/webhooks/exotel/call-end`, request as RequestInit)).status).toBe(413)
+    expect(await countRows()).toEqual(before)
+  })
+
+  test.each(['HEAD', 'PUT', 'DELETE', 'PATCH'])('%s', async (method) => {
+    const response = await fetch(`${backend.apiUrl}/webhooks/exotel/call-end`, { method })
+    expect(response.status).toBe(405)
+    expect(response.headers.get('allow')).toBe('GET, POST')
+  })
+})
+
+test('When a request hangs up in the middle of its body, then no row and no error is left', async () => {
+  const before = await countRows()
+  const port = Number(new URL(backend.apiUrl).port)
+  await Promise.all(
+    Array.from(
+      { length: 50 },
+      () =>
+        new Promise<void>((resolve) => {
+          const socket = connect(port, '127.0.0.1', () => {
+            socket.write(`POST /webhooks/exotel/call-end HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\nX-Exotel-Signature: ${'0'.repeat(40)}\r\n\r\n${'a'.repeat(200)}`, () => {
+              socket.resetAndDestroy()
+              resolve()
+            })
+          })
+        }),
+    ),
+  )
+  expect((await postWebhook(backend.apiUrl, 'call-start', { CallSid: newCallSid() })).status).toBe(200)
+  expect(await countRows()).toEqual({ events: String(Number(before.events) + 1), calls: String(Number(before.calls) + 1) })
+  expect(backend.logs('api')).not.toMatch(/"level":50/)
+})
+
+describe('When the origin is proven but the delivery cannot be used, then 400 names the trouble, and the raw event is kept alone:', () => {
+  test.each([
+    ['no CallSid', '{"Status":"completed"}', 'invalid_call_sid', /CallSid is missing/],
+    ['a CallSid of 65', `{"CallSid":"${'a'.repeat(65)}"}`, 'invalid_call_sid', /CallSid must be/],
+    ['a path for a CallSid', '{"CallSid":"../../etc/x"}', 'invalid_call_sid', /CallSid must be/],
+    ['a NUL in it', '{"CallSid":"a\\u0000b"}', 'invalid_call_sid', /CallSid must be/],
+    ['broken JSON', '{"CallSid":', 'unreadable_body', /not valid JSON/],
+    ['nothing', '', 'unreadable_body', /empty/],
+  ])('%s', async (_how, body, code, detail) => {
+    const before = await countRows()
+    const response = await postRaw(backend.apiUrl, 'call-end', body, { 'content-type': 'application/json' })
+    expect(response.status).toBe(400)
+    expect(await response.json()).toMatchObject({ code, detail: expect.stringMatching(detail) })
+    expect((await countRows()).calls).toBe(before.calls)
+    const { rows } = await backend.database.query('SELECT * FROM webhook_events ORDER BY id DESC LIMIT 1')
+    expect(rows[0]).toMatchObject({ raw_body: Buffer.from(body), call_sid: null, problem: expect.stringMatching(detail), relay_state: 'none' })
+  })
+})
+
+test('When a signed body is no text at all, then the answer is never a 500', async () => {
+  for (const body of [Buffer.from([0xff, 0xfe, 0x00, 0x80]), Buffer.from('CallSid=\xff%ff%00&a=%E0%A4', 'latin1'), Buffer.from([0])]) {
+    for (const type of ['application/json', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=B', 'x/y']) {
+      expect((await postRaw(backend.apiUrl, 'call-end', body, { 'content-type': type })).status).toBe(400)
+    }
+  }
+  const callSid = newCallSid()
+  const body = Buffer.concat([Buffer.from(`{"CallSid":"${callSid}","CustomField":"`), Buffer.from([0xff, 0xfe]), Buffer.from('\\u0000"}')])
+  expect((await postRaw(backend.apiUrl, 'call-start', body, { 'content-type': 'application/json' })).status).toBe(200)
+  expect(await eventRows(callSid)).toMatchObject([{ raw_body: body, fields: { CustomField: '\uFFFD\uFFFD\uFFFD' } }])
+})
+
+test('When a delivery is repeated, also in another content type, then it is the same event', async () => {
+  const callSid = newCallSid()
+  const fields = { CallSid: callSid, Status: 'in-progress', Legs: [{ Status: 'x' }] }
+  expect(await (await postWebhook(backend.apiUrl, 'call-start', { ...fields, CurrentTime: '1' })).json()).toMatchObject({ duplicate: false })
+  const form = `Legs[0][Status]=x&CallSid=${callSid}&Status=in-progress&CurrentTime=2`
+  const repeated = await postRaw(backend.apiUrl, 'call-start', form, { 'content-type': 'application/x-www-form-urlencoded' })
+  expect(await repeated.json()).toEqual({ status: 'accepted', callSid, duplicate: true })
+  const many = await Promise.all(Array.from({ length: 10 }, () => postWebhook(backend.apiUrl, 'call-end', fields).then((each) => each.json())))
+  expect(many.filter(({ duplicate }: { duplicate: boolean }) => !duplicate)).toHaveLength(1)
+  expect(await eventRows(callSid)).toHaveLength(2)
+})
+
+test('When fields come that nobody knows, then they are kept', async () => {
+  const callSid = newCallSid()
+  await postWebhook(backend.apiUrl, 'call-start', { CallSid: callSid, Novelty: { deep: ['1', '2'] }, ['constructor']: 'x' })
+  expect(await eventRows(callSid)).toMatchObject([{ fields: { Novelty: { deep: ['1', '2'] } }, source: 'exotel', route: 'call-start' }])
+})
+
+describe('When Passthru asks with GET', () => {
+  const basic = { authorization: `Basic ${Buffer.from(BASIC).toString('base64')}` }
+
+  test('then it needs a password or a token, and the token is kept nowhere', async () => {
+    const callSid = newCallSid()
+    const query = `CallSid=${callSid}&CallStatus=in-progress&Stream[Status]=ok&digits=%22123%22&CallFrom=09876543210`
+    expect((await fetch(`${backend.apiUrl}/webhooks/exotel/call-start?${query}`)).status).toBe(401)
+    const response = await fetch(`${backend.apiUrl}/webhooks/exotel/call-start?${query}&token=to%2Fken`)
+    expect(response.status).toBe(200)
+    expect(await response.json()).toEqual({ status: 'accepted', callSid, duplicate: false })
+    const again = await fetch(`${backend.apiUrl}/webhooks/exotel/call-start?${query}`, { headers: basic })
+    expect(await again.json()).toMatchObject({ duplicate: true })
+    const [event] = await eventRows(callSid)
+    expect(event).toMatchObject({ fields: { Stream: { Status: 'ok' }, digits: '"123"' } })
+    expect(String(event!.raw_body)).not.toContain('ken')
+    expect(backend.logs('api')).not.toContain('ken&')
+  })
+
+  test('then a call in progress only begins, and a final status ends it', async () => {
+    const callSid = newCallSid()
+    const get = (route: string, query: string) => fetch(`${backend.apiUrl}/webhooks/exotel/${route}?CallSid=${callSid}&${query}`, { headers: basic })
+    await get('call-end', 'CallStatus=in-progress')
+    expect(await backend.callRow(callSid)).toMatchObject({ status: 'in-progress', recording_state: 'none' })
+    await get('call-end', 'CallStatus=completed&EndTime=1970-01-01%2005:30:00')
+    expect(await backend.callRow(callSid)).toMatchObject({ status: 'completed', recording_state: 'awaiting', ended_at: null })
+  })
+})
+
+test('When statuses come out of order, then the row never goes back and nothing absent erases anything', async () => {
+  const callSid = newCallSid()
+  const link = 'https://recordings.exotel.com/a/1.mp3'
+  const send = (route: 'call-start' | 'call-end' | 'recording', fields: object) => postWebhook(backend.apiUrl, route, { CallSid: callSid, ...fields })
+  await send('recording', { RecordingUrl: link, Status: 'completed' })
+  await send('call-end', { Status: 'completed', DateUpdated: '2026-11-25 12:00:00', ConversationDuration: '61', AccountSid: 'acc' })
+  await send('call-start', { Status: 'in-progress', From: '09876543210' })
+  await send('call-end', { Status: 'no-answer', DateUpdated: '2026-11-25 11:59:00' })
+  await send('call-end', { Status: 'completed' })
+  expect(await backend.callRow(callSid)).toMatchObject({ status: 'completed', duration_seconds: 61, account_sid: 'acc', recording_state: 'awaiting' })
+  expect(await backend.recordingRows(callSid)).toMatchObject([{ source_url: link, state: 'awaiting' }])
+  expect((await eventRows(callSid)).map(({ route }) => route)).toEqual(['recording', 'call-end', 'call-start', 'call-end', 'call-end'])
+})
+
+test('When a link has a query, then it is kept for fetching only', async () => {
+  const callSid = newCallSid()
+  await postWebhook(backend.apiUrl, 'recording', { CallSid: callSid, RecordingUrl: 'https://s.exotel.com/1.mp3?Signature=s3cr3t' })
+  const { rows } = await backend.database.query('SELECT source_url, fetch_url FROM recordings WHERE call_sid = $1', [callSid])
+  expect(rows).toEqual([{ source_url: 'https://s.exotel.com/1.mp3', fetch_url: 'https://s.exotel.com/1.mp3?Signature=s3cr3t' }])
+  expect((await eventRows(callSid))[0]).toMatchObject({ source_urls: ['https://s.exotel.com/1.mp3'] })
+  expect(backend.logs('api')).not.toContain('s3cr3t')
+})
+
+test('When the API is asked how it is, then it tells, and other paths are problems', async () => {
+  expect((await fetch(`${backend.apiUrl}/health/ready`)).status).toBe(200)
+  await eventually('health to be told', async () => (await fetch(`${backend.apiUrl}/health`)).status === 200)
+  expect(await (await fetch(`${backend.apiUrl}/health`)).json()).toMatchObject({ database: 'ok', recordings: { unrelayed: expect.any(Number) } })
+  const missing = await fetch(`${backend.apiUrl}/nowhere`)
+  expect(missing.status).toBe(404)
+  expect(await missing.json()).toMatchObject({ code: 'not_found', type: 'about:blank' })
+  expect((await fetch(`${backend.apiUrl}/webhooks/exotel/call-end/`, { method: 'POST' })).status).toBe(401)
+  expect(missing.headers.get('x-powered-by')).toBeNull()
+  expect(missing.headers.get('content-security-policy')).not.toBeNull()
+})
+
+test('When callers send text for five sinks, then no log line is forged and no number or secret is written', async () => {
+  const callSid = newCallSid()
+  const evil = '\r\n{"level":60,"msg":"forged"}\u001b[2J<img src=x onerror=alert(1)>'
+  await postWebhook(backend.apiUrl, 'call-end', { CallSid: callSid, CustomField: evil, From: '09876543210', To: '+919812345678', Status: evil })
+  await postWebhook(backend.apiUrl, 'call-end', { CallSid: evil })
+  const response = await fetch(`${backend.apiUrl}/health/ready`, { headers: { 'x-request-id': '"><script>', 'user-agent': '+919812345678' } })
+  expect(response.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/)
+  const logs = backend.logs('api')
+  expect(logs).not.toMatch(/forged|onerror|9876543210|9812345678|webhook-secret/)
+  for (const line of logs.split('\n').filter((each) => each.startsWith('{'))) expect(() => JSON.parse(line)).not.toThrow()
+})

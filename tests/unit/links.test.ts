@@ -1,0 +1,95 @@
+import { describe, expect, test } from '@jest/globals'
+import { readSourceUrl } from '../../exotel/source-url.ts'
+import { checkAddress, checkUrl, guardedLookup, HostNotAllowed, UrlRefused } from '../../exotel/url-policy.ts'
+
+const policy = { hosts: ['*.exotel.com', '*.exotel.in'], allowLocal: false }
+const development = { hosts: ['127.0.0.1'], allowLocal: true }
+
+describe('When a link is read', () => {
+  test.each([undefined, '', '  ', 'null', 'NULL', 'undefined'])('then "%s" says that there is no recording', (text) => {
+    expect(readSourceUrl(text)).toBeUndefined()
+  })
+
+  test.each([
+    ['https://recordings.exotel.com/a/1.mp3', 'https://recordings.exotel.com/a/1.mp3'],
+    ['https://RECORDINGS.EXOTEL.COM./a/1.mp3', 'https://recordings.exotel.com/a/1.mp3'],
+    ['https://recordings.exotel.com/a/1.mp3#t=3', 'https://recordings.exotel.com/a/1.mp3'],
+    ['https://user:pw@127.0.0.1/x', 'https://refused@127.0.0.1/x'],
+  ])('then %s is named %s', (text, sourceUrl) => {
+    expect(readSourceUrl(text)).toEqual({ sourceUrl })
+  })
+
+  test('then a query stays out of the name, and is kept for fetching', () => {
+    expect(readSourceUrl('https://s.exotel.com/1.mp3?Signature=abc')).toEqual({
+      sourceUrl: 'https://s.exotel.com/1.mp3',
+      fetchUrl: 'https://s.exotel.com/1.mp3?Signature=abc',
+    })
+  })
+
+  test.each(['not a URL', 'https://recordings.exotel.com\\@127.0.0.1/', `https://recordings.exotel.com/${'a'.repeat(4000)}`, 'https://x.test/a b', 'data:audio/mp3;base64,AAAA', 'file:///etc/passwd', 'ftp://x.test/a'])(
+    'then %s gets a name that is refused later',
+    (text) => {
+      const { sourceUrl } = readSourceUrl(text)!
+      expect(sourceUrl).toMatch(/^[a-z]+:[0-9a-f]{12}$/)
+      expect(() => checkUrl(sourceUrl, policy, 'named')).toThrow(UrlRefused)
+    },
+  )
+})
+
+describe('When a link is checked', () => {
+  test.each(['https://recordings.exotel.com/1.mp3', 'https://a.b.exotel.in/1', 'https://recordings.exotel.com.:443/1.mp3'])('then %s is Exotel’s own', (link) => {
+    expect(checkUrl(link, policy, 'named')).toMatchObject({ own: true })
+  })
+
+  test('then Exotel’s bucket at S3 is fetched without credentials, others there are not', () => {
+    expect(checkUrl('https://s3-ap-southeast-1.amazonaws.com/exotelrecordings/acc/1.mp3', policy, 'named')).toMatchObject({ own: false })
+    expect(() => checkUrl('https://s3-ap-southeast-1.amazonaws.com/evil/acc/1.mp3', policy, 'named')).toThrow(HostNotAllowed)
+  })
+
+  test.each(['https://recordings.exotel.com.evil.test/', 'https://exotel.com/', 'https://evilexotel.com/', 'https://example.org/1.mp3'])(
+    'then %s needs a setting',
+    (link) => {
+      expect(() => checkUrl(link, policy, 'named')).toThrow(HostNotAllowed)
+      expect(checkUrl(link, policy, 'redirect')).toMatchObject({ own: false })
+    },
+  )
+
+  test.each([
+    'http://recordings.exotel.com/1.mp3',
+    'https://recordings.exotel.com@127.0.0.1/',
+    'https://user:pw@recordings.exotel.com/',
+    'https://2130706433/',
+    'https://[::1]/',
+    'https://[::ffff:127.0.0.1]/',
+    'https://[::ffff:7f00:1]/',
+    'https://[64:ff9b::7f00:1]/',
+    'https://10.0.0.1/',
+    'https://192.168.1.1/',
+    'https://100.64.0.1/',
+    'https://169.254.169.254/latest/meta-data/',
+    'https://0.0.0.0/',
+    'https://0x7f.1/',
+    'ftp://recordings.exotel.com/',
+    'refused:abc',
+    'nonsense',
+  ])('then %s is never fetched, named or by redirect', (link) => {
+    expect(() => checkUrl(link, policy, 'named')).toThrow(UrlRefused)
+    expect(() => checkUrl(link, policy, 'redirect')).toThrow(UrlRefused)
+  })
+
+  test('then development may use this machine, and still no metadata service', () => {
+    expect(checkUrl('http://127.0.0.1:4010/1.mp3', development, 'named')).toMatchObject({ own: true })
+    expect(() => checkUrl('http://169.254.169.254/', development, 'redirect')).toThrow(UrlRefused)
+    expect(() => checkAddress('fe80::1', development)).toThrow(UrlRefused)
+    expect(() => checkAddress('fd00:ec2::254', development)).toThrow(UrlRefused)
+  })
+})
+
+test('When a name resolves to a private address, then the socket is never opened', async () => {
+  const look = (guard: ReturnType<typeof guardedLookup>) =>
+    new Promise((resolve) => {
+      guard('localhost', { all: true }, (error, addresses) => resolve(error ?? addresses))
+    })
+  expect(await look(guardedLookup(policy))).toBeInstanceOf(UrlRefused)
+  expect(await look(guardedLookup(development))).toEqual(expect.arrayContaining([expect.objectContaining({ address: expect.any(String) })]))
+})

@@ -1,0 +1,63 @@
+import { readFileSync } from 'node:fs'
+import { expect, test } from '@jest/globals'
+import { BadConfiguration, readConfig } from '../../platform/config.ts'
+import { redact } from '../../platform/redact.ts'
+
+const MINIMAL = {
+  DATABASE_URL: 'postgresql://localhost/caly',
+  WASABI_BUCKET: 'recordings',
+  WASABI_ACCESS_KEY: 'key',
+  WASABI_SECRET_KEY: 'secret',
+  EXOTEL_ACCOUNT_SID: 'sid',
+  EXOTEL_API_KEY: 'key',
+  EXOTEL_API_TOKEN: 'token',
+}
+
+test('When only what has no default is set, then the rest is sensible', () => {
+  expect(readConfig(MINIMAL)).toMatchObject({
+    NODE_ENV: 'development',
+    PORT: 3000,
+    WASABI_ENDPOINT: 'https://s3.ap-southeast-1.wasabisys.com',
+    EXOTEL_RECORDING_HOSTS: ['*.exotel.com', '*.exotel.in'],
+    EXOTEL_WEBHOOK_SECRET: [],
+    RECORDING_WAIT_SCALE: 1,
+    TRUST_PROXY: false,
+    LOG_FILE: 'logs/app.log',
+  })
+})
+
+test('When settings are missing or wrong, then each is named, and no value is shown', () => {
+  const read = () => readConfig({ ...MINIMAL, DATABASE_URL: ' ', PORT: 'secret-port', EXOTEL_WEBHOOK_ADDRESSES: '10.0.0.0/99' })
+  expect(read).toThrow(BadConfiguration)
+  expect(read).toThrow(/DATABASE_URL is missing/)
+  expect(read).toThrow(/PORT/)
+  expect(read).toThrow(/EXOTEL_WEBHOOK_ADDRESSES must be IP addresses/)
+  expect(read).not.toThrow(/secret-port/)
+})
+
+test('When production has no proof of origin, or allows local addresses, then it does not start', () => {
+  const production = { ...MINIMAL, NODE_ENV: 'production' }
+  expect(() => readConfig(production)).toThrow(/EXOTEL_WEBHOOK_SECRET is missing: production needs a proof of origin/)
+  expect(() => readConfig({ ...production, EXOTEL_WEBHOOK_TOKEN: 't', EXOTEL_ALLOW_LOCAL: 'true' })).toThrow(/EXOTEL_ALLOW_LOCAL must not be set/)
+  for (const proof of [{ EXOTEL_WEBHOOK_SECRET: ' a , b ' }, { EXOTEL_WEBHOOK_BASIC: 'u:p' }, { EXOTEL_WEBHOOK_TOKEN: 't' }]) {
+    expect(readConfig({ ...production, ...proof })).toMatchObject({ NODE_ENV: 'production', LOG_FILE: '' })
+  }
+  expect(readConfig({ ...production, EXOTEL_WEBHOOK_SECRET: ' a , b ' }).EXOTEL_WEBHOOK_SECRET).toEqual(['a', 'b'])
+})
+
+test('When a setting exists, then .env.example has a line for it, and for nothing else', () => {
+  const example = readFileSync(new URL('../../.env.example', import.meta.url), 'utf8')
+  const explained = [...example.matchAll(/^#? ?([A-Z][A-Z_]+)=/gm)].map(([, name]) => name)
+  expect(explained.toSorted()).toEqual(Object.keys(readConfig({ ...MINIMAL, ...OPTIONAL })).toSorted())
+})
+
+/** Settings without a default do not show in what is read unless they are set. */
+const OPTIONAL = { TEMPORAL_API_KEY: 'k', EXOTEL_WEBHOOK_BASIC: 'u:p', EXOTEL_WEBHOOK_TOKEN: 't', WORKER_NAME: 'w' }
+
+test.each([
+  ['call from 09876543210 to +919876543210', 'call from [number] to [number]'],
+  ['GET https://key:token@api.exotel.com/v1?x=1 failed', 'GET https://api.exotel.com/v1 failed'],
+  ['CallSid 80bfbec2d78bbbf10fb851f4fa165211', 'CallSid 80bfbec2d78bbbf10fb851f4fa165211'],
+])('When "%s" is written somewhere, then as "%s"', (text, expected) => {
+  expect(redact(text)).toBe(expected)
+})

@@ -1,0 +1,47 @@
+import { execFileSync } from 'node:child_process'
+import { expect, test } from '@jest/globals'
+import { formatExotelTime, parseExotelTime } from '../../exotel/time.ts'
+import { retryAfterMs } from '../../exotel/retry-after.ts'
+
+test.each(['UTC', 'Asia/Kolkata', 'America/New_York'])('When the process lives in %s, then Exotel times are Indian all the same', (TZ) => {
+  const script = `import('./exotel/time.ts').then(({ parseExotelTime, formatExotelTime }) => {
+    const instant = parseExotelTime('2026-12-01 00:10:00')
+    console.log(instant.toISOString(), formatExotelTime(instant))
+  })`
+  const printed = execFileSync(process.execPath, ['--import', 'tsx', '-e', script], { env: { ...process.env, TZ }, encoding: 'utf8' })
+  expect(printed.trim()).toBe('2026-11-30T18:40:00.000Z 2026-12-01 00:10:00')
+})
+
+test.each([
+  ['2026-11-24T00:10:00+05:30', '2026-11-23T18:40:00.000Z'],
+  ['2026-11-24T00:10:00Z', '2026-11-24T00:10:00.000Z'],
+  ['2024-02-29 12:00:00', '2024-02-29T06:30:00.000Z'],
+])('When %s comes, then it is %s', (text, instant) => {
+  expect(parseExotelTime(text)?.toISOString()).toBe(instant)
+})
+
+test.each(['', '0000-00-00 00:00:00', '2026-13-40', '2026-13-40 00:00:00', '2026-02-30 00:00:00', '1970-01-01 05:30:00', 'yesterday', '2026-11-24'])(
+  'When "%s" comes, then it is no time',
+  (text) => {
+    expect(parseExotelTime(text)).toBeUndefined()
+  },
+)
+
+test('When an instant is formatted, then it is Indian time across midnight', () => {
+  expect(formatExotelTime(new Date('2026-11-30T18:29:59Z'))).toBe('2026-11-30 23:59:59')
+  expect(formatExotelTime(new Date('2026-11-30T18:30:00Z'))).toBe('2026-12-01 00:00:00')
+})
+
+test.each([
+  ['7', 7000],
+  ['Wed, 25 Nov 2026 10:00:10 GMT', 10_000],
+  ['Wed, 25 Nov 2026 09:00:00 GMT', undefined],
+  ['soon', undefined],
+  ['0', undefined],
+  ['-3', undefined],
+  ['1.5', undefined],
+  ['9999999999', 15 * 60_000],
+  [undefined, undefined],
+])('When Retry-After is %s, then the wait is %s ms', (header, ms) => {
+  expect(retryAfterMs(header, new Date('2026-11-25T10:00:00Z'))).toBe(ms)
+})
