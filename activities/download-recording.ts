@@ -1,7 +1,7 @@
 // Step 1: Exotel's recording lies whole in this worker's spool. The story is here; the transfer itself in recordings/transfer.ts.
 import { linksOf, type Link } from '../calls/recording-facts.ts'
 import { ExotelUnavailable } from '../exotel/api-client.ts'
-import { readAnswer, type RecordingAnswer } from '../exotel/recording-answer.ts'
+import { dropBody, readAnswer, type RecordingAnswer } from '../exotel/recording-answer.ts'
 import { requestRecording } from '../exotel/recording-request.ts'
 import { HostNotAllowed, UrlRefused } from '../exotel/url-policy.ts'
 import { receiveInto, TooLarge, TransferBroken } from '../recordings/transfer.ts'
@@ -46,8 +46,12 @@ async function askForRecording({ source, spool }: Needs, file: string, links: Li
   const resume = from > 0 && validator !== undefined ? { from, validator } : undefined
   let answer: RecordingAnswer | undefined
   for (const link of links) {
-    const response = await requestRecording(link, { signal, ...(resume && { resume }) }, source)
-    answer = await readAnswer(response, resume?.from ?? 0)
+    answer = await requestRecording(link, { signal, ...(resume && { resume }) }, source).then(
+      (response) => readAnswer(response, resume?.from ?? 0),
+      (error: unknown) => {
+        throw policyErrorIn(error) ?? new ExotelUnavailable(`Exotel does not answer: ${(error as Error).message}`)
+      },
+    )
     if (answer.kind !== 'failed' || answer.code !== 'ExotelUnauthorized') break
   }
   return answer!
@@ -65,12 +69,12 @@ async function receive(deps: Needs, run: Run, file: string, answer: RecordingAns
       throw new TransferBroken('The spooled part does not fit the source any more')
     case 'body': {
       try {
-        const { totalBytes = UNKNOWN_LENGTH_BYTES, from } = answer
-        if (totalBytes > maxBytes) throw new TooLarge(`The recording has ${totalBytes} bytes, more than the limit of ${maxBytes}`)
-        await spool.admit(totalBytes - from)
+        const { totalBytes, from } = answer
+        if ((totalBytes ?? 0) > maxBytes) throw new TooLarge(`The recording has ${totalBytes} bytes, more than the limit of ${maxBytes}`)
+        await spool.admit((totalBytes ?? UNKNOWN_LENGTH_BYTES) - from)
         return await receiveInto(spool, file, answer, { signal, maxBytes, onProgress: run.progress })
       } finally {
-        answer.body.destroy()
+        dropBody(answer.body)
       }
     }
   }
@@ -78,22 +82,18 @@ async function receive(deps: Needs, run: Run, file: string, answer: RecordingAns
 
 /** Names what the network and the policy throw; everything else is left to {@link runActivity}. */
 async function asFailure({ spool, alarms }: Needs, file: string, error: unknown): Promise<unknown> {
-  const fail = async (code: FailureCode, message: string): Promise<Error> =>
-    endTry(code, message, { queue: spool.queue, reachedBytes: await spool.bytesOf(file) })
-  const refused = [error, (error as { cause?: unknown })?.cause].find((each) => each instanceof UrlRefused)
-  if (refused instanceof UrlRefused) return fail('RecordingUrlRefused', refused.message)
-  if (error instanceof HostNotAllowed) {
-    alarms.raise(HOST_ALARM, error.message)
-    return fail('RecordingHostNotAllowed', error.message)
-  }
-  if (error instanceof TooLarge) return fail('RecordingTooLarge', error.message)
-  if (error instanceof TransferBroken) return fail('DownloadIncomplete', error.message)
-  if (error instanceof ExotelUnavailable || isNetworkError(error)) return fail('ExotelUnavailable', `Exotel does not answer: ${(error as Error).message}`)
-  return error
+  const fail = async (code: FailureCode): Promise<Error> =>
+    endTry(code, (error as Error).message, { queue: spool.queue, reachedBytes: await spool.bytesOf(file) })
+  if (error instanceof UrlRefused) return fail('RecordingUrlRefused')
+  if (error instanceof TooLarge) return fail('RecordingTooLarge')
+  if (error instanceof TransferBroken) return fail('DownloadIncomplete')
+  if (error instanceof ExotelUnavailable) return fail('ExotelUnavailable')
+  if (!(error instanceof HostNotAllowed)) return error
+  alarms.raise(HOST_ALARM, error.message)
+  return fail('RecordingHostNotAllowed')
 }
 
-const NETWORK_CODES = /^(UND_ERR_|ECONN|ETIMEDOUT|EHOST|ENETUNREACH|ENOTFOUND|EAI_|EPIPE|HPE_|ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)/
-
-function isNetworkError(error: unknown): boolean {
-  return error instanceof Error && NETWORK_CODES.test(String((error as NodeJS.ErrnoException).code))
+/** A refused address comes out of the socket's resolver, wrapped or not. */
+function policyErrorIn(error: unknown): UrlRefused | HostNotAllowed | undefined {
+  return [error, (error as { cause?: unknown }).cause].find((each) => each instanceof UrlRefused || each instanceof HostNotAllowed)
 }

@@ -4,7 +4,7 @@ import { createReadStream } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
-import type { RecordingBody } from '../exotel/recording-answer.ts'
+import { dropBody, type RecordingBody } from '../exotel/recording-answer.ts'
 import type { Spool } from './spool.ts'
 
 /** The transfer was cut, stalled, too slow, or not as long as announced. */
@@ -79,6 +79,6 @@ async function* chunksOf({ body, encoding }: RecordingBody, signal: AbortSignal)
       yield next.value
     }
   } finally {
-    body.destroy()
+    dropBody(body)
   }
 }

@@ -141,8 +141,8 @@ test('When a delivery is repeated, also in another content type, then it is the 
   const form = `Legs[0][Status]=x&CallSid=${callSid}&Status=in-progress&CurrentTime=2`
   const repeated = await postRaw(backend.apiUrl, 'call-start', form, { 'content-type': 'application/x-www-form-urlencoded' })
   expect(await repeated.json()).toEqual({ status: 'accepted', callSid, duplicate: true })
-  const many = await Promise.all(Array.from({ length: 10 }, () => postWebhook(backend.apiUrl, 'call-end', fields).then((each) => each.json())))
-  expect(many.filter(({ duplicate }: { duplicate: boolean }) => !duplicate)).toHaveLength(1)
+  const many = await Promise.all(Array.from({ length: 10 }, () => postWebhook(backend.apiUrl, 'call-end', fields).then(async (each) => (await each.json()) as { duplicate: boolean })))
+  expect(many.filter(({ duplicate }) => !duplicate)).toHaveLength(1)
   expect(await eventRows(callSid)).toHaveLength(2)
 })
 

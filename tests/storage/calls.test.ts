@@ -1,0 +1,228 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { pino } from 'pino'
+import { claimEvents, markRelayed, releaseEvents, setAside } from '../../calls/claim-events.ts'
+import { concludeRecording } from '../../calls/conclude-recording.ts'
+import { recordEvent } from '../../calls/record-event.ts'
+import { fixRecordingDate, linksOf, nameRecording } from '../../calls/recording-facts.ts'
+import { deliveryIdentity, readCallEvent, type WebhookRoute } from '../../exotel/call-event.ts'
+import { connectDatabase, type Database } from '../../platform/database.ts'
+import type { Outcome } from '../../workflows/contracts/recording.ts'
+import { createDatabase, newCallSid } from '../support/servers.ts'
+
+let database: Database
+let drop: () => Promise<void>
+beforeAll(async () => {
+  const created = await createDatabase()
+  drop = created.drop
+  database = connectDatabase({ url: created.url, poolSize: 10, logger: pino({ level: 'silent' }) })
+})
+afterAll(async () => {
+  await database?.$disconnect()
+  await drop?.()
+})
+
+type Fields = Record<string, string>
+const LINK = 'https://recordings.exotel.com/a/1.mp3'
+const AUDIO = { contentType: 'audio/mpeg', extension: 'mp3', codec: 'mp3', sampleRate: 8000, channels: 1, durationSeconds: 5.25 }
+const OBJECT = { bucket: 'b', key: 'recordings/2026/11/25/x.mp3', url: 'https://s3/b/x.mp3', bytes: 10, sha256: 'a'.repeat(64), audio: AUDIO }
+const stored: Outcome = { state: 'stored', ...OBJECT }
+const quarantined: Outcome = { state: 'quarantined', code: 'RecordingDamaged', error: 'cut', ...OBJECT, key: 'quarantine/x.mp3' }
+const failed: Outcome = { state: 'failed', code: 'ExotelUnavailable', error: 'away' }
+
+function record(route: WebhookRoute, fields: Fields) {
+  const event = readCallEvent(fields, route, 'POST')
+  const identity = deliveryIdentity(route, fields)
+  return recordEvent(database, { route, identity, rawBody: Buffer.from('raw'), contentType: 'x/y', requestId: 'r', event, fields })
+}
+const callOf = (callSid: string) => database.call.findUniqueOrThrow({ where: { callSid } })
+const recordingOf = (callSid: string, sourceUrl = LINK) => database.recording.findFirst({ where: { callSid, sourceUrl } })
+
+describe('When the events of a call come in any order, once or twice, then its row is the same:', () => {
+  const events: [WebhookRoute, Fields][] = [
+    ['call-start', { Status: 'in-progress', StartTime: '2026-11-25 10:00:00', From: '09876543210' }],
+    ['call-end', { Status: 'completed', EndTime: '2026-11-25 10:05:00', ConversationDuration: '290' }],
+    ['recording', { RecordingUrl: LINK, ConversationDuration: '288' }],
+    ['call-end', { Status: 'no-answer', DateUpdated: '2026-11-25 10:06:00' }],
+  ]
+  const orders = permutations([0, 1, 2, 3])
+
+  test(`all ${orders.length} orders`, async () => {
+    const rows = await Promise.all(
+      orders.map(async (order) => {
+        const callSid = newCallSid()
+        for (const index of [...order, order[0]!]) await record(events[index]![0], { CallSid: callSid, ...events[index]![1] })
+        const { callSid: _, createdAt: __, updatedAt: ___, recordingStateSince: ____, ...row } = await callOf(callSid)
+        return row
+      }),
+    )
+    expect(rows[0]).toMatchObject({ status: 'completed', durationSeconds: 290, fromNumber: '09876543210', recordingState: 'awaiting' })
+    expect(rows[0]!.endedAt).toEqual(new Date('2026-11-25T04:35:00Z'))
+    for (const row of rows) expect(row).toEqual(rows[0])
+  })
+
+  test('at once', async () => {
+    const callSid = newCallSid()
+    await Promise.all(Array.from({ length: 5 }, () => events.map(([route, fields]) => record(route, { CallSid: callSid, ...fields }))).flat())
+    expect(await callOf(callSid)).toMatchObject({ status: 'completed', durationSeconds: 290 })
+    expect(await database.webhookEvent.count({ where: { callSid } })).toBe(4)
+  })
+})
+
+describe('When recordings are concluded, then the states only go up:', () => {
+  const conclude = (callSid: string, outcome: Outcome, sourceUrl: string | undefined = LINK) => concludeRecording(database, { callSid, sourceUrl, outcome })
+
+  test('failed, then quarantined, then stored, then nothing takes it back', async () => {
+    const callSid = newCallSid()
+    await record('recording', { CallSid: callSid, RecordingUrl: LINK })
+    await conclude(callSid, failed)
+    expect(await callOf(callSid)).toMatchObject({ recordingState: 'failed', recordingErrorCode: 'ExotelUnavailable', recordingUrl: null })
+    await conclude(callSid, quarantined)
+    expect(await callOf(callSid)).toMatchObject({ recordingState: 'quarantined', recordingErrorCode: 'RecordingDamaged', recordingUrl: null })
+    expect(await recordingOf(callSid)).toMatchObject({ state: 'quarantined', objectKey: 'quarantine/x.mp3', bytes: 10n })
+    await conclude(callSid, stored)
+    await concludeRecording(database, { callSid, outcome: { state: 'not_recorded' } })
+    for (const late of [stored, failed, quarantined]) {
+      await conclude(callSid, late)
+      expect(await callOf(callSid)).toMatchObject({ recordingState: 'stored', recordingError: null, recordingErrorCode: null, recordingUrl: OBJECT.url })
+      expect(await recordingOf(callSid)).toMatchObject({ state: 'stored', objectKey: OBJECT.key, errorCode: null, channels: 1, sampleRate: 8000 })
+    }
+  })
+
+  test('of two recordings one is missing: the URL is the stored one’s, the error stays until none is missing', async () => {
+    const callSid = newCallSid()
+    const other = `${LINK}2`
+    await record('recording', { CallSid: callSid, RecordingUrl: LINK })
+    await record('recording', { CallSid: callSid, RecordingUrl: other })
+    await conclude(callSid, stored)
+    await conclude(callSid, failed, other)
+    expect(await callOf(callSid)).toMatchObject({ recordingState: 'stored', recordingUrl: OBJECT.url, recordingErrorCode: 'ExotelUnavailable' })
+    await conclude(callSid, { ...stored, url: 'https://s3/b/second.mp3' }, other)
+    expect(await callOf(callSid)).toMatchObject({ recordingState: 'stored', recordingUrl: OBJECT.url, recordingError: null })
+  })
+
+  test('a call without a recording, and one that nobody has a row of', async () => {
+    const callSid = newCallSid()
+    await concludeRecording(database, { callSid, outcome: { state: 'not_recorded' } })
+    expect(await callOf(callSid)).toMatchObject({ recordingState: 'not_recorded', recordingError: null })
+    await conclude(callSid, stored)
+    expect(await callOf(callSid)).toMatchObject({ recordingState: 'stored' })
+  })
+
+  test('an erased call stays erased', async () => {
+    const callSid = newCallSid()
+    await record('recording', { CallSid: callSid, RecordingUrl: LINK })
+    await database.call.update({ where: { callSid }, data: { recordingState: 'erased' } })
+    await database.recording.updateMany({ where: { callSid }, data: { state: 'erased' } })
+    await conclude(callSid, stored)
+    expect(await callOf(callSid)).toMatchObject({ recordingState: 'erased', recordingUrl: null })
+    expect(await recordingOf(callSid)).toMatchObject({ state: 'erased' })
+  })
+})
+
+describe('When the relay claims events', () => {
+  async function claimAll() {
+    const claimed = await claimEvents(database, 1000)
+    return new Map(claimed.map((event) => [event.callSid, event]))
+  }
+
+  test('then two at once never hold the same one, and what is released or expired comes again', async () => {
+    await markAll()
+    const sids = Array.from({ length: 30 }, newCallSid)
+    for (const callSid of sids) await record('call-end', { CallSid: callSid, Status: 'completed' })
+    const batches = await Promise.all(Array.from({ length: 6 }, () => claimEvents(database, 10)))
+    const ids = batches.flat().map(({ id }) => id)
+    expect(new Set(ids).size).toBe(ids.length)
+    expect(await claimEvents(database, 100)).toHaveLength(30 - ids.length)
+    await releaseEvents(database, ids.slice(0, 5))
+    expect((await claimEvents(database, 100)).map(({ id }) => id).toSorted()).toEqual(ids.slice(0, 5).toSorted())
+    await database.$executeRaw`UPDATE webhook_events SET claimed_until = now() - interval '1 s' WHERE id = ${ids[9]!}`
+    expect((await claimEvents(database, 100)).map(({ id }) => id)).toEqual([ids[9]])
+  })
+
+  test('then a call that only begins is none, and one set aside waits longer each time', async () => {
+    await markAll()
+    const callSid = newCallSid()
+    await record('call-start', { CallSid: newCallSid(), Status: 'ringing' })
+    await record('call-end', { CallSid: callSid })
+    const [event] = [...(await claimAll()).values()]
+    expect(event).toMatchObject({ callSid, bringsNothingNew: false })
+    const pauses: number[] = []
+    for (let i = 0; i < 3; i += 1) {
+      await setAside(database, event!.id, 'refused')
+      const row = await database.webhookEvent.findUniqueOrThrow({ where: { id: event!.id } })
+      pauses.push(Math.round((row.nextRelayAt.getTime() - Date.now()) / 1000))
+    }
+    expect(pauses).toEqual([5, 10, 20])
+    expect(await claimEvents(database, 10)).toEqual([])
+  })
+
+  test('then PostgreSQL decides whether an event brings anything new', async () => {
+    await markAll()
+    const [fresh, again, answered, second, gone] = [newCallSid(), newCallSid(), newCallSid(), newCallSid(), newCallSid()]
+    await record('recording', { CallSid: fresh, RecordingUrl: LINK })
+    await record('recording', { CallSid: again, RecordingUrl: LINK })
+    await concludeRecording(database, { callSid: again, sourceUrl: LINK, outcome: stored })
+    await record('call-end', { CallSid: answered, Status: 'no-answer' })
+    await concludeRecording(database, { callSid: answered, outcome: { state: 'not_recorded' } })
+    await record('recording', { CallSid: second, RecordingUrl: LINK })
+    await concludeRecording(database, { callSid: second, sourceUrl: LINK, outcome: stored })
+    await record('call-end', { CallSid: gone })
+    await database.call.update({ where: { callSid: gone }, data: { recordingState: 'erased' } })
+    const first = await claimAll()
+    expect(first.get(fresh)).toMatchObject({ bringsNothingNew: false, sourceUrls: [LINK] })
+    expect(first.get(again)!.bringsNothingNew).toBe(true)
+    expect(first.get(answered)!.bringsNothingNew).toBe(true)
+    expect(first.get(gone)!.bringsNothingNew).toBe(true)
+    await markAll()
+    await record('call-end', { CallSid: answered, Status: 'completed' })
+    await record('recording', { CallSid: second, RecordingUrl: `${LINK}2` })
+    await record('call-end', { CallSid: again, Status: 'completed' })
+    const later = await claimAll()
+    expect(later.get(answered)).toMatchObject({ bringsNothingNew: false, status: 'completed' })
+    expect(later.get(second)!.bringsNothingNew).toBe(false)
+    expect(later.get(again)!.bringsNothingNew).toBe(true)
+  })
+
+  async function markAll() {
+    const events = await database.webhookEvent.findMany({ where: { relayState: 'pending' }, select: { id: true } })
+    await markRelayed(database, { started: events.map(({ id }) => id), nothingNew: [] })
+  }
+})
+
+test('When the date of an object is needed, then it is fixed at the first look: the end’s day in UTC, or the arrival’s', async () => {
+  const today = new Date().toISOString().slice(0, 10)
+  const [ended, absurd, unknown] = [newCallSid(), newCallSid(), newCallSid()]
+  await record('call-end', { CallSid: ended, EndTime: '2026-11-01 04:00:00' })
+  await record('call-end', { CallSid: absurd, EndTime: '2042-01-01 00:00:00' })
+  expect(await fixRecordingDate(database, ended)).toBe('2026-10-31')
+  expect(await fixRecordingDate(database, absurd)).toBe(today)
+  expect(await fixRecordingDate(database, unknown)).toBe(today)
+  await database.call.update({ where: { callSid: ended }, data: { endedAt: new Date('2026-09-01T00:00:00Z') } })
+  expect(await fixRecordingDate(database, ended)).toBe('2026-10-31')
+})
+
+test('When links are asked for, then the one to fetch comes first, and a pre-signed one is told apart', async () => {
+  const callSid = newCallSid()
+  expect(await linksOf(database, callSid, LINK)).toEqual([{ url: LINK, kind: 'named' }])
+  await nameRecording(database, callSid, { sourceUrl: LINK, fetchUrl: `${LINK}?x=1` })
+  expect(await linksOf(database, callSid, LINK)).toEqual([{ url: `${LINK}?x=1`, kind: 'named' }, { url: LINK, kind: 'named' }])
+  await nameRecording(database, callSid, { sourceUrl: LINK, fetchUrl: 'https://s3.test/y?Signature=1' })
+  await nameRecording(database, callSid, { sourceUrl: LINK })
+  expect((await linksOf(database, callSid, LINK))[0]).toEqual({ url: 'https://s3.test/y?Signature=1', kind: 'presigned' })
+})
+
+test('When a query of ours runs, then it has its index', async () => {
+  const plan = async (sql: string) => {
+    const [, rows] = await database.$transaction([database.$executeRawUnsafe('SET LOCAL enable_seqscan = off'), database.$queryRawUnsafe<{ 'QUERY PLAN': string }[]>(`EXPLAIN ${sql}`)])
+    return rows.map((row) => row['QUERY PLAN']).join('\n')
+  }
+  expect(await plan(`SELECT id FROM webhook_events WHERE relay_state = 'pending' AND next_relay_at <= now() ORDER BY next_relay_at, id LIMIT 20`)).toContain('webhook_events_relay_idx')
+  expect(await plan(`SELECT 1 FROM recordings WHERE call_sid = 'a' AND source_url = 'b'`)).toContain('recordings_call_sid_source_url_key')
+  expect(await plan(`SELECT 1 FROM webhook_events WHERE call_sid = 'a' ORDER BY id`)).toContain('webhook_events_call_sid_id_idx')
+  expect(await plan(`SELECT max(recording_state_since) FROM calls WHERE recording_state = 'stored'`)).toContain('calls_recording_state_idx')
+})
+
+function permutations<T>(items: T[]): T[][] {
+  if (items.length <= 1) return [items]
+  return items.flatMap((item, index) => permutations(items.toSpliced(index, 1)).map((rest) => [item, ...rest]))
+}

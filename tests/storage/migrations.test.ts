@@ -1,0 +1,87 @@
+import { execFile as execFileCallback } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { afterEach, beforeEach, expect, test } from '@jest/globals'
+import pg from 'pg'
+import { createDatabase, home } from '../support/servers.ts'
+
+const execFile = promisify(execFileCallback)
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const MIGRATION = '9999_broken'
+
+let project: string
+let database: { url: string; drop: () => Promise<void> }
+beforeEach(async () => {
+  database = await createDatabase()
+  project = mkdtempSync(join(home, 'project-'))
+  cpSync(join(root, 'prisma'), join(project, 'prisma'), { recursive: true })
+  for (const file of ['prisma.config.ts', 'package.json']) cpSync(join(root, file), join(project, file))
+  symlinkSync(join(root, 'node_modules'), join(project, 'node_modules'))
+})
+afterEach(async () => {
+  rmSync(project, { recursive: true })
+  await database.drop()
+})
+
+async function prisma(...args: string[]): Promise<{ code: number; output: string }> {
+  const env = { ...process.env, DATABASE_URL: database.url }
+  return execFile(process.execPath, ['node_modules/prisma/build/index.js', ...args], { cwd: project, env }).then(
+    ({ stdout, stderr }) => ({ code: 0, output: stdout + stderr }),
+    (error: { code: number; stdout: string; stderr: string }) => ({ code: error.code, output: error.stdout + error.stderr }),
+  )
+}
+
+async function query(sql: string): Promise<Record<string, unknown>[]> {
+  const client = new pg.Client({ connectionString: database.url })
+  await client.connect()
+  return client.query(sql).then(
+    async ({ rows }) => (await client.end(), rows as Record<string, unknown>[]),
+    async (error: unknown) => (await client.end(), Promise.reject(error)),
+  )
+}
+
+function writeMigration(sql: string): void {
+  const folder = join(project, 'prisma', 'migrations', MIGRATION)
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, 'migration.sql'), sql)
+}
+
+test('When migrations are deployed again, then nothing happens, and the schema is what they make', async () => {
+  const again = await prisma('migrate', 'deploy')
+  expect(again).toMatchObject({ code: 0, output: expect.stringContaining('No pending migrations') })
+  const drift = await prisma('migrate', 'diff', '--from-config-datasource', '--to-schema', 'prisma/schema.prisma', '--exit-code')
+  expect(drift).toMatchObject({ code: 0 })
+})
+
+test('When a migration fails, then nothing of it remains but its own row, and after resolve the corrected one applies', async () => {
+  writeMigration('CREATE TABLE half_done (id INT);\nINSERT INTO half_done VALUES (1);\nSELECT no_such_function();\n')
+  const deployed = await prisma('migrate', 'deploy')
+  expect(deployed.code).not.toBe(0)
+  expect(deployed.output).toContain('P3018')
+  expect(await query(`SELECT to_regclass('half_done') AS found`)).toEqual([{ found: null }])
+  expect(await query(`SELECT finished_at, rolled_back_at FROM _prisma_migrations WHERE migration_name = '${MIGRATION}'`)).toEqual([{ finished_at: null, rolled_back_at: null }])
+  expect((await prisma('migrate', 'deploy')).code).not.toBe(0)
+
+  expect(await prisma('migrate', 'resolve', '--rolled-back', MIGRATION)).toMatchObject({ code: 0 })
+  writeMigration('CREATE TABLE half_done (id INT);\n')
+  expect(await prisma('migrate', 'deploy')).toMatchObject({ code: 0 })
+  expect(await query(`SELECT to_regclass('half_done')::text AS found`)).toEqual([{ found: 'half_done' }])
+})
+
+test('When bad rows are written, then the database refuses them', async () => {
+  const bad = [
+    `INSERT INTO calls (call_sid) VALUES ('../x')`,
+    `INSERT INTO calls (call_sid, recording_state) VALUES ('a', 'lost')`,
+    `INSERT INTO calls (call_sid, recording_state) VALUES ('a', 'stored')`,
+    `INSERT INTO calls (call_sid, recording_state, recording_url) VALUES ('a', 'failed', 'https://x')`,
+    `INSERT INTO calls (call_sid, recording_error) VALUES ('a', 'x')`,
+    `INSERT INTO recordings (call_sid, source_url) VALUES ('nobody', 'x')`,
+    `INSERT INTO webhook_events (source, route, identity, relay_state) VALUES ('exotel', 'x', 'x', 'pending')`,
+    `INSERT INTO webhook_events (source, route, identity, relay_state) VALUES ('stranger', 'x', 'x', 'none')`,
+  ]
+  for (const sql of bad) await expect(query(sql)).rejects.toThrow(/violates|constraint/)
+  await query(`INSERT INTO calls (call_sid) VALUES ('a')`)
+  await expect(query(`INSERT INTO recordings (call_sid, source_url, state, bucket, object_key, bytes, sha256) VALUES ('a', 'x', 'stored', 'b', 'k', 0, 'abc')`)).rejects.toThrow()
+})

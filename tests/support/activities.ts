@@ -1,0 +1,69 @@
+// Activities on real parts (PostgreSQL, S3, a disk), run outside a worker.
+import { MockActivityEnvironment } from '@temporalio/testing'
+import { DefaultLogger } from '@temporalio/worker'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { createActivities, type Activities } from '../../activities/create.ts'
+import { ExotelApi } from '../../exotel/api-client.ts'
+import { createRecordingAgent } from '../../exotel/recording-request.ts'
+import { createAlarms, type Alarms } from '../../platform/alarms.ts'
+import { connectDatabase, type Database } from '../../platform/database.ts'
+import { Spool, type SpoolLimits } from '../../recordings/spool.ts'
+import { RecordingStore } from '../../recordings/store.ts'
+import { ACCOUNT } from './backend.ts'
+import { openBucket, type Bucket } from './bucket.ts'
+import { createBucket, createDatabase, home } from './servers.ts'
+
+export interface Workbench {
+  activities: Activities
+  /** As Temporal would run it; rejects with its failure. */
+  run<Name extends keyof Activities>(name: Name, ...args: Parameters<Activities[Name]>): ReturnType<Activities[Name]>
+  environment(attempt?: number): MockActivityEnvironment
+  database: Database
+  bucket: Bucket
+  spool: Spool
+  alarms: Alarms
+  close(): Promise<void>
+}
+
+export async function openWorkbench(options: { apiBaseUrl?: string; s3Endpoint?: string; maxBytes?: number; limits?: SpoolLimits } = {}): Promise<Workbench> {
+  const logger = pino({ level: 'silent' })
+  const [created, access] = await Promise.all([createDatabase(), createBucket()])
+  const database = connectDatabase({ url: created.url, poolSize: 5, logger })
+  const folder = mkdtempSync(join(home, 'spool-'))
+  const spool = await Spool.open(folder, 'bench', options.limits ?? { maxBytes: 10 * 1024 ** 3, minFreeBytes: 0 }, () => {})
+  const store = new RecordingStore({ ...access, endpoint: options.s3Endpoint ?? access.endpoint, connections: 8 })
+  const policy = { hosts: ['127.0.0.1'], allowLocal: true }
+  const dispatcher = createRecordingAgent(policy)
+  const alarms = createAlarms(logger)
+  const activities = createActivities({
+    database,
+    exotelApi: new ExotelApi({ baseUrl: options.apiBaseUrl ?? 'http://127.0.0.1:1', ...ACCOUNT }),
+    source: { policy, credentials: ACCOUNT, dispatcher },
+    spool,
+    store,
+    alarms,
+    logger,
+    maxBytes: options.maxBytes ?? 6 * 1024 ** 3,
+    waitScale: 1,
+  })
+  const environment = (attempt = 1): MockActivityEnvironment => new MockActivityEnvironment({ attempt }, { logger: new DefaultLogger('ERROR') }) // failures are what is tested
+  return {
+    activities,
+    run: (name, ...args) => environment().run(activities[name] as never, ...(args as unknown as never[])) as never,
+    environment,
+    database,
+    bucket: openBucket(access),
+    spool,
+    alarms,
+    async close() {
+      await dispatcher.destroy()
+      store.close()
+      await spool.close()
+      rmSync(folder, { recursive: true, force: true })
+      await database.$disconnect()
+      await created.drop()
+    },
+  }
+}
