@@ -14,8 +14,11 @@ const KEYWORD = 2
 export async function setUpTemporal(connection: Connection, namespace: string): Promise<void> {
   await ensureNamespace(connection, namespace)
   const missing = await onceVisible(() => missingSearchAttributes(connection, namespace))
-  if (missing.length === 0) return
-  const searchAttributes = Object.fromEntries(missing.map((name) => [name, KEYWORD]))
+  if (missing.length > 0) await addSearchAttributes(connection, namespace, missing)
+}
+
+export async function addSearchAttributes(connection: Connection, namespace: string, names: string[]): Promise<void> {
+  const searchAttributes = Object.fromEntries(names.map((name) => [name, KEYWORD]))
   await connection.operatorService.addSearchAttributes({ namespace, searchAttributes }).catch(unless(ALREADY_EXISTS))
 }
 

@@ -49,6 +49,9 @@ export class ObjectMismatch extends Error {}
 const CONNECT_TIMEOUT_MS = 5000
 const REQUEST_TIMEOUT_MS = 60_000
 
+/** The SDK writes its own opinion of failed streams to the console; ours says more. */
+const SILENT = { trace() {}, debug() {}, info() {}, warn() {}, error() {} }
+
 export class RecordingStore {
   readonly bucket: string
   readonly #endpoint: string
@@ -68,6 +71,7 @@ export class RecordingStore {
       responseChecksumValidation: 'WHEN_REQUIRED',
       // A stream cannot be sent twice, so the SDK must not try: the activity does, from the file.
       maxAttempts: 1,
+      logger: SILENT,
       requestHandler: {
         connectionTimeout: CONNECT_TIMEOUT_MS,
         socketTimeout: REQUEST_TIMEOUT_MS,

@@ -52,11 +52,11 @@ export interface Mp3Options {
   id3?: number
   xingFrames?: number
   vbriFrames?: number
-  trailer?: Buffer
+  trailer?: Buffer<ArrayBuffer>
 }
 
 /** Frames of silence-like bytes, constant bit rate: 64 kbit/s (MPEG-1) or 32 (2, 2.5). */
-export function mp3({ version = 1, channels = 1, frames = 50, id3 = 0, xingFrames, vbriFrames, trailer = Buffer.alloc(0) }: Mp3Options = {}): Buffer {
+export function mp3({ version = 1, channels = 1, frames = 50, id3 = 0, xingFrames, vbriFrames, trailer = Buffer.alloc(0) }: Mp3Options = {}): Buffer<ArrayBuffer> {
   const versionBits = { 1: 3, 2: 2, 2.5: 0 }[version]
   const sampleRate = { 1: 44_100, 2: 22_050, 2.5: 11_025 }[version]
   const [kbps, index, samples] = version === 1 ? [64, 5, 1152] : [32, 4, 576]
@@ -80,7 +80,7 @@ export function mp3({ version = 1, channels = 1, frames = 50, id3 = 0, xingFrame
   return Buffer.concat([id3 > 0 ? id3Tag(id3) : Buffer.alloc(0), ...header, ...Array.from({ length: frames }, () => frame), trailer])
 }
 
-function id3Tag(bytes: number): Buffer {
+function id3Tag(bytes: number): Buffer<ArrayBuffer> {
   const size = [(bytes >> 21) & 0x7f, (bytes >> 14) & 0x7f, (bytes >> 7) & 0x7f, bytes & 0x7f]
   return Buffer.concat([Buffer.from('ID3'), Buffer.from([4, 0, 0, ...size]), Buffer.alloc(bytes)])
 }

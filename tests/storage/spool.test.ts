@@ -1,0 +1,63 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from '@jest/globals'
+import { Spool, SpoolFull, SpoolInUse } from '../../recordings/spool.ts'
+import { home, newCallSid } from '../support/servers.ts'
+
+const LIMITS = { maxBytes: 1000, minFreeBytes: 0 }
+let folder: string
+let spool: Spool
+beforeEach(async () => {
+  folder = mkdtempSync(join(home, 'spool-'))
+  spool = await Spool.open(folder, 'w', LIMITS, () => {})
+})
+afterEach(async () => {
+  await spool.close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+test('When a spool is opened twice, then the second is refused; after the first has closed, it has the same queue', async () => {
+  await expect(Spool.open(folder, 'w', LIMITS, () => {})).rejects.toThrow(SpoolInUse)
+  await spool.close()
+  const { queue } = spool
+  spool = await Spool.open(folder, 'w', LIMITS, () => {})
+  expect(spool.queue).toBe(queue)
+}, 30_000)
+
+test('When names of files are asked for, then they are made of checked parts only', () => {
+  const file = spool.fileFor('a1', 'https://x.test/../../etc/passwd')
+  expect(file).toMatch(/^a1-[0-9a-f]{12}$/)
+  expect(() => spool.path('../../etc/passwd')).toThrow()
+})
+
+test('When the limit or the disk leaves no room, then nothing more is admitted', async () => {
+  writeFileSync(spool.path(spool.fileFor('a1', 'x')), Buffer.alloc(600))
+  await spool.admit(400)
+  await expect(spool.admit(401)).rejects.toThrow(SpoolFull)
+  await spool.close()
+  spool = await Spool.open(folder, 'w', { maxBytes: 1e12, minFreeBytes: 1e15 }, () => {})
+  await expect(spool.admit(1)).rejects.toThrow(/disk/)
+})
+
+test('When a note was cut by a crash, then it counts as none', async () => {
+  const file = spool.fileFor('a1', 'x')
+  await spool.writeNote(file, { validator: '"v"', totalBytes: 7 })
+  expect(await spool.note(file)).toEqual({ validator: '"v"', totalBytes: 7 })
+  writeFileSync(`${spool.path(file)}.json`, '{"valid')
+  expect(await spool.note(file)).toEqual({})
+})
+
+test('When leftovers are swept, then files of open calls and of writers stay', async () => {
+  const [open, closed, written] = [newCallSid(), newCallSid(), newCallSid()]
+  for (const callSid of [open, closed, written]) {
+    writeFileSync(spool.path(spool.fileFor(callSid, 'x')), 'x')
+    await spool.writeNote(spool.fileFor(callSid, 'x'), {})
+  }
+  writeFileSync(join(folder, 'a person’s file'), 'x')
+  let finish = (): void => {}
+  const writing = spool.asWriter(spool.fileFor(written, 'x'), new AbortController().signal, () => new Promise<void>((resolve) => (finish = resolve)))
+  expect(await spool.sweep(async (callSid) => callSid === open)).toEqual([spool.fileFor(closed, 'x')])
+  expect((await spool.files()).toSorted()).toEqual([spool.fileFor(open, 'x'), spool.fileFor(written, 'x')].toSorted())
+  finish()
+  await writing
+})

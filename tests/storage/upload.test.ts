@@ -1,0 +1,156 @@
+import { PutObjectCommand } from '@aws-sdk/client-s3'
+import { createHash, randomBytes } from 'node:crypto'
+import { existsSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import type { Spooled, UploadInput, Verdict } from '../../workflows/contracts/recording.ts'
+import { openWorkbench, type Workbench } from '../support/activities.ts'
+import { mp3 } from '../support/audio.ts'
+import { startFaultyS3, type FaultyS3 } from '../support/faulty-s3.ts'
+import { newCallSid } from '../support/servers.ts'
+
+let faulty: FaultyS3
+let bench: Workbench
+beforeAll(async () => {
+  faulty = await startFaultyS3()
+  bench = await openWorkbench({ s3Endpoint: faulty.url })
+})
+afterAll(async () => {
+  await bench?.close()
+  await faulty?.close()
+})
+
+/** A validated file in the spool, ready for its upload. */
+async function spool(bytes = Buffer.concat([mp3(), randomBytes(20)])): Promise<{ input: UploadInput; path: string }> {
+  const callSid = newCallSid()
+  const file = bench.spool.fileFor(callSid, 'x')
+  const path = bench.spool.path(file)
+  writeFileSync(path, bytes)
+  const spooled: Spooled = { queue: bench.spool.queue, file, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') }
+  const verdict = (await bench.run('validateRecording', { callSid, spooled })) as Exclude<Verdict, { verdict: 'refused' }>
+  return { input: { callSid, spooled, verdict }, path }
+}
+const upload = (input: UploadInput) => bench.run('uploadRecording', input)
+const failure = (type: string, more: object = {}) => expect.objectContaining({ type, ...more })
+const waits = { nonRetryable: false, category: 'BENIGN' }
+
+test('When a file is uploaded, then the bucket holds its bytes under a key of the day, and the spool no longer does', async () => {
+  const { input, path } = await spool()
+  faulty.requests.length = 0
+  const stored = await upload(input)
+  const day = new Date().toISOString().slice(0, 10).replaceAll('-', '/')
+  expect(stored).toEqual({
+    bucket: bench.bucket.name,
+    key: `recordings/${day}/${input.callSid}-${input.spooled.sha256.slice(0, 12)}.mp3`,
+    url: `${faulty.url}/${bench.bucket.name}/${stored.key}`,
+  })
+  expect(await bench.bucket.sha256Of(stored.key)).toBe(input.spooled.sha256)
+  expect(existsSync(path)).toBe(false)
+  const put = faulty.requests.find(({ method }) => method === 'PUT')!
+  expect(put.headers).toMatchObject({ 'x-amz-content-sha256': input.spooled.sha256, 'if-none-match': '*', 'content-type': 'audio/mpeg', 'x-amz-meta-sha256': input.spooled.sha256 })
+  expect(Object.keys(put.headers).filter((name) => /checksum|trailer|content-encoding/.test(name))).toEqual([])
+})
+
+test('When it is uploaded already, then one look is enough, even without the file', async () => {
+  const { input, path } = await spool()
+  const first = await upload(input)
+  expect(existsSync(path)).toBe(false)
+  faulty.requests.length = 0
+  expect(await upload(input)).toEqual(first)
+  expect(faulty.requests.map(({ method }) => method)).toEqual(['HEAD'])
+})
+
+test('When two upload the same at once, then there is one object, and both succeed', async () => {
+  const { input } = await spool()
+  const [a, b] = await Promise.all([upload(input), upload(input)].map((each) => each.catch((error: { type: string }) => error.type)))
+  expect([a, b]).toContainEqual(expect.objectContaining({ bucket: bench.bucket.name }))
+  expect(await bench.bucket.keys(`recordings/`)).toEqual(expect.arrayContaining([expect.stringContaining(input.callSid)]))
+})
+
+test('When other bytes lie under our key, then they are replaced once', async () => {
+  const { input } = await spool()
+  const day = new Date().toISOString().slice(0, 10).replaceAll('-', '/')
+  const Key = `recordings/${day}/${input.callSid}-${input.spooled.sha256.slice(0, 12)}.mp3`
+  await bench.bucket.client.send(new PutObjectCommand({ Bucket: bench.bucket.name, Key, Body: 'half' }))
+  await upload(input)
+  expect(await bench.bucket.sha256Of(Key)).toBe(input.spooled.sha256)
+})
+
+describe('When the file is not what was validated, then the recording is downloaded again:', () => {
+  test.each([
+    ['gone', (path: string) => rmSync(path)],
+    ['shortened', (path: string) => truncateSync(path, 100)],
+    ['changed', (path: string) => writeFileSync(path, Buffer.concat([mp3(), randomBytes(20)]))],
+  ])('%s before the upload', async (_how, spoil) => {
+    const { input, path } = await spool()
+    spoil(path)
+    await expect(upload(input)).rejects.toEqual(failure('SpoolFileLost', { nonRetryable: true }))
+    await expect(bench.run('validateRecording', { callSid: input.callSid, spooled: input.spooled })).rejects.toEqual(failure('SpoolFileLost', { nonRetryable: true }))
+    expect(await bench.bucket.keys(`recordings/`)).not.toContainEqual(expect.stringContaining(input.callSid))
+  })
+})
+
+describe('When the store is in trouble, then the task waits, and is done when the trouble is over:', () => {
+  test.each([
+    ['503 SlowDown', { status: 503, code: 'SlowDown' }, 'StorageUnavailable'],
+    ['500', { status: 500, code: 'InternalError' }, 'StorageUnavailable'],
+    ['400 RequestRateLimitExceeded', { status: 400, code: 'RequestRateLimitExceeded' }, 'StorageUnavailable'],
+    ['a reset in mid-stream', { reset: true }, 'StorageUnavailable'],
+    ['access denied', { status: 403, code: 'AccessDenied' }, 'StorageMisconfigured'],
+    ['no bucket', { status: 404, code: 'NoSuchBucket' }, 'StorageMisconfigured'],
+    ['the clock is off', { status: 403, code: 'RequestTimeTooSkewed' }, 'StorageMisconfigured'],
+    ['acknowledged, but not there', { status: 200 }, 'StorageUnavailable'],
+  ] as const)('%s', async (_how, fault, type) => {
+    const { input, path } = await spool()
+    faulty.next('PUT', fault)
+    await expect(upload(input)).rejects.toEqual(failure(type, waits))
+    expect(existsSync(path)).toBe(true)
+    expect(bench.alarms.active().map(({ name }) => name)).toEqual(type === 'StorageMisconfigured' ? ['StorageMisconfigured'] : [])
+    const { key } = await upload(input)
+    expect(await bench.bucket.sha256Of(key)).toBe(input.spooled.sha256)
+    expect(bench.alarms.active()).toEqual([])
+  })
+
+  test('a HEAD that is forbidden', async () => {
+    const { input } = await spool()
+    faulty.next('HEAD', { status: 403 })
+    await expect(upload(input)).rejects.toEqual(failure('StorageMisconfigured', waits))
+    await upload(input)
+  })
+})
+
+test('When the store gives no checksum that we know, then the object is read back', async () => {
+  const { input } = await spool()
+  faulty.hideEtags = true
+  try {
+    const { key } = await upload(input)
+    expect(await bench.bucket.sha256Of(key)).toBe(input.spooled.sha256)
+    expect(faulty.requests.some(({ method, url }) => method === 'GET' && url.includes(input.callSid))).toBe(true)
+  } finally {
+    faulty.hideEtags = false
+  }
+})
+
+test('When audio is damaged, then it goes to quarantine', async () => {
+  const { input } = await spool(mp3({ frames: 20, xingFrames: 50 }))
+  expect(input.verdict).toMatchObject({ verdict: 'damaged', reason: expect.stringContaining('cut off') })
+  expect((await upload(input)).key).toMatch(/^quarantine\/.+\.mp3$/)
+})
+
+test('When there is no audio, then it is refused and deleted', async () => {
+  const callSid = newCallSid()
+  const file = bench.spool.fileFor(callSid, 'x')
+  writeFileSync(bench.spool.path(file), '<html>')
+  const spooled = { queue: 'q', file, bytes: 6, sha256: createHash('sha256').update('<html>').digest('hex') }
+  expect(await bench.run('validateRecording', { callSid, spooled })).toEqual({ verdict: 'refused', reason: 'The file is an HTML page, not audio' })
+  expect(await bench.spool.files()).not.toContain(file)
+})
+
+test('When the recording is far from the call’s length, then that is a remark', async () => {
+  const callSid = newCallSid()
+  await bench.database.call.create({ data: { callSid, durationSeconds: 300 } })
+  const bytes = mp3()
+  const file = bench.spool.fileFor(callSid, 'x')
+  writeFileSync(bench.spool.path(file), bytes)
+  const spooled = { queue: 'q', file, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') }
+  expect(await bench.run('validateRecording', { callSid, spooled })).toMatchObject({ verdict: 'good', remark: 'The recording lasts 1 s, the call 300 s' })
+})

@@ -1,0 +1,62 @@
+import { createServer, request as send, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { servers } from './servers.ts'
+
+/** `status` with an error code (200: acknowledged and thrown away), or a broken connection. */
+export type S3Fault = { status: number; code?: string } | { reset: true }
+
+export interface FaultyS3 {
+  url: string
+  requests: { method: string; url: string; headers: IncomingMessage['headers'] }[]
+  /** The next requests of this method fail so; then all is well again. */
+  next(method: string, ...faults: S3Fault[]): void
+  /** Answers of HEAD without an ETag. */
+  hideEtags: boolean
+  close(): Promise<void>
+}
+
+/** The run's real S3 server behind a door that breaks on demand. */
+export async function startFaultyS3(): Promise<FaultyS3> {
+  const target = new URL(servers.s3.endpoint)
+  const faults = new Map<string, S3Fault[]>()
+  const s3: FaultyS3 = {
+    url: '',
+    requests: [],
+    next: (method, ...next) => void faults.set(method, next),
+    hideEtags: false,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  }
+  const server = createServer((request, response) => {
+    s3.requests.push({ method: request.method!, url: request.url!, headers: request.headers })
+    const fault = faults.get(request.method!)?.shift()
+    if (fault) fail(fault, request, response)
+    else forward(request, response)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  s3.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return s3
+
+  function fail(fault: S3Fault, request: IncomingMessage, response: ServerResponse): void {
+    if ('reset' in fault) return void request.once('data', () => request.socket.destroy())
+    request.resume().once('end', () => {
+      const body = fault.code ? `<?xml version="1.0"?><Error><Code>${fault.code}</Code><Message>scripted</Message></Error>` : ''
+      response.writeHead(fault.status, { 'content-type': 'application/xml' }).end(request.method === 'HEAD' ? undefined : body)
+    })
+  }
+
+  /** With its own Host header: it is part of the signature. */
+  function forward(request: IncomingMessage, response: ServerResponse): void {
+    const onward = send({ host: target.hostname, port: target.port, method: request.method, path: request.url, headers: request.headers }, (answer) => {
+      const headers = { ...answer.headers }
+      if (s3.hideEtags && request.method === 'HEAD') delete headers.etag
+      response.writeHead(answer.statusCode!, headers)
+      answer.pipe(response)
+    })
+    onward.on('error', () => response.destroy())
+    request.pipe(onward)
+  }
+}

@@ -1,0 +1,120 @@
+// RecordingWorkflow on the time-skipping test server with scripted activities: days pass in a moment.
+import type { Client, WorkflowHandleWithSignaledRunId } from '@temporalio/client'
+import { ApplicationFailure } from '@temporalio/common'
+import { TestWorkflowEnvironment } from '@temporalio/testing'
+import { DefaultLogger, Runtime, Worker } from '@temporalio/worker'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Activities } from '../../activities/create.ts'
+import { addSearchAttributes } from '../../deploy/temporal-namespace.ts'
+import { binaries } from '../../dev/fetch-servers.mjs'
+import { CALL_NEWS_SIGNAL, DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE, RECORDING_WORKFLOW, recordingWorkflowId, SEARCH_ATTRIBUTES } from '../../workflows/contracts/names.ts'
+import type { CallNews, Conclusion, EndedCall, RecordingPolicy, RecordingStatus } from '../../workflows/contracts/recording.ts'
+import { dist, newCallSid } from './servers.ts'
+
+export const SPOOL_QUEUE = 'spool-lab'
+export const POLICY: RecordingPolicy = { waitScale: 1, tries: 3, expectedFromSeconds: 10, spoolLostAfterMs: 600_000 }
+const AUDIO = { contentType: 'audio/mpeg', extension: 'mp3', codec: 'mp3', sampleRate: 8000, channels: 1, durationSeconds: 5 }
+
+/** Everything works at once; tests replace what they are about. */
+export type Script = Partial<{ [Name in keyof Activities]: (...args: Parameters<Activities[Name]>) => ReturnType<Activities[Name]> }>
+
+export interface Run {
+  callSid: string
+  handle: WorkflowHandleWithSignaledRunId
+  conclusions: Conclusion[]
+  /** The lab's clock at the last of them. */
+  concludedAtMs: number
+  /** Names of the activities that ran, in order. */
+  calls: string[]
+  news(news: Partial<CallNews>): Promise<void>
+  status(): Promise<RecordingStatus>
+  /** `undefined` where it completed, else the type of its failure. */
+  ended(): Promise<string | undefined>
+}
+
+export interface Lab {
+  env: TestWorkflowEnvironment
+  client: Client
+  start(first: Partial<CallNews>, script?: Script, call?: Partial<EndedCall>): Promise<Run>
+  close(): Promise<void>
+}
+
+export async function openLab(): Promise<Lab> {
+  Runtime.install({ logger: new DefaultLogger('ERROR') })
+  const env = await TestWorkflowEnvironment.createTimeSkipping({ server: { executable: { type: 'existing-path', path: binaries.temporalTestServer() } } })
+  await addSearchAttributes(env.connection, 'default', SEARCH_ATTRIBUTES)
+  const runs = new Map<string, { script: Script; run: Run }>()
+  const activities = scriptedActivities(runs, () => env.currentTimeMs())
+  const common = { connection: env.nativeConnection, activities }
+  const workflowBundle = { code: readFileSync(join(dist, 'workflow-bundle.js'), 'utf8') }
+  const workers = await Promise.all([
+    Worker.create({ ...common, taskQueue: RECORDINGS_QUEUE, workflowBundle }),
+    ...[DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, SPOOL_QUEUE].map((taskQueue) => Worker.create({ ...common, taskQueue })),
+  ])
+  const running = Promise.all(workers.map((worker) => worker.run()))
+  return {
+    env,
+    client: env.client,
+    async start(first, script = {}, call = {}) {
+      const callSid = newCallSid()
+      const arrivedAt = new Date(await env.currentTimeMs()).toISOString()
+      const run = { callSid, conclusions: [], calls: [] } as unknown as Run
+      runs.set(callSid, { script, run })
+      run.handle = await env.client.workflow.signalWithStart(RECORDING_WORKFLOW, {
+        workflowId: recordingWorkflowId(callSid),
+        taskQueue: RECORDINGS_QUEUE,
+        args: [{ callSid, arrivedAt, policy: POLICY, ...call } satisfies EndedCall],
+        signal: CALL_NEWS_SIGNAL,
+        signalArgs: [{ sourceUrls: [], ...first }],
+      })
+      run.news = (news) => run.handle.signal(CALL_NEWS_SIGNAL, { sourceUrls: [], ...news })
+      run.status = () => run.handle.query<RecordingStatus>('status')
+      run.ended = () =>
+        run.handle.result().then(
+          () => undefined,
+          (error: { cause?: { type?: string; name?: string } }) => error.cause?.type ?? error.cause?.name ?? String(error),
+        )
+      return run
+    },
+    async close() {
+      for (const worker of workers) worker.shutdown()
+      await running
+      await env.teardown()
+    },
+  }
+}
+
+function scriptedActivities(runs: Map<string, { script: Script; run: Run }>, nowMs: () => Promise<number>): object {
+  const usual: Required<Script> = {
+    downloadRecording: async () => ({ queue: SPOOL_QUEUE, file: 'f', bytes: 10, sha256: 'a'.repeat(64) }),
+    validateRecording: async () => ({ verdict: 'good', etag: 'e', audio: AUDIO }),
+    uploadRecording: async ({ callSid }) => ({ bucket: 'b', key: `recordings/${callSid}.mp3`, url: `https://s3/b/${callSid}` }),
+    updateCall: async () => {},
+    findRecording: async () => ({ answer: 'none' }),
+    renewAccess: async () => ({ renewed: false }),
+    discardRecording: async () => {},
+  }
+  const perform =
+    (name: keyof Activities) =>
+    async (input: { callSid: string }): Promise<unknown> => {
+      const { script, run } = runs.get(input.callSid)!
+      run.calls.push(name)
+      const result = await ((script[name] ?? usual[name]) as (input: unknown) => Promise<unknown>)(input)
+      if (name !== 'updateCall') return result
+      run.conclusions.push(input as unknown as Conclusion)
+      run.concludedAtMs = await nowMs()
+      return result
+    }
+  return Object.fromEntries((Object.keys(usual) as (keyof Activities)[]).map((name) => [name, perform(name)]))
+}
+
+/** As an activity of ours ends a try. */
+export function endOfTry(type: string, details: object = {}): ApplicationFailure {
+  return ApplicationFailure.create({ type, message: `${type} happened`, nonRetryable: true, details: [details] })
+}
+
+/** As an activity of ours gives its task back. */
+export function givenBack(type: string, ms: number): ApplicationFailure {
+  return ApplicationFailure.create({ type, message: `${type} happened`, nextRetryDelay: ms, category: 'BENIGN' })
+}

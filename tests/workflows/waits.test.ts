@@ -1,0 +1,266 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { endOfTry, givenBack, openLab, POLICY, type Lab } from '../support/workflow-lab.ts'
+
+const LINK = 'https://recordings.exotel.com/a/1.mp3'
+const MINUTE = 60_000
+const HOUR = 60 * MINUTE
+
+let lab: Lab
+beforeAll(async () => {
+  lab = await openLab()
+})
+afterAll(() => lab?.close())
+
+const now = () => lab.env.currentTimeMs()
+const iso = (ms: number) => new Date(ms).toISOString()
+const stored = expect.objectContaining({ state: 'stored' })
+
+describe('When a call ends without a link', () => {
+  test('then one that comes 15 min later is brought', async () => {
+    const run = await lab.start({ status: 'completed' })
+    await lab.env.sleep(15 * MINUTE + 1000)
+    await run.news({ sourceUrls: [LINK] })
+    expect(await run.ended()).toBeUndefined()
+    expect(run.conclusions).toEqual([{ callSid: run.callSid, sourceUrl: LINK, outcome: stored }])
+    expect(run.calls.filter((name) => name === 'findRecording')).toHaveLength(5)
+  })
+
+  test('then Exotel is asked 1, 2, 5, 10, 15, 30 and 60 min after the end, and its word makes it "not recorded"', async () => {
+    const asked: number[] = []
+    const began = await now()
+    const run = await lab.start(
+      { status: 'completed', endedAt: iso(began) },
+      { findRecording: async () => (asked.push(await now()), { answer: 'none', durationSeconds: 3 }) },
+    )
+    expect(await run.ended()).toBeUndefined()
+    expect(run.conclusions).toEqual([{ callSid: run.callSid, outcome: { state: 'not_recorded' } }])
+    expect(asked.map((ms) => Math.round((ms - began) / MINUTE))).toEqual([1, 2, 5, 10, 15, 30, 60])
+  })
+
+  test('then a link that Exotel’s API names is brought', async () => {
+    let asked = 0
+    const run = await lab.start({ status: 'completed' }, { findRecording: async () => (++asked < 3 ? { answer: 'none' } : { answer: 'named', sourceUrl: LINK }) })
+    expect(await run.ended()).toBeUndefined()
+    expect(run.conclusions).toMatchObject([{ sourceUrl: LINK, outcome: { state: 'stored' } }])
+  })
+
+  test('then a long talk that Exotel knows without a recording is a missing one', async () => {
+    const run = await lab.start({ status: 'completed', durationSeconds: 240 })
+    expect(await run.ended()).toBe('RecordingMissing')
+    expect(run.conclusions).toMatchObject([{ outcome: { state: 'failed', code: 'RecordingMissing', error: 'The call lasted 240 s, and Exotel has no recording of it' } }])
+  })
+
+  test('then no answer from Exotel is not "there is none"', async () => {
+    const run = await lab.start({ status: 'completed' }, { findRecording: async () => ({ answer: 'unavailable', reason: 'no answer' }) })
+    expect(await run.ended()).toBe('ExotelUnavailable')
+    expect(run.conclusions).toMatchObject([{ outcome: { state: 'failed', code: 'ExotelUnavailable' } }])
+  })
+
+  test('then a webhook of last month is asked about once, at once', async () => {
+    const ended = (await now()) - 20 * 24 * HOUR
+    const run = await lab.start({ status: 'completed', endedAt: iso(ended) })
+    expect(await run.ended()).toBeUndefined()
+    expect(run.calls).toEqual(['findRecording', 'updateCall'])
+  })
+
+  test.each(['busy', 'no-answer', 'failed', 'canceled'])('then a %s call is not recorded, without a question', async (status) => {
+    const run = await lab.start({ status })
+    expect(await run.ended()).toBeUndefined()
+    expect(run.calls).toEqual(['updateCall'])
+    expect(run.conclusions).toEqual([{ callSid: run.callSid, outcome: { state: 'not_recorded' } }])
+  })
+
+  test('then news that it was answered after all, in the moment of its conclusion, begins the search', async () => {
+    const run = await lab.start(
+      { status: 'no-answer' },
+      {
+        updateCall: async ({ outcome }) => {
+          if (outcome.state === 'not_recorded') await run.news({ status: 'completed' })
+        },
+        findRecording: async () => ({ answer: 'named', sourceUrl: LINK }),
+      },
+    )
+    expect(await run.ended()).toBeUndefined()
+    expect(run.conclusions.map(({ outcome }) => outcome.state)).toEqual(['not_recorded', 'stored'])
+  })
+})
+
+describe('When Exotel does not have the recording yet', () => {
+  const notFound = () => Promise.reject(endOfTry('RecordingNotFound'))
+
+  test('then 404 for most of an hour is a wait, not a try', async () => {
+    const began = await now()
+    const run = await lab.start(
+      { sourceUrls: [LINK], endedAt: iso(began) },
+      { downloadRecording: async () => ((await now()) - began < 55 * MINUTE ? notFound() : { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' }) },
+    )
+    expect(await run.ended()).toBeUndefined()
+    expect(run.conclusions).toMatchObject([{ outcome: { state: 'stored' } }])
+  })
+
+  test('then after the hour three tries are enough', async () => {
+    const began = await now()
+    const run = await lab.start({ sourceUrls: [LINK], endedAt: iso(began) }, { downloadRecording: notFound })
+    expect(await run.ended()).toBe('RecordingNotFound')
+    expect(run.concludedAtMs - began).toBeGreaterThan(60 * MINUTE)
+    expect(run.concludedAtMs - began).toBeLessThan(70 * MINUTE)
+  })
+
+  test('then five hours are waited where nobody knows when the call ended, or the clock is off', async () => {
+    for (const endedAt of [undefined, iso((await now()) + 40 * HOUR)]) {
+      const began = await now()
+      const run = await lab.start({ sourceUrls: [LINK], ...(endedAt && { endedAt }) }, { downloadRecording: notFound })
+      expect(await run.ended()).toBe('RecordingNotFound')
+      expect(run.concludedAtMs - began).toBeGreaterThan(5 * HOUR)
+    }
+  })
+})
+
+describe('When something of ours is away', () => {
+  test('then S3 may be gone for 24 h, and the recording is stored without a second download', async () => {
+    const until = (await now()) + 24 * HOUR
+    const run = await lab.start(
+      { sourceUrls: [LINK] },
+      { uploadRecording: async () => ((await now()) < until ? Promise.reject(givenBack('StorageUnavailable', 5 * MINUTE)) : { bucket: 'b', key: 'k', url: 'u' }) },
+    )
+    await lab.env.sleep('25h')
+    expect(await run.ended()).toBeUndefined()
+    expect(run.calls.filter((name) => name === 'downloadRecording')).toHaveLength(1)
+    expect(run.conclusions).toMatchObject([{ outcome: { state: 'stored' } }])
+  })
+
+  test('then an error that nobody foresaw is tried for a day, and then given up', async () => {
+    const began = await now()
+    const run = await lab.start({ sourceUrls: [LINK] }, { validateRecording: () => Promise.reject(endOfTry('InternalError')) })
+    expect(await run.ended()).toBe('InternalError')
+    expect(run.concludedAtMs - began).toBeGreaterThan(24 * HOUR)
+    expect(run.concludedAtMs - began).toBeLessThan(26 * HOUR)
+  })
+})
+
+describe('When tries fail', () => {
+  test.each(['ExotelUnavailable', 'DownloadIncomplete'])('then after three of %s the recording has failed', async (code) => {
+    const run = await lab.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(endOfTry(code, { queue: 'spool-lab', reachedBytes: 10 })) })
+    expect(await run.ended()).toBe(code)
+    expect(run.calls).toEqual(['downloadRecording', 'downloadRecording', 'downloadRecording', 'updateCall', 'discardRecording'])
+  })
+
+  test.each(['RecordingExpired', 'RecordingTooLarge', 'RecordingUrlRefused', 'RecordingHostNotAllowed'])('then %s is final at once', async (code) => {
+    const run = await lab.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(endOfTry(code)) })
+    expect(await run.ended()).toBe(code)
+    expect(run.calls).toEqual(['downloadRecording', 'updateCall'])
+  })
+
+  test('then a page instead of audio is downloaded three times', async () => {
+    const run = await lab.start({ sourceUrls: [LINK] }, { validateRecording: async () => ({ verdict: 'refused', reason: 'an HTML page' }) })
+    expect(await run.ended()).toBe('RecordingInvalid')
+    expect(run.calls.filter((name) => name === 'downloadRecording')).toHaveLength(3)
+  })
+
+  test('then a try that came 1 MB further begins the count anew: 12 breaks of a large file are no failure', async () => {
+    let reachedBytes = 0
+    const run = await lab.start(
+      { sourceUrls: [LINK] },
+      {
+        downloadRecording: async () => {
+          reachedBytes += 100 * 1024 ** 2
+          if (reachedBytes <= 1200 * 1024 ** 2) throw endOfTry('DownloadIncomplete', { reachedBytes })
+          return { queue: 'spool-lab', file: 'f', bytes: reachedBytes, sha256: 'a' }
+        },
+      },
+    )
+    expect(await run.ended()).toBeUndefined()
+    expect(run.calls.filter((name) => name === 'downloadRecording')).toHaveLength(13)
+  })
+
+  test('then Retry-After is honoured', async () => {
+    const times: number[] = []
+    const run = await lab.start(
+      { sourceUrls: [LINK] },
+      { downloadRecording: async () => (times.push(await now()), Promise.reject(endOfTry('ExotelUnavailable', { retryAfterMs: 13 * MINUTE }))) },
+    )
+    await run.ended()
+    expect(times[1]! - times[0]!).toBeGreaterThanOrEqual(13 * MINUTE)
+  })
+
+  test('then a refused recording is tried once more with a pre-signed link', async () => {
+    let renewed = false
+    const run = await lab.start(
+      { sourceUrls: [LINK] },
+      {
+        downloadRecording: async () => (renewed ? { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' } : Promise.reject(endOfTry('ExotelUnauthorized'))),
+        renewAccess: async () => ({ renewed: (renewed = true) }),
+      },
+    )
+    expect(await run.ended()).toBeUndefined()
+    const refused = await lab.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(endOfTry('ExotelUnauthorized')), renewAccess: async () => ({ renewed: true }) })
+    expect(await refused.ended()).toBe('ExotelUnauthorized')
+    expect(refused.calls.filter((name) => name === 'downloadRecording')).toHaveLength(2)
+  })
+})
+
+describe('When the worker with the file is lost', () => {
+  test('then the recording is downloaded again after schedule-to-start, and no try is used up', async () => {
+    let downloads = 0
+    const run = await lab.start(
+      { sourceUrls: [LINK] },
+      { downloadRecording: async () => ({ queue: ++downloads <= 4 ? 'spool-of-the-dead' : 'spool-lab', file: 'f', bytes: 1, sha256: 'a' }) },
+      { policy: { ...POLICY, spoolLostAfterMs: 1000 } },
+    )
+    for (let i = 0; i < 40 && run.conclusions.length === 0; i += 1) await lab.env.sleep('1 minute')
+    expect(await run.ended()).toBeUndefined()
+    expect(downloads).toBe(5)
+    expect(run.conclusions).toMatchObject([{ outcome: { state: 'stored' } }])
+  })
+
+  test('then a file that is gone is downloaded again at once', async () => {
+    let validations = 0
+    const run = await lab.start(
+      { sourceUrls: [LINK] },
+      { validateRecording: async () => (++validations === 1 ? Promise.reject(endOfTry('SpoolFileLost')) : { verdict: 'good', etag: 'e', audio: { contentType: 'a', extension: 'mp3' } }) },
+    )
+    expect(await run.ended()).toBeUndefined()
+    expect(run.calls.filter((name) => name === 'downloadRecording')).toHaveLength(2)
+  })
+})
+
+describe('When somebody cancels', () => {
+  test('then also a run that waits for a link writes its row first', async () => {
+    const run = await lab.start({ status: 'completed' })
+    await run.handle.cancel()
+    expect(await run.ended()).toBe('Cancelled')
+    expect(run.conclusions).toMatchObject([{ outcome: { state: 'failed', code: 'Cancelled' } }])
+  })
+})
+
+describe('When a call has several recordings', () => {
+  test('then each is brought, once, and a missing one fails the run though another is stored', async () => {
+    const [a, b] = [`${LINK}a`, `${LINK}b`]
+    const run = await lab.start(
+      { sourceUrls: [a, b, a] },
+      { downloadRecording: async ({ sourceUrl }) => (sourceUrl === b ? Promise.reject(endOfTry('RecordingExpired')) : { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' }) },
+    )
+    await run.news({ sourceUrls: [a] })
+    expect(await run.ended()).toBe('RecordingExpired')
+    expect(run.conclusions.map(({ sourceUrl, outcome }) => [sourceUrl, outcome.state])).toEqual([
+      [a, 'stored'],
+      [b, 'failed'],
+    ])
+  })
+
+  test('then quarantined audio fails the run with its reason', async () => {
+    const run = await lab.start({ sourceUrls: [LINK] }, { validateRecording: async () => ({ verdict: 'damaged', etag: 'e', reason: 'cut off', audio: { contentType: 'a', extension: 'mp3' } }) })
+    expect(await run.ended()).toBe('RecordingDamaged')
+    expect(run.conclusions).toMatchObject([{ outcome: { state: 'quarantined', code: 'RecordingDamaged', error: 'cut off', key: expect.any(String) } }])
+  })
+})
+
+test('When an operator asks a run how it is, then it says what it waits for and what comes next', async () => {
+  const run = await lab.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(endOfTry('RecordingNotFound')) })
+  let status = await run.status()
+  for (let i = 0; i < 100 && status.step !== 'wait'; i += 1) status = await run.status()
+  expect(status).toMatchObject({ callSid: run.callSid, step: 'wait', since: expect.any(String), detail: expect.stringMatching(/RecordingNotFound happened; Exotel may need an hour, at \d{4}-/) })
+  await run.handle.cancel()
+  await run.ended()
+  expect(await run.status()).toMatchObject({ step: 'concluded', concluded: [{ sourceUrl: LINK, state: 'failed', code: 'Cancelled' }] })
+})
