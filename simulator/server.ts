@@ -21,6 +21,8 @@ export interface Simulator {
   calls: Map<string, SimulatedCall>
   /** A call takes place and its webhooks are sent; resolves once Exotel has nothing more to tell. */
   call(plan: CallPlan): { call: SimulatedCall; told: Promise<void> }
+  /** Its link to the call's recording. */
+  linkTo(call: SimulatedCall): string
   /** 0: serves everything; else the status that API and recordings answer with. */
   outage(status: number): void
   close(): Promise<void>
@@ -44,6 +46,7 @@ export async function startSimulator(settings: SimulatorSettings): Promise<Simul
     url,
     calls,
     call,
+    linkTo: links.recordingUrl,
     outage: (status) => void (outage = status),
     close: () =>
       new Promise((resolve) => {

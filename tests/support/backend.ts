@@ -1,7 +1,7 @@
 // The whole backend for one test file: API and worker as processes of their own, on a database, namespace, bucket and
 // stand-in Exotel that nobody else uses.
 import type { Client } from '@temporalio/client'
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { once } from 'node:events'
 import pg from 'pg'
@@ -35,6 +35,7 @@ export interface Backend {
   end(name: ProcessName, signal: NodeJS.Signals): Promise<number | string>
   logs(name: ProcessName): string
   spoolFiles(): string[]
+  wipeSpool(): void
   callRow(callSid: string): Promise<CallRow | undefined>
   recordingRows(callSid: string): Promise<RecordingRow[]>
   /** The call's row once nothing is awaited any more and its workflow has ended. */
@@ -149,6 +150,11 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'] }:
 
     logs: (name) => (existsSync(keeper.logOf(name)) ? readFileSync(keeper.logOf(name), 'utf8') : ''),
     spoolFiles: () => readdirSync(spool).filter((file) => file !== '.lock'),
+
+    wipeSpool() {
+      rmSync(spool, { recursive: true })
+      mkdirSync(spool)
+    },
 
     async callRow(callSid) {
       return (await pool.query<CallRow>('SELECT * FROM calls WHERE call_sid = $1', [callSid])).rows[0]

@@ -1,4 +1,4 @@
-import { GetObjectCommand, ListMultipartUploadsCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3'
+import { GetObjectCommand, ListMultipartUploadsCommand, paginateListObjectsV2, S3Client } from '@aws-sdk/client-s3'
 import { createHash } from 'node:crypto'
 import type { S3Access } from '../../dev/s3-server.ts'
 
@@ -18,8 +18,9 @@ export function openBucket({ bucket: Bucket, endpoint, region, ...credentials }:
     name: Bucket,
     client,
     async keys(Prefix = '') {
-      const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket, Prefix }))
-      return Contents.map(({ Key }) => Key!)
+      const keys: string[] = []
+      for await (const { Contents = [] } of paginateListObjectsV2({ client }, { Bucket, Prefix })) keys.push(...Contents.map(({ Key }) => Key!))
+      return keys
     },
     async sha256Of(Key) {
       const { Body } = await client.send(new GetObjectCommand({ Bucket, Key }))

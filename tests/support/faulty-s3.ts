@@ -10,6 +10,8 @@ export interface FaultyS3 {
   requests: { method: string; url: string; headers: IncomingMessage['headers'] }[]
   /** The next requests of this method fail so; then all is well again. */
   next(method: string, ...faults: S3Fault[]): void
+  /** The next request of this method waits at the door until it is let through. */
+  hold(method: string): { reached: Promise<void>; release: () => void }
   /** Answers of HEAD without an ETag. */
   hideEtags: boolean
   close(): Promise<void>
@@ -19,10 +21,19 @@ export interface FaultyS3 {
 export async function startFaultyS3(): Promise<FaultyS3> {
   const target = new URL(servers.s3.endpoint)
   const faults = new Map<string, S3Fault[]>()
+  const holds = new Map<string, () => Promise<void>>()
   const s3: FaultyS3 = {
     url: '',
     requests: [],
     next: (method, ...next) => void faults.set(method, next),
+    hold(method) {
+      let reach = (): void => {}
+      let release = (): void => {}
+      const reached = new Promise<void>((resolve) => (reach = resolve))
+      const released = new Promise<void>((resolve) => (release = resolve))
+      holds.set(method, () => (reach(), released))
+      return { reached, release }
+    },
     hideEtags: false,
     close: () =>
       new Promise((resolve) => {
@@ -33,7 +44,10 @@ export async function startFaultyS3(): Promise<FaultyS3> {
   const server = createServer((request, response) => {
     s3.requests.push({ method: request.method!, url: request.url!, headers: request.headers })
     const fault = faults.get(request.method!)?.shift()
-    if (fault) fail(fault, request, response)
+    if (fault) return fail(fault, request, response)
+    const held = holds.get(request.method!)
+    holds.delete(request.method!)
+    if (held) void held().then(() => forward(request, response))
     else forward(request, response)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

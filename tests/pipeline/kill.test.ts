@@ -1,0 +1,93 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals'
+import pg from 'pg'
+import type { SimulatedCall } from '../../simulator/call.ts'
+import type { RecordingStatus } from '../../workflows/contracts/recording.ts'
+import { startBackend, type Backend } from '../support/backend.ts'
+import { eventually } from '../support/eventually.ts'
+import { startFaultyS3, type FaultyS3 } from '../support/faulty-s3.ts'
+import { sample } from '../support/samples.ts'
+
+let faulty: FaultyS3
+let backend: Backend
+let locker: pg.Client
+beforeAll(async () => {
+  faulty = await startFaultyS3()
+  backend = await startBackend({ env: { WASABI_ENDPOINT: faulty.url } })
+})
+afterAll(async () => {
+  await backend?.stop()
+  await faulty?.close()
+})
+beforeEach(async () => {
+  locker = new pg.Client({ connectionString: backend.env.DATABASE_URL! })
+  await locker.connect()
+})
+afterEach(() => locker.end())
+
+async function atStep(callSid: string, step: string) {
+  await eventually(`${callSid} to be at ${step}`, async () => {
+    const status = await backend.temporal.workflow.getHandle(`recording-${callSid}`).query<RecordingStatus>('status')
+    return status.step === step
+  })
+}
+
+async function expectStoredOnce(call: SimulatedCall) {
+  expect(await backend.concluded(call.callSid, 90_000)).toMatchObject({ recording_state: 'stored', recording_error: null })
+  const keys = (await backend.bucket.keys()).filter((key) => key.includes(call.callSid))
+  expect(keys).toHaveLength(1)
+  expect(await backend.bucket.sha256Of(keys[0]!)).toBe(call.recording!.sha256)
+  expect(backend.spoolFiles()).toEqual([])
+}
+
+async function killAndRestart() {
+  expect(await backend.end('worker', 'SIGKILL')).toBe('SIGKILL')
+  await backend.start('worker')
+}
+
+test('When the worker is killed in the middle of a download', async () => {
+  const { call } = backend.simulator.call({ fault: 'slow-drip', recording: sample('outbound-mono.mp3') })
+  await eventually('some of it to be spooled', async () => backend.spoolFiles().length > 0)
+  await killAndRestart()
+  await expectStoredOnce(call)
+}, 120_000)
+
+test('When the worker is killed in the middle of a validation', async () => {
+  const { call } = backend.simulator.call({ fault: 'slow-drip', recording: sample('outbound-mono.mp3') })
+  await eventually('some of it to be spooled', async () => backend.spoolFiles().length > 0)
+  await locker.query('BEGIN; LOCK TABLE calls IN ACCESS EXCLUSIVE MODE') // validation wants to know how long the call was
+  await atStep(call.callSid, 'validate')
+  await backend.end('worker', 'SIGKILL')
+  await locker.query('ROLLBACK')
+  await backend.start('worker')
+  await expectStoredOnce(call)
+}, 120_000)
+
+test('When the worker is killed in the middle of an upload, and of writing the rows', async () => {
+  const held = faulty.hold('PUT')
+  const uploading = backend.simulator.call({ fault: 'none', recording: sample('inbound-dual.mp3') }).call
+  await held.reached
+  const heldToo = faulty.hold('PUT')
+  const updating = backend.simulator.call({ fault: 'none', recording: sample('short-vbr-id3.mp3') }).call
+  await heldToo.reached
+  await locker.query('BEGIN')
+  await locker.query('SELECT FROM calls WHERE call_sid = $1 FOR UPDATE', [updating.callSid])
+  heldToo.release()
+  await atStep(updating.callSid, 'update')
+  await backend.end('worker', 'SIGKILL')
+  await locker.query('ROLLBACK')
+  held.release()
+  await backend.start('worker')
+  await expectStoredOnce(uploading)
+  await expectStoredOnce(updating)
+}, 120_000)
+
+test('When the worker is killed after a download and its disk is wiped, then the recording is downloaded again', async () => {
+  const held = faulty.hold('PUT')
+  const { call } = backend.simulator.call({ fault: 'none', recording: sample('voicemail-pcm.wav') })
+  await held.reached
+  await backend.end('worker', 'SIGKILL')
+  backend.wipeSpool()
+  held.release()
+  await backend.start('worker')
+  await expectStoredOnce(call)
+}, 120_000)
