@@ -13,12 +13,12 @@ import { connectDatabase, assertMigrated } from './platform/database.ts'
 import { createLogger, type Logger } from './platform/logger.ts'
 import { collectProcessMetrics } from './platform/metrics.ts'
 import { serveOperations } from './platform/operations-server.ts'
-import { exitAfter, runMain, stopSignal } from './platform/process.ts'
+import { CannotStart, exitAfter, runMain, stopSignal } from './platform/process.ts'
 import { redact } from './platform/redact.ts'
 import { temporalConnectionOptions } from './platform/temporal.ts'
 import { waitUntil } from './platform/wait-until.ts'
 import { RecordingStore } from './recordings/store.ts'
-import { Spool } from './recordings/spool.ts'
+import { Spool, SpoolInUse } from './recordings/spool.ts'
 import { startSweeps } from './recordings/sweeps.ts'
 import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE, recordingWorkflowId } from './workflows/contracts/names.ts'
 
@@ -47,7 +47,9 @@ runMain(async () => {
       logger.fatal('Another worker has taken this spool directory while this one stood still')
       process.exit(1)
     },
-  )
+  ).catch((error: unknown) => {
+    throw error instanceof SpoolInUse ? new CannotStart(error.message) : error
+  })
   const operations = await serveOperations(config.OPERATIONS_PORT, {
     health: async () => ({
       ready: state.now === 'running',

@@ -1,4 +1,5 @@
 import { isGrpcServiceError, ServiceError } from '@temporalio/client'
+import { NamespaceNotFoundError, WorkflowNotFoundError } from '@temporalio/common'
 
 /** `temporal`: wrong with Temporal as a whole, every event would fail the same. `event`: this one alone is refused. */
 export interface TemporalTrouble {
@@ -18,14 +19,17 @@ const CODES_OF_AN_EVENT = new Set([
 const RESOURCE_EXHAUSTED = 8
 const INVALID_ARGUMENT = 3
 
+/** What a signal-with-start threw: it finds or makes its workflow, so that only the namespace can be "not found". */
 export function classifyTemporalError(error: unknown): TemporalTrouble {
+  if (error instanceof NamespaceNotFoundError || error instanceof WorkflowNotFoundError) {
+    return { of: 'temporal', reason: `${error.message}: run \`npm run temporal:setup\`` }
+  }
   const grpc = grpcErrorIn(error)
   if (!grpc) return { of: 'event', reason: error instanceof Error ? error.message : String(error) }
   const reason = grpc.details || grpc.message
   if (grpc.code === INVALID_ARGUMENT && /search attribute/i.test(reason)) {
     return { of: 'temporal', reason: `${reason}: run \`npm run temporal:setup\`` }
   }
-  if (/namespace .* not found/i.test(reason)) return { of: 'temporal', reason: `${reason}: run \`npm run temporal:setup\`` }
   // One workflow that gets too many signals at once is that workflow's trouble.
   if (grpc.code === RESOURCE_EXHAUSTED && /workflow is busy/i.test(reason)) return { of: 'event', reason }
   return { of: CODES_OF_AN_EVENT.has(grpc.code) ? 'event' : 'temporal', reason }

@@ -1,13 +1,16 @@
 // How a process of ours begins and ends.
 import { BadConfiguration } from './config.ts'
 
+/** Why a process cannot do its work, in one sentence for people. */
+export class CannotStart extends Error {}
+
 /** Exit code where the set-up is wrong, so that an orchestrator's log shows one clear sentence and no stack. */
 const FAILED = 1
 
 /** Runs a process's main function; what it throws is said in one line. */
 export function runMain(main: () => Promise<void>): void {
   main().catch((error: unknown) => {
-    console.error(error instanceof BadConfiguration ? error.message : error)
+    console.error(error instanceof BadConfiguration || error instanceof CannotStart ? error.message : error)
     process.exit(FAILED)
   })
 }

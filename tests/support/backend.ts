@@ -1,6 +1,7 @@
 // The whole backend for one test file: API and worker as processes of their own, on a database, namespace, bucket and
 // stand-in Exotel that nobody else uses.
 import type { Client } from '@temporalio/client'
+import type { ChildProcess } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { once } from 'node:events'
@@ -18,6 +19,8 @@ export type ProcessName = 'api' | 'worker'
 export interface BackendOptions {
   /** Settings that differ from the tests' usual ones. */
   env?: NodeJS.ProcessEnv
+  /** Reach PostgreSQL through this port: a line that can be cut. */
+  databasePort?: number
   /** Which processes to start at once; both unless said. */
   start?: ProcessName[]
 }
@@ -30,9 +33,13 @@ export interface Backend {
   temporal: Client
   bucket: Bucket
   env: NodeJS.ProcessEnv
+  /** Starts the process and waits until it is ready. */
   start(name: ProcessName, env?: NodeJS.ProcessEnv): Promise<void>
+  /** Starts the process. */
+  launch(name: ProcessName, env?: NodeJS.ProcessEnv): ChildProcess
   /** Resolves with the exit code, or the signal's name, once it has ended. */
   end(name: ProcessName, signal: NodeJS.Signals): Promise<number | string>
+  exited(name: ProcessName): Promise<number | string>
   logs(name: ProcessName): string
   spoolFiles(): string[]
   wipeSpool(): void
@@ -77,7 +84,7 @@ const WAIT_SCALE = 1 / 180
 export const ACCOUNT = { accountSid: 'acme', apiKey: 'key', apiToken: 'token-of-the-account' }
 export const WEBHOOK_SECRET = 'webhook-secret'
 
-export async function startBackend({ env: own = {}, start = ['api', 'worker'] }: BackendOptions = {}): Promise<Backend> {
+export async function startBackend({ env: own = {}, start = ['api', 'worker'], databasePort }: BackendOptions = {}): Promise<Backend> {
   const [database, namespace, access] = await Promise.all([createDatabase(), createNamespace(), createBucket()])
   const place = join(home, uniqueName('backend'))
   const spool = join(place, 'spool')
@@ -92,7 +99,7 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'] }:
     ...process.env,
     NODE_ENV: 'test',
     LOG_LEVEL: 'debug',
-    DATABASE_URL: database.url,
+    DATABASE_URL: throughPort(database.url, databasePort),
     TEMPORAL_ADDRESS: servers.temporal.address,
     TEMPORAL_NAMESPACE: namespace.namespace,
     WASABI_ENDPOINT: access.endpoint,
@@ -123,7 +130,7 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'] }:
     bucket,
     env,
 
-    async start(name, more = {}) {
+    launch(name, more = {}) {
       const child = keeper.start({
         name,
         file: process.execPath,
@@ -133,6 +140,11 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'] }:
         stopSignal: 'SIGKILL',
       })
       processes.set(name, child)
+      return child
+    },
+
+    async start(name, more) {
+      const child = backend.launch(name, more)
       const url = name === 'api' ? `${apiUrl}/health/ready` : `${backend.workerHealthUrl}/ready`
       await eventually(`${name} to be ready`, async () => {
         if (child.exitCode !== null) throw new Error(`${name} ended: ${backend.logs(name).slice(-2000)}`)
@@ -140,12 +152,15 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'] }:
       })
     },
 
-    async end(name, signal) {
+    async exited(name) {
       const child = processes.get(name)!
-      const exited = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : Promise.resolve([child.exitCode, child.signalCode])
-      child.kill(signal)
-      const [code, how] = (await exited) as [number | null, string | null]
-      return how ?? code ?? 0
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+      return child.signalCode ?? child.exitCode ?? 0
+    },
+
+    end(name, signal) {
+      processes.get(name)!.kill(signal)
+      return backend.exited(name)
     },
 
     logs: (name) => (existsSync(keeper.logOf(name)) ? readFileSync(keeper.logOf(name), 'utf8') : ''),
@@ -184,4 +199,10 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'] }:
   }
   await Promise.all(start.map((name) => backend.start(name)))
   return backend
+}
+
+function throughPort(text: string, port: number | undefined): string {
+  const url = new URL(text)
+  if (port !== undefined) url.port = String(port)
+  return url.href
 }

@@ -1,0 +1,111 @@
+import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, test } from '@jest/globals'
+import { startBackend, type Backend } from '../support/backend.ts'
+import { eventually } from '../support/eventually.ts'
+import { sample } from '../support/samples.ts'
+import { newCallSid, servers } from '../support/servers.ts'
+import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
+import { postWebhook } from '../support/webhook.ts'
+
+let lines: { temporal: TcpProxy; postgres: TcpProxy }
+let backend: Backend
+beforeAll(async () => {
+  const [host, port] = servers.temporal.address.split(':') as [string, string]
+  const database = new URL(servers.databaseUrl)
+  lines = { temporal: await startTcpProxy(host, Number(port)), postgres: await startTcpProxy(database.hostname, Number(database.port)) }
+  backend = await startBackend({
+    env: { TEMPORAL_ADDRESS: `127.0.0.1:${lines.temporal.port}`, EXOTEL_WEBHOOK_TOKEN: 'tok' },
+    databasePort: lines.postgres.port,
+  })
+})
+afterAll(async () => {
+  await backend?.stop()
+  await lines?.temporal.close()
+  await lines?.postgres.close()
+})
+
+const health = async () => (await (await fetch(`${backend.apiUrl}/health`)).json()) as { temporal: string; database: string; relay: { problem?: string }; recordings: { unrelayed: number; setAside: number } }
+const ended = { Status: 'completed', ConversationDuration: '1' }
+const alarms = (log: string) => backend.logs('api').split(log).length - 1
+
+describe('When Temporal is away', () => {
+  beforeEach(() => lines.temporal.cut())
+  afterEach(() => lines.temporal.mend())
+
+  test('then webhooks are accepted, one alarm is raised, and every workflow starts afterwards', async () => {
+    const before = alarms('Recording relay stands still')
+    const sids = Array.from({ length: 40 }, newCallSid)
+    for (const CallSid of sids) expect((await postWebhook(backend.apiUrl, 'call-end', { CallSid, Status: 'busy' })).status).toBe(200)
+    await eventually('health to say so', async () => (await health()).temporal === 'unavailable')
+    expect((await fetch(`${backend.apiUrl}/health/ready`)).status).toBe(200)
+    expect((await health()).recordings.unrelayed).toBeGreaterThanOrEqual(40)
+    lines.temporal.mend()
+    for (const callSid of sids) await eventually(`${callSid} to be concluded`, async () => (await backend.callRow(callSid))?.recording_state === 'not_recorded', 60_000)
+    expect(alarms('Recording relay stands still') - before).toBe(1)
+    expect(await health()).toMatchObject({ temporal: 'ok', recordings: { unrelayed: 0, setAside: 0 } })
+  })
+})
+
+describe('When PostgreSQL is away', () => {
+  afterEach(() => lines.postgres.mend())
+
+  test.each(['cut', 'stall'] as const)('then (%s) a POST is told to come again, a caller on the line is not kept waiting, and nothing is half-written', async (how) => {
+    const [posted, asked, before] = [newCallSid(), newCallSid(), newCallSid()]
+    await postWebhook(backend.apiUrl, 'call-start', { CallSid: before })
+    lines.postgres[how]()
+    const began = Date.now()
+    const [post, get] = await Promise.all([
+      postWebhook(backend.apiUrl, 'call-end', { CallSid: posted, Status: 'busy' }),
+      fetch(`${backend.apiUrl}/webhooks/exotel/call-end?token=tok&CallSid=${asked}&CallStatus=busy`).then((response) => ({ response, ms: Date.now() - began })),
+    ])
+    expect(post.status).toBe(503)
+    expect(post.headers.get('retry-after')).toBe('10')
+    expect(await post.json()).toMatchObject({ code: 'database_unavailable' })
+    expect(get.response.status).toBe(200)
+    expect(get.ms).toBeLessThan(2000) // what the caller of a flow can bear: a promise, not a measurement
+    expect((await fetch(`${backend.apiUrl}/health/ready`)).status).toBe(200)
+    expect(await health()).toMatchObject({ status: 'degraded', database: 'unavailable' })
+    lines.postgres.mend()
+    await eventually('the repeated POST to be durable', async () => (await postWebhook(backend.apiUrl, 'call-end', { CallSid: posted, Status: 'busy' })).status === 200)
+    await backend.concluded(posted)
+    expect(await backend.callRow(before)).toMatchObject({ recording_state: 'none' })
+  })
+
+  test('then recordings in flight are stored when it is back, and both processes live', async () => {
+    const { call } = backend.simulator.call({ fault: 'slow-drip', recording: sample('inbound-dual.mp3') })
+    await eventually('some of it to be spooled', async () => backend.spoolFiles().length > 0)
+    lines.postgres.cut()
+    await eventually('the relay to notice', async () => (await health()).relay.problem?.startsWith('PostgreSQL'))
+    lines.postgres.mend()
+    expect(await backend.concluded(call.callSid, 60_000)).toMatchObject({ recording_state: 'stored' })
+    await backend.database.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`).catch(() => {})
+    await eventually('the API to be as before', async () => (await postWebhook(backend.apiUrl, 'call-end', { CallSid: newCallSid(), ...ended })).status === 200)
+  })
+})
+
+test('When Temporal refuses one event, then it is set aside and shown, and the others go on', async () => {
+  const [poisoned, healthy] = [newCallSid(), newCallSid()]
+  await backend.database.query(`INSERT INTO calls (call_sid, recording_state) VALUES ($1, 'awaiting')`, [poisoned])
+  await backend.database.query(
+    `INSERT INTO webhook_events (source, route, identity, call_sid, source_urls, relay_state)
+     SELECT 'operator', 'recording', 'poison', $1, array_agg('https://recordings.exotel.com/' || repeat('x', 100) || n), 'pending' FROM generate_series(1, 30000) n`,
+    [poisoned],
+  )
+  await postWebhook(backend.apiUrl, 'call-end', { CallSid: healthy, Status: 'busy' })
+  await backend.concluded(healthy)
+  await eventually('it to be set aside', async () => (await health()).recordings.setAside === 1)
+  const { rows } = await backend.database.query(`SELECT relay_tries, relay_error, relay_state FROM webhook_events WHERE identity = 'poison'`)
+  expect(rows[0]).toMatchObject({ relay_state: 'pending', relay_tries: expect.any(Number), relay_error: expect.stringMatching(/size|limit|large/i) })
+  expect(await health()).toMatchObject({ temporal: 'ok' })
+  await backend.database.query(`UPDATE webhook_events SET relay_state = 'none' WHERE identity = 'poison'`)
+})
+
+test('When Exotel refuses our key, then work waits with an alarm, and goes on when the key is right again', async () => {
+  backend.simulator.outage(401)
+  const { call } = backend.simulator.call({ fault: 'none', recording: sample('short-vbr-id3.mp3') })
+  const workerAlarms = async () => ((await (await fetch(backend.workerHealthUrl)).json()) as { alarms: { name: string }[] }).alarms.map(({ name }) => name)
+  await eventually('the alarm', async () => (await workerAlarms()).includes('ExotelCredentialsRefused'))
+  expect(await backend.callRow(call.callSid)).toMatchObject({ recording_state: 'awaiting' })
+  backend.simulator.outage(0)
+  expect(await backend.concluded(call.callSid, 60_000)).toMatchObject({ recording_state: 'stored' })
+  expect(await workerAlarms()).toEqual([])
+})
