@@ -36,12 +36,15 @@ export interface Run {
 export interface Lab {
   env: TestWorkflowEnvironment
   client: Client
+  /** `host:port` of the test server. */
+  address: string
   start(first: Partial<CallNews>, script?: Script, call?: Partial<EndedCall>): Promise<Run>
   close(): Promise<void>
 }
 
+Runtime.install({ logger: new DefaultLogger('ERROR') }) // once a process, hence a test file
+
 export async function openLab(): Promise<Lab> {
-  Runtime.install({ logger: new DefaultLogger('ERROR') })
   const env = await TestWorkflowEnvironment.createTimeSkipping({ server: { executable: { type: 'existing-path', path: binaries.temporalTestServer() } } })
   await addSearchAttributes(env.connection, 'default', SEARCH_ATTRIBUTES)
   const runs = new Map<string, { script: Script; run: Run }>()
@@ -56,6 +59,7 @@ export async function openLab(): Promise<Lab> {
   return {
     env,
     client: env.client,
+    address: env.address,
     async start(first, script = {}, call = {}) {
       const callSid = newCallSid()
       const arrivedAt = new Date(await env.currentTimeMs()).toISOString()

@@ -1,0 +1,93 @@
+// Runs that began under earlier code must go on under today's. Kept histories are never changed; after a change to the
+// workflow that is guarded by a patch, `RECORD_HISTORIES=1 npm test -- replay` adds those that are missing, under new names.
+import { execFile as execFileCallback } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { expect, test } from '@jest/globals'
+import { DeterminismViolationError } from '@temporalio/workflow'
+import { Worker } from '@temporalio/worker'
+import { binaries } from '../../dev/fetch-servers.mjs'
+import { dist } from '../support/servers.ts'
+import { endOfTry, openLab, POLICY, type Lab, type Run } from '../support/workflow-lab.ts'
+
+const execFile = promisify(execFileCallback)
+const folder = fileURLToPath(new URL('./histories', import.meta.url))
+const bundle = readFileSync(join(dist, 'workflow-bundle.js'), 'utf8')
+const LINK = 'https://recordings.exotel.com/a/1.mp3'
+
+/** Each path through the workflow; those that end with `open` are still running. */
+const PATHS: Record<string, (lab: Lab) => Promise<Run>> = {
+  stored: (lab) => ended(lab.start({ sourceUrls: [LINK] })),
+  'not-recorded': (lab) => ended(lab.start({ status: 'busy' })),
+  'missing-after-asking': (lab) => ended(lab.start({ status: 'completed', durationSeconds: 60 })),
+  'named-by-the-api': (lab) => ended(lab.start({ status: 'completed' }, { findRecording: async () => ({ answer: 'named', sourceUrl: LINK }) })),
+  'waits-for-a-link-open': async (lab) => at('wait', await lab.start({ status: 'completed' })),
+  'waits-between-tries-open': async (lab) => at('wait', await lab.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(endOfTry('DownloadIncomplete')) })),
+  'failed-after-tries': (lab) => ended(lab.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(endOfTry('ExotelUnavailable', { queue: 'spool-lab' })) })),
+  'refused-then-renewed': (lab) => ended(lab.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(endOfTry('ExotelUnauthorized')), renewAccess: async () => ({ renewed: true }) })),
+  quarantined: (lab) =>
+    ended(lab.start({ sourceUrls: [LINK] }, { validateRecording: async () => ({ verdict: 'damaged', etag: 'e', reason: 'cut off', audio: { contentType: 'a', extension: 'mp3' } }) })),
+  'signalled-twice': async (lab) => {
+    const run = await lab.start({ sourceUrls: [LINK] })
+    await run.news({ sourceUrls: [`${LINK}2`] })
+    return ended(run)
+  },
+  cancelled: async (lab) => {
+    const run = await at('wait', await lab.start({ status: 'completed' }))
+    await run.handle.cancel()
+    return ended(run)
+  },
+  'lost-worker': async (lab) => {
+    let downloads = 0
+    const download = async () => ({ queue: ++downloads === 1 ? 'spool-of-the-dead' : 'spool-lab', file: 'f', bytes: 1, sha256: 'a' })
+    const run = await lab.start({ sourceUrls: [LINK] }, { downloadRecording: download }, { policy: { ...POLICY, spoolLostAfterMs: 1000 } })
+    for (let i = 0; i < 40 && run.conclusions.length === 0; i += 1) await lab.env.sleep('1 minute')
+    return ended(run)
+  },
+}
+
+if (process.env.RECORD_HISTORIES) {
+  test.each(Object.entries(PATHS))('record %s', async (name, play) => {
+    const path = join(folder, `${name}.json`)
+    if (existsSync(path)) return
+    const lab = await openLab()
+    const { handle } = await play(lab)
+    const show = ['workflow', 'show', '--workflow-id', handle.workflowId, '--output', 'json', '--address', lab.address]
+    const { stdout } = await execFile(binaries.temporal(), show)
+    writeFileSync(path, `${JSON.stringify(JSON.parse(stdout), withoutPlaces)}\n`)
+    await lab.close()
+  })
+}
+
+test.each(readdirSync(folder))('When the run kept as %s is replayed, then today’s code does what it did', async (name) => {
+  await Worker.runReplayHistory({ workflowBundle: { code: bundle } }, JSON.parse(readFileSync(join(folder, name), 'utf8')))
+})
+
+test('When the workflow’s steps are changed without a patch, then a replay says so', async () => {
+  const changed = bundle.replace(/\.download\)\(/, '.update)(')
+  expect(changed).not.toBe(bundle)
+  const history: unknown = JSON.parse(readFileSync(join(folder, 'stored.json'), 'utf8'))
+  await expect(Worker.runReplayHistory({ workflowBundle: { code: changed } }, history)).rejects.toThrow(DeterminismViolationError)
+})
+
+test('When a path through the workflow is known, then its history is kept', () => {
+  expect(readdirSync(folder)).toEqual(expect.arrayContaining(Object.keys(PATHS).map((name) => `${name}.json`)))
+})
+
+/** Stacks and identities name the machine that recorded. */
+function withoutPlaces(name: string, value: unknown): unknown {
+  return name === 'stackTrace' || name === 'identity' ? undefined : value
+}
+
+async function ended(starting: Run | Promise<Run>): Promise<Run> {
+  const run = await starting
+  await run.ended()
+  return run
+}
+
+async function at(step: string, run: Run): Promise<Run> {
+  for (let i = 0; i < 200 && (await run.status()).step !== step; i += 1) await run.status()
+  return run
+}
