@@ -83,7 +83,12 @@ runMain(async () => {
   })
 
   Runtime.install({ shutdownSignals: [], logger: temporalLogger(logger) }) // signals are handled above
-  await waitUntil(() => assertMigrated(database), { alarms, name: 'DatabaseUnavailable', hint: 'run `npx prisma migrate deploy`', signal: stopping.signal })
+  await waitUntil(() => assertMigrated(database), {
+    alarms,
+    name: 'DatabaseUnavailable',
+    hint: 'run `npx prisma migrate deploy`',
+    signal: stopping.signal,
+  })
   const connection = await waitUntil(() => connectTemporal(config), {
     alarms,
     name: 'TemporalUnavailable',
@@ -140,7 +145,9 @@ function createWorkers(config: Config, connection: NativeConnection, activities:
     shutdownForceTime: config.SHUTDOWN_GRACE_SECONDS * 1000 + FORCE_AFTER_MS,
   }
   const bundle = fileURLToPath(new URL('./workflow-bundle.js', import.meta.url))
-  const workflows = existsSync(bundle) ? { workflowBundle: { codePath: bundle } } : { workflowsPath: fileURLToPath(new URL('./workflows', import.meta.url)) }
+  const workflows = existsSync(bundle)
+    ? { workflowBundle: { codePath: bundle } }
+    : { workflowsPath: fileURLToPath(new URL('./workflows', import.meta.url)) }
   return Promise.all([
     Worker.create({ ...common, ...workflows, taskQueue: RECORDINGS_QUEUE, maxConcurrentActivityTaskExecutions: config.DATABASE_POOL_SIZE }),
     Worker.create({ ...common, taskQueue: DOWNLOADS_QUEUE, maxConcurrentActivityTaskExecutions: config.WORKER_DOWNLOADS }),

@@ -57,11 +57,21 @@ async function askForRecording({ source, spool }: Needs, file: string, links: Li
   return answer!
 }
 
-async function receive(deps: Needs, run: Run, file: string, answer: RecordingAnswer, signal: AbortSignal): Promise<{ bytes: number; sha256: string }> {
+async function receive(
+  deps: Needs,
+  run: Run,
+  file: string,
+  answer: RecordingAnswer,
+  signal: AbortSignal,
+): Promise<{ bytes: number; sha256: string }> {
   const { spool, maxBytes, waitScale } = deps
   switch (answer.kind) {
     case 'failed':
-      throw endTry(answer.code, answer.reason, { retryAfterMs: answer.retryAfterMs, queue: spool.queue, reachedBytes: await spool.bytesOf(file) })
+      throw endTry(answer.code, answer.reason, {
+        retryAfterMs: answer.retryAfterMs,
+        queue: spool.queue,
+        reachedBytes: await spool.bytesOf(file),
+      })
     case 'rate limited':
       throw giveBack('ExotelRateLimited', 'Exotel answered 429', { attempt: run.attempt, scale: waitScale, ms: answer.retryAfterMs })
     case 'out of range':

@@ -13,7 +13,11 @@ const FIRST_PAUSE_MS = 2000
  * slot meanwhile, adds nothing to the history, and is no error in Temporal's eyes.
  * @param wait.ms a pause that somebody asked for (Retry-After)
  */
-export function giveBack(code: WaitingCode, message: string, wait: { attempt: number; scale: number; ms?: number | undefined }): ApplicationFailure {
+export function giveBack(
+  code: WaitingCode,
+  message: string,
+  wait: { attempt: number; scale: number; ms?: number | undefined },
+): ApplicationFailure {
   const ms = wait.ms ?? backoffMs(wait.attempt, { firstMs: FIRST_PAUSE_MS, maxMs: MAX_PAUSE_MS }) * wait.scale
   return ApplicationFailure.create({
     type: code,

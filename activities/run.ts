@@ -46,8 +46,12 @@ export async function runActivity<T>({ waitScale, logger }: Surroundings, effect
     if (error instanceof SpoolFull) throw giveBack('SpoolFull', error.message, { attempt, scale: waitScale })
     const code = DISK_CODES[(error as NodeJS.ErrnoException).code ?? '']
     if (code) throw giveBack(code, (error as Error).message, { attempt, scale: waitScale })
-    if (isDatabaseOutage(error)) throw giveBack('DatabaseUnavailable', 'PostgreSQL does not take the statement', { attempt, scale: waitScale })
-    logger.error({ error, activity: context.info.activityType, workflowId: context.info.workflowExecution?.workflowId }, 'Recording step failed unexpectedly')
+    if (isDatabaseOutage(error))
+      throw giveBack('DatabaseUnavailable', 'PostgreSQL does not take the statement', { attempt, scale: waitScale })
+    logger.error(
+      { error, activity: context.info.activityType, workflowId: context.info.workflowExecution?.workflowId },
+      'Recording step failed unexpectedly',
+    )
     throw endTry('InternalError', error instanceof Error ? `${error.name}: ${error.message}` : String(error))
   } finally {
     clearInterval(heartbeats)
@@ -56,7 +60,9 @@ export async function runActivity<T>({ waitScale, logger }: Surroundings, effect
 
 /** A worker that leaves gives its task to the next at once; a person's cancellation is a cancellation. */
 function stopped(signal: AbortSignal, scale: number): Error {
-  return isCancelled(signal) ? (signal.reason as Error) : giveBack('WorkerShutdown', 'The worker is shutting down', { attempt: 1, scale, ms: 500 })
+  return isCancelled(signal)
+    ? (signal.reason as Error)
+    : giveBack('WorkerShutdown', 'The worker is shutting down', { attempt: 1, scale, ms: 500 })
 }
 
 function isCancelled({ aborted, reason }: AbortSignal): boolean {

@@ -42,7 +42,7 @@ export function createUploadRecording(deps: Needs) {
     })
 }
 
-async function put({ store, spool, alarms, waitScale }: Needs, run: Run, object: ObjectToStore): Promise<void> {
+async function put({ store, alarms, waitScale }: Needs, run: Run, object: ObjectToStore): Promise<void> {
   const deadline = AbortSignal.timeout(Math.ceil(BASE_DEADLINE_MS + (object.bytes / 1024 ** 2) * MS_PER_MB))
   const control = { signal: AbortSignal.any([run.signal, deadline]), onProgress: run.progress }
   try {
@@ -54,7 +54,10 @@ async function put({ store, spool, alarms, waitScale }: Needs, run: Run, object:
     if (run.signal.aborted || error instanceof ApplicationFailure) throw error
     const trouble = classifyStoreError(error)
     if (trouble.of === 'setup') alarms.raise(SETUP_ALARM, trouble.reason)
-    throw giveBack(trouble.of === 'setup' ? 'StorageMisconfigured' : 'StorageUnavailable', trouble.reason, { attempt: run.attempt, scale: waitScale })
+    throw giveBack(trouble.of === 'setup' ? 'StorageMisconfigured' : 'StorageUnavailable', trouble.reason, {
+      attempt: run.attempt,
+      scale: waitScale,
+    })
   }
 }
 

@@ -24,7 +24,8 @@ export function createValidateRecording(deps: Pick<Dependencies, 'database' | 's
   return ({ callSid, spooled }: ValidateInput): Promise<Verdict> =>
     runActivity(deps, async ({ signal, progress }) => {
       const path = deps.spool.path(spooled.file)
-      if ((await deps.spool.bytesOf(spooled.file)) !== spooled.bytes) throw endTry(SPOOL_FILE_LOST, 'The spooled file is gone or has another size')
+      if ((await deps.spool.bytesOf(spooled.file)) !== spooled.bytes)
+        throw endTry(SPOOL_FILE_LOST, 'The spooled file is gone or has another size')
       const digests = await digestFile(path, signal, progress)
       if (digests.sha256 !== spooled.sha256) {
         await deps.spool.remove(spooled.file)

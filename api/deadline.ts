@@ -1,5 +1,5 @@
 /** The work went on for too long; it may still succeed behind our back. */
-export class DeadlineExceeded extends Error {}
+class DeadlineExceeded extends Error {}
 
 export async function withDeadline<T>(work: Promise<T>, ms: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined

@@ -30,7 +30,12 @@ runMain(async () => {
   const server = await listen(app, config.PORT)
   const operations = await serveOperations(config.OPERATIONS_PORT, { health: async () => ({ ready: lifecycle.state === 'serving' }) })
   lifecycle.state = 'serving'
-  const origin = { signature: guard.signatureSecrets.length, basic: Boolean(guard.basic), token: Boolean(guard.token), addresses: guard.addresses.length }
+  const origin = {
+    signature: guard.signatureSecrets.length,
+    basic: Boolean(guard.basic),
+    token: Boolean(guard.token),
+    addresses: guard.addresses.length,
+  }
   logger.info({ port: server.port, operationsPort: operations.port, origin }, 'API is listening')
   if (!origin.signature && !origin.basic && !origin.token) logger.warn('No proof of origin is configured: every webhook is refused')
 

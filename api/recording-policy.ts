@@ -5,7 +5,9 @@ import type { RecordingPolicy } from '../workflows/contracts/recording.ts'
 const TRIES = 3
 
 /** What a run's waits and tries depend on; frozen into its input, so that a changed setting never breaks a replay. */
-export function recordingPolicy(config: Pick<Config, 'RECORDING_WAIT_SCALE' | 'RECORDING_EXPECTED_FROM_SECONDS' | 'SPOOL_LOST_AFTER_SECONDS'>): RecordingPolicy {
+export function recordingPolicy(
+  config: Pick<Config, 'RECORDING_WAIT_SCALE' | 'RECORDING_EXPECTED_FROM_SECONDS' | 'SPOOL_LOST_AFTER_SECONDS'>,
+): RecordingPolicy {
   return {
     waitScale: config.RECORDING_WAIT_SCALE,
     tries: TRIES,

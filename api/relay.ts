@@ -98,7 +98,10 @@ async function relayBatch({ database, temporal, policy, logger }: RelayDependenc
   const told = await tellAll(work, temporal, policy)
   await markRelayed(database, { started: told.started, nothingNew: events.filter((event) => event.bringsNothingNew).map(({ id }) => id) })
   for (const { event, reason } of told.setAside) {
-    logger.error({ callSid: event.callSid, event: String(event.id), tries: event.relayTries + 1, reason }, 'Recording event set aside: Temporal refuses it')
+    logger.error(
+      { callSid: event.callSid, event: String(event.id), tries: event.relayTries + 1, reason },
+      'Recording event set aside: Temporal refuses it',
+    )
     await setAside(database, event.id, reason)
   }
   relayed.inc({ result: 'started' }, told.started.length)

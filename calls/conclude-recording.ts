@@ -75,5 +75,7 @@ async function sumUp(transaction: Queryable, callSid: string, outcome: Outcome):
 }
 
 function failureIn(outcome: Outcome): { error: string | null; code: string | null } {
-  return outcome.state === 'failed' || outcome.state === 'quarantined' ? { error: outcome.error, code: outcome.code } : { error: null, code: null }
+  return outcome.state === 'failed' || outcome.state === 'quarantined'
+    ? { error: outcome.error, code: outcome.code }
+    : { error: null, code: null }
 }

@@ -45,6 +45,8 @@ export async function fixRecordingDate(database: Queryable, callSid: string): Pr
 
 /** Seconds that Exotel says the call lasted, for a remark on a recording of another length. */
 export async function callDurationSeconds(database: Queryable, callSid: string): Promise<number | undefined> {
-  const rows = await database.$queryRaw<{ duration_seconds: number | null }[]>`SELECT duration_seconds FROM calls WHERE call_sid = ${callSid}`
+  const rows = await database.$queryRaw<
+    { duration_seconds: number | null }[]
+  >`SELECT duration_seconds FROM calls WHERE call_sid = ${callSid}`
   return rows[0]?.duration_seconds ?? undefined
 }

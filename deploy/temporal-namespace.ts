@@ -36,7 +36,9 @@ async function ensureNamespace(connection: Connection, namespace: string): Promi
     await connection.workflowService.updateNamespace({ namespace, config: { workflowExecutionRetentionTtl: retention } })
   } catch (error) {
     unless(NOT_FOUND)(error)
-    await connection.workflowService.registerNamespace({ namespace, workflowExecutionRetentionPeriod: retention }).catch(unless(ALREADY_EXISTS))
+    await connection.workflowService
+      .registerNamespace({ namespace, workflowExecutionRetentionPeriod: retention })
+      .catch(unless(ALREADY_EXISTS))
   }
 }
 

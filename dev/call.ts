@@ -93,7 +93,10 @@ async function resultOf(
     sha256: object?.sha256 ?? null,
     expectedSha256,
     seconds: (Date.now() - began) / 1000,
-    asDeserved: state === 'stored' ? expected.ends === 'stored' && object?.sha256 === expectedSha256 : state === expected.ends && row.recording_error_code === expected.code,
+    asDeserved:
+      state === 'stored'
+        ? expected.ends === 'stored' && object?.sha256 === expectedSha256
+        : state === expected.ends && row.recording_error_code === expected.code,
   }
 }
 

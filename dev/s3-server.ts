@@ -13,7 +13,10 @@ export interface S3Access {
 }
 
 /** versitygw keeps objects as files below `home`, what else belongs to them beside. */
-export async function startS3(keeper: Keeper, { home, port: wanted, keys }: { home: string; port: number; keys: Pick<S3Access, 'accessKeyId' | 'secretAccessKey'> }): Promise<S3Access> {
+export async function startS3(
+  keeper: Keeper,
+  { home, port: wanted, keys }: { home: string; port: number; keys: Pick<S3Access, 'accessKeyId' | 'secretAccessKey'> },
+): Promise<S3Access> {
   const port = await freePort(wanted)
   const [objects, sidecar] = [join(home, 'objects'), join(home, 'sidecar')]
   for (const folder of [objects, sidecar]) mkdirSync(folder, { recursive: true })

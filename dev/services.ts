@@ -30,7 +30,13 @@ const PORTS = { api: 3000, apiOperations: 9464, workerOperations: 9465, simulato
 const DEV_WAIT_SCALE = String(1 / 60)
 const READY_TIMEOUT_MS = 60_000
 
-export async function startServices(keeper: Keeper, servers: Servers, secrets: Secrets, home: string, say: (text: string) => void): Promise<DevStack> {
+export async function startServices(
+  keeper: Keeper,
+  servers: Servers,
+  secrets: Secrets,
+  home: string,
+  say: (text: string) => void,
+): Promise<DevStack> {
   const port = await freePort(Number(process.env.PORT ?? PORTS.api))
   const operations = { api: await freePort(PORTS.apiOperations), worker: await freePort(PORTS.workerOperations) }
   const simulatorPort = process.env.EXOTEL_API_BASE_URL ? undefined : await freePort(PORTS.simulator)

@@ -35,14 +35,20 @@ const PORTS = { postgres: 5433, temporal: 7233, temporalUi: 8233, s3: 7070 }
 
 /** Starts all at once; one failure ends the start. Database migrated, namespace and bucket made. */
 export async function startServers(keeper: Keeper, options: StackOptions): Promise<Servers> {
-  const [databaseUrl, temporal, s3] = await Promise.all([database(keeper, options), temporalServer(keeper, options), objectStore(keeper, options)])
+  const [databaseUrl, temporal, s3] = await Promise.all([
+    database(keeper, options),
+    temporalServer(keeper, options),
+    objectStore(keeper, options),
+  ])
   return { databaseUrl, temporal, s3 }
 }
 
 async function database(keeper: Keeper, { home, kind, report }: StackOptions): Promise<string> {
   const began = Date.now()
   const given = process.env.DATABASE_URL
-  const url = given ?? (await startPostgres(keeper, { home: join(home, 'postgres'), port: kind === 'usual' ? PORTS.postgres : 0, durable: kind === 'usual' }))
+  const url =
+    given ??
+    (await startPostgres(keeper, { home: join(home, 'postgres'), port: kind === 'usual' ? PORTS.postgres : 0, durable: kind === 'usual' }))
   report(given ? 'PostgreSQL from DATABASE_URL' : 'PostgreSQL is up', Date.now() - began)
   const migrating = Date.now()
   await migrate(url)
@@ -51,17 +57,20 @@ async function database(keeper: Keeper, { home, kind, report }: StackOptions): P
 }
 
 /** The real `prisma migrate deploy`. */
-export async function migrate(databaseUrl: string): Promise<void> {
+async function migrate(databaseUrl: string): Promise<void> {
   const env = { ...process.env, DATABASE_URL: databaseUrl }
-  await execFile(process.execPath, ['node_modules/prisma/build/index.js', 'migrate', 'deploy'], { cwd: root, env }).catch((error: { stderr?: string; stdout?: string }) => {
-    throw new Error(`The migrations cannot be applied: ${(error.stderr || error.stdout || String(error)).trim()}`)
-  })
+  await execFile(process.execPath, ['node_modules/prisma/build/index.js', 'migrate', 'deploy'], { cwd: root, env }).catch(
+    (error: { stderr?: string; stdout?: string }) => {
+      throw new Error(`The migrations cannot be applied: ${(error.stderr || error.stdout || 'no word from prisma').trim()}`)
+    },
+  )
 }
 
 async function temporalServer(keeper: Keeper, { home, kind, report }: StackOptions): Promise<Servers['temporal']> {
   const began = Date.now()
   const given = process.env.TEMPORAL_ADDRESS
-  const ports = kind === 'usual' ? { file: join(home, 'temporal', 'temporal.db'), port: PORTS.temporal, uiPort: PORTS.temporalUi } : { port: 0 }
+  const ports =
+    kind === 'usual' ? { file: join(home, 'temporal', 'temporal.db'), port: PORTS.temporal, uiPort: PORTS.temporalUi } : { port: 0 }
   const { address, uiUrl } = given ? { address: given, uiUrl: undefined } : await startTemporal(keeper, ports)
   const settings = { ...readTemporalSettings(), TEMPORAL_ADDRESS: address }
   const connection = await Connection.connect(temporalConnectionOptions(settings)).catch((error: Error) => {
@@ -75,7 +84,13 @@ async function temporalServer(keeper: Keeper, { home, kind, report }: StackOptio
 
 async function objectStore(keeper: Keeper, { home, secrets, kind, report }: StackOptions): Promise<Servers['s3']> {
   const began = Date.now()
-  const { WASABI_ENDPOINT: endpoint, WASABI_REGION: region, WASABI_BUCKET: bucket = BUCKET, WASABI_ACCESS_KEY: key, WASABI_SECRET_KEY: secret } = process.env
+  const {
+    WASABI_ENDPOINT: endpoint,
+    WASABI_REGION: region,
+    WASABI_BUCKET: bucket = BUCKET,
+    WASABI_ACCESS_KEY: key,
+    WASABI_SECRET_KEY: secret,
+  } = process.env
   if (endpoint) {
     if (!key || !secret) throw new Error('WASABI_ENDPOINT is set, but WASABI_ACCESS_KEY and WASABI_SECRET_KEY are not.')
     report('S3 from WASABI_ENDPOINT', Date.now() - began)

@@ -65,14 +65,22 @@ async function tell(callSid: string, { database, temporal, stack, say }: Scene):
       tellOnce('started', `The workflow ${recordingWorkflowId(callSid)} runs${linkTo(stack, callSid)}`)
       if (STEPS[status.step]) tellOnce(`step ${status.step}`, STEPS[status.step]!)
     }
-    const { rows } = await database.query<{ state: string; error: string | null; url: string | null; bytes: string; seconds: string; codec: string }>(
+    const { rows } = await database.query<{
+      state: string
+      error: string | null
+      url: string | null
+      bytes: string
+      seconds: string
+      codec: string
+    }>(
       `SELECT c.recording_state AS state, c.recording_error AS error, c.recording_url AS url, r.bytes, r.duration_seconds AS seconds, r.codec
        FROM calls c LEFT JOIN recordings r USING (call_sid) WHERE call_sid = $1 AND c.recording_state NOT IN ('none', 'awaiting')`,
       [callSid],
     )
     const [ended] = rows
     if (!ended) continue
-    if (ended.state === 'stored') tellOnce('stored', `Stored: ${ended.bytes} bytes, ${Number(ended.seconds).toFixed(1)} s of ${ended.codec}\n           ${ended.url}`)
+    if (ended.state === 'stored')
+      tellOnce('stored', `Stored: ${ended.bytes} bytes, ${Number(ended.seconds).toFixed(1)} s of ${ended.codec}\n           ${ended.url}`)
     else tellOnce('ended', `Ended ${ended.state}: ${ended.error}`)
     return
   }
@@ -80,7 +88,10 @@ async function tell(callSid: string, { database, temporal, stack, say }: Scene):
 }
 
 async function statusOf(temporal: Client, callSid: string): Promise<RecordingStatus | undefined> {
-  return temporal.workflow.getHandle(recordingWorkflowId(callSid)).query<RecordingStatus>(STATUS_QUERY).catch(() => undefined)
+  return temporal.workflow
+    .getHandle(recordingWorkflowId(callSid))
+    .query<RecordingStatus>(STATUS_QUERY)
+    .catch(() => undefined)
 }
 
 function linkTo({ temporalUiUrl, temporalNamespace }: DevStack, callSid: string): string {

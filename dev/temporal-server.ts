@@ -23,7 +23,10 @@ const DYNAMIC_CONFIG = [
   'system.forceSearchAttributesCacheRefreshOnRead=true',
 ]
 
-export async function startTemporal(keeper: Keeper, { file, port: wanted, uiPort: wantedUi }: TemporalOptions): Promise<{ address: string; uiUrl?: string }> {
+export async function startTemporal(
+  keeper: Keeper,
+  { file, port: wanted, uiPort: wantedUi }: TemporalOptions,
+): Promise<{ address: string; uiUrl?: string }> {
   const port = await freePort(wanted)
   const uiPort = wantedUi === undefined ? undefined : await freePort(wantedUi)
   if (file) mkdirSync(dirname(file), { recursive: true })
@@ -31,7 +34,14 @@ export async function startTemporal(keeper: Keeper, { file, port: wanted, uiPort
     name: 'temporal',
     file: binaries.temporal(),
     args: [
-      ...['server', 'start-dev', '--ip', '127.0.0.1', '--port', String(port), '--log-level', 'error'],
+      'server',
+      'start-dev',
+      '--ip',
+      '127.0.0.1',
+      '--port',
+      String(port),
+      '--log-level',
+      'error',
       ...(uiPort === undefined ? ['--headless'] : ['--ui-port', String(uiPort)]),
       ...(file ? ['--db-filename', file, ...FILE_PRAGMAS] : []),
       ...DYNAMIC_CONFIG.flatMap((each) => ['--dynamic-config-value', each]),

@@ -114,7 +114,7 @@ function tidy(value: object): Fields {
     if (typeof each === 'string') return text(each)
     if (Array.isArray(each)) return each.map((item) => visit(item, depth + 1))
     if (typeof each === 'object') return visitFields(each, depth)
-    return String(each as number | boolean)
+    return JSON.stringify(each) // a number or a truth value: JSON and forms know no other scalars
   }
   const visitFields = (each: object, depth: number): Fields =>
     Object.fromEntries(

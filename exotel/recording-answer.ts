@@ -36,7 +36,12 @@ export async function readAnswer({ statusCode, headers, body }: Dispatcher.Respo
   }
   await body.dump({ limit: MAX_STATE_BYTES }).catch(() => {})
   const wait = retryAfterMs(headers['retry-after'], new Date())
-  const failed = (code: FailureCode, reason: string): RecordingAnswer => ({ kind: 'failed', code, reason, ...(wait !== undefined && { retryAfterMs: wait }) })
+  const failed = (code: FailureCode, reason: string): RecordingAnswer => ({
+    kind: 'failed',
+    code,
+    reason,
+    ...(wait !== undefined && { retryAfterMs: wait }),
+  })
   switch (statusCode) {
     case 202:
     case 204:
@@ -75,7 +80,12 @@ async function readState(body: Dispatcher.ResponseData['body']): Promise<Recordi
   return { kind: 'failed', code: 'RecordingInvalid', reason: 'The file is a JSON document, not audio' }
 }
 
-function readBody(statusCode: number, headers: Dispatcher.ResponseData['headers'], body: Dispatcher.ResponseData['body'], wantedFrom: number): RecordingAnswer {
+function readBody(
+  statusCode: number,
+  headers: Dispatcher.ResponseData['headers'],
+  body: Dispatcher.ResponseData['body'],
+  wantedFrom: number,
+): RecordingAnswer {
   const contentType = single(headers['content-type'])
   const encoding = single(headers['content-encoding'])?.toLowerCase()
   const length = readLength(single(headers['content-length']))

@@ -51,7 +51,8 @@ export async function requestRecording(
       },
     })
     const location = response.headers.location
-    if (response.statusCode < 300 || response.statusCode >= 400 || response.statusCode === 304 || typeof location !== 'string') return response
+    if (response.statusCode < 300 || response.statusCode >= 400 || response.statusCode === 304 || typeof location !== 'string')
+      return response
     await response.body.dump().catch(() => {})
     if (redirects === MAX_REDIRECTS) throw new UrlRefused(`The link redirects more than ${MAX_REDIRECTS} times`)
     if (!URL.canParse(location, url.href)) throw new UrlRefused('The link redirects to something that is not a URL')

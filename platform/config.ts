@@ -46,7 +46,10 @@ const schema = z
     WASABI_SECRET_KEY: filled,
 
     EXOTEL_WEBHOOK_SECRET: list,
-    EXOTEL_WEBHOOK_BASIC: z.string().regex(/^[^:]+:.+$/, 'must be user:password').optional(),
+    EXOTEL_WEBHOOK_BASIC: z
+      .string()
+      .regex(/^[^:]+:.+$/, 'must be user:password')
+      .optional(),
     EXOTEL_WEBHOOK_TOKEN: filled.optional(),
     EXOTEL_WEBHOOK_ADDRESSES: addresses,
     EXOTEL_WEBHOOK_TIMESTAMP: z.enum(['enforce', 'log']).default('enforce'),
@@ -75,7 +78,8 @@ const schema = z
   })
   .superRefine((settings, context) => {
     if (settings.NODE_ENV !== 'production') return
-    if (settings.EXOTEL_ALLOW_LOCAL) context.addIssue({ code: 'custom', path: ['EXOTEL_ALLOW_LOCAL'], message: 'must not be set in production' })
+    if (settings.EXOTEL_ALLOW_LOCAL)
+      context.addIssue({ code: 'custom', path: ['EXOTEL_ALLOW_LOCAL'], message: 'must not be set in production' })
     if (!settings.EXOTEL_WEBHOOK_SECRET.length && !settings.EXOTEL_WEBHOOK_BASIC && !settings.EXOTEL_WEBHOOK_TOKEN) {
       context.addIssue({
         code: 'custom',

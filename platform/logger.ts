@@ -5,12 +5,29 @@ import { redact } from './redact.ts'
 
 export type { Logger } from 'pino'
 
-const SECRET_FIELDS = ['authorization', 'cookie', 'password', 'token', 'secret', 'signature', 'secretAccessKey', 'from', 'to', 'CallFrom', 'CallTo', 'From', 'To']
+const SECRET_FIELDS = [
+  'authorization',
+  'cookie',
+  'password',
+  'token',
+  'secret',
+  'signature',
+  'secretAccessKey',
+  'from',
+  'to',
+  'CallFrom',
+  'CallTo',
+  'From',
+  'To',
+]
 
 /** One JSON line an entry on stdout and, where `file` is not empty, in that file as well. */
 export function createLogger({ level, file, name }: { level: string; file: string; name: string }): Logger {
   if (file) mkdirSync(dirname(file), { recursive: true })
-  const streams = [{ level: 'trace' as const, stream: process.stdout }, ...(file ? [{ level: 'trace' as const, stream: pino.destination({ dest: file, sync: false }) }] : [])]
+  const streams = [
+    { level: 'trace' as const, stream: process.stdout },
+    ...(file ? [{ level: 'trace' as const, stream: pino.destination({ dest: file, sync: false }) }] : []),
+  ]
   return pino(
     {
       name,

@@ -21,5 +21,5 @@ export async function serveOperations(port: number, { health }: OperationsRoutes
     serve().catch(() => send(500, 'text/plain', 'failed\n'))
   })
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, resolve))
-  return { port: (server.address() as AddressInfo).port, close: () => void server.close(() => {}).closeAllConnections() }
+  return { port: (server.address() as AddressInfo).port, close: () => server.close(() => {}).closeAllConnections() }
 }

@@ -29,7 +29,12 @@ interface Part {
 }
 
 /** Sends what is missing and completes the upload; parts of an earlier try count where their bytes are ours. */
-export async function putInParts(client: S3Client, target: Target, { path, bytes }: ObjectToStore, control: TransferControl): Promise<void> {
+export async function putInParts(
+  client: S3Client,
+  target: Target,
+  { path, bytes }: ObjectToStore,
+  control: TransferControl,
+): Promise<void> {
   const place = { Bucket: target.Bucket, Key: target.Key }
   const UploadId = (await openUpload(client, place)) ?? (await createUpload(client, target))
   const there = await partsOf(client, place, UploadId)
@@ -51,7 +56,9 @@ export async function putInParts(client: S3Client, target: Target, { path, bytes
     parts.push({ PartNumber, ETag: `"${md5.toString('hex')}"` })
     control.onProgress(slice.end + 1)
   }
-  await client.send(new CompleteMultipartUploadCommand({ ...place, UploadId, MultipartUpload: { Parts: parts } }), { abortSignal: control.signal })
+  await client.send(new CompleteMultipartUploadCommand({ ...place, UploadId, MultipartUpload: { Parts: parts } }), {
+    abortSignal: control.signal,
+  })
 }
 
 /** The upload's parts are of no use any more: nobody sees them, but everybody pays. */
@@ -105,7 +112,11 @@ async function partsOf(client: S3Client, place: { Bucket: string; Key: string },
   return there
 }
 
-async function digestSlice(path: string, slice: { start: number; end: number }, signal: AbortSignal): Promise<{ md5: Buffer; sha256: string }> {
+async function digestSlice(
+  path: string,
+  slice: { start: number; end: number },
+  signal: AbortSignal,
+): Promise<{ md5: Buffer; sha256: string }> {
   const [md5, sha256] = [createHash('md5'), createHash('sha256')]
   for await (const chunk of createReadStream(path, { ...slice, signal, highWaterMark: 1024 ** 2 }) as AsyncIterable<Buffer>) {
     md5.update(chunk)

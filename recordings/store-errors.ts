@@ -27,11 +27,13 @@ const SETUP_CODES = new Set([
 const CLOCK_CODES = new Set(['RequestTimeTooSkewed', 'RequestExpired'])
 
 export function classifyStoreError(error: unknown): StoreTrouble {
-  if (!(error instanceof S3ServiceException)) return { of: 'service', reason: error instanceof Error ? `${error.name}: ${error.message}` : String(error) }
+  if (!(error instanceof S3ServiceException))
+    return { of: 'service', reason: error instanceof Error ? `${error.name}: ${error.message}` : String(error) }
   const status = error.$metadata.httpStatusCode
   if (CLOCK_CODES.has(error.name)) return { of: 'setup', reason: `${error.name}: this machine's clock differs from the store's` }
   // A HEAD has no body: its errors are known by their status alone.
-  if (SETUP_CODES.has(error.name) || status === 403 || status === 301) return { of: 'setup', reason: `${error.name}: ${error.message} (HTTP ${status})` }
+  if (SETUP_CODES.has(error.name) || status === 403 || status === 301)
+    return { of: 'setup', reason: `${error.name}: ${error.message} (HTTP ${status})` }
   return { of: 'service', reason: `${error.name}: ${error.message} (HTTP ${status})` }
 }
 

@@ -44,7 +44,7 @@ export interface TransferControl {
 }
 
 /** The bucket took the object, but what it holds is not what we sent. */
-export class ObjectMismatch extends Error {}
+class ObjectMismatch extends Error {}
 
 const CONNECT_TIMEOUT_MS = 5000
 const REQUEST_TIMEOUT_MS = 60_000
@@ -131,7 +131,9 @@ export class RecordingStore {
 
   async #head(key: string, signal: AbortSignal) {
     try {
-      return await this.#client.send(new HeadObjectCommand({ Bucket: this.bucket, Key: key, ChecksumMode: 'ENABLED' }), { abortSignal: signal })
+      return await this.#client.send(new HeadObjectCommand({ Bucket: this.bucket, Key: key, ChecksumMode: 'ENABLED' }), {
+        abortSignal: signal,
+      })
     } catch (error) {
       if (error instanceof NotFound || error instanceof NoSuchKey) return undefined
       throw error

@@ -2,7 +2,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
-import { Readable } from 'node:stream'
+import type { Readable } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
 import { dropBody, type RecordingBody } from '../exotel/recording-answer.ts'
 import type { Spool } from './spool.ts'
@@ -26,7 +26,12 @@ const MB = 1024 ** 2
  * Writes the body behind what is spooled already (`answer.from` bytes), or anew, and notes the file as whole.
  * @throws {TransferBroken | TooLarge} or the disk's error; what has arrived stays for the next try
  */
-export async function receiveInto(spool: Spool, file: string, answer: RecordingBody, control: TransferControl): Promise<{ bytes: number; sha256: string }> {
+export async function receiveInto(
+  spool: Spool,
+  file: string,
+  answer: RecordingBody,
+  control: TransferControl,
+): Promise<{ bytes: number; sha256: string }> {
   const { validator, totalBytes, contentType, from } = answer
   const note = { ...(validator && { validator }), ...(totalBytes !== undefined && { totalBytes }), ...(contentType && { contentType }) }
   const sha256 = createHash('sha256')
@@ -35,7 +40,8 @@ export async function receiveInto(spool: Spool, file: string, answer: RecordingB
     await spool.writeNote(file, note)
     if (from > 0) await hashBeginning(sha256, spool.path(file), from, control.signal)
     const bytes = await writeAll(handle, sha256, answer, control)
-    if (totalBytes !== undefined && bytes !== totalBytes) throw new TransferBroken(`The transfer ended after ${bytes} of ${totalBytes} bytes`)
+    if (totalBytes !== undefined && bytes !== totalBytes)
+      throw new TransferBroken(`The transfer ended after ${bytes} of ${totalBytes} bytes`)
     await handle.datasync()
     const complete = { bytes, sha256: sha256.digest('hex') }
     await spool.writeNote(file, { ...note, complete })
@@ -49,7 +55,12 @@ async function hashBeginning(sha256: Hash, path: string, bytes: number, signal: 
   for await (const chunk of createReadStream(path, { end: bytes - 1, signal }) as AsyncIterable<Buffer>) sha256.update(chunk)
 }
 
-async function writeAll(handle: FileHandle, sha256: Hash, answer: RecordingBody, { signal, maxBytes, onProgress }: TransferControl): Promise<number> {
+async function writeAll(
+  handle: FileHandle,
+  sha256: Hash,
+  answer: RecordingBody,
+  { signal, maxBytes, onProgress }: TransferControl,
+): Promise<number> {
   const began = Date.now()
   const deadlineMs = (bytes: number): number => BASE_DEADLINE_MS + (((answer.totalBytes ?? bytes) - answer.from) / MB) * MS_PER_MB
   let position = answer.from
@@ -59,14 +70,22 @@ async function writeAll(handle: FileHandle, sha256: Hash, answer: RecordingBody,
     sha256.update(chunk)
     position += chunk.length
     onProgress(position)
-    if (Date.now() - began > deadlineMs(position)) throw new TransferBroken(`The transfer is too slow: ${position} bytes in ${Math.round((Date.now() - began) / 1000)} s`)
+    if (Date.now() - began > deadlineMs(position))
+      throw new TransferBroken(`The transfer is too slow: ${position} bytes in ${Math.round((Date.now() - began) / 1000)} s`)
   }
   return position
 }
 
 /** Decoded where need be; the errors of the network and of broken encodings are a broken transfer. */
 async function* chunksOf({ body, encoding }: RecordingBody, signal: AbortSignal): AsyncGenerator<Buffer> {
-  const decoder = encoding === 'gzip' ? createGunzip() : encoding === 'br' ? createBrotliDecompress() : encoding === 'deflate' ? createInflate() : undefined
+  const decoder =
+    encoding === 'gzip'
+      ? createGunzip()
+      : encoding === 'br'
+        ? createBrotliDecompress()
+        : encoding === 'deflate'
+          ? createInflate()
+          : undefined
   const source: Readable = decoder ? body.on('error', (error: Error) => decoder.destroy(error)).pipe(decoder) : body
   const iterator = source[Symbol.asyncIterator]() as AsyncIterator<Buffer>
   try {

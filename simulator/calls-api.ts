@@ -26,8 +26,11 @@ export function listCalls(calls: SimulatedCall[], query: URLSearchParams, path: 
   const page = matching.slice(start, start + size)
   const following = new URLSearchParams(query)
   if (page.length > 0) following.set('After', page.at(-1)!.callSid)
-  const next = start + size < matching.length ? `${path}?${following}` : null
-  return { Metadata: { Total: matching.length, PageSize: size, NextPageUri: next, PrevPageUri: null }, Calls: page.map((call) => describe(call, query, links)) }
+  const next = start + size < matching.length ? `${path}?${following.toString()}` : null
+  return {
+    Metadata: { Total: matching.length, PageSize: size, NextPageUri: next, PrevPageUri: null },
+    Calls: page.map((call) => describe(call, query, links)),
+  }
 }
 
 function describe(call: SimulatedCall, query: URLSearchParams, links: LinkMaker): object {

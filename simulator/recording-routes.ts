@@ -11,7 +11,13 @@ const DRIP_EVERY_MS = 100
 const LOGIN_PAGE = '<!DOCTYPE html><html><head><title>Login</title></head><body><form>Please log in</form></body></html>'
 
 /** @param authorized the request carries the account's key and token */
-export async function serveRecording(call: SimulatedCall, authorized: boolean, presignedUrl: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+export async function serveRecording(
+  call: SimulatedCall,
+  authorized: boolean,
+  presignedUrl: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   call.requests += 1
   const first = call.requests <= FAULTY_TIMES
   const { recording } = call

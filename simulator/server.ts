@@ -40,7 +40,8 @@ export async function startSimulator(settings: SimulatorSettings): Promise<Simul
   const links: LinkMaker = {
     recordingUrl: ({ callSid, recording }) => `${url}/recordings/${settings.accountSid}/${callSid}${extensionOf(recording)}`,
     // Another host name, as S3 is: whoever sends our credentials there is found out.
-    presignedUrl: ({ callSid, recording }) => `http://localhost:${port}/presigned/${callSid}${extensionOf(recording)}?Signature=${signatureOf(callSid)}`,
+    presignedUrl: ({ callSid, recording }) =>
+      `http://localhost:${port}/presigned/${callSid}${extensionOf(recording)}?Signature=${signatureOf(callSid)}`,
   }
   return {
     url,
@@ -68,7 +69,8 @@ export async function startSimulator(settings: SimulatorSettings): Promise<Simul
     if (outage > 0) return void response.writeHead(outage).end()
     const [, room, ...rest] = pathname.split('/')
     const found = calls.get(/^([A-Za-z0-9_-]+)(\.\w+)?$/.exec(rest.at(-1) ?? '')?.[1] ?? '')
-    if (room === 'presigned' && found) return servePresigned(found, searchParams.get('Signature') === signatureOf(found.callSid), request, response)
+    if (room === 'presigned' && found)
+      return servePresigned(found, searchParams.get('Signature') === signatureOf(found.callSid), request, response)
     if (room === 'recordings' && found) return serveRecording(found, isAuthorized(request), links.presignedUrl(found), request, response)
     if (room !== 'v1') return json(response, 404, { RestException: { Status: 404, Message: 'Not found' } })
     if (!isAuthorized(request)) return json(response, 401, { RestException: { Status: 401, Message: 'Unauthorized' } })

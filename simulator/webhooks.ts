@@ -48,7 +48,11 @@ export async function tellCall(call: SimulatedCall, recordingUrl: string | undef
   await send(link)
 }
 
-function deliveriesOf(call: SimulatedCall, recordingUrl: string | undefined, accountSid: string): { start: Delivery; end: Delivery; link?: Delivery } {
+function deliveriesOf(
+  call: SimulatedCall,
+  recordingUrl: string | undefined,
+  accountSid: string,
+): { start: Delivery; end: Delivery; link?: Delivery } {
   const common = { CallSid: call.callSid, AccountSid: accountSid, Direction: 'inbound', From: '09876543210', To: '+918045678901' }
   const times = { StartTime: formatExotelTime(call.startedAt), DateUpdated: formatExotelTime(call.endedAt) }
   const ended = {
@@ -64,7 +68,9 @@ function deliveriesOf(call: SimulatedCall, recordingUrl: string | undefined, acc
   return {
     start: { route: 'call-start', encoding: 'json', fields: { ...common, StartTime: times.StartTime, Status: 'in-progress' } },
     end: { route: 'call-end', encoding: 'form', fields: { ...ended, RecordingUrl: 'null' } },
-    ...(recordingUrl && { link: { route: 'recording', encoding: 'multipart', fields: { ...common, ...times, Status: call.status, RecordingUrl: recordingUrl } } }),
+    ...(recordingUrl && {
+      link: { route: 'recording', encoding: 'multipart', fields: { ...common, ...times, Status: call.status, RecordingUrl: recordingUrl } },
+    }),
   }
 }
 
@@ -97,7 +103,9 @@ function encode({ encoding, fields }: Delivery): { body: Buffer; contentType: st
       return { body: Buffer.from(new URLSearchParams(fields).toString()), contentType: 'application/x-www-form-urlencoded' }
     case 'multipart': {
       const boundary = `----${randomBytes(12).toString('hex')}`
-      const parts = Object.entries(fields).map(([name, value]) => `--${boundary}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`)
+      const parts = Object.entries(fields).map(
+        ([name, value]) => `--${boundary}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`,
+      )
       return { body: Buffer.from(`${parts.join('')}--${boundary}--\r\n`), contentType: `multipart/form-data; boundary=${boundary}` }
     }
   }

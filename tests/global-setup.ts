@@ -20,7 +20,11 @@ export default async function globalSetup(): Promise<void> {
   try {
     const servers = await startServers(keeper, { home, secrets: loadSecrets(home), kind: 'any', report: () => {} })
     const dist = join(home, 'dist')
-    execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', dist, '--sourceMap', 'false'], { cwd: root })
+    execFileSync(
+      process.execPath,
+      ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', dist, '--sourceMap', 'false'],
+      { cwd: root },
+    )
     const { code } = await bundleWorkflowCode({ workflowsPath: join(root, 'workflows'), logger: new DefaultLogger('ERROR') })
     writeFileSync(join(dist, 'workflow-bundle.js'), code)
     process.env.TEST_STACK = JSON.stringify({ servers, home, dist })

@@ -18,7 +18,8 @@ export function failureIn(error: unknown): Failure {
   if (cause instanceof TimeoutFailure && cause.timeoutType === 'SCHEDULE_TO_START') {
     return { code: SPOOL_FILE_LOST, message: 'The worker that holds the file does not answer' }
   }
-  if (!(cause instanceof ApplicationFailure)) return { code: 'InternalError', message: cause instanceof Error ? cause.message : String(cause) }
+  if (!(cause instanceof ApplicationFailure))
+    return { code: 'InternalError', message: cause instanceof Error ? cause.message : String(cause) }
   const code = cause.type === SPOOL_FILE_LOST ? SPOOL_FILE_LOST : isFailureCode(cause.type) ? cause.type : 'InternalError'
   const [details] = (cause.details ?? []) as { reachedBytes?: number; retryAfterMs?: number; queue?: string }[]
   return {

@@ -7,7 +7,11 @@ import type { Progress } from './recording-progress.ts'
 /** Exotel has a recording 1 to 5 min after the call's end, 15 at peak [reporting/recording-access]. */
 const ASK_AFTER_MINUTES = [1, 2, 5, 10, 15, 30, 60]
 
-export async function findRecording(call: EndedCall, inbox: Inbox, progress: Progress): Promise<{ sourceUrl: string } | { outcome: Outcome }> {
+export async function findRecording(
+  call: EndedCall,
+  inbox: Inbox,
+  progress: Progress,
+): Promise<{ sourceUrl: string } | { outcome: Outcome }> {
   let answer: CallDetailsAnswer | undefined
   for (const atMs of timesToAsk(call, inbox)) {
     if (inbox.unanswered()) return { outcome: { state: 'not_recorded' } }

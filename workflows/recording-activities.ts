@@ -31,13 +31,25 @@ export function download(source: SourceRef): Promise<Spooled> {
 /** On the worker whose disk holds the file. Schedule-to-start fires when that worker is lost. */
 export function validate({ spoolLostAfterMs }: RecordingPolicy, input: ValidateInput): Promise<Verdict> {
   const { queue, bytes } = input.spooled
-  const spool = proxyActivities<Activities>({ taskQueue: queue, scheduleToStartTimeout: spoolLostAfterMs, startToCloseTimeout: '1h', heartbeatTimeout, retry })
+  const spool = proxyActivities<Activities>({
+    taskQueue: queue,
+    scheduleToStartTimeout: spoolLostAfterMs,
+    startToCloseTimeout: '1h',
+    heartbeatTimeout,
+    retry,
+  })
   return spool.validateRecording.executeWithOptions({ summary: `${bytes} bytes` }, [input])
 }
 
 export function upload({ spoolLostAfterMs }: RecordingPolicy, input: UploadInput): Promise<StoredObject> {
   const { queue, bytes } = input.spooled
-  const spool = proxyActivities<Activities>({ taskQueue: queue, scheduleToStartTimeout: spoolLostAfterMs, startToCloseTimeout: '2h', heartbeatTimeout, retry })
+  const spool = proxyActivities<Activities>({
+    taskQueue: queue,
+    scheduleToStartTimeout: spoolLostAfterMs,
+    startToCloseTimeout: '2h',
+    heartbeatTimeout,
+    retry,
+  })
   return spool.uploadRecording.executeWithOptions({ summary: `spool → S3, ${bytes} bytes` }, [input])
 }
 
@@ -59,7 +71,12 @@ export function renewAccess(source: SourceRef): Promise<{ renewed: boolean }> {
 export async function discard(queues: Set<string>, callSid: string, sourceUrl: string | undefined): Promise<void> {
   if (sourceUrl === undefined) return
   for (const taskQueue of queues) {
-    const spool = proxyActivities<Activities>({ taskQueue, scheduleToStartTimeout: '30s', startToCloseTimeout: '30s', retry: { maximumAttempts: 3 } })
+    const spool = proxyActivities<Activities>({
+      taskQueue,
+      scheduleToStartTimeout: '30s',
+      startToCloseTimeout: '30s',
+      retry: { maximumAttempts: 3 },
+    })
     await spool.discardRecording({ callSid, sourceUrl }).catch(() => {})
   }
 }

@@ -1,5 +1,13 @@
 // What an operator sees of a run: the query `status`, the Web UI's current details, search attributes.
-import { ApplicationFailure, condition, defineQuery, setCurrentDetails, setHandler, sleep, upsertSearchAttributes } from '@temporalio/workflow'
+import {
+  ApplicationFailure,
+  condition,
+  defineQuery,
+  setCurrentDetails,
+  setHandler,
+  sleep,
+  upsertSearchAttributes,
+} from '@temporalio/workflow'
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common'
 import { FAILURE_CODE_ATTRIBUTE, RECORDING_STATE_ATTRIBUTE, STATUS_QUERY } from './contracts/names.ts'
 import type { Conclusion, EndedCall, RecordingStatus } from './contracts/recording.ts'

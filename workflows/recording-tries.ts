@@ -5,7 +5,7 @@ import type { EndedCall } from './contracts/recording.ts'
 import type { Failure } from './failure.ts'
 import type { Inbox } from './recording-inbox.ts'
 
-export type Next = { conclude: FailureCode } | { pauseMs: number; why: string }
+type Next = { conclude: FailureCode } | { pauseMs: number; why: string }
 
 export interface Tries {
   after(failure: Failure): Promise<Next>
@@ -64,7 +64,10 @@ export function openTries({ callSid, arrivedAt, policy }: EndedCall, inbox: Inbo
     furthestBytes = Math.max(furthestBytes, reachedBytes)
     counted += 1
     if (counted >= policy.tries) return { conclude: code as FailureCode }
-    return pause(Math.max(growing(counted, 10 * SECOND_MS, 10 * MINUTE_MS), retryAfterMs ?? 0), `try ${counted + 1} of ${policy.tries} follows`)
+    return pause(
+      Math.max(growing(counted, 10 * SECOND_MS, 10 * MINUTE_MS), retryAfterMs ?? 0),
+      `try ${counted + 1} of ${policy.tries} follows`,
+    )
   }
 
   /** Refused to us: a pre-signed link may help, once. */
@@ -84,7 +87,10 @@ export function openTries({ callSid, arrivedAt, policy }: EndedCall, inbox: Inbo
 
   function isPreparing(): boolean {
     const endedAtMs = inbox.endedAtMs()
-    const until = endedAtMs === undefined ? Date.parse(arrivedAt) + PREPARING_MS.afterArrival * policy.waitScale : endedAtMs + PREPARING_MS.afterEnd * policy.waitScale
+    const until =
+      endedAtMs === undefined
+        ? Date.parse(arrivedAt) + PREPARING_MS.afterArrival * policy.waitScale
+        : endedAtMs + PREPARING_MS.afterEnd * policy.waitScale
     return Date.now() < until
   }
 

@@ -41,7 +41,13 @@ async function conclusionOf(call: EndedCall, sourceUrl: string | undefined, brin
   }
 }
 
-async function bringNext(call: EndedCall, inbox: Inbox, named: string | undefined, spools: Set<string>, progress: Progress): Promise<Conclusion> {
+async function bringNext(
+  call: EndedCall,
+  inbox: Inbox,
+  named: string | undefined,
+  spools: Set<string>,
+  progress: Progress,
+): Promise<Conclusion> {
   const { callSid } = call
   const found = named === undefined ? await findRecording(call, inbox, progress) : { sourceUrl: named }
   if ('outcome' in found) return { callSid, outcome: found.outcome }
@@ -74,7 +80,12 @@ async function bringOnce(call: EndedCall, sourceUrl: string, spools: Set<string>
     if (verdict.verdict === 'refused') return { code: 'RecordingInvalid', message: verdict.reason }
 
     progress.step('upload', `Uploading ${spooled.bytes} bytes`)
-    const object = { ...(await upload(call.policy, { callSid, spooled, verdict })), bytes: spooled.bytes, sha256: spooled.sha256, audio: verdict.audio }
+    const object = {
+      ...(await upload(call.policy, { callSid, spooled, verdict })),
+      bytes: spooled.bytes,
+      sha256: spooled.sha256,
+      audio: verdict.audio,
+    }
     if (verdict.verdict === 'damaged') return { state: 'quarantined', code: 'RecordingDamaged', error: verdict.reason, ...object }
     return { state: 'stored', ...object, ...(verdict.remark !== undefined && { remark: verdict.remark }) }
   } catch (error) {

@@ -1,7 +1,14 @@
 import { Router, type Request, type Response } from 'express'
 import { recordEvent, recordUnreadable } from '../../calls/record-event.ts'
-import { BadCallSid, deliveryIdentity, readCallEvent, unreadableIdentity, WEBHOOK_ROUTES, type WebhookRoute } from '../../exotel/call-event.ts'
-import { decodeBody, decodeForm, UnreadableDelivery, type Fields } from '../../exotel/fields.ts'
+import {
+  BadCallSid,
+  deliveryIdentity,
+  readCallEvent,
+  unreadableIdentity,
+  WEBHOOK_ROUTES,
+  type WebhookRoute,
+} from '../../exotel/call-event.ts'
+import { decodeBody, decodeForm, UnreadableDelivery } from '../../exotel/fields.ts'
 import type { Database } from '../../platform/database.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { counter } from '../../platform/metrics.ts'
@@ -46,7 +53,11 @@ async function receive(deps: WebhookDependencies, route: WebhookRoute, request: 
     const identity = deliveryIdentity(route, fields)
     const { duplicate } = await save(recordEvent(deps.database, { ...delivery, identity, event, fields }))
     deliveries.inc({ route, result: duplicate ? 'duplicate' : 'accepted' })
-    if (!duplicate) deps.logger.info({ callSid: event.callSid, route, ended: event.ended, sources: event.sources.length, requestId }, 'Recording event received')
+    if (!duplicate)
+      deps.logger.info(
+        { callSid: event.callSid, route, ended: event.ended, sources: event.sources.length, requestId },
+        'Recording event received',
+      )
     deps.onRecorded()
     response.json({ status: 'accepted', callSid: event.callSid, duplicate })
   } catch (error) {
@@ -54,7 +65,9 @@ async function receive(deps: WebhookDependencies, route: WebhookRoute, request: 
       deliveries.inc({ route, result: 'unreadable' })
       deps.logger.warn({ route, problem: error.message, requestId }, 'Webhook cannot be read')
       const identity = unreadableIdentity(route, rawBody)
-      await save(recordUnreadable(deps.database, { ...delivery, identity }, error.message)).catch((failure: unknown) => unavailable(deps, failure))
+      await save(recordUnreadable(deps.database, { ...delivery, identity }, error.message)).catch((failure: unknown) =>
+        unavailable(deps, failure),
+      )
       throw problem(error instanceof BadCallSid ? 'invalid_call_sid' : 'unreadable_body', error.message)
     }
     deliveries.inc({ route, result: 'unavailable' })

@@ -13,17 +13,25 @@ export async function inspectAudio(path: string): Promise<Finding> {
     if (file.size === 0) return { kind: 'none', reason: 'The file is empty' }
     const text = textKind(await file.bytes(0, SNIFF_BYTES))
     if (text) return { kind: 'none', reason: `The file is ${text}, not audio` }
-    return (await inspectWav(file)) ?? (await inspectMp3(file)) ?? (await otherFormat(path)) ?? { kind: 'none', reason: 'The file has no audio frames' }
+    return (
+      (await inspectWav(file)) ??
+      (await inspectMp3(file)) ??
+      (await otherFormat(path)) ?? { kind: 'none', reason: 'The file has no audio frames' }
+    )
   } finally {
     await file.close()
   }
 }
 
 function textKind(head: Buffer): string | undefined {
-  const start = head.toString('utf8').replace(/^\uFEFF/, '').trimStart().toLowerCase()
+  const start = head
+    .toString('utf8')
+    .replace(/^\uFEFF/, '')
+    .trimStart()
+    .toLowerCase()
   if (/^(<!doctype html|<html|<head|<body)/.test(start)) return 'an HTML page'
   if (/^<(\?xml|[a-z!])/.test(start)) return 'an XML document'
-  return /^[{[]\s*["{\[\]}]/.test(start) ? 'a JSON document' : undefined
+  return /^[{[]\s*["{[\]}]/.test(start) ? 'a JSON document' : undefined
 }
 
 /** Real audio that we do not take is kept as evidence; anything else known (a picture, an archive) is no recording. */

@@ -54,7 +54,8 @@ export async function inspectMp3(file: FileWindow): Promise<Finding | undefined>
     return { kind: 'damaged', audio, reason: `The MP3 is cut off: it announces ${announced} frames and has ${frames}` }
   }
   if (cut) return { kind: 'damaged', audio, reason: `The MP3 is cut off in the middle of frame ${frames + 1}` }
-  if (strayBytes > SEARCH_BYTES) return { kind: 'damaged', audio, reason: `The MP3 has ${strayBytes} bytes between its frames that are no audio` }
+  if (strayBytes > SEARCH_BYTES)
+    return { kind: 'damaged', audio, reason: `The MP3 has ${strayBytes} bytes between its frames that are no audio` }
   return strayBytes > 0 ? { kind: 'good', audio, remark: `${strayBytes} bytes in the MP3 are no audio` } : { kind: 'good', audio }
 }
 

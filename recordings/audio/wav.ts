@@ -37,7 +37,12 @@ export async function inspectWav(file: FileWindow): Promise<Finding | undefined>
   const { codec, channels, sampleRate, bits } = format
   const frameBytes = (channels * bits) / 8
   const frames = Math.floor(available / frameBytes)
-  Object.assign(audio, { codec: bits === 8 || codec !== 'pcm' ? codec : `${codec}${bits}`, channels, sampleRate, durationSeconds: frames / sampleRate })
+  Object.assign(audio, {
+    codec: bits === 8 || codec !== 'pcm' ? codec : `${codec}${bits}`,
+    channels,
+    sampleRate,
+    durationSeconds: frames / sampleRate,
+  })
   if (frames === 0) return { kind: 'none', reason: 'The WAV has a header but no audio' }
 
   const missing = data.size - available
@@ -46,7 +51,9 @@ export async function inspectWav(file: FileWindow): Promise<Finding | undefined>
   if (codec !== 'pcm' && promised !== undefined && promised !== 0xffffffff && promised > frames + 1) {
     return { kind: 'damaged', audio, reason: `The WAV is cut off: it announces ${promised} samples and has ${frames}` }
   }
-  return available % frameBytes === 0 ? { kind: 'good', audio } : { kind: 'good', audio, remark: 'The last sample of the WAV is incomplete' }
+  return available % frameBytes === 0
+    ? { kind: 'good', audio }
+    : { kind: 'good', audio, remark: 'The last sample of the WAV is incomplete' }
 }
 
 /** All chunks in their order, sizes of streamed and of 64-bit files put right. */

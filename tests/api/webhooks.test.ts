@@ -8,15 +8,23 @@ import { postRaw, postWebhook, sign } from '../support/webhook.ts'
 const BASIC = 'exotel:pass word'
 let backend: Backend
 beforeAll(async () => {
-  backend = await startBackend({ start: ['api'], env: { EXOTEL_WEBHOOK_SECRET: `old-secret,${WEBHOOK_SECRET}`, EXOTEL_WEBHOOK_BASIC: BASIC, EXOTEL_WEBHOOK_TOKEN: 'to/ken' } })
+  backend = await startBackend({
+    start: ['api'],
+    env: { EXOTEL_WEBHOOK_SECRET: `old-secret,${WEBHOOK_SECRET}`, EXOTEL_WEBHOOK_BASIC: BASIC, EXOTEL_WEBHOOK_TOKEN: 'to/ken' },
+  })
 })
 afterAll(() => backend?.stop())
 
 async function eventRows(callSid: string) {
-  return (await backend.database.query('SELECT * FROM webhook_events WHERE call_sid = $1 ORDER BY id', [callSid])).rows as Record<string, unknown>[]
+  return (await backend.database.query('SELECT * FROM webhook_events WHERE call_sid = $1 ORDER BY id', [callSid])).rows as Record<
+    string,
+    unknown
+  >[]
 }
 const countRows = async () => {
-  const { rows } = await backend.database.query('SELECT (SELECT count(*) FROM webhook_events) AS events, (SELECT count(*) FROM calls) AS calls')
+  const { rows } = await backend.database.query(
+    'SELECT (SELECT count(*) FROM webhook_events) AS events, (SELECT count(*) FROM calls) AS calls',
+  )
   return rows[0] as { events: string; calls: string }
 }
 
@@ -90,10 +98,13 @@ test('When a request hangs up in the middle of its body, then no row and no erro
       () =>
         new Promise<void>((resolve) => {
           const socket = connect(port, '127.0.0.1', () => {
-            socket.write(`POST /webhooks/exotel/call-end HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\nX-Exotel-Signature: ${'0'.repeat(40)}\r\n\r\n${'a'.repeat(200)}`, () => {
-              socket.resetAndDestroy()
-              resolve()
-            })
+            socket.write(
+              `POST /webhooks/exotel/call-end HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\nX-Exotel-Signature: ${'0'.repeat(40)}\r\n\r\n${'a'.repeat(200)}`,
+              () => {
+                socket.resetAndDestroy()
+                resolve()
+              },
+            )
           })
         }),
     ),
@@ -118,7 +129,12 @@ describe('When the origin is proven but the delivery cannot be used, then 400 na
     expect(await response.json()).toMatchObject({ code, detail: expect.stringMatching(detail) })
     expect((await countRows()).calls).toBe(before.calls)
     const { rows } = await backend.database.query('SELECT * FROM webhook_events ORDER BY id DESC LIMIT 1')
-    expect(rows[0]).toMatchObject({ raw_body: Buffer.from(body), call_sid: null, problem: expect.stringMatching(detail), relay_state: 'none' })
+    expect(rows[0]).toMatchObject({
+      raw_body: Buffer.from(body),
+      call_sid: null,
+      problem: expect.stringMatching(detail),
+      relay_state: 'none',
+    })
   })
 })
 
@@ -137,11 +153,17 @@ test('When a signed body is no text at all, then the answer is never a 500', asy
 test('When a delivery is repeated, also in another content type, then it is the same event', async () => {
   const callSid = newCallSid()
   const fields = { CallSid: callSid, Status: 'in-progress', Legs: [{ Status: 'x' }] }
-  expect(await (await postWebhook(backend.apiUrl, 'call-start', { ...fields, CurrentTime: '1' })).json()).toMatchObject({ duplicate: false })
+  expect(await (await postWebhook(backend.apiUrl, 'call-start', { ...fields, CurrentTime: '1' })).json()).toMatchObject({
+    duplicate: false,
+  })
   const form = `Legs[0][Status]=x&CallSid=${callSid}&Status=in-progress&CurrentTime=2`
   const repeated = await postRaw(backend.apiUrl, 'call-start', form, { 'content-type': 'application/x-www-form-urlencoded' })
   expect(await repeated.json()).toEqual({ status: 'accepted', callSid, duplicate: true })
-  const many = await Promise.all(Array.from({ length: 10 }, () => postWebhook(backend.apiUrl, 'call-end', fields).then(async (each) => (await each.json()) as { duplicate: boolean })))
+  const many = await Promise.all(
+    Array.from({ length: 10 }, () =>
+      postWebhook(backend.apiUrl, 'call-end', fields).then(async (each) => (await each.json()) as { duplicate: boolean }),
+    ),
+  )
   expect(many.filter(({ duplicate }) => !duplicate)).toHaveLength(1)
   expect(await eventRows(callSid)).toHaveLength(2)
 })
@@ -172,7 +194,8 @@ describe('When Passthru asks with GET', () => {
 
   test('then a call in progress only begins, and a final status ends it', async () => {
     const callSid = newCallSid()
-    const get = (route: string, query: string) => fetch(`${backend.apiUrl}/webhooks/exotel/${route}?CallSid=${callSid}&${query}`, { headers: basic })
+    const get = (route: string, query: string) =>
+      fetch(`${backend.apiUrl}/webhooks/exotel/${route}?CallSid=${callSid}&${query}`, { headers: basic })
     await get('call-end', 'CallStatus=in-progress')
     expect(await backend.callRow(callSid)).toMatchObject({ status: 'in-progress', recording_state: 'none' })
     await get('call-end', 'CallStatus=completed&EndTime=1970-01-01%2005:30:00')
@@ -183,13 +206,19 @@ describe('When Passthru asks with GET', () => {
 test('When statuses come out of order, then the row never goes back and nothing absent erases anything', async () => {
   const callSid = newCallSid()
   const link = 'https://recordings.exotel.com/a/1.mp3'
-  const send = (route: 'call-start' | 'call-end' | 'recording', fields: object) => postWebhook(backend.apiUrl, route, { CallSid: callSid, ...fields })
+  const send = (route: 'call-start' | 'call-end' | 'recording', fields: object) =>
+    postWebhook(backend.apiUrl, route, { CallSid: callSid, ...fields })
   await send('recording', { RecordingUrl: link, Status: 'completed' })
   await send('call-end', { Status: 'completed', DateUpdated: '2026-11-25 12:00:00', ConversationDuration: '61', AccountSid: 'acc' })
   await send('call-start', { Status: 'in-progress', From: '09876543210' })
   await send('call-end', { Status: 'no-answer', DateUpdated: '2026-11-25 11:59:00' })
   await send('call-end', { Status: 'completed' })
-  expect(await backend.callRow(callSid)).toMatchObject({ status: 'completed', duration_seconds: 61, account_sid: 'acc', recording_state: 'awaiting' })
+  expect(await backend.callRow(callSid)).toMatchObject({
+    status: 'completed',
+    duration_seconds: 61,
+    account_sid: 'acc',
+    recording_state: 'awaiting',
+  })
   expect(await backend.recordingRows(callSid)).toMatchObject([{ source_url: link, state: 'awaiting' }])
   expect((await eventRows(callSid)).map(({ route }) => route)).toEqual(['recording', 'call-end', 'call-start', 'call-end', 'call-end'])
 })
@@ -206,7 +235,10 @@ test('When a link has a query, then it is kept for fetching only', async () => {
 test('When the API is asked how it is, then it tells, and other paths are problems', async () => {
   expect((await fetch(`${backend.apiUrl}/health/ready`)).status).toBe(200)
   await eventually('health to be told', async () => (await fetch(`${backend.apiUrl}/health`)).status === 200)
-  expect(await (await fetch(`${backend.apiUrl}/health`)).json()).toMatchObject({ database: 'ok', recordings: { unrelayed: expect.any(Number) } })
+  expect(await (await fetch(`${backend.apiUrl}/health`)).json()).toMatchObject({
+    database: 'ok',
+    recordings: { unrelayed: expect.any(Number) },
+  })
   const missing = await fetch(`${backend.apiUrl}/nowhere`)
   expect(missing.status).toBe(404)
   expect(await missing.json()).toMatchObject({ code: 'not_found', type: 'about:blank' })
@@ -218,9 +250,17 @@ test('When the API is asked how it is, then it tells, and other paths are proble
 test('When callers send text for five sinks, then no log line is forged and no number or secret is written', async () => {
   const callSid = newCallSid()
   const evil = '\r\n{"level":60,"msg":"forged"}\u001b[2J<img src=x onerror=alert(1)>'
-  await postWebhook(backend.apiUrl, 'call-end', { CallSid: callSid, CustomField: evil, From: '09876543210', To: '+919812345678', Status: evil })
+  await postWebhook(backend.apiUrl, 'call-end', {
+    CallSid: callSid,
+    CustomField: evil,
+    From: '09876543210',
+    To: '+919812345678',
+    Status: evil,
+  })
   await postWebhook(backend.apiUrl, 'call-end', { CallSid: evil })
-  const response = await fetch(`${backend.apiUrl}/health/ready`, { headers: { 'x-request-id': '"><script>', 'user-agent': '+919812345678' } })
+  const response = await fetch(`${backend.apiUrl}/health/ready`, {
+    headers: { 'x-request-id': '"><script>', 'user-agent': '+919812345678' },
+  })
   expect(response.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/)
   const logs = backend.logs('api')
   expect(logs).not.toMatch(/forged|onerror|9876543210|9812345678|webhook-secret/)

@@ -22,7 +22,9 @@ afterAll(() => backend?.stop())
 test(`When ${CALLS} calls name a second recording at a random moment, then none is lost and none is stored twice`, async () => {
   const other = join(mkdtempSync(join(home, 'other-')), 'second.mp3')
   writeFileSync(other, mp3())
-  const first = backend.simulator.linkTo(backend.simulator.call({ fault: 'lost-webhook', status: 'completed', recording: sample('short-vbr-id3.mp3') }).call)
+  const first = backend.simulator.linkTo(
+    backend.simulator.call({ fault: 'lost-webhook', status: 'completed', recording: sample('short-vbr-id3.mp3') }).call,
+  )
   const second = backend.simulator.linkTo(backend.simulator.call({ fault: 'lost-webhook', status: 'completed', recording: other }).call)
   const sids = Array.from({ length: CALLS }, newCallSid)
   const queue = [...sids]
@@ -38,7 +40,10 @@ test(`When ${CALLS} calls name a second recording at a random moment, then none 
   await eventually(
     'all recordings to be stored',
     async () => {
-      const { rows } = await backend.database.query<{ stored: number }>(`SELECT count(*)::int AS stored FROM recordings WHERE state = 'stored' AND call_sid = ANY ($1)`, [sids])
+      const { rows } = await backend.database.query<{ stored: number }>(
+        `SELECT count(*)::int AS stored FROM recordings WHERE state = 'stored' AND call_sid = ANY ($1)`,
+        [sids],
+      )
       return rows[0]!.stored === 2 * CALLS
     },
     120_000,

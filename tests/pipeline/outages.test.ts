@@ -23,7 +23,13 @@ afterAll(async () => {
   await lines?.postgres.close()
 })
 
-const health = async () => (await (await fetch(`${backend.apiUrl}/health`)).json()) as { temporal: string; database: string; relay: { problem?: string }; recordings: { unrelayed: number; setAside: number } }
+const health = async () =>
+  (await (await fetch(`${backend.apiUrl}/health`)).json()) as {
+    temporal: string
+    database: string
+    relay: { problem?: string }
+    recordings: { unrelayed: number; setAside: number }
+  }
 const ended = { Status: 'completed', ConversationDuration: '1' }
 const alarms = (log: string) => backend.logs('api').split(log).length - 1
 
@@ -39,7 +45,12 @@ describe('When Temporal is away', () => {
     expect((await fetch(`${backend.apiUrl}/health/ready`)).status).toBe(200)
     expect((await health()).recordings.unrelayed).toBeGreaterThanOrEqual(40)
     lines.temporal.mend()
-    for (const callSid of sids) await eventually(`${callSid} to be concluded`, async () => (await backend.callRow(callSid))?.recording_state === 'not_recorded', 60_000)
+    for (const callSid of sids)
+      await eventually(
+        `${callSid} to be concluded`,
+        async () => (await backend.callRow(callSid))?.recording_state === 'not_recorded',
+        60_000,
+      )
     expect(alarms('Recording relay stands still') - before).toBe(1)
     expect(await health()).toMatchObject({ temporal: 'ok', recordings: { unrelayed: 0, setAside: 0 } })
   })
@@ -48,27 +59,36 @@ describe('When Temporal is away', () => {
 describe('When PostgreSQL is away', () => {
   afterEach(() => lines.postgres.mend())
 
-  test.each(['cut', 'stall'] as const)('then (%s) a POST is told to come again, a caller on the line is not kept waiting, and nothing is half-written', async (how) => {
-    const [posted, asked, before] = [newCallSid(), newCallSid(), newCallSid()]
-    await postWebhook(backend.apiUrl, 'call-start', { CallSid: before })
-    lines.postgres[how]()
-    const began = Date.now()
-    const [post, get] = await Promise.all([
-      postWebhook(backend.apiUrl, 'call-end', { CallSid: posted, Status: 'busy' }),
-      fetch(`${backend.apiUrl}/webhooks/exotel/call-end?token=tok&CallSid=${asked}&CallStatus=busy`).then((response) => ({ response, ms: Date.now() - began })),
-    ])
-    expect(post.status).toBe(503)
-    expect(post.headers.get('retry-after')).toBe('10')
-    expect(await post.json()).toMatchObject({ code: 'database_unavailable' })
-    expect(get.response.status).toBe(200)
-    expect(get.ms).toBeLessThan(2000) // what the caller of a flow can bear: a promise, not a measurement
-    expect((await fetch(`${backend.apiUrl}/health/ready`)).status).toBe(200)
-    expect(await health()).toMatchObject({ status: 'degraded', database: 'unavailable' })
-    lines.postgres.mend()
-    await eventually('the repeated POST to be durable', async () => (await postWebhook(backend.apiUrl, 'call-end', { CallSid: posted, Status: 'busy' })).status === 200)
-    await backend.concluded(posted)
-    expect(await backend.callRow(before)).toMatchObject({ recording_state: 'none' })
-  })
+  test.each(['cut', 'stall'] as const)(
+    'then (%s) a POST is told to come again, a caller on the line is not kept waiting, and nothing is half-written',
+    async (how) => {
+      const [posted, asked, before] = [newCallSid(), newCallSid(), newCallSid()]
+      await postWebhook(backend.apiUrl, 'call-start', { CallSid: before })
+      lines.postgres[how]()
+      const began = Date.now()
+      const [post, get] = await Promise.all([
+        postWebhook(backend.apiUrl, 'call-end', { CallSid: posted, Status: 'busy' }),
+        fetch(`${backend.apiUrl}/webhooks/exotel/call-end?token=tok&CallSid=${asked}&CallStatus=busy`).then((response) => ({
+          response,
+          ms: Date.now() - began,
+        })),
+      ])
+      expect(post.status).toBe(503)
+      expect(post.headers.get('retry-after')).toBe('10')
+      expect(await post.json()).toMatchObject({ code: 'database_unavailable' })
+      expect(get.response.status).toBe(200)
+      expect(get.ms).toBeLessThan(2000) // what the caller of a flow can bear: a promise, not a measurement
+      expect((await fetch(`${backend.apiUrl}/health/ready`)).status).toBe(200)
+      expect(await health()).toMatchObject({ status: 'degraded', database: 'unavailable' })
+      lines.postgres.mend()
+      await eventually(
+        'the repeated POST to be durable',
+        async () => (await postWebhook(backend.apiUrl, 'call-end', { CallSid: posted, Status: 'busy' })).status === 200,
+      )
+      await backend.concluded(posted)
+      expect(await backend.callRow(before)).toMatchObject({ recording_state: 'none' })
+    },
+  )
 
   test('then recordings in flight are stored when it is back, and both processes live', async () => {
     const { call } = backend.simulator.call({ fault: 'slow-drip', recording: sample('inbound-dual.mp3') })
@@ -77,8 +97,13 @@ describe('When PostgreSQL is away', () => {
     await eventually('the relay to notice', async () => (await health()).relay.problem?.startsWith('PostgreSQL'))
     lines.postgres.mend()
     expect(await backend.concluded(call.callSid, 60_000)).toMatchObject({ recording_state: 'stored' })
-    await backend.database.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`).catch(() => {})
-    await eventually('the API to be as before', async () => (await postWebhook(backend.apiUrl, 'call-end', { CallSid: newCallSid(), ...ended })).status === 200)
+    await backend.database
+      .query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+      .catch(() => {})
+    await eventually(
+      'the API to be as before',
+      async () => (await postWebhook(backend.apiUrl, 'call-end', { CallSid: newCallSid(), ...ended })).status === 200,
+    )
   })
 })
 
@@ -93,8 +118,14 @@ test('When Temporal refuses one event, then it is set aside and shown, and the o
   await postWebhook(backend.apiUrl, 'call-end', { CallSid: healthy, Status: 'busy' })
   await backend.concluded(healthy)
   await eventually('it to be set aside', async () => (await health()).recordings.setAside === 1)
-  const { rows } = await backend.database.query(`SELECT relay_tries, relay_error, relay_state FROM webhook_events WHERE identity = 'poison'`)
-  expect(rows[0]).toMatchObject({ relay_state: 'pending', relay_tries: expect.any(Number), relay_error: expect.stringMatching(/size|limit|large/i) })
+  const { rows } = await backend.database.query(
+    `SELECT relay_tries, relay_error, relay_state FROM webhook_events WHERE identity = 'poison'`,
+  )
+  expect(rows[0]).toMatchObject({
+    relay_state: 'pending',
+    relay_tries: expect.any(Number),
+    relay_error: expect.stringMatching(/size|limit|large/i),
+  })
   expect(await health()).toMatchObject({ temporal: 'ok' })
   await backend.database.query(`UPDATE webhook_events SET relay_state = 'none' WHERE identity = 'poison'`)
 })
@@ -102,7 +133,8 @@ test('When Temporal refuses one event, then it is set aside and shown, and the o
 test('When Exotel refuses our key, then work waits with an alarm, and goes on when the key is right again', async () => {
   backend.simulator.outage(401)
   const { call } = backend.simulator.call({ fault: 'none', recording: sample('short-vbr-id3.mp3') })
-  const workerAlarms = async () => ((await (await fetch(backend.workerHealthUrl)).json()) as { alarms: { name: string }[] }).alarms.map(({ name }) => name)
+  const workerAlarms = async () =>
+    ((await (await fetch(backend.workerHealthUrl)).json()) as { alarms: { name: string }[] }).alarms.map(({ name }) => name)
   await eventually('the alarm', async () => (await workerAlarms()).includes('ExotelCredentialsRefused'))
   expect(await backend.callRow(call.callSid)).toMatchObject({ recording_state: 'awaiting' })
   backend.simulator.outage(0)

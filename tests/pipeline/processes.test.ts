@@ -47,9 +47,16 @@ test('When namespace and search attributes are missing, then the API starts, bot
   backend.launch('worker')
   const callSid = newCallSid()
   const body = JSON.stringify({ CallSid: callSid, Status: 'busy' })
-  const response = await fetch(`${backend.apiUrl}/webhooks/exotel/call-end`, { method: 'POST', body, headers: { 'x-exotel-signature': sign(body) } })
+  const response = await fetch(`${backend.apiUrl}/webhooks/exotel/call-end`, {
+    method: 'POST',
+    body,
+    headers: { 'x-exotel-signature': sign(body) },
+  })
   expect(response.status).toBe(200)
-  await eventually('both alarms', async () => /npm run temporal:setup/.test(backend.logs('api')) && /npm run temporal:setup/.test(backend.logs('worker')))
+  await eventually(
+    'both alarms',
+    async () => /npm run temporal:setup/.test(backend.logs('api')) && /npm run temporal:setup/.test(backend.logs('worker')),
+  )
   const connection = await Connection.connect({ address: servers.temporal.address })
   await setUpTemporal(connection, namespace)
   await connection.close()
@@ -61,7 +68,9 @@ test('When settings are missing, then a process says which in one sentence and e
   for (const name of ['api', 'worker'] as const) {
     backend.launch(name, { WASABI_BUCKET: '', EXOTEL_API_KEY: '' })
     expect(await backend.exited(name)).toBe(1)
-    expect(backend.logs(name).trim().split('\n')).toEqual(['The configuration is not usable. WASABI_BUCKET is missing. EXOTEL_API_KEY is missing. See .env.example.'])
+    expect(backend.logs(name).trim().split('\n')).toEqual([
+      'The configuration is not usable. WASABI_BUCKET is missing. EXOTEL_API_KEY is missing. See .env.example.',
+    ])
   }
 })
 
@@ -74,7 +83,9 @@ test('When the API is asked to stop, then the request in hand is answered and du
   idle.write('GET /health/ready HTTP/1.1\r\nHost: x\r\n\r\n')
   await new Promise((resolve) => idle.once('data', resolve))
   const dripping = connect(port, '127.0.0.1')
-  dripping.write(`POST /webhooks/exotel/call-end HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\nX-Exotel-Signature: ${sign(body)}\r\n\r\n${body.slice(0, 10)}`)
+  dripping.write(
+    `POST /webhooks/exotel/call-end HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\nX-Exotel-Signature: ${sign(body)}\r\n\r\n${body.slice(0, 10)}`,
+  )
   await eventually('the request to have arrived', async () => (await fetch(`${backend.apiUrl}/health/ready`)).ok)
   const ended = backend.end('api', 'SIGTERM')
   await new Promise((resolve) => idle.once('close', resolve))
@@ -95,7 +106,8 @@ test('When two APIs run side by side, then every event is relayed once', async (
       return fetch(`${backend.apiUrl}/webhooks/exotel/call-end`, { method: 'POST', body, headers: { 'x-exotel-signature': sign(body) } })
     }),
   )
-  for (const callSid of sids) await eventually(`${callSid} to be concluded`, async () => (await backend.callRow(callSid))?.recording_state === 'not_recorded')
+  for (const callSid of sids)
+    await eventually(`${callSid} to be concluded`, async () => (await backend.callRow(callSid))?.recording_state === 'not_recorded')
   const { rows } = await backend.database.query(`SELECT count(*)::int AS relayed FROM webhook_events WHERE relay_state = 'started'`)
   expect(rows).toEqual([{ relayed: 100 }])
   let runs = 0

@@ -63,7 +63,11 @@ test('When a call has several recordings, then each is kept, and the same again 
     ['stored', second.recording!.sha256],
   ])
   const before = await runsOf(call.callSid)
-  await postWebhook(backend.apiUrl, 'recording', { CallSid: call.callSid, RecordingUrl: backend.simulator.linkTo(call), CustomField: 'again' })
+  await postWebhook(backend.apiUrl, 'recording', {
+    CallSid: call.callSid,
+    RecordingUrl: backend.simulator.linkTo(call),
+    CustomField: 'again',
+  })
   await relayed()
   expect(await runsOf(call.callSid)).toBe(before)
   expect((await backend.bucket.keys()).filter((key) => key.includes(call.callSid))).toHaveLength(2)
@@ -81,7 +85,10 @@ test('When an answered call has no recording at all, then Exotel’s word decide
   const long = backend.simulator.call({ fault: 'none', durationSeconds: 240 })
   await Promise.all([short.told, long.told])
   expect(await backend.concluded(short.call.callSid, 60_000)).toMatchObject({ recording_state: 'not_recorded', recording_error: null })
-  expect(await backend.concluded(long.call.callSid, 60_000)).toMatchObject({ recording_state: 'failed', recording_error_code: 'RecordingMissing' })
+  expect(await backend.concluded(long.call.callSid, 60_000)).toMatchObject({
+    recording_state: 'failed',
+    recording_error_code: 'RecordingMissing',
+  })
 })
 
 describe('When a webhook names a link that must not be fetched, then the row says why, and nothing is fetched:', () => {
@@ -106,15 +113,17 @@ test('When all is done, then no spool file, no open upload and no number in any 
   for await (const { workflowId } of backend.temporal.workflow.list()) {
     const history = await backend.temporal.workflow.getHandle(workflowId).fetchHistory()
     for (const event of history.events ?? []) {
-      const text = Buffer.from(JSON.stringify(event, (_key, value: unknown) => (value instanceof Uint8Array ? Buffer.from(value).toString() : value))).toString()
+      const text = Buffer.from(
+        JSON.stringify(event, (_key, value: unknown) => (value instanceof Uint8Array ? Buffer.from(value).toString() : value)),
+      ).toString()
       expect(text).not.toMatch(/9876543210|8045678901|token-of-the-account/)
     }
   }
-  for (const name of ['api', 'worker'] as const) expect(backend.logs(name)).not.toMatch(/9876543210|8045678901|token-of-the-account|webhook-secret/)
+  for (const name of ['api', 'worker'] as const)
+    expect(backend.logs(name)).not.toMatch(/9876543210|8045678901|token-of-the-account|webhook-secret/)
 })
 
 async function relayed() {
-
   await eventually('all events to be relayed', async () => {
     const { rows } = await backend.database.query(`SELECT FROM webhook_events WHERE relay_state = 'pending'`)
     return rows.length === 0
@@ -122,7 +131,6 @@ async function relayed() {
 }
 
 async function untilRows(callSid: string, stored: number) {
-
   return eventually(`${stored} stored recordings`, async () => {
     const rows = await backend.recordingRows(callSid)
     return rows.filter(({ state }) => state === 'stored').length === stored && rows

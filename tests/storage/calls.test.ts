@@ -24,7 +24,14 @@ afterAll(async () => {
 type Fields = Record<string, string>
 const LINK = 'https://recordings.exotel.com/a/1.mp3'
 const AUDIO = { contentType: 'audio/mpeg', extension: 'mp3', codec: 'mp3', sampleRate: 8000, channels: 1, durationSeconds: 5.25 }
-const OBJECT = { bucket: 'b', key: 'recordings/2026/11/25/x.mp3', url: 'https://s3/b/x.mp3', bytes: 10, sha256: 'a'.repeat(64), audio: AUDIO }
+const OBJECT = {
+  bucket: 'b',
+  key: 'recordings/2026/11/25/x.mp3',
+  url: 'https://s3/b/x.mp3',
+  bytes: 10,
+  sha256: 'a'.repeat(64),
+  audio: AUDIO,
+}
 const stored: Outcome = { state: 'stored', ...OBJECT }
 const quarantined: Outcome = { state: 'quarantined', code: 'RecordingDamaged', error: 'cut', ...OBJECT, key: 'quarantine/x.mp3' }
 const failed: Outcome = { state: 'failed', code: 'ExotelUnavailable', error: 'away' }
@@ -62,14 +69,17 @@ describe('When the events of a call come in any order, once or twice, then its r
 
   test('at once', async () => {
     const callSid = newCallSid()
-    await Promise.all(Array.from({ length: 5 }, () => events.map(([route, fields]) => record(route, { CallSid: callSid, ...fields }))).flat())
+    await Promise.all(
+      Array.from({ length: 5 }, () => events.map(([route, fields]) => record(route, { CallSid: callSid, ...fields }))).flat(),
+    )
     expect(await callOf(callSid)).toMatchObject({ status: 'completed', durationSeconds: 290 })
     expect(await database.webhookEvent.count({ where: { callSid } })).toBe(4)
   })
 })
 
 describe('When recordings are concluded, then the states only go up:', () => {
-  const conclude = (callSid: string, outcome: Outcome, sourceUrl: string | undefined = LINK) => concludeRecording(database, { callSid, sourceUrl, outcome })
+  const conclude = (callSid: string, outcome: Outcome, sourceUrl: string | undefined = LINK) =>
+    concludeRecording(database, { callSid, sourceUrl, outcome })
 
   test('failed, then quarantined, then stored, then nothing takes it back', async () => {
     const callSid = newCallSid()
@@ -77,14 +87,29 @@ describe('When recordings are concluded, then the states only go up:', () => {
     await conclude(callSid, failed)
     expect(await callOf(callSid)).toMatchObject({ recordingState: 'failed', recordingErrorCode: 'ExotelUnavailable', recordingUrl: null })
     await conclude(callSid, quarantined)
-    expect(await callOf(callSid)).toMatchObject({ recordingState: 'quarantined', recordingErrorCode: 'RecordingDamaged', recordingUrl: null })
+    expect(await callOf(callSid)).toMatchObject({
+      recordingState: 'quarantined',
+      recordingErrorCode: 'RecordingDamaged',
+      recordingUrl: null,
+    })
     expect(await recordingOf(callSid)).toMatchObject({ state: 'quarantined', objectKey: 'quarantine/x.mp3', bytes: 10n })
     await conclude(callSid, stored)
     await concludeRecording(database, { callSid, outcome: { state: 'not_recorded' } })
     for (const late of [stored, failed, quarantined]) {
       await conclude(callSid, late)
-      expect(await callOf(callSid)).toMatchObject({ recordingState: 'stored', recordingError: null, recordingErrorCode: null, recordingUrl: OBJECT.url })
-      expect(await recordingOf(callSid)).toMatchObject({ state: 'stored', objectKey: OBJECT.key, errorCode: null, channels: 1, sampleRate: 8000 })
+      expect(await callOf(callSid)).toMatchObject({
+        recordingState: 'stored',
+        recordingError: null,
+        recordingErrorCode: null,
+        recordingUrl: OBJECT.url,
+      })
+      expect(await recordingOf(callSid)).toMatchObject({
+        state: 'stored',
+        objectKey: OBJECT.key,
+        errorCode: null,
+        channels: 1,
+        sampleRate: 8000,
+      })
     }
   })
 
@@ -95,7 +120,11 @@ describe('When recordings are concluded, then the states only go up:', () => {
     await record('recording', { CallSid: callSid, RecordingUrl: other })
     await conclude(callSid, stored)
     await conclude(callSid, failed, other)
-    expect(await callOf(callSid)).toMatchObject({ recordingState: 'stored', recordingUrl: OBJECT.url, recordingErrorCode: 'ExotelUnavailable' })
+    expect(await callOf(callSid)).toMatchObject({
+      recordingState: 'stored',
+      recordingUrl: OBJECT.url,
+      recordingErrorCode: 'ExotelUnavailable',
+    })
     await conclude(callSid, { ...stored, url: 'https://s3/b/second.mp3' }, other)
     expect(await callOf(callSid)).toMatchObject({ recordingState: 'stored', recordingUrl: OBJECT.url, recordingError: null })
   })
@@ -205,7 +234,10 @@ test('When links are asked for, then the one to fetch comes first, and a pre-sig
   const callSid = newCallSid()
   expect(await linksOf(database, callSid, LINK)).toEqual([{ url: LINK, kind: 'named' }])
   await nameRecording(database, callSid, { sourceUrl: LINK, fetchUrl: `${LINK}?x=1` })
-  expect(await linksOf(database, callSid, LINK)).toEqual([{ url: `${LINK}?x=1`, kind: 'named' }, { url: LINK, kind: 'named' }])
+  expect(await linksOf(database, callSid, LINK)).toEqual([
+    { url: `${LINK}?x=1`, kind: 'named' },
+    { url: LINK, kind: 'named' },
+  ])
   await nameRecording(database, callSid, { sourceUrl: LINK, fetchUrl: 'https://s3.test/y?Signature=1' })
   await nameRecording(database, callSid, { sourceUrl: LINK })
   expect((await linksOf(database, callSid, LINK))[0]).toEqual({ url: 'https://s3.test/y?Signature=1', kind: 'presigned' })
@@ -213,10 +245,17 @@ test('When links are asked for, then the one to fetch comes first, and a pre-sig
 
 test('When a query of ours runs, then it has its index', async () => {
   const plan = async (sql: string) => {
-    const [, rows] = await database.$transaction([database.$executeRawUnsafe('SET LOCAL enable_seqscan = off'), database.$queryRawUnsafe<{ 'QUERY PLAN': string }[]>(`EXPLAIN ${sql}`)])
+    const [, rows] = await database.$transaction([
+      database.$executeRawUnsafe('SET LOCAL enable_seqscan = off'),
+      database.$queryRawUnsafe<{ 'QUERY PLAN': string }[]>(`EXPLAIN ${sql}`),
+    ])
     return rows.map((row) => row['QUERY PLAN']).join('\n')
   }
-  expect(await plan(`SELECT id FROM webhook_events WHERE relay_state = 'pending' AND next_relay_at <= now() ORDER BY next_relay_at, id LIMIT 20`)).toContain('webhook_events_relay_idx')
+  expect(
+    await plan(
+      `SELECT id FROM webhook_events WHERE relay_state = 'pending' AND next_relay_at <= now() ORDER BY next_relay_at, id LIMIT 20`,
+    ),
+  ).toContain('webhook_events_relay_idx')
   expect(await plan(`SELECT 1 FROM recordings WHERE call_sid = 'a' AND source_url = 'b'`)).toContain('recordings_call_sid_source_url_key')
   expect(await plan(`SELECT 1 FROM webhook_events WHERE call_sid = 'a' ORDER BY id`)).toContain('webhook_events_call_sid_id_idx')
   expect(await plan(`SELECT max(recording_state_since) FROM calls WHERE recording_state = 'stored'`)).toContain('calls_recording_state_idx')

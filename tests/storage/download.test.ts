@@ -42,7 +42,11 @@ const cutAt =
   }
 const rest: Answer = (request, response) => {
   const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1])
-  response.writeHead(206, { 'content-range': `bytes ${from}-${BYTES.length - 1}/${BYTES.length}`, 'content-length': BYTES.length - from, etag: '"v1"' })
+  response.writeHead(206, {
+    'content-range': `bytes ${from}-${BYTES.length - 1}/${BYTES.length}`,
+    'content-length': BYTES.length - from,
+    etag: '"v1"',
+  })
   response.end(BYTES.subarray(from))
 }
 const failure = (type: string, more: object = {}) => expect.objectContaining({ type, ...more })
@@ -60,7 +64,9 @@ test('When a recording comes whole, then it lies in the spool with its hash, and
 describe('When a transfer is cut', () => {
   test('then the next try goes on from the length on disk, and the hash is that of the whole', async () => {
     exotel.script(cutAt(2 * MB))
-    await expect(download()).rejects.toEqual(failure('DownloadIncomplete', { nonRetryable: true, details: [expect.objectContaining({ queue: bench.spool.queue })] }))
+    await expect(download()).rejects.toEqual(
+      failure('DownloadIncomplete', { nonRetryable: true, details: [expect.objectContaining({ queue: bench.spool.queue })] }),
+    )
     const reached = await bench.spool.bytesOf(file())
     expect(reached).toBeGreaterThan(MB)
     exotel.script(rest)
@@ -99,8 +105,14 @@ describe('When a transfer is cut', () => {
 describe('When the length is a lie', () => {
   test.each([
     ['longer than what comes', cutAt(BYTES.length, { 'content-length': BYTES.length + 10 })],
-    ['a part that nobody asked for', ((_r, response) => response.writeHead(206, { 'content-range': `bytes 10-20/${BYTES.length}`, 'content-length': 11 }).end(BYTES.subarray(10, 21))) as Answer],
-    ['chunked, cut in a chunk', ((_r, response) => void response.write(BYTES.subarray(0, MB), () => response.destroy())) as Answer],
+    [
+      'a part that nobody asked for',
+      ((_r, response) =>
+        response
+          .writeHead(206, { 'content-range': `bytes 10-20/${BYTES.length}`, 'content-length': 11 })
+          .end(BYTES.subarray(10, 21))) as Answer,
+    ],
+    ['chunked, cut in a chunk', (_r, response) => void response.write(BYTES.subarray(0, MB), () => response.destroy())],
   ])('then %s is an incomplete download', async (_how, answer) => {
     exotel.script(answer)
     await expect(download()).rejects.toEqual(failure('DownloadIncomplete'))
@@ -114,7 +126,9 @@ describe('When the length is a lie', () => {
 
 test('When the body is zipped though nobody asked, then the true bytes are spooled', async () => {
   const zipped = gzipSync(BYTES)
-  exotel.script((_request, response) => response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': zipped.length }).end(zipped))
+  exotel.script((_request, response) =>
+    response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': zipped.length }).end(zipped),
+  )
   expect(await download()).toMatchObject({ bytes: BYTES.length, sha256: SHA256 })
   source = { ...source, callSid: newCallSid() }
   exotel.script((_request, response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end(zipped.subarray(0, 1000)))
@@ -153,7 +167,9 @@ describe('When Exotel answers something else, then the failure says what:', () =
 
   test('429, which is a wait of ours and no try', async () => {
     exotel.script(status(429, { 'retry-after': '7' }))
-    await expect(download()).rejects.toEqual(failure('ExotelRateLimited', { nonRetryable: false, nextRetryDelay: 7000, category: 'BENIGN' }))
+    await expect(download()).rejects.toEqual(
+      failure('ExotelRateLimited', { nonRetryable: false, nextRetryDelay: 7000, category: 'BENIGN' }),
+    )
   })
 
   test('503 with Retry-After, which the workflow is told', async () => {
@@ -183,7 +199,10 @@ test('When a host is not one of Exotel’s, then nothing is asked, and an alarm 
 })
 
 test('When the row has a pre-signed link, then it is tried first, without our key, and the plain one after a refusal', async () => {
-  await nameRecording(bench.database, source.callSid, { sourceUrl: source.sourceUrl, fetchUrl: `${exotel.url.replace('127.0.0.1', 'localhost')}/p?Signature=1` })
+  await nameRecording(bench.database, source.callSid, {
+    sourceUrl: source.sourceUrl,
+    fetchUrl: `${exotel.url.replace('127.0.0.1', 'localhost')}/p?Signature=1`,
+  })
   exotel.script(status(403), whole)
   expect(await download()).toMatchObject({ sha256: SHA256 })
   expect(exotel.requests.map(({ url, headers }) => [url, headers.authorization !== undefined])).toEqual([
@@ -209,7 +228,9 @@ test('When the activity is cancelled, then the transfer stops at once and what h
     response.writeHead(200, { 'content-length': BYTES.length, etag: '"v1"' })
     response.write(BYTES.subarray(0, MB), () => environment.cancel('CANCELLED'))
   })
-  await expect(environment.run(bench.activities.downloadRecording as never, source as never)).rejects.toMatchObject({ name: 'CancelledFailure' })
+  await expect(environment.run(bench.activities.downloadRecording as never, source as never)).rejects.toMatchObject({
+    name: 'CancelledFailure',
+  })
 })
 
 test('When a worker shuts down, then the task goes to the next one', async () => {
@@ -218,18 +239,17 @@ test('When a worker shuts down, then the task goes to the next one', async () =>
     response.writeHead(200, { 'content-length': BYTES.length, etag: '"v1"' })
     response.write(BYTES.subarray(0, MB), () => environment.cancel('WORKER_SHUTDOWN'))
   })
-  await expect(environment.run(bench.activities.downloadRecording as never, source as never)).rejects.toEqual(failure('WorkerShutdown', { nonRetryable: false }))
+  await expect(environment.run(bench.activities.downloadRecording as never, source as never)).rejects.toEqual(
+    failure('WorkerShutdown', { nonRetryable: false }),
+  )
 })
 
 test('When two tries write one file, then the earlier one ends first', async () => {
   let second: Promise<unknown> | undefined
-  exotel.script(
-    (_request, response) => {
-      response.writeHead(200, { 'content-length': BYTES.length })
-      response.write(BYTES.subarray(0, MB), () => (second = download()))
-    },
-    whole,
-  )
+  exotel.script((_request, response) => {
+    response.writeHead(200, { 'content-length': BYTES.length })
+    response.write(BYTES.subarray(0, MB), () => (second = download()))
+  }, whole)
   await expect(download()).rejects.toThrow()
   expect(await second).toMatchObject({ sha256: SHA256 })
 })

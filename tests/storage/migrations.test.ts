@@ -61,7 +61,9 @@ test('When a migration fails, then nothing of it remains but its own row, and af
   expect(deployed.code).not.toBe(0)
   expect(deployed.output).toContain('P3018')
   expect(await query(`SELECT to_regclass('half_done') AS found`)).toEqual([{ found: null }])
-  expect(await query(`SELECT finished_at, rolled_back_at FROM _prisma_migrations WHERE migration_name = '${MIGRATION}'`)).toEqual([{ finished_at: null, rolled_back_at: null }])
+  expect(await query(`SELECT finished_at, rolled_back_at FROM _prisma_migrations WHERE migration_name = '${MIGRATION}'`)).toEqual([
+    { finished_at: null, rolled_back_at: null },
+  ])
   expect((await prisma('migrate', 'deploy')).code).not.toBe(0)
 
   expect(await prisma('migrate', 'resolve', '--rolled-back', MIGRATION)).toMatchObject({ code: 0 })
@@ -83,5 +85,9 @@ test('When bad rows are written, then the database refuses them', async () => {
   ]
   for (const sql of bad) await expect(query(sql)).rejects.toThrow(/violates|constraint/)
   await query(`INSERT INTO calls (call_sid) VALUES ('a')`)
-  await expect(query(`INSERT INTO recordings (call_sid, source_url, state, bucket, object_key, bytes, sha256) VALUES ('a', 'x', 'stored', 'b', 'k', 0, 'abc')`)).rejects.toThrow()
+  await expect(
+    query(
+      `INSERT INTO recordings (call_sid, source_url, state, bucket, object_key, bytes, sha256) VALUES ('a', 'x', 'stored', 'b', 'k', 0, 'abc')`,
+    ),
+  ).rejects.toThrow()
 })

@@ -55,7 +55,11 @@ test('When leftovers are swept, then files of open calls and of writers stay', a
   }
   writeFileSync(join(folder, 'a person’s file'), 'x')
   let finish = (): void => {}
-  const writing = spool.asWriter(spool.fileFor(written, 'x'), new AbortController().signal, () => new Promise<void>((resolve) => (finish = resolve)))
+  const writing = spool.asWriter(
+    spool.fileFor(written, 'x'),
+    new AbortController().signal,
+    () => new Promise<void>((resolve) => (finish = resolve)),
+  )
   expect(await spool.sweep(async (callSid) => callSid === open)).toEqual([spool.fileFor(closed, 'x')])
   expect((await spool.files()).toSorted()).toEqual([spool.fileFor(open, 'x'), spool.fileFor(written, 'x')].toSorted())
   finish()

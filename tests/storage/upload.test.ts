@@ -46,7 +46,12 @@ test('When a file is uploaded, then the bucket holds its bytes under a key of th
   expect(await bench.bucket.sha256Of(stored.key)).toBe(input.spooled.sha256)
   expect(existsSync(path)).toBe(false)
   const put = faulty.requests.find(({ method }) => method === 'PUT')!
-  expect(put.headers).toMatchObject({ 'x-amz-content-sha256': input.spooled.sha256, 'if-none-match': '*', 'content-type': 'audio/mpeg', 'x-amz-meta-sha256': input.spooled.sha256 })
+  expect(put.headers).toMatchObject({
+    'x-amz-content-sha256': input.spooled.sha256,
+    'if-none-match': '*',
+    'content-type': 'audio/mpeg',
+    'x-amz-meta-sha256': input.spooled.sha256,
+  })
   expect(Object.keys(put.headers).filter((name) => /checksum|trailer|content-encoding/.test(name))).toEqual([])
 })
 
@@ -84,7 +89,9 @@ describe('When the file is not what was validated, then the recording is downloa
     const { input, path } = await spool()
     spoil(path)
     await expect(upload(input)).rejects.toEqual(failure('SpoolFileLost', { nonRetryable: true }))
-    await expect(bench.run('validateRecording', { callSid: input.callSid, spooled: input.spooled })).rejects.toEqual(failure('SpoolFileLost', { nonRetryable: true }))
+    await expect(bench.run('validateRecording', { callSid: input.callSid, spooled: input.spooled })).rejects.toEqual(
+      failure('SpoolFileLost', { nonRetryable: true }),
+    )
     expect(await bench.bucket.keys(`recordings/`)).not.toContainEqual(expect.stringContaining(input.callSid))
   })
 })
@@ -141,7 +148,10 @@ test('When there is no audio, then it is refused and deleted', async () => {
   const file = bench.spool.fileFor(callSid, 'x')
   writeFileSync(bench.spool.path(file), '<html>')
   const spooled = { queue: 'q', file, bytes: 6, sha256: createHash('sha256').update('<html>').digest('hex') }
-  expect(await bench.run('validateRecording', { callSid, spooled })).toEqual({ verdict: 'refused', reason: 'The file is an HTML page, not audio' })
+  expect(await bench.run('validateRecording', { callSid, spooled })).toEqual({
+    verdict: 'refused',
+    reason: 'The file is an HTML page, not audio',
+  })
   expect(await bench.spool.files()).not.toContain(file)
 })
 
@@ -152,5 +162,8 @@ test('When the recording is far from the call’s length, then that is a remark'
   const file = bench.spool.fileFor(callSid, 'x')
   writeFileSync(bench.spool.path(file), bytes)
   const spooled = { queue: 'q', file, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') }
-  expect(await bench.run('validateRecording', { callSid, spooled })).toMatchObject({ verdict: 'good', remark: 'The recording lasts 1 s, the call 300 s' })
+  expect(await bench.run('validateRecording', { callSid, spooled })).toMatchObject({
+    verdict: 'good',
+    remark: 'The recording lasts 1 s, the call 300 s',
+  })
 })

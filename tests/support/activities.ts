@@ -27,7 +27,9 @@ export interface Workbench {
   close(): Promise<void>
 }
 
-export async function openWorkbench(options: { apiBaseUrl?: string; s3Endpoint?: string; maxBytes?: number; limits?: SpoolLimits } = {}): Promise<Workbench> {
+export async function openWorkbench(
+  options: { apiBaseUrl?: string; s3Endpoint?: string; maxBytes?: number; limits?: SpoolLimits } = {},
+): Promise<Workbench> {
   const logger = pino({ level: 'silent' })
   const [created, access] = await Promise.all([createDatabase(), createBucket()])
   const database = connectDatabase({ url: created.url, poolSize: 5, logger })
@@ -48,7 +50,8 @@ export async function openWorkbench(options: { apiBaseUrl?: string; s3Endpoint?:
     maxBytes: options.maxBytes ?? 6 * 1024 ** 3,
     waitScale: 1,
   })
-  const environment = (attempt = 1): MockActivityEnvironment => new MockActivityEnvironment({ attempt }, { logger: new DefaultLogger('ERROR') }) // failures are what is tested
+  const environment = (attempt = 1): MockActivityEnvironment =>
+    new MockActivityEnvironment({ attempt }, { logger: new DefaultLogger('ERROR') }) // failures are what is tested
   return {
     activities,
     run: (name, ...args) => environment().run(activities[name] as never, ...(args as unknown as never[])) as never,

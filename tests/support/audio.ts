@@ -56,7 +56,15 @@ export interface Mp3Options {
 }
 
 /** Frames of silence-like bytes, constant bit rate: 64 kbit/s (MPEG-1) or 32 (2, 2.5). */
-export function mp3({ version = 1, channels = 1, frames = 50, id3 = 0, xingFrames, vbriFrames, trailer = Buffer.alloc(0) }: Mp3Options = {}): Buffer<ArrayBuffer> {
+export function mp3({
+  version = 1,
+  channels = 1,
+  frames = 50,
+  id3 = 0,
+  xingFrames,
+  vbriFrames,
+  trailer = Buffer.alloc(0),
+}: Mp3Options = {}): Buffer<ArrayBuffer> {
   const versionBits = { 1: 3, 2: 2, 2.5: 0 }[version]
   const sampleRate = { 1: 44_100, 2: 22_050, 2.5: 11_025 }[version]
   const [kbps, index, samples] = version === 1 ? [64, 5, 1152] : [32, 4, 576]

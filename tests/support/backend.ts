@@ -14,7 +14,7 @@ import { openBucket, type Bucket } from './bucket.ts'
 import { eventually } from './eventually.ts'
 import { createBucket, createDatabase, createNamespace, dist, home, servers, uniqueName } from './servers.ts'
 
-export type ProcessName = 'api' | 'worker'
+type ProcessName = 'api' | 'worker'
 
 export interface BackendOptions {
   /** Settings that differ from the tests' usual ones. */
@@ -50,7 +50,7 @@ export interface Backend {
   stop(): Promise<void>
 }
 
-export interface CallRow {
+interface CallRow {
   call_sid: string
   account_sid: string | null
   status: string | null
@@ -62,7 +62,7 @@ export interface CallRow {
   duration_seconds: number | null
 }
 
-export interface RecordingRow {
+interface RecordingRow {
   source_url: string
   state: string
   error: string | null
@@ -136,7 +136,12 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'], d
         file: process.execPath,
         args: [join(dist, name === 'api' ? 'api/main.js' : 'worker.js')],
         cwd: place,
-        env: { ...env, PORT: String(ports.api), OPERATIONS_PORT: String(name === 'api' ? ports.apiOperations : ports.workerOperations), ...more },
+        env: {
+          ...env,
+          PORT: String(ports.api),
+          OPERATIONS_PORT: String(name === 'api' ? ports.apiOperations : ports.workerOperations),
+          ...more,
+        },
         stopSignal: 'SIGKILL',
       })
       processes.set(name, child)

@@ -19,7 +19,8 @@ export function openBucket({ bucket: Bucket, endpoint, region, ...credentials }:
     client,
     async keys(Prefix = '') {
       const keys: string[] = []
-      for await (const { Contents = [] } of paginateListObjectsV2({ client }, { Bucket, Prefix })) keys.push(...Contents.map(({ Key }) => Key!))
+      for await (const { Contents = [] } of paginateListObjectsV2({ client }, { Bucket, Prefix }))
+        keys.push(...Contents.map(({ Key }) => Key!))
       return keys
     },
     async sha256Of(Key) {

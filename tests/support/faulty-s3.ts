@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { servers } from './servers.ts'
 
 /** `status` with an error code (200: acknowledged and thrown away), or a broken connection. */
-export type S3Fault = { status: number; code?: string } | { reset: true }
+type S3Fault = { status: number; code?: string } | { reset: true }
 
 export interface FaultyS3 {
   url: string
@@ -64,12 +64,15 @@ export async function startFaultyS3(): Promise<FaultyS3> {
 
   /** With its own Host header: it is part of the signature. */
   function forward(request: IncomingMessage, response: ServerResponse): void {
-    const onward = send({ host: target.hostname, port: target.port, method: request.method, path: request.url, headers: request.headers }, (answer) => {
-      const headers = { ...answer.headers }
-      if (s3.hideEtags && request.method === 'HEAD') delete headers.etag
-      response.writeHead(answer.statusCode!, headers)
-      answer.pipe(response)
-    })
+    const onward = send(
+      { host: target.hostname, port: target.port, method: request.method, path: request.url, headers: request.headers },
+      (answer) => {
+        const headers = { ...answer.headers }
+        if (s3.hideEtags && request.method === 'HEAD') delete headers.etag
+        response.writeHead(answer.statusCode!, headers)
+        answer.pipe(response)
+      },
+    )
     onward.on('error', () => response.destroy())
     request.pipe(onward)
   }

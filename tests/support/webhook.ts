@@ -13,6 +13,15 @@ export async function postWebhook(apiUrl: string, route: Route, fields: object):
 }
 
 /** Any bytes, signed unless the headers say otherwise. */
-export async function postRaw(apiUrl: string, route: Route, body: Buffer | string, headers: Record<string, string> = {}): Promise<Response> {
-  return fetch(`${apiUrl}/webhooks/exotel/${route}`, { method: 'POST', body: body as string, headers: { 'x-exotel-signature': sign(body), ...headers } })
+export async function postRaw(
+  apiUrl: string,
+  route: Route,
+  body: Buffer | string,
+  headers: Record<string, string> = {},
+): Promise<Response> {
+  return fetch(`${apiUrl}/webhooks/exotel/${route}`, {
+    method: 'POST',
+    body: body as string,
+    headers: { 'x-exotel-signature': sign(body), ...headers },
+  })
 }

@@ -8,16 +8,24 @@ import { join } from 'node:path'
 import type { Activities } from '../../activities/create.ts'
 import { addSearchAttributes } from '../../deploy/temporal-namespace.ts'
 import { binaries } from '../../dev/fetch-servers.mjs'
-import { CALL_NEWS_SIGNAL, DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE, RECORDING_WORKFLOW, recordingWorkflowId, SEARCH_ATTRIBUTES } from '../../workflows/contracts/names.ts'
+import {
+  CALL_NEWS_SIGNAL,
+  DOWNLOADS_QUEUE,
+  EXOTEL_API_QUEUE,
+  RECORDINGS_QUEUE,
+  RECORDING_WORKFLOW,
+  recordingWorkflowId,
+  SEARCH_ATTRIBUTES,
+} from '../../workflows/contracts/names.ts'
 import type { CallNews, Conclusion, EndedCall, RecordingPolicy, RecordingStatus } from '../../workflows/contracts/recording.ts'
 import { dist, newCallSid } from './servers.ts'
 
-export const SPOOL_QUEUE = 'spool-lab'
+const SPOOL_QUEUE = 'spool-lab'
 export const POLICY: RecordingPolicy = { waitScale: 1, tries: 3, expectedFromSeconds: 10, spoolLostAfterMs: 600_000 }
 const AUDIO = { contentType: 'audio/mpeg', extension: 'mp3', codec: 'mp3', sampleRate: 8000, channels: 1, durationSeconds: 5 }
 
 /** Everything works at once; tests replace what they are about. */
-export type Script = Partial<{ [Name in keyof Activities]: (...args: Parameters<Activities[Name]>) => ReturnType<Activities[Name]> }>
+type Script = Partial<{ [Name in keyof Activities]: (...args: Parameters<Activities[Name]>) => ReturnType<Activities[Name]> }>
 
 export interface Run {
   callSid: string
@@ -45,7 +53,9 @@ export interface Lab {
 Runtime.install({ logger: new DefaultLogger('ERROR') }) // once a process, hence a test file
 
 export async function openLab(): Promise<Lab> {
-  const env = await TestWorkflowEnvironment.createTimeSkipping({ server: { executable: { type: 'existing-path', path: binaries.temporalTestServer() } } })
+  const env = await TestWorkflowEnvironment.createTimeSkipping({
+    server: { executable: { type: 'existing-path', path: binaries.temporalTestServer() } },
+  })
   await addSearchAttributes(env.connection, 'default', SEARCH_ATTRIBUTES)
   const runs = new Map<string, { script: Script; run: Run }>()
   const activities = scriptedActivities(runs, () => env.currentTimeMs())
@@ -77,7 +87,7 @@ export async function openLab(): Promise<Lab> {
       run.ended = () =>
         run.handle.result().then(
           () => undefined,
-          (error: { cause?: { type?: string; name?: string } }) => error.cause?.type ?? error.cause?.name ?? String(error),
+          (error: { cause?: { type?: string; name?: string } }) => error.cause?.type ?? error.cause?.name ?? 'unknown',
         )
       return run
     },

@@ -137,12 +137,23 @@ describe('When an MP3 is cut off, then it is damaged:', () => {
 })
 
 test('When real audio of another format comes, then it is kept as evidence', async () => {
-  expect(await inspect(Buffer.concat([Buffer.from('OggS'), Buffer.alloc(24), Buffer.from('\x01vorbis'), Buffer.alloc(100)]))).toMatchObject({ kind: 'damaged', audio: { extension: 'ogg' } })
-  expect(await inspect(Buffer.concat([Buffer.from('fLaC'), Buffer.alloc(100)]))).toMatchObject({ kind: 'damaged', audio: { contentType: 'audio/flac', extension: 'flac' } })
+  expect(await inspect(Buffer.concat([Buffer.from('OggS'), Buffer.alloc(24), Buffer.from('\x01vorbis'), Buffer.alloc(100)]))).toMatchObject(
+    { kind: 'damaged', audio: { extension: 'ogg' } },
+  )
+  expect(await inspect(Buffer.concat([Buffer.from('fLaC'), Buffer.alloc(100)]))).toMatchObject({
+    kind: 'damaged',
+    audio: { contentType: 'audio/flac', extension: 'flac' },
+  })
 })
 
 test('When any bytes come, then there is a finding, never an error', async () => {
-  const starts = fc.constantFrom(Buffer.alloc(0), Buffer.from('RIFF\xff\xff\xff\xffWAVE', 'latin1'), wav().subarray(0, 60), mp3().subarray(0, 300), Buffer.from('ID3'))
+  const starts = fc.constantFrom(
+    Buffer.alloc(0),
+    Buffer.from('RIFF\xff\xff\xff\xffWAVE', 'latin1'),
+    wav().subarray(0, 60),
+    mp3().subarray(0, 300),
+    Buffer.from('ID3'),
+  )
   await fc.assert(
     fc.asyncProperty(starts, fc.uint8Array({ maxLength: 400 }), async (start, rest) => {
       const finding = await inspect(Buffer.concat([start, rest]))

@@ -1,8 +1,11 @@
 import { describe, expect, test } from '@jest/globals'
 import { BadCallSid, deliveryIdentity, readCallEvent } from '../../exotel/call-event.ts'
 
-const read = (fields: Record<string, never> | object, route: 'call-start' | 'call-end' | 'recording' = 'call-end', method: 'GET' | 'POST' = 'POST') =>
-  readCallEvent({ CallSid: 'a1', ...fields } as never, route, method)
+const read = (
+  fields: Record<string, never> | object,
+  route: 'call-start' | 'call-end' | 'recording' = 'call-end',
+  method: 'GET' | 'POST' = 'POST',
+) => readCallEvent({ CallSid: 'a1', ...fields } as never, route, method)
 
 test('When a status callback comes, then its documented fields are read', () => {
   expect(
@@ -36,7 +39,11 @@ test('When a status callback comes, then its documented fields are read', () => 
 })
 
 test('When Passthru sends its own names, then they are read too', () => {
-  const event = read({ CallFrom: '1', CallTo: '2', CallStatus: 'Completed', DialCallDuration: '7', EndTime: '1970-01-01 05:30:00' }, 'call-end', 'GET')
+  const event = read(
+    { CallFrom: '1', CallTo: '2', CallStatus: 'Completed', DialCallDuration: '7', EndTime: '1970-01-01 05:30:00' },
+    'call-end',
+    'GET',
+  )
   expect(event).toMatchObject({ from: '1', to: '2', status: 'completed', durationSeconds: 7, ended: true })
   expect(event).not.toHaveProperty('endedAt')
 })
@@ -72,23 +79,38 @@ describe('When does a call end?', () => {
 })
 
 describe('When the CallSid is impossible, then the error names the field:', () => {
-  test.each([['missing', undefined], ['empty', ''], ['65 characters', 'a'.repeat(65)], ['a path', '../../etc/x'], ['markup', '<img src=x>'], ['a list', ['a', 'b']], ['a new line', 'a\nb'], ['a NUL', 'a\uFFFD']])(
-    '%s',
-    (_how, CallSid) => {
-      expect(() => readCallEvent({ CallSid } as never, 'call-end', 'POST')).toThrow(BadCallSid)
-      expect(() => readCallEvent({ CallSid } as never, 'call-end', 'POST')).toThrow(/CallSid/)
-    },
-  )
+  test.each([
+    ['missing', undefined],
+    ['empty', ''],
+    ['65 characters', 'a'.repeat(65)],
+    ['a path', '../../etc/x'],
+    ['markup', '<img src=x>'],
+    ['a list', ['a', 'b']],
+    ['a new line', 'a\nb'],
+    ['a NUL', 'a\uFFFD'],
+  ])('%s', (_how, CallSid) => {
+    expect(() => readCallEvent({ CallSid } as never, 'call-end', 'POST')).toThrow(BadCallSid)
+    expect(() => readCallEvent({ CallSid } as never, 'call-end', 'POST')).toThrow(/CallSid/)
+  })
 })
 
 test('When odd values come in other fields, then they are left out and the event stands', () => {
-  const event = read({ From: ['x'], To: 'y'.repeat(501), ConversationDuration: '-1', StartTime: '0000-00-00 00:00:00', DateUpdated: '2026-13-40', Status: {} })
+  const event = read({
+    From: ['x'],
+    To: 'y'.repeat(501),
+    ConversationDuration: '-1',
+    StartTime: '0000-00-00 00:00:00',
+    DateUpdated: '2026-13-40',
+    Status: {},
+  })
   expect(event).toEqual({ callSid: 'a1', route: 'call-end', sources: [], ended: true })
 })
 
 test('When a delivery is repeated, then it has the same identity, whatever its order and its time of sending', () => {
   const first = deliveryIdentity('call-end', { CallSid: 'a1', Status: 'completed', CurrentTime: '2026-11-25 10:00:00', Legs: [{ a: '1' }] })
-  expect(deliveryIdentity('call-end', { Legs: [{ a: '1' }], Status: 'completed', CallSid: 'a1', CurrentTime: '2026-11-25 10:00:07' })).toBe(first)
+  expect(deliveryIdentity('call-end', { Legs: [{ a: '1' }], Status: 'completed', CallSid: 'a1', CurrentTime: '2026-11-25 10:00:07' })).toBe(
+    first,
+  )
   expect(deliveryIdentity('call-start', { CallSid: 'a1', Status: 'completed', Legs: [{ a: '1' }] })).not.toBe(first)
   expect(deliveryIdentity('call-end', { CallSid: 'a1', Status: 'busy', Legs: [{ a: '1' }] })).not.toBe(first)
 })

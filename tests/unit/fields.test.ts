@@ -11,9 +11,16 @@ const MULTIPART = 'multipart/form-data; boundary=B'
 
 test('When the same fields come as JSON, form and multipart, then they read the same', async () => {
   const expected = { CallSid: 'a1', ConversationDuration: '12', Legs: [{ Status: 'completed' }], Stream: { Status: 'x' } }
-  const json = Buffer.from(JSON.stringify({ CallSid: 'a1', ConversationDuration: 12, Legs: [{ Status: 'completed' }], Stream: { Status: 'x' } }))
+  const json = Buffer.from(
+    JSON.stringify({ CallSid: 'a1', ConversationDuration: 12, Legs: [{ Status: 'completed' }], Stream: { Status: 'x' } }),
+  )
   const form = Buffer.from('CallSid=a1&ConversationDuration=12&Legs[0][Status]=completed&Stream[Status]=x')
-  const parts = multipart([field('CallSid', 'a1'), field('ConversationDuration', '12'), field('Legs[0][Status]', 'completed'), field('Stream[Status]', 'x')])
+  const parts = multipart([
+    field('CallSid', 'a1'),
+    field('ConversationDuration', '12'),
+    field('Legs[0][Status]', 'completed'),
+    field('Stream[Status]', 'x'),
+  ])
   expect(await decodeBody(json, 'application/json; charset=utf-8')).toEqual(expected)
   expect(await decodeBody(form, 'application/x-www-form-urlencoded')).toEqual(expected)
   expect(await decodeBody(parts, MULTIPART)).toEqual(expected)
@@ -28,14 +35,20 @@ describe('When a multipart body ends badly, then its readable parts win:', () =>
   test.each([
     ['no closing boundary', multipart([field('CallSid', 'a1')], { end: '' })],
     ['the next part cut in its header', multipart([field('CallSid', 'a1')], { end: '--B\r\nContent-Dispo' })],
-    ['a file beside it', multipart([field('CallSid', 'a1'), `Content-Disposition: form-data; name="f"; filename="x.bin"\r\n\r\n${'x'.repeat(20_000)}`])],
+    [
+      'a file beside it',
+      multipart([field('CallSid', 'a1'), `Content-Disposition: form-data; name="f"; filename="x.bin"\r\n\r\n${'x'.repeat(20_000)}`]),
+    ],
     ['2,000 parts', multipart([field('CallSid', 'a1'), ...Array.from({ length: 2000 }, (_, i) => field(`f${i}`, 'x'))])],
   ])('%s', async (_how, body) => {
     expect(await decodeBody(body, MULTIPART)).toMatchObject({ CallSid: 'a1' })
   })
 
   test('a text part with an empty file name is text', async () => {
-    const body = multipart([field('CallSid', 'a1'), 'Content-Disposition: form-data; name="RecordingUrl"; filename=""\r\n\r\nhttps://x.test/a'])
+    const body = multipart([
+      field('CallSid', 'a1'),
+      'Content-Disposition: form-data; name="RecordingUrl"; filename=""\r\n\r\nhttps://x.test/a',
+    ])
     expect(await decodeBody(body, MULTIPART)).toEqual({ CallSid: 'a1', RecordingUrl: 'https://x.test/a' })
   })
 })
@@ -48,7 +61,12 @@ describe('When a body cannot be read, then the error says why:', () => {
     ['no boundary', multipart([field('CallSid', 'a1')]), 'multipart/form-data', /oundary/],
     ['line feeds instead of CRLF', multipart([field('CallSid', 'a1')], { newline: '\n' }), MULTIPART, /no readable text part/],
     ['nested too deep', Buffer.from('{"a":'.repeat(50) + '1' + '}'.repeat(50)), 'application/json', /nested deeper/],
-    ['too many fields', Buffer.from(JSON.stringify(Object.fromEntries(Array.from({ length: 1001 }, (_, i) => [i, 1])))), 'application/json', /more than 1000/],
+    [
+      'too many fields',
+      Buffer.from(JSON.stringify(Object.fromEntries(Array.from({ length: 1001 }, (_, i) => [i, 1])))),
+      'application/json',
+      /more than 1000/,
+    ],
   ])('%s', async (_how, body, type, message) => {
     await expect(decodeBody(body, type)).rejects.toThrow(UnreadableDelivery)
     await expect(decodeBody(body, type)).rejects.toThrow(message)
@@ -62,7 +80,14 @@ test('When fields hold NUL, broken surrogates or names of prototypes, then they 
 })
 
 test('When any bytes come with any content type, then they are read or refused, never anything else', async () => {
-  const types = fc.constantFrom('application/json', 'application/x-www-form-urlencoded', MULTIPART, 'multipart/form-data', 'text/plain', undefined)
+  const types = fc.constantFrom(
+    'application/json',
+    'application/x-www-form-urlencoded',
+    MULTIPART,
+    'multipart/form-data',
+    'text/plain',
+    undefined,
+  )
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), types, async (bytes, type) => {
       const outcome = await decodeBody(Buffer.from(bytes), type).catch((error: unknown) => error)

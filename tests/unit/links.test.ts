@@ -26,20 +26,28 @@ describe('When a link is read', () => {
     })
   })
 
-  test.each(['not a URL', 'https://recordings.exotel.com\\@127.0.0.1/', `https://recordings.exotel.com/${'a'.repeat(4000)}`, 'https://x.test/a b', 'data:audio/mp3;base64,AAAA', 'file:///etc/passwd', 'ftp://x.test/a'])(
-    'then %s gets a name that is refused later',
-    (text) => {
-      const { sourceUrl } = readSourceUrl(text)!
-      expect(sourceUrl).toMatch(/^[a-z]+:[0-9a-f]{12}$/)
-      expect(() => checkUrl(sourceUrl, policy, 'named')).toThrow(UrlRefused)
-    },
-  )
+  test.each([
+    'not a URL',
+    'https://recordings.exotel.com\\@127.0.0.1/',
+    `https://recordings.exotel.com/${'a'.repeat(4000)}`,
+    'https://x.test/a b',
+    'data:audio/mp3;base64,AAAA',
+    'file:///etc/passwd',
+    'ftp://x.test/a',
+  ])('then %s gets a name that is refused later', (text) => {
+    const { sourceUrl } = readSourceUrl(text)!
+    expect(sourceUrl).toMatch(/^[a-z]+:[0-9a-f]{12}$/)
+    expect(() => checkUrl(sourceUrl, policy, 'named')).toThrow(UrlRefused)
+  })
 })
 
 describe('When a link is checked', () => {
-  test.each(['https://recordings.exotel.com/1.mp3', 'https://a.b.exotel.in/1', 'https://recordings.exotel.com.:443/1.mp3'])('then %s is Exotel’s own', (link) => {
-    expect(checkUrl(link, policy, 'named')).toMatchObject({ own: true })
-  })
+  test.each(['https://recordings.exotel.com/1.mp3', 'https://a.b.exotel.in/1', 'https://recordings.exotel.com.:443/1.mp3'])(
+    'then %s is Exotel’s own',
+    (link) => {
+      expect(checkUrl(link, policy, 'named')).toMatchObject({ own: true })
+    },
+  )
 
   test('then Exotel’s bucket at S3 is fetched without credentials, others there are not', () => {
     expect(checkUrl('https://s3-ap-southeast-1.amazonaws.com/exotelrecordings/acc/1.mp3', policy, 'named')).toMatchObject({ own: false })

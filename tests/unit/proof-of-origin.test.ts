@@ -39,7 +39,9 @@ describe('When a signature is right', () => {
   test('then it is accepted over bytes that are no text', () => {
     const rawBody = Buffer.from([0xff, 0x00, 0xfe])
     expect(judge({ rawBody, signatures: [digest(rawBody).toString('hex')] })).toMatchObject({ proven: true })
-    expect(judge({ rawBody: Buffer.from([0xfe, 0x00, 0xfe]), signatures: [digest(rawBody).toString('hex')] })).toMatchObject({ proven: false })
+    expect(judge({ rawBody: Buffer.from([0xfe, 0x00, 0xfe]), signatures: [digest(rawBody).toString('hex')] })).toMatchObject({
+      proven: false,
+    })
   })
 })
 
@@ -68,7 +70,10 @@ describe('When a signature is wrong', () => {
   })
 
   test('then it is passed over where no secret is configured', () => {
-    expect(judge({ signatures: ['0'.repeat(40)], token: 'tok' }, { signatureSecrets: [], token: 'tok' })).toMatchObject({ proven: true, by: 'token' })
+    expect(judge({ signatures: ['0'.repeat(40)], token: 'tok' }, { signatureSecrets: [], token: 'tok' })).toMatchObject({
+      proven: true,
+      by: 'token',
+    })
   })
 })
 
@@ -80,7 +85,10 @@ describe('When there is no signature', () => {
   test('then the right password or token proves the origin, a wrong one does not', () => {
     const basic = (text: string) => `Basic ${Buffer.from(text).toString('base64')}`
     expect(judge({ authorization: basic('user:pass') }, { basic: 'user:pass' })).toMatchObject({ proven: true, by: 'basic' })
-    expect(judge({ authorization: basic('user:Pass') }, { basic: 'user:pass' })).toEqual({ proven: false, reason: 'Invalid webhook credentials' })
+    expect(judge({ authorization: basic('user:Pass') }, { basic: 'user:pass' })).toEqual({
+      proven: false,
+      reason: 'Invalid webhook credentials',
+    })
     expect(judge({ token: 'tok' }, { token: 'tok' })).toMatchObject({ proven: true, by: 'token' })
     expect(judge({ token: 'to' }, { token: 'tok' })).toEqual({ proven: false, reason: 'Invalid webhook token' })
   })
@@ -93,7 +101,9 @@ describe('When there is no signature', () => {
 test('When a GET brings a signature, then it proves nothing', () => {
   const signatures = [digest(Buffer.alloc(0)).toString('hex')]
   expect(judge({ method: 'GET', rawBody: Buffer.alloc(0), signatures })).toMatchObject({ proven: false })
-  expect(judge({ method: 'GET', rawBody: Buffer.alloc(0), signatures: ['0'.repeat(40)], token: 'tok' }, { token: 'tok' })).toMatchObject({ proven: true })
+  expect(judge({ method: 'GET', rawBody: Buffer.alloc(0), signatures: ['0'.repeat(40)], token: 'tok' }, { token: 'tok' })).toMatchObject({
+    proven: true,
+  })
 })
 
 describe('When a timestamp comes along', () => {
@@ -114,6 +124,10 @@ describe('When a timestamp comes along', () => {
   })
 
   test('then an old one is only remarked where the setting says so', () => {
-    expect(judge({ signatures, timestamp: at(-9999) }, { timestamp: 'log' })).toEqual({ proven: true, by: 'signature', staleTimestamp: true })
+    expect(judge({ signatures, timestamp: at(-9999) }, { timestamp: 'log' })).toEqual({
+      proven: true,
+      by: 'signature',
+      staleTimestamp: true,
+    })
   })
 })

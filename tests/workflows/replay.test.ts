@@ -22,13 +22,36 @@ const PATHS: Record<string, (lab: Lab) => Promise<Run>> = {
   stored: (lab) => ended(lab.start({ sourceUrls: [LINK] })),
   'not-recorded': (lab) => ended(lab.start({ status: 'busy' })),
   'missing-after-asking': (lab) => ended(lab.start({ status: 'completed', durationSeconds: 60 })),
-  'named-by-the-api': (lab) => ended(lab.start({ status: 'completed' }, { findRecording: async () => ({ answer: 'named', sourceUrl: LINK }) })),
+  'named-by-the-api': (lab) =>
+    ended(lab.start({ status: 'completed' }, { findRecording: async () => ({ answer: 'named', sourceUrl: LINK }) })),
   'waits-for-a-link-open': async (lab) => at('wait', await lab.start({ status: 'completed' })),
-  'waits-between-tries-open': async (lab) => at('wait', await lab.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(endOfTry('DownloadIncomplete')) })),
-  'failed-after-tries': (lab) => ended(lab.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(endOfTry('ExotelUnavailable', { queue: 'spool-lab' })) })),
-  'refused-then-renewed': (lab) => ended(lab.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(endOfTry('ExotelUnauthorized')), renewAccess: async () => ({ renewed: true }) })),
+  'waits-between-tries-open': async (lab) =>
+    at('wait', await lab.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(endOfTry('DownloadIncomplete')) })),
+  'failed-after-tries': (lab) =>
+    ended(
+      lab.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(endOfTry('ExotelUnavailable', { queue: 'spool-lab' })) }),
+    ),
+  'refused-then-renewed': (lab) =>
+    ended(
+      lab.start(
+        { sourceUrls: [LINK] },
+        { downloadRecording: () => Promise.reject(endOfTry('ExotelUnauthorized')), renewAccess: async () => ({ renewed: true }) },
+      ),
+    ),
   quarantined: (lab) =>
-    ended(lab.start({ sourceUrls: [LINK] }, { validateRecording: async () => ({ verdict: 'damaged', etag: 'e', reason: 'cut off', audio: { contentType: 'a', extension: 'mp3' } }) })),
+    ended(
+      lab.start(
+        { sourceUrls: [LINK] },
+        {
+          validateRecording: async () => ({
+            verdict: 'damaged',
+            etag: 'e',
+            reason: 'cut off',
+            audio: { contentType: 'a', extension: 'mp3' },
+          }),
+        },
+      ),
+    ),
   'signalled-twice': async (lab) => {
     const run = await lab.start({ sourceUrls: [LINK] })
     await run.news({ sourceUrls: [`${LINK}2`] })

@@ -39,7 +39,10 @@ describe('When a call ends without a link', () => {
 
   test('then a link that Exotel’s API names is brought', async () => {
     let asked = 0
-    const run = await lab.start({ status: 'completed' }, { findRecording: async () => (++asked < 3 ? { answer: 'none' } : { answer: 'named', sourceUrl: LINK }) })
+    const run = await lab.start(
+      { status: 'completed' },
+      { findRecording: async () => (++asked < 3 ? { answer: 'none' } : { answer: 'named', sourceUrl: LINK }) },
+    )
     expect(await run.ended()).toBeUndefined()
     expect(run.conclusions).toMatchObject([{ sourceUrl: LINK, outcome: { state: 'stored' } }])
   })
@@ -47,7 +50,9 @@ describe('When a call ends without a link', () => {
   test('then a long talk that Exotel knows without a recording is a missing one', async () => {
     const run = await lab.start({ status: 'completed', durationSeconds: 240 })
     expect(await run.ended()).toBe('RecordingMissing')
-    expect(run.conclusions).toMatchObject([{ outcome: { state: 'failed', code: 'RecordingMissing', error: 'The call lasted 240 s, and Exotel has no recording of it' } }])
+    expect(run.conclusions).toMatchObject([
+      { outcome: { state: 'failed', code: 'RecordingMissing', error: 'The call lasted 240 s, and Exotel has no recording of it' } },
+    ])
   })
 
   test('then no answer from Exotel is not "there is none"', async () => {
@@ -92,7 +97,10 @@ describe('When Exotel does not have the recording yet', () => {
     const began = await now()
     const run = await lab.start(
       { sourceUrls: [LINK], endedAt: iso(began) },
-      { downloadRecording: async () => ((await now()) - began < 55 * MINUTE ? notFound() : { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' }) },
+      {
+        downloadRecording: async () =>
+          (await now()) - began < 55 * MINUTE ? notFound() : { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' },
+      },
     )
     expect(await run.ended()).toBeUndefined()
     expect(run.conclusions).toMatchObject([{ outcome: { state: 'stored' } }])
@@ -121,7 +129,10 @@ describe('When something of ours is away', () => {
     const until = (await now()) + 24 * HOUR
     const run = await lab.start(
       { sourceUrls: [LINK] },
-      { uploadRecording: async () => ((await now()) < until ? Promise.reject(givenBack('StorageUnavailable', 5 * MINUTE)) : { bucket: 'b', key: 'k', url: 'u' }) },
+      {
+        uploadRecording: async () =>
+          (await now()) < until ? Promise.reject(givenBack('StorageUnavailable', 5 * MINUTE)) : { bucket: 'b', key: 'k', url: 'u' },
+      },
     )
     await lab.env.sleep('25h')
     expect(await run.ended()).toBeUndefined()
@@ -140,16 +151,22 @@ describe('When something of ours is away', () => {
 
 describe('When tries fail', () => {
   test.each(['ExotelUnavailable', 'DownloadIncomplete'])('then after three of %s the recording has failed', async (code) => {
-    const run = await lab.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(endOfTry(code, { queue: 'spool-lab', reachedBytes: 10 })) })
+    const run = await lab.start(
+      { sourceUrls: [LINK] },
+      { downloadRecording: () => Promise.reject(endOfTry(code, { queue: 'spool-lab', reachedBytes: 10 })) },
+    )
     expect(await run.ended()).toBe(code)
     expect(run.calls).toEqual(['downloadRecording', 'downloadRecording', 'downloadRecording', 'updateCall', 'discardRecording'])
   })
 
-  test.each(['RecordingExpired', 'RecordingTooLarge', 'RecordingUrlRefused', 'RecordingHostNotAllowed'])('then %s is final at once', async (code) => {
-    const run = await lab.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(endOfTry(code)) })
-    expect(await run.ended()).toBe(code)
-    expect(run.calls).toEqual(['downloadRecording', 'updateCall'])
-  })
+  test.each(['RecordingExpired', 'RecordingTooLarge', 'RecordingUrlRefused', 'RecordingHostNotAllowed'])(
+    'then %s is final at once',
+    async (code) => {
+      const run = await lab.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(endOfTry(code)) })
+      expect(await run.ended()).toBe(code)
+      expect(run.calls).toEqual(['downloadRecording', 'updateCall'])
+    },
+  )
 
   test('then a page instead of audio is downloaded three times', async () => {
     const run = await lab.start({ sourceUrls: [LINK] }, { validateRecording: async () => ({ verdict: 'refused', reason: 'an HTML page' }) })
@@ -177,7 +194,12 @@ describe('When tries fail', () => {
     const times: number[] = []
     const run = await lab.start(
       { sourceUrls: [LINK] },
-      { downloadRecording: async () => (times.push(await now()), Promise.reject(endOfTry('ExotelUnavailable', { retryAfterMs: 13 * MINUTE }))) },
+      {
+        downloadRecording: async () => (
+          times.push(await now()),
+          Promise.reject(endOfTry('ExotelUnavailable', { retryAfterMs: 13 * MINUTE }))
+        ),
+      },
     )
     await run.ended()
     expect(times[1]! - times[0]!).toBeGreaterThanOrEqual(13 * MINUTE)
@@ -188,12 +210,16 @@ describe('When tries fail', () => {
     const run = await lab.start(
       { sourceUrls: [LINK] },
       {
-        downloadRecording: async () => (renewed ? { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' } : Promise.reject(endOfTry('ExotelUnauthorized'))),
+        downloadRecording: async () =>
+          renewed ? { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' } : Promise.reject(endOfTry('ExotelUnauthorized')),
         renewAccess: async () => ({ renewed: (renewed = true) }),
       },
     )
     expect(await run.ended()).toBeUndefined()
-    const refused = await lab.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(endOfTry('ExotelUnauthorized')), renewAccess: async () => ({ renewed: true }) })
+    const refused = await lab.start(
+      { sourceUrls: [LINK] },
+      { downloadRecording: () => Promise.reject(endOfTry('ExotelUnauthorized')), renewAccess: async () => ({ renewed: true }) },
+    )
     expect(await refused.ended()).toBe('ExotelUnauthorized')
     expect(refused.calls.filter((name) => name === 'downloadRecording')).toHaveLength(2)
   })
@@ -204,7 +230,9 @@ describe('When the worker with the file is lost', () => {
     let downloads = 0
     const run = await lab.start(
       { sourceUrls: [LINK] },
-      { downloadRecording: async () => ({ queue: ++downloads <= 4 ? 'spool-of-the-dead' : 'spool-lab', file: 'f', bytes: 1, sha256: 'a' }) },
+      {
+        downloadRecording: async () => ({ queue: ++downloads <= 4 ? 'spool-of-the-dead' : 'spool-lab', file: 'f', bytes: 1, sha256: 'a' }),
+      },
       { policy: { ...POLICY, spoolLostAfterMs: 1000 } },
     )
     for (let i = 0; i < 40 && run.conclusions.length === 0; i += 1) await lab.env.sleep('1 minute')
@@ -217,7 +245,12 @@ describe('When the worker with the file is lost', () => {
     let validations = 0
     const run = await lab.start(
       { sourceUrls: [LINK] },
-      { validateRecording: async () => (++validations === 1 ? Promise.reject(endOfTry('SpoolFileLost')) : { verdict: 'good', etag: 'e', audio: { contentType: 'a', extension: 'mp3' } }) },
+      {
+        validateRecording: async () =>
+          ++validations === 1
+            ? Promise.reject(endOfTry('SpoolFileLost'))
+            : { verdict: 'good', etag: 'e', audio: { contentType: 'a', extension: 'mp3' } },
+      },
     )
     expect(await run.ended()).toBeUndefined()
     expect(run.calls.filter((name) => name === 'downloadRecording')).toHaveLength(2)
@@ -238,7 +271,10 @@ describe('When a call has several recordings', () => {
     const [a, b] = [`${LINK}a`, `${LINK}b`]
     const run = await lab.start(
       { sourceUrls: [a, b, a] },
-      { downloadRecording: async ({ sourceUrl }) => (sourceUrl === b ? Promise.reject(endOfTry('RecordingExpired')) : { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' }) },
+      {
+        downloadRecording: async ({ sourceUrl }) =>
+          sourceUrl === b ? Promise.reject(endOfTry('RecordingExpired')) : { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' },
+      },
     )
     await run.news({ sourceUrls: [a] })
     expect(await run.ended()).toBe('RecordingExpired')
@@ -249,9 +285,21 @@ describe('When a call has several recordings', () => {
   })
 
   test('then quarantined audio fails the run with its reason', async () => {
-    const run = await lab.start({ sourceUrls: [LINK] }, { validateRecording: async () => ({ verdict: 'damaged', etag: 'e', reason: 'cut off', audio: { contentType: 'a', extension: 'mp3' } }) })
+    const run = await lab.start(
+      { sourceUrls: [LINK] },
+      {
+        validateRecording: async () => ({
+          verdict: 'damaged',
+          etag: 'e',
+          reason: 'cut off',
+          audio: { contentType: 'a', extension: 'mp3' },
+        }),
+      },
+    )
     expect(await run.ended()).toBe('RecordingDamaged')
-    expect(run.conclusions).toMatchObject([{ outcome: { state: 'quarantined', code: 'RecordingDamaged', error: 'cut off', key: expect.any(String) } }])
+    expect(run.conclusions).toMatchObject([
+      { outcome: { state: 'quarantined', code: 'RecordingDamaged', error: 'cut off', key: expect.any(String) } },
+    ])
   })
 })
 
@@ -259,7 +307,12 @@ test('When an operator asks a run how it is, then it says what it waits for and 
   const run = await lab.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(endOfTry('RecordingNotFound')) })
   let status = await run.status()
   for (let i = 0; i < 100 && status.step !== 'wait'; i += 1) status = await run.status()
-  expect(status).toMatchObject({ callSid: run.callSid, step: 'wait', since: expect.any(String), detail: expect.stringMatching(/RecordingNotFound happened; Exotel may need an hour, at \d{4}-/) })
+  expect(status).toMatchObject({
+    callSid: run.callSid,
+    step: 'wait',
+    since: expect.any(String),
+    detail: expect.stringMatching(/RecordingNotFound happened; Exotel may need an hour, at \d{4}-/),
+  })
   await run.handle.cancel()
   await run.ended()
   expect(await run.status()).toMatchObject({ step: 'concluded', concluded: [{ sourceUrl: LINK, state: 'failed', code: 'Cancelled' }] })

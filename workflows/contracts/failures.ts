@@ -1,6 +1,6 @@
 // Why a recording is not stored. The same strings stand in Temporal, in `recording_error_code`, in logs and in metrics.
 
-export const FAILURE_CODES = [
+const FAILURE_CODES = [
   'RecordingNotFound', // Exotel answers 404, or "processing", for too long
   'RecordingExpired', // Exotel no longer has it
   'RecordingInvalid', // what came is no audio at all
@@ -19,17 +19,15 @@ export const FAILURE_CODES = [
 export type FailureCode = (typeof FAILURE_CODES)[number]
 
 /** Ours, or an outage: the activity gives its task back and waits; these never end a recording. */
-export const WAITING_CODES = [
-  'SpoolFull',
-  'SpoolUnavailable',
-  'StorageUnavailable',
-  'StorageMisconfigured',
-  'DatabaseUnavailable',
-  'ExotelRateLimited',
-  'ExotelCredentialsRefused',
-  'WorkerShutdown',
-] as const
-export type WaitingCode = (typeof WAITING_CODES)[number]
+export type WaitingCode =
+  | 'SpoolFull'
+  | 'SpoolUnavailable'
+  | 'StorageUnavailable'
+  | 'StorageMisconfigured'
+  | 'DatabaseUnavailable'
+  | 'ExotelRateLimited'
+  | 'ExotelCredentialsRefused'
+  | 'WorkerShutdown'
 
 /** The spooled file is not there, or not as it was: download again. */
 export const SPOOL_FILE_LOST = 'SpoolFileLost'
