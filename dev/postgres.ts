@@ -101,6 +101,8 @@ function asUser(home: string): RunAs {
     '--regid',
     String(NOBODY),
     '--clear-groups',
+    '--securebits',
+    '+no_setuid_fixup', // else access(), by which it looks for its own parts, forgets the capability
     '--inh-caps=+dac_read_search',
     '--ambient-caps=+dac_read_search',
   ]

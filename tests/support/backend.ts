@@ -40,6 +40,7 @@ export interface Backend {
   /** Resolves with the exit code, or the signal's name, once it has ended. */
   end(name: ProcessName, signal: NodeJS.Signals): Promise<number | string>
   exited(name: ProcessName): Promise<number | string>
+  pid(name: ProcessName): number
   logs(name: ProcessName): string
   spoolFiles(): string[]
   wipeSpool(): void
@@ -162,6 +163,8 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'], d
       if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
       return child.signalCode ?? child.exitCode ?? 0
     },
+
+    pid: (name) => processes.get(name)!.pid!,
 
     end(name, signal) {
       processes.get(name)!.kill(signal)
