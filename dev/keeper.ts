@@ -108,7 +108,7 @@ export class Keeper {
   }
 
   #writePids(): void {
-    const pids = this.#kept.map(({ child, program }) => ({ pid: child.pid, file: program.file }))
+    const pids = this.#kept.map(({ child, program }) => ({ pid: child.pid, mark: markOf(program) }))
     writeFileSync(this.#pidFile(), JSON.stringify(pids))
   }
 }
@@ -117,16 +117,21 @@ export class Keeper {
 export async function clearLeftovers(home: string): Promise<void> {
   const path = join(home, 'pids.json')
   if (!existsSync(path)) return
-  const left = readPids(path).filter(({ pid, file }) => commandOf(pid)?.includes(file))
+  const left = readPids(path).filter(({ pid, mark }) => commandOf(pid)?.includes(mark))
   for (const { pid } of left) tryKill(pid, 'SIGINT')
   for (let waited = 0; waited < 5000 && left.some(({ pid }) => tryKill(pid, 0)); waited += 100) await pause(100)
   for (const { pid } of left) tryKill(pid, 'SIGKILL')
   rmSync(path, { force: true })
 }
 
-function readPids(path: string): { pid: number; file: string }[] {
+/** What tells a process of ours from another that got its number: the end of its command line. */
+function markOf({ args }: Program): string {
+  return args.slice(-2).join(' ')
+}
+
+function readPids(path: string): { pid: number; mark: string }[] {
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as { pid: number; file: string }[]
+    return JSON.parse(readFileSync(path, 'utf8')) as { pid: number; mark: string }[]
   } catch {
     return [] // cut by the crash that left it
   }

@@ -13,6 +13,7 @@ const execFile = promisify(execFileCallback)
 const DATABASE = 'caly'
 /** PostgreSQL refuses to run as root; this one exists everywhere and owns nothing. */
 const NOBODY = 65_534
+const isRoot = process.getuid?.() === 0
 
 export interface PostgresOptions {
   /** Folder of its data and password; made when missing. */
@@ -33,7 +34,7 @@ export async function startPostgres(keeper: Keeper, { home, port: wanted, durabl
   if (!existsSync(join(data, 'PG_VERSION'))) await initialise(initdb, home, data, user, env)
   const password = readFileSync(join(home, 'password'), 'utf8')
   const settings = ['listen_addresses=127.0.0.1', ...(durable ? [] : ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off'])]
-  const args = ['-D', data, '-p', String(port), '-k', '', ...settings.flatMap((each) => ['-c', each]), '-c', 'max_connections=200']
+  const args = ['-p', String(port), '-k', '', ...settings.flatMap((each) => ['-c', each]), '-c', 'max_connections=200', '-D', data]
   const program = user.wrap(postgres, args)
   const child = keeper.start({ name: 'postgres', ...program, ...user.ids, env, cwd: '/', stopSignal: 'SIGINT' })
   await waitForPort(port, child, 'PostgreSQL')
@@ -47,7 +48,7 @@ async function initialise(initdb: string, home: string, data: string, user: RunA
   mkdirSync(data, { mode: 0o700 })
   const password = join(home, 'password')
   writeFileSync(password, randomBytes(16).toString('hex'), { mode: 0o600 })
-  if (user.ids.uid !== undefined) for (const path of [data, password]) chownSync(path, NOBODY, NOBODY)
+  if (isRoot) for (const path of [data, password]) chownSync(path, NOBODY, NOBODY)
   const args = [
     '-D',
     data,
@@ -61,7 +62,7 @@ async function initialise(initdb: string, home: string, data: string, user: RunA
   ]
   const program = user.wrap(initdb, args)
   await execFile(program.file, program.args, { ...user.ids, env, cwd: '/' })
-  if (user.ids.uid !== undefined) chownSync(password, 0, 0)
+  if (isRoot) chownSync(password, 0, 0)
   chmodSync(password, 0o600)
 }
 
@@ -93,7 +94,7 @@ interface RunAs {
  */
 function asUser(home: string): RunAs {
   const plain = (file: string, args: string[]): { file: string; args: string[] } => ({ file, args })
-  if (process.getuid?.() !== 0) return { ids: {}, wrap: plain }
+  if (!isRoot) return { ids: {}, wrap: plain }
   if (isReachable(home)) return { ids: { uid: NOBODY, gid: NOBODY }, wrap: plain }
   const setpriv = [
     '--reuid',
