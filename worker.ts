@@ -4,9 +4,8 @@ import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/wo
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { createActivities } from './activities/create.ts'
+import { openDependencies } from './activities/dependencies.ts'
 import { missingSearchAttributes } from './deploy/temporal-namespace.ts'
-import { ExotelApi } from './exotel/api-client.ts'
-import { createRecordingAgent } from './exotel/recording-request.ts'
 import { createAlarms } from './platform/alarms.ts'
 import { readConfig, type Config } from './platform/config.ts'
 import { connectDatabase, assertMigrated } from './platform/database.ts'
@@ -17,7 +16,6 @@ import { CannotStart, exitAfter, runMain, stopSignal } from './platform/process.
 import { redact } from './platform/redact.ts'
 import { temporalConnectionOptions } from './platform/temporal.ts'
 import { waitUntil } from './platform/wait-until.ts'
-import { RecordingStore } from './recordings/store.ts'
 import { Spool, SpoolInUse } from './recordings/spool.ts'
 import { startSweeps } from './recordings/sweeps.ts'
 import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE, recordingWorkflowId } from './workflows/contracts/names.ts'
@@ -58,29 +56,7 @@ runMain(async () => {
       spool: { directory: spool.directory, queue: spool.queue, bytes: await spool.usedBytes().catch(() => null) },
     }),
   })
-  const policy = { hosts: config.EXOTEL_RECORDING_HOSTS, allowLocal: config.EXOTEL_ALLOW_LOCAL }
-  const dispatcher = createRecordingAgent(policy)
-  const credentials = { apiKey: config.EXOTEL_API_KEY, apiToken: config.EXOTEL_API_TOKEN }
-  const exotelApi = new ExotelApi({ baseUrl: config.EXOTEL_API_BASE_URL, accountSid: config.EXOTEL_ACCOUNT_SID, ...credentials })
-  const store = new RecordingStore({
-    endpoint: config.WASABI_ENDPOINT,
-    region: config.WASABI_REGION,
-    bucket: config.WASABI_BUCKET,
-    accessKeyId: config.WASABI_ACCESS_KEY,
-    secretAccessKey: config.WASABI_SECRET_KEY,
-    connections: config.WORKER_UPLOADS * 2,
-  })
-  const activities = createActivities({
-    database,
-    exotelApi,
-    source: { policy, credentials, dispatcher },
-    spool,
-    store,
-    alarms,
-    logger,
-    maxBytes: config.RECORDING_MAX_BYTES,
-    waitScale: config.RECORDING_WAIT_SCALE,
-  })
+  const deps = openDependencies(config, { database, spool, alarms, logger })
 
   Runtime.install({ shutdownSignals: [], logger: temporalLogger(logger) }) // signals are handled above
   await waitUntil(() => assertMigrated(database), {
@@ -97,8 +73,8 @@ runMain(async () => {
   })
   if (connection) {
     const client = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE })
-    const sweeps = startSweeps({ spool, store, logger, isOpen: (callSid) => isOpen(client, callSid), signal: stopping.signal })
-    const workers = await createWorkers(config, connection, activities, spool.queue)
+    const sweeps = startSweeps({ spool, store: deps.store, logger, isOpen: (callSid) => isOpen(client, callSid), signal: stopping.signal })
+    const workers = await createWorkers(config, connection, createActivities(deps), spool.queue)
     const runs = Promise.all(workers.map((worker) => worker.run()))
     state.now = 'running'
     logger.info({ queue: spool.queue, operationsPort: operations.port }, 'Recording worker is running')
@@ -109,8 +85,8 @@ runMain(async () => {
     await sweeps
     await connection.close()
   }
-  await Promise.allSettled([database.$disconnect(), dispatcher.close(), spool.close()])
-  store.close()
+  await Promise.allSettled([database.$disconnect(), deps.source.dispatcher.close(), spool.close()])
+  deps.store.close()
   operations.close()
   logger.info('Recording worker has stopped')
   process.exit(0)

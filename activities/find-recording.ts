@@ -2,7 +2,7 @@
 // keeps the whole fleet within Exotel's limit.
 import { nameRecording } from '../calls/recording-facts.ts'
 import { ExotelCredentialsRefused, ExotelRateLimited, ExotelUnavailable, type CallDetails } from '../exotel/api-client.ts'
-import type { CallDetailsAnswer, SourceRef } from '../workflows/contracts/recording.ts'
+import type { Access, CallDetailsAnswer, SourceRef } from '../workflows/contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
 import { giveBack } from './failures.ts'
 import { runActivity, type Run } from './run.ts'
@@ -33,14 +33,14 @@ export function createFindRecording(deps: Needs) {
  * @returns whether there is a new link to try
  */
 export function createRenewAccess(deps: Needs) {
-  return ({ callSid, sourceUrl }: SourceRef): Promise<{ renewed: boolean }> =>
+  return ({ callSid, sourceUrl }: SourceRef): Promise<Access> =>
     runActivity(deps, async (run) => {
       const details = await ask(deps, run, () => deps.exotelApi.callDetailsWithLink(callSid, run.signal))
-      if (details === undefined || details instanceof ExotelUnavailable) return { renewed: false }
-      const { source } = details
-      if (source?.fetchUrl === undefined || source.sourceUrl !== sourceUrl) return { renewed: false }
+      if (details instanceof ExotelUnavailable) return { access: 'unavailable' }
+      const source = details?.source
+      if (source?.fetchUrl === undefined || source.sourceUrl !== sourceUrl) return { access: 'refused' }
       await nameRecording(deps.database, callSid, source)
-      return { renewed: true }
+      return { access: 'renewed' }
     })
 }
 

@@ -103,11 +103,11 @@ export function readCallEvent(fields: Fields, route: WebhookRoute, method: 'GET'
 
 /**
  * What makes a repeated delivery the same event: its fields, sorted, without the time of sending. Another content type or
- * multipart boundary changes nothing.
+ * multipart boundary changes nothing; that it ends the call does, since a GET in the middle of a flow may look the same.
  */
-export function deliveryIdentity(route: WebhookRoute, fields: Fields): string {
+export function deliveryIdentity({ route, ended }: Pick<CallEvent, 'route' | 'ended'>, fields: Fields): string {
   const { CurrentTime: _, ...lasting } = fields
-  return hash(['exotel', route, canonical(lasting)])
+  return hash(['exotel', route, ended ? 'ended' : 'open', canonical(lasting)])
 }
 
 /** The identity of a delivery that nobody can read: its very bytes. */

@@ -24,8 +24,7 @@ export function createRecordingAgent(policy: UrlPolicy): Agent {
     connect: { timeout: CONNECT_TIMEOUT_MS, lookup: guardedLookup(policy) },
     headersTimeout: IDLE_TIMEOUT_MS,
     bodyTimeout: IDLE_TIMEOUT_MS,
-    maxRedirections: 0,
-  } as Agent.Options)
+  })
 }
 
 /**

@@ -1,4 +1,6 @@
 // No webhook named a recording: wait for one, and ask Exotel's Call Details meanwhile.
+import { isCancellation } from '@temporalio/workflow'
+import { failureIn } from './failure.ts'
 import { askExotel } from './recording-activities.ts'
 import type { CallDetailsAnswer, EndedCall, Outcome } from './contracts/recording.ts'
 import type { Inbox } from './recording-inbox.ts'
@@ -7,23 +9,25 @@ import type { Progress } from './recording-progress.ts'
 /** Exotel has a recording 1 to 5 min after the call's end, 15 at peak [reporting/recording-access]. */
 const ASK_AFTER_MINUTES = [1, 2, 5, 10, 15, 30, 60]
 
-export async function findRecording(
-  call: EndedCall,
-  inbox: Inbox,
-  progress: Progress,
-): Promise<{ sourceUrl: string } | { outcome: Outcome }> {
+export async function findRecording(call: EndedCall, inbox: Inbox, progress: Progress): Promise<{ sourceUrl: string } | Outcome> {
   let answer: CallDetailsAnswer | undefined
   for (const atMs of timesToAsk(call, inbox)) {
-    if (inbox.unanswered()) return { outcome: { state: 'not_recorded' } }
+    if (inbox.unanswered()) return { state: 'not_recorded' }
     await progress.waitFor(inbox.hasLink, atMs, answer ? `Exotel said: ${answer.answer}` : 'No link has come yet')
     if (inbox.hasLink()) return { sourceUrl: inbox.take().sourceUrl! }
-    if (inbox.unanswered()) return { outcome: { state: 'not_recorded' } }
+    if (inbox.unanswered()) return { state: 'not_recorded' }
     progress.step('find', 'Asking Exotel whether the call has a recording')
-    answer = await askExotel({ callSid: call.callSid })
+    answer = await askExotel({ callSid: call.callSid }).catch(asUnavailable)
     if (inbox.hasLink()) return { sourceUrl: inbox.take().sourceUrl! }
     if (answer.answer === 'named') return { sourceUrl: inbox.claim(answer.sourceUrl) }
   }
-  return { outcome: concludeWithout(call, inbox, answer) }
+  return concludeWithout(call, inbox, answer)
+}
+
+/** An answer that we cannot make sense of is none. */
+function asUnavailable(error: unknown): CallDetailsAnswer {
+  if (isCancellation(error)) throw error
+  return { answer: 'unavailable', reason: failureIn(error).message }
 }
 
 /** Those times that are still ahead; where all have passed, now. */
@@ -34,13 +38,13 @@ function timesToAsk(call: EndedCall, inbox: Inbox): number[] {
   return ahead.length < all.length ? [Date.now(), ...ahead] : ahead
 }
 
-/** Only Exotel's own word makes it "not recorded"; and a long talk that it knows without a recording is a missing one. */
+/** Only Exotel's own word makes it "not recorded"; and a long talk without a recording is a missing one. */
 function concludeWithout({ policy }: EndedCall, inbox: Inbox, answer: CallDetailsAnswer | undefined): Outcome {
   if (answer === undefined || answer.answer === 'unavailable') {
     return { state: 'failed', code: 'ExotelUnavailable', error: answer?.reason ?? 'Exotel was not asked' }
   }
   const seconds = inbox.durationSeconds() ?? (answer.answer === 'none' ? answer.durationSeconds : undefined)
-  if (answer.answer === 'none' && seconds !== undefined && seconds >= policy.expectedFromSeconds) {
+  if (seconds !== undefined && seconds >= policy.expectedFromSeconds) {
     return { state: 'failed', code: 'RecordingMissing', error: `The call lasted ${seconds} s, and Exotel has no recording of it` }
   }
   return { state: 'not_recorded' }

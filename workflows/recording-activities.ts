@@ -5,6 +5,7 @@ import type { Activities } from '../activities/create.ts'
 import type { ValidateInput } from '../activities/validate-recording.ts'
 import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE } from './contracts/names.ts'
 import type {
+  Access,
   CallDetailsAnswer,
   Conclusion,
   RecordingPolicy,
@@ -63,12 +64,12 @@ export function askExotel(call: { callSid: string }): Promise<CallDetailsAnswer>
   return exotelApi.findRecording.executeWithOptions({ summary: 'Call Details' }, [call])
 }
 
-export function renewAccess(source: SourceRef): Promise<{ renewed: boolean }> {
+export function renewAccess(source: SourceRef): Promise<Access> {
   return exotelApi.renewAccess.executeWithOptions({ summary: 'Call Details: pre-signed link' }, [source])
 }
 
 /** Best effort: where the worker is gone, its own sweep clears the file when it comes back. */
-export async function discard(queues: Set<string>, callSid: string, sourceUrl: string | undefined): Promise<void> {
+export async function discard(queues: Set<string>, { callSid, sourceUrl }: Conclusion): Promise<void> {
   if (sourceUrl === undefined) return
   for (const taskQueue of queues) {
     const spool = proxyActivities<Activities>({

@@ -1,7 +1,8 @@
 // After a failed try: again at once, after a pause, or never. Exotel's faults are counted, our waits are not.
+import { isCancellation } from '@temporalio/workflow'
 import { renewAccess } from './recording-activities.ts'
 import { SPOOL_FILE_LOST, type FailureCode } from './contracts/failures.ts'
-import type { EndedCall } from './contracts/recording.ts'
+import type { Access, EndedCall } from './contracts/recording.ts'
 import type { Failure } from './failure.ts'
 import type { Inbox } from './recording-inbox.ts'
 
@@ -72,11 +73,11 @@ export function openTries({ callSid, arrivedAt, policy }: EndedCall, inbox: Inbo
 
   /** Refused to us: a pre-signed link may help, once. */
   async function afterRefusal(): Promise<Next> {
-    if (!renewed && (await renewAccess({ callSid, sourceUrl })).renewed) {
-      renewed = true
-      return pause(0, 'trying a pre-signed link')
-    }
-    return { conclude: 'ExotelUnauthorized' }
+    const { access } = renewed ? { access: 'refused' as const } : await renewAccess({ callSid, sourceUrl }).catch(asUnavailable)
+    if (access === 'unavailable') return count({ code: 'ExotelUnavailable', message: 'Exotel does not answer' })
+    if (access === 'refused') return { conclude: 'ExotelUnauthorized' }
+    renewed = true
+    return pause(0, 'trying a pre-signed link')
   }
 
   function afterInternalError(): Next {
@@ -97,6 +98,11 @@ export function openTries({ callSid, arrivedAt, policy }: EndedCall, inbox: Inbo
   function pause(ms: number, why: string): Next {
     return { pauseMs: ms * policy.waitScale, why }
   }
+}
+
+function asUnavailable(error: unknown): Access {
+  if (isCancellation(error)) throw error
+  return { access: 'unavailable' }
 }
 
 function growing(nth: number, firstMs: number, maxMs: number): number {

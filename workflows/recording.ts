@@ -6,20 +6,21 @@ import { openInbox, type Inbox } from './recording-inbox.ts'
 import { trackProgress, type Progress } from './recording-progress.ts'
 import { openTries } from './recording-tries.ts'
 import { failureIn, type Failure } from './failure.ts'
-import type { Conclusion, EndedCall, Outcome, RecordingStatus } from './contracts/recording.ts'
+import type { EndedCall, Outcome, RecordingStatus } from './contracts/recording.ts'
 
 export async function RecordingWorkflow(call: EndedCall): Promise<RecordingStatus['concluded']> {
   const inbox = openInbox(call) // links to recordings: those of every signal, each once
   const progress = trackProgress(call) // query `status`, current details, search attributes
 
   do {
-    const next = inbox.take()
     const spools = new Set<string>() // queues of the workers whose disks hold something of this recording
-    const conclusion = await conclusionOf(call, next.sourceUrl, () => bringNext(call, inbox, next.sourceUrl, spools, progress))
+    const next = await settled(() => nextRecording(call, inbox, progress))
+    const outcome = 'state' in next ? next : await settled(() => bringHome(call, inbox, next.sourceUrl, spools, progress))
+    const conclusion = { callSid: call.callSid, ...('sourceUrl' in next && { sourceUrl: next.sourceUrl }), outcome }
     await CancellationScope.nonCancellable(async () => {
       progress.step('update', 'Writing the outcome to the database')
       await update(conclusion) // the row first, then the end of the run
-      if (conclusion.outcome.state === 'failed') await discard(spools, call.callSid, conclusion.sourceUrl)
+      if (outcome.state === 'failed') await discard(spools, conclusion)
     })
     inbox.concluded(conclusion)
     progress.concluded(conclusion)
@@ -29,30 +30,19 @@ export async function RecordingWorkflow(call: EndedCall): Promise<RecordingStatu
   return progress.status().concluded
 }
 
-/** How it ended, as a value: cancellation and what nobody foresaw included. */
-async function conclusionOf(call: EndedCall, sourceUrl: string | undefined, bring: () => Promise<Conclusion>): Promise<Conclusion> {
+/** Its result, or a cancellation as an outcome like others. A mistake in this very code stops the run until it is mended. */
+async function settled<T>(work: () => Promise<T>): Promise<T | Outcome> {
   try {
-    return await bring()
+    return await work()
   } catch (error) {
-    const outcome: Outcome = isCancellation(error)
-      ? { state: 'failed', code: 'Cancelled', error: 'The workflow was cancelled' }
-      : { state: 'failed', code: 'InternalError', error: failureIn(error).message }
-    return { callSid: call.callSid, ...(sourceUrl !== undefined && { sourceUrl }), outcome }
+    if (!isCancellation(error)) throw error
+    return { state: 'failed', code: 'Cancelled', error: 'The workflow was cancelled' }
   }
 }
 
-async function bringNext(
-  call: EndedCall,
-  inbox: Inbox,
-  named: string | undefined,
-  spools: Set<string>,
-  progress: Progress,
-): Promise<Conclusion> {
-  const { callSid } = call
-  const found = named === undefined ? await findRecording(call, inbox, progress) : { sourceUrl: named }
-  if ('outcome' in found) return { callSid, outcome: found.outcome }
-  const { sourceUrl } = found
-  return { callSid, sourceUrl, outcome: await bringHome(call, inbox, sourceUrl, spools, progress) }
+async function nextRecording(call: EndedCall, inbox: Inbox, progress: Progress): Promise<{ sourceUrl: string } | Outcome> {
+  const { sourceUrl } = inbox.take()
+  return sourceUrl === undefined ? findRecording(call, inbox, progress) : { sourceUrl }
 }
 
 /** Download, validate, upload; whatever fails is counted, waited for, or final. */

@@ -50,7 +50,7 @@ async function receive(deps: WebhookDependencies, route: WebhookRoute, request: 
   try {
     const fields = method === 'GET' ? decodeForm(publicQuery(request)) : await decodeBody(rawBody, contentType)
     const event = readCallEvent(fields, route, method)
-    const identity = deliveryIdentity(route, fields)
+    const identity = deliveryIdentity(event, fields)
     const { duplicate } = await save(recordEvent(deps.database, { ...delivery, identity, event, fields }))
     deliveries.inc({ route, result: duplicate ? 'duplicate' : 'accepted' })
     if (!duplicate)

@@ -38,7 +38,7 @@ const failed: Outcome = { state: 'failed', code: 'ExotelUnavailable', error: 'aw
 
 function record(route: WebhookRoute, fields: Fields) {
   const event = readCallEvent(fields, route, 'POST')
-  const identity = deliveryIdentity(route, fields)
+  const identity = deliveryIdentity(event, fields)
   return recordEvent(database, { route, identity, rawBody: Buffer.from('raw'), contentType: 'x/y', requestId: 'r', event, fields })
 }
 const callOf = (callSid: string) => database.call.findUniqueOrThrow({ where: { callSid } })

@@ -198,6 +198,20 @@ test('When a host is not one of Exotel’s, then nothing is asked, and an alarm 
   expect(bench.alarms.active()).toMatchObject([{ name: 'RecordingHostNotAllowed' }])
 })
 
+test('When an allowed name resolves to a private address, then no connection is made', async () => {
+  const strict = await openWorkbench({ policy: { hosts: ['localhost'], allowLocal: false } })
+  try {
+    exotel.script(whole)
+    const sourceUrl = exotel.url.replace('http://127.0.0.1', 'https://localhost')
+    await expect(strict.run('downloadRecording', { callSid: source.callSid, sourceUrl })).rejects.toEqual(
+      failure('RecordingUrlRefused', { nonRetryable: true }),
+    )
+    expect(exotel.requests).toEqual([])
+  } finally {
+    await strict.close()
+  }
+})
+
 test('When the row has a pre-signed link, then it is tried first, without our key, and the plain one after a refusal', async () => {
   await nameRecording(bench.database, source.callSid, {
     sourceUrl: source.sourceUrl,

@@ -7,6 +7,7 @@ import { pino } from 'pino'
 import { createActivities, type Activities } from '../../activities/create.ts'
 import { ExotelApi } from '../../exotel/api-client.ts'
 import { createRecordingAgent } from '../../exotel/recording-request.ts'
+import type { UrlPolicy } from '../../exotel/url-policy.ts'
 import { createAlarms, type Alarms } from '../../platform/alarms.ts'
 import { connectDatabase, type Database } from '../../platform/database.ts'
 import { Spool, type SpoolLimits } from '../../recordings/spool.ts'
@@ -28,7 +29,7 @@ export interface Workbench {
 }
 
 export async function openWorkbench(
-  options: { apiBaseUrl?: string; s3Endpoint?: string; maxBytes?: number; limits?: SpoolLimits } = {},
+  options: { apiBaseUrl?: string; s3Endpoint?: string; maxBytes?: number; limits?: SpoolLimits; policy?: UrlPolicy } = {},
 ): Promise<Workbench> {
   const logger = pino({ level: 'silent' })
   const [created, access] = await Promise.all([createDatabase(), createBucket()])
@@ -36,7 +37,7 @@ export async function openWorkbench(
   const folder = mkdtempSync(join(home, 'spool-'))
   const spool = await Spool.open(folder, 'bench', options.limits ?? { maxBytes: 10 * 1024 ** 3, minFreeBytes: 0 }, () => {})
   const store = new RecordingStore({ ...access, endpoint: options.s3Endpoint ?? access.endpoint, connections: 8 })
-  const policy = { hosts: ['127.0.0.1'], allowLocal: true }
+  const policy = options.policy ?? { hosts: ['127.0.0.1'], allowLocal: true }
   const dispatcher = createRecordingAgent(policy)
   const alarms = createAlarms(logger)
   const activities = createActivities({

@@ -46,7 +46,7 @@ export interface Backend {
   wipeSpool(): void
   callRow(callSid: string): Promise<CallRow | undefined>
   recordingRows(callSid: string): Promise<RecordingRow[]>
-  /** The call's row once nothing is awaited any more and its workflow has ended. */
+  /** The call's row once all its events are relayed and its workflow has ended. */
   concluded(callSid: string, timeoutMs?: number): Promise<CallRow>
   stop(): Promise<void>
 }
@@ -190,7 +190,11 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'], d
     async concluded(callSid, timeoutMs = 30_000) {
       await eventually(
         `the workflow of ${callSid} to end`,
-        async () => (await namespace.client.workflow.getHandle(recordingWorkflowId(callSid)).describe()).status.name !== 'RUNNING',
+        async () => {
+          const { rowCount } = await pool.query(`SELECT FROM webhook_events WHERE call_sid = $1 AND relay_state = 'pending'`, [callSid])
+          if (rowCount !== 0) return false // an event that is relayed late may begin another run
+          return (await namespace.client.workflow.getHandle(recordingWorkflowId(callSid)).describe()).status.name !== 'RUNNING'
+        },
         timeoutMs,
       )
       return (await backend.callRow(callSid))!

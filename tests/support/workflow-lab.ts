@@ -106,7 +106,7 @@ function scriptedActivities(runs: Map<string, { script: Script; run: Run }>, now
     uploadRecording: async ({ callSid }) => ({ bucket: 'b', key: `recordings/${callSid}.mp3`, url: `https://s3/b/${callSid}` }),
     updateCall: async () => {},
     findRecording: async () => ({ answer: 'none' }),
-    renewAccess: async () => ({ renewed: false }),
+    renewAccess: async () => ({ access: 'refused' }),
     discardRecording: async () => {},
   }
   const perform =

@@ -107,10 +107,22 @@ test('When odd values come in other fields, then they are left out and the event
 })
 
 test('When a delivery is repeated, then it has the same identity, whatever its order and its time of sending', () => {
-  const first = deliveryIdentity('call-end', { CallSid: 'a1', Status: 'completed', CurrentTime: '2026-11-25 10:00:00', Legs: [{ a: '1' }] })
-  expect(deliveryIdentity('call-end', { Legs: [{ a: '1' }], Status: 'completed', CallSid: 'a1', CurrentTime: '2026-11-25 10:00:07' })).toBe(
-    first,
+  const first = deliveryIdentity(
+    { route: 'call-end', ended: true },
+    { CallSid: 'a1', Status: 'completed', CurrentTime: '2026-11-25 10:00:00', Legs: [{ a: '1' }] },
   )
-  expect(deliveryIdentity('call-start', { CallSid: 'a1', Status: 'completed', Legs: [{ a: '1' }] })).not.toBe(first)
-  expect(deliveryIdentity('call-end', { CallSid: 'a1', Status: 'busy', Legs: [{ a: '1' }] })).not.toBe(first)
+  expect(
+    deliveryIdentity(
+      { route: 'call-end', ended: true },
+      { Legs: [{ a: '1' }], Status: 'completed', CallSid: 'a1', CurrentTime: '2026-11-25 10:00:07' },
+    ),
+  ).toBe(first)
+  expect(deliveryIdentity({ route: 'call-start', ended: true }, { CallSid: 'a1', Status: 'completed', Legs: [{ a: '1' }] })).not.toBe(first)
+  expect(deliveryIdentity({ route: 'call-end', ended: true }, { CallSid: 'a1', Status: 'busy', Legs: [{ a: '1' }] })).not.toBe(first)
+})
+
+test('When a GET in the middle of a flow and the POST of the end look the same, then they are two events', () => {
+  const fields = { CallSid: 'a1' }
+  const [get, post] = (['GET', 'POST'] as const).map((method) => deliveryIdentity(readCallEvent(fields, 'call-end', method), fields))
+  expect(get).not.toBe(post)
 })

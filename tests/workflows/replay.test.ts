@@ -35,7 +35,7 @@ const PATHS: Record<string, (lab: Lab) => Promise<Run>> = {
     ended(
       lab.start(
         { sourceUrls: [LINK] },
-        { downloadRecording: () => Promise.reject(endOfTry('ExotelUnauthorized')), renewAccess: async () => ({ renewed: true }) },
+        { downloadRecording: () => Promise.reject(endOfTry('ExotelUnauthorized')), renewAccess: async () => ({ access: 'renewed' }) },
       ),
     ),
   quarantined: (lab) =>

@@ -212,13 +212,13 @@ describe('When tries fail', () => {
       {
         downloadRecording: async () =>
           renewed ? { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' } : Promise.reject(endOfTry('ExotelUnauthorized')),
-        renewAccess: async () => ({ renewed: (renewed = true) }),
+        renewAccess: async () => ((renewed = true), { access: 'renewed' }),
       },
     )
     expect(await run.ended()).toBeUndefined()
     const refused = await lab.start(
       { sourceUrls: [LINK] },
-      { downloadRecording: () => Promise.reject(endOfTry('ExotelUnauthorized')), renewAccess: async () => ({ renewed: true }) },
+      { downloadRecording: () => Promise.reject(endOfTry('ExotelUnauthorized')), renewAccess: async () => ({ access: 'renewed' }) },
     )
     expect(await refused.ended()).toBe('ExotelUnauthorized')
     expect(refused.calls.filter((name) => name === 'downloadRecording')).toHaveLength(2)
@@ -316,4 +316,37 @@ test('When an operator asks a run how it is, then it says what it waits for and 
   await run.handle.cancel()
   await run.ended()
   expect(await run.status()).toMatchObject({ step: 'concluded', concluded: [{ sourceUrl: LINK, state: 'failed', code: 'Cancelled' }] })
+})
+
+test('When a run is cancelled after Exotel’s API named the recording, then that recording’s own row says so', async () => {
+  const run = await lab.start(
+    { status: 'completed' },
+    {
+      findRecording: async () => ({ answer: 'named', sourceUrl: LINK }),
+      downloadRecording: () => Promise.reject(endOfTry('RecordingNotFound')),
+    },
+  )
+  await lab.env.sleep(5 * MINUTE)
+  await run.handle.cancel()
+  expect(await run.ended()).toBe('Cancelled')
+  expect(run.conclusions).toMatchObject([{ sourceUrl: LINK, outcome: { state: 'failed', code: 'Cancelled' } }])
+})
+
+test('When Exotel does not say whether a refused recording can be had, then that is a try, not a verdict', async () => {
+  const run = await lab.start(
+    { sourceUrls: [LINK] },
+    { downloadRecording: () => Promise.reject(endOfTry('ExotelUnauthorized')), renewAccess: async () => ({ access: 'unavailable' }) },
+  )
+  expect(await run.ended()).toBe('ExotelUnavailable')
+  expect(run.calls.filter((name) => name === 'downloadRecording')).toHaveLength(3)
+})
+
+test('When asking Exotel fails in a way that nobody foresaw, then it is asked again, and a link that comes is brought', async () => {
+  let asked = 0
+  const run = await lab.start(
+    { status: 'completed' },
+    { findRecording: async () => (++asked < 3 ? Promise.reject(endOfTry('InternalError')) : { answer: 'named', sourceUrl: LINK }) },
+  )
+  expect(await run.ended()).toBeUndefined()
+  expect(run.conclusions).toMatchObject([{ sourceUrl: LINK, outcome: { state: 'stored' } }])
 })

@@ -103,6 +103,11 @@ export type CallDetailsAnswer =
   | { answer: 'unknown call' }
   | { answer: 'unavailable'; reason: string }
 
+/** Whether a recording that was refused to us can be had after all. */
+export interface Access {
+  access: 'renewed' | 'refused' | 'unavailable'
+}
+
 /** Answer of the query `status`. */
 export interface RecordingStatus {
   callSid: string
