@@ -44,12 +44,23 @@ async function serve(request: IncomingMessage, response: ServerResponse): Promis
   let sent = 0
   for (let at = from; at < total && !response.destroyed;) {
     const piece = at < head.length ? head.subarray(at) : CHUNK.subarray(0, Math.min(MB, total - at))
-    if (!response.write(piece)) await Promise.race([once(response, 'drain'), once(response, 'close')])
+    if (!response.write(piece)) await flowsAgain(response)
     at += piece.length
     sent += piece.length
     if (sent >= breakEveryBytes && at < total) return void response.destroy()
   }
   response.end()
+}
+
+/** Until there is room again, or nobody reads any more. */
+function flowsAgain(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const go = (): void => {
+      response.off('drain', go).off('close', go)
+      resolve()
+    }
+    response.once('drain', go).once('close', go)
+  })
 }
 
 function headOf(megabytes: number, name: string): Buffer {
