@@ -95,7 +95,7 @@ describe('When recordings are concluded, then the states only go up:', () => {
     expect(await recordingOf(callSid)).toMatchObject({ state: 'quarantined', objectKey: 'quarantine/x.mp3', bytes: 10n })
     await conclude(callSid, stored)
     await concludeRecording(database, { callSid, outcome: { state: 'not_recorded' } })
-    for (const late of [stored, failed, quarantined]) {
+    for (const late of [{ ...stored, key: 'recordings/elsewhere.mp3', url: 'https://elsewhere' }, failed, quarantined]) {
       await conclude(callSid, late)
       expect(await callOf(callSid)).toMatchObject({
         recordingState: 'stored',
@@ -158,8 +158,12 @@ describe('When the relay claims events', () => {
     await markAll()
     const sids = Array.from({ length: 30 }, newCallSid)
     for (const callSid of sids) await record('call-end', { CallSid: callSid, Status: 'completed' })
-    const batches = await Promise.all(Array.from({ length: 6 }, () => claimEvents(database, 10)))
-    const ids = batches.flat().map(({ id }) => id)
+    const ids = await database.$transaction(async (slow) => {
+      const claimed = await claimEvents(slow, 10) // not committed while the others claim theirs
+      const batches = await Promise.all(Array.from({ length: 3 }, () => claimEvents(database, 5)))
+      return [...claimed, ...batches.flat()].map(({ id }) => id)
+    })
+    expect(ids.length).toBeGreaterThan(10)
     expect(new Set(ids).size).toBe(ids.length)
     expect(await claimEvents(database, 100)).toHaveLength(30 - ids.length)
     await releaseEvents(database, ids.slice(0, 5))
