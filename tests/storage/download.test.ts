@@ -103,6 +103,17 @@ describe('When a transfer is cut', () => {
 })
 
 describe('When the length is a lie', () => {
+  test('then the rest of a recording that ends early, cleanly and in chunks, is incomplete', async () => {
+    exotel.script(cutAt(2 * MB))
+    await expect(download()).rejects.toThrow()
+    exotel.script((_request, response) => {
+      const from = Number(/^bytes=(\d+)-$/.exec(_request.headers.range ?? '')?.[1])
+      response.writeHead(206, { 'content-range': `bytes ${from}-${BYTES.length - 1}/${BYTES.length}`, etag: '"v1"' })
+      response.end(BYTES.subarray(from, from + 1000))
+    })
+    await expect(download()).rejects.toEqual(failure('DownloadIncomplete'))
+  })
+
   test.each([
     ['longer than what comes', cutAt(BYTES.length, { 'content-length': BYTES.length + 10 })],
     [
