@@ -41,7 +41,7 @@ export async function claimEvents(database: Queryable, limit: number): Promise<C
     SELECT e.id, e.source, e.call_sid AS "callSid", e.source_urls AS "sourceUrls", e.request_id AS "requestId",
            e.received_at AS "receivedAt", e.relay_tries AS "relayTries",
            c.status, c.ended_at AS "endedAt", c.duration_seconds AS "durationSeconds",
-           CASE
+           COALESCE(CASE
              WHEN c.recording_state = 'erased' THEN true
              WHEN cardinality(e.source_urls) > 0 THEN NOT EXISTS (
                SELECT FROM unnest(e.source_urls) AS named (url)
@@ -50,8 +50,8 @@ export async function claimEvents(database: Queryable, limit: number): Promise<C
              WHEN c.recording_state IN ('failed', 'quarantined') THEN e.source = 'exotel'
              WHEN c.recording_state = 'not_recorded' THEN c.recording_concluded_status IS NOT DISTINCT FROM c.status
              ELSE c.recording_state = 'stored'
-           END AS "bringsNothingNew"
-    FROM claimed e JOIN calls c USING (call_sid)
+           END, false) AS "bringsNothingNew"
+    FROM claimed e LEFT JOIN calls c USING (call_sid)
     ORDER BY e.id`
 }
 

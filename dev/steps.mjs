@@ -10,6 +10,7 @@ export class StepFailed extends Error {}
 
 const running = new Set()
 const MAX_OUTPUT = 4000
+const SIGN_OF_LIFE_MS = 15_000
 
 /** @throws {StepFailed} with the last words of the command */
 export async function run(title, file, ...args) {
@@ -26,9 +27,12 @@ export async function runWith(env, title, file, ...args) {
     child.once('error', (error) => resolve({ problem: error.message }))
     child.once('close', (code, signal) => resolve(code === 0 ? {} : { problem: signal ?? `exit code ${code}` }))
   })
-  running.add({ child, ended })
+  const step = { child, ended }
+  running.add(step)
+  const alive = setInterval(() => console.error(`  … still ${title} (${Math.round((Date.now() - began) / 1000)} s)`), SIGN_OF_LIFE_MS)
   const { problem } = await ended
-  for (const each of running) if (each.child === child) running.delete(each)
+  clearInterval(alive)
+  running.delete(step)
   if (problem) throw new StepFailed(`${title} failed (${problem})${output.trim() ? `:\n${output.trim()}` : ''}`)
   console.error(`  ✔ ${title} (${((Date.now() - began) / 1000).toFixed(1)} s)`)
 }

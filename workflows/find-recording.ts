@@ -1,5 +1,5 @@
 // No webhook named a recording: wait for one, and ask Exotel's Call Details meanwhile.
-import { isCancellation } from '@temporalio/workflow'
+import { CancellationScope, condition, isCancellation } from '@temporalio/workflow'
 import { failureIn } from './failure.ts'
 import { askExotel } from './recording-activities.ts'
 import type { CallDetailsAnswer, EndedCall, Outcome } from './contracts/recording.ts'
@@ -17,11 +17,22 @@ export async function findRecording(call: EndedCall, inbox: Inbox, progress: Pro
     if (inbox.hasLink()) return { sourceUrl: inbox.take().sourceUrl! }
     if (inbox.unanswered()) return { state: 'not_recorded' }
     progress.step('find', 'Asking Exotel whether the call has a recording')
-    answer = await askExotel({ callSid: call.callSid }).catch(asUnavailable)
+    answer = await askUnlessLinkComes(call.callSid, inbox)
     if (inbox.hasLink()) return { sourceUrl: inbox.take().sourceUrl! }
-    if (answer.answer === 'named') return { sourceUrl: inbox.claim(answer.sourceUrl) }
+    if (answer?.answer === 'named') return { sourceUrl: inbox.claim(answer.sourceUrl) }
   }
   return concludeWithout(call, inbox, answer)
+}
+
+/** Exotel's word; undefined once a link has come meanwhile, since asking may take hours while Exotel refuses our key. */
+async function askUnlessLinkComes(callSid: string, inbox: Inbox): Promise<CallDetailsAnswer | undefined> {
+  const scope = new CancellationScope()
+  const asked = scope.run(() => askExotel({ callSid })).catch(asUnavailable)
+  await Promise.race([asked, condition(inbox.hasLink)])
+  if (!inbox.hasLink()) return asked
+  asked.catch(() => {}) // nobody wants the answer any more
+  scope.cancel()
+  return undefined
 }
 
 /** An answer that we cannot make sense of is none. */

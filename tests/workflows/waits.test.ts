@@ -350,3 +350,15 @@ test('When asking Exotel fails in a way that nobody foresaw, then it is asked ag
   expect(await run.ended()).toBeUndefined()
   expect(run.conclusions).toMatchObject([{ sourceUrl: LINK, outcome: { state: 'stored' } }])
 })
+
+test('When Exotel refuses our key for hours, then a link that comes meanwhile is brought without its answer', async () => {
+  const run = await lab.start(
+    { status: 'completed' },
+    { findRecording: () => Promise.reject(givenBack('ExotelCredentialsRefused', 5 * MINUTE)) },
+  )
+  await lab.env.sleep('3h')
+  expect(run.conclusions).toEqual([])
+  await run.news({ sourceUrls: [LINK] })
+  expect(await run.ended()).toBeUndefined()
+  expect(run.conclusions).toMatchObject([{ sourceUrl: LINK, outcome: { state: 'stored' } }])
+})
