@@ -81,7 +81,7 @@ async function receive(
       try {
         const { totalBytes, from } = answer
         if ((totalBytes ?? 0) > maxBytes) throw new TooLarge(`The recording has ${totalBytes} bytes, more than the limit of ${maxBytes}`)
-        await spool.admit((totalBytes ?? UNKNOWN_LENGTH_BYTES) - from)
+        await spool.admit(file, totalBytes ?? from + UNKNOWN_LENGTH_BYTES)
         return await receiveInto(spool, file, answer, { signal, maxBytes, onProgress: run.progress })
       } finally {
         dropBody(answer.body)
@@ -94,6 +94,7 @@ async function receive(
 async function asFailure({ spool, alarms }: Needs, file: string, error: unknown): Promise<unknown> {
   const fail = async (code: FailureCode): Promise<Error> =>
     endTry(code, (error as Error).message, { queue: spool.queue, reachedBytes: await spool.bytesOf(file) })
+  if (isDiskFull(error)) await spool.remove(file) // what does not fit must not keep others from fitting
   if (error instanceof UrlRefused) return fail('RecordingUrlRefused')
   if (error instanceof TooLarge) return fail('RecordingTooLarge')
   if (error instanceof TransferBroken) return fail('DownloadIncomplete')
@@ -101,6 +102,10 @@ async function asFailure({ spool, alarms }: Needs, file: string, error: unknown)
   if (!(error instanceof HostNotAllowed)) return error
   alarms.raise(HOST_ALARM, error.message)
   return fail('RecordingHostNotAllowed')
+}
+
+function isDiskFull(error: unknown): boolean {
+  return ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '')
 }
 
 /** A refused address comes out of the socket's resolver, wrapped or not. */

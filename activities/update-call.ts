@@ -2,6 +2,7 @@ import { concludeRecording } from '../calls/conclude-recording.ts'
 import { counter } from '../platform/metrics.ts'
 import type { Conclusion } from '../workflows/contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
+import { giveBack } from './failures.ts'
 import { runActivity } from './run.ts'
 
 const concluded = counter('recordings_concluded_total', 'Recordings by how their way ended', ['state', 'code'])
@@ -9,8 +10,12 @@ const concluded = counter('recordings_concluded_total', 'Recordings by how their
 /** Step 4: the rows say what became of the recording. Idempotent, see {@link concludeRecording}. */
 export function createUpdateCall({ database, logger, waitScale }: Pick<Dependencies, 'database' | 'logger' | 'waitScale'>) {
   return (conclusion: Conclusion): Promise<void> =>
-    runActivity({ logger, waitScale }, async () => {
-      await concludeRecording(database, conclusion)
+    runActivity({ logger, waitScale }, async ({ attempt }) => {
+      await concludeRecording(database, conclusion).catch((error: unknown) => {
+        // Whatever it is: without its row a run must not end.
+        logger.error({ error, callSid: conclusion.callSid }, 'Recording outcome cannot be written')
+        throw giveBack('DatabaseUnavailable', 'The outcome cannot be written', { attempt, scale: waitScale })
+      })
       const { callSid, outcome } = conclusion
       const code = 'code' in outcome ? outcome.code : ''
       concluded.inc({ state: outcome.state, code })

@@ -67,7 +67,8 @@ async function sumUp(transaction: Queryable, callSid: string, outcome: Outcome):
       recording_error = summary.error,
       recording_error_code = summary.error_code,
       recording_next_try_at = NULL,
-      recording_concluded_status = CASE WHEN ${outcome.state} = 'not_recorded' THEN status ELSE recording_concluded_status END,
+      recording_concluded_status = CASE WHEN ${outcome.state} = 'not_recorded' THEN ${'status' in outcome ? (outcome.status ?? null) : null}
+                                        ELSE recording_concluded_status END,
       updated_at = now()
     FROM summary
     WHERE call_sid = ${callSid} AND recording_state <> 'erased'

@@ -12,6 +12,7 @@ export interface Fields {
 export class UnreadableDelivery extends Error {}
 
 const MAX_FIELDS = 1000
+const MULTIPART_DEADLINE_MS = 1000
 const MAX_DEPTH = 6
 const CRLF = Buffer.from('\r\n')
 const MAX_TEXT_PART_BYTES = 64 * 1024
@@ -60,6 +61,8 @@ function decodeJson(body: Buffer): Fields {
 async function decodeMultipart(body: Buffer, contentType: string): Promise<Fields> {
   const pairs: string[] = []
   const trouble = await new Promise<string | undefined>((resolve) => {
+    // Some broken bodies leave the parser waiting for ever.
+    const deadline = setTimeout(() => resolve('It does not end'), MULTIPART_DEADLINE_MS)
     try {
       const parser = busboy({
         headers: { 'content-type': contentType },
@@ -74,7 +77,10 @@ async function decodeMultipart(body: Buffer, contentType: string): Promise<Field
         else collectText(stream, (text) => add(name, text))
       })
       parser.on('error', (error) => resolve(error instanceof Error ? error.message : 'unreadable'))
-      parser.on('close', () => resolve(undefined))
+      parser.on('close', () => {
+        clearTimeout(deadline)
+        resolve(undefined)
+      })
       parser.write(body)
       // Some senders forget the closing boundary; behind a first one it is passed over.
       parser.end(`${body.subarray(-2).equals(CRLF) ? '' : '\r\n'}--${boundaryIn(contentType)}--\r\n`)

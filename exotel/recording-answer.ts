@@ -31,7 +31,7 @@ const ENCODINGS = new Set(['gzip', 'deflate', 'br'])
 export async function readAnswer({ statusCode, headers, body }: Dispatcher.ResponseData, wantedFrom: number): Promise<RecordingAnswer> {
   const contentType = single(headers['content-type'])
   if (statusCode === 200 || statusCode === 206 || statusCode === 203) {
-    if (/^application\/(.+\+)?json/i.test(contentType ?? '')) return readState(body)
+    if (isState(contentType, headers)) return readState(body)
     return readBody(statusCode, headers, body, wantedFrom)
   }
   await body.dump({ limit: MAX_STATE_BYTES }).catch(() => {})
@@ -62,6 +62,12 @@ export async function readAnswer({ statusCode, headers, body }: Dispatcher.Respo
   }
 }
 
+/** A JSON type on something large is a wrong label: the content decides. */
+function isState(contentType: string | undefined, headers: Dispatcher.ResponseData['headers']): boolean {
+  const length = readLength(single(headers['content-length'])) ?? 0
+  return /^application\/(.+\+)?json/i.test(contentType ?? '') && length <= MAX_STATE_BYTES
+}
+
 /** Hangs up on what is not wanted; an unread body says so by an error event, which nobody else listens to. */
 export function dropBody(body: Dispatcher.ResponseData['body']): void {
   body.on('error', () => {}).destroy()
@@ -69,15 +75,28 @@ export function dropBody(body: Dispatcher.ResponseData['body']): void {
 
 /** Exotel's voice-log states instead of a recording: `processing`, `not_available`, `expired` [v3 voice logs]. */
 async function readState(body: Dispatcher.ResponseData['body']): Promise<RecordingAnswer> {
-  const text = await body.text().then(
-    (all) => all.slice(0, MAX_STATE_BYTES),
-    () => '',
-  )
-  if (/expired/i.test(text)) return { kind: 'failed', code: 'RecordingExpired', reason: 'Exotel says that the recording has expired' }
-  if (/processing|not[_ -](available|ready)|pending/i.test(text)) {
+  const text = await readStart(body)
+  const state = /"\w*(?:state|status)"\s*:\s*"([\w -]+)"/i.exec(text)?.[1] ?? ''
+  if (/expired/i.test(state)) return { kind: 'failed', code: 'RecordingExpired', reason: 'Exotel says that the recording has expired' }
+  if (/processing|not[_ -](available|ready)|pending|progress|queued/i.test(state)) {
     return { kind: 'failed', code: 'RecordingNotFound', reason: 'Exotel says that the recording is not ready' }
   }
   return { kind: 'failed', code: 'RecordingInvalid', reason: 'The file is a JSON document, not audio' }
+}
+
+/** Never more than a little of it, whatever comes. */
+async function readStart(body: Dispatcher.ResponseData['body']): Promise<string> {
+  let text = ''
+  try {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      text += chunk.toString('latin1')
+      if (text.length > MAX_STATE_BYTES) break
+    }
+  } catch {
+    // what has come is all there is
+  }
+  dropBody(body)
+  return text.slice(0, MAX_STATE_BYTES)
 }
 
 function readBody(

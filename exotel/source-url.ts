@@ -21,14 +21,15 @@ export function readSourceUrl(raw: string | undefined): NamedSource | undefined 
   if (url.protocol !== 'https:' && url.protocol !== 'http:') return { sourceUrl: `${url.protocol}${digest(text)}` }
   const credentials = url.username || url.password ? 'refused@' : ''
   const sourceUrl = `${url.protocol}//${credentials}${url.host.replace(/\.(?=$|:)/, '')}${url.pathname}`
-  return url.search && !credentials ? { sourceUrl, fetchUrl: url.href } : { sourceUrl }
+  return url.search && !credentials ? { sourceUrl, fetchUrl: `${sourceUrl}${url.search}` } : { sourceUrl }
 }
 
 /** Backslashes and blanks are read as one thing by one client and as another by the next: nobody sends them honestly. */
 function parse(text: string): URL | undefined {
   // oxlint-disable-next-line no-control-regex -- control characters are just what must not be in a link
-  if (text.length > MAX_URL_LENGTH || /[\\\s\u0000-\u001f]/.test(text)) return undefined
-  return URL.canParse(text) ? new URL(text) : undefined
+  if (/[\\\s\u0000-\u001f]/.test(text)) return undefined
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  return url && url.href.length <= MAX_URL_LENGTH ? url : undefined // as it is written out: encoding may triple it
 }
 
 function digest(text: string): string {

@@ -1,7 +1,7 @@
 import { Prisma } from './generated/client.ts'
 
 /** SQLSTATE classes that blame the statement or its data, not the server's condition. */
-const STATEMENT_FAULTS = /^(0A|21|22|23|26|42)/
+const STATEMENT_FAULTS = /^(0A|21|22|23|26|42|54)/
 
 /** True where the same statement may succeed later: the server is away, starting, stopping, overloaded, or breaks a deadlock. */
 export function isDatabaseOutage(error: unknown): boolean {

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { createWriteStream, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { pino, type Logger } from 'pino'
 import { redact } from './redact.ts'
@@ -26,7 +26,7 @@ export function createLogger({ level, file, name }: { level: string; file: strin
   if (file) mkdirSync(dirname(file), { recursive: true })
   const streams = [
     { level: 'trace' as const, stream: process.stdout },
-    ...(file ? [{ level: 'trace' as const, stream: pino.destination({ dest: file, sync: false }) }] : []),
+    ...(file ? [{ level: 'trace' as const, stream: openFile(file) }] : []),
   ]
   return pino(
     {
@@ -38,6 +38,17 @@ export function createLogger({ level, file, name }: { level: string; file: strin
     },
     pino.multistream(streams),
   )
+}
+
+/** A disk that is full or read-only costs us the file's lines, not the process: stdout has them all. */
+function openFile(path: string): pino.DestinationStream {
+  const file = createWriteStream(path, { flags: 'a' })
+  let writable = true
+  file.on('error', (error) => {
+    writable = false
+    console.error(`The log file cannot be written any more: ${error.message}`)
+  })
+  return { write: (line) => void (writable && file.write(line)) }
 }
 
 /** An error's kind, message and stack without what {@link redact} takes out; no other fields, since libraries put requests there. */

@@ -13,6 +13,7 @@ import {
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { PART_BYTES } from './digests.ts'
+import { withFileBody } from './file-body.ts'
 import { signContent } from './sign-content.ts'
 import type { ObjectToStore, TransferControl } from './store.ts'
 
@@ -43,15 +44,11 @@ export async function putInParts(
     const slice = { start, end: Math.min(start + PART_BYTES, bytes) - 1 }
     const { md5, sha256 } = await digestSlice(path, slice, control.signal)
     if (there.get(PartNumber) !== md5.toString('hex')) {
-      const command = new UploadPartCommand({
-        ...place,
-        UploadId,
-        PartNumber,
-        Body: createReadStream(path, slice),
-        ContentLength: slice.end - slice.start + 1,
-        ContentMD5: md5.toString('base64'),
+      await withFileBody(path, slice, control.signal, async (Body, abortSignal) => {
+        const ContentLength = slice.end - slice.start + 1
+        const command = new UploadPartCommand({ ...place, UploadId, PartNumber, Body, ContentLength, ContentMD5: md5.toString('base64') })
+        await client.send(signContent(command, sha256), { abortSignal })
       })
-      await client.send(signContent(command, sha256), { abortSignal: control.signal })
     }
     parts.push({ PartNumber, ETag: `"${md5.toString('hex')}"` })
     control.onProgress(slice.end + 1)

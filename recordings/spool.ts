@@ -36,6 +36,8 @@ export class Spool {
   readonly queue: string
   readonly #limits: SpoolLimits
   readonly #release: () => Promise<void>
+  /** Bytes that running transfers will need in all. */
+  readonly #promised = new Map<string, number>()
   readonly #writers = new Map<string, { abort: AbortController; ended: Promise<unknown> }>()
 
   private constructor(directory: string, queue: string, limits: SpoolLimits, release: () => Promise<void>) {
@@ -102,9 +104,11 @@ export class Spool {
 
   /** Runs the one writer of a file: an earlier one that Temporal has given up is ended first. */
   async asWriter<T>(file: string, signal: AbortSignal, write: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const earlier = this.#writers.get(file)
-    earlier?.abort.abort(new Error('A later try writes this file'))
-    await earlier?.ended.catch(() => {})
+    for (let earlier = this.#writers.get(file); earlier; earlier = this.#writers.get(file)) {
+      earlier.abort.abort(new Error('A later try writes this file'))
+      await earlier.ended.catch(() => {})
+      if (this.#writers.get(file) === earlier) this.#writers.delete(file)
+    }
     const abort = new AbortController()
     const work = write(AbortSignal.any([signal, abort.signal]))
     const mine = { abort, ended: work }
@@ -113,21 +117,33 @@ export class Spool {
       return await work
     } finally {
       if (this.#writers.get(file) === mine) this.#writers.delete(file)
+      this.#promised.delete(file)
     }
   }
 
-  /** @throws {SpoolFull} where `more` bytes would exceed the limit or leave too little free disk */
-  async admit(more: number): Promise<void> {
+  /**
+   * Keeps room for the whole of a file until its transfer has ended. A file that gets none gives up what it has, so that two
+   * halves never wait for one another's room.
+   * @throws {SpoolFull} where all that is promised would exceed the limit or leave too little free disk
+   */
+  async admit(file: string, totalBytes: number): Promise<void> {
     const { maxBytes, minFreeBytes } = this.#limits
-    const used = await this.usedBytes()
-    if (used + more > maxBytes) throw new SpoolFull(`The spool holds ${used} of ${maxBytes} bytes`)
+    const sizes = await this.#sizes()
+    const own = sizes.get(file) ?? 0
+    sizes.delete(file)
+    const others = [...new Set([...sizes.keys(), ...this.#promised.keys()])].filter((each) => each !== file)
+    const written = others.reduce((sum, each) => sum + (sizes.get(each) ?? 0), 0)
+    const promised = others.reduce((sum, each) => sum + Math.max(sizes.get(each) ?? 0, this.#promised.get(each) ?? 0), 0)
     const { bavail, bsize } = await statfs(this.directory)
-    if (bavail * bsize - more < minFreeBytes) throw new SpoolFull(`The spool's disk has ${bavail * bsize} bytes left`)
+    const free = bavail * bsize - (promised - written) - (totalBytes - own)
+    if (promised + totalBytes <= maxBytes && free >= minFreeBytes) return void this.#promised.set(file, totalBytes)
+    await this.remove(file)
+    if (promised + totalBytes > maxBytes) throw new SpoolFull(`The spool has promised ${promised} of ${maxBytes} bytes`)
+    throw new SpoolFull(`The spool's disk has ${bavail * bsize} bytes left`)
   }
 
   async usedBytes(): Promise<number> {
-    const sizes = await Promise.all((await this.files()).map((file) => this.bytesOf(file)))
-    return sizes.reduce((sum, bytes) => sum + bytes, 0)
+    return [...(await this.#sizes()).values()].reduce((sum, bytes) => sum + bytes, 0)
   }
 
   async files(): Promise<string[]> {
@@ -139,11 +155,15 @@ export class Spool {
     const swept: string[] = []
     for (const file of await this.files()) {
       const callSid = FILE_NAME.exec(file)![1]!
-      if (this.#writers.has(file) || (await isOpen(callSid))) continue
+      if ((await isOpen(callSid)) || this.#writers.has(file)) continue
       await this.remove(file)
       swept.push(file)
     }
     return swept
+  }
+
+  async #sizes(): Promise<Map<string, number>> {
+    return new Map(await Promise.all((await this.files()).map(async (file) => [file, await this.bytesOf(file)] as const)))
   }
 
   #notePath(file: string): string {

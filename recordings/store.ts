@@ -9,10 +9,10 @@ import {
   type PutObjectCommandInput,
 } from '@aws-sdk/client-s3'
 import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
 import { Agent } from 'node:https'
 import { Agent as HttpAgent } from 'node:http'
 import { SINGLE_PUT_MAX_BYTES } from './digests.ts'
+import { withFileBody } from './file-body.ts'
 import { abandonUpload, putInParts, sweepUploads } from './multipart.ts'
 import { signContent } from './sign-content.ts'
 import { isConflict } from './store-errors.ts'
@@ -143,21 +143,13 @@ export class RecordingStore {
   async #send(object: ObjectToStore, control: TransferControl, condition: Pick<PutObjectCommandInput, 'IfNoneMatch'>): Promise<void> {
     const common = { Bucket: this.bucket, Key: object.key, ContentType: object.contentType, Metadata: object.metadata }
     if (object.bytes > SINGLE_PUT_MAX_BYTES) return putInParts(this.#client, common, object, control)
-    const Body = createReadStream(object.path, { highWaterMark: 256 * 1024 })
-    let sent = 0
-    Body.on('data', (chunk) => control.onProgress((sent += chunk.length)))
-    try {
-      const command = new PutObjectCommand({
-        ...common,
-        ...condition,
-        Body,
-        ContentLength: object.bytes,
-        ContentMD5: Buffer.from(object.etag, 'hex').toString('base64'),
-      })
-      await this.#client.send(signContent(command, object.sha256), { abortSignal: control.signal })
-    } finally {
-      Body.destroy()
-    }
+    await withFileBody(object.path, undefined, control.signal, async (Body, abortSignal) => {
+      let sent = 0
+      Body.on('data', (chunk) => control.onProgress((sent += chunk.length)))
+      const ContentMD5 = Buffer.from(object.etag, 'hex').toString('base64')
+      const command = new PutObjectCommand({ ...common, ...condition, Body, ContentLength: object.bytes, ContentMD5 })
+      await this.#client.send(signContent(command, object.sha256), { abortSignal })
+    })
   }
 
   async #readBack(key: string, signal: AbortSignal, onProgress: (bytes: number) => void): Promise<string> {

@@ -66,7 +66,7 @@ async function writeAll(
   let position = answer.from
   for await (const chunk of chunksOf(answer, signal)) {
     if (position + chunk.length > maxBytes) throw new TooLarge(`The recording is longer than the limit of ${maxBytes} bytes`)
-    await handle.write(chunk, 0, chunk.length, position)
+    await writeWhole(handle, chunk, position)
     sha256.update(chunk)
     position += chunk.length
     onProgress(position)
@@ -74,6 +74,14 @@ async function writeAll(
       throw new TransferBroken(`The transfer is too slow: ${position} bytes in ${Math.round((Date.now() - began) / 1000)} s`)
   }
   return position
+}
+
+/** A disk that is nearly full may take less than it was given, without an error. */
+async function writeWhole(handle: FileHandle, chunk: Buffer, position: number): Promise<void> {
+  for (let written = 0; written < chunk.length;) {
+    const { bytesWritten } = await handle.write(chunk, written, chunk.length - written, position + written)
+    written += bytesWritten
+  }
 }
 
 /** Decoded where need be; the errors of the network and of broken encodings are a broken transfer. */

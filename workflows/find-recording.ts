@@ -12,10 +12,10 @@ const ASK_AFTER_MINUTES = [1, 2, 5, 10, 15, 30, 60]
 export async function findRecording(call: EndedCall, inbox: Inbox, progress: Progress): Promise<{ sourceUrl: string } | Outcome> {
   let answer: CallDetailsAnswer | undefined
   for (const atMs of timesToAsk(call, inbox)) {
-    if (inbox.unanswered()) return { state: 'not_recorded' }
+    if (inbox.unanswered()) return notRecorded(inbox)
     await progress.waitFor(inbox.hasLink, atMs, answer ? `Exotel said: ${answer.answer}` : 'No link has come yet')
     if (inbox.hasLink()) return { sourceUrl: inbox.take().sourceUrl! }
-    if (inbox.unanswered()) return { state: 'not_recorded' }
+    if (inbox.unanswered()) return notRecorded(inbox)
     progress.step('find', 'Asking Exotel whether the call has a recording')
     answer = await askUnlessLinkComes(call.callSid, inbox)
     if (inbox.hasLink()) return { sourceUrl: inbox.take().sourceUrl! }
@@ -58,5 +58,11 @@ function concludeWithout({ policy }: EndedCall, inbox: Inbox, answer: CallDetail
   if (seconds !== undefined && seconds >= policy.expectedFromSeconds) {
     return { state: 'failed', code: 'RecordingMissing', error: `The call lasted ${seconds} s, and Exotel has no recording of it` }
   }
-  return { state: 'not_recorded' }
+  return notRecorded(inbox)
+}
+
+/** With the status that this rests on: where the call turns out to be answered later, the search begins anew. */
+function notRecorded(inbox: Inbox): Outcome {
+  const status = inbox.status()
+  return { state: 'not_recorded', ...(status !== undefined && { status }) }
 }

@@ -14,6 +14,7 @@ export interface Inbox {
   hasLink(): boolean
   /** True until anybody says that the call was answered. */
   unanswered(): boolean
+  status(): string | undefined
   durationSeconds(): number | undefined
   /** When Exotel may still be preparing the recording, and from when on we count: end of the call, else our first news. */
   endedAtMs(): number | undefined
@@ -27,6 +28,8 @@ const BELIEVABLE_MS = { before: 30 * 24 * 3600_000, after: 15 * 60_000 }
 export function openInbox(call: EndedCall): Inbox {
   const links: string[] = []
   const known = new Set<string>() // in the queue, in hand, or stored
+  const again = new Set<string>() // named once more while in hand
+  let inHand: string | undefined
   let news: Omit<CallNews, 'sourceUrls'> = {}
   let searched: 'never' | 'as unanswered' | 'in full' = 'never'
 
@@ -39,6 +42,7 @@ export function openInbox(call: EndedCall): Inbox {
   return {
     take() {
       const sourceUrl = links.shift()
+      inHand = sourceUrl
       if (sourceUrl !== undefined) return { sourceUrl }
       searched = unanswered() ? 'as unanswered' : 'in full'
       return {}
@@ -46,10 +50,12 @@ export function openInbox(call: EndedCall): Inbox {
     hasMore: () => links.length > 0 || (known.size === 0 && searched === 'as unanswered' && !unanswered()),
     claim(sourceUrl) {
       known.add(sourceUrl)
+      inHand = sourceUrl
       return sourceUrl
     },
     hasLink: () => links.length > 0,
     unanswered,
+    status: () => news.status,
     durationSeconds: () => news.durationSeconds,
     endedAtMs() {
       const ended = news.endedAt === undefined ? Number.NaN : Date.parse(news.endedAt)
@@ -58,12 +64,16 @@ export function openInbox(call: EndedCall): Inbox {
     },
     concluded({ sourceUrl, outcome }) {
       if (sourceUrl === undefined) return
-      known.add(sourceUrl)
-      if (outcome.state !== 'stored' && !links.includes(sourceUrl)) known.delete(sourceUrl) // named again: tried again
+      inHand = undefined
+      const namedAgain = again.delete(sourceUrl)
+      if (outcome.state === 'stored') return
+      known.delete(sourceUrl) // whoever names it again wants it tried again
+      if (namedAgain) add(sourceUrl)
     },
   }
 
   function add(link: string): void {
+    if (link === inHand) again.add(link)
     if (known.has(link)) return
     known.add(link)
     links.push(link)

@@ -31,6 +31,7 @@ export function openTries({ callSid, arrivedAt, policy }: EndedCall, inbox: Inbo
 
   return {
     async after(failure) {
+      if (failure.code !== 'ExotelUnauthorized') renewed = false // a pre-signed link may expire between two tries
       switch (failure.code) {
         case SPOOL_FILE_LOST:
           losses += 1

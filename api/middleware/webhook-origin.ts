@@ -56,7 +56,7 @@ export function webhookOrigin(guard: WebhookGuard, logger: Logger): RequestHandl
 }
 
 export function queryOf(request: Request): URLSearchParams {
-  return new URL(request.originalUrl, 'http://localhost').searchParams
+  return new URLSearchParams(request.originalUrl.split('?').slice(1).join('?'))
 }
 
 function isListed(address: string | undefined, ranges: string[]): boolean {

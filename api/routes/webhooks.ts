@@ -87,6 +87,6 @@ function publicQuery(request: Request): string {
   const query = request.originalUrl.split('?').slice(1).join('?')
   return query
     .split('&')
-    .filter((pair) => !/^token(=|$)/.test(pair))
+    .filter((pair) => !new URLSearchParams(pair).has('token'))
     .join('&')
 }

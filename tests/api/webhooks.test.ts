@@ -203,6 +203,21 @@ describe('When Passthru asks with GET', () => {
   })
 })
 
+test('When the token’s name is encoded, then it is kept nowhere all the same', async () => {
+  const callSid = newCallSid()
+  expect((await fetch(`${backend.apiUrl}/webhooks/exotel/call-start?CallSid=${callSid}&%74oken=to%2Fken`)).status).toBe(200)
+  expect(String((await eventRows(callSid))[0]!.raw_body)).toBe(`CallSid=${callSid}`)
+})
+
+test('When the request’s target is a whole URL, then it is refused as any other', async () => {
+  const { hostname, port } = new URL(backend.apiUrl)
+  const socket = connect(Number(port), hostname)
+  socket.write('POST http://x:99999/webhooks/exotel/call-end HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n')
+  const answer = await new Promise<string>((resolve) => socket.once('data', (data) => resolve(data.toString())))
+  socket.destroy()
+  expect(answer).toMatch(/^HTTP\/1.1 4\d\d /)
+})
+
 test('When statuses come out of order, then the row never goes back and nothing absent erases anything', async () => {
   const callSid = newCallSid()
   const link = 'https://recordings.exotel.com/a/1.mp3'

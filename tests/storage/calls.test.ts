@@ -196,7 +196,7 @@ describe('When the relay claims events', () => {
     await record('recording', { CallSid: again, RecordingUrl: LINK })
     await concludeRecording(database, { callSid: again, sourceUrl: LINK, outcome: stored })
     await record('call-end', { CallSid: answered, Status: 'no-answer' })
-    await concludeRecording(database, { callSid: answered, outcome: { state: 'not_recorded' } })
+    await concludeRecording(database, { callSid: answered, outcome: { state: 'not_recorded', status: 'no-answer' } })
     await record('recording', { CallSid: second, RecordingUrl: LINK })
     await concludeRecording(database, { callSid: second, sourceUrl: LINK, outcome: stored })
     await record('call-end', { CallSid: gone })

@@ -155,6 +155,13 @@ test('When the recording is larger than the limit, announced or not, then it is 
   }
 })
 
+test('When audio is labelled as JSON, then its content decides', async () => {
+  exotel.script((_request, response) =>
+    response.writeHead(200, { 'content-type': 'application/json', 'content-length': BYTES.length }).end(BYTES),
+  )
+  expect(await download()).toMatchObject({ sha256: SHA256 })
+})
+
 describe('When Exotel answers something else, then the failure says what:', () => {
   test.each([
     ['404', status(404), 'RecordingNotFound'],

@@ -32,11 +32,19 @@ test('When names of files are asked for, then they are made of checked parts onl
 
 test('When the limit or the disk leaves no room, then nothing more is admitted', async () => {
   writeFileSync(spool.path(spool.fileFor('a1', 'x')), Buffer.alloc(600))
-  await spool.admit(400)
-  await expect(spool.admit(401)).rejects.toThrow(SpoolFull)
+  await spool.admit(spool.fileFor('b1', 'x'), 400)
+  await expect(spool.admit(spool.fileFor('c1', 'x'), 1)).rejects.toThrow(SpoolFull)
   await spool.close()
   spool = await Spool.open(folder, 'w', { maxBytes: 1e12, minFreeBytes: 1e15 }, () => {})
-  await expect(spool.admit(1)).rejects.toThrow(/disk/)
+  await expect(spool.admit(spool.fileFor('d1', 'x'), 1)).rejects.toThrow(/disk/)
+})
+
+test('When two halves want the room of one another, then one gives up its own and the other goes on', async () => {
+  const [a, b] = [spool.fileFor('a1', 'x'), spool.fileFor('b1', 'x')]
+  for (const file of [a, b]) writeFileSync(spool.path(file), Buffer.alloc(600))
+  await expect(spool.admit(a, 800)).rejects.toThrow(SpoolFull)
+  await spool.admit(b, 800)
+  expect(await spool.files()).toEqual([b])
 })
 
 test('When a note was cut by a crash, then it counts as none', async () => {

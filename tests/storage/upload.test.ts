@@ -2,11 +2,12 @@ import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { createHash, randomBytes } from 'node:crypto'
 import { existsSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { RecordingStore } from '../../recordings/store.ts'
 import type { Spooled, UploadInput, Verdict } from '../../workflows/contracts/recording.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
 import { mp3 } from '../support/audio.ts'
 import { startFaultyS3, type FaultyS3 } from '../support/faulty-s3.ts'
-import { newCallSid } from '../support/servers.ts'
+import { newCallSid, servers } from '../support/servers.ts'
 
 let faulty: FaultyS3
 let bench: Workbench
@@ -135,6 +136,21 @@ test('When the store gives no checksum that we know, then the object is read bac
   } finally {
     faulty.hideEtags = false
   }
+})
+
+test('When the file disappears in the moment of the upload, then the request ends with the disk’s error, and nothing else does', async () => {
+  const store = new RecordingStore({ ...servers.s3, endpoint: faulty.url, bucket: bench.bucket.name, connections: 1 })
+  const object = {
+    key: 'recordings/x',
+    path: '/nowhere/file',
+    bytes: 10,
+    sha256: 'a'.repeat(64),
+    etag: 'b'.repeat(32),
+    contentType: 'audio/mpeg',
+    metadata: {},
+  }
+  await expect(store.put(object, { signal: AbortSignal.timeout(10_000), onProgress: () => {} })).rejects.toMatchObject({ code: 'ENOENT' })
+  store.close()
 })
 
 test('When audio is damaged, then it goes to quarantine', async () => {

@@ -44,6 +44,11 @@ describe('When a multipart body ends badly, then its readable parts win:', () =>
     expect(await decodeBody(body, MULTIPART)).toMatchObject({ CallSid: 'a1' })
   })
 
+  test('one on which the parser waits for ever is given up', async () => {
+    const body = Buffer.from('------x1--\r\n------x1\r\n------x1\r\nContent-Disposition:form-data;="";filename="a"\r\n\r\nz')
+    await expect(decodeBody(body, 'multipart/form-data; boundary=----x1')).rejects.toThrow(UnreadableDelivery)
+  })
+
   test('a text part with an empty file name is text', async () => {
     const body = multipart([
       field('CallSid', 'a1'),

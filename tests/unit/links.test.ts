@@ -41,6 +41,14 @@ describe('When a link is read', () => {
   })
 })
 
+test('When a link is long only as it is written out, or its host ends with a dot, then its name is as checked', () => {
+  expect(readSourceUrl(`https://x.test/${'漢'.repeat(1500)}`)!.sourceUrl).toMatch(/^invalid:/)
+  expect(readSourceUrl('https://evil.example./x.mp3?y=1')).toEqual({
+    sourceUrl: 'https://evil.example/x.mp3',
+    fetchUrl: 'https://evil.example/x.mp3?y=1',
+  })
+})
+
 describe('When a link is checked', () => {
   test.each(['https://recordings.exotel.com/1.mp3', 'https://a.b.exotel.in/1', 'https://recordings.exotel.com.:443/1.mp3'])(
     'then %s is Exotel’s own',

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { expect, test } from '@jest/globals'
 import { BadConfiguration, readConfig } from '../../platform/config.ts'
@@ -55,6 +56,22 @@ test('When a setting exists, then .env.example has a line for it, and for nothin
 
 /** Settings without a default do not show in what is read unless they are set. */
 const OPTIONAL = { TEMPORAL_API_KEY: 'k', EXOTEL_WEBHOOK_BASIC: 'u:p', EXOTEL_WEBHOOK_TOKEN: 't', WORKER_NAME: 'w' }
+
+test('When the log file’s disk is full, then the process goes on', () => {
+  const script = `import('./platform/logger.ts').then(async ({ createLogger }) => {
+    const logger = createLogger({ level: 'info', file: '/dev/full', name: 'x' })
+    for (let i = 0; i < 20; i += 1) { logger.info('line'); await new Promise((resolve) => setTimeout(resolve, 10)) }
+    logger.info('still here')
+    process.exit(0)
+  })`
+  expect(
+    execFileSync(process.execPath, ['--import', 'tsx', '-e', script], {
+      encoding: 'utf8',
+      timeout: 20_000,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }),
+  ).toContain('still here')
+})
 
 test.each([
   ['call from 09876543210 to +919876543210', 'call from [number] to [number]'],

@@ -33,7 +33,7 @@ describe('When a call ends without a link', () => {
       { findRecording: async () => (asked.push(await now()), { answer: 'none', durationSeconds: 3 }) },
     )
     expect(await run.ended()).toBeUndefined()
-    expect(run.conclusions).toEqual([{ callSid: run.callSid, outcome: { state: 'not_recorded' } }])
+    expect(run.conclusions).toEqual([{ callSid: run.callSid, outcome: { state: 'not_recorded', status: 'completed' } }])
     expect(asked.map((ms) => Math.round((ms - began) / MINUTE))).toEqual([1, 2, 5, 10, 15, 30, 60])
   })
 
@@ -72,7 +72,7 @@ describe('When a call ends without a link', () => {
     const run = await lab.start({ status })
     expect(await run.ended()).toBeUndefined()
     expect(run.calls).toEqual(['updateCall'])
-    expect(run.conclusions).toEqual([{ callSid: run.callSid, outcome: { state: 'not_recorded' } }])
+    expect(run.conclusions).toEqual([{ callSid: run.callSid, outcome: { state: 'not_recorded', status } }])
   })
 
   test('then news that it was answered after all, in the moment of its conclusion, begins the search', async () => {
@@ -361,4 +361,27 @@ test('When Exotel refuses our key for hours, then a link that comes meanwhile is
   await run.news({ sourceUrls: [LINK] })
   expect(await run.ended()).toBeUndefined()
   expect(run.conclusions).toMatchObject([{ sourceUrl: LINK, outcome: { state: 'stored' } }])
+})
+
+test('When a link is named again while its failure is being written, then it is tried again in the same run', async () => {
+  let written = 0
+  const run = await lab.start(
+    { sourceUrls: [LINK] },
+    {
+      downloadRecording: async () =>
+        written === 0 ? Promise.reject(endOfTry('RecordingExpired')) : { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' },
+      updateCall: async () => {
+        written += 1
+        if (written === 1) await run.news({ sourceUrls: [LINK] })
+      },
+    },
+  )
+  expect(await run.ended()).toBeUndefined()
+  expect(run.conclusions.map(({ outcome }) => outcome.state)).toEqual(['failed', 'stored'])
+})
+
+test('When a call is concluded as not recorded, then with the status that this rests on', async () => {
+  const run = await lab.start({ status: 'busy' })
+  await run.ended()
+  expect(run.conclusions).toEqual([{ callSid: run.callSid, outcome: { state: 'not_recorded', status: 'busy' } }])
 })
