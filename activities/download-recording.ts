@@ -9,7 +9,7 @@ import type { FailureCode } from '../workflows/contracts/failures.ts'
 import type { SourceRef, Spooled } from '../workflows/contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
 import { endTry, giveBack } from './failures.ts'
-import { runActivity, type Run } from './run.ts'
+import { runActivity, SPOOL_ALARM, type Run } from './run.ts'
 
 type Needs = Pick<Dependencies, 'database' | 'source' | 'spool' | 'alarms' | 'logger' | 'maxBytes' | 'waitScale'>
 
@@ -30,7 +30,9 @@ export function createDownloadRecording(deps: Needs) {
         if (complete && complete.bytes === (await deps.spool.bytesOf(file))) return { queue: deps.spool.queue, file, ...complete }
         try {
           const answer = await askForRecording(deps, file, await linksOf(deps.database, callSid, sourceUrl), signal)
-          return { queue: deps.spool.queue, file, ...(await receive(deps, run, file, answer, signal)) }
+          const received = await receive(deps, run, file, answer, signal)
+          for (const alarm of [HOST_ALARM, SPOOL_ALARM]) deps.alarms.clear(alarm)
+          return { queue: deps.spool.queue, file, ...received }
         } catch (error) {
           signal.throwIfAborted()
           throw await asFailure(deps, file, error)

@@ -3,6 +3,7 @@ import { Context } from '@temporalio/activity'
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common'
 import { setInterval } from 'node:timers'
 import { isDatabaseOutage } from '../platform/database-errors.ts'
+import type { Alarms } from '../platform/alarms.ts'
 import type { Logger } from '../platform/logger.ts'
 import { SpoolFull } from '../recordings/spool.ts'
 import { endTry, giveBack } from './failures.ts'
@@ -19,9 +20,12 @@ export interface Run {
 interface Surroundings {
   waitScale: number
   logger: Logger
+  alarms: Alarms
 }
 
 const HEARTBEAT_MS = 5000
+/** The worker's disk; cleared by the next download that fits. */
+export const SPOOL_ALARM = 'SpoolUnavailable'
 const DISK_CODES: Record<string, 'SpoolFull' | 'SpoolUnavailable'> = {
   ENOSPC: 'SpoolFull',
   EDQUOT: 'SpoolFull',
@@ -32,7 +36,7 @@ const DISK_CODES: Record<string, 'SpoolFull' | 'SpoolUnavailable'> = {
 }
 
 /** Runs one effect; whatever it throws leaves as a typed failure. */
-export async function runActivity<T>({ waitScale, logger }: Surroundings, effect: (run: Run) => Promise<T>): Promise<T> {
+export async function runActivity<T>({ waitScale, logger, alarms }: Surroundings, effect: (run: Run) => Promise<T>): Promise<T> {
   const context = Context.current()
   const { attempt } = context.info
   const signal = context.cancellationSignal
@@ -43,9 +47,11 @@ export async function runActivity<T>({ waitScale, logger }: Surroundings, effect
   } catch (error) {
     if (signal.aborted) throw stopped(signal, waitScale)
     if (error instanceof ApplicationFailure) throw error
-    if (error instanceof SpoolFull) throw giveBack('SpoolFull', error.message, { attempt, scale: waitScale })
-    const code = DISK_CODES[(error as NodeJS.ErrnoException).code ?? '']
-    if (code) throw giveBack(code, (error as Error).message, { attempt, scale: waitScale })
+    const code = error instanceof SpoolFull ? 'SpoolFull' : DISK_CODES[(error as NodeJS.ErrnoException).code ?? '']
+    if (code) {
+      alarms.raise(SPOOL_ALARM, (error as Error).message)
+      throw giveBack(code, (error as Error).message, { attempt, scale: waitScale })
+    }
     if (isDatabaseOutage(error))
       throw giveBack('DatabaseUnavailable', 'PostgreSQL does not take the statement', { attempt, scale: waitScale })
     logger.error(

@@ -20,7 +20,7 @@ const DURATION_TOLERANCE_SHARE = 0.2
  * Step 2: is the spooled file still what was downloaded, and is it audio? A refused one is deleted here.
  * @throws SpoolFileLost where the file is gone or changed
  */
-export function createValidateRecording(deps: Pick<Dependencies, 'database' | 'spool' | 'logger' | 'waitScale'>) {
+export function createValidateRecording(deps: Pick<Dependencies, 'database' | 'spool' | 'logger' | 'alarms' | 'waitScale'>) {
   return ({ callSid, spooled }: ValidateInput): Promise<Verdict> =>
     runActivity(deps, async ({ signal, progress }) => {
       const path = deps.spool.path(spooled.file)

@@ -13,8 +13,8 @@ export interface PipelineHealth {
   stalled: boolean
 }
 
-/** Exotel takes up to 15 min until a recording can be had; twice that without any is a reason to look. */
-const STALLED_AFTER_MINUTES = 30
+/** Exotel may be asked for an hour whether there is a recording at all; longer without any is a reason to look. */
+const STALLED_AFTER_MINUTES = 75
 
 export async function pipelineHealth(database: Queryable): Promise<PipelineHealth> {
   const rows = await database.$queryRaw<PipelineHealth[]>`

@@ -46,6 +46,7 @@ export class Keeper {
   }
 
   start(program: Program): ChildProcess {
+    if (this.#stopping) throw new Error('The stack is stopping.')
     const log = openSync(join(this.#home, 'logs', `${program.name}.log`), 'a')
     const { name: _, file, args, stopSignal, ...options } = program
     const child = spawn(file, args, { ...options, detached: true, stdio: ['ignore', log, log] })

@@ -11,6 +11,8 @@ import { freePort, waitForPort } from './ports.ts'
 
 const execFile = promisify(execFileCallback)
 const DATABASE = 'caly'
+/** Written once initdb has come to its end: one that was cut leaves what looks like a cluster. */
+const INITIALISED = 'initialised'
 /** PostgreSQL refuses to run as root; this one exists everywhere and owns nothing. */
 const NOBODY = 65_534
 const isRoot = process.getuid?.() === 0
@@ -31,7 +33,7 @@ export async function startPostgres(keeper: Keeper, { home, port: wanted, durabl
   mkdirSync(home, { recursive: true })
   const user = asUser(home)
   const env = { ...process.env, LC_ALL: 'C.UTF-8' }
-  if (!existsSync(join(data, 'PG_VERSION'))) await initialise(initdb, home, data, user, env)
+  if (!existsSync(join(home, INITIALISED))) await initialise(initdb, home, data, user, env)
   const password = readFileSync(join(home, 'password'), 'utf8')
   const settings = ['listen_addresses=127.0.0.1', ...(durable ? [] : ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off'])]
   const args = ['-p', String(port), '-k', '', ...settings.flatMap((each) => ['-c', each]), '-c', 'max_connections=200', '-D', data]
@@ -64,6 +66,7 @@ async function initialise(initdb: string, home: string, data: string, user: RunA
   await execFile(program.file, program.args, { ...user.ids, env, cwd: '/' })
   if (isRoot) chownSync(password, 0, 0)
   chmodSync(password, 0o600)
+  writeFileSync(join(home, INITIALISED), '')
 }
 
 async function ensureDatabase(url: string): Promise<void> {

@@ -60,9 +60,10 @@ function decodeJson(body: Buffer): Fields {
 /** Readable text parts win over whatever is wrong behind them; file parts are passed over. */
 async function decodeMultipart(body: Buffer, contentType: string): Promise<Fields> {
   const pairs: string[] = []
+  let deadline: NodeJS.Timeout | undefined
   const trouble = await new Promise<string | undefined>((resolve) => {
     // Some broken bodies leave the parser waiting for ever.
-    const deadline = setTimeout(() => resolve('It does not end'), MULTIPART_DEADLINE_MS)
+    deadline = setTimeout(() => resolve('It does not end'), MULTIPART_DEADLINE_MS)
     try {
       const parser = busboy({
         headers: { 'content-type': contentType },
@@ -77,10 +78,7 @@ async function decodeMultipart(body: Buffer, contentType: string): Promise<Field
         else collectText(stream, (text) => add(name, text))
       })
       parser.on('error', (error) => resolve(error instanceof Error ? error.message : 'unreadable'))
-      parser.on('close', () => {
-        clearTimeout(deadline)
-        resolve(undefined)
-      })
+      parser.on('close', () => resolve(undefined))
       parser.write(body)
       // Some senders forget the closing boundary; behind a first one it is passed over.
       parser.end(`${body.subarray(-2).equals(CRLF) ? '' : '\r\n'}--${boundaryIn(contentType)}--\r\n`)
@@ -88,6 +86,7 @@ async function decodeMultipart(body: Buffer, contentType: string): Promise<Field
       resolve(error instanceof Error ? error.message : 'unreadable')
     }
   })
+  clearTimeout(deadline)
   if (pairs.length === 0) throw new UnreadableDelivery(`The multipart body has no readable text part${trouble ? `: ${trouble}` : ''}`)
   return decodeForm(pairs.join('&'))
 }
