@@ -73,7 +73,7 @@ runMain(async () => {
   })
   if (connection) {
     const client = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE })
-    const sweeps = startSweeps({ spool, store: deps.store, logger, isOpen: (callSid) => isOpen(client, callSid), signal: stopping.signal })
+    void startSweeps({ spool, store: deps.store, logger, isOpen: (callSid) => isOpen(client, callSid), signal: stopping.signal })
     const workers = await createWorkers(config, connection, createActivities(deps), spool.queue)
     const runs = Promise.all(workers.map((worker) => worker.run()))
     state.now = 'running'
@@ -82,7 +82,6 @@ runMain(async () => {
     state.now = 'draining'
     for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown()
     await runs
-    await sweeps
     await connection.close()
   }
   await Promise.allSettled([database.$disconnect(), deps.source.dispatcher.close(), spool.close()])

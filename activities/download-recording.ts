@@ -4,7 +4,7 @@ import { ExotelUnavailable } from '../exotel/api-client.ts'
 import { dropBody, readAnswer, type RecordingAnswer } from '../exotel/recording-answer.ts'
 import { requestRecording } from '../exotel/recording-request.ts'
 import { HostNotAllowed, UrlRefused } from '../exotel/url-policy.ts'
-import { receiveInto, TooLarge, TransferBroken } from '../recordings/transfer.ts'
+import { completeFile, isWhole, receiveInto, TooLarge, TransferBroken } from '../recordings/transfer.ts'
 import type { FailureCode } from '../workflows/contracts/failures.ts'
 import type { SourceRef, Spooled } from '../workflows/contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
@@ -77,6 +77,7 @@ async function receive(
     case 'rate limited':
       throw giveBack('ExotelRateLimited', 'Exotel answered 429', { attempt: run.attempt, scale: waitScale, ms: answer.retryAfterMs })
     case 'out of range':
+      if (await isWhole(spool, file)) return completeFile(spool, file, signal, run.progress)
       await spool.remove(file)
       throw new TransferBroken('The spooled part does not fit the source any more')
     case 'body': {

@@ -91,7 +91,7 @@ export class ExotelApi {
       throw new ExotelUnavailable(`Exotel's API does not answer: ${error instanceof Error ? error.message : String(error)}`)
     })
     const { statusCode, headers, body } = response
-    if (statusCode === 200) return readJson(body)
+    if (statusCode === 200) return readJson(body, signal)
     await body.dump().catch(() => {})
     if (statusCode === 404) return undefined
     if (statusCode === 401 || statusCode === 403) throw new ExotelCredentialsRefused(`Exotel's API answered ${statusCode}`)
@@ -100,7 +100,7 @@ export class ExotelApi {
   }
 }
 
-async function readJson(body: Dispatcher.ResponseData['body']): Promise<unknown> {
+async function readJson(body: Dispatcher.ResponseData['body'], signal: AbortSignal): Promise<unknown> {
   try {
     const chunks: Buffer[] = []
     let bytes = 0
@@ -111,6 +111,7 @@ async function readJson(body: Dispatcher.ResponseData['body']): Promise<unknown>
     }
     return JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown
   } catch (error) {
+    signal.throwIfAborted()
     throw new ExotelUnavailable(`Exotel's answer cannot be read: ${error instanceof Error ? error.message : String(error)}`)
   }
 }

@@ -10,7 +10,6 @@ export interface SpoolNote {
   /** ETag or Last-Modified of the source; absent: it cannot be resumed. */
   validator?: string
   totalBytes?: number
-  contentType?: string
   /** Set once every byte has arrived. */
   complete?: { bytes: number; sha256: string }
 }

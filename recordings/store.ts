@@ -110,11 +110,6 @@ export class RecordingStore {
     return (await this.#readBack(object.key, signal, onProgress)) === object.sha256
   }
 
-  /** One small request that needs bucket, credentials and clock to be right. */
-  async check(signal: AbortSignal): Promise<void> {
-    await this.#head('recordings/.check', signal)
-  }
-
   /** Nobody will complete this object's parts: away with them. */
   async abandon(key: string): Promise<void> {
     await abandonUpload(this.#client, { Bucket: this.bucket, Key: key })

@@ -5,6 +5,7 @@ import { open, type FileHandle } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
 import { dropBody, type RecordingBody } from '../exotel/recording-answer.ts'
+import { digestFile } from './digests.ts'
 import type { Spool } from './spool.ts'
 
 /** The transfer was cut, stalled, too slow, or not as long as announced. */
@@ -32,8 +33,8 @@ export async function receiveInto(
   answer: RecordingBody,
   control: TransferControl,
 ): Promise<{ bytes: number; sha256: string }> {
-  const { validator, totalBytes, contentType, from } = answer
-  const note = { ...(validator && { validator }), ...(totalBytes !== undefined && { totalBytes }), ...(contentType && { contentType }) }
+  const { validator, totalBytes, from } = answer
+  const note = { ...(validator && { validator }), ...(totalBytes !== undefined && { totalBytes }) }
   const sha256 = createHash('sha256')
   const handle = await open(spool.path(file), from > 0 ? 'r+' : 'w')
   try {
@@ -49,6 +50,24 @@ export async function receiveInto(
   } finally {
     await handle.close()
   }
+}
+
+/** Every byte has arrived, but whoever brought the last one died before noting it. */
+export async function isWhole(spool: Spool, file: string): Promise<boolean> {
+  const { totalBytes } = await spool.note(file)
+  return totalBytes !== undefined && totalBytes === (await spool.bytesOf(file))
+}
+
+/** Notes a whole file as such. */
+export async function completeFile(
+  spool: Spool,
+  file: string,
+  signal: AbortSignal,
+  onProgress: (bytes: number) => void,
+): Promise<{ bytes: number; sha256: string }> {
+  const { bytes, sha256 } = await digestFile(spool.path(file), signal, onProgress)
+  await spool.writeNote(file, { ...(await spool.note(file)), complete: { bytes, sha256 } })
+  return { bytes, sha256 }
 }
 
 async function hashBeginning(sha256: Hash, path: string, bytes: number, signal: AbortSignal): Promise<void> {

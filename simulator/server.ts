@@ -32,7 +32,9 @@ export async function startSimulator(settings: SimulatorSettings): Promise<Simul
   const calls = new Map<string, SimulatedCall>()
   let outage = 0
   const server = createServer((request, response) => {
-    route(request, response).catch((error: unknown) => response.writeHead(500).end(String(error)))
+    route(request, response).catch((error: unknown) =>
+      response.headersSent ? response.destroy() : response.writeHead(500).end(String(error)),
+    )
   })
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(settings.port, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo

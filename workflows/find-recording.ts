@@ -3,7 +3,7 @@ import { CancellationScope, condition, isCancellation } from '@temporalio/workfl
 import { failureIn } from './failure.ts'
 import { askExotel } from './recording-activities.ts'
 import type { CallDetailsAnswer, EndedCall, Outcome } from './contracts/recording.ts'
-import type { Inbox } from './recording-inbox.ts'
+import { isUnanswered, type Inbox } from './recording-inbox.ts'
 import type { Progress } from './recording-progress.ts'
 
 /** Exotel has a recording 1 to 5 min after the call's end, 15 at peak [reporting/recording-access]. */
@@ -19,6 +19,7 @@ export async function findRecording(call: EndedCall, inbox: Inbox, progress: Pro
     progress.step('find', 'Asking Exotel whether the call has a recording')
     answer = await askUnlessLinkComes(call.callSid, inbox)
     if (inbox.hasLink()) return { sourceUrl: inbox.take().sourceUrl! }
+    if (answer?.answer === 'none' && isUnanswered(answer.status)) return { state: 'not_recorded', status: answer.status }
     if (answer?.answer === 'named') return { sourceUrl: inbox.claim(answer.sourceUrl) }
   }
   return concludeWithout(call, inbox, answer)

@@ -80,6 +80,11 @@ export function openInbox(call: EndedCall): Inbox {
   }
 
   function unanswered(): boolean {
-    return news.status !== undefined && UNANSWERED.has(news.status)
+    return isUnanswered(news.status)
   }
+}
+
+/** A call that nobody took has no recording. */
+export function isUnanswered(status: string | undefined): status is string {
+  return status !== undefined && UNANSWERED.has(status)
 }

@@ -102,6 +102,14 @@ describe('When a transfer is cut', () => {
   })
 })
 
+test('When the worker died between the last byte and its note, then the file is whole all the same', async () => {
+  exotel.script(whole)
+  await download()
+  await bench.spool.writeNote(file(), { validator: '"v1"', totalBytes: BYTES.length })
+  exotel.script(status(416))
+  expect(await download()).toMatchObject({ bytes: BYTES.length, sha256: SHA256 })
+})
+
 describe('When the length is a lie', () => {
   test('then the rest of a recording that ends early, cleanly and in chunks, is incomplete', async () => {
     exotel.script(cutAt(2 * MB))

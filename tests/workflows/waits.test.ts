@@ -385,3 +385,10 @@ test('When a call is concluded as not recorded, then with the status that this r
   await run.ended()
   expect(run.conclusions).toEqual([{ callSid: run.callSid, outcome: { state: 'not_recorded', status: 'busy' } }])
 })
+
+test('When Exotel itself says that nobody took the call, then the search ends', async () => {
+  const run = await lab.start({}, { findRecording: async () => ({ answer: 'none', status: 'busy', durationSeconds: 40 }) })
+  expect(await run.ended()).toBeUndefined()
+  expect(run.calls).toEqual(['findRecording', 'updateCall'])
+  expect(run.conclusions).toMatchObject([{ outcome: { state: 'not_recorded', status: 'busy' } }])
+})
