@@ -1,6 +1,6 @@
 // Asks for a recording: redirects followed by hand, each checked, credentials for Exotel's own hosts only.
 import { Agent, request, type Dispatcher } from 'undici'
-import { checkUrl, guardedLookup, UrlRefused, type UrlPolicy } from './url-policy.ts'
+import { checkUrl, guardedLookup, type UrlPolicy } from './url-policy.ts'
 
 export interface RecordingRequest {
   /** First byte wanted, and what must not have changed for it to be of use. */
@@ -53,8 +53,8 @@ export async function requestRecording(
     if (response.statusCode < 300 || response.statusCode >= 400 || response.statusCode === 304 || typeof location !== 'string')
       return response
     await response.body.dump().catch(() => {})
-    if (redirects === MAX_REDIRECTS) throw new UrlRefused(`The link redirects more than ${MAX_REDIRECTS} times`)
-    if (!URL.canParse(location, url.href)) throw new UrlRefused('The link redirects to something that is not a URL')
+    if (redirects === MAX_REDIRECTS) throw new Error(`The link redirects more than ${MAX_REDIRECTS} times`)
+    if (!URL.canParse(location, url.href)) throw new Error('The link redirects to something that is not a URL')
     const next = checkUrl(new URL(location, url.href).href, policy, 'redirect')
     own = next.own && own // once away from Exotel, no credentials any more
     url = next.url

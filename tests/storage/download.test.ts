@@ -183,7 +183,7 @@ describe('When Exotel answers something else, then the failure says what:', () =
     ['500', status(500), 'ExotelUnavailable'],
     ['a broken answer', ((request) => request.socket.end('HTTP/1.1 banana\r\n\r\n')) as Answer, 'ExotelUnavailable'],
     ['nothing', ((request) => request.socket.destroy()) as Answer, 'ExotelUnavailable'],
-    ['a loop', status(302, { location: '/again' }), 'RecordingUrlRefused'],
+    ['a loop', status(302, { location: '/again' }), 'ExotelUnavailable'],
     ['the metadata service', status(302, { location: 'http://169.254.169.254/' }), 'RecordingUrlRefused'],
     ['a file', status(302, { location: 'file:///etc/passwd' }), 'RecordingUrlRefused'],
   ])('%s', async (_how, answer, type) => {
