@@ -30,14 +30,14 @@ runMain(async () => {
   const server = await listen(app, config.PORT)
   const operations = await serveOperations(config.OPERATIONS_PORT, { health: async () => ({ ready: lifecycle.state === 'serving' }) })
   lifecycle.state = 'serving'
-  const origin = {
-    signature: guard.signatureSecrets.length,
-    basic: Boolean(guard.basic),
-    token: Boolean(guard.token),
-    addresses: guard.addresses.length,
-  }
-  logger.info({ port: server.port, operationsPort: operations.port, origin }, 'API is listening')
-  if (!origin.signature && !origin.basic && !origin.token) logger.warn('No proof of origin is configured: every webhook is refused')
+  const proofs = [
+    guard.signatureSecrets.length > 0 && `signature (${guard.signatureSecrets.length} secrets)`,
+    guard.basic !== undefined && 'basic',
+    guard.token !== undefined && 'query token',
+  ].filter(Boolean)
+  const where = { port: server.port, operationsPort: operations.port }
+  logger.info({ ...where, proofs, addressRanges: guard.addresses.length }, 'API is listening')
+  if (proofs.length === 0) logger.warn('No proof of origin is configured: every webhook is refused')
 
   const signal = await stopSignal()
   logger.info({ signal }, 'API is draining')

@@ -41,6 +41,7 @@ export async function makeCalls(
   onResult: (result: CallResult) => void = () => {},
 ): Promise<CallResult[]> {
   const database = new pg.Pool({ connectionString: stack.databaseUrl, max: 4 })
+  database.on('error', () => {}) // a cut connection shows at the next query
   const store = openStore(stack)
   const results: CallResult[] = []
   let left = count

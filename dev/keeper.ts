@@ -33,11 +33,16 @@ export class Keeper {
   readonly #home: string
   readonly #reaper: ChildProcess
   readonly #kept: Kept[] = []
+  readonly #onRestart: ((how: string) => void) | undefined
   #stopping = false
 
-  /** @param home folder for logs and the pid file */
-  constructor(home: string) {
+  /**
+   * @param home folder for logs and the pid file
+   * @param onRestart told of each process that ended by itself and is started again, as an orchestrator would; absent: it stays ended
+   */
+  constructor(home: string, onRestart?: (how: string) => void) {
     this.#home = home
+    this.#onRestart = onRestart
     mkdirSync(join(home, 'logs'), { recursive: true })
     const script = fileURLToPath(new URL('./reaper.mjs', import.meta.url))
     this.#reaper = spawn(process.execPath, [script], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] })
@@ -45,28 +50,12 @@ export class Keeper {
     ;(this.#reaper.stdin as Socket).unref()
   }
 
+  /** What was started first is ended last, however often it was started again. */
   start(program: Program): ChildProcess {
-    if (this.#stopping) throw new Error('The stack is stopping.')
-    const log = openSync(join(this.#home, 'logs', `${program.name}.log`), 'a')
-    const { name: _, file, args, stopSignal, ...options } = program
-    const child = spawn(file, args, { ...options, detached: true, stdio: ['ignore', log, log] })
-    closeSync(log)
-    child.on('error', () => {}) // shows as an exit below
-    this.#kept.push({ program, child })
-    this.#tellReaper({ pid: child.pid, signal: stopSignal })
-    this.#writePids()
-    return child
-  }
-
-  /** Starts it again whenever it ends by itself, as an orchestrator would. */
-  startAndKeep(program: Program, onRestart: (how: string) => void): void {
-    const child = this.start(program)
-    child.once('exit', (code, signal) => {
-      this.#forget(child)
-      if (this.#stopping) return
-      onRestart(`${program.name} ended (${signal ?? code}), starting it again`)
-      setTimeout(() => this.#stopping || this.startAndKeep(program, onRestart), RESTART_PAUSE_MS)
-    })
+    const kept = { program, child: this.#spawn(program) }
+    this.#kept.push(kept)
+    this.#watch(kept)
+    return kept.child
   }
 
   /** Removed by the reaper, once everything has ended. */
@@ -93,15 +82,33 @@ export class Keeper {
     rmSync(this.#pidFile(), { force: true })
   }
 
-  #forget(child: ChildProcess): void {
-    const index = this.#kept.findIndex((each) => each.child === child)
-    if (index >= 0) this.#kept.splice(index, 1)
-    this.#tellReaper({ gone: child.pid })
+  #spawn(program: Program): ChildProcess {
+    if (this.#stopping) throw new Error('The stack is stopping.')
+    const log = openSync(this.logOf(program.name), 'a')
+    const { name: _, file, args, stopSignal, ...options } = program
+    const child = spawn(file, args, { ...options, detached: true, stdio: ['ignore', log, log] })
+    closeSync(log)
+    child.on('error', () => {}) // shows as an exit, too
+    this.#tellReaper({ pid: child.pid, signal: stopSignal })
+    return child
+  }
+
+  #watch(kept: Kept): void {
     this.#writePids()
+    kept.child.once('exit', (code, signal) => {
+      this.#tellReaper({ gone: kept.child.pid })
+      if (this.#stopping || !this.#onRestart) return
+      this.#onRestart(`${kept.program.name} ended (${signal ?? code}), starting it again`)
+      setTimeout(() => {
+        if (this.#stopping) return
+        kept.child = this.#spawn(kept.program)
+        this.#watch(kept)
+      }, RESTART_PAUSE_MS)
+    })
   }
 
   #tellReaper(what: object): void {
-    this.#reaper.stdin!.write(`${JSON.stringify(what)}\n`)
+    if (this.#reaper.stdin!.writable) this.#reaper.stdin!.write(`${JSON.stringify(what)}\n`)
   }
 
   #pidFile(): string {

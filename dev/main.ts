@@ -3,7 +3,7 @@
 //   npm run dev -- --once            makes one call, checks the stored object byte for byte, prints JSON, ends
 //   npm run dev -- call [--recording FILE] [--fault NAME] [--count N]     more calls, from a second terminal
 //   npm run dev -- reset             empties .data/
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -43,6 +43,9 @@ async function main(): Promise<number> {
   if (more.length > 0 || (command !== undefined && command !== 'call' && command !== 'reset')) {
     throw new Refused(`There is no command "${positionals.join(' ')}": npm run dev [-- --once | call | reset]`)
   }
+  if (command !== 'call' && (values.fault ?? values.recording ?? values.count) !== undefined) {
+    throw new Refused('--recording, --fault and --count go with `call`: npm run dev -- call --fault cut')
+  }
   const running = runningStack()
   if (command === 'reset') return reset(running)
   if (command === 'call') return callOn(running ?? refuse('No stack is running: start one with `npm run dev` first.'), values)
@@ -80,7 +83,7 @@ function refuse(message: string): never {
 async function withStack(work: (stack: DevStack, interrupted: Promise<void>) => Promise<number>): Promise<number> {
   mkdirSync(home, { recursive: true })
   await clearLeftovers(home)
-  const keeper = new Keeper(home)
+  const keeper = new Keeper(home, say)
   let signalled = false
   const interrupted = stopSignal().then(() => void (signalled = true))
   try {
@@ -100,7 +103,7 @@ async function startAll(keeper: Keeper): Promise<DevStack> {
   const report = (what: string, ms: number): void => say(`  ✔ ${what} (${(ms / 1000).toFixed(1)} s)`)
   const servers = await startServers(keeper, { home, secrets, kind: 'usual', report })
   const starting = Date.now()
-  const stack = await startServices(keeper, servers, secrets, home, say)
+  const stack = await startServices(keeper, servers, secrets, home)
   report('API, worker and stand-in Exotel are up', Date.now() - starting)
   writeFileSync(stackFile, JSON.stringify(stack, null, 2), { mode: 0o600 })
   say(`Up after ${((Date.now() - began) / 1000).toFixed(1)} s.`)
@@ -124,16 +127,18 @@ async function once(stack: DevStack): Promise<number> {
 
 async function callOn(stack: DevStack, values: { recording?: string; fault?: string; count?: string }): Promise<number> {
   const { fault = 'none', recording } = values
-  const count = Number(values.count ?? 1)
+  const count = /^\d+$/.test(values.count ?? '1') ? Number(values.count ?? 1) : Number.NaN
   if (!isFault(fault)) throw new Refused(`There is no fault "${fault}". Known: ${Object.keys(FAULTS).join(' ')}`)
   if (!Number.isInteger(count) || count < 1 || count > 1000) throw new Refused('--count must be a number from 1 to 1000')
-  if (recording !== undefined && !existsSync(recording)) throw new Refused(`There is no file ${recording}`)
+  if (recording !== undefined && !statSync(recording, { throwIfNoEntry: false })?.isFile())
+    throw new Refused(`There is no file "${recording}"`)
   const results = await makeCalls(stack, { count, fault, recording }, (result) => say(JSON.stringify(result)))
   return results.every(({ asDeserved }) => asDeserved) ? 0 : 1
 }
 
-function reset(running: DevStack | undefined): number {
+async function reset(running: DevStack | undefined): Promise<number> {
   if (running) throw new Refused(`The stack is running (pid ${running.pid}): end it with Ctrl-C first.`)
+  await clearLeftovers(home) // servers whose parent was killed
   rmSync(home, { recursive: true, force: true })
   say('.data/ is empty.')
   return 0

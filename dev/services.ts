@@ -30,13 +30,7 @@ const PORTS = { api: 3000, apiOperations: 9464, workerOperations: 9465, simulato
 const DEV_WAIT_SCALE = String(1 / 60)
 const READY_TIMEOUT_MS = 60_000
 
-export async function startServices(
-  keeper: Keeper,
-  servers: Servers,
-  secrets: Secrets,
-  home: string,
-  say: (text: string) => void,
-): Promise<DevStack> {
+export async function startServices(keeper: Keeper, servers: Servers, secrets: Secrets, home: string): Promise<DevStack> {
   const port = await freePort(Number(process.env.PORT ?? PORTS.api))
   const operations = { api: await freePort(PORTS.apiOperations), worker: await freePort(PORTS.workerOperations) }
   const simulatorPort = process.env.EXOTEL_API_BASE_URL ? undefined : await freePort(PORTS.simulator)
@@ -71,11 +65,11 @@ export async function startServices(
     env: { ...env, ...more },
     stopSignal: 'SIGTERM' as const,
   })
-  keeper.startAndKeep(program('worker', 'worker.ts', { OPERATIONS_PORT: String(operations.worker) }), say)
-  keeper.startAndKeep(program('api', 'api/main.ts', { OPERATIONS_PORT: String(operations.api) }), say)
+  keeper.start(program('worker', 'worker.ts', { OPERATIONS_PORT: String(operations.worker) }))
+  keeper.start(program('api', 'api/main.ts', { OPERATIONS_PORT: String(operations.api) }))
   if (simulatorPort) {
     const own = { SIMULATOR_PORT: String(simulatorPort), SIMULATOR_API_URL: stack.apiUrl }
-    keeper.startAndKeep(program('simulator', 'simulator/main.ts', own), say)
+    keeper.start(program('simulator', 'simulator/main.ts', own))
   }
   const urls = [`${stack.apiUrl}/health/ready`, `${stack.operationsUrls.worker}/health/ready`, ...(simulatorUrl ? [simulatorUrl] : [])]
   await Promise.all(urls.map((url) => answers(url, keeper)))

@@ -26,6 +26,7 @@ const STEPS: Record<string, string> = {
 export async function tellStory(stack: DevStack, say: (text: string) => void): Promise<void> {
   if (!stack.simulatorUrl) return say('\nEXOTEL_API_BASE_URL points to a real Exotel: make a call there, and watch it here.')
   const database = new pg.Client({ connectionString: stack.databaseUrl })
+  database.on('error', () => {}) // a cut connection shows at the next query
   await database.connect()
   const connection = await Connection.connect({ address: stack.temporalAddress })
   const temporal = new Client({ connection, namespace: stack.temporalNamespace })

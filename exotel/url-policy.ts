@@ -26,6 +26,7 @@ const EXOTEL_BUCKET = /^https:\/\/s3[.-][a-z0-9-]+\.amazonaws\.com\/exotelrecord
 export function checkUrl(text: string, policy: UrlPolicy, how: 'named' | 'redirect'): { url: URL; own: boolean } {
   if (!URL.canParse(text)) throw new UrlRefused('The link is not a URL')
   const url = new URL(text)
+  if (url.protocol === 'invalid:') throw new UrlRefused('The link is not a URL, or one that clients read differently')
   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && policy.allowLocal)) {
     throw new UrlRefused(`The link's scheme is ${url.protocol.replace(':', '')}, only https is fetched`)
   }
