@@ -127,18 +127,19 @@ export class Spool {
    */
   async admit(file: string, totalBytes: number): Promise<void> {
     const { maxBytes, minFreeBytes } = this.#limits
-    const sizes = await this.#sizes()
+    const [sizes, { bavail, bsize }] = await Promise.all([this.#sizes(), statfs(this.directory)])
+    // From here to the promise nothing may be awaited: others ask for room at the same time.
     const own = sizes.get(file) ?? 0
-    sizes.delete(file)
     const others = [...new Set([...sizes.keys(), ...this.#promised.keys()])].filter((each) => each !== file)
     const written = others.reduce((sum, each) => sum + (sizes.get(each) ?? 0), 0)
     const promised = others.reduce((sum, each) => sum + Math.max(sizes.get(each) ?? 0, this.#promised.get(each) ?? 0), 0)
-    const { bavail, bsize } = await statfs(this.directory)
-    const free = bavail * bsize - (promised - written) - (totalBytes - own)
-    if (promised + totalBytes <= maxBytes && free >= minFreeBytes) return void this.#promised.set(file, totalBytes)
+    const freeBytes = bavail * bsize - (promised - written) - (totalBytes - own)
+    const fits = promised + totalBytes <= maxBytes
+    if (fits && freeBytes >= minFreeBytes) return void this.#promised.set(file, totalBytes)
     await this.remove(file)
-    if (promised + totalBytes > maxBytes) throw new SpoolFull(`The spool has promised ${promised} of ${maxBytes} bytes`)
-    throw new SpoolFull(`The spool's disk has ${bavail * bsize} bytes left`)
+    throw new SpoolFull(
+      fits ? `The spool's disk has ${bavail * bsize} bytes left` : `The spool has promised ${promised} of ${maxBytes} bytes`,
+    )
   }
 
   async usedBytes(): Promise<number> {

@@ -39,6 +39,12 @@ test('When the limit or the disk leaves no room, then nothing more is admitted',
   await expect(spool.admit(spool.fileFor('d1', 'x'), 1)).rejects.toThrow(/disk/)
 })
 
+test('When many ask for room at once, then no more is promised than there is', async () => {
+  const asked = Array.from({ length: 10 }, (_, i) => spool.admit(spool.fileFor(`a${i}`, 'x'), 400))
+  const outcomes = await Promise.allSettled(asked)
+  expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(2)
+})
+
 test('When two halves want the room of one another, then one gives up its own and the other goes on', async () => {
   const [a, b] = [spool.fileFor('a1', 'x'), spool.fileFor('b1', 'x')]
   for (const file of [a, b]) writeFileSync(spool.path(file), Buffer.alloc(600))
