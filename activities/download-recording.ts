@@ -2,14 +2,14 @@
 import { linksOf, type Link } from '../calls/recording-facts.ts'
 import { ExotelUnavailable } from '../exotel/api-client.ts'
 import { dropBody, readAnswer, type RecordingAnswer } from '../exotel/recording-answer.ts'
-import { requestRecording } from '../exotel/recording-request.ts'
+import { requestRecording, type RecordingRequest } from '../exotel/recording-request.ts'
 import { HostNotAllowed, UrlRefused } from '../exotel/url-policy.ts'
 import { completeFile, isWhole, receiveInto, TooLarge, TransferBroken } from '../recordings/transfer.ts'
 import type { FailureCode } from '../workflows/contracts/failures.ts'
 import type { SourceRef, Spooled } from '../workflows/contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
 import { endTry, giveBack } from './failures.ts'
-import { runActivity, SPOOL_ALARM, type Run } from './run.ts'
+import { diskTrouble, runActivity, SPOOL_ALARM, type Run } from './run.ts'
 
 type Needs = Pick<Dependencies, 'database' | 'source' | 'spool' | 'alarms' | 'logger' | 'maxBytes' | 'waitScale'>
 
@@ -26,10 +26,12 @@ export function createDownloadRecording(deps: Needs) {
     runActivity(deps, (run) => {
       const file = deps.spool.fileFor(callSid, sourceUrl)
       return deps.spool.asWriter(file, run.signal, async (signal) => {
-        const { complete } = await deps.spool.note(file)
-        if (complete && complete.bytes === (await deps.spool.bytesOf(file))) return { queue: deps.spool.queue, file, ...complete }
+        const [note, bytes] = await Promise.all([deps.spool.note(file), deps.spool.bytesOf(file)])
+        const { complete } = note
+        if (complete && complete.bytes === bytes) return { queue: deps.spool.queue, file, ...complete }
         try {
-          const answer = await askForRecording(deps, file, await linksOf(deps.database, callSid, sourceUrl), signal)
+          const resume = bytes > 0 && note.validator !== undefined ? { from: bytes, validator: note.validator } : undefined
+          const answer = await askForRecording(deps, await linksOf(deps.database, callSid, sourceUrl), resume, signal)
           const received = await receive(deps, run, file, answer, signal)
           for (const alarm of [HOST_ALARM, SPOOL_ALARM]) deps.alarms.clear(alarm)
           return { queue: deps.spool.queue, file, ...received }
@@ -42,10 +44,12 @@ export function createDownloadRecording(deps: Needs) {
 }
 
 /** The first link that is not refused. */
-async function askForRecording({ source, spool }: Needs, file: string, links: Link[], signal: AbortSignal): Promise<RecordingAnswer> {
-  const from = await spool.bytesOf(file)
-  const { validator } = await spool.note(file)
-  const resume = from > 0 && validator !== undefined ? { from, validator } : undefined
+async function askForRecording(
+  { source }: Needs,
+  links: Link[],
+  resume: RecordingRequest['resume'],
+  signal: AbortSignal,
+): Promise<RecordingAnswer> {
   let answer: RecordingAnswer | undefined
   for (const link of links) {
     answer = await requestRecording(link, { signal, ...(resume && { resume }) }, source).then(
@@ -97,7 +101,7 @@ async function receive(
 async function asFailure({ spool, alarms }: Needs, file: string, error: unknown): Promise<unknown> {
   const fail = async (code: FailureCode): Promise<Error> =>
     endTry(code, (error as Error).message, { queue: spool.queue, reachedBytes: await spool.bytesOf(file) })
-  if (isDiskFull(error)) await spool.remove(file) // what does not fit must not keep others from fitting
+  if (diskTrouble(error) === 'SpoolFull') await spool.remove(file) // what does not fit must not keep others from fitting
   if (error instanceof UrlRefused) return fail('RecordingUrlRefused')
   if (error instanceof TooLarge) return fail('RecordingTooLarge')
   if (error instanceof TransferBroken) return fail('DownloadIncomplete')
@@ -105,10 +109,6 @@ async function asFailure({ spool, alarms }: Needs, file: string, error: unknown)
   if (!(error instanceof HostNotAllowed)) return error
   alarms.raise(HOST_ALARM, error.message)
   return fail('RecordingHostNotAllowed')
-}
-
-function isDiskFull(error: unknown): boolean {
-  return ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '')
 }
 
 /** A refused address comes out of the socket's resolver, wrapped or not. */

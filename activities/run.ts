@@ -47,7 +47,7 @@ export async function runActivity<T>({ waitScale, logger, alarms }: Surroundings
   } catch (error) {
     if (signal.aborted) throw stopped(signal, waitScale)
     if (error instanceof ApplicationFailure) throw error
-    const code = error instanceof SpoolFull ? 'SpoolFull' : DISK_CODES[(error as NodeJS.ErrnoException).code ?? '']
+    const code = diskTrouble(error)
     if (code) {
       alarms.raise(SPOOL_ALARM, (error as Error).message)
       throw giveBack(code, (error as Error).message, { attempt, scale: waitScale })
@@ -62,6 +62,11 @@ export async function runActivity<T>({ waitScale, logger, alarms }: Surroundings
   } finally {
     clearInterval(heartbeats)
   }
+}
+
+/** What an error says about the worker's disk; undefined where it is about something else. */
+export function diskTrouble(error: unknown): 'SpoolFull' | 'SpoolUnavailable' | undefined {
+  return error instanceof SpoolFull ? 'SpoolFull' : DISK_CODES[(error as NodeJS.ErrnoException).code ?? '']
 }
 
 /** A worker that leaves gives its task to the next at once; a person's cancellation is a cancellation. */

@@ -8,14 +8,10 @@ import { runActivity } from './run.ts'
 const concluded = counter('recordings_concluded_total', 'Recordings by how their way ended', ['state', 'code'])
 
 /** Step 4: the rows say what became of the recording. Idempotent, see {@link concludeRecording}. */
-export function createUpdateCall({
-  database,
-  logger,
-  alarms,
-  waitScale,
-}: Pick<Dependencies, 'database' | 'logger' | 'alarms' | 'waitScale'>) {
+export function createUpdateCall(deps: Pick<Dependencies, 'database' | 'logger' | 'alarms' | 'waitScale'>) {
+  const { database, logger, waitScale } = deps
   return (conclusion: Conclusion): Promise<void> =>
-    runActivity({ logger, alarms, waitScale }, async ({ attempt }) => {
+    runActivity(deps, async ({ attempt }) => {
       await concludeRecording(database, conclusion).catch((error: unknown) => {
         // Whatever it is: without its row a run must not end.
         logger.error({ error, callSid: conclusion.callSid }, 'Recording outcome cannot be written')

@@ -126,10 +126,10 @@ async function once(stack: DevStack): Promise<number> {
 }
 
 async function callOn(stack: DevStack, values: { recording?: string; fault?: string; count?: string }): Promise<number> {
-  const { fault = 'none', recording } = values
-  const count = /^\d+$/.test(values.count ?? '1') ? Number(values.count ?? 1) : Number.NaN
+  const { fault = 'none', recording, count: wanted = '1' } = values
+  const count = Number(wanted)
   if (!isFault(fault)) throw new Refused(`There is no fault "${fault}". Known: ${Object.keys(FAULTS).join(' ')}`)
-  if (!Number.isInteger(count) || count < 1 || count > 1000) throw new Refused('--count must be a number from 1 to 1000')
+  if (!/^\d+$/.test(wanted) || count < 1 || count > 1000) throw new Refused('--count must be a number from 1 to 1000')
   if (recording !== undefined && !statSync(recording, { throwIfNoEntry: false })?.isFile())
     throw new Refused(`There is no file "${recording}"`)
   const results = await makeCalls(stack, { count, fault, recording }, (result) => say(JSON.stringify(result)))

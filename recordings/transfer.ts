@@ -4,7 +4,7 @@ import { createReadStream } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
-import { dropBody, type RecordingBody } from '../exotel/recording-answer.ts'
+import type { RecordingBody } from '../exotel/recording-answer.ts'
 import { digestFile } from './digests.ts'
 import type { Spool } from './spool.ts'
 
@@ -25,6 +25,7 @@ const MB = 1024 ** 2
 
 /**
  * Writes the body behind what is spooled already (`answer.from` bytes), or anew, and notes the file as whole.
+ * The caller drops the body afterwards, however it ended.
  * @throws {TransferBroken | TooLarge} or the disk's error; what has arrived stays for the next try
  */
 export async function receiveInto(
@@ -115,16 +116,12 @@ async function* chunksOf({ body, encoding }: RecordingBody, signal: AbortSignal)
           : undefined
   const source: Readable = decoder ? body.on('error', (error: Error) => decoder.destroy(error)).pipe(decoder) : body
   const iterator = source[Symbol.asyncIterator]() as AsyncIterator<Buffer>
-  try {
-    for (;;) {
-      const next = await iterator.next().catch((error: unknown) => {
-        signal.throwIfAborted()
-        throw new TransferBroken(`The transfer was cut: ${error instanceof Error ? error.message : String(error)}`)
-      })
-      if (next.done) return
-      yield next.value
-    }
-  } finally {
-    dropBody(body)
+  for (;;) {
+    const next = await iterator.next().catch((error: unknown) => {
+      signal.throwIfAborted()
+      throw new TransferBroken(`The transfer was cut: ${error instanceof Error ? error.message : String(error)}`)
+    })
+    if (next.done) return
+    yield next.value
   }
 }

@@ -29,29 +29,19 @@ export function download(source: SourceRef): Promise<Spooled> {
   return downloads.downloadRecording.executeWithOptions({ summary: 'Exotel → spool' }, [source])
 }
 
-/** On the worker whose disk holds the file. Schedule-to-start fires when that worker is lost. */
-export function validate({ spoolLostAfterMs }: RecordingPolicy, input: ValidateInput): Promise<Verdict> {
+export function validate(policy: RecordingPolicy, input: ValidateInput): Promise<Verdict> {
   const { queue, bytes } = input.spooled
-  const spool = proxyActivities<Activities>({
-    taskQueue: queue,
-    scheduleToStartTimeout: spoolLostAfterMs,
-    startToCloseTimeout: '1h',
-    heartbeatTimeout,
-    retry,
-  })
-  return spool.validateRecording.executeWithOptions({ summary: `${bytes} bytes` }, [input])
+  return onSpool(queue, policy, '1h').validateRecording.executeWithOptions({ summary: `${bytes} bytes` }, [input])
 }
 
-export function upload({ spoolLostAfterMs }: RecordingPolicy, input: UploadInput): Promise<StoredObject> {
+export function upload(policy: RecordingPolicy, input: UploadInput): Promise<StoredObject> {
   const { queue, bytes } = input.spooled
-  const spool = proxyActivities<Activities>({
-    taskQueue: queue,
-    scheduleToStartTimeout: spoolLostAfterMs,
-    startToCloseTimeout: '2h',
-    heartbeatTimeout,
-    retry,
-  })
-  return spool.uploadRecording.executeWithOptions({ summary: `spool → S3, ${bytes} bytes` }, [input])
+  return onSpool(queue, policy, '2h').uploadRecording.executeWithOptions({ summary: `spool → S3, ${bytes} bytes` }, [input])
+}
+
+/** On the worker whose disk holds the file. Schedule-to-start fires when that worker is lost. */
+function onSpool(taskQueue: string, { spoolLostAfterMs }: RecordingPolicy, startToCloseTimeout: '1h' | '2h') {
+  return proxyActivities<Activities>({ taskQueue, scheduleToStartTimeout: spoolLostAfterMs, startToCloseTimeout, heartbeatTimeout, retry })
 }
 
 export function update(conclusion: Conclusion): Promise<void> {

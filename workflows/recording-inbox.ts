@@ -28,8 +28,7 @@ const BELIEVABLE_MS = { before: 30 * 24 * 3600_000, after: 15 * 60_000 }
 export function openInbox(call: EndedCall): Inbox {
   const links: string[] = []
   const known = new Set<string>() // in the queue, in hand, or stored
-  const again = new Set<string>() // named once more while in hand
-  let inHand: string | undefined
+  let inHand: { link: string; namedAgain: boolean } | undefined
   let news: Omit<CallNews, 'sourceUrls'> = {}
   let searched: 'never' | 'as unanswered' | 'in full' = 'never'
 
@@ -42,16 +41,14 @@ export function openInbox(call: EndedCall): Inbox {
   return {
     take() {
       const sourceUrl = links.shift()
-      inHand = sourceUrl
-      if (sourceUrl !== undefined) return { sourceUrl }
+      if (sourceUrl !== undefined) return { sourceUrl: hold(sourceUrl) }
       searched = unanswered() ? 'as unanswered' : 'in full'
       return {}
     },
     hasMore: () => links.length > 0 || (known.size === 0 && searched === 'as unanswered' && !unanswered()),
     claim(sourceUrl) {
       known.add(sourceUrl)
-      inHand = sourceUrl
-      return sourceUrl
+      return hold(sourceUrl)
     },
     hasLink: () => links.length > 0,
     unanswered,
@@ -64,16 +61,21 @@ export function openInbox(call: EndedCall): Inbox {
     },
     concluded({ sourceUrl, outcome }) {
       if (sourceUrl === undefined) return
+      const namedAgain = inHand?.namedAgain
       inHand = undefined
-      const namedAgain = again.delete(sourceUrl)
       if (outcome.state === 'stored') return
       known.delete(sourceUrl) // whoever names it again wants it tried again
       if (namedAgain) add(sourceUrl)
     },
   }
 
+  function hold(link: string): string {
+    inHand = { link, namedAgain: false }
+    return link
+  }
+
   function add(link: string): void {
-    if (link === inHand) again.add(link)
+    if (inHand?.link === link) inHand.namedAgain = true
     if (known.has(link)) return
     known.add(link)
     links.push(link)

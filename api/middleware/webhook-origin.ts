@@ -55,8 +55,13 @@ export function webhookOrigin(guard: WebhookGuard, logger: Logger): RequestHandl
   return [checkMethod, checkAddress, readRawBody, checkProof]
 }
 
+/** What stands behind the first `?`, as it came. */
+export function rawQueryOf(request: Request): string {
+  return request.originalUrl.split('?').slice(1).join('?')
+}
+
 export function queryOf(request: Request): URLSearchParams {
-  return new URLSearchParams(request.originalUrl.split('?').slice(1).join('?'))
+  return new URLSearchParams(rawQueryOf(request))
 }
 
 function isListed(address: string | undefined, ranges: string[]): boolean {

@@ -14,7 +14,7 @@ import type { Logger } from '../../platform/logger.ts'
 import { counter } from '../../platform/metrics.ts'
 import { problem } from '../../platform/problem.ts'
 import { withDeadline } from '../deadline.ts'
-import { queryOf, webhookOrigin, type WebhookGuard } from '../middleware/webhook-origin.ts'
+import { queryOf, rawQueryOf, webhookOrigin, type WebhookGuard } from '../middleware/webhook-origin.ts'
 
 export interface WebhookDependencies {
   database: Database
@@ -84,8 +84,7 @@ function unavailable(deps: WebhookDependencies, error: unknown): never {
 
 /** The query without the secret in it, which is neither hashed nor kept. */
 function publicQuery(request: Request): string {
-  const query = request.originalUrl.split('?').slice(1).join('?')
-  return query
+  return rawQueryOf(request)
     .split('&')
     .filter((pair) => !new URLSearchParams(pair).has('token'))
     .join('&')

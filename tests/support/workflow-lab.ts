@@ -17,7 +17,7 @@ import {
   recordingWorkflowId,
   SEARCH_ATTRIBUTES,
 } from '../../workflows/contracts/names.ts'
-import type { CallNews, Conclusion, EndedCall, RecordingPolicy, RecordingStatus } from '../../workflows/contracts/recording.ts'
+import type { CallNews, Conclusion, EndedCall, RecordingPolicy, RecordingStatus, Verdict } from '../../workflows/contracts/recording.ts'
 import { dist, newCallSid } from './servers.ts'
 
 const SPOOL_QUEUE = 'spool-lab'
@@ -47,6 +47,8 @@ export interface Lab {
   /** `host:port` of the test server. */
   address: string
   start(first: Partial<CallNews>, script?: Script, call?: Partial<EndedCall>): Promise<Run>
+  /** Lets time pass, also for the limits that skipped time does not reach, until something is concluded. */
+  untilConcluded(run: Run): Promise<void>
   close(): Promise<void>
 }
 
@@ -91,6 +93,9 @@ export async function openLab(): Promise<Lab> {
         )
       return run
     },
+    async untilConcluded(run) {
+      for (let minutes = 0; minutes < 40 && run.conclusions.length === 0; minutes += 1) await env.sleep('1 minute')
+    },
     async close() {
       for (const worker of workers) worker.shutdown()
       await running
@@ -122,6 +127,9 @@ function scriptedActivities(runs: Map<string, { script: Script; run: Run }>, now
     }
   return Object.fromEntries((Object.keys(usual) as (keyof Activities)[]).map((name) => [name, perform(name)]))
 }
+
+/** Audio that goes to quarantine. */
+export const DAMAGED: Verdict = { verdict: 'damaged', etag: 'e', reason: 'cut off', audio: { contentType: 'a', extension: 'mp3' } }
 
 /** As an activity of ours ends a try. */
 export function endOfTry(type: string, details: object = {}): ApplicationFailure {

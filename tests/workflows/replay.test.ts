@@ -10,7 +10,7 @@ import { DeterminismViolationError } from '@temporalio/workflow'
 import { Worker } from '@temporalio/worker'
 import { binaries } from '../../dev/fetch-servers.mjs'
 import { dist } from '../support/servers.ts'
-import { endOfTry, openLab, POLICY, type Lab, type Run } from '../support/workflow-lab.ts'
+import { DAMAGED, endOfTry, openLab, POLICY, type Lab, type Run } from '../support/workflow-lab.ts'
 
 const execFile = promisify(execFileCallback)
 const folder = fileURLToPath(new URL('./histories', import.meta.url))
@@ -38,20 +38,7 @@ const PATHS: Record<string, (lab: Lab) => Promise<Run>> = {
         { downloadRecording: () => Promise.reject(endOfTry('ExotelUnauthorized')), renewAccess: async () => ({ access: 'renewed' }) },
       ),
     ),
-  quarantined: (lab) =>
-    ended(
-      lab.start(
-        { sourceUrls: [LINK] },
-        {
-          validateRecording: async () => ({
-            verdict: 'damaged',
-            etag: 'e',
-            reason: 'cut off',
-            audio: { contentType: 'a', extension: 'mp3' },
-          }),
-        },
-      ),
-    ),
+  quarantined: (lab) => ended(lab.start({ sourceUrls: [LINK] }, { validateRecording: async () => DAMAGED })),
   'signalled-twice': async (lab) => {
     const run = await lab.start({ sourceUrls: [LINK] })
     await run.news({ sourceUrls: [`${LINK}2`] })
@@ -66,7 +53,7 @@ const PATHS: Record<string, (lab: Lab) => Promise<Run>> = {
     let downloads = 0
     const download = async () => ({ queue: ++downloads === 1 ? 'spool-of-the-dead' : 'spool-lab', file: 'f', bytes: 1, sha256: 'a' })
     const run = await lab.start({ sourceUrls: [LINK] }, { downloadRecording: download }, { policy: { ...POLICY, spoolLostAfterMs: 1000 } })
-    for (let i = 0; i < 40 && run.conclusions.length === 0; i += 1) await lab.env.sleep('1 minute')
+    await lab.untilConcluded(run)
     return ended(run)
   },
 }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { endOfTry, givenBack, openLab, POLICY, type Lab } from '../support/workflow-lab.ts'
+import { DAMAGED, endOfTry, givenBack, openLab, POLICY, type Lab } from '../support/workflow-lab.ts'
 
 const LINK = 'https://recordings.exotel.com/a/1.mp3'
 const MINUTE = 60_000
@@ -235,7 +235,7 @@ describe('When the worker with the file is lost', () => {
       },
       { policy: { ...POLICY, spoolLostAfterMs: 1000 } },
     )
-    for (let i = 0; i < 40 && run.conclusions.length === 0; i += 1) await lab.env.sleep('1 minute')
+    await lab.untilConcluded(run)
     expect(await run.ended()).toBeUndefined()
     expect(downloads).toBe(5)
     expect(run.conclusions).toMatchObject([{ outcome: { state: 'stored' } }])
@@ -285,17 +285,7 @@ describe('When a call has several recordings', () => {
   })
 
   test('then quarantined audio fails the run with its reason', async () => {
-    const run = await lab.start(
-      { sourceUrls: [LINK] },
-      {
-        validateRecording: async () => ({
-          verdict: 'damaged',
-          etag: 'e',
-          reason: 'cut off',
-          audio: { contentType: 'a', extension: 'mp3' },
-        }),
-      },
-    )
+    const run = await lab.start({ sourceUrls: [LINK] }, { validateRecording: async () => DAMAGED })
     expect(await run.ended()).toBe('RecordingDamaged')
     expect(run.conclusions).toMatchObject([
       { outcome: { state: 'quarantined', code: 'RecordingDamaged', error: 'cut off', key: expect.any(String) } },
