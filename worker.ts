@@ -16,7 +16,7 @@ import { CannotStart, exitAfter, runMain, stopSignal } from './platform/process.
 import { redact } from './platform/redact.ts'
 import { temporalConnectionOptions } from './platform/temporal.ts'
 import { waitUntil } from './platform/wait-until.ts'
-import { Spool, SpoolInUse } from './recordings/spool.ts'
+import { Spool, SpoolUnusable } from './recordings/spool.ts'
 import { startSweeps } from './recordings/sweeps.ts'
 import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE, recordingWorkflowId } from './workflows/contracts/names.ts'
 
@@ -41,12 +41,12 @@ runMain(async () => {
     config.SPOOL_DIRECTORY,
     config.WORKER_NAME,
     { maxBytes: config.SPOOL_MAX_BYTES, minFreeBytes: config.SPOOL_MIN_FREE_BYTES },
-    () => {
-      logger.fatal('Another worker has taken this spool directory while this one stood still')
+    (reason) => {
+      logger.fatal({ reason: reason.message }, 'Recording spool directory lost: the lock on it could not be renewed')
       process.exit(1)
     },
   ).catch((error: unknown) => {
-    throw error instanceof SpoolInUse ? new CannotStart(error.message) : error
+    throw error instanceof SpoolUnusable ? new CannotStart(error.message) : error
   })
   const operations = await serveOperations(config.OPERATIONS_PORT, {
     health: async () => ({

@@ -2,6 +2,7 @@ import type { Dependencies } from './dependencies.ts'
 import { createDownloadRecording } from './download-recording.ts'
 import { createFindRecording, createRenewAccess } from './find-recording.ts'
 import { createDiscardRecording } from './discard-recording.ts'
+import { createNoteWait } from './note-wait.ts'
 import { createUpdateCall } from './update-call.ts'
 import { createUploadRecording } from './upload-recording.ts'
 import { createValidateRecording } from './validate-recording.ts'
@@ -13,6 +14,7 @@ export function createActivities(deps: Dependencies) {
     validateRecording: createValidateRecording(deps),
     uploadRecording: createUploadRecording(deps),
     updateCall: createUpdateCall(deps),
+    noteWait: createNoteWait(deps),
     findRecording: createFindRecording(deps),
     renewAccess: createRenewAccess(deps),
     discardRecording: createDiscardRecording(deps),

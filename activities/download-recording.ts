@@ -1,7 +1,6 @@
 // Step 1: Exotel's recording lies whole in this worker's spool. The story is here; the transfer itself in recordings/transfer.ts.
 import { linksOf, type Link } from '../calls/recording-facts.ts'
-import { ExotelUnavailable } from '../exotel/api-client.ts'
-import { dropBody, readAnswer, type RecordingAnswer } from '../exotel/recording-answer.ts'
+import { dropBody, readAnswer, type FailedAnswer, type RecordingAnswer } from '../exotel/recording-answer.ts'
 import { requestRecording, type RecordingRequest } from '../exotel/recording-request.ts'
 import { HostNotAllowed, UrlRefused } from '../exotel/url-policy.ts'
 import { completeFile, isWhole, receiveInto, TooLarge, TransferBroken } from '../recordings/transfer.ts'
@@ -22,8 +21,9 @@ const UNKNOWN_LENGTH_BYTES = 16 * 1024 ** 2
  * details tell the furthest byte reached, so that the workflow sees progress, and where the file lies.
  */
 export function createDownloadRecording(deps: Needs) {
-  return ({ callSid, sourceUrl }: SourceRef): Promise<Spooled> =>
-    runActivity(deps, (run) => {
+  return (recording: SourceRef): Promise<Spooled> =>
+    runActivity(deps, recording, (run) => {
+      const { callSid, sourceUrl } = recording
       const file = deps.spool.fileFor(callSid, sourceUrl)
       return deps.spool.asWriter(file, run.signal, async (signal) => {
         const [note, bytes] = await Promise.all([deps.spool.note(file), deps.spool.bytesOf(file)])
@@ -43,24 +43,37 @@ export function createDownloadRecording(deps: Needs) {
     })
 }
 
-/** The first link that is not refused. */
+/** The first answer that is not a failure, since a pre-signed link may be stale in any way. A refusal is the least telling failure. */
 async function askForRecording(
-  { source }: Needs,
+  deps: Needs,
   links: Link[],
   resume: RecordingRequest['resume'],
   signal: AbortSignal,
 ): Promise<RecordingAnswer> {
-  let answer: RecordingAnswer | undefined
+  const failures: FailedAnswer[] = []
   for (const link of links) {
-    answer = await requestRecording(link, { signal, ...(resume && { resume }) }, source).then(
-      (response) => readAnswer(response, resume?.from ?? 0),
-      (error: unknown) => {
-        throw policyErrorIn(error) ?? new ExotelUnavailable(`Exotel does not answer: ${(error as Error).message}`)
-      },
-    )
-    if (answer.kind !== 'failed' || answer.code !== 'ExotelUnauthorized') break
+    const answer = await askLink(deps, link, resume, signal)
+    if (answer.kind !== 'failed') return answer
+    failures.push(answer)
   }
-  return answer!
+  return failures.findLast(({ code }) => code !== 'ExotelUnauthorized') ?? failures[0]!
+}
+
+async function askLink(
+  { source, alarms }: Needs,
+  link: Link,
+  resume: RecordingRequest['resume'],
+  signal: AbortSignal,
+): Promise<RecordingAnswer> {
+  try {
+    return await readAnswer(await requestRecording(link, { signal, ...(resume && { resume }) }, source), resume?.from ?? 0)
+  } catch (error) {
+    signal.throwIfAborted()
+    const refusal = policyErrorIn(error)
+    if (refusal instanceof HostNotAllowed) alarms.raise(HOST_ALARM, refusal.message)
+    const code = refusal instanceof HostNotAllowed ? 'RecordingHostNotAllowed' : refusal ? 'RecordingUrlRefused' : 'ExotelUnavailable'
+    return { kind: 'failed', code, reason: refusal?.message ?? `Exotel does not answer: ${(error as Error).message}` }
+  }
 }
 
 async function receive(
@@ -97,18 +110,14 @@ async function receive(
   }
 }
 
-/** Names what the network and the policy throw; everything else is left to {@link runActivity}. */
-async function asFailure({ spool, alarms }: Needs, file: string, error: unknown): Promise<unknown> {
+/** Names what a transfer throws; everything else is left to {@link runActivity}. */
+async function asFailure({ spool }: Needs, file: string, error: unknown): Promise<unknown> {
   const fail = async (code: FailureCode): Promise<Error> =>
     endTry(code, (error as Error).message, { queue: spool.queue, reachedBytes: await spool.bytesOf(file) })
   if (diskTrouble(error) === 'SpoolFull') await spool.remove(file) // what does not fit must not keep others from fitting
-  if (error instanceof UrlRefused) return fail('RecordingUrlRefused')
   if (error instanceof TooLarge) return fail('RecordingTooLarge')
   if (error instanceof TransferBroken) return fail('DownloadIncomplete')
-  if (error instanceof ExotelUnavailable) return fail('ExotelUnavailable')
-  if (!(error instanceof HostNotAllowed)) return error
-  alarms.raise(HOST_ALARM, error.message)
-  return fail('RecordingHostNotAllowed')
+  return error
 }
 
 /** A refused address comes out of the socket's resolver, wrapped or not. */

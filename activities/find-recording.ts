@@ -1,8 +1,9 @@
 // Exotel's Call Details: does the call have a recording, and may we have it? One request an activity, on the queue that
 // keeps the whole fleet within Exotel's limit.
+import { noteWait } from '../calls/note-wait.ts'
 import { nameRecording } from '../calls/recording-facts.ts'
 import { ExotelCredentialsRefused, ExotelRateLimited, ExotelUnavailable, type CallDetails } from '../exotel/api-client.ts'
-import type { Access, CallDetailsAnswer, SourceRef } from '../workflows/contracts/recording.ts'
+import type { Access, CallDetailsAnswer, Question, SourceRef } from '../workflows/contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
 import { giveBack } from './failures.ts'
 import { runActivity, type Run } from './run.ts'
@@ -11,19 +12,24 @@ type Needs = Pick<Dependencies, 'database' | 'exotelApi' | 'alarms' | 'logger' |
 
 const CREDENTIALS_ALARM = 'ExotelCredentialsRefused'
 
-/** Asks whether Exotel names a recording for the call; a named one gets its row. */
+/** Asks whether Exotel names a recording for the call; a named one gets its row, else the call's row says when it is asked again. */
 export function createFindRecording(deps: Needs) {
-  return ({ callSid }: { callSid: string }): Promise<CallDetailsAnswer> =>
-    runActivity(deps, async (run) => {
+  return (question: Question): Promise<CallDetailsAnswer> =>
+    runActivity(deps, question, async (run) => {
+      const { callSid, nextAskAt } = question
       const details = await ask(deps, run, () => deps.exotelApi.callDetails(callSid, run.signal))
+      if (!(details instanceof ExotelUnavailable) && details?.source) {
+        await nameRecording(deps.database, callSid, details.source)
+        return { answer: 'named', sourceUrl: details.source.sourceUrl }
+      }
+      if (nextAskAt !== undefined) {
+        const reason = details instanceof ExotelUnavailable ? { code: 'ExotelUnavailable', error: details.message } : undefined
+        await noteWait(deps.database, { callSid, nextTryAt: nextAskAt, ...(reason && { reason }) })
+      }
       if (details instanceof ExotelUnavailable) return { answer: 'unavailable', reason: details.message }
       if (details === undefined) return { answer: 'unknown call' }
-      if (!details.source) {
-        const { status, durationSeconds } = details
-        return { answer: 'none', ...(status && { status }), ...(durationSeconds !== undefined && { durationSeconds }) }
-      }
-      await nameRecording(deps.database, callSid, details.source)
-      return { answer: 'named', sourceUrl: details.source.sourceUrl }
+      const { status, durationSeconds } = details
+      return { answer: 'none', ...(status && { status }), ...(durationSeconds !== undefined && { durationSeconds }) }
     })
 }
 
@@ -33,13 +39,14 @@ export function createFindRecording(deps: Needs) {
  * @returns whether there is a new link to try
  */
 export function createRenewAccess(deps: Needs) {
-  return ({ callSid, sourceUrl }: SourceRef): Promise<Access> =>
-    runActivity(deps, async (run) => {
+  return (source: SourceRef): Promise<Access> =>
+    runActivity(deps, source, async (run) => {
+      const { callSid, sourceUrl } = source
       const details = await ask(deps, run, () => deps.exotelApi.callDetailsWithLink(callSid, run.signal))
       if (details instanceof ExotelUnavailable) return { access: 'unavailable' }
-      const source = details?.source
-      if (source?.fetchUrl === undefined || source.sourceUrl !== sourceUrl) return { access: 'refused' }
-      await nameRecording(deps.database, callSid, source)
+      const named = details?.source
+      if (named?.fetchUrl === undefined || named.sourceUrl !== sourceUrl) return { access: 'refused' }
+      await nameRecording(deps.database, callSid, named)
       return { access: 'renewed' }
     })
 }

@@ -1,11 +1,14 @@
 // What every activity has around its one effect: heartbeats, the end by cancellation, and names for the errors of others.
 import { Context } from '@temporalio/activity'
-import { ApplicationFailure, CancelledFailure } from '@temporalio/common'
+import { ApplicationFailure, ApplicationFailureCategory, CancelledFailure } from '@temporalio/common'
 import { setInterval } from 'node:timers'
+import { noteWait } from '../calls/note-wait.ts'
+import type { Queryable } from '../platform/database.ts'
 import { isDatabaseOutage } from '../platform/database-errors.ts'
 import type { Alarms } from '../platform/alarms.ts'
 import type { Logger } from '../platform/logger.ts'
 import { SpoolFull } from '../recordings/spool.ts'
+import type { WaitingCode } from '../workflows/contracts/failures.ts'
 import { endTry, giveBack } from './failures.ts'
 
 export interface Run {
@@ -18,6 +21,7 @@ export interface Run {
 }
 
 interface Surroundings {
+  database: Queryable
   waitScale: number
   logger: Logger
   alarms: Alarms
@@ -26,6 +30,8 @@ interface Surroundings {
 const HEARTBEAT_MS = 5000
 /** The worker's disk; cleared by the next download that fits. */
 export const SPOOL_ALARM = 'SpoolUnavailable'
+/** The row cannot be written, or the next worker is there at once. */
+const UNNOTED = new Set<string>(['DatabaseUnavailable', 'WorkerShutdown'] satisfies WaitingCode[])
 const DISK_CODES: Record<string, 'SpoolFull' | 'SpoolUnavailable'> = {
   ENOSPC: 'SpoolFull',
   EDQUOT: 'SpoolFull',
@@ -35,8 +41,21 @@ const DISK_CODES: Record<string, 'SpoolFull' | 'SpoolUnavailable'> = {
   ENOENT: 'SpoolUnavailable',
 }
 
-/** Runs one effect; whatever it throws leaves as a typed failure. */
-export async function runActivity<T>({ waitScale, logger, alarms }: Surroundings, effect: (run: Run) => Promise<T>): Promise<T> {
+/** Runs one effect; whatever it throws leaves as a typed failure. A task that is given back says why on its recording's row. */
+export async function runActivity<T>(
+  deps: Surroundings,
+  subject: { callSid: string; sourceUrl?: string },
+  effect: (run: Run) => Promise<T>,
+): Promise<T> {
+  try {
+    return await runEffect(deps, effect)
+  } catch (error) {
+    if (error instanceof ApplicationFailure) await noteGivenBack(deps, subject, error)
+    throw error
+  }
+}
+
+async function runEffect<T>({ waitScale, logger, alarms }: Surroundings, effect: (run: Run) => Promise<T>): Promise<T> {
   const context = Context.current()
   const { attempt } = context.info
   const signal = context.cancellationSignal
@@ -62,6 +81,22 @@ export async function runActivity<T>({ waitScale, logger, alarms }: Surroundings
   } finally {
     clearInterval(heartbeats)
   }
+}
+
+/** Best effort: the task waits whether or not its row says so. */
+async function noteGivenBack(
+  { database, logger }: Surroundings,
+  { callSid, sourceUrl }: { callSid: string; sourceUrl?: string },
+  { category, type, message, nextRetryDelay }: ApplicationFailure,
+): Promise<void> {
+  if (category !== ApplicationFailureCategory.BENIGN || UNNOTED.has(type ?? '')) return
+  const nextTryAt = new Date(Date.now() + Number(nextRetryDelay)).toISOString()
+  await noteWait(database, {
+    callSid,
+    ...(sourceUrl !== undefined && { sourceUrl }),
+    nextTryAt,
+    reason: { code: type!, error: message },
+  }).catch((error: unknown) => logger.warn({ error, callSid }, 'Recording wait not noted on its row'))
 }
 
 /** What an error says about the worker's disk; undefined where it is about something else. */

@@ -11,7 +11,7 @@ const concluded = counter('recordings_concluded_total', 'Recordings by how their
 export function createUpdateCall(deps: Pick<Dependencies, 'database' | 'logger' | 'alarms' | 'waitScale'>) {
   const { database, logger, waitScale } = deps
   return (conclusion: Conclusion): Promise<void> =>
-    runActivity(deps, async ({ attempt }) => {
+    runActivity(deps, conclusion, async ({ attempt }) => {
       await concludeRecording(database, conclusion).catch((error: unknown) => {
         // Whatever it is: without its row a run must not end.
         logger.error({ error, callSid: conclusion.callSid }, 'Recording outcome cannot be written')

@@ -24,7 +24,7 @@ const SETUP_ALARM = 'StorageMisconfigured'
  */
 export function createUploadRecording(deps: Needs) {
   return (input: UploadInput): Promise<StoredObject> =>
-    runActivity(deps, async (run) => {
+    runActivity(deps, input, async (run) => {
       const { callSid, spooled, verdict } = input
       const key = objectKey(input, await fixRecordingDate(deps.database, callSid))
       await put(deps, run, {

@@ -9,6 +9,7 @@ import { runActivity } from './run.ts'
 
 export interface ValidateInput {
   callSid: string
+  sourceUrl?: string
   spooled: Spooled
 }
 
@@ -21,8 +22,9 @@ const DURATION_TOLERANCE_SHARE = 0.2
  * @throws SpoolFileLost where the file is gone or changed
  */
 export function createValidateRecording(deps: Pick<Dependencies, 'database' | 'spool' | 'logger' | 'alarms' | 'waitScale'>) {
-  return ({ callSid, spooled }: ValidateInput): Promise<Verdict> =>
-    runActivity(deps, async ({ signal, progress }) => {
+  return (input: ValidateInput): Promise<Verdict> =>
+    runActivity(deps, input, async ({ signal, progress }) => {
+      const { callSid, spooled } = input
       const path = deps.spool.path(spooled.file)
       if ((await deps.spool.bytesOf(spooled.file)) !== spooled.bytes)
         throw endTry(SPOOL_FILE_LOST, 'The spooled file is gone or has another size')

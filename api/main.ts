@@ -6,7 +6,9 @@ import { collectProcessMetrics } from '../platform/metrics.ts'
 import { serveOperations } from '../platform/operations-server.ts'
 import { exitAfter, runMain, stopSignal } from '../platform/process.ts'
 import { temporalConnectionOptions } from '../platform/temporal.ts'
+import { measurePipeline } from '../calls/pipeline-health.ts'
 import { createApp } from './app.ts'
+import { withDeadline } from './deadline.ts'
 import { listen } from './listen.ts'
 import { recordingPolicy } from './recording-policy.ts'
 import { startRelay } from './relay.ts'
@@ -28,7 +30,11 @@ runMain(async () => {
   }
   const app = createApp({ database, logger, guard, relay, lifecycle, trustProxy: config.TRUST_PROXY, onRecorded: () => relay.kick() })
   const server = await listen(app, config.PORT)
-  const operations = await serveOperations(config.OPERATIONS_PORT, { health: async () => ({ ready: lifecycle.state === 'serving' }) })
+  const operations = await serveOperations(config.OPERATIONS_PORT, {
+    health: async () => ({ ready: lifecycle.state === 'serving' }),
+    // Where PostgreSQL is away, the last figures stand; /health tells that it is.
+    measure: () => withDeadline(measurePipeline(database), 2000).catch(() => {}),
+  })
   lifecycle.state = 'serving'
   const proofs = [
     guard.signatureSecrets.length > 0 && `signature (${guard.signatureSecrets.length} secrets)`,
@@ -43,8 +49,7 @@ runMain(async () => {
   logger.info({ signal }, 'API is draining')
   exitAfter(config.SHUTDOWN_GRACE_SECONDS * 1000 + 2000, 1)
   lifecycle.state = 'draining'
-  await server.drain(config.SHUTDOWN_GRACE_SECONDS * 1000)
-  await relay.stop()
+  await Promise.all([server.drain(config.SHUTDOWN_GRACE_SECONDS * 1000), relay.stop()])
   operations.close()
   await Promise.allSettled([database.$disconnect(), temporal.close()])
   logger.info('API has stopped')

@@ -129,19 +129,21 @@ async function tellAll(events: ClaimedEvent[], temporal: () => Promise<Client>, 
   } catch (error) {
     return { ...told, untold: events.map(({ id }) => id), problem: `Temporal: ${error instanceof Error ? error.message : String(error)}` }
   }
-  await Promise.all(
-    events.map(async (event) => {
-      try {
-        await tellWorkflow(client, event, policy)
-        told.started.push(event.id)
-      } catch (error) {
-        const trouble = classifyTemporalError(error)
-        if (trouble.of === 'event') return void told.setAside.push({ event, reason: trouble.reason })
-        told.untold.push(event.id)
-        told.problem = trouble.reason
-      }
-    }),
+  const results = await Promise.all(
+    events.map(async (event) => ({
+      event,
+      trouble: await tellWorkflow(client, event, policy).then(() => undefined, classifyTemporalError),
+    })),
   )
+  const answers = results.some(({ trouble }) => trouble === undefined)
+  for (const { event, trouble } of results) {
+    if (trouble === undefined) told.started.push(event.id)
+    else if (trouble.of === 'event' || (trouble.of === 'either' && answers)) told.setAside.push({ event, reason: trouble.reason })
+    else {
+      told.untold.push(event.id)
+      told.problem = trouble.reason
+    }
+  }
   return told
 }
 

@@ -1,9 +1,12 @@
 import { isGrpcServiceError, ServiceError } from '@temporalio/client'
 import { NamespaceNotFoundError, WorkflowNotFoundError } from '@temporalio/common'
 
-/** `temporal`: wrong with Temporal as a whole, every event would fail the same. `event`: this one alone is refused. */
+/**
+ * `temporal`: wrong with Temporal as a whole, every event would fail the same. `event`: this one alone is refused. `either`: no
+ * answer in time, and only how others fare tells which.
+ */
 export interface TemporalTrouble {
-  of: 'temporal' | 'event'
+  of: 'temporal' | 'event' | 'either'
   reason: string
 }
 
@@ -16,6 +19,7 @@ const CODES_OF_AN_EVENT = new Set([
   13, // INTERNAL
   15, // DATA_LOSS
 ])
+const DEADLINE_EXCEEDED = 4
 const RESOURCE_EXHAUSTED = 8
 const INVALID_ARGUMENT = 3
 
@@ -32,6 +36,7 @@ export function classifyTemporalError(error: unknown): TemporalTrouble {
   }
   // One workflow that gets too many signals at once is that workflow's trouble.
   if (grpc.code === RESOURCE_EXHAUSTED && /workflow is busy/i.test(reason)) return { of: 'event', reason }
+  if (grpc.code === DEADLINE_EXCEEDED) return { of: 'either', reason }
   return { of: CODES_OF_AN_EVENT.has(grpc.code) ? 'event' : 'temporal', reason }
 }
 

@@ -1,4 +1,5 @@
 import type { Queryable } from '../platform/database.ts'
+import { gauge } from '../platform/metrics.ts'
 
 export interface PipelineHealth {
   /** Events that the relay has not brought to Temporal yet, and those of them that are set aside. */
@@ -35,4 +36,16 @@ export async function pipelineHealth(database: Queryable): Promise<PipelineHealt
            late > 0 AND COALESCE(last < now() - make_interval(mins => ${STALLED_AFTER_MINUTES}), true) AS stalled
     FROM relay, state, stored`
   return rows[0]!
+}
+
+const recordings = gauge('recordings', 'Calls by the state of their recording', ['state'])
+const unrelayed = gauge('unrelayed_events', 'Events that the relay has not brought to Temporal yet')
+const stalled = gauge('recordings_stalled', '1 while calls end but nothing has been stored for a while')
+
+/** The same as figures for whoever scrapes. */
+export async function measurePipeline(database: Queryable): Promise<void> {
+  const health = await pipelineHealth(database)
+  for (const state of ['awaiting', 'failed', 'quarantined'] as const) recordings.set({ state }, health[state])
+  unrelayed.set(health.unrelayed)
+  stalled.set(health.stalled ? 1 : 0)
 }

@@ -5,10 +5,17 @@ import { retryAfterMs } from './retry-after.ts'
 
 export type RecordingAnswer =
   | RecordingBody
-  | { kind: 'failed'; code: FailureCode; reason: string; retryAfterMs?: number }
+  | FailedAnswer
   | { kind: 'rate limited'; retryAfterMs: number | undefined }
   /** There is nothing at or behind the byte that was asked for. */
   | { kind: 'out of range' }
+
+export interface FailedAnswer {
+  kind: 'failed'
+  code: FailureCode
+  reason: string
+  retryAfterMs?: number
+}
 
 export interface RecordingBody {
   kind: 'body'

@@ -61,6 +61,9 @@ const schema = z
     EXOTEL_RECORDING_HOSTS: z.string().default('*.exotel.com,*.exotel.in').transform(splitList),
     EXOTEL_ALLOW_LOCAL: flag.default(false),
 
+    /** Guards the test routes; without it there are none. */
+    DEV_TEST_TOKEN: filled.optional(),
+
     /** Shortens every wait of a recording; frozen into a run's input at its start. */
     RECORDING_WAIT_SCALE: z.coerce.number().positive().max(1).default(1),
     RECORDING_MAX_BYTES: count.default(6 * GB),

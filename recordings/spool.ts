@@ -19,12 +19,14 @@ export interface SpoolLimits {
   minFreeBytes: number
 }
 
-/** Another process of this machine uses the directory. */
-export class SpoolInUse extends Error {}
+/** Another process of this machine uses the directory, or the disk refuses it. */
+export class SpoolUnusable extends Error {}
 /** The disk holds as much as it may; wait until uploads have made room. */
 export class SpoolFull extends Error {}
 
 const FILE_NAME = /^([A-Za-z0-9_-]{1,64})-[0-9a-f]{12}$/
+/** A file, its note, or a note that was being written. */
+const BELONGINGS = /^([A-Za-z0-9_-]{1,64}-[0-9a-f]{12})(?:\.json(?:\.new)?)?$/
 const LOCK = { stale: 5000, update: 1000, realpath: false }
 /** How long a starting worker waits for the lock of one that was killed to go stale. */
 const LOCK_RETRIES = { retries: 16, factor: 1, minTimeout: 500, maxTimeout: 500 }
@@ -48,16 +50,21 @@ export class Spool {
 
   /**
    * Takes the directory for this process; waits for the lock of a killed one to go stale.
-   * @param onLost the lock was taken from us while we could not renew it (the process was stopped): stop at once
-   * @throws {SpoolInUse}
+   * @param onLost the lock could not be renewed (the process was stopped, the disk is ill), and another may have it: stop at once
+   * @throws {SpoolUnusable}
    */
-  static async open(path: string, name: string | undefined, limits: SpoolLimits, onLost: () => void): Promise<Spool> {
+  static async open(path: string, name: string | undefined, limits: SpoolLimits, onLost: (reason: Error) => void): Promise<Spool> {
     const directory = resolve(path)
-    await mkdir(directory, { recursive: true })
-    const release = await lockfile
-      .lock(directory, { ...LOCK, retries: LOCK_RETRIES, lockfilePath: join(directory, '.lock'), onCompromised: onLost })
+    const release = await mkdir(directory, { recursive: true })
+      .then(() =>
+        lockfile.lock(directory, { ...LOCK, retries: LOCK_RETRIES, lockfilePath: join(directory, '.lock'), onCompromised: onLost }),
+      )
       .catch((error: NodeJS.ErrnoException) => {
-        throw error.code === 'ELOCKED' ? new SpoolInUse(`Another worker uses the spool directory ${directory}`) : error
+        throw new SpoolUnusable(
+          error.code === 'ELOCKED'
+            ? `Another worker uses the spool directory ${directory}`
+            : `The spool directory ${directory} cannot be used: ${error.message}`,
+        )
       })
     const place = createHash('sha256').update(directory).digest('hex').slice(0, 8)
     return new Spool(directory, `spool-${name ?? hostname()}-${place}`, limits, release)
@@ -97,7 +104,7 @@ export class Spool {
   }
 
   async remove(file: string): Promise<void> {
-    await rm(this.#notePath(file), { force: true })
+    for (const note of [this.#notePath(file), `${this.#notePath(file)}.new`]) await rm(note, { force: true })
     await rm(this.path(file), { force: true })
   }
 
@@ -153,7 +160,8 @@ export class Spool {
   /** Deletes what belongs to calls without an open workflow; files that are being written stay. */
   async sweep(isOpen: (callSid: string) => Promise<boolean>): Promise<string[]> {
     const swept: string[] = []
-    for (const file of await this.files()) {
+    const names = await readdir(this.directory)
+    for (const file of new Set(names.flatMap((name) => BELONGINGS.exec(name)?.[1] ?? []))) {
       const callSid = FILE_NAME.exec(file)![1]!
       if ((await isOpen(callSid)) || this.#writers.has(file)) continue
       await this.remove(file)

@@ -1,12 +1,15 @@
 // Leftovers of what died or was given up: spool files of calls without an open workflow, uploads that nobody completes.
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Logger } from '../platform/logger.ts'
+import { counter } from '../platform/metrics.ts'
 import type { Spool } from './spool.ts'
 import type { RecordingStore } from './store.ts'
 
 const EVERY_MS = 10 * 60_000
 /** No upload of ours takes this long; one that is still wanted starts anew. */
 const UPLOAD_AGE_MS = 24 * 3600_000
+
+const swept = counter('swept_total', 'Leftovers cleared: spool files of closed calls, uploads that nobody completed', ['what'])
 
 export interface Sweeps {
   spool: Spool
@@ -27,10 +30,12 @@ export async function startSweeps(sweeps: Sweeps): Promise<void> {
 
 async function sweepSpool({ spool, isOpen, logger }: Sweeps): Promise<void> {
   const files = await spool.sweep(isOpen)
+  swept.inc({ what: 'spool file' }, files.length)
   if (files.length > 0) logger.info({ files: files.length }, 'Recording spool swept')
 }
 
 async function sweepUploads({ store, logger }: Sweeps): Promise<void> {
   const uploads = await store.sweepUploads(new Date(Date.now() - UPLOAD_AGE_MS))
+  swept.inc({ what: 'upload' }, uploads)
   if (uploads > 0) logger.info({ uploads }, 'Recording uploads that nobody completed were ended')
 }

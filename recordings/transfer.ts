@@ -81,7 +81,7 @@ async function writeAll(
   answer: RecordingBody,
   { signal, maxBytes, onProgress }: TransferControl,
 ): Promise<number> {
-  const began = Date.now()
+  const began = performance.now()
   const deadlineMs = (bytes: number): number => BASE_DEADLINE_MS + (((answer.totalBytes ?? bytes) - answer.from) / MB) * MS_PER_MB
   let position = answer.from
   for await (const chunk of chunksOf(answer, signal)) {
@@ -90,8 +90,8 @@ async function writeAll(
     sha256.update(chunk)
     position += chunk.length
     onProgress(position)
-    if (Date.now() - began > deadlineMs(position))
-      throw new TransferBroken(`The transfer is too slow: ${position} bytes in ${Math.round((Date.now() - began) / 1000)} s`)
+    if (performance.now() - began > deadlineMs(position))
+      throw new TransferBroken(`The transfer is too slow: ${position} bytes in ${Math.round((performance.now() - began) / 1000)} s`)
   }
   return position
 }

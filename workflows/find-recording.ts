@@ -2,7 +2,7 @@
 import { CancellationScope, condition, isCancellation } from '@temporalio/workflow'
 import { failureIn } from './failure.ts'
 import { askExotel } from './recording-activities.ts'
-import type { CallDetailsAnswer, EndedCall, Outcome } from './contracts/recording.ts'
+import type { CallDetailsAnswer, EndedCall, Outcome, Question } from './contracts/recording.ts'
 import { isUnanswered, type Inbox } from './recording-inbox.ts'
 import type { Progress } from './recording-progress.ts'
 
@@ -11,13 +11,14 @@ const ASK_AFTER_MINUTES = [1, 2, 5, 10, 15, 30, 60]
 
 export async function findRecording(call: EndedCall, inbox: Inbox, progress: Progress): Promise<{ sourceUrl: string } | Outcome> {
   let answer: CallDetailsAnswer | undefined
-  for (const atMs of timesToAsk(call, inbox)) {
+  const times = timesToAsk(call, inbox)
+  for (const [index, atMs] of times.entries()) {
     if (inbox.unanswered()) return notRecorded(inbox)
     await progress.waitFor(inbox.hasLink, atMs, answer ? `Exotel said: ${answer.answer}` : 'No link has come yet')
     if (inbox.hasLink()) return { sourceUrl: inbox.take().sourceUrl! }
     if (inbox.unanswered()) return notRecorded(inbox)
     progress.step('find', 'Asking Exotel whether the call has a recording')
-    answer = await askUnlessLinkComes(call.callSid, inbox)
+    answer = await askUnlessLinkComes({ callSid: call.callSid, ...whenNext(times[index + 1]) }, inbox)
     if (inbox.hasLink()) return { sourceUrl: inbox.take().sourceUrl! }
     if (answer?.answer === 'none' && isUnanswered(answer.status)) return { state: 'not_recorded', status: answer.status }
     if (answer?.answer === 'named') return { sourceUrl: inbox.claim(answer.sourceUrl) }
@@ -26,14 +27,18 @@ export async function findRecording(call: EndedCall, inbox: Inbox, progress: Pro
 }
 
 /** Exotel's word; undefined once a link has come meanwhile, since asking may take hours while Exotel refuses our key. */
-async function askUnlessLinkComes(callSid: string, inbox: Inbox): Promise<CallDetailsAnswer | undefined> {
+async function askUnlessLinkComes(question: Question, inbox: Inbox): Promise<CallDetailsAnswer | undefined> {
   const scope = new CancellationScope()
-  const asked = scope.run(() => askExotel({ callSid })).catch(asUnavailable)
+  const asked = scope.run(() => askExotel(question)).catch(asUnavailable)
   await Promise.race([asked, condition(inbox.hasLink)])
   if (!inbox.hasLink()) return asked
   asked.catch(() => {}) // nobody wants the answer any more
   scope.cancel()
   return undefined
+}
+
+function whenNext(atMs: number | undefined): Pick<Question, 'nextAskAt'> {
+  return atMs === undefined ? {} : { nextAskAt: new Date(atMs).toISOString() }
 }
 
 /** An answer that we cannot make sense of is none. */

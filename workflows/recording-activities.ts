@@ -1,6 +1,6 @@
 // The activities of a recording with their queues, time limits and retries. Retries have no limit: the workflow counts the
 // tries that count, and everything else (a worker that died, left or waits for S3) has to go on until it works.
-import { proxyActivities } from '@temporalio/workflow'
+import { isCancellation, proxyActivities } from '@temporalio/workflow'
 import type { Activities } from '../activities/create.ts'
 import type { ValidateInput } from '../activities/validate-recording.ts'
 import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE } from './contracts/names.ts'
@@ -8,12 +8,14 @@ import type {
   Access,
   CallDetailsAnswer,
   Conclusion,
+  Question,
   RecordingPolicy,
   SourceRef,
   Spooled,
   StoredObject,
   UploadInput,
   Verdict,
+  Wait,
 } from './contracts/recording.ts'
 
 const retry = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '10s' } as const
@@ -24,6 +26,7 @@ const heartbeatTimeout = '15s'
 const downloads = proxyActivities<Activities>({ taskQueue: DOWNLOADS_QUEUE, startToCloseTimeout: '2h', heartbeatTimeout, retry })
 const exotelApi = proxyActivities<Activities>({ taskQueue: EXOTEL_API_QUEUE, startToCloseTimeout: '30s', retry })
 const rows = proxyActivities<Activities>({ taskQueue: RECORDINGS_QUEUE, startToCloseTimeout: '20s', retry })
+const brieflyRows = proxyActivities<Activities>({ taskQueue: RECORDINGS_QUEUE, scheduleToCloseTimeout: '10s', retry })
 
 export function download(source: SourceRef): Promise<Spooled> {
   return downloads.downloadRecording.executeWithOptions({ summary: 'Exotel → spool' }, [source])
@@ -50,12 +53,20 @@ export function update(conclusion: Conclusion): Promise<void> {
   return rows.updateCall.executeWithOptions({ summary }, [conclusion])
 }
 
-export function askExotel(call: { callSid: string }): Promise<CallDetailsAnswer> {
-  return exotelApi.findRecording.executeWithOptions({ summary: 'Call Details' }, [call])
+export function askExotel(question: Question): Promise<CallDetailsAnswer> {
+  return exotelApi.findRecording.executeWithOptions({ summary: 'Call Details' }, [question])
 }
 
 export function renewAccess(source: SourceRef): Promise<Access> {
   return exotelApi.renewAccess.executeWithOptions({ summary: 'Call Details: pre-signed link' }, [source])
+}
+
+/** Best effort: the run waits whether or not its row says so. */
+export async function noteWait(wait: Wait): Promise<void> {
+  const { noteWait: note } = brieflyRows
+  await note.executeWithOptions({ summary: wait.reason?.code ?? 'waiting' }, [wait]).catch((error: unknown) => {
+    if (isCancellation(error)) throw error
+  })
 }
 
 /** Best effort: where the worker is gone, its own sweep clears the file when it comes back. */

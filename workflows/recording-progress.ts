@@ -35,7 +35,6 @@ export function trackProgress({ callSid }: EndedCall): Progress {
   return {
     step,
     async pause(ms, why) {
-      if (ms <= 0) return
       step('wait', `${why}, at ${iso(Date.now() + ms)}`)
       await sleep(ms)
     },

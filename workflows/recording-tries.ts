@@ -6,7 +6,7 @@ import type { Access, EndedCall } from './contracts/recording.ts'
 import type { Failure } from './failure.ts'
 import type { Inbox } from './recording-inbox.ts'
 
-type Next = { conclude: FailureCode } | { pauseMs: number; why: string }
+type Next = { conclude: FailureCode; error: string } | { pauseMs: number; why: string }
 
 export interface Tries {
   after(failure: Failure): Promise<Next>
@@ -17,7 +17,7 @@ const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
 /** Exotel may need this long until a recording can be had; longer where nobody told when the call ended. */
 const PREPARING_MS = { afterEnd: 60 * MINUTE_MS, afterArrival: 5 * HOUR_MS }
-const INTERNAL_ERRORS_FOR_MS = 24 * HOUR_MS
+const TROUBLE_FOR_MS = 24 * HOUR_MS
 /** A try that came this much further than any before was worth it. */
 const PROGRESS_BYTES = 1024 ** 2
 
@@ -27,7 +27,8 @@ export function openTries({ callSid, arrivedAt, policy }: EndedCall, inbox: Inbo
   let waits = 0
   let losses = 0
   let renewed = false
-  let firstInternalErrorMs: number | undefined
+  let errors = 0
+  let firstTroubleMs: number | undefined
 
   return {
     async after(failure) {
@@ -35,17 +36,17 @@ export function openTries({ callSid, arrivedAt, policy }: EndedCall, inbox: Inbo
       switch (failure.code) {
         case SPOOL_FILE_LOST:
           losses += 1
-          return pause(losses === 1 ? 0 : growing(losses, 5 * SECOND_MS, 5 * MINUTE_MS), 'downloading again')
+          return losses === 1 ? pause(0, 'downloading again') : forADay(failure, losses, 5 * MINUTE_MS)
         case 'RecordingNotFound':
           return isPreparing() ? pause(growing((waits += 1), 10 * SECOND_MS, 2 * MINUTE_MS), 'Exotel may need an hour') : count(failure)
         case 'ExotelUnauthorized':
-          return afterRefusal()
+          return afterRefusal(failure)
         case 'RecordingInvalid':
         case 'DownloadIncomplete':
         case 'ExotelUnavailable':
           return count(failure)
         case 'InternalError':
-          return afterInternalError()
+          return forADay(failure, (errors += 1), HOUR_MS)
         case 'RecordingExpired':
         case 'RecordingTooLarge':
         case 'RecordingUrlRefused':
@@ -54,18 +55,18 @@ export function openTries({ callSid, arrivedAt, policy }: EndedCall, inbox: Inbo
         case 'RecordingMissing':
         case 'ObjectMissing':
         case 'Cancelled':
-          return { conclude: failure.code }
+          return { conclude: failure.code, error: failure.message }
         default:
           return failure.code satisfies never
       }
     },
   }
 
-  function count({ code, reachedBytes = 0, retryAfterMs }: Failure): Next {
+  function count({ code, message, reachedBytes = 0, retryAfterMs }: Failure): Next {
     if (reachedBytes >= furthestBytes + PROGRESS_BYTES) counted = 0
     furthestBytes = Math.max(furthestBytes, reachedBytes)
     counted += 1
-    if (counted >= policy.tries) return { conclude: code as FailureCode }
+    if (counted >= policy.tries) return { conclude: code as FailureCode, error: message }
     return pause(
       Math.max(growing(counted, 10 * SECOND_MS, 10 * MINUTE_MS), retryAfterMs ?? 0),
       `try ${counted + 1} of ${policy.tries} follows`,
@@ -73,18 +74,19 @@ export function openTries({ callSid, arrivedAt, policy }: EndedCall, inbox: Inbo
   }
 
   /** Refused to us: a pre-signed link may help, once. */
-  async function afterRefusal(): Promise<Next> {
+  async function afterRefusal({ message }: Failure): Promise<Next> {
     const { access } = renewed ? { access: 'refused' as const } : await renewAccess({ callSid, sourceUrl }).catch(asUnavailable)
-    if (access === 'unavailable') return count({ code: 'ExotelUnavailable', message: 'Exotel does not answer' })
-    if (access === 'refused') return { conclude: 'ExotelUnauthorized' }
+    if (access === 'unavailable') return count({ code: 'ExotelUnavailable', message: `${message}; Exotel's API does not answer either` })
+    if (access === 'refused') return { conclude: 'ExotelUnauthorized', error: message }
     renewed = true
     return pause(0, 'trying a pre-signed link')
   }
 
-  function afterInternalError(): Next {
-    firstInternalErrorMs ??= Date.now()
-    if (Date.now() - firstInternalErrorMs >= INTERNAL_ERRORS_FOR_MS * policy.waitScale) return { conclude: 'InternalError' }
-    return pause(growing((waits += 1), 10 * SECOND_MS, HOUR_MS), 'trying again for a day')
+  /** What is nobody's fault, or nobody understands: not for ever, since every try lengthens the history. */
+  function forADay({ message }: Failure, nth: number, maxPauseMs: number): Next {
+    firstTroubleMs ??= Date.now()
+    if (Date.now() - firstTroubleMs >= TROUBLE_FOR_MS * policy.waitScale) return { conclude: 'InternalError', error: message }
+    return pause(growing(nth, 10 * SECOND_MS, maxPauseMs), 'trying again for a day')
   }
 
   function isPreparing(): boolean {

@@ -1,7 +1,7 @@
 // The way of a call's recordings from Exotel into our bucket. One run a call; read from the top, it is the whole story.
 import { CancellationScope, isCancellation } from '@temporalio/workflow'
 import { findRecording } from './find-recording.ts'
-import { discard, download, update, upload, validate } from './recording-activities.ts'
+import { discard, download, noteWait, update, upload, validate } from './recording-activities.ts'
 import { openInbox, type Inbox } from './recording-inbox.ts'
 import { trackProgress, type Progress } from './recording-progress.ts'
 import { openTries } from './recording-tries.ts'
@@ -53,7 +53,10 @@ async function bringHome(call: EndedCall, inbox: Inbox, sourceUrl: string, spool
     if ('state' in brought) return brought
     if (brought.spool) spools.add(brought.spool)
     const next = await tries.after(brought)
-    if ('conclude' in next) return { state: 'failed', code: next.conclude, error: brought.message }
+    if ('conclude' in next) return { state: 'failed', code: next.conclude, error: next.error }
+    if (next.pauseMs === 0) continue
+    const nextTryAt = new Date(Date.now() + next.pauseMs).toISOString()
+    await noteWait({ callSid: call.callSid, sourceUrl, nextTryAt, reason: { code: brought.code, error: brought.message } })
     await progress.pause(next.pauseMs, `${brought.message}; ${next.why}`)
   }
 }
@@ -66,12 +69,12 @@ async function bringOnce(call: EndedCall, sourceUrl: string, spools: Set<string>
     spools.add(spooled.queue)
 
     progress.step('validate', `Validating ${spooled.bytes} bytes`)
-    const verdict = await validate(call.policy, { callSid, spooled })
+    const verdict = await validate(call.policy, { callSid, sourceUrl, spooled })
     if (verdict.verdict === 'refused') return { code: 'RecordingInvalid', message: verdict.reason }
 
     progress.step('upload', `Uploading ${spooled.bytes} bytes`)
     const object = {
-      ...(await upload(call.policy, { callSid, spooled, verdict })),
+      ...(await upload(call.policy, { callSid, sourceUrl, spooled, verdict })),
       bytes: spooled.bytes,
       sha256: spooled.sha256,
       audio: verdict.audio,

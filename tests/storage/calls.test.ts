@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { pino } from 'pino'
 import { claimEvents, markRelayed, releaseEvents, setAside } from '../../calls/claim-events.ts'
 import { concludeRecording } from '../../calls/conclude-recording.ts'
+import { noteWait } from '../../calls/note-wait.ts'
 import { recordEvent } from '../../calls/record-event.ts'
 import { fixRecordingDate, linksOf, nameRecording } from '../../calls/recording-facts.ts'
 import { deliveryIdentity, readCallEvent, type WebhookRoute } from '../../exotel/call-event.ts'
@@ -127,6 +128,25 @@ describe('When recordings are concluded, then the states only go up:', () => {
     })
     await conclude(callSid, { ...stored, url: 'https://s3/b/second.mp3' }, other)
     expect(await callOf(callSid)).toMatchObject({ recordingState: 'stored', recordingUrl: OBJECT.url, recordingError: null })
+  })
+
+  test('what it waits for is on both rows until then, and takes no better news back', async () => {
+    const callSid = newCallSid()
+    const nextTryAt = '2026-11-26T10:00:00.000Z'
+    const reason = { code: 'DownloadIncomplete', error: 'cut' }
+    await record('recording', { CallSid: callSid, RecordingUrl: LINK })
+    await noteWait(database, { callSid, sourceUrl: LINK, nextTryAt, reason })
+    const waiting = { recordingState: 'awaiting', recordingErrorCode: 'DownloadIncomplete', recordingNextTryAt: new Date(nextTryAt) }
+    expect(await callOf(callSid)).toMatchObject(waiting)
+    expect(await recordingOf(callSid)).toMatchObject({ state: 'awaiting', error: 'cut', nextTryAt: new Date(nextTryAt) })
+    await conclude(callSid, failed)
+    await noteWait(database, { callSid, sourceUrl: LINK, nextTryAt, reason })
+    expect(await callOf(callSid)).toMatchObject({ ...waiting, recordingState: 'failed', recordingErrorCode: 'ExotelUnavailable' })
+    await conclude(callSid, stored)
+    await noteWait(database, { callSid, sourceUrl: LINK, nextTryAt, reason })
+    const home = { recordingState: 'stored', recordingErrorCode: null, recordingNextTryAt: null }
+    expect(await callOf(callSid)).toMatchObject(home)
+    expect(await recordingOf(callSid)).toMatchObject({ state: 'stored', errorCode: null, nextTryAt: null })
   })
 
   test('a call without a recording, and one that nobody has a row of', async () => {

@@ -251,11 +251,31 @@ test('When the row has a pre-signed link, then it is tried first, without our ke
   ])
 })
 
-test('When the spool is full, then the task is given back', async () => {
+test('When a pre-signed link fails in whatever way, then the plain one decides, but where it is only refused', async () => {
+  await nameRecording(bench.database, source.callSid, { sourceUrl: source.sourceUrl, fetchUrl: `${exotel.url}/presigned/x?Signature=s` })
+  for (const stale of [404, 410, 503]) {
+    exotel.script(status(stale), status(502))
+    await expect(download()).rejects.toEqual(failure('ExotelUnavailable', { message: 'Exotel answered 502' }))
+    exotel.script(status(stale), status(401))
+    await expect(download()).rejects.toEqual(
+      failure(stale === 404 ? 'RecordingNotFound' : stale === 410 ? 'RecordingExpired' : 'ExotelUnavailable'),
+    )
+  }
+  exotel.script(status(404), whole)
+  expect(await download()).toMatchObject({ sha256: SHA256 })
+})
+
+test('When the spool is full, then the task is given back, and its row says so', async () => {
   const small = await openWorkbench({ limits: { maxBytes: 2 * MB, minFreeBytes: 0 } })
   try {
     exotel.script(whole)
+    await nameRecording(small.database, source.callSid, source)
     await expect(small.run('downloadRecording', source)).rejects.toEqual(failure('SpoolFull', { nonRetryable: false, category: 'BENIGN' }))
+    expect(await small.database.recording.findFirst({ where: source })).toMatchObject({
+      state: 'awaiting',
+      errorCode: 'SpoolFull',
+      nextTryAt: expect.any(Date),
+    })
     expect(await small.spool.files()).toEqual([])
   } finally {
     await small.close()

@@ -1,7 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
-import { Spool, SpoolFull, SpoolInUse } from '../../recordings/spool.ts'
+import { Spool, SpoolFull, SpoolUnusable } from '../../recordings/spool.ts'
 import { home, newCallSid } from '../support/servers.ts'
 
 const LIMITS = { maxBytes: 1000, minFreeBytes: 0 }
@@ -17,7 +17,7 @@ afterEach(async () => {
 })
 
 test('When a spool is opened twice, then the second is refused; after the first has closed, it has the same queue', async () => {
-  await expect(Spool.open(folder, 'w', LIMITS, () => {})).rejects.toThrow(SpoolInUse)
+  await expect(Spool.open(folder, 'w', LIMITS, () => {})).rejects.toThrow(SpoolUnusable)
   await spool.close()
   const { queue } = spool
   spool = await Spool.open(folder, 'w', LIMITS, () => {})
@@ -62,19 +62,22 @@ test('When a note was cut by a crash, then it counts as none', async () => {
 })
 
 test('When leftovers are swept, then files of open calls and of writers stay', async () => {
-  const [open, closed, written] = [newCallSid(), newCallSid(), newCallSid()]
+  const [open, closed, written, noted] = [newCallSid(), newCallSid(), newCallSid(), newCallSid()]
   for (const callSid of [open, closed, written]) {
     writeFileSync(spool.path(spool.fileFor(callSid, 'x')), 'x')
     await spool.writeNote(spool.fileFor(callSid, 'x'), {})
   }
   writeFileSync(join(folder, 'a person’s file'), 'x')
+  await spool.writeNote(spool.fileFor(noted, 'x'), {})
   let finish = (): void => {}
   const writing = spool.asWriter(
     spool.fileFor(written, 'x'),
     new AbortController().signal,
     () => new Promise<void>((resolve) => (finish = resolve)),
   )
-  expect(await spool.sweep(async (callSid) => callSid === open)).toEqual([spool.fileFor(closed, 'x')])
+  const swept = await spool.sweep(async (callSid) => callSid === open)
+  expect(swept.toSorted()).toEqual([spool.fileFor(closed, 'x'), spool.fileFor(noted, 'x')].toSorted())
+  expect(existsSync(`${spool.path(spool.fileFor(noted, 'x'))}.json`)).toBe(false)
   expect((await spool.files()).toSorted()).toEqual([spool.fileFor(open, 'x'), spool.fileFor(written, 'x')].toSorted())
   finish()
   await writing

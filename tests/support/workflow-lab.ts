@@ -110,6 +110,7 @@ function scriptedActivities(runs: Map<string, { script: Script; run: Run }>, now
     validateRecording: async () => ({ verdict: 'good', etag: 'e', audio: AUDIO }),
     uploadRecording: async ({ callSid }) => ({ bucket: 'b', key: `recordings/${callSid}.mp3`, url: `https://s3/b/${callSid}` }),
     updateCall: async () => {},
+    noteWait: async () => {},
     findRecording: async () => ({ answer: 'none' }),
     renewAccess: async () => ({ access: 'refused' }),
     discardRecording: async () => {},

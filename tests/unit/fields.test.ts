@@ -68,10 +68,12 @@ describe('When a body cannot be read, then the error says why:', () => {
     ['nested too deep', Buffer.from('{"a":'.repeat(50) + '1' + '}'.repeat(50)), 'application/json', /nested deeper/],
     [
       'too many fields',
-      Buffer.from(JSON.stringify(Object.fromEntries(Array.from({ length: 1001 }, (_, i) => [i, 1])))),
+      Buffer.from(JSON.stringify(Object.fromEntries(Array.from({ length: 10_001 }, (_, i) => [i, 1])))),
       'application/json',
-      /more than 1000/,
+      /more than 10000/,
     ],
+    ['too many parameters', Buffer.from('a=1&'.repeat(10_001)), 'application/x-www-form-urlencoded', /more than 10000/],
+    ['too many parts', multipart(Array.from({ length: 10_001 }, () => field('f', 'x'))), MULTIPART, /more than 10000/],
   ])('%s', async (_how, body, type, message) => {
     await expect(decodeBody(body, type)).rejects.toThrow(UnreadableDelivery)
     await expect(decodeBody(body, type)).rejects.toThrow(message)

@@ -55,7 +55,13 @@ test('When a setting exists, then .env.example has a line for it, and for nothin
 })
 
 /** Settings without a default do not show in what is read unless they are set. */
-const OPTIONAL = { TEMPORAL_API_KEY: 'k', EXOTEL_WEBHOOK_BASIC: 'u:p', EXOTEL_WEBHOOK_TOKEN: 't', WORKER_NAME: 'w' }
+const OPTIONAL = {
+  DEV_TEST_TOKEN: 'token',
+  TEMPORAL_API_KEY: 'k',
+  EXOTEL_WEBHOOK_BASIC: 'u:p',
+  EXOTEL_WEBHOOK_TOKEN: 't',
+  WORKER_NAME: 'w',
+}
 
 test('When the log file’s disk is full, then the process goes on', () => {
   const script = `import('./platform/logger.ts').then(async ({ createLogger }) => {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import type { Wait } from '../../workflows/contracts/recording.ts'
 import { DAMAGED, endOfTry, givenBack, openLab, POLICY, type Lab } from '../support/workflow-lab.ts'
 
 const LINK = 'https://recordings.exotel.com/a/1.mp3'
@@ -27,14 +28,22 @@ describe('When a call ends without a link', () => {
 
   test('then Exotel is asked 1, 2, 5, 10, 15, 30 and 60 min after the end, and its word makes it "not recorded"', async () => {
     const asked: number[] = []
+    const announced: (string | undefined)[] = []
     const began = await now()
     const run = await lab.start(
       { status: 'completed', endedAt: iso(began) },
-      { findRecording: async () => (asked.push(await now()), { answer: 'none', durationSeconds: 3 }) },
+      {
+        findRecording: async ({ nextAskAt }) => {
+          asked.push(await now())
+          announced.push(nextAskAt)
+          return { answer: 'none', durationSeconds: 3 }
+        },
+      },
     )
     expect(await run.ended()).toBeUndefined()
     expect(run.conclusions).toEqual([{ callSid: run.callSid, outcome: { state: 'not_recorded', status: 'completed' } }])
     expect(asked.map((ms) => Math.round((ms - began) / MINUTE))).toEqual([1, 2, 5, 10, 15, 30, 60])
+    expect(announced).toEqual([...[2, 5, 10, 15, 30, 60].map((minutes) => iso(began + minutes * MINUTE)), undefined])
   })
 
   test('then a link that Exotel’s API names is brought', async () => {
@@ -156,7 +165,33 @@ describe('When tries fail', () => {
       { downloadRecording: () => Promise.reject(endOfTry(code, { queue: 'spool-lab', reachedBytes: 10 })) },
     )
     expect(await run.ended()).toBe(code)
-    expect(run.calls).toEqual(['downloadRecording', 'downloadRecording', 'downloadRecording', 'updateCall', 'discardRecording'])
+    const pause = ['downloadRecording', 'noteWait']
+    expect(run.calls).toEqual([...pause, ...pause, 'downloadRecording', 'updateCall', 'discardRecording'])
+  })
+
+  test('then each pause is on the row with its reason and its end, which waits for no database', async () => {
+    const waits: Wait[] = []
+    const run = await lab.start(
+      { sourceUrls: [LINK] },
+      {
+        downloadRecording: () => Promise.reject(endOfTry('DownloadIncomplete')),
+        noteWait: async (wait) => {
+          waits.push(wait)
+          if (waits.length === 2) throw new Error('the database is away')
+        },
+      },
+    )
+    const began = await now()
+    expect(await run.ended()).toBe('DownloadIncomplete')
+    expect(waits[0]).toMatchObject({ sourceUrl: LINK, reason: { code: 'DownloadIncomplete', error: 'DownloadIncomplete happened' } })
+    expect(Date.parse(waits[0]!.nextTryAt) - began).toBeGreaterThan(9000)
+  })
+
+  test('then losing its spool file again and again ends it after a day, for recovery to begin anew', async () => {
+    const began = await now()
+    const run = await lab.start({ sourceUrls: [LINK] }, { validateRecording: () => Promise.reject(endOfTry('SpoolFileLost')) })
+    expect(await run.ended()).toBe('InternalError')
+    expect(run.concludedAtMs - began).toBeGreaterThan(24 * HOUR)
   })
 
   test.each(['RecordingExpired', 'RecordingTooLarge', 'RecordingUrlRefused', 'RecordingHostNotAllowed'])(

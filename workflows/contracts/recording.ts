@@ -66,6 +66,7 @@ export type Verdict =
 
 export interface UploadInput {
   callSid: string
+  sourceUrl?: string
   spooled: Spooled
   verdict: Exclude<Verdict, { verdict: 'refused' }>
 }
@@ -94,6 +95,23 @@ export interface Conclusion {
   /** Absent: the conclusion is about a call for which no recording was named. */
   sourceUrl?: string
   outcome: Outcome
+}
+
+/** Why a recording is not there yet, and when it is tried again. */
+export interface Wait {
+  callSid: string
+  /** Absent: no recording has been named yet. */
+  sourceUrl?: string
+  /** ISO 8601. In the past: the next try is under way. */
+  nextTryAt: string
+  /** Absent where waiting is all there is to say. */
+  reason?: { code: string; error: string }
+}
+
+export interface Question {
+  callSid: string
+  /** When Exotel is asked again, ISO 8601; absent: this is the last time. */
+  nextAskAt?: string
 }
 
 /** What Exotel's Call Details said about a call's recording. */
