@@ -48,16 +48,16 @@ runMain(async () => {
   ).catch((error: unknown) => {
     throw error instanceof SpoolUnusable ? new CannotStart(error.message) : error
   })
+  const deps = openDependencies(config, { database, spool, alarms, logger })
   const operations = await serveOperations(config.OPERATIONS_PORT, {
     health: async () => ({
       ready: state.now === 'running',
       state: state.now,
       alarms: alarms.active(),
+      store: deps.breaker.state(),
       spool: { directory: spool.directory, queue: spool.queue, bytes: await spool.usedBytes().catch(() => null) },
     }),
   })
-  const deps = openDependencies(config, { database, spool, alarms, logger })
-
   Runtime.install({ shutdownSignals: [], logger: temporalLogger(logger) }) // signals are handled above
   await waitUntil(() => assertMigrated(database), {
     alarms,

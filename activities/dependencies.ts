@@ -6,6 +6,7 @@ import type { Alarms } from '../platform/alarms.ts'
 import type { Config } from '../platform/config.ts'
 import type { Database } from '../platform/database.ts'
 import type { Logger } from '../platform/logger.ts'
+import { createStoreBreaker, type StoreBreaker } from '../recordings/breaker.ts'
 import type { Spool } from '../recordings/spool.ts'
 import { RecordingStore } from '../recordings/store.ts'
 
@@ -17,6 +18,7 @@ export interface Dependencies {
   source: { policy: UrlPolicy; credentials: ExotelCredentials; dispatcher: Dispatcher }
   spool: Spool
   store: RecordingStore
+  breaker: StoreBreaker
   alarms: Alarms
   logger: Logger
   maxBytes: number
@@ -40,6 +42,7 @@ export function openDependencies(config: Config, shared: Pick<Dependencies, 'dat
       secretAccessKey: config.WASABI_SECRET_KEY,
       connections: config.WORKER_UPLOADS * 2,
     }),
+    breaker: createStoreBreaker({ ...shared, waitScale: config.RECORDING_WAIT_SCALE }),
     maxBytes: config.RECORDING_MAX_BYTES,
     waitScale: config.RECORDING_WAIT_SCALE,
   }

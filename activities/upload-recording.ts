@@ -8,9 +8,9 @@ import { SPOOL_FILE_LOST } from '../workflows/contracts/failures.ts'
 import type { StoredObject, UploadInput } from '../workflows/contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
 import { endTry, giveBack } from './failures.ts'
-import { runActivity, type Run } from './run.ts'
+import { diskTrouble, runActivity, type Run } from './run.ts'
 
-type Needs = Pick<Dependencies, 'database' | 'spool' | 'store' | 'alarms' | 'logger' | 'waitScale'>
+type Needs = Pick<Dependencies, 'database' | 'spool' | 'store' | 'breaker' | 'alarms' | 'logger' | 'waitScale'>
 
 /** An upload ends after this and a second per MB; without progress the socket ends it after a minute. */
 const BASE_DEADLINE_MS = 60_000
@@ -42,22 +42,26 @@ export function createUploadRecording(deps: Needs) {
     })
 }
 
-async function put({ store, alarms, waitScale }: Needs, run: Run, object: ObjectToStore): Promise<void> {
+async function put({ store, breaker, alarms, waitScale }: Needs, run: Run, object: ObjectToStore): Promise<void> {
   const deadline = AbortSignal.timeout(Math.ceil(BASE_DEADLINE_MS + (object.bytes / 1024 ** 2) * MS_PER_MB))
   const control = { signal: AbortSignal.any([run.signal, deadline]), onProgress: run.progress }
+  const isOurs = (error: unknown): boolean => run.signal.aborted || error instanceof ApplicationFailure || diskTrouble(error) !== undefined
   try {
-    if (await store.holds(object, control)) return
-    await assertSpooled(object, run)
-    await store.put(object, control)
+    await breaker.run(
+      async () => {
+        if (await store.holds(object, control)) return
+        await assertSpooled(object, run)
+        await store.put(object, control)
+      },
+      (error) => !isOurs(error) && classifyStoreError(error).of === 'service',
+    )
   } catch (error) {
     if (run.cancelled()) await store.abandon(object.key).catch(() => {}) // best effort: the sweep of old uploads does the rest
-    if (run.signal.aborted || error instanceof ApplicationFailure) throw error
-    const trouble = classifyStoreError(error)
-    if (trouble.of === 'setup') alarms.raise(SETUP_ALARM, trouble.reason)
-    throw giveBack(trouble.of === 'setup' ? 'StorageMisconfigured' : 'StorageUnavailable', trouble.reason, {
-      attempt: run.attempt,
-      scale: waitScale,
-    })
+    if (isOurs(error)) throw error
+    const { of, reason } = classifyStoreError(error)
+    const setupIsWrong = of === 'setup' || (of === 'refusal' && !(await store.servesOthers(control.signal)))
+    if (setupIsWrong) alarms.raise(SETUP_ALARM, reason)
+    throw giveBack(setupIsWrong ? 'StorageMisconfigured' : 'StorageUnavailable', reason, { attempt: run.attempt, scale: waitScale })
   }
 }
 

@@ -125,3 +125,9 @@ async function digestSlice(
   }
   return { md5: md5.digest(), sha256: sha256.digest('hex') }
 }
+
+/** Begins an upload and ends it: whether we may write, without writing anything. */
+export async function tryUpload(client: S3Client, place: { Bucket: string; Key: string }): Promise<void> {
+  const { UploadId } = await client.send(new CreateMultipartUploadCommand(place))
+  await client.send(new AbortMultipartUploadCommand({ ...place, UploadId }))
+}

@@ -13,9 +13,9 @@ import { Agent } from 'node:https'
 import { Agent as HttpAgent } from 'node:http'
 import { SINGLE_PUT_MAX_BYTES } from './digests.ts'
 import { withFileBody } from './file-body.ts'
-import { abandonUpload, putInParts, sweepUploads } from './multipart.ts'
+import { abandonUpload, putInParts, sweepUploads, tryUpload } from './multipart.ts'
 import { signContent } from './sign-content.ts'
-import { isConflict } from './store-errors.ts'
+import { classifyStoreError, isConflict, isNotImplemented, ObjectMismatch } from './store-errors.ts'
 
 export interface StoreSettings {
   endpoint: string
@@ -43,9 +43,6 @@ export interface TransferControl {
   onProgress: (bytes: number) => void
 }
 
-/** The bucket took the object, but what it holds is not what we sent. */
-class ObjectMismatch extends Error {}
-
 const CONNECT_TIMEOUT_MS = 5000
 const REQUEST_TIMEOUT_MS = 60_000
 
@@ -56,6 +53,9 @@ export class RecordingStore {
   readonly bucket: string
   readonly #endpoint: string
   readonly #client: S3Client
+  #conditions: { IfNoneMatch: '*' } | Record<string, never> = { IfNoneMatch: '*' }
+  /** What another object is compared with: the last one that was confirmed. */
+  #knownKey = 'recordings/.probe'
 
   constructor(settings: StoreSettings) {
     this.bucket = settings.bucket
@@ -92,8 +92,12 @@ export class RecordingStore {
    */
   async put(object: ObjectToStore, control: TransferControl): Promise<void> {
     try {
-      await this.#send(object, control, { IfNoneMatch: '*' })
+      await this.#send(object, control, this.#conditions)
     } catch (error) {
+      if (isNotImplemented(error) && 'IfNoneMatch' in this.#conditions) {
+        this.#conditions = {} // this store serves without: HEAD before and after is what we rely on
+        return this.put(object, control)
+      }
       if (!isConflict(error)) throw error
       if (await this.holds(object, control)) return
       await this.#send(object, control, {})
@@ -103,11 +107,35 @@ export class RecordingStore {
 
   /** True where the bucket's object has our size and our checksum; where HEAD gives no checksum, its bytes are read back. */
   async holds(object: Pick<ObjectToStore, 'key' | 'bytes' | 'sha256' | 'etag'>, { signal, onProgress }: TransferControl): Promise<boolean> {
+    const holds = await this.#isHeld(object, signal, onProgress)
+    if (holds) this.#knownKey = object.key
+    return holds
+  }
+
+  async #isHeld(
+    object: Pick<ObjectToStore, 'key' | 'bytes' | 'sha256' | 'etag'>,
+    signal: AbortSignal,
+    onProgress: (bytes: number) => void,
+  ): Promise<boolean> {
     const head = await this.#head(object.key, signal)
     if (!head || head.ContentLength !== object.bytes) return false
     if (head.ETag?.replaceAll('"', '') === object.etag) return true
     if (head.ChecksumSHA256) return Buffer.from(head.ChecksumSHA256, 'base64').toString('hex') === object.sha256
     return (await this.#readBack(object.key, signal, onProgress)) === object.sha256
+  }
+
+  /**
+   * After a refusal: may we read and write other objects? A HEAD, and an upload that is begun and ended, so that nothing stays.
+   * Without the right to list, S3 refuses a HEAD of what is not there, too: until one object is confirmed, that counts as "no".
+   */
+  async servesOthers(signal: AbortSignal): Promise<boolean> {
+    try {
+      await this.#head(this.#knownKey, signal)
+      await tryUpload(this.#client, { Bucket: this.bucket, Key: 'recordings/.probe' })
+      return true
+    } catch (error) {
+      return classifyStoreError(error).of === 'service'
+    }
   }
 
   /** Nobody will complete this object's parts: away with them. */

@@ -1,11 +1,12 @@
 import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { createHash, randomBytes } from 'node:crypto'
-import { existsSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { RecordingStore } from '../../recordings/store.ts'
 import type { Spooled, UploadInput, Verdict } from '../../workflows/contracts/recording.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
 import { mp3 } from '../support/audio.ts'
+import { eventually } from '../support/eventually.ts'
 import { startFaultyS3, type FaultyS3 } from '../support/faulty-s3.ts'
 import { newCallSid, servers } from '../support/servers.ts'
 
@@ -103,7 +104,8 @@ describe('When the store is in trouble, then the task waits, and is done when th
     ['500', { status: 500, code: 'InternalError' }, 'StorageUnavailable'],
     ['400 RequestRateLimitExceeded', { status: 400, code: 'RequestRateLimitExceeded' }, 'StorageUnavailable'],
     ['a reset in mid-stream', { reset: true }, 'StorageUnavailable'],
-    ['access denied', { status: 403, code: 'AccessDenied' }, 'StorageMisconfigured'],
+    ['one object’s own refusal', { status: 403, code: 'AccessDenied' }, 'StorageUnavailable'],
+    ['keys that are wrong', { status: 403, code: 'InvalidAccessKeyId' }, 'StorageMisconfigured'],
     ['no bucket', { status: 404, code: 'NoSuchBucket' }, 'StorageMisconfigured'],
     ['the clock is off', { status: 403, code: 'RequestTimeTooSkewed' }, 'StorageMisconfigured'],
     ['acknowledged, but not there', { status: 200 }, 'StorageUnavailable'],
@@ -118,11 +120,82 @@ describe('When the store is in trouble, then the task waits, and is done when th
     expect(bench.alarms.active()).toEqual([])
   })
 
-  test('a HEAD that is forbidden', async () => {
+  test.each([
+    ['reading', 'HEAD', { HEAD: 2, POST: 0 }],
+    ['writing', 'PUT', { HEAD: 0, POST: 1 }],
+  ])('%s is forbidden altogether', async (_what, method, refused) => {
     const { input } = await spool()
-    faulty.next('HEAD', { status: 403 })
+    const denied = { status: 403, code: 'AccessDenied' }
+    faulty.next(method, denied)
+    for (const [other, times] of Object.entries(refused)) if (times > 0) faulty.next(other, ...Array<typeof denied>(times).fill(denied))
     await expect(upload(input)).rejects.toEqual(failure('StorageMisconfigured', waits))
+    expect(bench.alarms.active().map(({ name }) => name)).toEqual(['StorageMisconfigured'])
     await upload(input)
+    expect(bench.alarms.active()).toEqual([])
+    expect(await bench.bucket.openUploads()).toBe(0)
+  })
+
+  test('a store that does not know If-None-Match is served without it', async () => {
+    faulty.next('PUT', { status: 501, code: 'NotImplemented' })
+    const other = await openWorkbench({ s3Endpoint: faulty.url })
+    try {
+      const { input, path } = await spool()
+      const file = other.spool.path(input.spooled.file)
+      copyFileSync(path, file)
+      const { key } = await other.run('uploadRecording', { ...input, spooled: { ...input.spooled, queue: other.spool.queue } })
+      expect(await other.bucket.sha256Of(key)).toBe(input.spooled.sha256)
+    } finally {
+      await other.close()
+    }
+  })
+})
+
+describe('When the store fails five times in a row', () => {
+  const away = { status: 503, code: 'ServiceUnavailable' }
+  const open = async () => {
+    faulty.next('HEAD', ...Array<typeof away>(5).fill(away))
+    for (let i = 0; i < 5; i += 1) await expect(upload((await spool()).input)).rejects.toEqual(failure('StorageUnavailable', waits))
+    expect(bench.alarms.active().map(({ name }) => name)).toEqual(['StorageUnavailable'])
+  }
+
+  test('then uploads wait without a request, until one that tries finds it back', async () => {
+    await open()
+    const { input } = await spool()
+    faulty.requests.length = 0
+    await expect(upload(input)).rejects.toEqual(failure('StorageUnavailable', { ...waits, message: 'S3 is away' }))
+    expect(faulty.requests).toEqual([])
+    await eventually('the store to be tried again', () =>
+      upload(input).then(
+        () => true,
+        () => false,
+      ),
+    )
+    expect(bench.alarms.active()).toEqual([])
+  })
+
+  test('then only one upload tries; the others wait meanwhile', async () => {
+    await open()
+    const trying = await spool()
+    const { reached, release } = faulty.hold('HEAD')
+    const trial = eventually('one to try', () =>
+      upload(trying.input).then(
+        () => true,
+        () => false,
+      ),
+    )
+    await reached
+    const { input } = await spool()
+    await expect(upload(input)).rejects.toEqual(failure('StorageUnavailable', waits))
+    release()
+    await trial
+    await upload(input)
+  })
+
+  test('then faults of single objects are not counted', async () => {
+    faulty.next('PUT', ...Array<typeof away>(6).fill({ status: 400, code: 'BadDigest' }))
+    for (let i = 0; i < 6; i += 1) await expect(upload((await spool()).input)).rejects.toEqual(failure('StorageUnavailable', waits))
+    expect(bench.alarms.active()).toEqual([])
+    await upload((await spool()).input)
   })
 })
 

@@ -10,6 +10,7 @@ import { createRecordingAgent } from '../../exotel/recording-request.ts'
 import type { UrlPolicy } from '../../exotel/url-policy.ts'
 import { createAlarms, type Alarms } from '../../platform/alarms.ts'
 import { connectDatabase, type Database } from '../../platform/database.ts'
+import { createStoreBreaker } from '../../recordings/breaker.ts'
 import { Spool, type SpoolLimits } from '../../recordings/spool.ts'
 import { RecordingStore } from '../../recordings/store.ts'
 import { ACCOUNT } from './backend.ts'
@@ -46,6 +47,7 @@ export async function openWorkbench(
     source: { policy, credentials: ACCOUNT, dispatcher },
     spool,
     store,
+    breaker: createStoreBreaker({ alarms, logger, waitScale: 1 / 50 }),
     alarms,
     logger,
     maxBytes: options.maxBytes ?? 6 * 1024 ** 3,
