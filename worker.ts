@@ -5,6 +5,8 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { createActivities } from './activities/create.ts'
 import { openDependencies } from './activities/dependencies.ts'
+import { isRunOpen } from './activities/recording-runs.ts'
+import { ensureSchedules } from './deploy/schedules.ts'
 import { missingSearchAttributes } from './deploy/temporal-namespace.ts'
 import { createAlarms } from './platform/alarms.ts'
 import { readConfig, type Config } from './platform/config.ts'
@@ -18,7 +20,7 @@ import { temporalConnectionOptions } from './platform/temporal.ts'
 import { waitUntil } from './platform/wait-until.ts'
 import { Spool, SpoolUnusable } from './recordings/spool.ts'
 import { startSweeps } from './recordings/sweeps.ts'
-import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE, recordingWorkflowId } from './workflows/contracts/names.ts'
+import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE } from './workflows/contracts/names.ts'
 
 /** Exotel's published limit is 200 requests a minute. */
 const EXOTEL_REQUESTS_PER_SECOND = 3
@@ -73,10 +75,16 @@ runMain(async () => {
   })
   if (connection) {
     const client = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE })
-    void startSweeps({ spool, store: deps.store, logger, isOpen: (callSid) => isOpen(client, callSid), signal: stopping.signal })
-    const workers = await createWorkers(config, connection, createActivities(deps), spool.queue)
+    void startSweeps({ spool, store: deps.store, logger, isOpen: (callSid) => isRunOpen(client, callSid), signal: stopping.signal })
+    const workers = await createWorkers(config, connection, createActivities({ ...deps, temporal: client }), spool.queue)
     const runs = Promise.all(workers.map((worker) => worker.run()))
     state.now = 'running'
+    void waitUntil(() => ensureSchedules(client, config), {
+      alarms,
+      name: 'SchedulesMissing',
+      hint: 'see whether the key may make schedules',
+      signal: stopping.signal,
+    })
     logger.info({ queue: spool.queue, operationsPort: operations.port }, 'Recording worker is running')
     await Promise.race([signalled, runs])
     state.now = 'draining'
@@ -129,13 +137,4 @@ function createWorkers(config: Config, connection: NativeConnection, activities:
     Worker.create({ ...common, taskQueue: spoolQueue, maxConcurrentActivityTaskExecutions: config.WORKER_UPLOADS }),
     Worker.create({ ...common, taskQueue: EXOTEL_API_QUEUE, maxTaskQueueActivitiesPerSecond: EXOTEL_REQUESTS_PER_SECOND }),
   ])
-}
-
-async function isOpen(client: Client, callSid: string): Promise<boolean> {
-  try {
-    return (await client.workflow.getHandle(recordingWorkflowId(callSid)).describe()).status.name === 'RUNNING'
-  } catch (error) {
-    if ((error as Error).name === 'WorkflowNotFoundError') return false
-    throw error
-  }
 }

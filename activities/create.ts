@@ -3,6 +3,7 @@ import { createDownloadRecording } from './download-recording.ts'
 import { createFindRecording, createRenewAccess } from './find-recording.ts'
 import { createDiscardRecording } from './discard-recording.ts'
 import { createNoteWait } from './note-wait.ts'
+import { createRecoverRecordings } from './recover-recordings.ts'
 import { createUpdateCall } from './update-call.ts'
 import { createUploadRecording } from './upload-recording.ts'
 import { createValidateRecording } from './validate-recording.ts'
@@ -15,6 +16,7 @@ export function createActivities(deps: Dependencies) {
     uploadRecording: createUploadRecording(deps),
     updateCall: createUpdateCall(deps),
     noteWait: createNoteWait(deps),
+    recoverRecordings: createRecoverRecordings(deps),
     findRecording: createFindRecording(deps),
     renewAccess: createRenewAccess(deps),
     discardRecording: createDiscardRecording(deps),

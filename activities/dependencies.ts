@@ -1,4 +1,6 @@
+import type { Client } from '@temporalio/client'
 import type { Dispatcher } from 'undici'
+import type { RecoveryPlan } from '../calls/recovery-plan.ts'
 import { ExotelApi } from '../exotel/api-client.ts'
 import { createRecordingAgent, type ExotelCredentials } from '../exotel/recording-request.ts'
 import type { UrlPolicy } from '../exotel/url-policy.ts'
@@ -10,9 +12,18 @@ import { createStoreBreaker, type StoreBreaker } from '../recordings/breaker.ts'
 import type { Spool } from '../recordings/spool.ts'
 import { RecordingStore } from '../recordings/store.ts'
 
+export interface RecoverySettings {
+  plan: RecoveryPlan
+  /** Calls looked at in one pass, so that live ones go first. */
+  perPass: number
+  /** A waiting call of which nothing was heard for this long is looked at. */
+  quietMs: number
+}
+
 /** What the side effects are made with; the worker puts it together. */
 export interface Dependencies {
   database: Database
+  temporal: Client
   exotelApi: ExotelApi
   /** How recordings are fetched: which links, with which key, over which sockets. */
   source: { policy: UrlPolicy; credentials: ExotelCredentials; dispatcher: Dispatcher }
@@ -22,12 +33,19 @@ export interface Dependencies {
   alarms: Alarms
   logger: Logger
   maxBytes: number
+  recovery: RecoverySettings
   /** Shortens the pauses of given-back tasks, as `RECORDING_WAIT_SCALE` does all others. */
   waitScale: number
 }
 
-/** Opens no connection yet; the caller closes what it handed in, the store and the dispatcher. */
-export function openDependencies(config: Config, shared: Pick<Dependencies, 'database' | 'spool' | 'alarms' | 'logger'>): Dependencies {
+/** Longer than any workflow takes to be started. */
+const QUIET_MINUTES = 10
+
+/** Opens no connection yet, and Temporal's comes later; the caller closes what it handed in, the store and the dispatcher. */
+export function openDependencies(
+  config: Config,
+  shared: Pick<Dependencies, 'database' | 'spool' | 'alarms' | 'logger'>,
+): Omit<Dependencies, 'temporal'> {
   const policy = { hosts: config.EXOTEL_RECORDING_HOSTS, allowLocal: config.EXOTEL_ALLOW_LOCAL }
   const credentials = { apiKey: config.EXOTEL_API_KEY, apiToken: config.EXOTEL_API_TOKEN }
   return {
@@ -44,6 +62,16 @@ export function openDependencies(config: Config, shared: Pick<Dependencies, 'dat
     }),
     breaker: createStoreBreaker({ ...shared, waitScale: config.RECORDING_WAIT_SCALE }),
     maxBytes: config.RECORDING_MAX_BYTES,
+    recovery: recoverySettings(config),
     waitScale: config.RECORDING_WAIT_SCALE,
+  }
+}
+
+function recoverySettings(config: Config): RecoverySettings {
+  const minutes = (count: number): number => count * 60_000 * config.RECORDING_WAIT_SCALE
+  return {
+    plan: { pausesMs: config.RECOVERY_PAUSES_MINUTES.map(minutes), forMs: minutes(config.RECOVERY_FOR_DAYS * 24 * 60) },
+    perPass: config.RECOVERY_PER_PASS,
+    quietMs: minutes(QUIET_MINUTES),
   }
 }

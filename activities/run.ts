@@ -13,6 +13,8 @@ import { endTry, giveBack } from './failures.ts'
 
 export interface Run {
   attempt: number
+  /** Of this task in all of Temporal: the same in each of its attempts. */
+  name: string
   signal: AbortSignal
   /** By a person, or because the workflow does not want it any more; not by a worker that leaves. */
   cancelled(): boolean
@@ -55,14 +57,19 @@ export async function runActivity<T>(
   }
 }
 
-async function runEffect<T>({ waitScale, logger, alarms }: Surroundings, effect: (run: Run) => Promise<T>): Promise<T> {
+/** As {@link runActivity}, for work that is about no single call. */
+export async function runEffect<T>(
+  { waitScale, logger, alarms }: Omit<Surroundings, 'database'>,
+  effect: (run: Run) => Promise<T>,
+): Promise<T> {
   const context = Context.current()
-  const { attempt } = context.info
+  const { attempt, activityId, workflowExecution } = context.info
+  const name = `${workflowExecution?.runId}/${activityId}`
   const signal = context.cancellationSignal
   let bytes = 0
   const heartbeats = setInterval(() => context.heartbeat({ bytes }), HEARTBEAT_MS)
   try {
-    return await effect({ attempt, signal, cancelled: () => isCancelled(signal), progress: (reached) => void (bytes = reached) })
+    return await effect({ attempt, name, signal, cancelled: () => isCancelled(signal), progress: (reached) => void (bytes = reached) })
   } catch (error) {
     if (signal.aborted) throw stopped(signal, waitScale)
     if (error instanceof ApplicationFailure) throw error
@@ -74,7 +81,7 @@ async function runEffect<T>({ waitScale, logger, alarms }: Surroundings, effect:
     if (isDatabaseOutage(error))
       throw giveBack('DatabaseUnavailable', 'PostgreSQL does not take the statement', { attempt, scale: waitScale })
     logger.error(
-      { error, activity: context.info.activityType, workflowId: context.info.workflowExecution?.workflowId },
+      { error, activity: context.info.activityType, workflowId: workflowExecution?.workflowId },
       'Recording step failed unexpectedly',
     )
     throw endTry('InternalError', error instanceof Error ? `${error.name}: ${error.message}` : String(error))

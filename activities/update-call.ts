@@ -7,12 +7,14 @@ import { runActivity } from './run.ts'
 
 const concluded = counter('recordings_concluded_total', 'Recordings by how their way ended', ['state', 'code'])
 
+const lost = counter('recordings_given_up_total', 'Missing recordings that nothing tries to bring any more', ['code'])
+
 /** Step 4: the rows say what became of the recording. Idempotent, see {@link concludeRecording}. */
-export function createUpdateCall(deps: Pick<Dependencies, 'database' | 'logger' | 'alarms' | 'waitScale'>) {
-  const { database, logger, waitScale } = deps
+export function createUpdateCall(deps: Pick<Dependencies, 'database' | 'recovery' | 'logger' | 'alarms' | 'waitScale'>) {
+  const { database, recovery, logger, waitScale } = deps
   return (conclusion: Conclusion): Promise<void> =>
-    runActivity(deps, conclusion, async ({ attempt }) => {
-      await concludeRecording(database, conclusion).catch((error: unknown) => {
+    runActivity(deps, conclusion, async ({ attempt, name }) => {
+      const { givenUp } = await concludeRecording(database, conclusion, { attempt: name, plan: recovery.plan }).catch((error: unknown) => {
         // Whatever it is: without its row a run must not end.
         logger.error({ error, callSid: conclusion.callSid }, 'Recording outcome cannot be written')
         throw giveBack('DatabaseUnavailable', 'The outcome cannot be written', { attempt, scale: waitScale })
@@ -21,5 +23,8 @@ export function createUpdateCall(deps: Pick<Dependencies, 'database' | 'logger' 
       const code = 'code' in outcome ? outcome.code : ''
       concluded.inc({ state: outcome.state, code })
       logger.info({ callSid, state: outcome.state, ...(code && { code }) }, `Recording ${outcome.state}`)
+      if (!givenUp) return
+      lost.inc({ code })
+      logger.error({ callSid, code }, 'Recording given up: nothing will try to bring it any more')
     })
 }

@@ -1,17 +1,58 @@
 // Writes how the way of one recording ended: its own row and its call's summary, in one transaction, upwards only.
 import type { Database, Queryable } from '../platform/database.ts'
 import type { Conclusion, Outcome } from '../workflows/contracts/recording.ts'
+import { nextRecovery, type RecoveryPlan } from './recovery-plan.ts'
+
+export interface ConclusionContext {
+  /** Names the attempt that ended: told twice, it is one attempt. */
+  attempt: string
+  plan: RecoveryPlan
+}
+
+/** What comes after a conclusion. */
+interface Fate {
+  nextTryAt: Date | null
+  givenUpAt: Date | null
+}
 
 /**
  * Idempotent: a repeated or late conclusion never takes a better one back. A later conclusion of the same rank (failed,
  * quarantined, not recorded) replaces the earlier one.
+ * @returns givenUp: the recording is missing, and nothing will try to bring it any more
  */
-export async function concludeRecording(database: Database, { callSid, sourceUrl, outcome }: Conclusion): Promise<void> {
-  await database.$transaction(async (transaction) => {
+export async function concludeRecording(
+  database: Database,
+  { callSid, sourceUrl, outcome }: Conclusion,
+  { attempt, plan }: ConclusionContext,
+): Promise<{ givenUp: boolean }> {
+  return database.$transaction(async (transaction) => {
     await lockCall(transaction, callSid)
-    if (sourceUrl !== undefined) await concludeRow(transaction, callSid, sourceUrl, outcome)
-    await sumUp(transaction, callSid, outcome)
+    const fate = await recordAttempt(transaction, { callSid, sourceUrl: sourceUrl ?? null, outcome, attempt, plan })
+    const rows = sourceUrl === undefined ? 0 : await concludeRow(transaction, callSid, sourceUrl, outcome, fate)
+    const calls = await sumUp(transaction, callSid, outcome, fate)
+    return { givenUp: fate.givenUpAt !== null && (sourceUrl === undefined ? calls : rows) > 0 }
   })
+}
+
+/** The attempt is kept, and with those before it decides whether and when there is another. */
+async function recordAttempt(
+  transaction: Queryable,
+  { callSid, sourceUrl, outcome, attempt, plan }: { callSid: string; sourceUrl: string | null; outcome: Outcome } & ConclusionContext,
+): Promise<Fate> {
+  const { error, code } = failureIn(outcome)
+  const object = outcome.state === 'quarantined' ? outcome : undefined
+  await transaction.$executeRaw`
+    INSERT INTO recording_attempts (call_sid, source_url, identity, state, error, error_code, bucket, object_key)
+    VALUES (${callSid}, ${sourceUrl}, ${attempt}, ${outcome.state}, ${error}, ${code}, ${object?.bucket ?? null}, ${object?.key ?? null})
+    ON CONFLICT (identity) DO NOTHING`
+  if (code === null) return { nextTryAt: null, givenUpAt: null }
+  const [row] = await transaction.$queryRaw<{ failures: number; callEndedAt: Date; now: Date }[]>`
+    SELECT (SELECT count(*)::int FROM recording_attempts a
+            WHERE a.call_sid = c.call_sid AND a.source_url IS NOT DISTINCT FROM ${sourceUrl} AND a.error_code IS NOT NULL) AS failures,
+           COALESCE(LEAST(c.ended_at, now()), c.created_at) AS "callEndedAt", now() AS now
+    FROM calls c WHERE c.call_sid = ${callSid}`
+  const nextTryAt = nextRecovery(outcome, row!, plan) ?? null
+  return { nextTryAt, givenUpAt: nextTryAt === null ? row!.now : null }
 }
 
 /** One conclusion of a call at a time. The row exists but after a restored database; a call without one is a call, too. */
@@ -20,17 +61,19 @@ async function lockCall(transaction: Queryable, callSid: string): Promise<void> 
     INSERT INTO calls (call_sid, recording_state) VALUES (${callSid}, 'awaiting') ON CONFLICT (call_sid) DO UPDATE SET updated_at = now()`
 }
 
-async function concludeRow(transaction: Queryable, callSid: string, sourceUrl: string, outcome: Outcome): Promise<void> {
+async function concludeRow(transaction: Queryable, callSid: string, sourceUrl: string, outcome: Outcome, fate: Fate): Promise<number> {
   const object = outcome.state === 'stored' || outcome.state === 'quarantined' ? outcome : undefined
   const { error, code } = failureIn(outcome)
-  await transaction.$executeRaw`
+  return transaction.$executeRaw`
     INSERT INTO recordings AS r (call_sid, source_url, state, error, error_code, bucket, object_key, bytes, sha256, content_type,
-                                 codec, sample_rate, channels, duration_seconds, remark)
+                                 codec, sample_rate, channels, duration_seconds, remark, next_try_at, given_up_at)
     VALUES (${callSid}, ${sourceUrl}, ${outcome.state}, ${error}, ${code}, ${object?.bucket ?? null}, ${object?.key ?? null}, ${object?.bytes ?? null}::bigint,
             ${object?.sha256 ?? null}, ${object?.audio.contentType ?? null}, ${object?.audio.codec ?? null}, ${object?.audio.sampleRate ?? null}::int,
-            ${object?.audio.channels ?? null}::int, ${object?.audio.durationSeconds ?? null}::numeric, ${outcome.state === 'stored' ? (outcome.remark ?? null) : null})
+            ${object?.audio.channels ?? null}::int, ${object?.audio.durationSeconds ?? null}::numeric, ${outcome.state === 'stored' ? (outcome.remark ?? null) : null},
+            ${fate.nextTryAt}::timestamptz, ${fate.givenUpAt}::timestamptz)
     ON CONFLICT (call_sid, source_url) DO UPDATE SET
-      state = excluded.state, error = excluded.error, error_code = excluded.error_code, next_try_at = NULL,
+      state = excluded.state, error = excluded.error, error_code = excluded.error_code,
+      next_try_at = excluded.next_try_at, given_up_at = excluded.given_up_at,
       state_since = CASE WHEN r.state = excluded.state THEN r.state_since ELSE now() END,
       bucket = COALESCE(excluded.bucket, r.bucket), object_key = COALESCE(excluded.object_key, r.object_key),
       bytes = COALESCE(excluded.bytes, r.bytes), sha256 = COALESCE(excluded.sha256, r.sha256),
@@ -44,20 +87,25 @@ async function concludeRow(transaction: Queryable, callSid: string, sourceUrl: s
  * The call's summary follows from its recordings' rows: the URL of the first that was stored, the failure of any that is
  * missing; without any recording, the outcome of the search for one.
  */
-async function sumUp(transaction: Queryable, callSid: string, outcome: Outcome): Promise<void> {
+async function sumUp(transaction: Queryable, callSid: string, outcome: Outcome, fate: Fate): Promise<number> {
   const { error, code } = failureIn(outcome)
   const url = outcome.state === 'stored' ? outcome.url : null
-  await transaction.$executeRaw`
+  return transaction.$executeRaw`
     WITH missing AS (
       SELECT state, error, error_code FROM recordings
       WHERE call_sid = ${callSid} AND state IN ('failed', 'quarantined') ORDER BY state_since DESC, id LIMIT 1
     ), rows AS (
-      SELECT count(*) AS named, count(*) FILTER (WHERE state = 'stored') AS stored FROM recordings WHERE call_sid = ${callSid}
+      SELECT count(*) AS named, count(*) FILTER (WHERE state = 'stored') AS stored,
+             min(next_try_at) AS next_try_at,
+             CASE WHEN bool_and(given_up_at IS NOT NULL OR state = 'stored') THEN max(given_up_at) END AS given_up_at
+      FROM recordings WHERE call_sid = ${callSid}
     ), summary AS (
       SELECT CASE WHEN rows.stored > 0 THEN 'stored' WHEN missing.state IS NOT NULL THEN missing.state
                   WHEN rows.named > 0 THEN 'awaiting' ELSE ${outcome.state} END AS state,
              CASE WHEN rows.named > 0 THEN missing.error ELSE ${error} END AS error,
-             CASE WHEN rows.named > 0 THEN missing.error_code ELSE ${code} END AS error_code
+             CASE WHEN rows.named > 0 THEN missing.error_code ELSE ${code} END AS error_code,
+             CASE WHEN rows.named > 0 THEN rows.next_try_at ELSE ${fate.nextTryAt}::timestamptz END AS next_try_at,
+             CASE WHEN rows.named > 0 THEN rows.given_up_at ELSE ${fate.givenUpAt}::timestamptz END AS given_up_at
       FROM rows LEFT JOIN missing ON true
     )
     UPDATE calls SET
@@ -66,7 +114,8 @@ async function sumUp(transaction: Queryable, callSid: string, outcome: Outcome):
       recording_url = CASE WHEN summary.state = 'stored' THEN COALESCE(recording_url, ${url}) END,
       recording_error = summary.error,
       recording_error_code = summary.error_code,
-      recording_next_try_at = NULL,
+      recording_next_try_at = summary.next_try_at,
+      recording_given_up_at = summary.given_up_at,
       recording_concluded_status = CASE WHEN ${outcome.state} = 'not_recorded' THEN ${'status' in outcome ? (outcome.status ?? null) : null}
                                         ELSE recording_concluded_status END,
       updated_at = now()

@@ -10,6 +10,7 @@ const list = z
 const addresses = list.refine((each) => each.every(isAddressRange), 'must be IP addresses or CIDR ranges, separated by commas')
 const port = z.coerce.number().int().min(0).max(65_535)
 const count = z.coerce.number().int().positive()
+const minutes = z.coerce.number().positive()
 const filled = z.string().trim().min(1)
 const MB = 1024 ** 2
 const GB = 1024 ** 3
@@ -69,6 +70,12 @@ const schema = z
     RECORDING_MAX_BYTES: count.default(6 * GB),
     /** An answered call at least this long that ends without a recording is `RecordingMissing`, not `not_recorded`. */
     RECORDING_EXPECTED_FROM_SECONDS: count.default(10),
+    RECOVERY_EVERY_MINUTES: minutes.default(5),
+    /** After the first failure, the second, …; the last one for all that follow. */
+    RECOVERY_PAUSES_MINUTES: z.string().default('15,60,360,1440,4320,1440').transform(readPauses),
+    /** From the call's end: as long as Exotel keeps recordings. */
+    RECOVERY_FOR_DAYS: count.default(30),
+    RECOVERY_PER_PASS: count.default(200),
     SPOOL_DIRECTORY: filled.default('.data/spool'),
     SPOOL_MAX_BYTES: count.default(20 * GB),
     SPOOL_MIN_FREE_BYTES: count.default(512 * MB),
@@ -142,6 +149,13 @@ function splitList(text: string): string[] {
 
 function isAddressRange(text: string): boolean {
   return text.includes('/') ? ipaddr.isValidCIDR(text) : ipaddr.isValid(text)
+}
+
+function readPauses(text: string, context: z.RefinementCtx): number[] {
+  const pauses = splitList(text).map(Number)
+  if (pauses.length > 0 && pauses.every((each) => each > 0)) return pauses
+  context.addIssue({ code: 'custom', message: 'must be minutes, separated by commas' })
+  return z.NEVER
 }
 
 function readTrustProxy(text: string, context: z.RefinementCtx): number | string[] | false {

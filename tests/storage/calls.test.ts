@@ -1,13 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { pino } from 'pino'
 import { claimEvents, markRelayed, releaseEvents, setAside } from '../../calls/claim-events.ts'
-import { concludeRecording } from '../../calls/conclude-recording.ts'
+import { concludeRecording as concludeAttempt } from '../../calls/conclude-recording.ts'
 import { noteWait } from '../../calls/note-wait.ts'
 import { recordEvent } from '../../calls/record-event.ts'
 import { fixRecordingDate, linksOf, nameRecording } from '../../calls/recording-facts.ts'
 import { deliveryIdentity, readCallEvent, type WebhookRoute } from '../../exotel/call-event.ts'
 import { connectDatabase, type Database } from '../../platform/database.ts'
-import type { Outcome } from '../../workflows/contracts/recording.ts'
+import type { Conclusion, Outcome } from '../../workflows/contracts/recording.ts'
+import { RECOVERY } from '../support/activities.ts'
 import { createDatabase, newCallSid } from '../support/servers.ts'
 
 let database: Database
@@ -37,6 +38,10 @@ const stored: Outcome = { state: 'stored', ...OBJECT }
 const quarantined: Outcome = { state: 'quarantined', code: 'RecordingDamaged', error: 'cut', ...OBJECT, key: 'quarantine/x.mp3' }
 const failed: Outcome = { state: 'failed', code: 'ExotelUnavailable', error: 'away' }
 
+let attempts = 0
+function concludeRecording(on: Database, conclusion: Conclusion, attempt = `attempt ${(attempts += 1)}`) {
+  return concludeAttempt(on, conclusion, { attempt, plan: RECOVERY })
+}
 function record(route: WebhookRoute, fields: Fields) {
   const event = readCallEvent(fields, route, 'POST')
   const identity = deliveryIdentity(event, fields)
@@ -140,8 +145,10 @@ describe('When recordings are concluded, then the states only go up:', () => {
     expect(await callOf(callSid)).toMatchObject(waiting)
     expect(await recordingOf(callSid)).toMatchObject({ state: 'awaiting', error: 'cut', nextTryAt: new Date(nextTryAt) })
     await conclude(callSid, failed)
+    const again = { recordingState: 'failed', recordingErrorCode: 'ExotelUnavailable', recordingNextTryAt: expect.any(Date) }
+    expect(await callOf(callSid)).toMatchObject(again)
     await noteWait(database, { callSid, sourceUrl: LINK, nextTryAt, reason })
-    expect(await callOf(callSid)).toMatchObject({ ...waiting, recordingState: 'failed', recordingErrorCode: 'ExotelUnavailable' })
+    expect((await callOf(callSid)).recordingNextTryAt).not.toEqual(new Date(nextTryAt)) // that is recovery's to say
     await conclude(callSid, stored)
     await noteWait(database, { callSid, sourceUrl: LINK, nextTryAt, reason })
     const home = { recordingState: 'stored', recordingErrorCode: null, recordingNextTryAt: null }

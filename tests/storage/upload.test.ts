@@ -33,6 +33,7 @@ async function spool(bytes = Buffer.concat([mp3(), randomBytes(20)])): Promise<{
 }
 const upload = (input: UploadInput) => bench.run('uploadRecording', input)
 const failure = (type: string, more: object = {}) => expect.objectContaining({ type, ...more })
+const times = <T>(count: number, each: T): T[] => Array.from({ length: count }, () => each)
 const waits = { nonRetryable: false, category: 'BENIGN' }
 
 test('When a file is uploaded, then the bucket holds its bytes under a key of the day, and the spool no longer does', async () => {
@@ -127,7 +128,7 @@ describe('When the store is in trouble, then the task waits, and is done when th
     const { input } = await spool()
     const denied = { status: 403, code: 'AccessDenied' }
     faulty.next(method, denied)
-    for (const [other, times] of Object.entries(refused)) if (times > 0) faulty.next(other, ...Array<typeof denied>(times).fill(denied))
+    for (const [other, count] of Object.entries(refused)) if (count > 0) faulty.next(other, ...times(count, denied))
     await expect(upload(input)).rejects.toEqual(failure('StorageMisconfigured', waits))
     expect(bench.alarms.active().map(({ name }) => name)).toEqual(['StorageMisconfigured'])
     await upload(input)
@@ -153,7 +154,7 @@ describe('When the store is in trouble, then the task waits, and is done when th
 describe('When the store fails five times in a row', () => {
   const away = { status: 503, code: 'ServiceUnavailable' }
   const open = async () => {
-    faulty.next('HEAD', ...Array<typeof away>(5).fill(away))
+    faulty.next('HEAD', ...times(5, away))
     for (let i = 0; i < 5; i += 1) await expect(upload((await spool()).input)).rejects.toEqual(failure('StorageUnavailable', waits))
     expect(bench.alarms.active().map(({ name }) => name)).toEqual(['StorageUnavailable'])
   }
@@ -192,7 +193,7 @@ describe('When the store fails five times in a row', () => {
   })
 
   test('then faults of single objects are not counted', async () => {
-    faulty.next('PUT', ...Array<typeof away>(6).fill({ status: 400, code: 'BadDigest' }))
+    faulty.next('PUT', ...times(6, { status: 400, code: 'BadDigest' }))
     for (let i = 0; i < 6; i += 1) await expect(upload((await spool()).input)).rejects.toEqual(failure('StorageUnavailable', waits))
     expect(bench.alarms.active()).toEqual([])
     await upload((await spool()).input)

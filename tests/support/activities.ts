@@ -17,6 +17,8 @@ import { ACCOUNT } from './backend.ts'
 import { openBucket, type Bucket } from './bucket.ts'
 import { createBucket, createDatabase, home } from './servers.ts'
 
+export const RECOVERY = { pausesMs: [15, 60, 360, 1440, 4320, 1440].map((minutes) => minutes * 60_000), forMs: 30 * 24 * 3600_000 }
+
 export interface Workbench {
   activities: Activities
   /** As Temporal would run it; rejects with its failure. */
@@ -52,6 +54,8 @@ export async function openWorkbench(
     logger,
     maxBytes: options.maxBytes ?? 6 * 1024 ** 3,
     waitScale: 1,
+    recovery: { plan: RECOVERY, perPass: 100, quietMs: 600_000 },
+    temporal: undefined as never, // what asks Temporal is tested through the whole backend
   })
   const environment = (attempt = 1): MockActivityEnvironment =>
     new MockActivityEnvironment({ attempt }, { logger: new DefaultLogger('ERROR') }) // failures are what is tested

@@ -59,6 +59,8 @@ interface CallRow {
   recording_url: string | null
   recording_error: string | null
   recording_error_code: string | null
+  recording_next_try_at: Date | null
+  recording_given_up_at: Date | null
   ended_at: Date | null
   duration_seconds: number | null
 }
@@ -117,6 +119,8 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'], d
     EXOTEL_ALLOW_LOCAL: 'true',
     RECORDING_WAIT_SCALE: String(WAIT_SCALE),
     SPOOL_DIRECTORY: spool,
+    // Not within a test, unless it is about that.
+    RECOVERY_EVERY_MINUTES: '100000',
     SHUTDOWN_GRACE_SECONDS: '2',
     ...own,
   }

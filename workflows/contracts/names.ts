@@ -7,6 +7,8 @@ export const DOWNLOADS_QUEUE = 'downloads'
 export const EXOTEL_API_QUEUE = 'exotel-api'
 
 export const RECORDING_WORKFLOW = 'RecordingWorkflow'
+export const RECOVERY_WORKFLOW = 'RecoveryWorkflow'
+export const RECOVERY_SCHEDULE = 'recovery'
 export const CALL_NEWS_SIGNAL = 'callNews'
 export const STATUS_QUERY = 'status'
 

@@ -1,0 +1,137 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { RECOVERY_SCHEDULE, recordingWorkflowId } from '../../workflows/contracts/names.ts'
+import { startBackend, type Backend } from '../support/backend.ts'
+import { eventually } from '../support/eventually.ts'
+import { sample } from '../support/samples.ts'
+import { postWebhook } from '../support/webhook.ts'
+import { newCallSid } from '../support/servers.ts'
+
+let backend: Backend
+beforeAll(async () => {
+  backend = await startBackend({ env: { RECOVERY_EVERY_MINUTES: '3' } }) // a second here
+})
+afterAll(() => backend?.stop())
+
+const call = () => backend.simulator.call({ fault: 'none', recording: sample('short-vbr-id3.mp3') }).call
+const stateOf = async (callSid: string) => (await backend.callRow(callSid))?.recording_state
+const becomes = (callSid: string, state: string) =>
+  eventually(`${callSid} to be ${state}`, async () => (await stateOf(callSid)) === state, 60_000)
+const attemptsOf = async (callSid: string) =>
+  (await backend.database.query('SELECT state, error_code FROM recording_attempts WHERE call_sid = $1 ORDER BY id', [callSid])).rows
+const objectsOf = async (callSid: string) => (await backend.bucket.keys()).filter((key) => key.includes(callSid))
+
+test('When Exotel fails a recording and is well again later, then recovery brings it, and every attempt is kept', async () => {
+  backend.simulator.outage(503)
+  const { callSid } = call()
+  await becomes(callSid, 'failed')
+  expect(await backend.callRow(callSid)).toMatchObject({
+    recording_error_code: 'ExotelUnavailable',
+    recording_next_try_at: expect.any(Date),
+  })
+  backend.simulator.outage(0)
+  await becomes(callSid, 'stored')
+  expect(await attemptsOf(callSid)).toEqual([
+    { state: 'failed', error_code: 'ExotelUnavailable' },
+    { state: 'stored', error_code: null },
+  ])
+  expect(await objectsOf(callSid)).toHaveLength(1)
+})
+
+test('When a damaged recording is whole later, then the good copy takes its place', async () => {
+  const made = call()
+  const whole = made.recording!
+  made.recording = { ...whole, bytes: whole.bytes.subarray(0, whole.bytes.length - 700), etag: '"half"' }
+  await becomes(made.callSid, 'quarantined')
+  made.recording = whole
+  await becomes(made.callSid, 'stored')
+  const rows = await backend.recordingRows(made.callSid)
+  expect(rows).toMatchObject([{ state: 'stored', sha256: whole.sha256, error_code: null }])
+  const { rows: kept } = await backend.database.query(
+    `SELECT object_key FROM recording_attempts WHERE call_sid = $1 AND state = 'quarantined'`,
+    [made.callSid],
+  )
+  const [known] = kept as { object_key: string }[]
+  expect((await objectsOf(made.callSid)).toSorted()).toEqual([known!.object_key, rows[0]!.object_key].toSorted())
+})
+
+describe('When the workflow of a waiting call is gone, then recovery finds the call and it is owned again:', () => {
+  test.each(['terminated', 'deleted'])('%s', async (how) => {
+    backend.simulator.outage(401) // it waits with an alarm
+    const { call: made, told } = backend.simulator.call({ fault: 'none', recording: sample('short-vbr-id3.mp3') })
+    const { callSid } = made
+    await told
+    await eventually('all its events to be relayed', async () => {
+      const { rowCount } = await backend.database.query(`SELECT FROM webhook_events WHERE call_sid = $1 AND relay_state = 'pending'`, [
+        callSid,
+      ])
+      return rowCount === 0
+    })
+    const workflow = backend.temporal.workflow.getHandle(recordingWorkflowId(callSid))
+    await eventually('the workflow to run', async () => (await workflow.describe()).status.name === 'RUNNING')
+    if (how === 'terminated') await workflow.terminate('by hand')
+    else {
+      const workflowExecution = { workflowId: workflow.workflowId }
+      await backend.temporal.workflowService.deleteWorkflowExecution({ namespace: backend.temporal.options.namespace, workflowExecution })
+    }
+    await eventually('it to be gone', async () =>
+      workflow.describe().then(
+        ({ status }) => status.name !== 'RUNNING',
+        () => true,
+      ),
+    )
+    backend.simulator.outage(0)
+    await becomes(callSid, 'stored')
+    const { rows } = await backend.database.query(`SELECT source FROM webhook_events WHERE call_sid = $1 AND source = 'recovery'`, [
+      callSid,
+    ])
+    expect(rows.length).toBeGreaterThanOrEqual(1)
+    expect(await objectsOf(callSid)).toHaveLength(1)
+  })
+})
+
+test('When a call-end comes again after Temporal has forgotten its workflow, then nothing is started', async () => {
+  const { callSid } = call()
+  await backend.concluded(callSid)
+  const workflowExecution = { workflowId: recordingWorkflowId(callSid) }
+  await backend.temporal.workflowService.deleteWorkflowExecution({ namespace: backend.temporal.options.namespace, workflowExecution })
+  await postWebhook(backend.apiUrl, 'call-end', { CallSid: callSid, Status: 'completed', ConversationDuration: '43' })
+  await eventually('the relay to look at it', async () => {
+    const { rowCount } = await backend.database.query(`SELECT FROM webhook_events WHERE call_sid = $1 AND relay_state = 'nothing_new'`, [
+      callSid,
+    ])
+    return rowCount === 1
+  })
+  expect(await attemptsOf(callSid)).toHaveLength(1)
+})
+
+test('When nothing will bring a recording any more, then that is said in log, metric and row', async () => {
+  const callSid = newCallSid()
+  await postWebhook(backend.apiUrl, 'recording', {
+    CallSid: callSid,
+    RecordingUrl: 'ftp://recordings.exotel.com/1.mp3',
+    Status: 'completed',
+  })
+  await becomes(callSid, 'failed')
+  expect(await backend.callRow(callSid)).toMatchObject({
+    recording_error_code: 'RecordingUrlRefused',
+    recording_next_try_at: null,
+    recording_given_up_at: expect.any(Date),
+  })
+  expect(backend.logs('worker')).toContain('Recording given up')
+  const metrics = await (await fetch(backend.workerHealthUrl.replace('/health', '/metrics'))).text()
+  expect(metrics).toContain('caly_recordings_given_up_total{code="RecordingUrlRefused"} 1')
+})
+
+test('When a worker starts again, then there is one schedule, with the new interval, and a paused one stays paused', async () => {
+  const handle = backend.temporal.schedule.getHandle(RECOVERY_SCHEDULE)
+  const everyOf = async () => (await handle.describe()).spec.intervals![0]!.every
+  expect(await everyOf()).toBe(1000)
+  await handle.pause('by a person')
+  await backend.end('worker', 'SIGTERM')
+  await backend.start('worker', { RECOVERY_EVERY_MINUTES: '360' })
+  await eventually('the new interval', async () => (await everyOf()) === 120_000)
+  expect((await handle.describe()).state).toMatchObject({ paused: true, note: 'by a person' })
+  const ids: string[] = []
+  for await (const { scheduleId } of backend.temporal.schedule.list()) ids.push(scheduleId)
+  expect(ids.filter((id) => id === RECOVERY_SCHEDULE)).toHaveLength(1)
+})

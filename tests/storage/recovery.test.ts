@@ -1,0 +1,168 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { pino } from 'pino'
+import { concludeRecording } from '../../calls/conclude-recording.ts'
+import { nextRecovery } from '../../calls/recovery-plan.ts'
+import { beginAgain, findDue, findQuiet, lookAgain } from '../../calls/recovery.ts'
+import { nameRecording } from '../../calls/recording-facts.ts'
+import { connectDatabase, type Database } from '../../platform/database.ts'
+import type { FailureCode } from '../../workflows/contracts/failures.ts'
+import type { Outcome } from '../../workflows/contracts/recording.ts'
+import { RECOVERY } from '../support/activities.ts'
+import { createDatabase, newCallSid } from '../support/servers.ts'
+
+const LINK = 'https://recordings.exotel.com/a/1.mp3'
+const MINUTE = 60_000
+const DAY = 24 * 60 * MINUTE
+
+let database: Database
+let drop: () => Promise<void>
+beforeAll(async () => {
+  const created = await createDatabase()
+  drop = created.drop
+  database = connectDatabase({ url: created.url, poolSize: 5, logger: pino({ level: 'silent' }) })
+})
+afterAll(async () => {
+  await database?.$disconnect()
+  await drop?.()
+})
+
+const failed = (code: FailureCode = 'ExotelUnavailable'): Outcome => ({ state: 'failed', code, error: `${code} happened` })
+const recordingOf = (callSid: string) => database.recording.findFirstOrThrow({ where: { callSid } })
+const callOf = (callSid: string) => database.call.findUniqueOrThrow({ where: { callSid } })
+let attempts = 0
+const conclude = (callSid: string, outcome: Outcome, attempt = `run/${(attempts += 1)}`) =>
+  concludeRecording(database, { callSid, sourceUrl: LINK, outcome }, { attempt, plan: RECOVERY })
+const search = (callSid: string, outcome: Outcome) =>
+  concludeRecording(database, { callSid, outcome }, { attempt: `run/${(attempts += 1)}`, plan: RECOVERY })
+const makeDue = async (callSid: string) => {
+  const past = new Date(Date.now() - 1000)
+  await database.recording.updateMany({ where: { callSid }, data: { nextTryAt: past } })
+  await database.call.updateMany({ where: { callSid }, data: { recordingNextTryAt: past } })
+}
+const dueOf = async (callSid: string) => (await findDue(database, 1000)).find((each) => each.callSid === callSid)
+const quietOf = async (callSid: string) =>
+  (await findQuiet(database, { limit: 1000, quietMs: 600_000 })).find((each) => each.callSid === callSid)
+const eventsOf = (callSid: string) => database.webhookEvent.findMany({ where: { callSid }, orderBy: { id: 'asc' } })
+
+test('When a recording fails again and again, then it is tried after 15 min, 1 h, 6 h, 24 h, 72 h, then daily, while Exotel has it', () => {
+  const ended = Date.UTC(2026, 10, 1)
+  const times: number[] = []
+  for (let now = ended, failures = 1; ; failures += 1) {
+    const next = nextRecovery(failed(), { failures, callEndedAt: new Date(ended), now: new Date(now) }, RECOVERY)
+    if (!next) break
+    times.push((next.getTime() - now) / MINUTE)
+    now = next.getTime()
+  }
+  expect(times.slice(0, 7)).toEqual([15, 60, 360, 1440, 4320, 1440, 1440])
+  expect(times.reduce((sum, each) => sum + each)).toBeLessThanOrEqual((30 * DAY) / MINUTE)
+  expect(times.length).toBeGreaterThan(28)
+})
+
+describe('When a recording has failed', () => {
+  test('then its attempt is kept once, however often it is told, and the next is on both rows', async () => {
+    const callSid = newCallSid()
+    for (let i = 0; i < 3; i += 1) await conclude(callSid, failed(), `told-thrice-${callSid}`)
+    await conclude(callSid, failed('DownloadIncomplete'))
+    const kept = await database.recordingAttempt.findMany({ where: { callSid }, orderBy: { id: 'asc' } })
+    expect(kept.map(({ state, errorCode, error }) => [state, errorCode, error])).toEqual([
+      ['failed', 'ExotelUnavailable', 'ExotelUnavailable happened'],
+      ['failed', 'DownloadIncomplete', 'DownloadIncomplete happened'],
+    ])
+    const { nextTryAt, givenUpAt } = await recordingOf(callSid)
+    expect(Math.round((nextTryAt!.getTime() - kept[1]!.concludedAt.getTime()) / MINUTE)).toBe(60)
+    expect(givenUpAt).toBeNull()
+    expect(await callOf(callSid)).toMatchObject({ recordingNextTryAt: nextTryAt, recordingGivenUpAt: null })
+  })
+
+  test.each(['RecordingExpired', 'RecordingTooLarge', 'RecordingUrlRefused', 'Cancelled'] as const)(
+    'then %s is final, said once, and on the row',
+    async (code) => {
+      const callSid = newCallSid()
+      expect(await conclude(callSid, failed(code))).toEqual({ givenUp: true })
+      expect(await recordingOf(callSid)).toMatchObject({ nextTryAt: null, givenUpAt: expect.any(Date), errorCode: code })
+      expect(await callOf(callSid)).toMatchObject({ recordingNextTryAt: null, recordingGivenUpAt: expect.any(Date) })
+      await makeDueOnlyIfPlanned(callSid)
+      expect(await dueOf(callSid)).toBeUndefined()
+    },
+  )
+
+  test('then it is given up when Exotel’s time is over, and a good copy that comes all the same wipes that', async () => {
+    const callSid = newCallSid()
+    await database.call.create({ data: { callSid, endedAt: new Date(Date.now() - 31 * DAY), recordingState: 'awaiting' } })
+    expect(await conclude(callSid, failed())).toEqual({ givenUp: true })
+    const stored: Outcome = {
+      state: 'stored',
+      bucket: 'b',
+      key: 'k',
+      url: 'https://s3/b/k',
+      bytes: 1,
+      sha256: 'a'.repeat(64),
+      audio: { contentType: 'audio/mpeg', extension: 'mp3' },
+    }
+    expect(await conclude(callSid, stored)).toEqual({ givenUp: false })
+    expect(await callOf(callSid)).toMatchObject({ recordingState: 'stored', recordingGivenUpAt: null, recordingError: null })
+    expect(await conclude(callSid, failed('RecordingExpired'))).toEqual({ givenUp: false }) // late news of what is stored
+  })
+
+  test('then it is due after its pause, begun once, and not due again until that run has concluded or died', async () => {
+    const callSid = newCallSid()
+    await conclude(callSid, failed())
+    expect(await dueOf(callSid)).toBeUndefined()
+    await makeDue(callSid)
+    const due = await dueOf(callSid)
+    expect(due).toMatchObject({ sourceUrls: [LINK] })
+    await Promise.all([beginAgain(database, due!, 15 * MINUTE), beginAgain(database, due!, 15 * MINUTE)])
+    expect(await eventsOf(callSid)).toMatchObject([{ source: 'recovery', relayState: 'pending', sourceUrls: [LINK] }])
+    expect(await dueOf(callSid)).toBeUndefined()
+    expect((await callOf(callSid)).recordingNextTryAt!.getTime()).toBeGreaterThan(Date.now() + 14 * MINUTE)
+  })
+
+  test('then a search that failed is due as well, and an erased call is not', async () => {
+    const [searched, erased] = [newCallSid(), newCallSid()]
+    for (const callSid of [searched, erased]) await search(callSid, failed('RecordingMissing'))
+    await database.call.update({ where: { callSid: erased }, data: { recordingState: 'erased' } })
+    for (const callSid of [searched, erased]) await makeDue(callSid)
+    expect(await dueOf(searched)).toMatchObject({ sourceUrls: [] })
+    expect(await dueOf(erased)).toBeUndefined()
+  })
+})
+
+describe('When a call waits and nothing is heard of it', () => {
+  const makeQuiet = (callSid: string) =>
+    database.$executeRaw`UPDATE calls SET updated_at = now() - interval '11 minutes', owner_checked_at = NULL WHERE call_sid = ${callSid}`
+
+  test('then it is looked at after a while, and again only after another', async () => {
+    const callSid = newCallSid()
+    await nameRecording(database, callSid, { sourceUrl: LINK })
+    expect(await quietOf(callSid)).toBeUndefined()
+    await makeQuiet(callSid)
+    expect(await quietOf(callSid)).toMatchObject({ sourceUrls: [LINK] })
+    await lookAgain(database, callSid, 1000)
+    expect(await quietOf(callSid)).toBeUndefined()
+  })
+
+  test('then its event is new each time, and one that the relay still holds is enough', async () => {
+    const callSid = newCallSid()
+    await nameRecording(database, callSid, { sourceUrl: LINK })
+    for (let times = 1; times <= 2; times += 1) {
+      await makeQuiet(callSid)
+      await beginAgain(database, (await quietOf(callSid))!, 1000)
+      expect(await eventsOf(callSid)).toHaveLength(times)
+      await makeQuiet(callSid)
+      expect(await quietOf(callSid)).toBeUndefined()
+      await database.webhookEvent.updateMany({ where: { callSid }, data: { relayState: 'started' } })
+    }
+  })
+
+  test('then also a second recording of a call that is stored counts', async () => {
+    const callSid = newCallSid()
+    await nameRecording(database, callSid, { sourceUrl: LINK })
+    await database.call.update({ where: { callSid }, data: { recordingState: 'stored', recordingUrl: 'https://s3/b/k' } })
+    await makeQuiet(callSid)
+    expect(await quietOf(callSid)).toMatchObject({ sourceUrls: [LINK] })
+  })
+})
+
+async function makeDueOnlyIfPlanned(callSid: string): Promise<void> {
+  await database.$executeRaw`UPDATE recordings SET next_try_at = next_try_at - interval '1 year' WHERE call_sid = ${callSid}`
+}
