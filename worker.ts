@@ -20,10 +20,11 @@ import { temporalConnectionOptions } from './platform/temporal.ts'
 import { waitUntil } from './platform/wait-until.ts'
 import { Spool, SpoolUnusable } from './recordings/spool.ts'
 import { startSweeps } from './recordings/sweeps.ts'
-import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE } from './workflows/contracts/names.ts'
+import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE, BACKFILL_QUEUE } from './workflows/contracts/names.ts'
 
 /** Exotel's published limit is 200 requests a minute. */
 const EXOTEL_REQUESTS_PER_SECOND = 3
+const BACKFILL_REQUESTS_PER_SECOND = 0.3
 const FORCE_AFTER_MS = 3000
 
 runMain(async () => {
@@ -136,5 +137,6 @@ function createWorkers(config: Config, connection: NativeConnection, activities:
     Worker.create({ ...common, taskQueue: DOWNLOADS_QUEUE, maxConcurrentActivityTaskExecutions: config.WORKER_DOWNLOADS }),
     Worker.create({ ...common, taskQueue: spoolQueue, maxConcurrentActivityTaskExecutions: config.WORKER_UPLOADS }),
     Worker.create({ ...common, taskQueue: EXOTEL_API_QUEUE, maxTaskQueueActivitiesPerSecond: EXOTEL_REQUESTS_PER_SECOND }),
+    Worker.create({ ...common, taskQueue: BACKFILL_QUEUE, maxTaskQueueActivitiesPerSecond: BACKFILL_REQUESTS_PER_SECOND }),
   ])
 }

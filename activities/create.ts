@@ -3,6 +3,7 @@ import { createDownloadRecording } from './download-recording.ts'
 import { createFindRecording, createRenewAccess } from './find-recording.ts'
 import { createDiscardRecording } from './discard-recording.ts'
 import { createNoteWait } from './note-wait.ts'
+import { createReconcileActivities } from './reconcile.ts'
 import { createRecoverRecordings } from './recover-recordings.ts'
 import { createUpdateCall } from './update-call.ts'
 import { createUploadRecording } from './upload-recording.ts'
@@ -16,6 +17,7 @@ export function createActivities(deps: Dependencies) {
     uploadRecording: createUploadRecording(deps),
     updateCall: createUpdateCall(deps),
     noteWait: createNoteWait(deps),
+    ...createReconcileActivities(deps),
     recoverRecordings: createRecoverRecordings(deps),
     findRecording: createFindRecording(deps),
     renewAccess: createRenewAccess(deps),

@@ -12,7 +12,7 @@ import { createStoreBreaker, type StoreBreaker } from '../recordings/breaker.ts'
 import type { Spool } from '../recordings/spool.ts'
 import { RecordingStore } from '../recordings/store.ts'
 
-export interface RecoverySettings {
+interface RecoverySettings {
   plan: RecoveryPlan
   /** Calls looked at in one pass, so that live ones go first. */
   perPass: number

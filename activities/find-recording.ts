@@ -2,15 +2,13 @@
 // keeps the whole fleet within Exotel's limit.
 import { noteWait } from '../calls/note-wait.ts'
 import { nameRecording } from '../calls/recording-facts.ts'
-import { ExotelCredentialsRefused, ExotelRateLimited, ExotelUnavailable, type CallDetails } from '../exotel/api-client.ts'
+import { ExotelUnavailable, type CallDetails } from '../exotel/api-client.ts'
 import type { Access, CallDetailsAnswer, Question, SourceRef } from '../workflows/contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
-import { giveBack } from './failures.ts'
+import { asGivenBack, CREDENTIALS_ALARM } from './exotel-failures.ts'
 import { runActivity, type Run } from './run.ts'
 
 type Needs = Pick<Dependencies, 'database' | 'exotelApi' | 'alarms' | 'logger' | 'waitScale'>
-
-const CREDENTIALS_ALARM = 'ExotelCredentialsRefused'
 
 /** Asks whether Exotel names a recording for the call; a named one gets its row, else the call's row says when it is asked again. */
 export function createFindRecording(deps: Needs) {
@@ -51,24 +49,18 @@ export function createRenewAccess(deps: Needs) {
     })
 }
 
+/** "Unavailable" is an answer here, which the workflow judges; everything else is waited for. */
 async function ask(
-  { alarms, waitScale }: Needs,
-  { attempt }: Run,
+  deps: Needs,
+  run: Run,
   request: () => Promise<CallDetails | undefined>,
 ): Promise<CallDetails | ExotelUnavailable | undefined> {
   try {
     const details = await request()
-    alarms.clear(CREDENTIALS_ALARM)
+    deps.alarms.clear(CREDENTIALS_ALARM)
     return details
   } catch (error) {
-    if (error instanceof ExotelCredentialsRefused) {
-      alarms.raise(CREDENTIALS_ALARM, `${error.message}: check EXOTEL_ACCOUNT_SID, EXOTEL_API_KEY and EXOTEL_API_TOKEN`)
-      throw giveBack('ExotelCredentialsRefused', error.message, { attempt, scale: waitScale })
-    }
-    if (error instanceof ExotelRateLimited) {
-      throw giveBack('ExotelRateLimited', error.message, { attempt, scale: waitScale, ms: error.retryAfterMs })
-    }
     if (error instanceof ExotelUnavailable) return error
-    throw error
+    throw asGivenBack(deps, run, error)
   }
 }

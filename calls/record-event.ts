@@ -1,16 +1,18 @@
 // The first thing that happens to a delivery, and the only thing its sender waits for: event, call and named recordings
 // become durable together, in one statement and so in one transaction.
-import type { CallEvent, WebhookRoute } from '../exotel/call-event.ts'
+import type { CallEvent } from '../exotel/call-event.ts'
 import type { Fields } from '../exotel/fields.ts'
 import { Prisma, type Queryable } from '../platform/database.ts'
 
 interface Delivery {
-  route: WebhookRoute
+  source: 'exotel' | 'reconcile' | 'backfill'
+  route: string
   /** What makes a repeated delivery the same event. */
   identity: string
-  rawBody: Buffer
-  contentType: string | undefined
-  requestId: string
+  /** These are absent where it came by no request. */
+  rawBody?: Buffer
+  contentType?: string | undefined
+  requestId?: string
 }
 
 export interface ReadDelivery extends Delivery {
@@ -20,7 +22,7 @@ export interface ReadDelivery extends Delivery {
 
 /**
  * Records the event and creates or advances its call. Statuses, times and durations only go up and what is absent erases
- * nothing, so that any order and number of deliveries leaves the same row.
+ * nothing, so that any order and number of deliveries leaves the same row. An erased call learns nothing any more.
  * @returns duplicate: the same delivery was recorded before, and nothing was changed
  */
 export async function recordEvent(database: Queryable, delivery: ReadDelivery): Promise<{ duplicate: boolean }> {
@@ -51,6 +53,7 @@ export async function recordEvent(database: Queryable, delivery: ReadDelivery): 
         recording_state = CASE WHEN c.recording_state = 'none' THEN excluded.recording_state ELSE c.recording_state END,
         recording_state_since = CASE WHEN c.recording_state = 'none' THEN now() ELSE c.recording_state_since END,
         updated_at = now()
+      WHERE c.recording_state <> 'erased'
       RETURNING call_sid
     ), named AS (
       INSERT INTO recordings AS r (call_sid, source_url, fetch_url)
@@ -69,10 +72,10 @@ export async function recordUnreadable(database: Queryable, delivery: Delivery, 
 
 /** @param rest values of call_sid, source_urls, fields, problem and relay_state */
 function insertEvent(delivery: Delivery, rest: Prisma.Sql): Prisma.Sql {
-  const { route, identity, rawBody, contentType, requestId } = delivery
+  const { source, route, identity, rawBody, contentType, requestId } = delivery
   return Prisma.sql`
     INSERT INTO webhook_events (source, route, identity, raw_body, content_type, request_id, call_sid, source_urls, fields, problem, relay_state)
-    VALUES ('exotel', ${route}, ${identity}, ${rawBody}, ${contentType ?? null}, ${requestId}, ${rest})
+    VALUES (${source}, ${route}, ${identity}, ${rawBody ?? null}, ${contentType ?? null}, ${requestId ?? null}, ${rest})
     ON CONFLICT (identity) DO NOTHING
     RETURNING id`
 }

@@ -1,40 +1,44 @@
 // Temporal schedules as the settings want them: made where missing, brought up to date where they differ.
-import { ScheduleAlreadyRunning, ScheduleOverlapPolicy, type Client, type ScheduleOptions } from '@temporalio/client'
-import { RECORDINGS_QUEUE, RECOVERY_SCHEDULE, RECOVERY_WORKFLOW } from '../workflows/contracts/names.ts'
+import { ScheduleAlreadyRunning, ScheduleOverlapPolicy, type Client, type ScheduleSpec } from '@temporalio/client'
+import { LINK_SWEEP_WORKFLOW, RECONCILE_WORKFLOW, RECORDINGS_QUEUE, RECOVERY_WORKFLOW, SCHEDULES } from '../workflows/contracts/names.ts'
 
 export interface ScheduleSettings {
   RECORDING_WAIT_SCALE: number
   RECOVERY_EVERY_MINUTES: number
+  RECONCILE_EVERY_MINUTES: number
+  LINK_SWEEP_EVERY_MINUTES: number
 }
 
 /** After an outage of Temporal one missed run is caught up, not all of them. */
 const CATCHUP_WINDOW = '1m'
+/** UTC: night in India. */
+const NIGHTLY = { hour: 20, minute: 30 }
 
 /** Safe at every start and from several workers at once. A paused schedule stays paused. */
 export async function ensureSchedules(temporal: Client, settings: ScheduleSettings): Promise<void> {
-  const everyMs = (minutes: number): number => Math.max(1000, Math.round(minutes * 60_000 * settings.RECORDING_WAIT_SCALE))
-  await ensureSchedule(temporal, {
-    scheduleId: RECOVERY_SCHEDULE,
-    spec: { intervals: [{ every: everyMs(settings.RECOVERY_EVERY_MINUTES) }] },
-    action: {
-      type: 'startWorkflow',
-      workflowType: RECOVERY_WORKFLOW,
-      workflowId: RECOVERY_SCHEDULE,
-      taskQueue: RECORDINGS_QUEUE,
-      args: [],
-    },
+  const every = (minutes: number): ScheduleSpec => ({
+    intervals: [{ every: Math.max(1000, Math.round(minutes * 60_000 * settings.RECORDING_WAIT_SCALE)) }],
   })
+  const { recovery, reconcile, reconcileNightly, linkSweep } = SCHEDULES
+  await ensureSchedule(temporal, recovery, every(settings.RECOVERY_EVERY_MINUTES), RECOVERY_WORKFLOW)
+  await ensureSchedule(temporal, reconcile, every(settings.RECONCILE_EVERY_MINUTES), RECONCILE_WORKFLOW, 'regular')
+  await ensureSchedule(temporal, reconcileNightly, { calendars: [NIGHTLY] }, RECONCILE_WORKFLOW, 'nightly')
+  await ensureSchedule(temporal, linkSweep, every(settings.LINK_SWEEP_EVERY_MINUTES), LINK_SWEEP_WORKFLOW)
 }
 
 async function ensureSchedule(
   temporal: Client,
-  { scheduleId, spec, action }: Required<Pick<ScheduleOptions, 'scheduleId' | 'spec' | 'action'>>,
+  scheduleId: string,
+  spec: ScheduleSpec,
+  workflowType: string,
+  ...args: string[]
 ): Promise<void> {
+  const action = { type: 'startWorkflow' as const, workflowType, workflowId: scheduleId, taskQueue: RECORDINGS_QUEUE, args }
   const policies = { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: CATCHUP_WINDOW } as const
   try {
     await temporal.schedule.create({ scheduleId, spec, action, policies })
   } catch (error) {
     if (!(error instanceof ScheduleAlreadyRunning)) throw error
-    await temporal.schedule.getHandle(scheduleId).update(({ state }) => ({ spec, action: action as never, policies, state }))
+    await temporal.schedule.getHandle(scheduleId).update(({ state }) => ({ spec, action, policies, state }))
   }
 }

@@ -2,7 +2,9 @@
 import { z } from 'zod'
 import { request, type Dispatcher } from 'undici'
 import { retryAfterMs } from './retry-after.ts'
+import { callSid } from './call-event.ts'
 import { readSourceUrl, type NamedSource } from './source-url.ts'
+import { formatExotelTime, parseExotelTime } from './time.ts'
 
 export interface ExotelApiSettings {
   /** Ends before `/v1`. */
@@ -32,6 +34,29 @@ export interface CallDetails {
   source?: NamedSource
 }
 
+/** An ended call as Exotel's list has it. */
+export interface ListedCall extends CallDetails {
+  callSid: string
+  direction?: string
+  from?: string
+  to?: string
+  startedAt?: Date
+  endedAt?: Date
+}
+
+export interface CallsPage {
+  calls: ListedCall[]
+  /** Entries without a usable Sid. */
+  unusable: number
+  /** Asks for the page behind this one; absent on the last. */
+  next?: string
+  /** Calls in the whole list, where Exotel tells. */
+  total?: number
+  /** False where the page does not tell whether another follows. */
+  tellsNext: boolean
+}
+
+const PAGE_SIZE = 100
 const DEADLINE_MS = 15_000
 const MAX_ANSWER_BYTES = 5 * 1024 ** 2
 const PRESIGNED_MINUTES = 60
@@ -44,6 +69,24 @@ const callAnswer = z.object({
     RecordingUrl: text,
     PreSignedRecordingUrl: text,
   }),
+})
+/** Of an entry only its id has to be right: nothing else may keep a call from being found. */
+const lenient = text.catch(null)
+const listedCall = z.object({
+  Sid: callSid,
+  Status: lenient,
+  Duration: callAnswer.shape.Call.shape.Duration.catch(null),
+  RecordingUrl: lenient,
+  PreSignedRecordingUrl: lenient,
+  Direction: lenient,
+  From: lenient,
+  To: lenient,
+  StartTime: lenient,
+  EndTime: lenient,
+})
+const listAnswer = z.object({
+  Metadata: z.object({ NextPageUri: text, Total: z.coerce.number().int().nullish().catch(null) }).nullish(),
+  Calls: z.array(z.unknown()),
 })
 
 export class ExotelApi {
@@ -66,19 +109,42 @@ export class ExotelApi {
     return this.#details(callSid, `?RecordingUrlValidity=${PRESIGNED_MINUTES}`, signal)
   }
 
+  /**
+   * A page of ended calls, oldest first: those that began within the window (a month at most), or up to 100 by their ids.
+   * Throws as {@link callDetails} does.
+   */
+  async listCalls(
+    filter: { from: Date; to: Date } | { callSids: string[] },
+    after: string | undefined,
+    signal: AbortSignal,
+  ): Promise<CallsPage> {
+    const query = new URLSearchParams({ PageSize: String(PAGE_SIZE), SortBy: 'DateCreated:asc' })
+    if ('callSids' in filter) query.set('Sid', filter.callSids.join(','))
+    else query.set('DateCreated', `gte:${formatExotelTime(filter.from)};lte:${formatExotelTime(filter.to)}`)
+    if (after !== undefined) query.set('After', after)
+    const read = listAnswer.safeParse(await this.#get(`Calls.json?${query.toString()}`, signal))
+    if (!read.success) throw new ExotelUnavailable('The list of calls has not the documented form')
+    const { Metadata, Calls } = read.data
+    const calls = Calls.flatMap((each) => {
+      const entry = listedCall.safeParse(each)
+      return entry.success ? [listedOf(entry.data)] : []
+    })
+    const next = cursorIn(Metadata?.NextPageUri)
+    return {
+      calls,
+      unusable: Calls.length - calls.length,
+      tellsNext: Metadata !== null && Metadata !== undefined,
+      ...(next !== undefined && { next }),
+      ...(typeof Metadata?.Total === 'number' && { total: Metadata.Total }),
+    }
+  }
+
   async #details(callSid: string, query: string, signal: AbortSignal): Promise<CallDetails | undefined> {
     const answer = await this.#get(`Calls/${encodeURIComponent(callSid)}.json${query}`, signal)
     if (answer === undefined) return undefined
     const read = callAnswer.safeParse(answer)
     if (!read.success) throw new ExotelUnavailable('Call Details has not the documented form')
-    const { Status, Duration, RecordingUrl, PreSignedRecordingUrl } = read.data.Call
-    const named = readSourceUrl(RecordingUrl ?? undefined) ?? readSourceUrl(PreSignedRecordingUrl ?? undefined)
-    const seconds = Number(Duration ?? Number.NaN)
-    return {
-      ...(Status ? { status: Status.toLowerCase() } : {}),
-      ...(Number.isFinite(seconds) && seconds >= 0 ? { durationSeconds: Math.round(seconds) } : {}),
-      ...(named ? { source: PreSignedRecordingUrl ? { ...named, fetchUrl: PreSignedRecordingUrl } : named } : {}),
-    }
+    return detailsOf(read.data.Call)
   }
 
   async #get(path: string, signal: AbortSignal): Promise<unknown> {
@@ -98,6 +164,34 @@ export class ExotelApi {
     if (statusCode === 429) throw new ExotelRateLimited(retryAfterMs(headers['retry-after'], new Date()))
     throw new ExotelUnavailable(`Exotel's API answered ${statusCode}`)
   }
+}
+
+function detailsOf({ Status, Duration, RecordingUrl, PreSignedRecordingUrl }: z.infer<typeof callAnswer>['Call']): CallDetails {
+  const named = readSourceUrl(RecordingUrl ?? undefined) ?? readSourceUrl(PreSignedRecordingUrl ?? undefined)
+  const seconds = Number(Duration ?? Number.NaN)
+  return {
+    ...(Status ? { status: Status.toLowerCase() } : {}),
+    ...(Number.isFinite(seconds) && seconds >= 0 ? { durationSeconds: Math.round(seconds) } : {}),
+    ...(named ? { source: PreSignedRecordingUrl ? { ...named, fetchUrl: PreSignedRecordingUrl } : named } : {}),
+  }
+}
+
+function listedOf(entry: z.infer<typeof listedCall>): ListedCall {
+  const [startedAt, endedAt] = [parseExotelTime(entry.StartTime ?? undefined), parseExotelTime(entry.EndTime ?? undefined)]
+  return {
+    ...detailsOf(entry),
+    callSid: entry.Sid,
+    ...(entry.Direction ? { direction: entry.Direction } : {}),
+    ...(entry.From ? { from: entry.From } : {}),
+    ...(entry.To ? { to: entry.To } : {}),
+    ...(startedAt && { startedAt }),
+    ...(endedAt && { endedAt }),
+  }
+}
+
+/** The cursor in a link like `/v1/Accounts/…/Calls.json?…&After=…`. */
+function cursorIn(nextPageUri: string | null | undefined): string | undefined {
+  return nextPageUri ? (new URLSearchParams(nextPageUri.split('?')[1]).get('After') ?? undefined) : undefined
 }
 
 async function readJson(body: Dispatcher.ResponseData['body'], signal: AbortSignal): Promise<unknown> {

@@ -47,7 +47,7 @@ const seconds = z.coerce
   .catch(() => undefined)
 
 /** A CallSid is the only field without which a delivery means nothing. */
-const callSid = z
+export const callSid = z
   .string('CallSid is missing')
   .trim()
   .regex(/^[A-Za-z0-9_-]{1,64}$/, 'CallSid must be 1 to 64 letters, digits, "-" or "_"')
@@ -137,7 +137,8 @@ function textOf(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined
 }
 
-function knownStatus(raw: string | undefined): string | undefined {
+/** Exotel's word, lower case; undefined where it is none that Exotel documents. */
+export function knownStatus(raw: string | undefined): string | undefined {
   const status = raw?.toLowerCase()
   return status && KNOWN_STATUSES.has(status) ? status : undefined
 }

@@ -22,6 +22,10 @@ const temporalSettings = {
   TEMPORAL_TLS: flag.default(false),
 }
 
+/** The first day of a backfill, where its command names none. */
+const backfillSettings = { RECONCILE_BACKFILL_FROM: z.iso.date().optional() }
+const recordingWaitScale = z.coerce.number().positive().max(1).default(1)
+
 const schema = z
   .object({
     NODE_ENV: z.enum(['development', 'test', 'production']).default('development'),
@@ -66,7 +70,7 @@ const schema = z
     DEV_TEST_TOKEN: filled.optional(),
 
     /** Shortens every wait of a recording; frozen into a run's input at its start. */
-    RECORDING_WAIT_SCALE: z.coerce.number().positive().max(1).default(1),
+    RECORDING_WAIT_SCALE: recordingWaitScale,
     RECORDING_MAX_BYTES: count.default(6 * GB),
     /** An answered call at least this long that ends without a recording is `RecordingMissing`, not `not_recorded`. */
     RECORDING_EXPECTED_FROM_SECONDS: count.default(10),
@@ -76,6 +80,9 @@ const schema = z
     /** From the call's end: as long as Exotel keeps recordings. */
     RECOVERY_FOR_DAYS: count.default(30),
     RECOVERY_PER_PASS: count.default(200),
+    RECONCILE_EVERY_MINUTES: minutes.default(60),
+    LINK_SWEEP_EVERY_MINUTES: minutes.default(3),
+    ...backfillSettings,
     SPOOL_DIRECTORY: filled.default('.data/spool'),
     SPOOL_MAX_BYTES: count.default(20 * GB),
     SPOOL_MIN_FREE_BYTES: count.default(512 * MB),
@@ -127,6 +134,11 @@ export type TemporalSettings = Pick<Config, keyof typeof temporalSettings>
 /** Only what it takes to reach Temporal. */
 export function readTemporalSettings(env: NodeJS.ProcessEnv = process.env): TemporalSettings {
   return read(z.object(temporalSettings), env)
+}
+
+/** What `npm run backfill` needs. */
+export function readBackfillSettings(env: NodeJS.ProcessEnv = process.env) {
+  return read(z.object({ ...temporalSettings, ...backfillSettings, RECORDING_WAIT_SCALE: recordingWaitScale }), env)
 }
 
 function read<Schema extends z.ZodType>(settings: Schema, env: NodeJS.ProcessEnv): z.infer<Schema> {

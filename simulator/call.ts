@@ -27,19 +27,24 @@ export interface CallPlan {
   recording?: string | undefined
   durationSeconds?: number
   callSid?: string
+  /** When the call ended; now unless said. */
+  endedAt?: Date
+  /** None of its webhooks is ever sent. */
+  untold?: boolean
 }
 
 export function makeCall(plan: CallPlan, now: Date): SimulatedCall {
   const durationSeconds = plan.durationSeconds ?? 42
+  const endedAt = plan.endedAt ?? now
   return {
     callSid: plan.callSid ?? randomBytes(16).toString('hex'),
     fault: plan.fault,
     status: plan.status ?? 'completed',
     recording: plan.recording === undefined ? undefined : readRecording(plan.recording),
-    startedAt: new Date(now.getTime() - durationSeconds * 1000),
-    endedAt: now,
+    startedAt: new Date(endedAt.getTime() - durationSeconds * 1000),
+    endedAt,
     durationSeconds,
-    availableAt: now,
+    availableAt: endedAt,
     requests: 0,
   }
 }

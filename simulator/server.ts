@@ -61,7 +61,9 @@ export async function startSimulator(settings: SimulatorSettings): Promise<Simul
   function call(plan: CallPlan): { call: SimulatedCall; told: Promise<void> } {
     const made = makeCall(plan, new Date())
     calls.set(made.callSid, made)
-    const told = tellCall(made, made.recording && links.recordingUrl(made), { ...settings, apiUrl: settings.apiUrl() })
+    const told = plan.untold
+      ? Promise.resolve()
+      : tellCall(made, made.recording && links.recordingUrl(made), { ...settings, apiUrl: settings.apiUrl() })
     return { call: made, told }
   }
 

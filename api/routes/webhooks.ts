@@ -45,7 +45,7 @@ async function receive(deps: WebhookDependencies, route: WebhookRoute, request: 
   const rawBody = method === 'GET' ? Buffer.from(publicQuery(request)) : (request.body as Buffer)
   const contentType = request.get('content-type')
   const requestId = response.locals.requestId as string
-  const delivery = { route, rawBody, contentType, requestId }
+  const delivery = { source: 'exotel' as const, route, rawBody, contentType, requestId }
   const save = <T>(work: Promise<T>): Promise<T> => withDeadline(work, method === 'GET' ? GET_DEADLINE_MS : POST_DEADLINE_MS)
   try {
     const fields = method === 'GET' ? decodeForm(publicQuery(request)) : await decodeBody(rawBody, contentType)

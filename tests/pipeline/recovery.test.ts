@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { RECOVERY_SCHEDULE, recordingWorkflowId } from '../../workflows/contracts/names.ts'
+import { recordingWorkflowId, SCHEDULES } from '../../workflows/contracts/names.ts'
 import { startBackend, type Backend } from '../support/backend.ts'
 import { eventually } from '../support/eventually.ts'
 import { sample } from '../support/samples.ts'
@@ -96,9 +96,10 @@ test('When a call-end comes again after Temporal has forgotten its workflow, the
   await backend.temporal.workflowService.deleteWorkflowExecution({ namespace: backend.temporal.options.namespace, workflowExecution })
   await postWebhook(backend.apiUrl, 'call-end', { CallSid: callSid, Status: 'completed', ConversationDuration: '43' })
   await eventually('the relay to look at it', async () => {
-    const { rowCount } = await backend.database.query(`SELECT FROM webhook_events WHERE call_sid = $1 AND relay_state = 'nothing_new'`, [
-      callSid,
-    ])
+    const { rowCount } = await backend.database.query(
+      `SELECT FROM webhook_events WHERE call_sid = $1 AND relay_state = 'nothing_new' AND fields->>'ConversationDuration' = '43'`,
+      [callSid],
+    )
     return rowCount === 1
   })
   expect(await attemptsOf(callSid)).toHaveLength(1)
@@ -122,8 +123,8 @@ test('When nothing will bring a recording any more, then that is said in log, me
   expect(metrics).toContain('caly_recordings_given_up_total{code="RecordingUrlRefused"} 1')
 })
 
-test('When a worker starts again, then there is one schedule, with the new interval, and a paused one stays paused', async () => {
-  const handle = backend.temporal.schedule.getHandle(RECOVERY_SCHEDULE)
+test('When a worker starts again, then there is one schedule each, with the new interval, and a paused one stays paused', async () => {
+  const handle = backend.temporal.schedule.getHandle(SCHEDULES.recovery)
   const everyOf = async () => (await handle.describe()).spec.intervals![0]!.every
   expect(await everyOf()).toBe(1000)
   await handle.pause('by a person')
@@ -133,5 +134,5 @@ test('When a worker starts again, then there is one schedule, with the new inter
   expect((await handle.describe()).state).toMatchObject({ paused: true, note: 'by a person' })
   const ids: string[] = []
   for await (const { scheduleId } of backend.temporal.schedule.list()) ids.push(scheduleId)
-  expect(ids.filter((id) => id === RECOVERY_SCHEDULE)).toHaveLength(1)
+  expect(ids.toSorted()).toEqual(Object.values(SCHEDULES).toSorted())
 })

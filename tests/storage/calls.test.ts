@@ -45,7 +45,16 @@ function concludeRecording(on: Database, conclusion: Conclusion, attempt = `atte
 function record(route: WebhookRoute, fields: Fields) {
   const event = readCallEvent(fields, route, 'POST')
   const identity = deliveryIdentity(event, fields)
-  return recordEvent(database, { route, identity, rawBody: Buffer.from('raw'), contentType: 'x/y', requestId: 'r', event, fields })
+  return recordEvent(database, {
+    source: 'exotel',
+    route,
+    identity,
+    rawBody: Buffer.from('raw'),
+    contentType: 'x/y',
+    requestId: 'r',
+    event,
+    fields,
+  })
 }
 const callOf = (callSid: string) => database.call.findUniqueOrThrow({ where: { callSid } })
 const recordingOf = (callSid: string, sourceUrl = LINK) => database.recording.findFirst({ where: { callSid, sourceUrl } })

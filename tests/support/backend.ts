@@ -121,6 +121,8 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'], d
     SPOOL_DIRECTORY: spool,
     // Not within a test, unless it is about that.
     RECOVERY_EVERY_MINUTES: '100000',
+    RECONCILE_EVERY_MINUTES: '100000',
+    LINK_SWEEP_EVERY_MINUTES: '100000',
     SHUTDOWN_GRACE_SECONDS: '2',
     ...own,
   }

@@ -25,7 +25,17 @@ export const POLICY: RecordingPolicy = { waitScale: 1, tries: 3, expectedFromSec
 const AUDIO = { contentType: 'audio/mpeg', extension: 'mp3', codec: 'mp3', sampleRate: 8000, channels: 1, durationSeconds: 5 }
 
 /** Everything works at once; tests replace what they are about. */
-type RecordingActivities = Omit<Activities, 'recoverRecordings'>
+type RecordingActivities = Pick<
+  Activities,
+  | 'downloadRecording'
+  | 'validateRecording'
+  | 'uploadRecording'
+  | 'updateCall'
+  | 'noteWait'
+  | 'findRecording'
+  | 'renewAccess'
+  | 'discardRecording'
+>
 type Script = Partial<{ [Name in keyof RecordingActivities]: (...args: Parameters<Activities[Name]>) => ReturnType<Activities[Name]> }>
 
 export interface Run {

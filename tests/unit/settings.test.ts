@@ -57,6 +57,7 @@ test('When a setting exists, then .env.example has a line for it, and for nothin
 /** Settings without a default do not show in what is read unless they are set. */
 const OPTIONAL = {
   DEV_TEST_TOKEN: 'token',
+  RECONCILE_BACKFILL_FROM: '2026-06-01',
   TEMPORAL_API_KEY: 'k',
   EXOTEL_WEBHOOK_BASIC: 'u:p',
   EXOTEL_WEBHOOK_TOKEN: 't',

@@ -26,6 +26,7 @@ export type WaitingCode =
   | 'StorageMisconfigured'
   | 'DatabaseUnavailable'
   | 'ExotelRateLimited'
+  | 'ExotelUnavailable' // of its list of calls; of one recording it is a failure
   | 'ExotelCredentialsRefused'
   | 'WorkerShutdown'
 

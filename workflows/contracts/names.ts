@@ -6,9 +6,17 @@ export const DOWNLOADS_QUEUE = 'downloads'
 /** Every request to Exotel's API: its server-side rate limit guards the account's. */
 export const EXOTEL_API_QUEUE = 'exotel-api'
 
+/** Backfill's requests to Exotel's API, slower than all others. */
+export const BACKFILL_QUEUE = 'backfill'
+
 export const RECORDING_WORKFLOW = 'RecordingWorkflow'
 export const RECOVERY_WORKFLOW = 'RecoveryWorkflow'
-export const RECOVERY_SCHEDULE = 'recovery'
+export const RECONCILE_WORKFLOW = 'ReconcileWorkflow'
+export const LINK_SWEEP_WORKFLOW = 'LinkSweepWorkflow'
+export const BACKFILL_WORKFLOW = 'BackfillWorkflow'
+export const SCHEDULES = { recovery: 'recovery', reconcile: 'reconcile', reconcileNightly: 'reconcile-nightly', linkSweep: 'link-sweep' }
+export const BACKFILL_WORKFLOW_ID = 'backfill'
+
 export const CALL_NEWS_SIGNAL = 'callNews'
 export const STATUS_QUERY = 'status'
 

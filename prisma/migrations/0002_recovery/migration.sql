@@ -30,6 +30,7 @@ CREATE TABLE "recording_attempts" (
 -- CreateTable
 CREATE TABLE "reconcile_passes" (
     "id" BIGSERIAL NOT NULL,
+    "identity" TEXT NOT NULL,
     "kind" TEXT NOT NULL,
     "window_from" TIMESTAMPTZ(3) NOT NULL,
     "window_to" TIMESTAMPTZ(3) NOT NULL,
@@ -54,6 +55,9 @@ CREATE UNIQUE INDEX "recording_attempts_identity_key" ON "recording_attempts"("i
 
 -- CreateIndex
 CREATE INDEX "recording_attempts_call_sid_id_idx" ON "recording_attempts"("call_sid", "id");
+
+-- CreateIndex
+CREATE UNIQUE INDEX "reconcile_passes_identity_key" ON "reconcile_passes"("identity");
 
 -- CreateIndex
 CREATE INDEX "reconcile_passes_kind_complete_window_to_idx" ON "reconcile_passes"("kind", "complete", "window_to");

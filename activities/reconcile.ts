@@ -1,0 +1,103 @@
+// Exotel's list of ended calls, page by page: what we never heard of is brought in. One request to Exotel an activity.
+import {
+  backfillBacklog,
+  beginPass,
+  bringIn,
+  callsWithoutLink,
+  endPass,
+  notePass,
+  openPass,
+  type EndedCallEvent,
+} from '../calls/reconcile.ts'
+import type { CallsPage, ListedCall } from '../exotel/api-client.ts'
+import { knownStatus } from '../exotel/call-event.ts'
+import { counter, gauge } from '../platform/metrics.ts'
+import type { ListPage, ListRequest, Pass, PassEnd, PassRequest } from '../workflows/contracts/maintenance.ts'
+import type { Dependencies } from './dependencies.ts'
+import { asGivenBack, CREDENTIALS_ALARM } from './exotel-failures.ts'
+import { runEffect } from './run.ts'
+
+type Needs = Pick<Dependencies, 'database' | 'exotelApi' | 'alarms' | 'logger' | 'waitScale'>
+
+const INCOMPLETE_ALARM = 'ReconciliationIncomplete'
+const LINKS_IN_ONE_SWEEP = 100
+/** Exotel advises 20 ids a request. */
+const SIDS_IN_ONE_REQUEST = 20
+
+const broughtIn = counter('reconciled_total', 'What reconciliation and backfill brought in', ['source', 'what'])
+const lastComplete = gauge('reconcile_complete_timestamp_seconds', 'When this worker last ended a complete pass')
+
+export function createReconcileActivities(deps: Needs) {
+  const { database, exotelApi, alarms, logger } = deps
+  return {
+    /** Opens the pass's row and tells its window. */
+    beginPass: (request: PassRequest): Promise<Pass> =>
+      runEffect(deps, async ({ name }) => {
+        const { passId, from, to } =
+          request.kind === 'backfill'
+            ? await openPass(database, 'backfill', name, { from: new Date(request.from), to: new Date(request.to) })
+            : await beginPass(database, request.kind, name)
+        return { passId, from: from.toISOString(), to: to.toISOString() }
+      }),
+
+    /** Reads one page and brings in what is new on it. Waits, and says so on the pass, while Exotel does not answer. */
+    readListPage: ({ passId, source, from, to, after }: ListRequest): Promise<ListPage> =>
+      runEffect(deps, async (run) => {
+        const page = await exotelApi
+          .listCalls({ from: new Date(from), to: new Date(to) }, after, run.signal)
+          .catch(async (error: unknown) => {
+            const failure = asGivenBack(deps, run, error)
+            await notePass(database, passId, `Waits: ${(error as Error).message}`)
+            throw failure
+          })
+        await notePass(database, passId, null)
+        return bringInPage(source, page)
+      }),
+
+    endPass: ({ passId, ...end }: PassEnd): Promise<void> =>
+      runEffect(deps, async () => {
+        await endPass(database, passId, end)
+        logger[end.problem ? 'error' : 'info'](
+          { passId, ...end },
+          end.problem ? 'Reconciliation pass incomplete' : 'Reconciliation pass complete',
+        )
+        if (end.problem) return alarms.raise(INCOMPLETE_ALARM, end.problem)
+        alarms.clear(INCOMPLETE_ALARM)
+        lastComplete.setToCurrentTime()
+      }),
+
+    /** Ids of calls that wait for a link, in portions of one request each. */
+    callsWithoutLink: (): Promise<string[][]> =>
+      runEffect(deps, async () => {
+        const callSids = await callsWithoutLink(database, LINKS_IN_ONE_SWEEP)
+        return Array.from({ length: Math.ceil(callSids.length / SIDS_IN_ONE_REQUEST) }, (_, index) =>
+          callSids.slice(index * SIDS_IN_ONE_REQUEST, (index + 1) * SIDS_IN_ONE_REQUEST),
+        )
+      }),
+
+    /** @returns how many links came to light */
+    sweepLinks: (callSids: string[]): Promise<number> =>
+      runEffect(deps, async (run) => {
+        const page = await exotelApi.listCalls({ callSids }, undefined, run.signal).catch((error: unknown) => {
+          throw asGivenBack(deps, run, error)
+        })
+        return (await bringInPage('reconcile', page)).recordingsNew
+      }),
+
+    backfillBacklog: (): Promise<number> => runEffect(deps, () => backfillBacklog(database)),
+  }
+
+  async function bringInPage(source: 'reconcile' | 'backfill', page: CallsPage): Promise<ListPage> {
+    alarms.clear(CREDENTIALS_ALARM)
+    const news = await bringIn(database, source, page.calls.map(eventOf))
+    broughtIn.inc({ source, what: 'call' }, news.callsNew)
+    broughtIn.inc({ source, what: 'recording' }, news.recordingsNew)
+    const { calls, unusable, next, total, tellsNext } = page
+    return { ...news, calls: calls.length, unusable, tellsNext, ...(next !== undefined && { next }), ...(total !== undefined && { total }) }
+  }
+}
+
+function eventOf({ status: said, source, ...call }: ListedCall): EndedCallEvent {
+  const status = knownStatus(said)
+  return { ...call, ...(status !== undefined && { status }), sources: source ? [source] : [] }
+}

@@ -1,0 +1,135 @@
+// Exotel's list of ended calls against our rows, and the record of each pass through it.
+import { createHash } from 'node:crypto'
+import type { CallEvent } from '../exotel/call-event.ts'
+import type { Queryable } from '../platform/database.ts'
+import { recordEvent } from './record-event.ts'
+
+export type EndedCallEvent = Omit<CallEvent, 'route' | 'ended'>
+
+export interface PassWindow {
+  passId: string
+  from: Date
+  to: Date
+}
+
+interface PassOutcome {
+  pages: number
+  callsSeen: number
+  callsNew: number
+  recordingsNew: number
+  /** Oddities that leave no gap. */
+  remark?: string
+  /** The pass counts for nothing; absent: it is complete. */
+  problem?: string
+}
+
+const HOUR_MS = 3600_000
+/** A call may last 4 h, and is listed by its beginning once it has ended. */
+const OVERLAP_MS = 5 * HOUR_MS
+/** Where no pass was ever complete; older calls are a matter of backfill. */
+const FIRST_WINDOW_MS = 72 * HOUR_MS
+const NIGHTLY_WINDOW_MS = 72 * HOUR_MS
+
+/**
+ * Opens a pass until now: the regular one from the start of what no complete pass has covered, the nightly one over three days.
+ * @param identity names the run's request, so that a repeated one opens the same pass
+ */
+export async function beginPass(database: Queryable, kind: 'regular' | 'nightly', identity: string): Promise<PassWindow> {
+  const [last] = await database.$queryRaw<{ to: Date | null; now: Date }[]>`
+    SELECT max(window_to) FILTER (WHERE complete AND kind IN ('regular', 'nightly')) AS to, now() FROM reconcile_passes`
+  const { to: covered, now } = last!
+  const overlapped = covered ? covered.getTime() - OVERLAP_MS : now.getTime() - FIRST_WINDOW_MS
+  const from = kind === 'nightly' ? Math.min(overlapped, now.getTime() - NIGHTLY_WINDOW_MS) : overlapped
+  return openPass(database, kind, identity, { from: new Date(from), to: now })
+}
+
+/** @param kind `backfill`: over a window that a person named */
+export async function openPass(
+  database: Queryable,
+  kind: 'regular' | 'nightly' | 'backfill',
+  identity: string,
+  window: { from: Date; to: Date },
+): Promise<PassWindow> {
+  const [pass] = await database.$queryRaw<PassWindow[]>`
+    INSERT INTO reconcile_passes (identity, kind, window_from, window_to)
+    VALUES (${identity}, ${kind}, ${window.from}::timestamptz, ${window.to}::timestamptz)
+    ON CONFLICT (identity) DO UPDATE SET identity = excluded.identity
+    RETURNING id::text AS "passId", window_from AS from, window_to AS to`
+  return pass!
+}
+
+/** What a pass waits for; null: it goes on. */
+export async function notePass(database: Queryable, passId: string, problem: string | null): Promise<void> {
+  await database.$executeRaw`
+    UPDATE reconcile_passes SET problem = ${problem} WHERE id = ${passId}::bigint AND ended_at IS NULL AND problem IS DISTINCT FROM ${problem}`
+}
+
+export async function endPass(database: Queryable, passId: string, outcome: PassOutcome): Promise<void> {
+  const { pages, callsSeen, callsNew, recordingsNew, remark, problem } = outcome
+  await database.$executeRaw`
+    UPDATE reconcile_passes SET ended_at = now(), complete = ${problem === undefined}, pages = ${pages}, calls_seen = ${callsSeen},
+      calls_new = ${callsNew}, recordings_new = ${recordingsNew}, remark = ${remark ?? null}, problem = ${problem ?? null}
+    WHERE id = ${passId}::bigint`
+}
+
+/**
+ * Calls that we never heard to have ended, and recordings that nobody named to us, become events of our own; the relay does the
+ * rest. What is known, and what is erased, changes nothing.
+ */
+export async function bringIn(
+  database: Queryable,
+  source: 'reconcile' | 'backfill',
+  calls: EndedCallEvent[],
+): Promise<{ callsNew: number; recordingsNew: number }> {
+  const known = await knownOf(database, calls)
+  let [callsNew, recordingsNew] = [0, 0]
+  for (const call of calls) {
+    const { ended, links } = known.get(call.callSid) ?? { ended: false, links: new Set<string>() }
+    const sources = call.sources.filter(({ sourceUrl }) => !links.has(sourceUrl))
+    if (ended && sources.length === 0) continue
+    const event: CallEvent = { ...call, route: 'call-end', sources, ended: true }
+    const { callSid, status } = call
+    const identity = createHash('sha256').update(JSON.stringify([source, callSid, status, sources.map(({ sourceUrl }) => sourceUrl)]))
+    const fields = { CallSid: callSid, ...(status && { Status: status }) }
+    const delivery = { source, route: source, identity: identity.digest('hex'), event, fields }
+    const { duplicate } = await recordEvent(database, delivery)
+    if (duplicate) continue
+    if (!ended) callsNew += 1
+    recordingsNew += sources.length
+  }
+  return { callsNew, recordingsNew }
+}
+
+/** Calls whose end we know of, with the links that were named for them; of erased ones every link counts as known. */
+async function knownOf(database: Queryable, calls: EndedCallEvent[]): Promise<Map<string, { ended: boolean; links: ReadonlySet<string> }>> {
+  const rows = await database.$queryRaw<{ callSid: string; state: string; links: string[] }[]>`
+    SELECT c.call_sid AS "callSid", c.recording_state AS state,
+           COALESCE(array_agg(r.source_url) FILTER (WHERE r.source_url IS NOT NULL), '{}') AS links
+    FROM calls c LEFT JOIN recordings r USING (call_sid)
+    WHERE c.call_sid = ANY (${calls.map(({ callSid }) => callSid)})
+    GROUP BY c.call_sid`
+  const everything = new Set(calls.flatMap(({ sources }) => sources.map(({ sourceUrl }) => sourceUrl)))
+  return new Map(
+    rows.map(({ callSid, state, links }) => [
+      callSid,
+      { ended: state !== 'none', links: state === 'erased' ? everything : new Set(links) },
+    ]),
+  )
+}
+
+/** Calls that wait for a link, longest first: one look at the list serves many of them. */
+export async function callsWithoutLink(database: Queryable, limit: number): Promise<string[]> {
+  const rows = await database.$queryRaw<{ callSid: string }[]>`
+    SELECT call_sid AS "callSid" FROM calls c
+    WHERE recording_state = 'awaiting' AND NOT EXISTS (SELECT FROM recordings r WHERE r.call_sid = c.call_sid)
+    ORDER BY recording_state_since LIMIT ${limit}`
+  return rows.map(({ callSid }) => callSid)
+}
+
+/** Calls that backfill has brought in and that are not concluded yet. */
+export async function backfillBacklog(database: Queryable): Promise<number> {
+  const [row] = await database.$queryRaw<{ open: number }[]>`
+    SELECT count(*)::int AS open FROM calls c
+    WHERE recording_state = 'awaiting' AND EXISTS (SELECT FROM webhook_events e WHERE e.call_sid = c.call_sid AND e.source = 'backfill')`
+  return row!.open
+}

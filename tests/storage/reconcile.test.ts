@@ -1,0 +1,156 @@
+// Pages of Exotel's list, as odd as they come, against our rows.
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { beginPass, endPass } from '../../calls/reconcile.ts'
+import { formatExotelTime } from '../../exotel/time.ts'
+import { openWorkbench, type Workbench } from '../support/activities.ts'
+import { startScriptedServer, type ScriptedServer } from '../support/scripted-server.ts'
+import { newCallSid } from '../support/servers.ts'
+
+const HOUR = 3600_000
+const WINDOW = { from: '2026-10-31T18:30:00.000Z', to: '2026-11-01T18:30:00.000Z' }
+
+let exotel: ScriptedServer
+let bench: Workbench
+let passId: string
+beforeAll(async () => {
+  exotel = await startScriptedServer()
+  bench = await openWorkbench({ apiBaseUrl: exotel.url })
+})
+afterAll(async () => {
+  await bench?.close()
+  await exotel?.close()
+})
+beforeEach(async () => {
+  ;({ passId } = await bench.run('beginPass', { kind: 'backfill', ...WINDOW }))
+})
+
+const answer = (Calls: unknown[], Metadata: unknown = { Total: Calls.length, NextPageUri: null }) =>
+  exotel.script((_request, response) =>
+    response
+      .writeHead(200, { 'content-type': 'application/json' })
+      .end(JSON.stringify({ ...(Metadata !== undefined && { Metadata }), Calls })),
+  )
+const read = (after?: string) => bench.run('readListPage', { passId, source: 'reconcile', ...WINDOW, ...(after && { after }) })
+const linkOf = (callSid: string) => `https://recordings.exotel.com/acme/${callSid}.mp3`
+const listed = (Sid: string, more: object = {}) => ({
+  Sid,
+  Status: 'completed',
+  Direction: 'inbound',
+  From: '09876543210',
+  To: '+918045678901',
+  StartTime: '2026-11-01 04:00:00',
+  EndTime: '2026-11-01 07:59:00',
+  Duration: 14_340,
+  RecordingUrl: linkOf(Sid),
+  ...more,
+})
+const eventsOf = (callSid: string) => bench.database.webhookEvent.findMany({ where: { callSid } })
+const passOf = () => bench.database.reconcilePass.findUniqueOrThrow({ where: { id: BigInt(passId) } })
+
+test('When Exotel lists a call that we never heard of, then it has its row and its event, once', async () => {
+  const callSid = newCallSid()
+  answer([listed(callSid)])
+  expect(await read()).toEqual({ calls: 1, unusable: 0, callsNew: 1, recordingsNew: 1, total: 1, tellsNext: true })
+  expect(await bench.database.call.findUniqueOrThrow({ where: { callSid } })).toMatchObject({
+    status: 'completed',
+    recordingState: 'awaiting',
+    durationSeconds: 14_340,
+    endedAt: new Date('2026-11-01T02:29:00Z'),
+  })
+  expect(await eventsOf(callSid)).toMatchObject([{ source: 'reconcile', relayState: 'pending', sourceUrls: [linkOf(callSid)] }])
+  expect(await read()).toMatchObject({ callsNew: 0, recordingsNew: 0 })
+  expect(await eventsOf(callSid)).toHaveLength(1)
+})
+
+test('When only the link is new, or only the end, then that is brought in; what is known is not', async () => {
+  const [known, begun, linkless] = [newCallSid(), newCallSid(), newCallSid()]
+  await bench.database.call.create({ data: { callSid: known, recordingState: 'not_recorded' } })
+  await bench.database.call.create({ data: { callSid: begun, recordingState: 'none' } })
+  await bench.database.call.create({ data: { callSid: linkless, recordingState: 'not_recorded' } })
+  answer([listed(known), listed(begun, { RecordingUrl: null, Status: 'busy' }), listed(linkless, { RecordingUrl: '' })])
+  expect(await read()).toMatchObject({ calls: 3, callsNew: 1, recordingsNew: 1 })
+  expect(await eventsOf(known)).toMatchObject([{ sourceUrls: [linkOf(known)] }])
+  expect(await eventsOf(begun)).toMatchObject([{ sourceUrls: [] }])
+  expect(await eventsOf(linkless)).toEqual([])
+})
+
+test('When an erased call is listed, then it stays erased, numbers and all', async () => {
+  const callSid = newCallSid()
+  await bench.database.call.create({ data: { callSid, recordingState: 'erased' } })
+  answer([listed(callSid)])
+  expect(await read()).toMatchObject({ callsNew: 0, recordingsNew: 0 })
+  expect(await bench.database.call.findUniqueOrThrow({ where: { callSid } })).toMatchObject({ recordingState: 'erased', fromNumber: null })
+  expect(await eventsOf(callSid)).toEqual([])
+})
+
+test('When entries are odd, then only one without a usable Sid is passed over', async () => {
+  const odd = newCallSid()
+  const others = [
+    { Status: 'completed' },
+    { Sid: '../x' },
+    null,
+    'text',
+    listed(odd, { Duration: {}, From: 7, StartTime: 'soon', Status: 'new-word' }),
+  ]
+  answer(others)
+  expect(await read()).toMatchObject({ calls: 1, unusable: 4, callsNew: 1 })
+  expect(await eventsOf(odd)).toHaveLength(1)
+})
+
+test('When pages are asked for, then the window is India’s time and the cursor that of the link', async () => {
+  answer([], { NextPageUri: '/v1/Accounts/acme/Calls.json?PageSize=100&After=abc%3D', Total: '7' })
+  expect(await read('zzz')).toEqual({ calls: 0, unusable: 0, callsNew: 0, recordingsNew: 0, next: 'abc=', total: 7, tellsNext: true })
+  const query = new URL(exotel.requests[0]!.url, exotel.url).searchParams
+  expect(query.get('DateCreated')).toBe('gte:2026-11-01 00:00:00;lte:2026-11-02 00:00:00')
+  expect(query.get('After')).toBe('zzz')
+  answer([], null)
+  expect(await read()).toMatchObject({ tellsNext: false })
+})
+
+describe('When Exotel does not give a page, then the pass waits and says why:', () => {
+  test.each([
+    [401, 'ExotelCredentialsRefused', ['ExotelCredentialsRefused']],
+    [429, 'ExotelRateLimited', []],
+    [503, 'ExotelUnavailable', []],
+  ] as const)('%s', async (status, type, alarms) => {
+    exotel.script((_request, response) => response.writeHead(status, { 'retry-after': '7' }).end())
+    const failure = { type, category: 'BENIGN', ...(status === 429 && { nextRetryDelay: 7000 }) }
+    await expect(read()).rejects.toEqual(expect.objectContaining(failure))
+    expect((await passOf()).problem).toContain(`${status}`)
+    expect(bench.alarms.active().map(({ name }) => name)).toEqual(alarms)
+    answer([])
+    await read()
+    expect((await passOf()).problem).toBeNull()
+    expect(bench.alarms.active()).toEqual([])
+  })
+})
+
+test('When a pass ends with a gap, then the next one begins where the last complete one ended, five hours earlier', async () => {
+  const outcome = { pages: 1, callsSeen: 0, callsNew: 0, recordingsNew: 0 }
+  const first = await beginPass(bench.database, 'regular', 'run/1')
+  expect(await beginPass(bench.database, 'regular', 'run/1')).toEqual(first) // asked twice: the same pass
+  await endPass(bench.database, first.passId, outcome)
+  const second = await beginPass(bench.database, 'regular', 'run/2')
+  expect(second.from).toEqual(new Date(first.to.getTime() - 5 * HOUR))
+  await endPass(bench.database, second.passId, { ...outcome, problem: 'a gap' })
+  const third = await beginPass(bench.database, 'regular', 'run/3')
+  expect(third.from).toEqual(second.from)
+  expect((await beginPass(bench.database, 'nightly', 'run/4')).from.getTime()).toBeLessThanOrEqual(Date.now() - 71 * HOUR)
+  expect(await bench.database.reconcilePass.findUniqueOrThrow({ where: { id: BigInt(second.passId) } })).toMatchObject({
+    complete: false,
+    problem: 'a gap',
+  })
+})
+
+test('When calls wait for a link, then one request asks for twenty of them', async () => {
+  const waiting = Array.from({ length: 21 }, newCallSid)
+  await bench.database.call.createMany({ data: waiting.map((callSid) => ({ callSid, recordingState: 'awaiting' })) })
+  const portions = await bench.run('callsWithoutLink')
+  const asked = portions.find((portion) => portion.length === 20)!
+  const found = asked.find((callSid) => waiting.includes(callSid))!
+  answer([listed(found, { EndTime: formatExotelTime(new Date()) })])
+  expect(await bench.run('sweepLinks', asked)).toBe(1)
+  expect(new URL(exotel.requests[0]!.url, exotel.url).searchParams.get('Sid')).toBe(asked.join(','))
+  expect(await eventsOf(found)).toMatchObject([{ source: 'reconcile', sourceUrls: [linkOf(found)] }])
+  expect((await bench.run('callsWithoutLink')).flat()).not.toContain(found)
+})

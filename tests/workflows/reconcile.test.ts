@@ -1,0 +1,120 @@
+// The passes through Exotel's list on the time-skipping server, with scripted pages.
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { TestWorkflowEnvironment } from '@temporalio/testing'
+import { DefaultLogger, Runtime, Worker } from '@temporalio/worker'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { binaries } from '../../dev/fetch-servers.mjs'
+import {
+  BACKFILL_QUEUE,
+  BACKFILL_WORKFLOW,
+  EXOTEL_API_QUEUE,
+  RECONCILE_WORKFLOW,
+  RECORDINGS_QUEUE,
+} from '../../workflows/contracts/names.ts'
+import type { ListPage, ListRequest, PassEnd } from '../../workflows/contracts/maintenance.ts'
+import { dist, uniqueName } from '../support/servers.ts'
+
+const DAY = 24 * 3600_000
+const PAGE = { calls: 100, unusable: 0, callsNew: 1, recordingsNew: 2, tellsNext: true }
+const iso = (ms: number) => new Date(ms).toISOString()
+const FROM = iso(Date.UTC(2026, 10, 1))
+
+let env: TestWorkflowEnvironment
+let workers: Worker[]
+let running: Promise<unknown>
+/** What the activities do in the test at hand. */
+const script = {
+  window: { from: FROM, to: iso(Date.parse(FROM) + DAY) },
+  page: (_request: ListRequest): ListPage => PAGE,
+  backlog: () => 0,
+  requests: [] as ListRequest[],
+  ends: [] as PassEnd[],
+}
+beforeAll(async () => {
+  Runtime.install({ logger: new DefaultLogger('ERROR') })
+  env = await TestWorkflowEnvironment.createTimeSkipping({
+    server: { executable: { type: 'existing-path', path: binaries.temporalTestServer() } },
+  })
+  const activities = {
+    beginPass: async () => ({ passId: '7', ...script.window }),
+    readListPage: async (request: ListRequest) => (script.requests.push(request), script.page(request)),
+    endPass: async (end: PassEnd) => void script.ends.push(end),
+    backfillBacklog: async () => script.backlog(),
+  }
+  const common = { connection: env.nativeConnection, activities }
+  const workflowBundle = { code: readFileSync(join(dist, 'workflow-bundle.js'), 'utf8') }
+  workers = await Promise.all([
+    Worker.create({ ...common, taskQueue: RECORDINGS_QUEUE, workflowBundle }),
+    ...[EXOTEL_API_QUEUE, BACKFILL_QUEUE].map((taskQueue) => Worker.create({ ...common, taskQueue })),
+  ])
+  running = Promise.all(workers.map((worker) => worker.run()))
+})
+afterAll(async () => {
+  for (const worker of workers) worker.shutdown()
+  await running
+  await env.teardown()
+})
+
+async function run(workflow: string, args: unknown[], page: (request: ListRequest) => Partial<ListPage>, days = 1): Promise<PassEnd> {
+  Object.assign(script, { requests: [], ends: [], window: { from: FROM, to: iso(Date.parse(FROM) + days * DAY) } })
+  script.page = (request) => ({ ...PAGE, ...page(request) })
+  await env.client.workflow.execute(workflow, { workflowId: uniqueName('pass'), taskQueue: RECORDINGS_QUEUE, args })
+  expect(script.ends).toHaveLength(1)
+  return script.ends[0]!
+}
+const reconcile = (page: (request: ListRequest) => Partial<ListPage>, days?: number) => run(RECONCILE_WORKFLOW, ['regular'], page, days)
+/** Pages 1 to `count`, linked by their numbers. */
+const pages =
+  (count: number, more: Partial<ListPage> = {}) =>
+  ({ after = '0' }: ListRequest) => ({ ...more, ...(Number(after) + 1 < count && { next: String(Number(after) + 1) }) })
+
+test('When the list has three pages, then each is read once, and the pass is complete', async () => {
+  const end = await reconcile(pages(3, { total: 300 }))
+  expect(end).toEqual({ passId: '7', pages: 3, callsSeen: 300, callsNew: 3, recordingsNew: 6 })
+  expect(script.requests.map(({ after }) => after)).toEqual([undefined, '1', '2'])
+})
+
+test('When the window is longer than the month that Exotel serves, then it is read in portions without a gap', async () => {
+  const end = await reconcile(() => ({}), 60)
+  expect(end).toMatchObject({ pages: 3 })
+  expect(end.problem).toBeUndefined()
+  const portions = script.requests.map(({ from, to }) => [from, to] as const)
+  expect(portions[0]![0]).toBe(FROM)
+  expect(portions.at(-1)![1]).toBe(iso(Date.parse(FROM) + 60 * DAY))
+  for (const [index, [from, to]] of portions.entries()) {
+    expect(Date.parse(to) - Date.parse(from)).toBeLessThanOrEqual(28 * DAY)
+    if (index > 0) expect(from).toBe(portions[index - 1]![1])
+  }
+})
+
+describe('When the list may have a gap, then the pass says so and counts for nothing:', () => {
+  test.each([
+    ['it leads back', () => ({ next: '1' }), /leads back/],
+    ['Metadata is lacking', () => ({ tellsNext: false }), /no Metadata/],
+    ['it ends early', pages(2, { total: 250 }), /ended after 200 of 250/],
+  ])('%s', async (_how, page, problem) => {
+    expect((await reconcile(page)).problem).toMatch(problem)
+  })
+
+  test('entries without a usable Sid are no gap, but remarked', async () => {
+    const end = await reconcile(pages(2, { calls: 98, unusable: 2, total: 200 }))
+    expect(end).toMatchObject({ callsSeen: 196, remark: '4 entries have no usable Sid' })
+    expect(end.problem).toBeUndefined()
+  })
+})
+
+test('When the list is very long, then the pass goes on in another run, and ends once with all of it', async () => {
+  expect(await reconcile(pages(250))).toEqual({ passId: '7', pages: 250, callsSeen: 25_000, callsNew: 250, recordingsNew: 500 })
+  expect(script.requests).toHaveLength(250)
+})
+
+test('When too many of a backfill’s calls are under way, then its next page waits', async () => {
+  const backlog = [0, 150, 150, 99]
+  script.backlog = () => backlog.shift() ?? 0
+  const request = { from: FROM, to: iso(Date.parse(FROM) + DAY), openAtMost: 100, waitScale: 1 }
+  const began = await env.currentTimeMs()
+  expect(await run(BACKFILL_WORKFLOW, [request], pages(2))).toMatchObject({ pages: 2 })
+  expect((await env.currentTimeMs()) - began).toBeGreaterThanOrEqual(60_000)
+  expect(script.requests.every(({ source }) => source === 'backfill')).toBe(true)
+})

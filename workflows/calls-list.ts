@@ -1,0 +1,98 @@
+// Exotel's list of ended calls over a window, page after page, in portions of a month that Exotel serves at most.
+import { setCurrentDetails } from '@temporalio/workflow'
+import type { ListPage, ListRequest, Pass, PassEnd } from './contracts/maintenance.ts'
+
+/** Where a pass stands; also the input of the run that goes on with it. */
+export interface ListProgress extends Omit<PassEnd, 'remark' | 'problem'> {
+  /** End of what is left, and beginning of the portion in hand, ISO 8601. */
+  from: string
+  to: string
+  /** Of the page to be read next in this portion. */
+  after?: string
+  /** Of this portion: how many calls Exotel announced, how many came. */
+  announced?: number
+  came: number
+  unusable: number
+}
+
+const PORTION_MS = 28 * 24 * 3600_000
+/** A run's history holds this many pages at most. */
+const PAGES_IN_A_RUN = 200
+
+export function startOf(pass: Pass): ListProgress {
+  return { ...pass, came: 0, unusable: 0, pages: 0, callsSeen: 0, callsNew: 0, recordingsNew: 0 }
+}
+
+/**
+ * Reads to the end of the window; a long one goes on in another run, given what `resume` makes of the progress.
+ * @returns how the pass ended; with a problem where pages may be missing
+ */
+export async function readList(
+  start: ListProgress,
+  readPage: (request: ListRequest) => Promise<ListPage>,
+  { source, resume }: { source: ListRequest['source']; resume: (progress: ListProgress) => Promise<never> },
+): Promise<PassEnd> {
+  let progress = start
+  const cursors = new Set<string>()
+  for (let pages = 0; ; pages += 1) {
+    if (pages === PAGES_IN_A_RUN) return resume(progress)
+    const to = portionEnd(progress)
+    const { passId, from, after } = progress
+    const page = await readPage({ passId, source, from, to, ...(after !== undefined && { after }) })
+    progress = added(progress, page)
+    setCurrentDetails(
+      `${progress.callsSeen} calls on ${progress.pages} pages seen, ${progress.callsNew} calls and ${progress.recordingsNew} recordings new`,
+    )
+    const problem = gapIn(page, progress, cursors)
+    if (problem !== undefined) return ended(progress, problem)
+    if (page.next !== undefined) {
+      cursors.add(page.next)
+      progress = { ...progress, after: page.next }
+    } else if (to === progress.to) return ended(progress)
+    else progress = nextPortion(progress, to)
+  }
+}
+
+function portionEnd({ from, to }: ListProgress): string {
+  const endMs = Date.parse(from) + PORTION_MS
+  return endMs >= Date.parse(to) ? to : new Date(endMs).toISOString()
+}
+
+/** Both portions hold their common second: rather a call twice than never. */
+function nextPortion(progress: ListProgress, from: string): ListProgress {
+  const { passId, to, unusable, pages, callsSeen, callsNew, recordingsNew } = progress
+  return { passId, from, to, came: 0, unusable, pages, callsSeen, callsNew, recordingsNew }
+}
+
+function added(progress: ListProgress, page: ListPage): ListProgress {
+  const announced = progress.announced ?? page.total
+  return {
+    ...progress,
+    ...(announced !== undefined && { announced }),
+    came: progress.came + page.calls + page.unusable,
+    unusable: progress.unusable + page.unusable,
+    pages: progress.pages + 1,
+    callsSeen: progress.callsSeen + page.calls,
+    callsNew: progress.callsNew + page.callsNew,
+    recordingsNew: progress.recordingsNew + page.recordingsNew,
+  }
+}
+
+/** Why calls may be missing from what has been read. */
+function gapIn(page: ListPage, { came, announced }: ListProgress, cursors: Set<string>): string | undefined {
+  if (!page.tellsNext) return 'A page of the list has no Metadata: nobody knows whether another follows'
+  if (page.next !== undefined) return cursors.has(page.next) ? 'The list leads back to a page that was read already' : undefined
+  return announced !== undefined && came < announced ? `The list ended after ${came} of ${announced} calls` : undefined
+}
+
+function ended({ passId, pages, callsSeen, callsNew, recordingsNew, unusable }: ListProgress, problem?: string): PassEnd {
+  return {
+    passId,
+    pages,
+    callsSeen,
+    callsNew,
+    recordingsNew,
+    ...(unusable > 0 && { remark: `${unusable} entries have no usable Sid` }),
+    ...(problem !== undefined && { problem }),
+  }
+}
