@@ -76,7 +76,14 @@ runMain(async () => {
   })
   if (connection) {
     const client = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE })
-    void startSweeps({ spool, store: deps.store, logger, isOpen: (callSid) => isRunOpen(client, callSid), signal: stopping.signal })
+    void startSweeps({
+      spool,
+      store: deps.store,
+      logger,
+      isOpen: (callSid) => isRunOpen(client, callSid),
+      waitScale: deps.waitScale,
+      signal: stopping.signal,
+    })
     const workers = await createWorkers(config, connection, createActivities({ ...deps, temporal: client }), spool.queue)
     const runs = Promise.all(workers.map((worker) => worker.run()))
     state.now = 'running'

@@ -58,6 +58,11 @@ export class Keeper {
     return kept.child
   }
 
+  /** To the process that bears the name now. */
+  signal(name: string, signal: NodeJS.Signals): void {
+    this.#kept.find(({ program }) => program.name === name)?.child.kill(signal)
+  }
+
   /** Removed by the reaper, once everything has ended. */
   removeAtEnd(folder: string): void {
     this.#tellReaper({ folder })

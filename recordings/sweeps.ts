@@ -16,6 +16,7 @@ export interface Sweeps {
   store: RecordingStore
   logger: Logger
   isOpen: (callSid: string) => Promise<boolean>
+  waitScale: number
   signal: AbortSignal
 }
 
@@ -24,7 +25,7 @@ export async function startSweeps(sweeps: Sweeps): Promise<void> {
   while (!sweeps.signal.aborted) {
     await sweepSpool(sweeps).catch((error: unknown) => sweeps.logger.warn({ error }, 'Recording spool not swept'))
     await sweepUploads(sweeps).catch((error: unknown) => sweeps.logger.warn({ error }, 'Recording uploads not swept'))
-    await pause(EVERY_MS, undefined, { signal: sweeps.signal }).catch(() => {})
+    await pause(EVERY_MS * sweeps.waitScale, undefined, { signal: sweeps.signal }).catch(() => {})
   }
 }
 

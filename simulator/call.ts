@@ -16,6 +16,8 @@ export interface SimulatedCall {
   availableAt: Date
   /** How often the recording was asked for. */
   requests: number
+  /** Set for a further recording of that call, which only a webhook names. */
+  partOf?: string
 }
 
 const CONTENT_TYPES: Record<string, string> = { '.mp3': 'audio/mpeg', '.wav': 'audio/wav' }

@@ -19,7 +19,7 @@ export function listCalls(calls: SimulatedCall[], query: URLSearchParams, path: 
   const sids = query.get('Sid')?.split(',')
   const [from, to] = readRange(query.get('DateCreated') ?? '')
   const matching = calls
-    .filter((call) => (!sids || sids.includes(call.callSid)) && call.startedAt >= from && call.startedAt <= to)
+    .filter((call) => call.partOf === undefined && (!sids || sids.includes(call.callSid)) && call.startedAt >= from && call.startedAt <= to)
     .toSorted((a, b) => a.startedAt.getTime() - b.startedAt.getTime())
   const size = Math.min(Number(query.get('PageSize') ?? DEFAULT_PAGE_SIZE), MAX_PAGE_SIZE)
   const start = matching.findIndex((call) => call.callSid === query.get('After')) + 1

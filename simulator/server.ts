@@ -6,11 +6,13 @@ import { makeCall, type CallPlan, type SimulatedCall } from './call.ts'
 import { callDetails, listCalls, type LinkMaker } from './calls-api.ts'
 import { FAULTS, isFault } from './faults.ts'
 import { servePresigned, serveRecording } from './recording-routes.ts'
-import { tellCall, type WebhookTarget } from './webhooks.ts'
+import { tellCall, tellRecording, type WebhookTarget } from './webhooks.ts'
 
 export interface SimulatorSettings extends Omit<WebhookTarget, 'apiUrl'> {
   /** Where webhooks go; asked anew for each call. */
   apiUrl: () => string
+  /** Where its links lead; to itself unless said. */
+  publicUrl?: () => string
   apiKey: string
   apiToken: string
   port: number
@@ -21,6 +23,8 @@ export interface Simulator {
   calls: Map<string, SimulatedCall>
   /** A call takes place and its webhooks are sent; resolves once Exotel has nothing more to tell. */
   call(plan: CallPlan): { call: SimulatedCall; told: Promise<void> }
+  /** The call gets a further recording, which only a webhook names. */
+  further(call: SimulatedCall, recording: string): Promise<{ link: string; acknowledged: boolean }>
   /** Its link to the call's recording. */
   linkTo(call: SimulatedCall): string
   /** 0: serves everything; else the status that API and recordings answer with. */
@@ -40,7 +44,8 @@ export async function startSimulator(settings: SimulatorSettings): Promise<Simul
   const { port } = server.address() as AddressInfo
   const url = `http://127.0.0.1:${port}`
   const links: LinkMaker = {
-    recordingUrl: ({ callSid, recording }) => `${url}/recordings/${settings.accountSid}/${callSid}${extensionOf(recording)}`,
+    recordingUrl: ({ callSid, recording }) =>
+      `${settings.publicUrl?.() ?? url}/recordings/${settings.accountSid}/${callSid}${extensionOf(recording)}`,
     // Another host name, as S3 is: whoever sends our credentials there is found out.
     presignedUrl: ({ callSid, recording }) =>
       `http://localhost:${port}/presigned/${callSid}${extensionOf(recording)}?Signature=${signatureOf(callSid)}`,
@@ -49,6 +54,7 @@ export async function startSimulator(settings: SimulatorSettings): Promise<Simul
     url,
     calls,
     call,
+    further,
     linkTo: links.recordingUrl,
     outage: (status) => void (outage = status),
     close: () =>
@@ -65,6 +71,14 @@ export async function startSimulator(settings: SimulatorSettings): Promise<Simul
       ? Promise.resolve()
       : tellCall(made, made.recording && links.recordingUrl(made), { ...settings, apiUrl: settings.apiUrl() })
     return { call: made, told }
+  }
+
+  async function further(call: SimulatedCall, recording: string): Promise<{ link: string; acknowledged: boolean }> {
+    const callSid = `${call.callSid}-${calls.size}`
+    const made = { ...makeCall({ fault: 'none', recording, callSid }, new Date()), partOf: call.callSid }
+    calls.set(callSid, made)
+    const link = links.recordingUrl(made)
+    return { link, acknowledged: await tellRecording(call, link, { ...settings, apiUrl: settings.apiUrl() }) }
   }
 
   async function route(request: IncomingMessage, response: ServerResponse): Promise<void> {

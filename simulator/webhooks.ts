@@ -48,6 +48,11 @@ export async function tellCall(call: SimulatedCall, recordingUrl: string | undef
   await send(link)
 }
 
+/** A further recording of a call: the one webhook that names it. False: nobody acknowledged it. */
+export function tellRecording(call: SimulatedCall, recordingUrl: string, target: WebhookTarget): Promise<boolean> {
+  return deliver(deliveriesOf(call, recordingUrl, target.accountSid).link!, target)
+}
+
 function deliveriesOf(
   call: SimulatedCall,
   recordingUrl: string | undefined,
@@ -74,7 +79,7 @@ function deliveriesOf(
   }
 }
 
-async function deliver(delivery: Delivery, target: WebhookTarget): Promise<void> {
+async function deliver(delivery: Delivery, target: WebhookTarget): Promise<boolean> {
   for (let tries = 0; tries <= RETRIES; tries += 1) {
     const { body, contentType } = encode(delivery)
     const signature = createHmac('sha1', target.secret).update(body).digest('hex')
@@ -90,9 +95,10 @@ async function deliver(delivery: Delivery, target: WebhookTarget): Promise<void>
       },
       () => 0,
     )
-    if (status === 200) return
+    if (status === 200) return true
     await pause(1000)
   }
+  return false
 }
 
 function encode({ encoding, fields }: Delivery): { body: Buffer; contentType: string } {

@@ -1,9 +1,8 @@
 // One start of the real servers for the whole run, and one build of what is tested: processes run as they will in the image.
-import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker'
-import { execFileSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { buildInto } from '../dev/build.ts'
 import { clearLeftovers, Keeper } from '../dev/keeper.ts'
 import { loadSecrets } from '../dev/secrets.ts'
 import { startServers } from '../dev/stack.ts'
@@ -20,13 +19,7 @@ export default async function globalSetup(): Promise<void> {
   try {
     const servers = await startServers(keeper, { home, secrets: loadSecrets(home), kind: 'any', report: () => {} })
     const dist = join(home, 'dist')
-    execFileSync(
-      process.execPath,
-      ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', dist, '--sourceMap', 'false'],
-      { cwd: root },
-    )
-    const { code } = await bundleWorkflowCode({ workflowsPath: join(root, 'workflows'), logger: new DefaultLogger('ERROR') })
-    writeFileSync(join(dist, 'workflow-bundle.js'), code)
+    await buildInto(dist)
     process.env.TEST_STACK = JSON.stringify({ servers, home, dist })
   } catch (error) {
     await keeper.stop()

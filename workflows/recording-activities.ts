@@ -28,8 +28,12 @@ const exotelApi = proxyActivities<Activities>({ taskQueue: EXOTEL_API_QUEUE, sta
 const rows = proxyActivities<Activities>({ taskQueue: RECORDINGS_QUEUE, startToCloseTimeout: '20s', retry })
 const brieflyRows = proxyActivities<Activities>({ taskQueue: RECORDINGS_QUEUE, scheduleToCloseTimeout: '10s', retry })
 
-export function download(source: SourceRef): Promise<Spooled> {
-  return downloads.downloadRecording.executeWithOptions({ summary: 'Exotel → spool' }, [source])
+/** On the worker that holds a part already, where one is named; else on any. */
+export function download(policy: RecordingPolicy, source: SourceRef, resumeOn: string | undefined): Promise<Spooled> {
+  const worker = resumeOn === undefined ? downloads : onSpool(resumeOn, policy, '2h')
+  return worker.downloadRecording.executeWithOptions({ summary: resumeOn === undefined ? 'Exotel → spool' : 'Exotel → spool, resumed' }, [
+    source,
+  ])
 }
 
 export function validate(policy: RecordingPolicy, input: ValidateInput): Promise<Verdict> {

@@ -8,6 +8,9 @@ import { openTries } from './recording-tries.ts'
 import { failureIn, type Failure } from './failure.ts'
 import type { EndedCall, Outcome, RecordingStatus } from './contracts/recording.ts'
 
+/** A part this long is worth waiting for the worker that has it; less is fetched anew by whoever is free. */
+const WORTH_RESUMING_BYTES = 1024 ** 2
+
 export async function RecordingWorkflow(call: EndedCall): Promise<RecordingStatus['concluded']> {
   const inbox = openInbox(call) // links to recordings: those of every signal, each once
   const progress = trackProgress(call) // query `status`, current details, search attributes
@@ -20,7 +23,7 @@ export async function RecordingWorkflow(call: EndedCall): Promise<RecordingStatu
     await CancellationScope.nonCancellable(async () => {
       progress.step('update', 'Writing the outcome to the database')
       await update(conclusion) // the row first, then the end of the run
-      if (outcome.state === 'failed') await discard(spools, conclusion)
+      await discard(spools, conclusion) // what lies where no upload used it up
     })
     inbox.concluded(conclusion)
     progress.concluded(conclusion)
@@ -48,10 +51,12 @@ async function nextRecording(call: EndedCall, inbox: Inbox, progress: Progress):
 /** Download, validate, upload; whatever fails is counted, waited for, or final. */
 async function bringHome(call: EndedCall, inbox: Inbox, sourceUrl: string, spools: Set<string>, progress: Progress): Promise<Outcome> {
   const tries = openTries(call, inbox, sourceUrl)
+  let resumeOn: string | undefined
   for (;;) {
-    const brought = await bringOnce(call, sourceUrl, spools, progress)
+    const brought = await bringOnce(call, sourceUrl, { spools, resumeOn }, progress)
     if ('state' in brought) return brought
     if (brought.spool) spools.add(brought.spool)
+    resumeOn = (brought.reachedBytes ?? 0) >= WORTH_RESUMING_BYTES ? brought.spool : undefined
     const next = await tries.after(brought)
     if ('conclude' in next) return { state: 'failed', code: next.conclude, error: next.error }
     if (next.pauseMs === 0) continue
@@ -61,11 +66,16 @@ async function bringHome(call: EndedCall, inbox: Inbox, sourceUrl: string, spool
   }
 }
 
-async function bringOnce(call: EndedCall, sourceUrl: string, spools: Set<string>, progress: Progress): Promise<Outcome | Failure> {
+async function bringOnce(
+  call: EndedCall,
+  sourceUrl: string,
+  { spools, resumeOn }: { spools: Set<string>; resumeOn: string | undefined },
+  progress: Progress,
+): Promise<Outcome | Failure> {
   const { callSid } = call
   try {
     progress.step('download', 'Downloading from Exotel')
-    const spooled = await download({ callSid, sourceUrl })
+    const spooled = await download(call.policy, { callSid, sourceUrl }, resumeOn)
     spools.add(spooled.queue)
 
     progress.step('validate', `Validating ${spooled.bytes} bytes`)
@@ -79,6 +89,7 @@ async function bringOnce(call: EndedCall, sourceUrl: string, spools: Set<string>
       sha256: spooled.sha256,
       audio: verdict.audio,
     }
+    spools.delete(spooled.queue) // the upload has used its file up
     if (verdict.verdict === 'damaged') return { state: 'quarantined', code: 'RecordingDamaged', error: verdict.reason, ...object }
     return { state: 'stored', ...object, ...(verdict.remark !== undefined && { remark: verdict.remark }) }
   } catch (error) {

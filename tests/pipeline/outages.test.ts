@@ -3,7 +3,7 @@ import { startBackend, type Backend } from '../support/backend.ts'
 import { eventually } from '../support/eventually.ts'
 import { sample } from '../support/samples.ts'
 import { newCallSid, servers } from '../support/servers.ts'
-import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
+import { startTcpProxy, type TcpProxy } from '../../chaos/tcp-proxy.ts'
 import { postWebhook } from '../support/webhook.ts'
 
 let lines: { temporal: TcpProxy; postgres: TcpProxy }

@@ -47,6 +47,10 @@ export interface Run {
   /** Names of the activities that ran, in order. */
   calls: string[]
   news(news: Partial<CallNews>): Promise<void>
+  /** As the relay does it: another run begins where the last one has ended. */
+  tell(news: Partial<CallNews>): Promise<void>
+  /** No run is open any more. */
+  settled(): Promise<void>
   status(): Promise<RecordingStatus>
   /** `undefined` where it completed, else the type of its failure. */
   ended(): Promise<string | undefined>
@@ -76,7 +80,9 @@ export async function openLab(): Promise<Lab> {
   const workflowBundle = { code: readFileSync(join(dist, 'workflow-bundle.js'), 'utf8') }
   const workers = await Promise.all([
     Worker.create({ ...common, taskQueue: RECORDINGS_QUEUE, workflowBundle }),
-    ...[DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, SPOOL_QUEUE].map((taskQueue) => Worker.create({ ...common, taskQueue })),
+    ...[DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, SPOOL_QUEUE, 'spool-other', 'spool-third'].map((taskQueue) =>
+      Worker.create({ ...common, taskQueue }),
+    ),
   ])
   const running = Promise.all(workers.map((worker) => worker.run()))
   return {
@@ -88,13 +94,20 @@ export async function openLab(): Promise<Lab> {
       const arrivedAt = new Date(await env.currentTimeMs()).toISOString()
       const run = { callSid, conclusions: [], calls: [] } as unknown as Run
       runs.set(callSid, { script, run })
-      run.handle = await env.client.workflow.signalWithStart(RECORDING_WORKFLOW, {
-        workflowId: recordingWorkflowId(callSid),
-        taskQueue: RECORDINGS_QUEUE,
-        args: [{ callSid, arrivedAt, policy: POLICY, ...call } satisfies EndedCall],
-        signal: CALL_NEWS_SIGNAL,
-        signalArgs: [{ sourceUrls: [], ...first }],
-      })
+      const tell = (news: Partial<CallNews>) =>
+        env.client.workflow.signalWithStart(RECORDING_WORKFLOW, {
+          workflowId: recordingWorkflowId(callSid),
+          taskQueue: RECORDINGS_QUEUE,
+          args: [{ callSid, arrivedAt, policy: POLICY, ...call } satisfies EndedCall],
+          signal: CALL_NEWS_SIGNAL,
+          signalArgs: [{ sourceUrls: [], ...news }],
+        })
+      run.handle = await tell(first)
+      run.tell = async (news) => void (await tell(news))
+      run.settled = async () => {
+        const last = env.client.workflow.getHandle(recordingWorkflowId(callSid))
+        while ((await last.describe()).status.name === 'RUNNING') await last.result().catch(() => {})
+      }
       run.news = (news) => run.handle.signal(CALL_NEWS_SIGNAL, { sourceUrls: [], ...news })
       run.status = () => run.handle.query<RecordingStatus>('status')
       run.ended = () =>

@@ -49,6 +49,12 @@ const PATHS: Record<string, (lab: Lab) => Promise<Run>> = {
     await run.handle.cancel()
     return ended(run)
   },
+  'resumed-on-its-worker': (lab) => {
+    let tries = 0
+    const broken = endOfTry('DownloadIncomplete', { queue: 'spool-lab', reachedBytes: 5 * 1024 ** 2 })
+    const whole = { queue: 'spool-lab', file: 'f', bytes: 6 * 1024 ** 2, sha256: 'a' }
+    return ended(lab.start({ sourceUrls: [LINK] }, { downloadRecording: async () => (++tries === 1 ? Promise.reject(broken) : whole) }))
+  },
   'lost-worker': async (lab) => {
     let downloads = 0
     const download = async () => ({ queue: ++downloads === 1 ? 'spool-of-the-dead' : 'spool-lab', file: 'f', bytes: 1, sha256: 'a' })

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { Context } from '@temporalio/activity'
 import type { Wait } from '../../workflows/contracts/recording.ts'
 import { DAMAGED, endOfTry, givenBack, openLab, POLICY, type Lab } from '../support/workflow-lab.ts'
 
@@ -185,6 +186,30 @@ describe('When tries fail', () => {
     expect(await run.ended()).toBe('DownloadIncomplete')
     expect(waits[0]).toMatchObject({ sourceUrl: LINK, reason: { code: 'DownloadIncomplete', error: 'DownloadIncomplete happened' } })
     expect(Date.parse(waits[0]!.nextTryAt) - began).toBeGreaterThan(9000)
+  })
+
+  test('then one that came far goes on where its part lies, and a short one anywhere; parts elsewhere are cleared', async () => {
+    const queues: string[] = []
+    const cleared: string[] = []
+    const parts = [
+      { queue: 'spool-lab', reachedBytes: 2 * 1024 ** 2 },
+      { queue: 'spool-other', reachedBytes: 1000 },
+    ]
+    const run = await lab.start(
+      { sourceUrls: [LINK] },
+      {
+        downloadRecording: async () => {
+          queues.push(Context.current().info.taskQueue)
+          const part = parts.shift()
+          if (part) throw endOfTry('DownloadIncomplete', part)
+          return { queue: 'spool-third', file: 'f', bytes: 10, sha256: 'a' }
+        },
+        discardRecording: async () => void cleared.push(Context.current().info.taskQueue),
+      },
+    )
+    expect(await run.ended()).toBeUndefined()
+    expect(queues).toEqual(['downloads', 'spool-lab', 'downloads'])
+    expect(cleared).toEqual(['spool-lab', 'spool-other'])
   })
 
   test('then losing its spool file again and again ends it after a day, for recovery to begin anew', async () => {

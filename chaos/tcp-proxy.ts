@@ -1,5 +1,6 @@
-import { connect, createServer, type Socket } from 'node:net'
-import type { AddressInfo } from 'node:net'
+// A line to a server that can be cut, made silent or slow, or break in the middle of an answer.
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { Transform } from 'node:stream'
 
 export interface TcpProxy {
   port: number
@@ -7,14 +8,19 @@ export interface TcpProxy {
   cut(): void
   /** Keeps the sockets and forwards nothing until {@link TcpProxy.mend}. */
   stall(): void
+  /** Delays every portion of an answer until {@link TcpProxy.mend}. */
+  slow(delayMs: number): void
+  /** Every connection ends once it has answered so many bytes, until {@link TcpProxy.mend}. */
+  breakAfter(bytes: number): void
   mend(): void
   close(): Promise<void>
 }
 
-/** A line to a server that can be cut or made silent. */
 export async function startTcpProxy(host: string, port: number): Promise<TcpProxy> {
   const pairs = new Set<[Socket, Socket]>()
   let state: 'open' | 'cut' | 'silent' = 'open'
+  let delayMs = 0
+  let bytesLeft = Infinity
   const server = createServer((incoming) => {
     if (state === 'cut') return void incoming.destroy()
     const outgoing = connect(port, host)
@@ -27,9 +33,8 @@ export async function startTcpProxy(host: string, port: number): Promise<TcpProx
         for (const each of pair) each.destroy()
       })
     }
-    if (state === 'silent') for (const socket of pair) socket.pause()
     incoming.pipe(outgoing)
-    outgoing.pipe(incoming)
+    outgoing.pipe(troubled(incoming)).pipe(incoming)
     if (state === 'silent') for (const socket of pair) socket.pause()
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -43,8 +48,12 @@ export async function startTcpProxy(host: string, port: number): Promise<TcpProx
       state = 'silent'
       for (const pair of pairs) for (const socket of pair) socket.pause()
     },
+    slow: (ms) => void (delayMs = ms),
+    breakAfter: (bytes) => void (bytesLeft = bytes),
     mend() {
       state = 'open'
+      delayMs = 0
+      bytesLeft = Infinity
       for (const pair of pairs) for (const socket of pair) socket.resume()
     },
     close: () =>
@@ -52,5 +61,17 @@ export async function startTcpProxy(host: string, port: number): Promise<TcpProx
         for (const pair of pairs) for (const socket of pair) socket.destroy()
         server.close(() => resolve())
       }),
+  }
+
+  function troubled(incoming: Socket): Transform {
+    let answered = 0
+    return new Transform({
+      transform(chunk: Buffer, _encoding, done) {
+        answered += chunk.length
+        if (answered > bytesLeft) return void incoming.destroy()
+        if (delayMs === 0) return void done(null, chunk)
+        setTimeout(() => done(null, chunk), delayMs)
+      },
+    })
   }
 }

@@ -1,0 +1,102 @@
+// `npm run chaos -- [--minutes M] [--calls N] [--seed S]`: the whole backend under every trouble that we can make, and then an
+// independent look at whether anything was lost. The last line is JSON; exit code 0 only if nothing was found.
+import { mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { buildInto } from '../dev/build.ts'
+import { clearLeftovers, Keeper } from '../dev/keeper.ts'
+import { CannotStart, runMain } from '../platform/process.ts'
+import { check, type Findings } from './checker.ts'
+import { disturb } from './disturb.ts'
+import { makePlan, seededRandom, type Disturbance } from './plan.ts'
+import { startChaosStack, type ChaosStack } from './stack.ts'
+import { makeTraffic, planTraffic } from './traffic.ts'
+import type { Truth } from './truth.ts'
+
+const home = fileURLToPath(new URL('../.data/chaos', import.meta.url))
+const GIVEN = ['DATABASE_URL', 'TEMPORAL_ADDRESS', 'WASABI_ENDPOINT', 'EXOTEL_API_BASE_URL']
+const SETTLES_WITHIN_MS = 8 * 60_000
+const say = (text: string): void => console.log(text)
+
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true'
+runMain(async () => {
+  const { minutes, calls, seed } = readOptions()
+  const given = GIVEN.filter((name) => process.env[name])
+  if (given.length > 0) throw new CannotStart(`Chaos kills its servers: unset ${given.join(', ')}, so that it takes its own.`)
+  await clearLeftovers(home)
+  rmSync(home, { recursive: true, force: true })
+  mkdirSync(home, { recursive: true })
+  const keeper = new Keeper(home, say)
+  process.once('SIGINT', () => void keeper.stop().then(() => process.exit(130)))
+  const began = performance.now()
+  try {
+    const dist = join(home, 'dist')
+    await buildInto(dist)
+    const stack = await startChaosStack(keeper, { home, dist, random: seededRandom(seed + 2) })
+    const plan = makePlan(seededRandom(seed), minutes)
+    say(`Seed ${seed}: ${calls} calls in ${minutes} min, ${plan.length} disturbances:`)
+    for (const disturbance of plan) say(`  ${describe(disturbance)}`)
+    const random = seededRandom(seed + 1)
+    const planned = planTraffic(random, { calls, minutes, folder: join(home, 'recordings') })
+    const [truth] = await Promise.all([makeTraffic(stack.simulator, planned, random), disturb(plan, stack, keeper)])
+    say('The trouble is over; the system settles.')
+    const findings = await settle(truth, stack)
+    const result = { seed, minutes, calls, recordings: recordingsIn(truth), ...countsOf(plan), ...sizes(findings) }
+    await stack.close()
+    await keeper.stop()
+    for (const [kind, entries] of Object.entries(findings)) for (const entry of entries as string[]) say(`${kind}: ${entry}`)
+    say(JSON.stringify({ ...result, seconds: Math.round((performance.now() - began) / 1000) }))
+    process.exit(isClean(findings) ? 0 : 1)
+  } catch (error) {
+    await keeper.stop()
+    throw error
+  }
+})
+
+/** Looks until nothing is found any more, or the time is over: what is found then is the result. */
+async function settle(truth: Truth, { places }: ChaosStack): Promise<Findings> {
+  for (const deadline = performance.now() + SETTLES_WITHIN_MS; ; await pause(5000)) {
+    const findings = await check(truth, places)
+    if (isClean(findings) || performance.now() > deadline) return findings
+    say(`  ${JSON.stringify(sizes(findings))} ${firstOf(findings)}`)
+  }
+}
+
+function isClean({ unknowable: _, ...findings }: Findings): boolean {
+  return Object.values(findings).every((entries: string[]) => entries.length === 0)
+}
+
+function firstOf({ unknowable: _, ...findings }: Findings): string {
+  return `${Object.values(findings).flat()[0]}`
+}
+
+function sizes(findings: Findings): Record<string, number> {
+  return Object.fromEntries(Object.entries(findings).map(([kind, entries]) => [kind, (entries as string[]).length]))
+}
+
+function countsOf(plan: Disturbance[]): { kills: number; pauses: number; cuts: number } {
+  const count = (...kinds: Disturbance['what'][]): number => plan.filter(({ what }) => kinds.includes(what)).length
+  return { kills: count('kill', 'restart'), pauses: count('pause'), cuts: count('cut', 'stall', 'slow', 'break', 'refuse') }
+}
+
+function recordingsIn({ calls }: Truth): number {
+  return Object.values(calls).reduce((sum, { recordings }) => sum + recordings.length, 0)
+}
+
+function describe({ atMs, forMs, what, target }: Disturbance): string {
+  const lasts = what === 'kill' || what === 'restart' ? '' : ` for ${(forMs / 1000).toFixed(1)} s`
+  return `${(atMs / 1000).toFixed(1)} s  ${what} ${target}${lasts}`
+}
+
+function readOptions(): { minutes: number; calls: number; seed: number } {
+  const text = { type: 'string' } as const
+  const { values } = parseArgs({ options: { minutes: text, calls: text, seed: text } })
+  const number = (name: 'minutes' | 'calls' | 'seed', fallback: number): number => {
+    const value = Number(values[name] ?? fallback)
+    if (!(value > 0) || (name !== 'minutes' && !Number.isInteger(value))) throw new CannotStart(`--${name} must be a positive number`)
+    return value
+  }
+  return { minutes: number('minutes', 2), calls: number('calls', 60), seed: number('seed', Math.floor(Math.random() * 1e6) + 1) }
+}

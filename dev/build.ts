@@ -1,0 +1,15 @@
+import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker'
+import { execFileSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+
+/** What `npm run build` makes, in another folder: processes that tests start run as they will in the image. */
+export async function buildInto(dist: string): Promise<void> {
+  const args = ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', dist, '--sourceMap', 'false']
+  execFileSync(process.execPath, args, { cwd: root })
+  const { code } = await bundleWorkflowCode({ workflowsPath: join(root, 'workflows'), logger: new DefaultLogger('ERROR') })
+  writeFileSync(join(dist, 'workflow-bundle.js'), code)
+}
