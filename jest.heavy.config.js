@@ -1,4 +1,9 @@
 import usual from './jest.config.js'
 
 /** What takes long or much disk: `npm run test:heavy`. Figures go into docs/measurements.md. */
-export default { ...usual, testMatch: ['<rootDir>/tests/heavy/*.heavy.ts'], testTimeout: 3_600_000, maxWorkers: 1 }
+export default {
+  ...usual,
+  testMatch: ['<rootDir>/tests/heavy/*.heavy.ts', '<rootDir>/tests/workflows/model.test.ts'],
+  testTimeout: 3_600_000,
+  maxWorkers: 1,
+}

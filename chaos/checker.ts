@@ -188,7 +188,9 @@ async function checkTemporal({ privateTexts }: Truth, { address, namespace }: Pl
   }
 }
 
-/** Payloads are bytes in a history: as text. */
-function readable(history: unknown): string {
-  return JSON.stringify(history, (_name, value: unknown) => (value instanceof Uint8Array ? Buffer.from(value).toString('latin1') : value))
+/** All texts of a history, its payloads' bytes among them. JSON would show those in base64. */
+function readable(value: unknown): string {
+  if (typeof value === 'string') return value
+  if (ArrayBuffer.isView(value)) return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('latin1')
+  return typeof value === 'object' && value !== null ? Object.values(value).map(readable).join('\n') : ''
 }

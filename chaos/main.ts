@@ -60,16 +60,17 @@ async function settle(truth: Truth, { places }: ChaosStack): Promise<Findings> {
   for (const deadline = performance.now() + SETTLES_WITHIN_MS; ; await pause(5000)) {
     const findings = await check(truth, places)
     if (isClean(findings) || performance.now() > deadline) return findings
-    say(`  ${JSON.stringify(sizes(findings))} ${firstOf(findings)}`)
+    say(`  ${JSON.stringify(sizes(findings))} ${faultsIn(findings)[0]}`)
   }
 }
 
-function isClean({ unknowable: _, ...findings }: Findings): boolean {
-  return Object.values(findings).every((entries: string[]) => entries.length === 0)
+function isClean(findings: Findings): boolean {
+  return faultsIn(findings).length === 0
 }
 
-function firstOf({ unknowable: _, ...findings }: Findings): string {
-  return `${Object.values(findings).flat()[0]}`
+/** What is unknowable is told, and nobody's fault. */
+function faultsIn({ lost, duplicated, wrong, orphans, leaked }: Findings): string[] {
+  return [...lost, ...duplicated, ...wrong, ...orphans, ...leaked]
 }
 
 function sizes(findings: Findings): Record<string, number> {

@@ -1,7 +1,7 @@
 // What goes wrong, and when: drawn from a seed, so that a run can be had again.
 
-export const PROCESSES = ['api-1', 'api-2', 'worker-1', 'worker-2', 'temporal', 'postgres', 's3'] as const
-export const LINES = [
+const PROCESSES = ['api-1', 'api-2', 'worker-1', 'worker-2', 'temporal', 'postgres', 's3'] as const
+const LINES = [
   'api-postgres',
   'api-temporal',
   'worker-postgres',
@@ -12,10 +12,10 @@ export const LINES = [
   'exotel-api-2',
 ] as const
 
-export type ProcessName = (typeof PROCESSES)[number]
+type ProcessName = (typeof PROCESSES)[number]
 export type LineName = (typeof LINES)[number]
 
-export type Trouble =
+type Trouble =
   | { what: 'kill' | 'restart' | 'pause'; target: ProcessName }
   | { what: 'cut' | 'stall' | 'slow' | 'break'; target: LineName }
   | { what: 'refuse'; target: 'exotel'; status: 401 | 429 | 503 }

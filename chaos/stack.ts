@@ -33,7 +33,10 @@ export async function startChaosStack(
   const lines = {} as Record<LineName, TcpProxy>
   const { accountSid, apiKey, apiToken, webhookSecret: secret } = secrets
   const simulator = await startSimulator({
-    ...{ accountSid, apiKey, apiToken, secret },
+    accountSid,
+    apiKey,
+    apiToken,
+    secret,
     apiUrl: () => `http://127.0.0.1:${lines[pick(random, ['exotel-api-1', 'exotel-api-2'] as const)].port}`,
     publicUrl: () => `http://127.0.0.1:${lines['worker-exotel'].port}`,
     waitScale: WAIT_SCALE,

@@ -69,8 +69,8 @@ export async function startTcpProxy(host: string, port: number): Promise<TcpProx
       transform(chunk: Buffer, _encoding, done) {
         answered += chunk.length
         if (answered > bytesLeft) return void incoming.destroy()
-        if (delayMs === 0) return void done(null, chunk)
-        setTimeout(() => done(null, chunk), delayMs)
+        if (delayMs === 0) done(null, chunk)
+        else setTimeout(() => done(null, chunk), delayMs)
       },
     })
   }

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, test } from '@jest/globals'
+import { SCHEDULES } from '../../workflows/contracts/names.ts'
 import { startBackend, type Backend } from '../support/backend.ts'
 import { eventually } from '../support/eventually.ts'
 import { sample } from '../support/samples.ts'
@@ -6,21 +7,29 @@ import { newCallSid, servers } from '../support/servers.ts'
 import { startTcpProxy, type TcpProxy } from '../../chaos/tcp-proxy.ts'
 import { postWebhook } from '../support/webhook.ts'
 
-let lines: { temporal: TcpProxy; postgres: TcpProxy }
+let lines: { temporal: TcpProxy; postgres: TcpProxy; s3: TcpProxy }
 let backend: Backend
 beforeAll(async () => {
   const [host, port] = servers.temporal.address.split(':') as [string, string]
   const database = new URL(servers.databaseUrl)
-  lines = { temporal: await startTcpProxy(host, Number(port)), postgres: await startTcpProxy(database.hostname, Number(database.port)) }
+  const s3 = new URL(servers.s3.endpoint)
+  lines = {
+    temporal: await startTcpProxy(host, Number(port)),
+    postgres: await startTcpProxy(database.hostname, Number(database.port)),
+    s3: await startTcpProxy(s3.hostname, Number(s3.port)),
+  }
   backend = await startBackend({
-    env: { TEMPORAL_ADDRESS: `127.0.0.1:${lines.temporal.port}`, EXOTEL_WEBHOOK_TOKEN: 'tok' },
+    env: {
+      TEMPORAL_ADDRESS: `127.0.0.1:${lines.temporal.port}`,
+      WASABI_ENDPOINT: `http://127.0.0.1:${lines.s3.port}`,
+      EXOTEL_WEBHOOK_TOKEN: 'tok',
+    },
     databasePort: lines.postgres.port,
   })
 })
 afterAll(async () => {
   await backend?.stop()
-  await lines?.temporal.close()
-  await lines?.postgres.close()
+  for (const line of Object.values(lines ?? {})) await line.close()
 })
 
 const health = async () =>
@@ -143,4 +152,46 @@ test('When Exotel refuses our key, then work waits with an alarm, and goes on wh
   backend.simulator.outage(0)
   expect(await backend.concluded(call.callSid, 60_000)).toMatchObject({ recording_state: 'stored' })
   await eventually('the alarm to be over', async () => (await workerAlarms()).length === 0) // other calls of this file ask, too
+})
+
+describe('When S3 is away', () => {
+  afterEach(() => lines.s3.mend())
+
+  test('then the rows say so, an alarm stands, and every recording is stored when it is back', async () => {
+    lines.s3.cut()
+    const calls = Array.from({ length: 8 }, () => backend.simulator.call({ fault: 'none', recording: sample('short-vbr-id3.mp3') }).call)
+    for (const { callSid } of calls) {
+      await eventually(`the row of ${callSid} to say so`, async () => {
+        const row = await backend.callRow(callSid)
+        return row?.recording_error_code === 'StorageUnavailable' && row.recording_next_try_at !== null
+      })
+    }
+    const workerHealth = async () => (await (await fetch(backend.workerHealthUrl)).json()) as { store: string; alarms: { name: string }[] }
+    await eventually('the breaker to open', async () => (await workerHealth()).alarms.some(({ name }) => name === 'StorageUnavailable'))
+    lines.s3.mend()
+    for (const { callSid } of calls) {
+      expect(await backend.concluded(callSid, 60_000)).toMatchObject({ recording_state: 'stored', recording_error: null })
+    }
+    expect(await workerHealth()).toMatchObject({ store: 'closed', alarms: [] })
+  })
+})
+
+test('When everything is away at once, then everything goes on afterwards', async () => {
+  const before = backend.simulator.call({ fault: 'slow-drip', recording: sample('inbound-dual.mp3') }).call
+  await eventually('some of it to be spooled', async () => backend.spoolFiles().length > 0)
+  for (const line of Object.values(lines)) line.cut()
+  backend.simulator.outage(503)
+  const during = backend.simulator.call({ fault: 'none', recording: sample('short-vbr-id3.mp3') })
+  await eventually('the relay to notice', async () => (await health()).temporal === 'unavailable')
+  await during.told // three times 503: Exotel has given up
+  for (const line of Object.values(lines)) line.mend()
+  backend.simulator.outage(0)
+  expect(await backend.concluded(before.callSid, 60_000)).toMatchObject({ recording_state: expect.stringMatching(/stored|failed/) })
+  await backend.temporal.schedule.getHandle(SCHEDULES.reconcile).trigger()
+  await backend.temporal.schedule.getHandle(SCHEDULES.recovery).trigger()
+  await eventually(
+    'the call whose webhooks were refused',
+    async () => (await backend.callRow(during.call.callSid))?.recording_state === 'stored',
+    60_000,
+  )
 })

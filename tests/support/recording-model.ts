@@ -153,12 +153,12 @@ export async function play(lab: Lab, database: Database, history: History): Prom
   else {
     const among = [...states.values()]
     const fits = among.includes('stored') ? call.recordingState === 'stored' : among.includes(call.recordingState)
-    must(fits, `the call is ${call.recordingState}, its recordings ${among}`)
+    must(fits, `the call is ${call.recordingState}, its recordings ${among.join()}`)
   }
-  must(spool.size === 0, `${[...spool]} is left in the spool`)
+  must(spool.size === 0, `${[...spool].join()} is left in the spool`)
   must(
     ranks.every((rank, index) => index === 0 || rank >= ranks[index - 1]!),
-    `the call's state went down: ${ranks}`,
+    `the call's state went down: ${ranks.join()}`,
   )
 }
 
