@@ -102,6 +102,7 @@ runMain(async () => {
   }
   await Promise.allSettled([database.$disconnect(), deps.source.dispatcher.close(), spool.close()])
   deps.store.close()
+  deps.inventory.close()
   operations.close()
   logger.info('Recording worker has stopped')
   process.exit(0)

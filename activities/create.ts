@@ -1,6 +1,7 @@
 import type { Dependencies } from './dependencies.ts'
 import { createDownloadRecording } from './download-recording.ts'
 import { createFindRecording, createRenewAccess } from './find-recording.ts'
+import { createCheckObjects } from './check-objects.ts'
 import { createDiscardRecording } from './discard-recording.ts'
 import { createNoteWait } from './note-wait.ts'
 import { createReconcileActivities } from './reconcile.ts'
@@ -18,6 +19,7 @@ export function createActivities(deps: Dependencies) {
     updateCall: createUpdateCall(deps),
     noteWait: createNoteWait(deps),
     ...createReconcileActivities(deps),
+    ...createCheckObjects(deps),
     recoverRecordings: createRecoverRecordings(deps),
     findRecording: createFindRecording(deps),
     renewAccess: createRenewAccess(deps),

@@ -10,6 +10,7 @@ import type { Database } from '../platform/database.ts'
 import type { Logger } from '../platform/logger.ts'
 import { createStoreBreaker, type StoreBreaker } from '../recordings/breaker.ts'
 import type { Spool } from '../recordings/spool.ts'
+import { ObjectInventory } from '../recordings/inventory.ts'
 import { RecordingStore } from '../recordings/store.ts'
 
 interface RecoverySettings {
@@ -29,6 +30,7 @@ export interface Dependencies {
   source: { policy: UrlPolicy; credentials: ExotelCredentials; dispatcher: Dispatcher }
   spool: Spool
   store: RecordingStore
+  inventory: ObjectInventory
   breaker: StoreBreaker
   alarms: Alarms
   logger: Logger
@@ -48,18 +50,20 @@ export function openDependencies(
 ): Omit<Dependencies, 'temporal'> {
   const policy = { hosts: config.EXOTEL_RECORDING_HOSTS, allowLocal: config.EXOTEL_ALLOW_LOCAL }
   const credentials = { apiKey: config.EXOTEL_API_KEY, apiToken: config.EXOTEL_API_TOKEN }
+  const store = {
+    endpoint: config.WASABI_ENDPOINT,
+    region: config.WASABI_REGION,
+    bucket: config.WASABI_BUCKET,
+    accessKeyId: config.WASABI_ACCESS_KEY,
+    secretAccessKey: config.WASABI_SECRET_KEY,
+    connections: config.WORKER_UPLOADS * 2,
+  }
   return {
     ...shared,
     exotelApi: new ExotelApi({ baseUrl: config.EXOTEL_API_BASE_URL, accountSid: config.EXOTEL_ACCOUNT_SID, ...credentials }),
     source: { policy, credentials, dispatcher: createRecordingAgent(policy) },
-    store: new RecordingStore({
-      endpoint: config.WASABI_ENDPOINT,
-      region: config.WASABI_REGION,
-      bucket: config.WASABI_BUCKET,
-      accessKeyId: config.WASABI_ACCESS_KEY,
-      secretAccessKey: config.WASABI_SECRET_KEY,
-      connections: config.WORKER_UPLOADS * 2,
-    }),
+    store: new RecordingStore(store),
+    inventory: new ObjectInventory({ ...store, connections: 4 }),
     breaker: createStoreBreaker({ ...shared, waitScale: config.RECORDING_WAIT_SCALE }),
     maxBytes: config.RECORDING_MAX_BYTES,
     recovery: recoverySettings(config),

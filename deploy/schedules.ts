@@ -1,6 +1,13 @@
 // Temporal schedules as the settings want them: made where missing, brought up to date where they differ.
 import { ScheduleAlreadyRunning, ScheduleOverlapPolicy, type Client, type ScheduleSpec } from '@temporalio/client'
-import { LINK_SWEEP_WORKFLOW, RECONCILE_WORKFLOW, RECORDINGS_QUEUE, RECOVERY_WORKFLOW, SCHEDULES } from '../workflows/contracts/names.ts'
+import {
+  OBJECT_CHECK_WORKFLOW,
+  LINK_SWEEP_WORKFLOW,
+  RECONCILE_WORKFLOW,
+  RECORDINGS_QUEUE,
+  RECOVERY_WORKFLOW,
+  SCHEDULES,
+} from '../workflows/contracts/names.ts'
 
 export interface ScheduleSettings {
   RECORDING_WAIT_SCALE: number
@@ -13,17 +20,19 @@ export interface ScheduleSettings {
 const CATCHUP_WINDOW = '1m'
 /** UTC: night in India. */
 const NIGHTLY = { hour: 20, minute: 30 }
+const OBJECTS_AT = { hour: 21, minute: 30 }
 
 /** Safe at every start and from several workers at once. A paused schedule stays paused. */
 export async function ensureSchedules(temporal: Client, settings: ScheduleSettings): Promise<void> {
   const every = (minutes: number): ScheduleSpec => ({
     intervals: [{ every: Math.max(1000, Math.round(minutes * 60_000 * settings.RECORDING_WAIT_SCALE)) }],
   })
-  const { recovery, reconcile, reconcileNightly, linkSweep } = SCHEDULES
+  const { recovery, reconcile, reconcileNightly, linkSweep, objectCheck } = SCHEDULES
   await ensureSchedule(temporal, recovery, every(settings.RECOVERY_EVERY_MINUTES), RECOVERY_WORKFLOW)
   await ensureSchedule(temporal, reconcile, every(settings.RECONCILE_EVERY_MINUTES), RECONCILE_WORKFLOW, 'regular')
   await ensureSchedule(temporal, reconcileNightly, { calendars: [NIGHTLY] }, RECONCILE_WORKFLOW, 'nightly')
   await ensureSchedule(temporal, linkSweep, every(settings.LINK_SWEEP_EVERY_MINUTES), LINK_SWEEP_WORKFLOW)
+  await ensureSchedule(temporal, objectCheck, { calendars: [OBJECTS_AT] }, OBJECT_CHECK_WORKFLOW, { full: false })
 }
 
 async function ensureSchedule(
@@ -31,7 +40,7 @@ async function ensureSchedule(
   scheduleId: string,
   spec: ScheduleSpec,
   workflowType: string,
-  ...args: string[]
+  ...args: unknown[]
 ): Promise<void> {
   const action = { type: 'startWorkflow' as const, workflowType, workflowId: scheduleId, taskQueue: RECORDINGS_QUEUE, args }
   const policies = { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: CATCHUP_WINDOW } as const

@@ -9,3 +9,11 @@ export function objectKey({ callSid, spooled, verdict }: UploadInput, day: strin
   const room = verdict.verdict === 'good' ? 'recordings' : 'quarantine'
   return `${room}/${day.replaceAll('-', '/')}/${callSid}-${spooled.sha256.slice(0, 12)}.${verdict.audio.extension}`
 }
+
+const KEY = /^(recordings|quarantine)\/\d{4}\/\d{2}\/\d{2}\/([A-Za-z0-9_-]{1,64})-([0-9a-f]{12})\.(\w+)$/
+
+/** The parts of a key that {@link objectKey} made; undefined for any other. */
+export function readObjectKey(key: string): { room: string; callSid: string; hashBegins: string; extension: string } | undefined {
+  const [, room, callSid, hashBegins, extension] = KEY.exec(key) ?? []
+  return room && callSid && hashBegins && extension ? { room, callSid, hashBegins, extension } : undefined
+}

@@ -5,27 +5,16 @@ import {
   NotFound,
   NoSuchKey,
   PutObjectCommand,
-  S3Client,
   type PutObjectCommandInput,
+  type S3Client,
 } from '@aws-sdk/client-s3'
 import { createHash } from 'node:crypto'
-import { Agent } from 'node:https'
-import { Agent as HttpAgent } from 'node:http'
 import { SINGLE_PUT_MAX_BYTES } from './digests.ts'
 import { withFileBody } from './file-body.ts'
 import { abandonUpload, putInParts, sweepUploads, tryUpload } from './multipart.ts'
+import { createS3Client, type StoreSettings } from './s3-client.ts'
 import { signContent } from './sign-content.ts'
 import { classifyStoreError, isConflict, isNotImplemented, ObjectMismatch } from './store-errors.ts'
-
-export interface StoreSettings {
-  endpoint: string
-  region: string
-  bucket: string
-  accessKeyId: string
-  secretAccessKey: string
-  /** Uploads side by side: no more sockets than these need. */
-  connections: number
-}
 
 export interface ObjectToStore {
   key: string
@@ -43,12 +32,6 @@ export interface TransferControl {
   onProgress: (bytes: number) => void
 }
 
-const CONNECT_TIMEOUT_MS = 5000
-const REQUEST_TIMEOUT_MS = 60_000
-
-/** The SDK writes its own opinion of failed streams to the console; ours says more. */
-const SILENT = { trace() {}, debug() {}, info() {}, warn() {}, error() {} }
-
 export class RecordingStore {
   readonly bucket: string
   readonly #endpoint: string
@@ -60,25 +43,7 @@ export class RecordingStore {
   constructor(settings: StoreSettings) {
     this.bucket = settings.bucket
     this.#endpoint = settings.endpoint
-    const agents = { maxSockets: settings.connections, keepAlive: true }
-    this.#client = new S3Client({
-      endpoint: settings.endpoint,
-      region: settings.region,
-      credentials: { accessKeyId: settings.accessKeyId, secretAccessKey: settings.secretAccessKey },
-      forcePathStyle: true,
-      // Trailing checksums are refused, or stored as content, by some stores; ours goes into the signature instead.
-      requestChecksumCalculation: 'WHEN_REQUIRED',
-      responseChecksumValidation: 'WHEN_REQUIRED',
-      // A stream cannot be sent twice, so the SDK must not try: the activity does, from the file.
-      maxAttempts: 1,
-      logger: SILENT,
-      requestHandler: {
-        connectionTimeout: CONNECT_TIMEOUT_MS,
-        socketTimeout: REQUEST_TIMEOUT_MS,
-        httpsAgent: new Agent(agents),
-        httpAgent: new HttpAgent(agents),
-      },
-    })
+    this.#client = createS3Client(settings)
   }
 
   urlOf(key: string): string {

@@ -1,3 +1,4 @@
+import { DeleteObjectCommand } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { recordingWorkflowId, SCHEDULES } from '../../workflows/contracts/names.ts'
 import { startBackend, type Backend } from '../support/backend.ts'
@@ -103,6 +104,17 @@ test('When a call-end comes again after Temporal has forgotten its workflow, the
     return rowCount === 1
   })
   expect(await attemptsOf(callSid)).toHaveLength(1)
+})
+
+test('When a stored object is gone, then the check of the bucket finds that, and recovery fetches it again', async () => {
+  const { callSid } = call()
+  await backend.concluded(callSid)
+  const [Key] = await objectsOf(callSid)
+  await backend.bucket.client.send(new DeleteObjectCommand({ Bucket: backend.bucket.name, Key }))
+  await backend.temporal.schedule.getHandle(SCHEDULES.objectCheck).trigger()
+  await eventually('the object to be there again', async () => (await objectsOf(callSid)).includes(Key!), 60_000)
+  await becomes(callSid, 'stored')
+  expect((await attemptsOf(callSid)).map(({ state }) => state)).toEqual(['stored', 'stored'])
 })
 
 test('When nothing will bring a recording any more, then that is said in log, metric and row', async () => {

@@ -11,6 +11,7 @@ import type { UrlPolicy } from '../../exotel/url-policy.ts'
 import { createAlarms, type Alarms } from '../../platform/alarms.ts'
 import { connectDatabase, type Database } from '../../platform/database.ts'
 import { createStoreBreaker } from '../../recordings/breaker.ts'
+import { ObjectInventory } from '../../recordings/inventory.ts'
 import { Spool, type SpoolLimits } from '../../recordings/spool.ts'
 import { RecordingStore } from '../../recordings/store.ts'
 import { ACCOUNT } from './backend.ts'
@@ -32,7 +33,14 @@ export interface Workbench {
 }
 
 export async function openWorkbench(
-  options: { apiBaseUrl?: string; s3Endpoint?: string; maxBytes?: number; limits?: SpoolLimits; policy?: UrlPolicy } = {},
+  options: {
+    apiBaseUrl?: string
+    s3Endpoint?: string
+    maxBytes?: number
+    limits?: SpoolLimits
+    policy?: UrlPolicy
+    waitScale?: number
+  } = {},
 ): Promise<Workbench> {
   const logger = pino({ level: 'silent' })
   const [created, access] = await Promise.all([createDatabase(), createBucket()])
@@ -40,6 +48,7 @@ export async function openWorkbench(
   const folder = mkdtempSync(join(home, 'spool-'))
   const spool = await Spool.open(folder, 'bench', options.limits ?? { maxBytes: 10 * 1024 ** 3, minFreeBytes: 0 }, () => {})
   const store = new RecordingStore({ ...access, endpoint: options.s3Endpoint ?? access.endpoint, connections: 8 })
+  const inventory = new ObjectInventory({ ...access, endpoint: options.s3Endpoint ?? access.endpoint, connections: 2 })
   const policy = options.policy ?? { hosts: ['127.0.0.1'], allowLocal: true }
   const dispatcher = createRecordingAgent(policy)
   const alarms = createAlarms(logger)
@@ -49,11 +58,12 @@ export async function openWorkbench(
     source: { policy, credentials: ACCOUNT, dispatcher },
     spool,
     store,
+    inventory,
     breaker: createStoreBreaker({ alarms, logger, waitScale: 1 / 50 }),
     alarms,
     logger,
     maxBytes: options.maxBytes ?? 6 * 1024 ** 3,
-    waitScale: 1,
+    waitScale: options.waitScale ?? 1,
     recovery: { plan: RECOVERY, perPass: 100, quietMs: 600_000 },
     temporal: undefined as never, // what asks Temporal is tested through the whole backend
   })
@@ -70,6 +80,7 @@ export async function openWorkbench(
     async close() {
       await dispatcher.destroy()
       store.close()
+      inventory.close()
       await spool.close()
       rmSync(folder, { recursive: true, force: true })
       await database.$disconnect()

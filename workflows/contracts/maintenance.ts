@@ -59,3 +59,45 @@ export interface BackfillRequest {
   openAtMost: number
   waitScale: number
 }
+
+export interface RowsRequest {
+  /** Id of the last row of the page before. */
+  after?: string
+  sampled: boolean
+}
+
+export interface RowsPage {
+  rows: number
+  missing: number
+  /** False: so many are missing that nothing was changed. */
+  believed: boolean
+  last?: string
+}
+
+export interface ObjectsRequest {
+  /** The last key of the page before. */
+  after?: string
+}
+
+export interface ObjectsPage {
+  objects: number
+  /** Belonging to no call that we know, or not what their key says: left alone. */
+  unknown: number
+  adopted: number
+  /** Their calls were erased. */
+  deleted: number
+  last?: string
+}
+
+export interface ObjectCheckResult extends Omit<ObjectsPage, 'last'> {
+  rows: number
+  missing: number
+}
+
+export interface ObjectCheckRequest {
+  full: boolean
+  /** Where the run before has come to. */
+  rowsDone?: boolean
+  after?: string
+  found?: ObjectCheckResult
+}

@@ -13,8 +13,15 @@ export const RECORDING_WORKFLOW = 'RecordingWorkflow'
 export const RECOVERY_WORKFLOW = 'RecoveryWorkflow'
 export const RECONCILE_WORKFLOW = 'ReconcileWorkflow'
 export const LINK_SWEEP_WORKFLOW = 'LinkSweepWorkflow'
+export const OBJECT_CHECK_WORKFLOW = 'ObjectCheckWorkflow'
 export const BACKFILL_WORKFLOW = 'BackfillWorkflow'
-export const SCHEDULES = { recovery: 'recovery', reconcile: 'reconcile', reconcileNightly: 'reconcile-nightly', linkSweep: 'link-sweep' }
+export const SCHEDULES = {
+  recovery: 'recovery',
+  reconcile: 'reconcile',
+  reconcileNightly: 'reconcile-nightly',
+  linkSweep: 'link-sweep',
+  objectCheck: 'object-check',
+}
 export const BACKFILL_WORKFLOW_ID = 'backfill'
 
 export const CALL_NEWS_SIGNAL = 'callNews'

@@ -1,0 +1,65 @@
+// Rows against the bucket's objects, both ways.
+import type { Database, Queryable } from '../platform/database.ts'
+
+export interface StoredRow {
+  id: string
+  callSid: string
+  key: string
+  bytes: number
+}
+
+/** Stored recordings in our bucket: all behind `afterId`, in order, or as many taken at random. */
+export async function storedRows(
+  database: Queryable,
+  { bucket, afterId, limit, sampled }: { bucket: string; afterId: string; limit: number; sampled: boolean },
+): Promise<StoredRow[]> {
+  const rows = await database.$queryRaw<(Omit<StoredRow, 'bytes'> & { bytes: bigint })[]>`
+    SELECT id::text, call_sid AS "callSid", object_key AS key, bytes FROM recordings
+    WHERE state = 'stored' AND bucket = ${bucket} AND id > ${afterId}::bigint
+    ORDER BY CASE WHEN ${sampled} THEN random() END, id LIMIT ${limit}`
+  return rows.map((row) => ({ ...row, bytes: Number(row.bytes) }))
+}
+
+/**
+ * The one way down from `stored`: the object is gone, or is another. Recovery fetches it again at once, while Exotel has it. The
+ * call leads to another stored recording of its own, where there is one.
+ */
+export async function markObjectMissing(database: Database, { id, callSid }: StoredRow, error: string): Promise<void> {
+  await database.$transaction(async (transaction) => {
+    await transaction.$executeRaw`SELECT FROM calls WHERE call_sid = ${callSid} FOR UPDATE`
+    const marked = await transaction.$executeRaw`
+      UPDATE recordings SET state = 'failed', state_since = now(), error = ${error}, error_code = 'ObjectMissing', next_try_at = now(), updated_at = now()
+      WHERE id = ${id}::bigint AND state = 'stored'`
+    if (marked === 0) return
+    await transaction.$executeRaw`
+      WITH other AS (
+        SELECT bucket, object_key FROM recordings WHERE call_sid = ${callSid} AND state = 'stored' ORDER BY id LIMIT 1
+      ), gone AS (
+        SELECT bucket, object_key FROM recordings WHERE id = ${id}::bigint
+      )
+      UPDATE calls SET
+        recording_state = CASE WHEN EXISTS (SELECT FROM other) THEN 'stored' ELSE 'failed' END,
+        recording_state_since = CASE WHEN EXISTS (SELECT FROM other) THEN recording_state_since ELSE now() END,
+        recording_url = (SELECT replace(recording_url, gone.bucket || '/' || gone.object_key, other.bucket || '/' || other.object_key) FROM other, gone),
+        recording_error = ${error}, recording_error_code = 'ObjectMissing', recording_next_try_at = now(), updated_at = now()
+      WHERE call_sid = ${callSid} AND recording_state <> 'erased'`
+  })
+}
+
+/** Of these keys, those that no row knows, neither as stored nor as kept in quarantine. */
+export async function unknownKeys(database: Queryable, keys: string[]): Promise<string[]> {
+  const rows = await database.$queryRaw<{ key: string }[]>`
+    SELECT key FROM unnest(${keys}::text[]) AS listed (key)
+    WHERE NOT EXISTS (SELECT FROM recordings r WHERE r.object_key = key)
+      AND NOT EXISTS (SELECT FROM recording_attempts a WHERE a.object_key = key)`
+  return rows.map(({ key }) => key)
+}
+
+/** The call's state, and the link of the one recording of it that is not stored, where there is just one. */
+export async function adopter(database: Queryable, callSid: string): Promise<{ state: string; sourceUrl: string | null } | undefined> {
+  const [row] = await database.$queryRaw<{ state: string; sourceUrl: string | null }[]>`
+    SELECT c.recording_state AS state,
+           CASE WHEN count(r.id) FILTER (WHERE r.state <> 'stored') = 1 THEN max(r.source_url) FILTER (WHERE r.state <> 'stored') END AS "sourceUrl"
+    FROM calls c LEFT JOIN recordings r USING (call_sid) WHERE c.call_sid = ${callSid} GROUP BY c.call_sid`
+  return row
+}

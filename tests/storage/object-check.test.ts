@@ -1,0 +1,110 @@
+import { PutObjectCommand } from '@aws-sdk/client-s3'
+import { createHash } from 'node:crypto'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { concludeRecording } from '../../calls/conclude-recording.ts'
+import { nameRecording } from '../../calls/recording-facts.ts'
+import { openWorkbench, RECOVERY, type Workbench } from '../support/activities.ts'
+import { startFaultyS3, type FaultyS3 } from '../support/faulty-s3.ts'
+import { newCallSid } from '../support/servers.ts'
+
+const BYTES = Buffer.from('the bytes of a recording')
+const SHA256 = createHash('sha256').update(BYTES).digest('hex')
+const LINK = 'https://recordings.exotel.com/a/1.mp3'
+
+let faulty: FaultyS3
+let bench: Workbench
+beforeAll(async () => {
+  faulty = await startFaultyS3()
+  bench = await openWorkbench({ s3Endpoint: faulty.url, waitScale: 0 }) // no object is too young
+})
+afterAll(async () => {
+  await bench?.close()
+  await faulty?.close()
+})
+
+const keyOf = (callSid: string, begins = SHA256.slice(0, 12)) => `recordings/2026/11/26/${callSid}-${begins}.mp3`
+const put = (Key: string, Body = BYTES) =>
+  bench.bucket.client.send(new PutObjectCommand({ Bucket: bench.bucket.name, Key, Body, ContentType: 'audio/mpeg' }))
+const callOf = (callSid: string) => bench.database.call.findUniqueOrThrow({ where: { callSid }, include: { recordings: true } })
+
+/** A row that says stored, with or without its object. */
+async function stored({ object = true, callSid = newCallSid(), link = LINK, key = keyOf(callSid) } = {}): Promise<string> {
+  if (object) await put(key)
+  const audio = { contentType: 'audio/mpeg', extension: 'mp3' }
+  const where = { bucket: bench.bucket.name, key, url: `${faulty.url}/${bench.bucket.name}/${key}` }
+  const outcome = { state: 'stored' as const, ...where, bytes: BYTES.length, sha256: SHA256, audio }
+  await concludeRecording(bench.database, { callSid, sourceUrl: link, outcome }, { attempt: `stored ${callSid} ${link}`, plan: RECOVERY })
+  return callSid
+}
+
+test('When a stored object is gone or has another size, then its row says so and recovery fetches it again', async () => {
+  const [whole, gone, other] = [await stored(), await stored({ object: false }), await stored()]
+  await put(keyOf(other), Buffer.from('shorter'))
+  expect(await bench.run('checkRows', { sampled: false })).toMatchObject({ missing: 2, believed: true })
+  expect(await callOf(whole)).toMatchObject({ recordingState: 'stored', recordingErrorCode: null })
+  for (const callSid of [gone, other]) {
+    const call = await callOf(callSid)
+    expect(call).toMatchObject({ recordingState: 'failed', recordingErrorCode: 'ObjectMissing', recordingUrl: null })
+    expect(call.recordings).toMatchObject([{ state: 'failed', errorCode: 'ObjectMissing' }])
+    expect(call.recordings[0]!.nextTryAt!.getTime()).toBeLessThanOrEqual(Date.now())
+  }
+  expect(await bench.run('checkRows', { sampled: false })).toMatchObject({ missing: 0 })
+})
+
+test('When one of two objects is gone, then the call leads to the other one', async () => {
+  const callSid = await stored({ object: false })
+  const second = `recordings/2026/11/26/${callSid}-aaaaaaaaaaaa.mp3`
+  await stored({ callSid, link: `${LINK}2`, key: second })
+  await bench.run('checkRows', { sampled: false })
+  expect(await callOf(callSid)).toMatchObject({
+    recordingState: 'stored',
+    recordingErrorCode: 'ObjectMissing',
+    recordingUrl: `${faulty.url}/${bench.bucket.name}/${second}`,
+  })
+})
+
+test('When very many objects are gone at once, then nothing is believed and somebody is called', async () => {
+  const callSids = []
+  for (let i = 0; i < 20; i += 1) callSids.push(await stored({ object: false }))
+  expect(await bench.run('checkRows', { sampled: false })).toMatchObject({ missing: 20, believed: false })
+  expect(bench.alarms.active().map(({ name }) => name)).toEqual(['ObjectsMissing'])
+  for (const callSid of callSids) expect(await callOf(callSid)).toMatchObject({ recordingState: 'stored' })
+  for (const callSid of callSids) await put(keyOf(callSid))
+  await bench.run('checkRows', { sampled: false })
+  expect(bench.alarms.active()).toEqual([])
+})
+
+test('When the store is away or the bucket is not there, then that says nothing about any object', async () => {
+  const callSid = await stored()
+  for (const fault of [
+    { status: 503, code: 'SlowDown' },
+    { status: 404, code: 'NoSuchBucket' },
+  ]) {
+    faulty.next('HEAD', fault)
+    await expect(bench.run('checkRows', { sampled: true })).rejects.toEqual(
+      expect.objectContaining({ type: 'StorageUnavailable', category: 'BENIGN' }),
+    )
+  }
+  expect(await callOf(callSid)).toMatchObject({ recordingState: 'stored' })
+})
+
+test('When an object has no row, then a known call adopts it, an erased one loses it, and all others are left alone', async () => {
+  const [known, named, erased, stranger, liar] = [newCallSid(), newCallSid(), newCallSid(), newCallSid(), newCallSid()]
+  await bench.database.call.create({ data: { callSid: known, recordingState: 'not_recorded' } })
+  await nameRecording(bench.database, named, { sourceUrl: LINK })
+  await bench.database.call.create({ data: { callSid: erased, recordingState: 'erased' } })
+  await bench.database.call.create({
+    data: { callSid: liar, recordingState: 'failed', recordingError: 'x', recordingErrorCode: 'ExotelUnavailable' },
+  })
+  for (const callSid of [known, named, erased, stranger]) await put(keyOf(callSid))
+  await put(keyOf(liar, 'bbbbbbbbbbbb'))
+  await put('somebody-elses.txt')
+  expect(await bench.run('checkObjects', {})).toMatchObject({ adopted: 2, deleted: 1, unknown: 3 })
+  expect((await callOf(named)).recordings).toMatchObject([{ sourceUrl: LINK, state: 'stored', sha256: SHA256, objectKey: keyOf(named) }])
+  expect(await callOf(known)).toMatchObject({ recordingState: 'stored', recordingUrl: expect.stringContaining(keyOf(known)) })
+  expect(await callOf(liar)).toMatchObject({ recordingState: 'failed' })
+  const keys = await bench.bucket.keys()
+  expect(keys).not.toContain(keyOf(erased))
+  expect(keys).toEqual(expect.arrayContaining([keyOf(stranger), keyOf(liar, 'bbbbbbbbbbbb'), 'somebody-elses.txt']))
+  expect(await bench.run('checkObjects', {})).toMatchObject({ adopted: 0, deleted: 0, unknown: 3 })
+})

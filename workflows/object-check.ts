@@ -1,0 +1,41 @@
+// The bucket against our rows, both ways; begun by its schedule for a sample, by a person for everything.
+import { continueAsNew, proxyActivities, setCurrentDetails } from '@temporalio/workflow'
+import type { Activities } from '../activities/create.ts'
+import type { ObjectCheckRequest, ObjectCheckResult } from './contracts/maintenance.ts'
+import { RECORDINGS_QUEUE } from './contracts/names.ts'
+
+const { checkRows, checkObjects } = proxyActivities<Activities>({
+  taskQueue: RECORDINGS_QUEUE,
+  startToCloseTimeout: '1h',
+  heartbeatTimeout: '30s',
+  retry: { initialInterval: '5s', backoffCoefficient: 2, maximumInterval: '1m' },
+})
+
+const PAGES_IN_A_RUN = 200
+const NOTHING: ObjectCheckResult = { rows: 0, missing: 0, objects: 0, unknown: 0, adopted: 0, deleted: 0 }
+
+/** @param request.full every stored row instead of a sample; all objects are listed either way */
+export async function ObjectCheckWorkflow(request: ObjectCheckRequest): Promise<ObjectCheckResult> {
+  let { rowsDone = false, after, found = NOTHING } = request
+  for (let pages = 0; pages < PAGES_IN_A_RUN; pages += 1) {
+    setCurrentDetails(JSON.stringify(found))
+    if (!rowsDone) {
+      const page = await checkRows({ sampled: !request.full, ...(after !== undefined && { after }) })
+      found = { ...found, rows: found.rows + page.rows, missing: found.missing + page.missing }
+      after = page.last
+      rowsDone = page.last === undefined
+      continue
+    }
+    const page = await checkObjects({ ...(after !== undefined && { after }) })
+    found = {
+      ...found,
+      objects: found.objects + page.objects,
+      unknown: found.unknown + page.unknown,
+      adopted: found.adopted + page.adopted,
+      deleted: found.deleted + page.deleted,
+    }
+    after = page.last
+    if (page.last === undefined) return found
+  }
+  return continueAsNew<typeof ObjectCheckWorkflow>({ full: request.full, rowsDone, found, ...(after !== undefined && { after }) })
+}
