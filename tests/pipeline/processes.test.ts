@@ -1,11 +1,13 @@
+import { writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
+import { join } from 'node:path'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { setUpTemporal } from '../../deploy/temporal-namespace.ts'
 import { Connection } from '@temporalio/client'
 import { startBackend, type Backend } from '../support/backend.ts'
 import { eventually } from '../support/eventually.ts'
 import { sample } from '../support/samples.ts'
-import { newCallSid, servers, uniqueName } from '../support/servers.ts'
+import { home, newCallSid, servers, uniqueName } from '../support/servers.ts'
 import { sign } from '../support/webhook.ts'
 
 let backend: Backend
@@ -39,6 +41,17 @@ test('When a second worker wants the same spool, then it is refused with one sen
   backend.launch('worker', { OPERATIONS_PORT: '0' })
   expect(await backend.exited('worker')).toBe(1)
   expect(backend.logs('worker')).toContain('Another worker uses the spool directory')
+})
+
+test('When the spool directory cannot be used, then the worker says so in one sentence', async () => {
+  backend = await startBackend({ start: [] })
+  const file = join(home, uniqueName('file'))
+  writeFileSync(file, '')
+  backend.launch('worker', { SPOOL_DIRECTORY: join(file, 'spool') })
+  expect(await backend.exited('worker')).toBe(1)
+  const said = backend.logs('worker').trim()
+  expect(said).toMatch(/^The spool directory .* cannot be used: ENOTDIR/)
+  expect(said.split('\n')).toHaveLength(1)
 })
 
 test('When namespace and search attributes are missing, then the API starts, both wait with an alarm that names the command, and go on once it has run', async () => {

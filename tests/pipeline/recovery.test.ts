@@ -1,6 +1,6 @@
 import { DeleteObjectCommand } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { recordingWorkflowId, SCHEDULES } from '../../workflows/contracts/names.ts'
+import { RECORDING_WORKFLOW, RECORDINGS_QUEUE, recordingWorkflowId, SCHEDULES } from '../../workflows/contracts/names.ts'
 import { startBackend, type Backend } from '../support/backend.ts'
 import { eventually } from '../support/eventually.ts'
 import { sample } from '../support/samples.ts'
@@ -116,6 +116,26 @@ test('When a stored object is gone, then the check of the bucket finds that, and
   await becomes(callSid, 'stored')
   expect((await attemptsOf(callSid)).map(({ state }) => state)).toEqual(['stored', 'stored'])
 })
+
+test('When a run is open but fails its workflow tasks, then that is an alarm, and never a second start', async () => {
+  const callSid = newCallSid()
+  const workflow = await backend.temporal.workflow.start(RECORDING_WORKFLOW, {
+    workflowId: recordingWorkflowId(callSid),
+    taskQueue: RECORDINGS_QUEUE,
+    args: [], // no input: the workflow's code cannot go on
+  })
+  await backend.database.query(
+    `INSERT INTO calls (call_sid, recording_state, updated_at) VALUES ($1, 'awaiting', now() - interval '1 hour')`,
+    [callSid],
+  )
+  const alarms = async () => ((await (await fetch(backend.workerHealthUrl)).json()) as { alarms: { name: string }[] }).alarms
+  await eventually('the alarm', async () => (await alarms()).some(({ name }) => name === 'WorkflowsStuck'), 120_000)
+  const { rowCount } = await backend.database.query('SELECT FROM webhook_events WHERE call_sid = $1', [callSid])
+  expect(rowCount).toBe(0)
+  await workflow.terminate()
+  await backend.database.query(`UPDATE calls SET recording_state = 'none' WHERE call_sid = $1`, [callSid])
+  await eventually('the alarm to be over', async () => (await alarms()).length === 0, 60_000)
+}, 200_000)
 
 test('When nothing will bring a recording any more, then that is said in log, metric and row', async () => {
   const callSid = newCallSid()
