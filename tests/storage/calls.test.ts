@@ -173,13 +173,15 @@ describe('When recordings are concluded, then the states only go up:', () => {
     expect(await callOf(callSid)).toMatchObject({ recordingState: 'stored' })
   })
 
-  test('an erased call stays erased', async () => {
+  test('an erased call stays erased, and learns nothing any more', async () => {
     const callSid = newCallSid()
     await record('recording', { CallSid: callSid, RecordingUrl: LINK })
     await database.call.update({ where: { callSid }, data: { recordingState: 'erased' } })
     await database.recording.updateMany({ where: { callSid }, data: { state: 'erased' } })
     await conclude(callSid, stored)
-    expect(await callOf(callSid)).toMatchObject({ recordingState: 'erased', recordingUrl: null })
+    await record('call-end', { CallSid: callSid, Status: 'completed', From: '09876543210', RecordingUrl: `${LINK}2` })
+    expect(await callOf(callSid)).toMatchObject({ recordingState: 'erased', recordingUrl: null, fromNumber: null, status: null })
+    expect(await recordingOf(callSid, `${LINK}2`)).toBeNull()
     expect(await recordingOf(callSid)).toMatchObject({ state: 'erased' })
   })
 })
