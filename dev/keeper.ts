@@ -84,7 +84,7 @@ export class Keeper {
     const ended = once(this.#reaper, 'exit')
     this.#reaper.stdin!.end()
     await ended
-    rmSync(this.#pidFile(), { force: true })
+    if (this.#kept.length > 0) rmSync(this.#pidFile(), { force: true })
   }
 
   #spawn(program: Program): ChildProcess {

@@ -6,10 +6,13 @@ const BETWEEN_MKDIR_AND_WRITE_MS = 2000
 /** Runs one at a time over all processes; a lock whose owner is dead is taken over. mkdir is atomic. */
 export async function withLock(folder, work) {
   await take(folder)
+  const release = () => rmSync(folder, { recursive: true, force: true })
+  process.once('exit', release) // where the work is cut
   try {
     return await work()
   } finally {
-    rmSync(folder, { recursive: true, force: true })
+    process.off('exit', release)
+    release()
   }
 }
 

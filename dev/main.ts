@@ -1,9 +1,5 @@
 // `npm run dev`: the whole backend on this machine.
-//   npm run dev                      starts everything, makes one call before your eyes, stays up until Ctrl-C
-//   npm run dev -- --once            makes one call, checks the stored object byte for byte, prints JSON, ends
-//   npm run dev -- call [--recording FILE] [--fault NAME] [--count N]     more calls, from a second terminal
-//   npm run dev -- reset             empties .data/
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -11,6 +7,7 @@ import { stopSignal } from '../platform/process.ts'
 import { FAULTS, isFault } from '../simulator/faults.ts'
 import { makeCalls } from './call.ts'
 import { clearLeftovers, Keeper } from './keeper.ts'
+import { withLock } from './lock.mjs'
 import { commandOf } from './process-table.ts'
 import { loadSecrets } from './secrets.ts'
 import { startServices, type DevStack } from './services.ts'
@@ -20,8 +17,15 @@ import { tellStory } from './story.ts'
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true' // printed at every start on Node 20 else
 const home = fileURLToPath(new URL('../.data', import.meta.url))
 const stackFile = join(home, 'dev.json')
+const lock = fileURLToPath(new URL('../.starting', import.meta.url))
 const began = Date.now()
 const say = (text: string): void => console.log(text)
+
+const USAGE = `Usage:
+  npm run dev                      starts everything, makes one call before your eyes, stays up until Ctrl-C
+  npm run dev -- --once            makes one call, checks the stored object byte for byte, prints JSON, ends
+  npm run dev -- call [--recording FILE] [--fault NAME] [--count N]     more calls, from a second terminal
+  npm run dev -- reset             empties .data/`
 
 /** As shells say it: ended by SIGINT. */
 const INTERRUPTED = 130
@@ -39,6 +43,10 @@ main().then(
 
 async function main(): Promise<number> {
   const { values, positionals } = readArguments()
+  if (values.help) {
+    say(USAGE)
+    return 0
+  }
   const [command, ...more] = positionals
   if (more.length > 0 || (command !== undefined && command !== 'call' && command !== 'reset')) {
     throw new Refused(`There is no command "${positionals.join(' ')}": npm run dev [-- --once | call | reset]`)
@@ -68,7 +76,13 @@ function readArguments() {
   try {
     return parseArgs({
       allowPositionals: true,
-      options: { once: { type: 'boolean' }, recording: { type: 'string' }, fault: { type: 'string' }, count: { type: 'string' } },
+      options: {
+        help: { type: 'boolean' },
+        once: { type: 'boolean' },
+        recording: { type: 'string' },
+        fault: { type: 'string' },
+        count: { type: 'string' },
+      },
     })
   } catch (error) {
     throw new Refused((error as Error).message)
@@ -82,22 +96,24 @@ function refuse(message: string): never {
 /** A stack for the length of one piece of work; Ctrl-C ends both in order. */
 async function withStack(work: (stack: DevStack, interrupted: Promise<void>) => Promise<number>): Promise<number> {
   mkdirSync(home, { recursive: true })
-  await clearLeftovers(home)
   const keeper = new Keeper(home, say)
   let signalled = false
   const interrupted = stopSignal().then(() => void (signalled = true))
   try {
-    const done = startAll(keeper).then((stack) => work(stack, interrupted))
+    const done = withLock(lock, () => startAll(keeper)).then((stack) => work(stack, interrupted))
     return await Promise.race([done, interrupted.then(() => INTERRUPTED)])
   } finally {
     if (signalled) say('\nStopping …')
-    rmSync(stackFile, { force: true })
+    if (runningStack()?.pid === process.pid) rmSync(stackFile, { force: true })
     await keeper.stop()
     if (signalled) say('Everything has stopped.')
   }
 }
 
 async function startAll(keeper: Keeper): Promise<DevStack> {
+  const running = runningStack() // started by another command while this one waited for its turn
+  if (running) throw new Refused(`The stack is running already (pid ${running.pid}).`)
+  await clearLeftovers(home)
   say('Starting the stack:')
   const secrets = loadSecrets(home)
   const report = (what: string, ms: number): void => say(`  ✔ ${what} (${(ms / 1000).toFixed(1)} s)`)
@@ -138,10 +154,22 @@ async function callOn(stack: DevStack, values: { recording?: string; fault?: str
 
 async function reset(running: DevStack | undefined): Promise<number> {
   if (running) throw new Refused(`The stack is running (pid ${running.pid}): end it with Ctrl-C first.`)
-  await clearLeftovers(home) // servers whose parent was killed
-  rmSync(home, { recursive: true, force: true })
-  say('.data/ is empty.')
-  return 0
+  mkdirSync(home, { recursive: true })
+  return withLock(lock, async () => {
+    if (runningStack()) throw new Refused('A stack has just been started: end it with Ctrl-C first.')
+    await clearLeftovers(home) // servers whose parent was killed
+    for (const name of readdirSync(home)) {
+      if (!isInUse(name)) rmSync(join(home, name), { recursive: true, force: true })
+    }
+    say('.data/ is empty.')
+    return 0
+  })
+}
+
+/** By tests (`test-<pid>`) or by chaos, which have their own places in `.data/`. */
+function isInUse(name: string): boolean {
+  const pid = /^test-(\d+)$/.exec(name)?.[1]
+  return pid === undefined ? name === 'chaos' && existsSync(join(home, name, 'pids.json')) : commandOf(Number(pid)) !== undefined
 }
 
 function runningStack(): DevStack | undefined {
