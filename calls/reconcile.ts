@@ -38,7 +38,8 @@ export async function beginPass(database: Queryable, kind: 'regular' | 'nightly'
   const [last] = await database.$queryRaw<{ to: Date | null; now: Date }[]>`
     SELECT max(window_to) FILTER (WHERE complete AND kind IN ('regular', 'nightly')) AS to, now() FROM reconcile_passes`
   const { to: covered, now } = last!
-  const overlapped = covered ? covered.getTime() - OVERLAP_MS : now.getTime() - FIRST_WINDOW_MS
+  // A pass that ended in the future was made with a clock that has been put right since.
+  const overlapped = covered ? Math.min(covered.getTime(), now.getTime()) - OVERLAP_MS : now.getTime() - FIRST_WINDOW_MS
   const from = kind === 'nightly' ? Math.min(overlapped, now.getTime() - NIGHTLY_WINDOW_MS) : overlapped
   return openPass(database, kind, identity, { from: new Date(from), to: now })
 }

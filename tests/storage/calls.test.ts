@@ -299,6 +299,10 @@ test('When a query of ours runs, then it has its index', async () => {
     ),
   ).toContain('webhook_events_relay_idx')
   expect(await plan(`SELECT 1 FROM recordings WHERE call_sid = 'a' AND source_url = 'b'`)).toContain('recordings_call_sid_source_url_key')
+  const due = `SELECT call_sid FROM recordings WHERE state IN ('failed', 'quarantined') AND next_try_at <= now()`
+  expect(await plan(due)).toContain('recordings_due_idx')
+  expect(await plan(`SELECT 1 FROM recordings WHERE object_key = 'a'`)).toContain('recordings_object_key_idx')
+  expect(await plan(`SELECT 1 FROM recording_attempts WHERE object_key = 'a'`)).toContain('recording_attempts_object_key_idx')
   expect(await plan(`SELECT 1 FROM webhook_events WHERE call_sid = 'a' ORDER BY id`)).toContain('webhook_events_call_sid_id_idx')
   expect(await plan(`SELECT max(recording_state_since) FROM calls WHERE recording_state = 'stored'`)).toContain('calls_recording_state_idx')
 })

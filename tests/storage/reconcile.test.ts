@@ -135,6 +135,12 @@ test('When a pass ends with a gap, then the next one begins where the last compl
   await endPass(bench.database, second.passId, { ...outcome, problem: 'a gap' })
   const third = await beginPass(bench.database, 'regular', 'run/3')
   expect(third.from).toEqual(second.from)
+  await bench.database.reconcilePass.updateMany({
+    where: { id: BigInt(first.passId) },
+    data: { windowTo: new Date(Date.now() + 24 * HOUR) },
+  })
+  const afterWrongClock = await beginPass(bench.database, 'regular', 'run/5')
+  expect(afterWrongClock.from.getTime()).toBeLessThanOrEqual(Date.now() - 5 * HOUR)
   expect((await beginPass(bench.database, 'nightly', 'run/4')).from.getTime()).toBeLessThanOrEqual(Date.now() - 71 * HOUR)
   expect(await bench.database.reconcilePass.findUniqueOrThrow({ where: { id: BigInt(second.passId) } })).toMatchObject({
     complete: false,

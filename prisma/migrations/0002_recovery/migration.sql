@@ -62,6 +62,12 @@ CREATE UNIQUE INDEX "reconcile_passes_identity_key" ON "reconcile_passes"("ident
 -- CreateIndex
 CREATE INDEX "reconcile_passes_kind_complete_window_to_idx" ON "reconcile_passes"("kind", "complete", "window_to");
 
+-- CreateIndex
+CREATE INDEX "recordings_object_key_idx" ON "recordings"("object_key");
+
+-- CreateIndex
+CREATE INDEX "recording_attempts_object_key_idx" ON "recording_attempts"("object_key");
+
 -- What recovery looks for; Prisma's schema knows no partial indexes.
 CREATE INDEX "recordings_due_idx" ON "recordings"("next_try_at") WHERE "state" IN ('failed', 'quarantined');
 CREATE INDEX "calls_due_idx" ON "calls"("recording_next_try_at") WHERE "recording_state" = 'failed';
