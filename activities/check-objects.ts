@@ -18,6 +18,7 @@ const OBJECTS_A_PAGE = 1000
 const YOUNG_MS = 3600_000
 /** So many at once are no accident of single objects: somebody has to look before anything is believed. */
 const TOO_MANY_MISSING = 20
+const FEW_MISSING = 3
 const MANY_ALARM = 'ObjectsMissing'
 
 const checked = counter('objects_checked_total', 'Rows and objects compared, by what was found', ['found'])
@@ -39,10 +40,10 @@ export function createCheckObjects(deps: Needs) {
         }
         checked.inc({ found: 'there' }, rows.length - missing.length)
         checked.inc({ found: 'missing' }, missing.length)
-        const believed = missing.length < TOO_MANY_MISSING
+        const believed = missing.length < TOO_MANY_MISSING && missing.length <= Math.max(FEW_MISSING, rows.length / 10)
         if (!believed)
           alarms.raise(MANY_ALARM, `${missing.length} of ${rows.length} objects are not in ${inventory.bucket}: nothing was changed`)
-        else if (missing.length === 0) alarms.clear(MANY_ALARM)
+        else if (after === undefined) alarms.clear(MANY_ALARM) // the first page of another check
         for (const [row, error] of believed ? missing : []) {
           await markObjectMissing(database, row, error)
           logger.error({ callSid: row.callSid, key: row.key }, 'Recording object missing: it is fetched again')
@@ -60,7 +61,11 @@ export function createCheckObjects(deps: Needs) {
         )
         const page = { objects: listed.length, unknown: 0, adopted: 0, deleted: 0 }
         for (const key of await unknownKeys(database, [...old.keys()])) {
-          const fate = await settle(old.get(key)!, run)
+          const fate = await settle(old.get(key)!, run).catch((error: unknown) => {
+            run.signal.throwIfAborted()
+            logger.warn({ error, key }, 'Recording object without a row cannot be settled')
+            return 'unknown' as const
+          })
           checked.inc({ found: fate })
           page[fate] += 1
           logger[fate === 'unknown' ? 'warn' : 'info']({ key }, `Recording object without a row: ${fate}`)
@@ -71,19 +76,20 @@ export function createCheckObjects(deps: Needs) {
   }
 
   async function settle({ key, bytes }: ListedObject, { signal, progress, name }: Run): Promise<'unknown' | 'adopted' | 'deleted'> {
-    const parts = readObjectKey(key)
-    const call = parts && (await adopter(database, parts.callSid))
+    const parts = readObjectKey(key)!
+    const call = await adopter(database, parts.callSid)
     if (!call) return 'unknown'
     if (call.state === 'erased') {
       await inventory.delete(key, signal)
       return 'deleted'
     }
     const { sha256, contentType } = await inventory.read(key, signal, progress)
-    if (parts.room !== 'recordings' || !sha256.startsWith(parts.hashBegins)) return 'unknown'
+    // Of several recordings nobody knows which one this is.
+    if (call.recordings > 1 || parts.room !== 'recordings' || !sha256.startsWith(parts.hashBegins)) return 'unknown'
     const audio = { contentType, extension: parts.extension }
     const object = { bucket: inventory.bucket, key, url: deps.store.urlOf(key), bytes, sha256, audio }
     const outcome = { state: 'stored' as const, remark: 'Found in the bucket', ...object }
-    const conclusion = { callSid: parts.callSid, sourceUrl: call.sourceUrl ?? object.url, outcome }
+    const conclusion = { callSid: parts.callSid, sourceUrl: call.sourceUrl ?? `object:${key}`, outcome }
     await concludeRecording(database, conclusion, { attempt: `${name}/${key}`, plan: deps.recovery.plan })
     return 'adopted'
   }

@@ -11,7 +11,7 @@ import {
 } from '../calls/reconcile.ts'
 import type { CallsPage, ListedCall } from '../exotel/api-client.ts'
 import { knownStatus } from '../exotel/call-event.ts'
-import { counter, gauge } from '../platform/metrics.ts'
+import { counter } from '../platform/metrics.ts'
 import type { ListPage, ListRequest, Pass, PassEnd, PassRequest } from '../workflows/contracts/maintenance.ts'
 import type { Dependencies } from './dependencies.ts'
 import { asGivenBack, CREDENTIALS_ALARM } from './exotel-failures.ts'
@@ -20,12 +20,12 @@ import { runEffect } from './run.ts'
 type Needs = Pick<Dependencies, 'database' | 'exotelApi' | 'alarms' | 'logger' | 'waitScale'>
 
 const INCOMPLETE_ALARM = 'ReconciliationIncomplete'
+const BACKFILL_ALARM = 'BackfillIncomplete'
 const LINKS_IN_ONE_SWEEP = 100
 /** Exotel advises 20 ids a request. */
 const SIDS_IN_ONE_REQUEST = 20
 
 const broughtIn = counter('reconciled_total', 'What reconciliation and backfill brought in', ['source', 'what'])
-const lastComplete = gauge('reconcile_complete_timestamp_seconds', 'When this worker last ended a complete pass')
 
 export function createReconcileActivities(deps: Needs) {
   const { database, exotelApi, alarms, logger } = deps
@@ -56,14 +56,13 @@ export function createReconcileActivities(deps: Needs) {
 
     endPass: ({ passId, ...end }: PassEnd): Promise<void> =>
       runEffect(deps, async () => {
-        await endPass(database, passId, end)
+        const alarm = (await endPass(database, passId, end)) === 'backfill' ? BACKFILL_ALARM : INCOMPLETE_ALARM
         logger[end.problem ? 'error' : 'info'](
           { passId, ...end },
           end.problem ? 'Reconciliation pass incomplete' : 'Reconciliation pass complete',
         )
-        if (end.problem) return alarms.raise(INCOMPLETE_ALARM, end.problem)
-        alarms.clear(INCOMPLETE_ALARM)
-        lastComplete.setToCurrentTime()
+        if (end.problem) return alarms.raise(alarm, end.problem)
+        alarms.clear(alarm)
       }),
 
     /** Ids of calls that wait for a link, in portions of one request each. */

@@ -17,32 +17,43 @@ export function createRecoverRecordings(
 ) {
   const { database, temporal, recovery, alarms, logger } = deps
   return (): Promise<RecoveryResult> =>
-    runEffect(deps, async () => {
-      const due = await beginAll(await findDue(database, recovery.perPass), 'due')
+    runEffect(deps, async ({ signal }) => {
+      const due = await findDue(database, recovery.perPass)
       const quiet = await findQuiet(database, { limit: recovery.perPass, quietMs: recovery.quietMs })
-      const unowned = await beginAll(quiet, 'unowned')
+      const begun = { due: await beginAll(due, 'due', signal), unowned: await beginAll(quiet, 'unowned', signal) }
       const stuck = await countStuckRuns(temporal).catch((error: unknown) => {
         logger.warn({ error }, 'Recording runs that are stuck cannot be counted: does this Temporal server know TemporalReportedProblems?')
         return 0
       })
       if (stuck > 0) alarms.raise(STUCK_ALARM, `${stuck} open runs fail their workflow tasks: see TemporalReportedProblems in the Web UI`)
       else alarms.clear(STUCK_ALARM)
-      return { due, unowned, stuck }
+      return { ...begun, stuck, more: due.length === recovery.perPass || quiet.length === recovery.perPass }
     })
 
-  async function beginAll(calls: Unfinished[], why: 'due' | 'unowned'): Promise<number> {
+  async function beginAll(calls: Unfinished[], why: 'due' | 'unowned', signal: AbortSignal): Promise<number> {
     let begun = 0
     for (const call of calls) {
-      const [firstPauseMs = 0] = recovery.plan.pausesMs
-      if (await isRunOpen(temporal, call.callSid)) {
-        await lookAgain(database, call.callSid, firstPauseMs)
-        continue
-      }
-      await beginAgain(database, call, firstPauseMs)
-      begun += 1
-      recovered.inc({ why })
-      logger.info({ callSid: call.callSid, why, recordings: call.sourceUrls.length }, 'Recording begun anew by recovery')
+      signal.throwIfAborted()
+      if (await beginUnlessOpen(call)) begun += 1
     }
+    recovered.inc({ why }, begun)
     return begun
+  }
+
+  async function beginUnlessOpen(call: Unfinished): Promise<boolean> {
+    const { callSid, sourceUrls, occasion } = call
+    const [firstPauseMs = 0] = recovery.plan.pausesMs
+    // One call that Temporal can say nothing of must not keep the others from being looked at.
+    const open = await isRunOpen(temporal, callSid).catch((error: unknown) => {
+      logger.warn({ error, callSid }, 'Recording run cannot be looked at by recovery')
+      return true
+    })
+    if (open) {
+      await lookAgain(database, callSid, firstPauseMs)
+      return false
+    }
+    await beginAgain(database, call, firstPauseMs)
+    logger.info({ callSid, occasion, recordings: sourceUrls.length }, 'Recording begun anew by recovery')
+    return true
   }
 }

@@ -46,11 +46,13 @@ async function recordAttempt(
     VALUES (${callSid}, ${sourceUrl}, ${attempt}, ${outcome.state}, ${error}, ${code}, ${object?.bucket ?? null}, ${object?.key ?? null})
     ON CONFLICT (identity) DO NOTHING`
   if (code === null) return { nextTryAt: null, givenUpAt: null }
-  const [row] = await transaction.$queryRaw<{ failures: number; callEndedAt: Date; now: Date }[]>`
-    SELECT (SELECT count(*)::int FROM recording_attempts a
-            WHERE a.call_sid = c.call_sid AND a.source_url IS NOT DISTINCT FROM ${sourceUrl} AND a.error_code IS NOT NULL) AS failures,
-           COALESCE(LEAST(c.ended_at, now()), c.created_at) AS "callEndedAt", now() AS now
-    FROM calls c WHERE c.call_sid = ${callSid}`
+  const [row] = await transaction.$queryRaw<{ failures: number; since: Date; now: Date }[]>`
+    WITH mine AS (
+      SELECT id, state, error_code, concluded_at FROM recording_attempts
+      WHERE call_sid = ${callSid} AND source_url IS NOT DISTINCT FROM ${sourceUrl}
+    )
+    SELECT count(*)::int AS failures, COALESCE(min(concluded_at), now()) AS since, now() AS now FROM mine
+    WHERE error_code IS NOT NULL AND id > COALESCE((SELECT max(id) FROM mine WHERE state = 'stored'), 0)`
   const nextTryAt = nextRecovery(outcome, row!, plan) ?? null
   return { nextTryAt, givenUpAt: nextTryAt === null ? row!.now : null }
 }

@@ -16,7 +16,7 @@ export async function storedRows(
   const rows = await database.$queryRaw<(Omit<StoredRow, 'bytes'> & { bytes: bigint })[]>`
     SELECT id::text, call_sid AS "callSid", object_key AS key, bytes FROM recordings
     WHERE state = 'stored' AND bucket = ${bucket} AND id > ${afterId}::bigint
-    ORDER BY CASE WHEN ${sampled} THEN random() END, id LIMIT ${limit}`
+    ORDER BY CASE WHEN ${sampled} THEN random() END, recordings.id LIMIT ${limit}`
   return rows.map((row) => ({ ...row, bytes: Number(row.bytes) }))
 }
 
@@ -28,7 +28,9 @@ export async function markObjectMissing(database: Database, { id, callSid }: Sto
   await database.$transaction(async (transaction) => {
     await transaction.$executeRaw`SELECT FROM calls WHERE call_sid = ${callSid} FOR UPDATE`
     const marked = await transaction.$executeRaw`
-      UPDATE recordings SET state = 'failed', state_since = now(), error = ${error}, error_code = 'ObjectMissing', next_try_at = now(), updated_at = now()
+      UPDATE recordings SET state = 'failed', state_since = now(), error = ${error}, error_code = 'ObjectMissing', updated_at = now(),
+        next_try_at = CASE WHEN source_url LIKE 'object:%' THEN NULL ELSE now() END,
+        given_up_at = CASE WHEN source_url LIKE 'object:%' THEN now() END
       WHERE id = ${id}::bigint AND state = 'stored'`
     if (marked === 0) return
     await transaction.$executeRaw`
@@ -46,20 +48,22 @@ export async function markObjectMissing(database: Database, { id, callSid }: Sto
   })
 }
 
-/** Of these keys, those that no row knows, neither as stored nor as kept in quarantine. */
+/** Of these keys, those that no row knows, neither as stored nor as kept in quarantine; one that was missing and is back is among them. */
 export async function unknownKeys(database: Queryable, keys: string[]): Promise<string[]> {
   const rows = await database.$queryRaw<{ key: string }[]>`
     SELECT key FROM unnest(${keys}::text[]) AS listed (key)
-    WHERE NOT EXISTS (SELECT FROM recordings r WHERE r.object_key = key)
+    WHERE NOT EXISTS (SELECT FROM recordings r WHERE r.object_key = key AND r.state IN ('stored', 'quarantined'))
       AND NOT EXISTS (SELECT FROM recording_attempts a WHERE a.object_key = key)`
   return rows.map(({ key }) => key)
 }
 
-/** The call's state, and the link of the one recording of it that is not stored, where there is just one. */
-export async function adopter(database: Queryable, callSid: string): Promise<{ state: string; sourceUrl: string | null } | undefined> {
-  const [row] = await database.$queryRaw<{ state: string; sourceUrl: string | null }[]>`
-    SELECT c.recording_state AS state,
-           CASE WHEN count(r.id) FILTER (WHERE r.state <> 'stored') = 1 THEN max(r.source_url) FILTER (WHERE r.state <> 'stored') END AS "sourceUrl"
+/** The call's state, the number of its recordings, and the link of the first. */
+export async function adopter(
+  database: Queryable,
+  callSid: string,
+): Promise<{ state: string; recordings: number; sourceUrl: string | null } | undefined> {
+  const [row] = await database.$queryRaw<{ state: string; recordings: number; sourceUrl: string | null }[]>`
+    SELECT c.recording_state AS state, count(r.id)::int AS recordings, min(r.source_url) AS "sourceUrl"
     FROM calls c LEFT JOIN recordings r USING (call_sid) WHERE c.call_sid = ${callSid} GROUP BY c.call_sid`
   return row
 }

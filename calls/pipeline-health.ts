@@ -10,6 +10,8 @@ export interface PipelineHealth {
   failed: number
   quarantined: number
   lastStoredAt: Date | null
+  /** When a pass through Exotel's list last came to its end without a gap. */
+  lastReconciledAt: Date | null
   /** Calls end, but nothing has been stored for a while. */
   stalled: boolean
 }
@@ -31,15 +33,18 @@ export async function pipelineHealth(database: Queryable): Promise<PipelineHealt
       FROM calls WHERE recording_state IN ('awaiting', 'failed', 'quarantined')
     ), stored AS (
       SELECT max(recording_state_since) AS last FROM calls WHERE recording_state = 'stored'
+    ), reconciled AS (
+      SELECT max(ended_at) AS last FROM reconcile_passes WHERE complete AND kind IN ('regular', 'nightly')
     )
-    SELECT unrelayed, set_aside AS "setAside", oldest AS "oldestUnrelayedAt", awaiting, failed, quarantined, last AS "lastStoredAt",
-           late > 0 AND COALESCE(last < now() - make_interval(mins => ${STALLED_AFTER_MINUTES}), true) AS stalled
-    FROM relay, state, stored`
+    SELECT unrelayed, set_aside AS "setAside", oldest AS "oldestUnrelayedAt", awaiting, failed, quarantined, stored.last AS "lastStoredAt", reconciled.last AS "lastReconciledAt",
+           late > 0 AND COALESCE(stored.last < now() - make_interval(mins => ${STALLED_AFTER_MINUTES}), true) AS stalled
+    FROM relay, state, stored, reconciled`
   return rows[0]!
 }
 
 const recordings = gauge('recordings', 'Calls by the state of their recording', ['state'])
 const unrelayed = gauge('unrelayed_events', 'Events that the relay has not brought to Temporal yet')
+const reconciledAt = gauge('reconciled_timestamp_seconds', 'When a pass through the list of calls last ended without a gap')
 const stalled = gauge('recordings_stalled', '1 while calls end but nothing has been stored for a while')
 
 /** The same as figures for whoever scrapes. */
@@ -47,5 +52,6 @@ export async function measurePipeline(database: Queryable): Promise<void> {
   const health = await pipelineHealth(database)
   for (const state of ['awaiting', 'failed', 'quarantined'] as const) recordings.set({ state }, health[state])
   unrelayed.set(health.unrelayed)
+  if (health.lastReconciledAt) reconciledAt.set(health.lastReconciledAt.getTime() / 1000)
   stalled.set(health.stalled ? 1 : 0)
 }

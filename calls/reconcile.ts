@@ -65,12 +65,14 @@ export async function notePass(database: Queryable, passId: string, problem: str
     UPDATE reconcile_passes SET problem = ${problem} WHERE id = ${passId}::bigint AND ended_at IS NULL AND problem IS DISTINCT FROM ${problem}`
 }
 
-export async function endPass(database: Queryable, passId: string, outcome: PassOutcome): Promise<void> {
+/** @returns the kind of pass that it was */
+export async function endPass(database: Queryable, passId: string, outcome: PassOutcome): Promise<string | undefined> {
   const { pages, callsSeen, callsNew, recordingsNew, remark, problem } = outcome
-  await database.$executeRaw`
+  const [pass] = await database.$queryRaw<{ kind: string }[]>`
     UPDATE reconcile_passes SET ended_at = now(), complete = ${problem === undefined}, pages = ${pages}, calls_seen = ${callsSeen},
       calls_new = ${callsNew}, recordings_new = ${recordingsNew}, remark = ${remark ?? null}, problem = ${problem ?? null}
-    WHERE id = ${passId}::bigint`
+    WHERE id = ${passId}::bigint RETURNING kind`
+  return pass?.kind
 }
 
 /**
@@ -118,12 +120,12 @@ async function knownOf(database: Queryable, calls: EndedCallEvent[]): Promise<Ma
   )
 }
 
-/** Calls that wait for a link, longest first: one look at the list serves many of them. */
+/** Calls that wait for a link, taken at random where there are very many: one look at the list serves many of them. */
 export async function callsWithoutLink(database: Queryable, limit: number): Promise<string[]> {
   const rows = await database.$queryRaw<{ callSid: string }[]>`
     SELECT call_sid AS "callSid" FROM calls c
     WHERE recording_state = 'awaiting' AND NOT EXISTS (SELECT FROM recordings r WHERE r.call_sid = c.call_sid)
-    ORDER BY recording_state_since LIMIT ${limit}`
+    ORDER BY random() LIMIT ${limit}`
   return rows.map(({ callSid }) => callSid)
 }
 

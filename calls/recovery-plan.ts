@@ -5,21 +5,25 @@ import type { Outcome } from '../workflows/contracts/recording.ts'
 export interface RecoveryPlan {
   /** After the first failure, the second, …; the last one for all that follow. */
   pausesMs: number[]
-  /** From the call's end: Exotel keeps no recording for longer. */
+  /** From the first failure: Exotel keeps hardly a recording for longer. */
   forMs: number
 }
 
 /** Another try brings nothing: Exotel no longer has it, our own rules refuse it, or a person said so. */
 const FINAL: ReadonlySet<FailureCode> = new Set(['RecordingExpired', 'RecordingTooLarge', 'RecordingUrlRefused', 'Cancelled'])
 
-/** When a recording that has failed (`failures` times, this one counted) is tried again; undefined: never. */
+/** Exotel's word that there is none is asked for again a few times only. */
+const SEARCHES = 5
+
+/** When a recording that has failed (`failures` times since `since`, this one counted) is tried again; undefined: never. */
 export function nextRecovery(
   outcome: Outcome,
-  { failures, callEndedAt, now }: { failures: number; callEndedAt: Date; now: Date },
+  { failures, since, now }: { failures: number; since: Date; now: Date },
   { pausesMs, forMs }: RecoveryPlan,
 ): Date | undefined {
   if (!('code' in outcome) || FINAL.has(outcome.code)) return undefined
+  if (outcome.code === 'RecordingMissing' && failures >= SEARCHES) return undefined
   const pauseMs = pausesMs[Math.min(failures, pausesMs.length) - 1] ?? 0
   const at = now.getTime() + pauseMs
-  return at <= callEndedAt.getTime() + forMs ? new Date(at) : undefined
+  return at <= since.getTime() + forMs ? new Date(at) : undefined
 }

@@ -1,6 +1,6 @@
 // What recovery finds and begins anew: failed recordings whose pause is over, and waiting ones that no workflow owns any more.
 import { createHash } from 'node:crypto'
-import type { Queryable } from '../platform/database.ts'
+import { Prisma, type Queryable } from '../platform/database.ts'
 
 export interface Unfinished {
   callSid: string
@@ -10,26 +10,28 @@ export interface Unfinished {
   occasion: string
 }
 
-/** Failed and quarantined recordings that are due, and calls due whose search for one has failed; the longest due first. */
+/** Events that the relay still holds are enough: it never gives up. */
+const NOTHING_PENDING = Prisma.sql`NOT EXISTS (SELECT FROM webhook_events e WHERE e.call_sid = c.call_sid AND e.relay_state = 'pending')`
+
+/** Failed and quarantined recordings that are due, then calls due whose search for one has failed; the longest due first. */
 export async function findDue(database: Queryable, limit: number): Promise<Unfinished[]> {
   return database.$queryRaw<Unfinished[]>`
     SELECT call_sid AS "callSid", "sourceUrls", 'due ' || due AS occasion FROM (
       SELECT r.call_sid, array_agg(r.source_url ORDER BY r.id) AS "sourceUrls", max(r.next_try_at) AS due
       FROM recordings r JOIN calls c USING (call_sid)
-      WHERE r.state IN ('failed', 'quarantined') AND r.next_try_at <= now() AND c.recording_state <> 'erased'
+      WHERE r.state IN ('failed', 'quarantined') AND r.next_try_at <= now() AND c.recording_state <> 'erased' AND ${NOTHING_PENDING}
       GROUP BY r.call_sid
       UNION ALL
       SELECT c.call_sid, '{}'::text[], c.recording_next_try_at
       FROM calls c
       WHERE c.recording_state = 'failed' AND c.recording_next_try_at <= now()
-        AND NOT EXISTS (SELECT FROM recordings r WHERE r.call_sid = c.call_sid)
+        AND NOT EXISTS (SELECT FROM recordings r WHERE r.call_sid = c.call_sid) AND ${NOTHING_PENDING}
     ) all_due
-    ORDER BY due LIMIT ${limit}`
+    ORDER BY cardinality("sourceUrls") = 0, due LIMIT ${limit}`
 }
 
 /**
- * Calls that wait for a recording and were neither heard of nor looked at for `quietMs`: does a workflow still own them? The
- * relay's own are left out: it never gives up.
+ * Calls that wait for a recording and were neither heard of nor looked at for `quietMs`: does a workflow still own them?
  */
 export async function findQuiet(database: Queryable, { limit, quietMs }: { limit: number; quietMs: number }): Promise<Unfinished[]> {
   return database.$queryRaw<Unfinished[]>`
@@ -44,7 +46,7 @@ export async function findQuiet(database: Queryable, { limit, quietMs }: { limit
     FROM waiting JOIN calls c USING (call_sid)
     WHERE c.recording_state <> 'erased'
       AND GREATEST(c.updated_at, c.owner_checked_at) < now() - make_interval(secs => ${quietMs / 1000})
-      AND NOT EXISTS (SELECT FROM webhook_events e WHERE e.call_sid = c.call_sid AND e.relay_state = 'pending')
+      AND ${NOTHING_PENDING}
     ORDER BY c.owner_checked_at NULLS FIRST, c.call_sid LIMIT ${limit}`
 }
 

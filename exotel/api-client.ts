@@ -57,6 +57,7 @@ export interface CallsPage {
 }
 
 const PAGE_SIZE = 100
+const LONGEST_CALL_SECONDS = 7 * 24 * 3600
 const DEADLINE_MS = 15_000
 const MAX_ANSWER_BYTES = 5 * 1024 ** 2
 const PRESIGNED_MINUTES = 60
@@ -71,7 +72,7 @@ const callAnswer = z.object({
   }),
 })
 /** Of an entry only its id has to be right: nothing else may keep a call from being found. */
-const lenient = text.catch(null)
+const lenient = text.transform((value) => value?.replaceAll('\0', '\uFFFD')).catch(undefined)
 const listedCall = z.object({
   Sid: callSid,
   Status: lenient,
@@ -133,7 +134,10 @@ export class ExotelApi {
     return {
       calls,
       unusable: Calls.length - calls.length,
-      tellsNext: Metadata !== null && Metadata !== undefined,
+      // A link that we cannot follow is no last page, and neither is a full one that says nothing.
+      tellsNext:
+        next !== undefined ||
+        (Metadata != null && !Metadata.NextPageUri && (Metadata.NextPageUri !== undefined || Calls.length < PAGE_SIZE)),
       ...(next !== undefined && { next }),
       ...(typeof Metadata?.Total === 'number' && { total: Metadata.Total }),
     }
@@ -171,7 +175,7 @@ function detailsOf({ Status, Duration, RecordingUrl, PreSignedRecordingUrl }: z.
   const seconds = Number(Duration ?? Number.NaN)
   return {
     ...(Status ? { status: Status.toLowerCase() } : {}),
-    ...(Number.isFinite(seconds) && seconds >= 0 ? { durationSeconds: Math.round(seconds) } : {}),
+    ...(seconds >= 0 && seconds <= LONGEST_CALL_SECONDS ? { durationSeconds: Math.round(seconds) } : {}),
     ...(named ? { source: PreSignedRecordingUrl ? { ...named, fetchUrl: PreSignedRecordingUrl } : named } : {}),
   }
 }

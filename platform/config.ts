@@ -77,7 +77,7 @@ const schema = z
     RECOVERY_EVERY_MINUTES: minutes.default(5),
     /** After the first failure, the second, …; the last one for all that follow. */
     RECOVERY_PAUSES_MINUTES: z.string().default('15,60,360,1440,4320,1440').transform(readPauses),
-    /** From the call's end: as long as Exotel keeps recordings. */
+    /** From the first failure: as long as Exotel keeps recordings. */
     RECOVERY_FOR_DAYS: count.default(30),
     RECOVERY_PER_PASS: count.default(200),
     RECONCILE_EVERY_MINUTES: minutes.default(60),

@@ -31,14 +31,18 @@ export function connectDatabase({ url, poolSize, logger }: DatabaseOptions): Dat
       keepAlive: true,
       keepAliveInitialDelayMillis: 10_000,
       application_name: 'caly-backend',
+      // The adapter reads and writes times as if the server's zone were UTC; a server in India would shift them.
+      options: '-c TimeZone=UTC',
     },
     { onPoolError: (error) => logger.warn({ error }, 'Database connection lost') },
   )
   return new PrismaClient({ adapter, transactionOptions: { maxWait: CONNECT_TIMEOUT_MS, timeout: STATEMENT_TIMEOUT_MS + 2000 } })
 }
 
-/** @throws where PostgreSQL cannot be reached or lacks our tables */
+/** @throws where PostgreSQL cannot be reached, lacks our tables, or stands behind a pooler that drops our time zone */
 export async function assertMigrated(database: Database): Promise<void> {
-  const [row] = await database.$queryRaw<{ tables: boolean }[]>`SELECT to_regclass('webhook_events') IS NOT NULL AS tables`
+  const [row] = await database.$queryRaw<{ tables: boolean; zone: string }[]>`
+    SELECT to_regclass('webhook_events') IS NOT NULL AS tables, current_setting('TimeZone') AS zone`
   if (!row?.tables) throw new Error('The database has no tables yet')
+  if (row.zone !== 'UTC') throw new Error(`The connection's time zone is ${row.zone}, not UTC: a pooler drops our options`)
 }

@@ -2,7 +2,7 @@
 import { continueAsNew, proxyActivities, setCurrentDetails, sleep } from '@temporalio/workflow'
 import type { Activities } from '../activities/create.ts'
 import { readList, startOf, type ListProgress } from './calls-list.ts'
-import type { BackfillRequest, ListPage, ListRequest, PassEnd } from './contracts/maintenance.ts'
+import type { BackfillRequest, PassEnd } from './contracts/maintenance.ts'
 import { BACKFILL_QUEUE, RECORDINGS_QUEUE } from './contracts/names.ts'
 
 const retry = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m' } as const
@@ -19,21 +19,27 @@ const { readListPage } = proxyActivities<Activities>({
 })
 
 const PAUSE_MS = 30_000
+/** A run's history takes this many looks at the backlog. */
+const LOOKS_IN_A_RUN = 500
 
 export async function BackfillWorkflow(request: BackfillRequest, progress?: ListProgress): Promise<PassEnd> {
+  let looks = 0
   const start = progress ?? startOf(await beginPass({ kind: 'backfill', from: request.from, to: request.to }))
-  const end = await readList(start, (page) => readWhenThereIsRoom(request, page), {
+  const end = await readList(start, readListPage, {
     source: 'backfill',
-    resume: (reached) => continueAsNew<typeof BackfillWorkflow>(request, reached),
+    beforePage: async (reached) => {
+      for (let open = await backfillBacklog(); open >= request.openAtMost; open = await backfillBacklog()) {
+        setCurrentDetails(`${open} calls of the backfill are under way; the next page is read when fewer than ${request.openAtMost} are`)
+        if ((looks += 1) > LOOKS_IN_A_RUN) await goOn(reached)
+        await sleep(PAUSE_MS * request.waitScale)
+      }
+    },
+    resume: goOn,
   })
   await endPass(end)
   return end
-}
 
-async function readWhenThereIsRoom({ openAtMost, waitScale }: BackfillRequest, page: ListRequest): Promise<ListPage> {
-  for (let open = await backfillBacklog(); open >= openAtMost; open = await backfillBacklog()) {
-    setCurrentDetails(`${open} calls of the backfill are under way; the next page is read when fewer than ${openAtMost} are`)
-    await sleep(PAUSE_MS * waitScale)
+  function goOn(reached: ListProgress): Promise<never> {
+    return continueAsNew<typeof BackfillWorkflow>(request, reached)
   }
-  return readListPage(page)
 }

@@ -1,5 +1,6 @@
 // Exotel's list of ended calls over a window, page after page, in portions of a month that Exotel serves at most.
-import { setCurrentDetails } from '@temporalio/workflow'
+import { isCancellation, setCurrentDetails } from '@temporalio/workflow'
+import { failureIn } from './failure.ts'
 import type { ListPage, ListRequest, Pass, PassEnd } from './contracts/maintenance.ts'
 
 /** Where a pass stands; also the input of the run that goes on with it. */
@@ -23,22 +24,35 @@ export function startOf(pass: Pass): ListProgress {
   return { ...pass, came: 0, unusable: 0, pages: 0, callsSeen: 0, callsNew: 0, recordingsNew: 0 }
 }
 
+interface ListOptions {
+  source: ListRequest['source']
+  beforePage?: (progress: ListProgress) => Promise<void>
+  /** Another run goes on from here. */
+  resume: (progress: ListProgress) => Promise<never>
+}
+
 /**
- * Reads to the end of the window; a long one goes on in another run, given what `resume` makes of the progress.
+ * Reads to the end of the window; a long one goes on in another run.
  * @returns how the pass ended; with a problem where pages may be missing
  */
 export async function readList(
   start: ListProgress,
   readPage: (request: ListRequest) => Promise<ListPage>,
-  { source, resume }: { source: ListRequest['source']; resume: (progress: ListProgress) => Promise<never> },
+  { source, beforePage, resume }: ListOptions,
 ): Promise<PassEnd> {
   let progress = start
   const cursors = new Set<string>()
   for (let pages = 0; ; pages += 1) {
     if (pages === PAGES_IN_A_RUN) return resume(progress)
+    await beforePage?.(progress)
     const to = portionEnd(progress)
     const { passId, from, after } = progress
-    const page = await readPage({ passId, source, from, to, ...(after !== undefined && { after }) })
+    const request = { passId, source, from, to, ...(after !== undefined && { after }) }
+    const page = await readPage(request).catch((error: unknown) => {
+      if (isCancellation(error)) throw error
+      return failureIn(error)
+    })
+    if ('message' in page) return ended(progress, `A page cannot be read: ${page.message}`)
     progress = added(progress, page)
     setCurrentDetails(
       `${progress.callsSeen} calls on ${progress.pages} pages seen, ${progress.callsNew} calls and ${progress.recordingsNew} recordings new`,

@@ -1,5 +1,5 @@
 // Our rows against Exotel's list of ended calls: what no webhook told us is brought in by events of our own.
-import { continueAsNew, proxyActivities } from '@temporalio/workflow'
+import { continueAsNew, isCancellation, proxyActivities } from '@temporalio/workflow'
 import type { Activities } from '../activities/create.ts'
 import { readList, startOf, type ListProgress } from './calls-list.ts'
 import type { PassEnd } from './contracts/maintenance.ts'
@@ -33,6 +33,12 @@ export async function ReconcileWorkflow(kind: 'regular' | 'nightly', progress?: 
 export async function LinkSweepWorkflow(): Promise<{ asked: number; found: number }> {
   const portions = await callsWithoutLink()
   let found = 0
-  for (const callSids of portions) found += await sweepLinks(callSids)
+  for (const callSids of portions) found += await sweepLinks(callSids).catch(ifNotCancelled)
   return { asked: portions.flat().length, found }
+}
+
+/** The next sweep asks again. */
+function ifNotCancelled(error: unknown): number {
+  if (isCancellation(error)) throw error
+  return 0
 }

@@ -23,7 +23,7 @@ export interface Inbox {
 
 const UNANSWERED = new Set(['busy', 'no-answer', 'failed', 'canceled'])
 /** An end so far off our own clock is nonsense, or a clock is wrong: then it counts as unknown. */
-const BELIEVABLE_MS = { before: 30 * 24 * 3600_000, after: 15 * 60_000 }
+const BELIEVABLE_MS = { before: 200 * 24 * 3600_000, after: 15 * 60_000 }
 
 export function openInbox(call: EndedCall): Inbox {
   const links: string[] = []

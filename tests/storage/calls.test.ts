@@ -6,16 +6,18 @@ import { noteWait } from '../../calls/note-wait.ts'
 import { recordEvent } from '../../calls/record-event.ts'
 import { fixRecordingDate, linksOf, nameRecording } from '../../calls/recording-facts.ts'
 import { deliveryIdentity, readCallEvent, type WebhookRoute } from '../../exotel/call-event.ts'
-import { connectDatabase, type Database } from '../../platform/database.ts'
+import { assertMigrated, connectDatabase, type Database } from '../../platform/database.ts'
 import type { Conclusion, Outcome } from '../../workflows/contracts/recording.ts'
 import { RECOVERY } from '../support/activities.ts'
 import { createDatabase, newCallSid } from '../support/servers.ts'
 
 let database: Database
 let drop: () => Promise<void>
+let databaseUrl: string
 beforeAll(async () => {
   const created = await createDatabase()
   drop = created.drop
+  databaseUrl = created.url
   database = connectDatabase({ url: created.url, poolSize: 10, logger: pino({ level: 'silent' }) })
 })
 afterAll(async () => {
@@ -283,6 +285,23 @@ test('When links are asked for, then the one to fetch comes first, and a pre-sig
   await nameRecording(database, callSid, { sourceUrl: LINK, fetchUrl: 'https://s3.test/y?Signature=1' })
   await nameRecording(database, callSid, { sourceUrl: LINK })
   expect((await linksOf(database, callSid, LINK))[0]).toEqual({ url: 'https://s3.test/y?Signature=1', kind: 'presigned' })
+})
+
+test('When the server’s own zone is another, then times are the same instants all the same', async () => {
+  const [{ name }] = (await database.$queryRaw`SELECT current_database() AS name`) as [{ name: string }]
+  await database.$executeRawUnsafe(`ALTER DATABASE ${name} SET timezone = 'Asia/Kolkata'`)
+  const elsewhere = connectDatabase({ url: databaseUrl, poolSize: 1, logger: pino({ level: 'silent' }) })
+  try {
+    const callSid = newCallSid()
+    await elsewhere.call.create({ data: { callSid, endedAt: new Date('2026-11-26T00:00:00Z') } })
+    const [row] = await elsewhere.$queryRaw<{ text: string; now: Date }[]>`
+      SELECT to_char(ended_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') AS text, now() FROM calls WHERE call_sid = ${callSid}`
+    expect(row!.text).toBe('2026-11-26 00:00')
+    expect(Math.abs(row!.now.getTime() - Date.now())).toBeLessThan(60_000)
+    await assertMigrated(elsewhere)
+  } finally {
+    await elsewhere.$disconnect()
+  }
 })
 
 test('When a query of ours runs, then it has its index', async () => {

@@ -103,8 +103,15 @@ test('When pages are asked for, then the window is India’s time and the cursor
   const query = new URL(exotel.requests[0]!.url, exotel.url).searchParams
   expect(query.get('DateCreated')).toBe('gte:2026-11-01 00:00:00;lte:2026-11-02 00:00:00')
   expect(query.get('After')).toBe('zzz')
-  answer([], null)
-  expect(await read()).toMatchObject({ tellsNext: false })
+  for (const silent of [null, { NextPageUri: '/v1/Accounts/acme/Calls.json?Page=2' }]) {
+    answer([], silent)
+    expect(await read()).toMatchObject({ tellsNext: false })
+  }
+  const full = Array.from({ length: 100 }, () => listed(newCallSid(), { From: 'a\0b', Duration: 1e12 }))
+  answer(full, {})
+  expect(await read()).toMatchObject({ calls: 100, callsNew: 100, tellsNext: false })
+  answer(full.slice(1), {})
+  expect(await read()).toMatchObject({ calls: 99, tellsNext: true })
 })
 
 describe('When Exotel does not give a page, then the pass waits and says why:', () => {

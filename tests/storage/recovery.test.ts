@@ -48,7 +48,7 @@ test('When a recording fails again and again, then it is tried after 15 min, 1 h
   const ended = Date.UTC(2026, 10, 1)
   const times: number[] = []
   for (let now = ended, failures = 1; ; failures += 1) {
-    const next = nextRecovery(failed(), { failures, callEndedAt: new Date(ended), now: new Date(now) }, RECOVERY)
+    const next = nextRecovery(failed(), { failures, since: new Date(ended), now: new Date(now) }, RECOVERY)
     if (!next) break
     times.push((next.getTime() - now) / MINUTE)
     now = next.getTime()
@@ -88,7 +88,8 @@ describe('When a recording has failed', () => {
 
   test('then it is given up when Exotel’s time is over, and a good copy that comes all the same wipes that', async () => {
     const callSid = newCallSid()
-    await database.call.create({ data: { callSid, endedAt: new Date(Date.now() - 31 * DAY), recordingState: 'awaiting' } })
+    expect(await conclude(callSid, failed())).toEqual({ givenUp: false })
+    await database.recordingAttempt.updateMany({ where: { callSid }, data: { concludedAt: new Date(Date.now() - 31 * DAY) } })
     expect(await conclude(callSid, failed())).toEqual({ givenUp: true })
     const stored: Outcome = {
       state: 'stored',
@@ -102,6 +103,22 @@ describe('When a recording has failed', () => {
     expect(await conclude(callSid, stored)).toEqual({ givenUp: false })
     expect(await callOf(callSid)).toMatchObject({ recordingState: 'stored', recordingGivenUpAt: null, recordingError: null })
     expect(await conclude(callSid, failed('RecordingExpired'))).toEqual({ givenUp: false }) // late news of what is stored
+  })
+
+  test('then one that was stored once has its month again, whatever failed before', async () => {
+    const callSid = newCallSid()
+    await conclude(callSid, failed())
+    await database.recordingAttempt.create({ data: { callSid, sourceUrl: LINK, identity: `stored ${callSid}`, state: 'stored' } })
+    await database.recordingAttempt.updateMany({ where: { callSid }, data: { concludedAt: new Date(Date.now() - 400 * DAY) } })
+    expect(await conclude(callSid, failed('ObjectMissing'))).toEqual({ givenUp: false })
+    const inMinutes = Math.round(((await recordingOf(callSid)).nextTryAt!.getTime() - Date.now()) / MINUTE)
+    expect(inMinutes).toBe(15)
+  })
+
+  test('then Exotel is asked five times for one that it says is not there', async () => {
+    const callSid = newCallSid()
+    for (let times = 1; times < 5; times += 1) expect(await search(callSid, failed('RecordingMissing'))).toEqual({ givenUp: false })
+    expect(await search(callSid, failed('RecordingMissing'))).toEqual({ givenUp: true })
   })
 
   test('then it is due after its pause, begun once, and not due again until that run has concluded or died', async () => {

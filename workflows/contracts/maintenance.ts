@@ -7,6 +7,8 @@ export interface RecoveryResult {
   unowned: number
   /** Open runs whose workflow tasks fail. */
   stuck: number
+  /** As many were found as one look takes. */
+  more?: boolean
 }
 
 export type PassRequest = { kind: 'regular' | 'nightly' } | BackfillWindow
