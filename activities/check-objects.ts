@@ -57,7 +57,9 @@ export function createCheckObjects(deps: Needs) {
       inStore(async (run) => {
         const listed = await inventory.list(after, run.signal)
         const old = new Map(
-          listed.filter(({ since }) => Date.now() - since.getTime() > YOUNG_MS * waitScale).map((each) => [each.key, each]),
+          listed
+            .filter(({ key, since }) => readObjectKey(key) && Date.now() - since.getTime() > YOUNG_MS * waitScale)
+            .map((each) => [each.key, each]),
         )
         const page = { objects: listed.length, unknown: 0, adopted: 0, deleted: 0 }
         for (const key of await unknownKeys(database, [...old.keys()])) {

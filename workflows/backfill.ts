@@ -15,6 +15,7 @@ const { readListPage } = proxyActivities<Activities>({
   taskQueue: BACKFILL_QUEUE,
   startToCloseTimeout: '2m',
   heartbeatTimeout: '30s',
+  scheduleToCloseTimeout: '7d',
   retry,
 })
 

@@ -1,5 +1,6 @@
 // The passes through Exotel's list on the time-skipping server, with scripted pages.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { ApplicationFailure } from '@temporalio/common'
 import { TestWorkflowEnvironment } from '@temporalio/testing'
 import { DefaultLogger, Runtime, Worker } from '@temporalio/worker'
 import { readFileSync } from 'node:fs'
@@ -102,6 +103,14 @@ describe('When the list may have a gap, then the pass says so and counts for not
     expect(end).toMatchObject({ callsSeen: 196, remark: '4 entries have no usable Sid' })
     expect(end.problem).toBeUndefined()
   })
+})
+
+test('When a page can never be read, then the pass ends with that as its problem', async () => {
+  const end = await reconcile(({ after }) => {
+    if (after === '1') throw ApplicationFailure.nonRetryable('Exotel answers nonsense', 'InternalError')
+    return { next: '1' }
+  })
+  expect(end).toMatchObject({ pages: 1, problem: 'A page cannot be read: Exotel answers nonsense' })
 })
 
 test('When the list is very long, then the pass goes on in another run, and ends once with all of it', async () => {
