@@ -13,8 +13,6 @@ import { diskTrouble, runActivity, SPOOL_ALARM, type Run } from './run.ts'
 type Needs = Pick<Dependencies, 'database' | 'source' | 'spool' | 'alarms' | 'logger' | 'maxBytes' | 'waitScale'>
 
 const HOST_ALARM = 'RecordingHostNotAllowed'
-/** Asked of the disk before a transfer whose length nobody announces. */
-const UNKNOWN_LENGTH_BYTES = 16 * 1024 ** 2
 
 /**
  * Goes on from the length of the file on disk where the source can; a file that is whole already is done. Fails typed: the
@@ -99,9 +97,9 @@ async function receive(
       throw new TransferBroken('The spooled part does not fit the source any more')
     case 'body': {
       try {
-        const { totalBytes, from } = answer
+        const { totalBytes } = answer
         if ((totalBytes ?? 0) > maxBytes) throw new TooLarge(`The recording has ${totalBytes} bytes, more than the limit of ${maxBytes}`)
-        await spool.admit(file, totalBytes ?? from + UNKNOWN_LENGTH_BYTES)
+        await spool.admit(file, totalBytes)
         return await receiveInto(spool, file, answer, { signal, maxBytes, onProgress: run.progress })
       } finally {
         dropBody(answer.body)

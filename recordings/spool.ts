@@ -25,6 +25,8 @@ export class SpoolUnusable extends Error {}
 export class SpoolFull extends Error {}
 
 const FILE_NAME = /^([A-Za-z0-9_-]{1,64})-[0-9a-f]{12}$/
+/** Asked of the disk before a transfer whose length nobody announces. */
+const UNANNOUNCED_BYTES = 16 * 1024 ** 2
 /** A file, its note, or a note that was being written. */
 const BELONGINGS = /^([A-Za-z0-9_-]{1,64}-[0-9a-f]{12})(?:\.json(?:\.new)?)?$/
 const LOCK = { stale: 5000, update: 1000, realpath: false }
@@ -128,11 +130,11 @@ export class Spool {
   }
 
   /**
-   * Keeps room for the whole of a file until its transfer has ended. A file that gets none gives up what it has, so that two
+   * Keeps room for the whole of a file until its transfer has ended; for some of it where nobody announces how long it is. A file that gets none gives up what it has, so that two
    * halves never wait for one another's room.
    * @throws {SpoolFull} where all that is promised would exceed the limit or leave too little free disk
    */
-  async admit(file: string, totalBytes: number): Promise<void> {
+  async admit(file: string, totalBytes = this.#unannounced()): Promise<void> {
     const { maxBytes, minFreeBytes } = this.#limits
     const [sizes, { bavail, bsize }] = await Promise.all([this.#sizes(), statfs(this.directory)])
     // From here to the promise nothing may be awaited: others ask for room at the same time.
@@ -168,6 +170,11 @@ export class Spool {
       swept.push(file)
     }
     return swept
+  }
+
+  /** A small spool must be able to hold one, too. */
+  #unannounced(): number {
+    return Math.min(UNANNOUNCED_BYTES, this.#limits.maxBytes / 8)
   }
 
   async #sizes(): Promise<Map<string, number>> {

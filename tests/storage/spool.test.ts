@@ -45,6 +45,11 @@ test('When many ask for room at once, then no more is promised than there is', a
   expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(2)
 })
 
+test('When nobody announces how long a file is, then a small spool takes it all the same', async () => {
+  await spool.admit(spool.fileFor('a1', 'x'))
+  await expect(spool.admit(spool.fileFor('b1', 'x'), LIMITS.maxBytes)).rejects.toThrow(SpoolFull)
+})
+
 test('When two halves want the room of one another, then one gives up its own and the other goes on', async () => {
   const [a, b] = [spool.fileFor('a1', 'x'), spool.fileFor('b1', 'x')]
   for (const file of [a, b]) writeFileSync(spool.path(file), Buffer.alloc(600))
