@@ -46,10 +46,10 @@ test(`When ${CALLS} calls name a second recording at a random moment, then none 
       )
       return rows[0]!.stored === 2 * CALLS
     },
-    120_000,
+    300_000,
   )
   for (const callSid of sids) await backend.concluded(callSid)
   const keys = (await backend.bucket.keys()).filter((key) => sids.some((callSid) => key.includes(callSid)))
   expect(keys).toHaveLength(2 * CALLS)
   expect(new Set(keys).size).toBe(2 * CALLS)
-}, 180_000)
+}, 500_000)

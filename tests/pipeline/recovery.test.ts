@@ -129,13 +129,13 @@ test('When a run is open but fails its workflow tasks, then that is an alarm, an
     [callSid],
   )
   const alarms = async () => ((await (await fetch(backend.workerHealthUrl)).json()) as { alarms: { name: string }[] }).alarms
-  await eventually('the alarm', async () => (await alarms()).some(({ name }) => name === 'WorkflowsStuck'), 120_000)
+  await eventually('the alarm', async () => (await alarms()).some(({ name }) => name === 'WorkflowsStuck'), 240_000)
   const { rowCount } = await backend.database.query('SELECT FROM webhook_events WHERE call_sid = $1', [callSid])
   expect(rowCount).toBe(0)
   await workflow.terminate()
   await backend.database.query(`UPDATE calls SET recording_state = 'none' WHERE call_sid = $1`, [callSid])
   await eventually('the alarm to be over', async () => (await alarms()).length === 0, 60_000)
-}, 200_000)
+}, 400_000)
 
 test('When nothing will bring a recording any more, then that is said in log, metric and row', async () => {
   const callSid = newCallSid()
