@@ -1,5 +1,6 @@
 // `npm run chaos -- [--minutes M] [--calls N] [--seed S]`: the whole backend under every trouble that we can make, and then an
 // independent look at whether anything was lost. The last line is JSON; exit code 0 only if nothing was found.
+import { Client, Connection } from '@temporalio/client'
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -55,13 +56,23 @@ runMain(async () => {
   }
 })
 
-/** Looks until nothing is found any more, or the time is over: what is found then is the result. */
+/**
+ * Looks until nothing is found any more, or the time is over: what is found then is the result. What fails for ever is tried again
+ * for ever: once nothing else is left, recovery is paused, as an operator would, so that no try is under way at the last look.
+ */
 async function settle(truth: Truth, { places }: ChaosStack): Promise<Findings> {
   for (const deadline = performance.now() + SETTLES_WITHIN_MS; ; await pause(5000)) {
     const findings = await check(truth, places)
     if (isClean(findings) || performance.now() > deadline) return findings
+    if (faultsIn(findings).length === findings.orphans.length) await pauseRecovery(places.temporal)
     say(`  ${JSON.stringify(sizes(findings))} ${faultsIn(findings)[0]}`)
   }
+}
+
+async function pauseRecovery({ address, namespace }: ChaosStack['places']['temporal']): Promise<void> {
+  const connection = await Connection.connect({ address })
+  await new Client({ connection, namespace }).schedule.getHandle('recovery').pause('the last look')
+  await connection.close()
 }
 
 function isClean(findings: Findings): boolean {
