@@ -1,6 +1,14 @@
 // One circuit breaker for all uploads of a worker: while S3 is away, tasks are given back at once instead of each finding out
 // for itself, and one upload at a time tries whether it is back.
-import { CircuitState, ConsecutiveBreaker, ExponentialBackoff, circuitBreaker, handleAll, isBrokenCircuitError } from 'cockatiel'
+import {
+  CircuitState,
+  ConsecutiveBreaker,
+  ExponentialBackoff,
+  circuitBreaker,
+  handleAll,
+  isBrokenCircuitError,
+  noJitterGenerator,
+} from 'cockatiel'
 import type { Alarms } from '../platform/alarms.ts'
 import type { Logger } from '../platform/logger.ts'
 import { gauge } from '../platform/metrics.ts'
@@ -33,6 +41,7 @@ export function createStoreBreaker({ alarms, logger, waitScale }: { alarms: Alar
     halfOpenAfter: new ExponentialBackoff({
       initialDelay: PAUSE_MS.initialDelay * waitScale,
       maxDelay: PAUSE_MS.maxDelay * waitScale,
+      generator: noJitterGenerator, // its jitter may make a pause of next to nothing
     }),
   })
   const state = (): 'closed' | 'half-open' | 'open' => STATES[policy.state]

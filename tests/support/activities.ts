@@ -59,7 +59,7 @@ export async function openWorkbench(
     spool,
     store,
     inventory,
-    breaker: createStoreBreaker({ alarms, logger, waitScale: 1 / 50 }),
+    breaker: createStoreBreaker({ alarms, logger, waitScale: 1 }),
     alarms,
     logger,
     maxBytes: options.maxBytes ?? 6 * 1024 ** 3,
