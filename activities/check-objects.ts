@@ -85,9 +85,10 @@ export function createCheckObjects(deps: Needs) {
       await inventory.delete(key, signal)
       return 'deleted'
     }
-    const { sha256, contentType } = await inventory.read(key, signal, progress)
     // Of several recordings nobody knows which one this is.
-    if (call.recordings > 1 || parts.room !== 'recordings' || !sha256.startsWith(parts.hashBegins)) return 'unknown'
+    if (call.recordings > 1 || parts.room !== 'recordings') return 'unknown'
+    const { sha256, contentType } = await inventory.read(key, signal, progress)
+    if (!sha256.startsWith(parts.hashBegins)) return 'unknown'
     const audio = { contentType, extension: parts.extension }
     const object = { bucket: inventory.bucket, key, url: deps.store.urlOf(key), bytes, sha256, audio }
     const outcome = { state: 'stored' as const, remark: 'Found in the bucket', ...object }

@@ -54,13 +54,10 @@ export function createReconcileActivities(deps: Needs) {
         return bringInPage(source, page)
       }),
 
-    endPass: ({ passId, ...end }: PassEnd): Promise<void> =>
+    endPass: (end: PassEnd): Promise<void> =>
       runEffect(deps, async () => {
-        const alarm = (await endPass(database, passId, end)) === 'backfill' ? BACKFILL_ALARM : INCOMPLETE_ALARM
-        logger[end.problem ? 'error' : 'info'](
-          { passId, ...end },
-          end.problem ? 'Reconciliation pass incomplete' : 'Reconciliation pass complete',
-        )
+        const alarm = (await endPass(database, end)) === 'backfill' ? BACKFILL_ALARM : INCOMPLETE_ALARM
+        logger[end.problem ? 'error' : 'info'](end, end.problem ? 'Reconciliation pass incomplete' : 'Reconciliation pass complete')
         if (end.problem) return alarms.raise(alarm, end.problem)
         alarms.clear(alarm)
       }),

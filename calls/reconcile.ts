@@ -1,8 +1,8 @@
 // Exotel's list of ended calls against our rows, and the record of each pass through it.
-import { createHash } from 'node:crypto'
 import type { CallEvent } from '../exotel/call-event.ts'
 import type { Queryable } from '../platform/database.ts'
-import { recordEvent } from './record-event.ts'
+import type { PassEnd } from '../workflows/contracts/maintenance.ts'
+import { ownIdentity, recordEvent } from './record-event.ts'
 
 export type EndedCallEvent = Omit<CallEvent, 'route' | 'ended'>
 
@@ -10,17 +10,6 @@ export interface PassWindow {
   passId: string
   from: Date
   to: Date
-}
-
-interface PassOutcome {
-  pages: number
-  callsSeen: number
-  callsNew: number
-  recordingsNew: number
-  /** Oddities that leave no gap. */
-  remark?: string
-  /** The pass counts for nothing; absent: it is complete. */
-  problem?: string
 }
 
 const HOUR_MS = 3600_000
@@ -66,8 +55,8 @@ export async function notePass(database: Queryable, passId: string, problem: str
 }
 
 /** @returns the kind of pass that it was */
-export async function endPass(database: Queryable, passId: string, outcome: PassOutcome): Promise<string | undefined> {
-  const { pages, callsSeen, callsNew, recordingsNew, remark, problem } = outcome
+export async function endPass(database: Queryable, end: PassEnd): Promise<string | undefined> {
+  const { passId, pages, callsSeen, callsNew, recordingsNew, remark, problem } = end
   const [pass] = await database.$queryRaw<{ kind: string }[]>`
     UPDATE reconcile_passes SET ended_at = now(), complete = ${problem === undefined}, pages = ${pages}, calls_seen = ${callsSeen},
       calls_new = ${callsNew}, recordings_new = ${recordingsNew}, remark = ${remark ?? null}, problem = ${problem ?? null}
@@ -87,37 +76,35 @@ export async function bringIn(
   const known = await knownOf(database, calls)
   let [callsNew, recordingsNew] = [0, 0]
   for (const call of calls) {
-    const { ended, links } = known.get(call.callSid) ?? { ended: false, links: new Set<string>() }
-    const sources = call.sources.filter(({ sourceUrl }) => !links.has(sourceUrl))
-    if (ended && sources.length === 0) continue
-    const event: CallEvent = { ...call, route: 'call-end', sources, ended: true }
     const { callSid, status } = call
-    const identity = createHash('sha256').update(JSON.stringify([source, callSid, status, sources.map(({ sourceUrl }) => sourceUrl)]))
+    const { state, links } = known.get(callSid) ?? { state: 'none', links: [] }
+    const sources = call.sources.filter(({ sourceUrl }) => !links.includes(sourceUrl))
+    if (state === 'erased' || (state !== 'none' && sources.length === 0)) continue
+    const event: CallEvent = { ...call, route: 'call-end', sources, ended: true }
+    const identity = ownIdentity(
+      source,
+      callSid,
+      status,
+      sources.map(({ sourceUrl }) => sourceUrl),
+    )
     const fields = { CallSid: callSid, ...(status && { Status: status }) }
-    const delivery = { source, route: source, identity: identity.digest('hex'), event, fields }
-    const { duplicate } = await recordEvent(database, delivery)
+    const { duplicate } = await recordEvent(database, { source, route: source, identity, event, fields })
     if (duplicate) continue
-    if (!ended) callsNew += 1
+    if (state === 'none') callsNew += 1
     recordingsNew += sources.length
   }
   return { callsNew, recordingsNew }
 }
 
-/** Calls whose end we know of, with the links that were named for them; of erased ones every link counts as known. */
-async function knownOf(database: Queryable, calls: EndedCallEvent[]): Promise<Map<string, { ended: boolean; links: ReadonlySet<string> }>> {
+/** The calls' states, `none` where only a beginning was heard of, with the links that were named for them. */
+async function knownOf(database: Queryable, calls: EndedCallEvent[]): Promise<Map<string, { state: string; links: string[] }>> {
   const rows = await database.$queryRaw<{ callSid: string; state: string; links: string[] }[]>`
     SELECT c.call_sid AS "callSid", c.recording_state AS state,
            COALESCE(array_agg(r.source_url) FILTER (WHERE r.source_url IS NOT NULL), '{}') AS links
     FROM calls c LEFT JOIN recordings r USING (call_sid)
     WHERE c.call_sid = ANY (${calls.map(({ callSid }) => callSid)})
     GROUP BY c.call_sid`
-  const everything = new Set(calls.flatMap(({ sources }) => sources.map(({ sourceUrl }) => sourceUrl)))
-  return new Map(
-    rows.map(({ callSid, state, links }) => [
-      callSid,
-      { ended: state !== 'none', links: state === 'erased' ? everything : new Set(links) },
-    ]),
-  )
+  return new Map(rows.map((row) => [row.callSid, row]))
 }
 
 /** Calls that wait for a link, taken at random where there are very many: one look at the list serves many of them. */

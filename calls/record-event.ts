@@ -1,11 +1,12 @@
 // The first thing that happens to a delivery, and the only thing its sender waits for: event, call and named recordings
 // become durable together, in one statement and so in one transaction.
+import { createHash } from 'node:crypto'
 import type { CallEvent } from '../exotel/call-event.ts'
 import type { Fields } from '../exotel/fields.ts'
 import { Prisma, type Queryable } from '../platform/database.ts'
 
 interface Delivery {
-  source: 'exotel' | 'reconcile' | 'backfill'
+  source: 'exotel' | 'recovery' | 'reconcile' | 'backfill'
   route: string
   /** What makes a repeated delivery the same event. */
   identity: string
@@ -70,8 +71,13 @@ export async function recordUnreadable(database: Queryable, delivery: Delivery, 
   await database.$queryRaw`${insertEvent(delivery, Prisma.sql`NULL, '{}'::text[], NULL, ${problem}, 'none'`)}`
 }
 
+/** What makes an event of our own the same: what it is about, and on which occasion. */
+export function ownIdentity(...parts: unknown[]): string {
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
+}
+
 /** @param rest values of call_sid, source_urls, fields, problem and relay_state */
-function insertEvent(delivery: Delivery, rest: Prisma.Sql): Prisma.Sql {
+export function insertEvent(delivery: Delivery, rest: Prisma.Sql): Prisma.Sql {
   const { source, route, identity, rawBody, contentType, requestId } = delivery
   return Prisma.sql`
     INSERT INTO webhook_events (source, route, identity, raw_body, content_type, request_id, call_sid, source_urls, fields, problem, relay_state)

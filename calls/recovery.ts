@@ -1,6 +1,6 @@
 // What recovery finds and begins anew: failed recordings whose pause is over, and waiting ones that no workflow owns any more.
-import { createHash } from 'node:crypto'
 import { Prisma, type Queryable } from '../platform/database.ts'
+import { insertEvent, ownIdentity } from './record-event.ts'
 
 export interface Unfinished {
   callSid: string
@@ -30,9 +30,7 @@ export async function findDue(database: Queryable, limit: number): Promise<Unfin
     ORDER BY cardinality("sourceUrls") = 0, due LIMIT ${limit}`
 }
 
-/**
- * Calls that wait for a recording and were neither heard of nor looked at for `quietMs`: does a workflow still own them?
- */
+/** Calls that wait for a recording and were neither heard of nor looked at for `quietMs`: does a workflow still own them? */
 export async function findQuiet(database: Queryable, { limit, quietMs }: { limit: number; quietMs: number }): Promise<Unfinished[]> {
   return database.$queryRaw<Unfinished[]>`
     WITH waiting AS (
@@ -52,13 +50,8 @@ export async function findQuiet(database: Queryable, { limit, quietMs }: { limit
 
 /** An event of our own: the relay starts the call's workflow. Until that has concluded, or died, it is not due again. */
 export async function beginAgain(database: Queryable, { callSid, sourceUrls, occasion }: Unfinished, leaseMs: number): Promise<void> {
-  const identity = createHash('sha256')
-    .update(JSON.stringify(['recovery', callSid, sourceUrls, occasion]))
-    .digest('hex')
-  await database.$executeRaw`
-    INSERT INTO webhook_events (source, route, identity, call_sid, source_urls, relay_state)
-    VALUES ('recovery', 'recovery', ${identity}, ${callSid}, ${sourceUrls}::text[], 'pending')
-    ON CONFLICT (identity) DO NOTHING`
+  const event = { source: 'recovery', route: 'recovery', identity: ownIdentity('recovery', callSid, sourceUrls, occasion) } as const
+  await database.$queryRaw`${insertEvent(event, Prisma.sql`${callSid}, ${sourceUrls}::text[], NULL, NULL, 'pending'`)}`
   await lookAgain(database, callSid, leaseMs)
 }
 

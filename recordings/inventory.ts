@@ -1,15 +1,6 @@
 // What lies in the bucket, looked at after the fact.
-import {
-  DeleteObjectCommand,
-  GetObjectCommand,
-  HeadBucketCommand,
-  HeadObjectCommand,
-  ListObjectsV2Command,
-  NoSuchKey,
-  NotFound,
-  type S3Client,
-} from '@aws-sdk/client-s3'
-import { createHash } from 'node:crypto'
+import { DeleteObjectCommand, HeadBucketCommand, ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3'
+import { hashObject, headObject } from './object-reads.ts'
 import { createS3Client, type StoreSettings } from './s3-client.ts'
 
 export interface ListedObject {
@@ -35,13 +26,7 @@ export class ObjectInventory {
 
   /** Undefined: there is no such object. */
   async bytesOf(key: string, signal: AbortSignal): Promise<number | undefined> {
-    try {
-      const head = await this.#client.send(new HeadObjectCommand({ Bucket: this.bucket, Key: key }), { abortSignal: signal })
-      return head.ContentLength
-    } catch (error) {
-      if (error instanceof NotFound || error instanceof NoSuchKey) return undefined
-      throw error
-    }
+    return (await headObject(this.#client, { Bucket: this.bucket, Key: key }, signal))?.ContentLength
   }
 
   /** Up to 1,000 objects in the order of their keys, those behind `after`. */
@@ -54,14 +39,13 @@ export class ObjectInventory {
 
   /** Its bytes' SHA-256, hex, and its content type. */
   async read(key: string, signal: AbortSignal, onProgress: (bytes: number) => void): Promise<{ sha256: string; contentType: string }> {
-    const { Body, ContentType } = await this.#client.send(new GetObjectCommand({ Bucket: this.bucket, Key: key }), { abortSignal: signal })
-    const sha256 = createHash('sha256')
-    let bytes = 0
-    for await (const chunk of Body as AsyncIterable<Buffer>) {
-      sha256.update(chunk)
-      onProgress((bytes += chunk.length))
-    }
-    return { sha256: sha256.digest('hex'), contentType: ContentType ?? 'application/octet-stream' }
+    const { sha256, contentType = 'application/octet-stream' } = await hashObject(
+      this.#client,
+      { Bucket: this.bucket, Key: key },
+      signal,
+      onProgress,
+    )
+    return { sha256, contentType }
   }
 
   async delete(key: string, signal: AbortSignal): Promise<void> {

@@ -130,8 +130,8 @@ export class Spool {
   }
 
   /**
-   * Keeps room for the whole of a file until its transfer has ended; for some of it where nobody announces how long it is. A file that gets none gives up what it has, so that two
-   * halves never wait for one another's room.
+   * Keeps room for the whole of a file until its transfer has ended; for some of it where nobody announces how long it is. A
+   * file that gets none gives up what it has, so that two halves never wait for one another's room.
    * @throws {SpoolFull} where all that is promised would exceed the limit or leave too little free disk
    */
   async admit(file: string, totalBytes = this.#unannounced()): Promise<void> {

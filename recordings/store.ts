@@ -1,17 +1,9 @@
 // Our S3 bucket. What is said to be stored is confirmed: by size and by a checksum that the server computed.
-import {
-  GetObjectCommand,
-  HeadObjectCommand,
-  NotFound,
-  NoSuchKey,
-  PutObjectCommand,
-  type PutObjectCommandInput,
-  type S3Client,
-} from '@aws-sdk/client-s3'
-import { createHash } from 'node:crypto'
+import { PutObjectCommand, type PutObjectCommandInput, type S3Client } from '@aws-sdk/client-s3'
 import { SINGLE_PUT_MAX_BYTES } from './digests.ts'
 import { withFileBody } from './file-body.ts'
 import { abandonUpload, putInParts, sweepUploads, tryUpload } from './multipart.ts'
+import { hashObject, headObject } from './object-reads.ts'
 import { createS3Client, type StoreSettings } from './s3-client.ts'
 import { signContent } from './sign-content.ts'
 import { classifyStoreError, isConflict, isNotImplemented, ObjectMismatch } from './store-errors.ts'
@@ -82,11 +74,12 @@ export class RecordingStore {
     signal: AbortSignal,
     onProgress: (bytes: number) => void,
   ): Promise<boolean> {
-    const head = await this.#head(object.key, signal)
+    const place = { Bucket: this.bucket, Key: object.key }
+    const head = await headObject(this.#client, place, signal)
     if (!head || head.ContentLength !== object.bytes) return false
     if (head.ETag?.replaceAll('"', '') === object.etag) return true
     if (head.ChecksumSHA256) return Buffer.from(head.ChecksumSHA256, 'base64').toString('hex') === object.sha256
-    return (await this.#readBack(object.key, signal, onProgress)) === object.sha256
+    return (await hashObject(this.#client, place, signal, onProgress)).sha256 === object.sha256
   }
 
   /**
@@ -95,7 +88,7 @@ export class RecordingStore {
    */
   async servesOthers(signal: AbortSignal): Promise<boolean> {
     try {
-      await this.#head(this.#knownKey, signal)
+      await headObject(this.#client, { Bucket: this.bucket, Key: this.#knownKey }, signal)
       await tryUpload(this.#client, { Bucket: this.bucket, Key: 'recordings/.probe' })
       return true
     } catch (error) {
@@ -117,17 +110,6 @@ export class RecordingStore {
     this.#client.destroy()
   }
 
-  async #head(key: string, signal: AbortSignal) {
-    try {
-      return await this.#client.send(new HeadObjectCommand({ Bucket: this.bucket, Key: key, ChecksumMode: 'ENABLED' }), {
-        abortSignal: signal,
-      })
-    } catch (error) {
-      if (error instanceof NotFound || error instanceof NoSuchKey) return undefined
-      throw error
-    }
-  }
-
   async #send(object: ObjectToStore, control: TransferControl, condition: Pick<PutObjectCommandInput, 'IfNoneMatch'>): Promise<void> {
     const common = { Bucket: this.bucket, Key: object.key, ContentType: object.contentType, Metadata: object.metadata }
     if (object.bytes > SINGLE_PUT_MAX_BYTES) return putInParts(this.#client, common, object, control)
@@ -138,16 +120,5 @@ export class RecordingStore {
       const command = new PutObjectCommand({ ...common, ...condition, Body, ContentLength: object.bytes, ContentMD5 })
       await this.#client.send(signContent(command, object.sha256), { abortSignal })
     })
-  }
-
-  async #readBack(key: string, signal: AbortSignal, onProgress: (bytes: number) => void): Promise<string> {
-    const { Body } = await this.#client.send(new GetObjectCommand({ Bucket: this.bucket, Key: key }), { abortSignal: signal })
-    const sha256 = createHash('sha256')
-    let bytes = 0
-    for await (const chunk of Body as AsyncIterable<Buffer>) {
-      sha256.update(chunk)
-      onProgress((bytes += chunk.length))
-    }
-    return sha256.digest('hex')
   }
 }

@@ -136,10 +136,10 @@ test('When a pass ends with a gap, then the next one begins where the last compl
   const outcome = { pages: 1, callsSeen: 0, callsNew: 0, recordingsNew: 0 }
   const first = await beginPass(bench.database, 'regular', 'run/1')
   expect(await beginPass(bench.database, 'regular', 'run/1')).toEqual(first) // asked twice: the same pass
-  await endPass(bench.database, first.passId, outcome)
+  await endPass(bench.database, { passId: first.passId, ...outcome })
   const second = await beginPass(bench.database, 'regular', 'run/2')
   expect(second.from).toEqual(new Date(first.to.getTime() - 5 * HOUR))
-  await endPass(bench.database, second.passId, { ...outcome, problem: 'a gap' })
+  await endPass(bench.database, { passId: second.passId, ...outcome, problem: 'a gap' })
   const third = await beginPass(bench.database, 'regular', 'run/3')
   expect(third.from).toEqual(second.from)
   await bench.database.reconcilePass.updateMany({

@@ -49,7 +49,9 @@ export interface PassEnd {
   callsSeen: number
   callsNew: number
   recordingsNew: number
+  /** Oddities that leave no gap. */
   remark?: string
+  /** The pass counts for nothing; absent: it is complete. */
   problem?: string
 }
 
