@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util'
 import { buildInto } from '../dev/build.ts'
 import { clearLeftovers, Keeper } from '../dev/keeper.ts'
 import { CannotStart, runMain } from '../platform/process.ts'
+import { SCHEDULES } from '../workflows/contracts/names.ts'
 import { check, type Findings } from './checker.ts'
 import { disturb } from './disturb.ts'
 import { makePlan, seededRandom, type Disturbance } from './plan.ts'
@@ -71,7 +72,7 @@ async function settle(truth: Truth, { places }: ChaosStack): Promise<Findings> {
 
 async function pauseRecovery({ address, namespace }: ChaosStack['places']['temporal']): Promise<void> {
   const connection = await Connection.connect({ address })
-  await new Client({ connection, namespace }).schedule.getHandle('recovery').pause('the last look')
+  await new Client({ connection, namespace }).schedule.getHandle(SCHEDULES.recovery).pause('the last look')
   await connection.close()
 }
 

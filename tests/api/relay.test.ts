@@ -3,25 +3,22 @@ import { ServiceError, type Client } from '@temporalio/client'
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
 import { pino } from 'pino'
 import { startRelay, type Relay } from '../../api/relay.ts'
-import { connectDatabase, type Database } from '../../platform/database.ts'
+import type { Database } from '../../platform/database.ts'
 import { eventually } from '../support/eventually.ts'
-import { createDatabase, newCallSid } from '../support/servers.ts'
+import { openDatabase, newCallSid } from '../support/servers.ts'
 import { POLICY } from '../support/workflow-lab.ts'
 
 const DEADLINE_EXCEEDED = 4
 
 let database: Database
-let drop: () => Promise<void>
+let close: () => Promise<void>
 let relay: Relay | undefined
 beforeAll(async () => {
-  const created = await createDatabase()
-  drop = created.drop
-  database = connectDatabase({ url: created.url, poolSize: 5, logger: pino({ level: 'silent' }) })
+  ;({ database, close } = await openDatabase())
 })
 afterEach(() => relay?.stop())
 afterAll(async () => {
-  await database?.$disconnect()
-  await drop?.()
+  await close?.()
 })
 
 async function commit(callSids: string[]): Promise<void> {

@@ -9,20 +9,16 @@ import { deliveryIdentity, readCallEvent, type WebhookRoute } from '../../exotel
 import { assertMigrated, connectDatabase, type Database } from '../../platform/database.ts'
 import type { Conclusion, Outcome } from '../../workflows/contracts/recording.ts'
 import { RECOVERY } from '../support/activities.ts'
-import { createDatabase, newCallSid } from '../support/servers.ts'
+import { openDatabase, newCallSid } from '../support/servers.ts'
 
 let database: Database
-let drop: () => Promise<void>
+let close: () => Promise<void>
 let databaseUrl: string
 beforeAll(async () => {
-  const created = await createDatabase()
-  drop = created.drop
-  databaseUrl = created.url
-  database = connectDatabase({ url: created.url, poolSize: 10, logger: pino({ level: 'silent' }) })
+  ;({ database, close, url: databaseUrl } = await openDatabase(10))
 })
 afterAll(async () => {
-  await database?.$disconnect()
-  await drop?.()
+  await close?.()
 })
 
 type Fields = Record<string, string>

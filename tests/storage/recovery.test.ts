@@ -1,29 +1,25 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { pino } from 'pino'
 import { concludeRecording } from '../../calls/conclude-recording.ts'
 import { nextRecovery } from '../../calls/recovery-plan.ts'
 import { beginAgain, findDue, findQuiet, lookAgain } from '../../calls/recovery.ts'
 import { nameRecording } from '../../calls/recording-facts.ts'
-import { connectDatabase, type Database } from '../../platform/database.ts'
+import type { Database } from '../../platform/database.ts'
 import type { FailureCode } from '../../workflows/contracts/failures.ts'
 import type { Outcome } from '../../workflows/contracts/recording.ts'
 import { RECOVERY } from '../support/activities.ts'
-import { createDatabase, newCallSid } from '../support/servers.ts'
+import { openDatabase, newCallSid } from '../support/servers.ts'
 
 const LINK = 'https://recordings.exotel.com/a/1.mp3'
 const MINUTE = 60_000
 const DAY = 24 * 60 * MINUTE
 
 let database: Database
-let drop: () => Promise<void>
+let close: () => Promise<void>
 beforeAll(async () => {
-  const created = await createDatabase()
-  drop = created.drop
-  database = connectDatabase({ url: created.url, poolSize: 5, logger: pino({ level: 'silent' }) })
+  ;({ database, close } = await openDatabase())
 })
 afterAll(async () => {
-  await database?.$disconnect()
-  await drop?.()
+  await close?.()
 })
 
 const failed = (code: FailureCode = 'ExotelUnavailable'): Outcome => ({ state: 'failed', code, error: `${code} happened` })

@@ -2,9 +2,11 @@
 import { Client, Connection } from '@temporalio/client'
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
+import { pino } from 'pino'
 import { setUpTemporal } from '../../deploy/temporal-namespace.ts'
 import { ensureBucket, type S3Access } from '../../dev/s3-server.ts'
 import type { Servers } from '../../dev/stack.ts'
+import { connectDatabase, type Database } from '../../platform/database.ts'
 
 const stack = JSON.parse(process.env.TEST_STACK ?? '{}') as { servers: Servers; home: string; dist: string }
 export const { servers, home, dist } = stack
@@ -33,6 +35,20 @@ export async function createDatabase(): Promise<{ url: string; drop: () => Promi
   const url = new URL(servers.databaseUrl)
   url.pathname = `/${name}`
   return { url: url.href, drop: () => run(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`) }
+}
+
+/** A migrated database of its own, as the product connects to it. */
+export async function openDatabase(poolSize = 5): Promise<{ database: Database; url: string; close: () => Promise<void> }> {
+  const { url, drop } = await createDatabase()
+  const database = connectDatabase({ url, poolSize, logger: pino({ level: 'silent' }) })
+  return {
+    database,
+    url,
+    async close() {
+      await database.$disconnect()
+      await drop()
+    },
+  }
 }
 
 /** A namespace with our search attributes, and a client for it. */

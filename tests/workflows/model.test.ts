@@ -1,9 +1,8 @@
 import { afterAll, beforeAll, test } from '@jest/globals'
 import fc from 'fast-check'
-import { pino } from 'pino'
-import { connectDatabase, type Database } from '../../platform/database.ts'
+import type { Database } from '../../platform/database.ts'
 import { histories, play } from '../support/recording-model.ts'
-import { createDatabase } from '../support/servers.ts'
+import { openDatabase } from '../support/servers.ts'
 import { openLab, type Lab } from '../support/workflow-lab.ts'
 
 /** The many are in `npm run test:heavy`. */
@@ -11,17 +10,14 @@ const RUNS = Number(process.env.MODEL_RUNS ?? 30)
 
 let lab: Lab
 let database: Database
-let drop: () => Promise<void>
+let close: () => Promise<void>
 beforeAll(async () => {
-  const created = await createDatabase()
-  drop = created.drop
-  database = connectDatabase({ url: created.url, poolSize: 5, logger: pino({ level: 'silent' }) })
+  ;({ database, close } = await openDatabase())
   lab = await openLab()
 })
 afterAll(async () => {
   await lab?.close()
-  await database?.$disconnect()
-  await drop?.()
+  await close?.()
 })
 
 test(`When anything happens in any order (${RUNS} histories), then every recording ends in the state that it deserves, and nothing is left`, async () => {
