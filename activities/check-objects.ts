@@ -10,7 +10,7 @@ import type { Dependencies } from './dependencies.ts'
 import { giveBack } from './failures.ts'
 import { runEffect, type Run } from './run.ts'
 
-type Needs = Pick<Dependencies, 'database' | 'inventory' | 'store' | 'recovery' | 'alarms' | 'logger' | 'waitScale'>
+type Needs = Pick<Dependencies, 'database' | 'inventory' | 'store' | 'recovery' | 'alarms' | 'logger' | 'pauses' | 'waitScale'>
 
 const ROWS_A_PAGE = 200
 const OBJECTS_A_PAGE = 1000
@@ -24,7 +24,7 @@ const MANY_ALARM = 'ObjectsMissing'
 const checked = counter('objects_checked_total', 'Rows and objects compared, by what was found', ['found'])
 
 export function createCheckObjects(deps: Needs) {
-  const { database, inventory, alarms, logger, waitScale } = deps
+  const { database, inventory, alarms, logger, pauses, waitScale } = deps
   return {
     /** Looks for the objects of a page of stored rows. One that is gone, or of another size, is fetched again by recovery. */
     checkRows: ({ after, sampled }: RowsRequest): Promise<RowsPage> =>
@@ -102,7 +102,7 @@ export function createCheckObjects(deps: Needs) {
     return runEffect(deps, (run) =>
       effect(run).catch((error: unknown) => {
         if (!(error instanceof Error && '$metadata' in error)) throw error
-        throw giveBack('StorageUnavailable', classifyStoreError(error).reason, { attempt: run.attempt, scale: waitScale })
+        throw giveBack('StorageUnavailable', classifyStoreError(error).reason, { attempt: run.attempt, pauses })
       }),
     )
   }

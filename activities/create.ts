@@ -1,6 +1,7 @@
 import type { Dependencies } from './dependencies.ts'
 import { createDownloadRecording } from './download-recording.ts'
 import { createFindRecording, createRenewAccess } from './find-recording.ts'
+import { createCleanUp } from './clean-up.ts'
 import { createCheckObjects } from './check-objects.ts'
 import { createDiscardRecording } from './discard-recording.ts'
 import { createNoteWait } from './note-wait.ts'
@@ -20,6 +21,7 @@ export function createActivities(deps: Dependencies) {
     noteWait: createNoteWait(deps),
     ...createReconcileActivities(deps),
     ...createCheckObjects(deps),
+    cleanUp: createCleanUp(deps),
     recoverRecordings: createRecoverRecordings(deps),
     findRecording: createFindRecording(deps),
     renewAccess: createRenewAccess(deps),

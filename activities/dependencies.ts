@@ -1,16 +1,18 @@
 import type { Client } from '@temporalio/client'
 import type { Dispatcher } from 'undici'
 import type { RecoveryPlan } from '../calls/recovery-plan.ts'
-import { ExotelApi } from '../exotel/api-client.ts'
+import { ExotelApi, exotelApiSettings } from '../exotel/api-client.ts'
 import { createRecordingAgent, type ExotelCredentials } from '../exotel/recording-request.ts'
 import type { UrlPolicy } from '../exotel/url-policy.ts'
 import type { Alarms } from '../platform/alarms.ts'
-import type { Config } from '../platform/config.ts'
+import { pausesOf, type Config } from '../platform/config.ts'
 import type { Database } from '../platform/database.ts'
 import type { Logger } from '../platform/logger.ts'
+import { scaled, type Pauses } from '../platform/retry.ts'
 import { createStoreBreaker, type StoreBreaker } from '../recordings/breaker.ts'
 import type { Spool } from '../recordings/spool.ts'
 import { ObjectInventory } from '../recordings/inventory.ts'
+import { storeSettings } from '../recordings/s3-client.ts'
 import { RecordingStore } from '../recordings/store.ts'
 
 interface RecoverySettings {
@@ -19,6 +21,11 @@ interface RecoverySettings {
   perPass: number
   /** A waiting call of which nothing was heard for this long is looked at. */
   quietMs: number
+}
+
+interface CleanUpSettings {
+  webhookBodyDays: number
+  sessionDays: number
 }
 
 /** What the side effects are made with; the worker puts it together. */
@@ -35,8 +42,10 @@ export interface Dependencies {
   alarms: Alarms
   logger: Logger
   maxBytes: number
+  cleanUp: CleanUpSettings
   recovery: RecoverySettings
-  /** Shortens the pauses of given-back tasks, as `RECORDING_WAIT_SCALE` does all others. */
+  /** Of a task that is given back because a service is away. */
+  pauses: Pauses
   waitScale: number
 }
 
@@ -50,23 +59,18 @@ export function openDependencies(
 ): Omit<Dependencies, 'temporal'> {
   const policy = { hosts: config.EXOTEL_RECORDING_HOSTS, allowLocal: config.EXOTEL_ALLOW_LOCAL }
   const credentials = { apiKey: config.EXOTEL_API_KEY, apiToken: config.EXOTEL_API_TOKEN }
-  const store = {
-    endpoint: config.WASABI_ENDPOINT,
-    region: config.WASABI_REGION,
-    bucket: config.WASABI_BUCKET,
-    accessKeyId: config.WASABI_ACCESS_KEY,
-    secretAccessKey: config.WASABI_SECRET_KEY,
-    connections: config.WORKER_UPLOADS * 2,
-  }
+  const store = { ...storeSettings(config), connections: config.WORKER_UPLOADS * 2 }
   return {
     ...shared,
-    exotelApi: new ExotelApi({ baseUrl: config.EXOTEL_API_BASE_URL, accountSid: config.EXOTEL_ACCOUNT_SID, ...credentials }),
+    exotelApi: new ExotelApi(exotelApiSettings(config)),
     source: { policy, credentials, dispatcher: createRecordingAgent(policy) },
     store: new RecordingStore(store),
     inventory: new ObjectInventory({ ...store, connections: 4 }),
     breaker: createStoreBreaker({ ...shared, waitScale: config.RECORDING_WAIT_SCALE }),
     maxBytes: config.RECORDING_MAX_BYTES,
+    cleanUp: { webhookBodyDays: config.WEBHOOK_BODY_DAYS, sessionDays: config.SESSION_DAYS },
     recovery: recoverySettings(config),
+    pauses: scaled(pausesOf(config, 'OUTAGE'), config.RECORDING_WAIT_SCALE),
     waitScale: config.RECORDING_WAIT_SCALE,
   }
 }

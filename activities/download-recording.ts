@@ -10,7 +10,7 @@ import type { Dependencies } from './dependencies.ts'
 import { endTry, giveBack } from './failures.ts'
 import { diskTrouble, runActivity, SPOOL_ALARM, type Run } from './run.ts'
 
-type Needs = Pick<Dependencies, 'database' | 'source' | 'spool' | 'alarms' | 'logger' | 'maxBytes' | 'waitScale'>
+type Needs = Pick<Dependencies, 'database' | 'source' | 'spool' | 'alarms' | 'logger' | 'maxBytes' | 'pauses'>
 
 const HOST_ALARM = 'RecordingHostNotAllowed'
 
@@ -81,7 +81,7 @@ async function receive(
   answer: RecordingAnswer,
   signal: AbortSignal,
 ): Promise<{ bytes: number; sha256: string }> {
-  const { spool, maxBytes, waitScale } = deps
+  const { spool, maxBytes, pauses } = deps
   switch (answer.kind) {
     case 'failed':
       throw endTry(answer.code, answer.reason, {
@@ -90,7 +90,7 @@ async function receive(
         reachedBytes: await spool.bytesOf(file),
       })
     case 'rate limited':
-      throw giveBack('ExotelRateLimited', 'Exotel answered 429', { attempt: run.attempt, scale: waitScale, ms: answer.retryAfterMs })
+      throw giveBack('ExotelRateLimited', 'Exotel answered 429', { attempt: run.attempt, pauses, ms: answer.retryAfterMs })
     case 'out of range':
       if (await isWhole(spool, file)) return completeFile(spool, file, signal, run.progress)
       await spool.remove(file)

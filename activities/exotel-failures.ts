@@ -6,13 +6,12 @@ import type { Run } from './run.ts'
 export const CREDENTIALS_ALARM = 'ExotelCredentialsRefused'
 
 /** What Exotel's API threw, as a task given back; refused credentials raise an alarm. Other errors stay as they are. */
-export function asGivenBack({ alarms, waitScale }: Pick<Dependencies, 'alarms' | 'waitScale'>, { attempt }: Run, error: unknown): unknown {
+export function asGivenBack({ alarms, pauses }: Pick<Dependencies, 'alarms' | 'pauses'>, { attempt }: Run, error: unknown): unknown {
   if (error instanceof ExotelCredentialsRefused) {
     alarms.raise(CREDENTIALS_ALARM, `${error.message}: check EXOTEL_ACCOUNT_SID, EXOTEL_API_KEY and EXOTEL_API_TOKEN`)
-    return giveBack('ExotelCredentialsRefused', error.message, { attempt, scale: waitScale })
+    return giveBack('ExotelCredentialsRefused', error.message, { attempt, pauses })
   }
-  if (error instanceof ExotelRateLimited)
-    return giveBack('ExotelRateLimited', error.message, { attempt, scale: waitScale, ms: error.retryAfterMs })
-  if (error instanceof ExotelUnavailable) return giveBack('ExotelUnavailable', error.message, { attempt, scale: waitScale })
+  if (error instanceof ExotelRateLimited) return giveBack('ExotelRateLimited', error.message, { attempt, pauses, ms: error.retryAfterMs })
+  if (error instanceof ExotelUnavailable) return giveBack('ExotelUnavailable', error.message, { attempt, pauses })
   return error
 }

@@ -2,11 +2,8 @@
 import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common'
 import { backoffMs } from '../platform/backoff.ts'
 import { redact } from '../platform/redact.ts'
+import type { Pauses } from '../platform/retry.ts'
 import type { FailureCode, SPOOL_FILE_LOST, WaitingCode } from '../workflows/contracts/failures.ts'
-
-/** The longest that a given-back task rests before it looks again. */
-const MAX_PAUSE_MS = 5 * 60_000
-const FIRST_PAUSE_MS = 2000
 
 /**
  * Not this recording's fault: Temporal hands the task out again after a growing, jittered pause, without limit. It holds no
@@ -16,9 +13,9 @@ const FIRST_PAUSE_MS = 2000
 export function giveBack(
   code: WaitingCode,
   message: string,
-  wait: { attempt: number; scale: number; ms?: number | undefined },
+  wait: { attempt: number; pauses: Pauses; ms?: number | undefined },
 ): ApplicationFailure {
-  const ms = wait.ms ?? backoffMs(wait.attempt, { firstMs: FIRST_PAUSE_MS, maxMs: MAX_PAUSE_MS }) * wait.scale
+  const ms = wait.ms ?? backoffMs(wait.attempt, wait.pauses)
   return ApplicationFailure.create({
     type: code,
     message: redact(message),

@@ -2,13 +2,14 @@
 // keeps the whole fleet within Exotel's limit.
 import { noteWait } from '../calls/note-wait.ts'
 import { nameRecording } from '../calls/recording-facts.ts'
-import { ExotelUnavailable, type CallDetails } from '../exotel/api-client.ts'
+import type { CallDetails } from '../exotel/api-answers.ts'
+import { ExotelUnavailable } from '../exotel/api-client.ts'
 import type { Access, CallDetailsAnswer, Question, SourceRef } from '../workflows/contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
 import { asGivenBack, CREDENTIALS_ALARM } from './exotel-failures.ts'
 import { runActivity, type Run } from './run.ts'
 
-type Needs = Pick<Dependencies, 'database' | 'exotelApi' | 'alarms' | 'logger' | 'waitScale'>
+type Needs = Pick<Dependencies, 'database' | 'exotelApi' | 'alarms' | 'logger' | 'pauses'>
 
 /** Asks whether Exotel names a recording for the call; a named one gets its row, else the call's row says when it is asked again. */
 export function createFindRecording(deps: Needs) {

@@ -9,7 +9,7 @@ import {
   openPass,
   type EndedCallEvent,
 } from '../calls/reconcile.ts'
-import type { CallsPage, ListedCall } from '../exotel/api-client.ts'
+import type { CallsPage, ListedCall } from '../exotel/api-answers.ts'
 import { knownStatus } from '../exotel/call-event.ts'
 import { counter } from '../platform/metrics.ts'
 import type { ListPage, ListRequest, Pass, PassEnd, PassRequest } from '../workflows/contracts/maintenance.ts'
@@ -17,7 +17,7 @@ import type { Dependencies } from './dependencies.ts'
 import { asGivenBack, CREDENTIALS_ALARM } from './exotel-failures.ts'
 import { runEffect } from './run.ts'
 
-type Needs = Pick<Dependencies, 'database' | 'exotelApi' | 'alarms' | 'logger' | 'waitScale'>
+type Needs = Pick<Dependencies, 'database' | 'exotelApi' | 'alarms' | 'logger' | 'pauses'>
 
 const INCOMPLETE_ALARM = 'ReconciliationIncomplete'
 const BACKFILL_ALARM = 'BackfillIncomplete'

@@ -12,9 +12,7 @@ const recovered = counter('recovery_events_total', 'Calls that recovery has begu
  * Begins anew what has failed and may yet succeed, and what waits without a workflow that owns it. Only inserts events; the
  * relay does the rest. A call whose workflow is open is left to it.
  */
-export function createRecoverRecordings(
-  deps: Pick<Dependencies, 'database' | 'temporal' | 'recovery' | 'alarms' | 'logger' | 'waitScale'>,
-) {
+export function createRecoverRecordings(deps: Pick<Dependencies, 'database' | 'temporal' | 'recovery' | 'alarms' | 'logger' | 'pauses'>) {
   const { database, temporal, recovery, alarms, logger } = deps
   return (): Promise<RecoveryResult> =>
     runEffect(deps, async ({ signal }) => {

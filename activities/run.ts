@@ -7,6 +7,7 @@ import type { Queryable } from '../platform/database.ts'
 import { isDatabaseOutage } from '../platform/database-errors.ts'
 import type { Alarms } from '../platform/alarms.ts'
 import type { Logger } from '../platform/logger.ts'
+import type { Pauses } from '../platform/retry.ts'
 import { SpoolFull } from '../recordings/spool.ts'
 import type { WaitingCode } from '../workflows/contracts/failures.ts'
 import { endTry, giveBack } from './failures.ts'
@@ -24,7 +25,7 @@ export interface Run {
 
 interface Surroundings {
   database: Queryable
-  waitScale: number
+  pauses: Pauses
   logger: Logger
   alarms: Alarms
 }
@@ -59,7 +60,7 @@ export async function runActivity<T>(
 
 /** As {@link runActivity}, for work that is about no single call. */
 export async function runEffect<T>(
-  { waitScale, logger, alarms }: Omit<Surroundings, 'database'>,
+  { pauses, logger, alarms }: Omit<Surroundings, 'database'>,
   effect: (run: Run) => Promise<T>,
 ): Promise<T> {
   const context = Context.current()
@@ -71,15 +72,14 @@ export async function runEffect<T>(
   try {
     return await effect({ attempt, name, signal, cancelled: () => isCancelled(signal), progress: (reached) => void (bytes = reached) })
   } catch (error) {
-    if (signal.aborted) throw stopped(signal, waitScale)
+    if (signal.aborted) throw stopped(signal, pauses)
     if (error instanceof ApplicationFailure) throw error
     const code = diskTrouble(error)
     if (code) {
       alarms.raise(SPOOL_ALARM, (error as Error).message)
-      throw giveBack(code, (error as Error).message, { attempt, scale: waitScale })
+      throw giveBack(code, (error as Error).message, { attempt, pauses })
     }
-    if (isDatabaseOutage(error))
-      throw giveBack('DatabaseUnavailable', 'PostgreSQL does not take the statement', { attempt, scale: waitScale })
+    if (isDatabaseOutage(error)) throw giveBack('DatabaseUnavailable', 'PostgreSQL does not take the statement', { attempt, pauses })
     logger.error(
       { error, activity: context.info.activityType, workflowId: workflowExecution?.workflowId },
       'Recording step failed unexpectedly',
@@ -112,10 +112,10 @@ export function diskTrouble(error: unknown): 'SpoolFull' | 'SpoolUnavailable' | 
 }
 
 /** A worker that leaves gives its task to the next at once; a person's cancellation is a cancellation. */
-function stopped(signal: AbortSignal, scale: number): Error {
+function stopped(signal: AbortSignal, pauses: Pauses): Error {
   return isCancelled(signal)
     ? (signal.reason as Error)
-    : giveBack('WorkerShutdown', 'The worker is shutting down', { attempt: 1, scale, ms: 500 })
+    : giveBack('WorkerShutdown', 'The worker is shutting down', { attempt: 1, pauses, ms: 500 })
 }
 
 function isCancelled({ aborted, reason }: AbortSignal): boolean {

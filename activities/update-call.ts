@@ -10,14 +10,14 @@ const concluded = counter('recordings_concluded_total', 'Recordings by how their
 const lost = counter('recordings_given_up_total', 'Missing recordings that nothing tries to bring any more', ['code'])
 
 /** Step 4: the rows say what became of the recording. Idempotent, see {@link concludeRecording}. */
-export function createUpdateCall(deps: Pick<Dependencies, 'database' | 'recovery' | 'logger' | 'alarms' | 'waitScale'>) {
-  const { database, recovery, logger, waitScale } = deps
+export function createUpdateCall(deps: Pick<Dependencies, 'database' | 'recovery' | 'logger' | 'alarms' | 'pauses'>) {
+  const { database, recovery, logger, pauses } = deps
   return (conclusion: Conclusion): Promise<void> =>
     runActivity(deps, conclusion, async ({ attempt, name }) => {
       const { givenUp } = await concludeRecording(database, conclusion, { attempt: name, plan: recovery.plan }).catch((error: unknown) => {
         // Whatever it is: without its row a run must not end.
         logger.error({ error, callSid: conclusion.callSid }, 'Recording outcome cannot be written')
-        throw giveBack('DatabaseUnavailable', 'The outcome cannot be written', { attempt, scale: waitScale })
+        throw giveBack('DatabaseUnavailable', 'The outcome cannot be written', { attempt, pauses })
       })
       const { callSid, outcome } = conclusion
       const code = 'code' in outcome ? outcome.code : ''

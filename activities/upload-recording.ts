@@ -10,7 +10,7 @@ import type { Dependencies } from './dependencies.ts'
 import { endTry, giveBack } from './failures.ts'
 import { diskTrouble, runActivity, type Run } from './run.ts'
 
-type Needs = Pick<Dependencies, 'database' | 'spool' | 'store' | 'breaker' | 'alarms' | 'logger' | 'waitScale'>
+type Needs = Pick<Dependencies, 'database' | 'spool' | 'store' | 'breaker' | 'alarms' | 'logger' | 'pauses'>
 
 /** An upload ends after this and a second per MB; without progress the socket ends it after a minute. */
 const BASE_DEADLINE_MS = 60_000
@@ -42,7 +42,7 @@ export function createUploadRecording(deps: Needs) {
     })
 }
 
-async function put({ store, breaker, alarms, waitScale }: Needs, run: Run, object: ObjectToStore): Promise<void> {
+async function put({ store, breaker, alarms, pauses }: Needs, run: Run, object: ObjectToStore): Promise<void> {
   const deadline = AbortSignal.timeout(Math.ceil(BASE_DEADLINE_MS + (object.bytes / 1024 ** 2) * MS_PER_MB))
   const control = { signal: AbortSignal.any([run.signal, deadline]), onProgress: run.progress }
   const isOurs = (error: unknown): boolean => run.signal.aborted || error instanceof ApplicationFailure || diskTrouble(error) !== undefined
@@ -61,7 +61,7 @@ async function put({ store, breaker, alarms, waitScale }: Needs, run: Run, objec
     const { of, reason } = classifyStoreError(error)
     const setupIsWrong = of === 'setup' || (of === 'refusal' && !(await store.servesOthers(control.signal)))
     if (setupIsWrong) alarms.raise(SETUP_ALARM, reason)
-    throw giveBack(setupIsWrong ? 'StorageMisconfigured' : 'StorageUnavailable', reason, { attempt: run.attempt, scale: waitScale })
+    throw giveBack(setupIsWrong ? 'StorageMisconfigured' : 'StorageUnavailable', reason, { attempt: run.attempt, pauses })
   }
 }
 

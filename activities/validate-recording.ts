@@ -21,7 +21,7 @@ const DURATION_TOLERANCE_SHARE = 0.2
  * Step 2: is the spooled file still what was downloaded, and is it audio? A refused one is deleted here.
  * @throws SpoolFileLost where the file is gone or changed
  */
-export function createValidateRecording(deps: Pick<Dependencies, 'database' | 'spool' | 'logger' | 'alarms' | 'waitScale'>) {
+export function createValidateRecording(deps: Pick<Dependencies, 'database' | 'spool' | 'logger' | 'alarms' | 'pauses'>) {
   return (input: ValidateInput): Promise<Verdict> =>
     runActivity(deps, input, async ({ signal, progress }) => {
       const { callSid, spooled } = input

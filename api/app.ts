@@ -1,20 +1,29 @@
 import express, { type Express } from 'express'
-import helmet from 'helmet'
 import { errorHandler, notFound } from './middleware/errors.ts'
 import { requestId } from './middleware/request-id.ts'
-import { healthRoutes, type HealthDependencies } from './routes/health.ts'
+import { securityHeaders } from './middleware/security-headers.ts'
+import { operationRoutes, type Operation } from './operation.ts'
+import { accountOperations, type AccountRoutesDependencies } from './routes/accounts.ts'
+import { documentationPage, openApiOperation } from './routes/documentation.ts'
+import { healthOperations, type HealthDependencies } from './routes/health.ts'
+import { resetPage } from './routes/reset-page.ts'
+import { testOperations, type TestRoutesDependencies } from './routes/test-connections.ts'
 import { webhookRoutes, type WebhookDependencies } from './routes/webhooks.ts'
 
-export interface AppDependencies extends HealthDependencies, WebhookDependencies {
+export interface AppDependencies extends HealthDependencies, WebhookDependencies, AccountRoutesDependencies, TestRoutesDependencies {
   trustProxy: number | string[] | false
 }
 
 export function createApp(deps: AppDependencies): Express {
   const app = express()
-  app.disable('x-powered-by').set('trust proxy', deps.trustProxy)
-  app.use(helmet(), requestId)
+  app.disable('x-powered-by').set('trust proxy', deps.trustProxy).set('etag', false)
+  app.use(securityHeaders, requestId)
   app.use('/webhooks/exotel', webhookRoutes(deps))
-  app.use('/health', healthRoutes(deps))
+  const operations: Operation[] = [...healthOperations(deps), ...accountOperations(deps), ...testOperations(deps)]
+  operations.push(openApiOperation(operations, [deps.limits.perAddress('general')]))
+  app.use(operationRoutes(operations))
+  app.use('/docs', documentationPage())
+  app.use('/reset-password', resetPage())
   app.use(notFound, errorHandler(deps.logger))
   return app
 }

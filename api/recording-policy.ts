@@ -1,16 +1,13 @@
 import type { Config } from '../platform/config.ts'
 import type { RecordingPolicy } from '../workflows/contracts/recording.ts'
 
-/** Exotel may fail a recording this often before it counts as failed. */
-const TRIES = 3
-
 /** What a run's waits and tries depend on; frozen into its input, so that a changed setting never breaks a replay. */
 export function recordingPolicy(
-  config: Pick<Config, 'RECORDING_WAIT_SCALE' | 'RECORDING_EXPECTED_FROM_SECONDS' | 'SPOOL_LOST_AFTER_SECONDS'>,
+  config: Pick<Config, 'RECORDING_WAIT_SCALE' | 'RETRY_RECORDING_TRIES' | 'RECORDING_EXPECTED_FROM_SECONDS' | 'SPOOL_LOST_AFTER_SECONDS'>,
 ): RecordingPolicy {
   return {
     waitScale: config.RECORDING_WAIT_SCALE,
-    tries: TRIES,
+    tries: config.RETRY_RECORDING_TRIES,
     expectedFromSeconds: config.RECORDING_EXPECTED_FROM_SECONDS,
     spoolLostAfterMs: config.SPOOL_LOST_AFTER_SECONDS * 1000,
   }

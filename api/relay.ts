@@ -6,6 +6,7 @@ import { backoffMs } from '../platform/backoff.ts'
 import type { Database } from '../platform/database.ts'
 import type { Logger } from '../platform/logger.ts'
 import { counter, gauge } from '../platform/metrics.ts'
+import type { Pauses } from '../platform/retry.ts'
 import type { RecordingPolicy } from '../workflows/contracts/recording.ts'
 import { classifyTemporalError } from './temporal-errors.ts'
 import { tellWorkflow } from './tell-workflow.ts'
@@ -23,13 +24,14 @@ export interface RelayDependencies {
   /** Resolved anew by each batch until it is there. */
   temporal: () => Promise<Client>
   policy: RecordingPolicy
+  /** While PostgreSQL or Temporal is away. */
+  pauses: Pauses
   logger: Logger
 }
 
 /** As many as can be told side by side within one lease. */
 const BATCH = 20
 const POLL_MS = 1000
-const OUTAGE_PAUSE = { firstMs: 1000, maxMs: 30_000 }
 
 const relayed = counter('relay_events_total', 'Events by what became of them', ['result'])
 const standing = gauge('relay_standing', '1 while the relay as a whole waits for PostgreSQL or Temporal')
@@ -70,7 +72,7 @@ export function startRelay(deps: RelayDependencies): Relay {
       status = { state: 'waiting', since: new Date().toISOString(), problem }
       standing.set(1)
     }
-    await pause(backoffMs(outages, OUTAGE_PAUSE), undefined, { signal: stopping.signal }).catch(() => {})
+    await pause(backoffMs(outages, deps.pauses), undefined, { signal: stopping.signal }).catch(() => {})
   }
 
   function goOn(): void {

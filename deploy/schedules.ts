@@ -6,6 +6,7 @@ import {
   RECONCILE_WORKFLOW,
   RECORDINGS_QUEUE,
   RECOVERY_WORKFLOW,
+  SESSION_CLEANUP_WORKFLOW,
   SCHEDULES,
 } from '../workflows/contracts/names.ts'
 
@@ -14,6 +15,7 @@ export interface ScheduleSettings {
   RECOVERY_EVERY_MINUTES: number
   RECONCILE_EVERY_MINUTES: number
   LINK_SWEEP_EVERY_MINUTES: number
+  SESSION_CLEANUP_EVERY_MINUTES: number
 }
 
 /** After an outage of Temporal one missed run is caught up, not all of them. */
@@ -27,12 +29,13 @@ export async function ensureSchedules(temporal: Client, settings: ScheduleSettin
   const every = (minutes: number): ScheduleSpec => ({
     intervals: [{ every: Math.max(1000, Math.round(minutes * 60_000 * settings.RECORDING_WAIT_SCALE)) }],
   })
-  const { recovery, reconcile, reconcileNightly, linkSweep, objectCheck } = SCHEDULES
+  const { recovery, reconcile, reconcileNightly, linkSweep, objectCheck, sessionCleanup } = SCHEDULES
   await ensureSchedule(temporal, recovery, every(settings.RECOVERY_EVERY_MINUTES), RECOVERY_WORKFLOW)
   await ensureSchedule(temporal, reconcile, every(settings.RECONCILE_EVERY_MINUTES), RECONCILE_WORKFLOW, 'regular')
   await ensureSchedule(temporal, reconcileNightly, { calendars: [NIGHTLY] }, RECONCILE_WORKFLOW, 'nightly')
   await ensureSchedule(temporal, linkSweep, every(settings.LINK_SWEEP_EVERY_MINUTES), LINK_SWEEP_WORKFLOW)
   await ensureSchedule(temporal, objectCheck, { calendars: [OBJECTS_AT] }, OBJECT_CHECK_WORKFLOW, { full: false })
+  await ensureSchedule(temporal, sessionCleanup, every(settings.SESSION_CLEANUP_EVERY_MINUTES), SESSION_CLEANUP_WORKFLOW)
 }
 
 async function ensureSchedule(

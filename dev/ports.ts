@@ -1,31 +1,31 @@
 import type { ChildProcess } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { connect, createServer } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 
 const HIGHEST_OFFSET = 200
+/** Below the range that systems take for outgoing connections (from 32768 on): what is free there stays free until it is taken. */
+const ANY_PORT = { from: 20_000, to: 32_000 }
 
 /** Ports that this process has promised to somebody: a server takes a while to listen. */
 const promised = new Set<number>()
 
 /** The wanted port or the next free one. 0: any. */
 export async function freePort(wanted: number): Promise<number> {
-  if (wanted === 0) return (await tryPort(0))!
-  for (let port = wanted; port < wanted + HIGHEST_OFFSET; port += 1) {
-    if (promised.has(port) || (await tryPort(port)) === undefined) continue
+  const first = wanted || randomInt(ANY_PORT.from, ANY_PORT.to)
+  for (let port = first; port < first + HIGHEST_OFFSET; port += 1) {
+    if (promised.has(port) || !(await isFree(port))) continue
     promised.add(port)
     return port
   }
-  throw new Error(`No port between ${wanted} and ${wanted + HIGHEST_OFFSET} is free`)
+  throw new Error(`No port between ${first} and ${first + HIGHEST_OFFSET} is free`)
 }
 
 /** On all addresses, since some servers of ours listen there: a holder of any of them is in the way. */
-function tryPort(port: number): Promise<number | undefined> {
+function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const server = createServer().once('error', () => resolve(undefined))
-    server.listen(port, () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' ? address?.port : undefined))
-    })
+    const server = createServer().once('error', () => resolve(false))
+    server.listen(port, () => server.close(() => resolve(true)))
   })
 }
 

@@ -1,6 +1,7 @@
 // Every setting of the API and the worker: one schema, read once at start. `.env.example` explains each.
 import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
+import type { Pauses, RetryPolicy } from './retry.ts'
 
 const flag = z.enum(['true', 'false', '1', '0']).transform((text) => text === 'true' || text === '1')
 const list = z
@@ -11,6 +12,7 @@ const addresses = list.refine((each) => each.every(isAddressRange), 'must be IP 
 const port = z.coerce.number().int().min(0).max(65_535)
 const count = z.coerce.number().int().positive()
 const minutes = z.coerce.number().positive()
+const seconds = z.coerce.number().nonnegative()
 const filled = z.string().trim().min(1)
 const MB = 1024 ** 2
 const GB = 1024 ** 3
@@ -24,6 +26,25 @@ const temporalSettings = {
 
 /** The first day of a backfill, where its command names none. */
 const backfillSettings = { RECONCILE_BACKFILL_FROM: z.iso.date().optional() }
+
+/** Every outgoing call of ours that is made again, and how often. docs/retries.md says which errors count as transient. */
+const retrySettings = {
+  /** Tries of one recording while Exotel fails it; frozen into a run's input at its start. */
+  RETRY_RECORDING_TRIES: count.default(3),
+  /** Activities whose service is away (S3, PostgreSQL, Exotel's API) come back after growing pauses, without limit. */
+  RETRY_OUTAGE_FIRST_SECONDS: seconds.default(2),
+  RETRY_OUTAGE_MAX_SECONDS: seconds.default(300),
+  /** The relay while PostgreSQL or Temporal is away, without limit. */
+  RETRY_RELAY_FIRST_SECONDS: seconds.default(1),
+  RETRY_RELAY_MAX_SECONDS: seconds.default(30),
+  /** Statements of the API that may be made twice. */
+  RETRY_DATABASE_ATTEMPTS: count.default(2),
+  RETRY_DATABASE_FIRST_SECONDS: seconds.default(0.05),
+  RETRY_DATABASE_MAX_SECONDS: seconds.default(0.5),
+  RETRY_MAIL_ATTEMPTS: count.default(5),
+  RETRY_MAIL_FIRST_SECONDS: seconds.default(2),
+  RETRY_MAIL_MAX_SECONDS: seconds.default(60),
+}
 const recordingWaitScale = z.coerce.number().positive().max(1).default(1)
 
 const schema = z
@@ -69,6 +90,30 @@ const schema = z
     /** Guards the test routes; without it there are none. */
     DEV_TEST_TOKEN: filled.optional(),
 
+    /** Who may make an account: anybody, the invited, or nobody but an administrator. */
+    REGISTRATION: z.enum(['open', 'invite', 'closed']).default('open'),
+    /** A session ends after so long, or after so long without a refresh. */
+    SESSION_DAYS: count.default(30),
+    SESSION_IDLE_DAYS: count.default(7),
+    /** Where links in mails lead: the address under which people reach this service. */
+    PUBLIC_URL: z.url({ protocol: /^https?$/ }).optional(),
+    SMTP_URL: z.url({ protocol: /^smtps?$/ }).optional(),
+    MAIL_FROM: filled.default('caly <no-reply@localhost>'),
+    /** Without SMTP_URL mails become files here; production sends none. */
+    MAIL_DIRECTORY: filled.default('.data/mail'),
+
+    /** Requests a minute and client address. */
+    RATE_LIMIT_LOGIN: count.default(5),
+    RATE_LIMIT_REGISTRATION: count.default(3),
+    RATE_LIMIT_FORGOT: count.default(3),
+    RATE_LIMIT_GENERAL: count.default(300),
+
+    SESSION_CLEANUP_EVERY_MINUTES: minutes.default(30),
+    /** Bodies of webhooks hold numbers and are of no use once their call is concluded. */
+    WEBHOOK_BODY_DAYS: count.default(90),
+
+    ...retrySettings,
+
     /** Shortens every wait of a recording; frozen into a run's input at its start. */
     RECORDING_WAIT_SCALE: recordingWaitScale,
     RECORDING_MAX_BYTES: count.default(6 * GB),
@@ -94,6 +139,8 @@ const schema = z
     WORKER_UPLOADS: count.default(16),
   })
   .superRefine((settings, context) => {
+    if (settings.SMTP_URL && !settings.PUBLIC_URL)
+      context.addIssue({ code: 'custom', path: ['PUBLIC_URL'], message: 'is missing: links in mails lead there' })
     if (settings.NODE_ENV !== 'production') return
     if (settings.EXOTEL_ALLOW_LOCAL)
       context.addIssue({ code: 'custom', path: ['EXOTEL_ALLOW_LOCAL'], message: 'must not be set in production' })
@@ -109,6 +156,7 @@ const schema = z
     ...settings,
     WASABI_ENDPOINT: (settings.WASABI_ENDPOINT ?? `https://s3.${settings.WASABI_REGION}.wasabisys.com`).replace(/\/+$/, ''),
     EXOTEL_API_BASE_URL: settings.EXOTEL_API_BASE_URL.replace(/\/+$/, ''),
+    PUBLIC_URL: (settings.PUBLIC_URL ?? `http://localhost:${settings.PORT}`).replace(/\/+$/, ''),
     LOG_FILE: settings.LOG_FILE ?? (settings.NODE_ENV === 'development' ? 'logs/app.log' : ''),
   }))
 
@@ -127,6 +175,17 @@ export class BadConfiguration extends Error {
  */
 export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
   return read(schema, env)
+}
+
+type RetryName = 'OUTAGE' | 'RELAY' | 'DATABASE' | 'MAIL'
+
+/** The pauses of one kind of retry, see `retrySettings`. */
+export function pausesOf(config: Config, name: RetryName): Pauses {
+  return { firstMs: config[`RETRY_${name}_FIRST_SECONDS`] * 1000, maxMs: config[`RETRY_${name}_MAX_SECONDS`] * 1000 }
+}
+
+export function retryPolicy(config: Config, name: 'DATABASE' | 'MAIL'): RetryPolicy {
+  return { attempts: config[`RETRY_${name}_ATTEMPTS`], ...pausesOf(config, name) }
 }
 
 export type TemporalSettings = Pick<Config, keyof typeof temporalSettings>

@@ -1,4 +1,5 @@
 import { PrismaPg } from '@prisma/adapter-pg'
+import pg from 'pg'
 import { PrismaClient, type Prisma } from './generated/client.ts'
 import type { Logger } from './logger.ts'
 
@@ -17,26 +18,41 @@ export interface DatabaseOptions {
 const STATEMENT_TIMEOUT_MS = 5000
 const CONNECT_TIMEOUT_MS = 3000
 
+/** A small pool of plain connections, for a library that brings its own SQL. An outage is known at once, and ends no process. */
+export function openPool({ url, poolSize, logger }: DatabaseOptions): pg.Pool {
+  const pool = new pg.Pool({
+    ...connectionOptions(url, poolSize),
+    connectionTimeoutMillis: 1500,
+    statement_timeout: 1500,
+    query_timeout: 2000,
+  })
+  pool.on('error', (error) => logger.warn({ error }, 'Database connection lost'))
+  return pool
+}
+
 /** Connects at the first query. The adapter listens to errors of idle clients itself, so a cut connection ends no process. */
 export function connectDatabase({ url, poolSize, logger }: DatabaseOptions): Database {
-  const adapter = new PrismaPg(
-    {
-      connectionString: url,
-      max: poolSize,
-      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-      idleTimeoutMillis: 30_000,
-      statement_timeout: STATEMENT_TIMEOUT_MS,
-      query_timeout: STATEMENT_TIMEOUT_MS + 1000,
-      idle_in_transaction_session_timeout: 10_000,
-      keepAlive: true,
-      keepAliveInitialDelayMillis: 10_000,
-      application_name: 'caly-backend',
-      // The adapter reads and writes times as if the server's zone were UTC; a server in India would shift them.
-      options: '-c TimeZone=UTC',
-    },
-    { onPoolError: (error) => logger.warn({ error }, 'Database connection lost') },
-  )
+  const adapter = new PrismaPg(connectionOptions(url, poolSize), {
+    onPoolError: (error) => logger.warn({ error }, 'Database connection lost'),
+  })
   return new PrismaClient({ adapter, transactionOptions: { maxWait: CONNECT_TIMEOUT_MS, timeout: STATEMENT_TIMEOUT_MS + 2000 } })
+}
+
+function connectionOptions(url: string, poolSize: number): pg.PoolConfig {
+  return {
+    connectionString: url,
+    max: poolSize,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    idleTimeoutMillis: 30_000,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    query_timeout: STATEMENT_TIMEOUT_MS + 1000,
+    idle_in_transaction_session_timeout: 10_000,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+    application_name: 'caly-backend',
+    // The adapter reads and writes times as if the server's zone were UTC; a server in India would shift them.
+    options: '-c TimeZone=UTC',
+  }
 }
 
 /** @throws where PostgreSQL cannot be reached, lacks our tables, or stands behind a pooler that drops our time zone */

@@ -1,11 +1,18 @@
-// What must never be read in a log, a history or an error: telephone numbers and the secrets inside URLs.
+// What must never be read in a log, a history or an error: telephone numbers, e-mail addresses, tokens and the secrets inside URLs.
 // Applied to all free text that comes from outside or from a library's error.
 
 const PHONE_NUMBER = /(?<![\w-])\+?\d{10,13}(?![\w-])/g
 const URL_CREDENTIALS = /(\w+:\/\/)[^\s/@]+@/g
 const URL_QUERY = /(\bhttps?:\/\/[^\s?#"']+)\?[^\s"']*/g
+const EMAIL = /[\w.!#$%&'*+/=?^`{|}~-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}\.[A-Za-z]{2,63}\b/g
+const JSON_WEB_TOKEN = /\beyJ[\w-]+\.[\w-]+\.[\w-]*/g
 
-/** The text without telephone numbers (10 to 13 digits), credentials in URLs and query strings. */
+/** The text without telephone numbers (10 to 13 digits), e-mail addresses, tokens, credentials in URLs and query strings. */
 export function redact(text: string): string {
-  return text.replace(URL_CREDENTIALS, '$1').replace(URL_QUERY, '$1').replace(PHONE_NUMBER, '[number]')
+  return text
+    .replace(URL_CREDENTIALS, '$1')
+    .replace(URL_QUERY, '$1')
+    .replace(JSON_WEB_TOKEN, '[token]')
+    .replace(EMAIL, '[e-mail]')
+    .replace(PHONE_NUMBER, '[number]')
 }

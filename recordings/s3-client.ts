@@ -1,6 +1,7 @@
 import { S3Client } from '@aws-sdk/client-s3'
 import { Agent } from 'node:https'
 import { Agent as HttpAgent } from 'node:http'
+import type { Config } from '../platform/config.ts'
 
 export interface StoreSettings {
   endpoint: string
@@ -10,6 +11,19 @@ export interface StoreSettings {
   secretAccessKey: string
   /** Uploads side by side: no more sockets than these need. */
   connections: number
+}
+
+/** The bucket and its keys, as the settings name them. */
+export function storeSettings(
+  config: Pick<Config, 'WASABI_ENDPOINT' | 'WASABI_REGION' | 'WASABI_BUCKET' | 'WASABI_ACCESS_KEY' | 'WASABI_SECRET_KEY'>,
+): Omit<StoreSettings, 'connections'> {
+  return {
+    endpoint: config.WASABI_ENDPOINT,
+    region: config.WASABI_REGION,
+    bucket: config.WASABI_BUCKET,
+    accessKeyId: config.WASABI_ACCESS_KEY,
+    secretAccessKey: config.WASABI_SECRET_KEY,
+  }
 }
 
 const CONNECT_TIMEOUT_MS = 5000

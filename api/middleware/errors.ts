@@ -1,8 +1,17 @@
 import type { ErrorRequestHandler, RequestHandler } from 'express'
+import { isDatabaseOutage } from '../../platform/database-errors.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { problem, Problem, type ProblemCode } from '../../platform/problem.ts'
 
+export const RETRY_AFTER_OUTAGE = { 'Retry-After': '10' }
+
 export const notFound: RequestHandler = (_request, _response, next) => next(problem('not_found', 'There is no such route'))
+
+/** For the end of a path's handlers. */
+export function methodNotAllowed(allowed: string[]): RequestHandler {
+  return (request, _response, next) =>
+    next(problem('method_not_allowed', `${request.method} is not allowed here`, { Allow: allowed.join(', ') }))
+}
 
 /** The one place where errors become answers. What it does not know is logged and hidden. */
 export function errorHandler(logger: Logger): ErrorRequestHandler {
@@ -15,8 +24,8 @@ export function errorHandler(logger: Logger): ErrorRequestHandler {
   }
 }
 
-const BODY_PARSER_ERRORS: Record<string, [ProblemCode, string]> = {
-  'entity.too.large': ['body_too_large', 'The body is longer than 1 MB'],
+const BODY_READER_ERRORS: Record<string, [ProblemCode, string]> = {
+  'entity.too.large': ['body_too_large', 'The body is longer than is read here'],
   'encoding.unsupported': ['unsupported_encoding', 'Content-Encoding is not accepted: send the body as it is'],
   'request.size.invalid': ['bad_request', 'The body is not as long as Content-Length says'],
   'request.aborted': ['bad_request', 'The request ended before its body did'],
@@ -24,8 +33,9 @@ const BODY_PARSER_ERRORS: Record<string, [ProblemCode, string]> = {
 
 function asProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
-  const known = BODY_PARSER_ERRORS[String((error as { type?: unknown })?.type)]
+  const known = BODY_READER_ERRORS[String((error as { type?: unknown })?.type)]
   if (known) return problem(...known)
   if (error instanceof URIError) return problem('bad_request', 'The path cannot be decoded')
+  if (isDatabaseOutage(error)) return problem('database_unavailable', 'Please try again', RETRY_AFTER_OUTAGE)
   return problem('internal_error', 'The request could not be served')
 }

@@ -1,8 +1,9 @@
-import { Router } from 'express'
+import { z } from 'zod'
 import { pipelineHealth } from '../../calls/pipeline-health.ts'
 import type { Database } from '../../platform/database.ts'
 import type { Relay } from '../relay.ts'
 import { withDeadline } from '../deadline.ts'
+import { operation, type Operation } from '../operation.ts'
 
 export interface HealthDependencies {
   database: Database
@@ -14,29 +15,76 @@ const DEADLINE_MS = 1500
 /** However often it is asked, the database is asked this often. */
 const CACHED_MS = 1000
 
+const moment = z.iso.datetime()
+const count = z.int().nonnegative()
+const availability = z.enum(['ok', 'unavailable'])
+const health = z.strictObject({
+  status: z.enum(['ok', 'degraded']),
+  database: availability,
+  temporal: availability,
+  relay: z.strictObject({ state: z.enum(['relaying', 'waiting']), since: moment, problem: z.string().optional() }),
+  recordings: z
+    .strictObject({
+      unrelayed: count,
+      setAside: count,
+      oldestUnrelayedAt: moment.nullable(),
+      awaiting: count,
+      failed: count,
+      quarantined: count,
+      lastStoredAt: moment.nullable(),
+      lastReconciledAt: moment.nullable(),
+      stalled: z.boolean(),
+    })
+    .nullable(),
+})
+const readiness = z.strictObject({ status: z.enum(['starting', 'serving', 'draining']) })
+
 /**
  * `/health` is always 200 and tells how each dependency is. `/health/ready` is 503 only while starting or draining: an outage
  * behind us must not make the balancer cut the callers of Passthru flows off.
  */
-export function healthRoutes({ database, relay, lifecycle }: HealthDependencies): Router {
-  const router = Router()
+export function healthOperations({ database, relay, lifecycle }: HealthDependencies): Operation[] {
   const look = once(CACHED_MS, () => withDeadline(pipelineHealth(database), DEADLINE_MS).catch(() => undefined))
-  router.get('/', async (_request, response) => {
-    const recordings = await look()
-    const temporal = relay.state()
-    const healthy = recordings !== undefined && temporal.state === 'relaying' && !recordings.stalled && recordings.setAside === 0
-    response.json({
-      status: healthy ? 'ok' : 'degraded',
-      database: recordings ? 'ok' : 'unavailable',
-      temporal: temporal.state === 'relaying' ? 'ok' : 'unavailable',
-      relay: temporal,
-      recordings: recordings ?? null,
-    })
-  })
-  router.get('/ready', (_request, response) => {
-    response.status(lifecycle.state === 'serving' ? 200 : 503).json({ status: lifecycle.state })
-  })
-  return router
+  const open = { method: 'get', tag: 'health', security: 'none', guards: [], problems: [] } satisfies Partial<Operation>
+  return [
+    operation({
+      ...open,
+      path: '/health',
+      summary: 'How the service and what it needs are doing',
+      statuses: [200],
+      answer: health,
+      async handle() {
+        const recordings = await look()
+        const temporal = relay.state()
+        const healthy = recordings !== undefined && temporal.state === 'relaying' && !recordings.stalled && recordings.setAside === 0
+        return {
+          status: healthy ? ('ok' as const) : ('degraded' as const),
+          database: recordings ? ('ok' as const) : ('unavailable' as const),
+          temporal: temporal.state === 'relaying' ? ('ok' as const) : ('unavailable' as const),
+          relay: temporal,
+          recordings: recordings
+            ? {
+                ...recordings,
+                oldestUnrelayedAt: recordings.oldestUnrelayedAt?.toISOString() ?? null,
+                lastStoredAt: recordings.lastStoredAt?.toISOString() ?? null,
+                lastReconciledAt: recordings.lastReconciledAt?.toISOString() ?? null,
+              }
+            : null,
+        }
+      },
+    }),
+    operation({
+      ...open,
+      path: '/health/ready',
+      summary: 'Whether requests should come here',
+      statuses: [200, 503],
+      answer: readiness,
+      async handle(_body, _request, response) {
+        if (lifecycle.state !== 'serving') response.status(503)
+        return { status: lifecycle.state }
+      },
+    }),
+  ]
 }
 
 /** One look for all who ask within `ms`. */

@@ -13,13 +13,18 @@ import type { Database } from '../../platform/database.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { counter } from '../../platform/metrics.ts'
 import { problem } from '../../platform/problem.ts'
+import { isDatabaseOutage } from '../../platform/database-errors.ts'
+import { retrying, type RetryPolicy } from '../../platform/retry.ts'
 import { withDeadline } from '../deadline.ts'
+import { RETRY_AFTER_OUTAGE } from '../middleware/errors.ts'
 import { queryOf, rawQueryOf, webhookOrigin, type WebhookGuard } from '../middleware/webhook-origin.ts'
 
 export interface WebhookDependencies {
   database: Database
   logger: Logger
   guard: WebhookGuard
+  /** Recording an event twice is recording it once, so a cut connection need not become a 503. */
+  databaseRetry: RetryPolicy
   /** Called once an event is committed, so that the relay need not wait for its next look. */
   onRecorded: () => void
 }
@@ -27,7 +32,6 @@ export interface WebhookDependencies {
 /** Exotel gives up after 15 s; a caller of a Passthru flow hears silence until we answer. */
 const POST_DEADLINE_MS = 8000
 const GET_DEADLINE_MS = 1500
-const RETRY_AFTER_SECONDS = '10'
 
 const deliveries = counter('webhook_deliveries_total', 'Webhooks of proven origin', ['route', 'result'])
 
@@ -46,12 +50,14 @@ async function receive(deps: WebhookDependencies, route: WebhookRoute, request: 
   const contentType = request.get('content-type')
   const requestId = response.locals.requestId as string
   const delivery = { source: 'exotel' as const, route, rawBody, contentType, requestId }
-  const save = <T>(work: Promise<T>): Promise<T> => withDeadline(work, method === 'GET' ? GET_DEADLINE_MS : POST_DEADLINE_MS)
+  const retry = { what: 'record event', isTransient: isDatabaseOutage, logger: deps.logger }
+  const save = <T>(work: () => Promise<T>): Promise<T> =>
+    withDeadline(retrying(deps.databaseRetry, retry, work), method === 'GET' ? GET_DEADLINE_MS : POST_DEADLINE_MS)
   try {
     const fields = method === 'GET' ? decodeForm(publicQuery(request)) : await decodeBody(rawBody, contentType)
     const event = readCallEvent(fields, route, method)
     const identity = deliveryIdentity(event, fields)
-    const { duplicate } = await save(recordEvent(deps.database, { ...delivery, identity, event, fields }))
+    const { duplicate } = await save(() => recordEvent(deps.database, { ...delivery, identity, event, fields }))
     deliveries.inc({ route, result: duplicate ? 'duplicate' : 'accepted' })
     if (!duplicate)
       deps.logger.info(
@@ -65,7 +71,7 @@ async function receive(deps: WebhookDependencies, route: WebhookRoute, request: 
       deliveries.inc({ route, result: 'unreadable' })
       deps.logger.warn({ route, problem: error.message, requestId }, 'Webhook cannot be read')
       const identity = unreadableIdentity(route, rawBody)
-      await save(recordUnreadable(deps.database, { ...delivery, identity }, error.message)).catch((failure: unknown) =>
+      await save(() => recordUnreadable(deps.database, { ...delivery, identity }, error.message)).catch((failure: unknown) =>
         unavailable(deps, failure),
       )
       throw problem(error instanceof BadCallSid ? 'invalid_call_sid' : 'unreadable_body', error.message)
@@ -79,7 +85,7 @@ async function receive(deps: WebhookDependencies, route: WebhookRoute, request: 
 
 function unavailable(deps: WebhookDependencies, error: unknown): never {
   deps.logger.error({ error }, 'Event cannot be recorded')
-  throw problem('database_unavailable', 'The event could not be recorded, please send it again', { 'Retry-After': RETRY_AFTER_SECONDS })
+  throw problem('database_unavailable', 'The event could not be recorded, please send it again', RETRY_AFTER_OUTAGE)
 }
 
 /** The query without the secret in it, which is neither hashed nor kept. */

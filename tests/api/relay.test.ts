@@ -41,7 +41,13 @@ function temporalWithout(slow: string[]): () => Promise<Client> {
 test('When one event gets no answer in time and others of its batch do, then it alone is set aside', async () => {
   const [slow, quick] = [newCallSid(), newCallSid()]
   await commit([slow, quick])
-  relay = startRelay({ database, temporal: temporalWithout([slow]), policy: POLICY, logger: pino({ level: 'silent' }) })
+  relay = startRelay({
+    database,
+    temporal: temporalWithout([slow]),
+    policy: POLICY,
+    pauses: { firstMs: 1000, maxMs: 30_000 },
+    logger: pino({ level: 'silent' }),
+  })
   await eventually('it to be set aside', async () => (await eventOf(slow)).relayTries > 0)
   expect(await eventOf(quick)).toMatchObject({ relayState: 'started' })
   expect(relay.state()).toMatchObject({ state: 'relaying' })
@@ -50,7 +56,13 @@ test('When one event gets no answer in time and others of its batch do, then it 
 test('When no event gets an answer in time, then the relay as a whole waits, and no event is blamed', async () => {
   const slow = [newCallSid(), newCallSid()]
   await commit(slow)
-  relay = startRelay({ database, temporal: temporalWithout(slow), policy: POLICY, logger: pino({ level: 'silent' }) })
+  relay = startRelay({
+    database,
+    temporal: temporalWithout(slow),
+    policy: POLICY,
+    pauses: { firstMs: 1000, maxMs: 30_000 },
+    logger: pino({ level: 'silent' }),
+  })
   await eventually('it to stand still', async () => relay!.state().state === 'waiting')
   for (const callSid of slow) expect(await eventOf(callSid)).toMatchObject({ relayState: 'pending', relayTries: 0 })
 })

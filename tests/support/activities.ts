@@ -63,7 +63,9 @@ export async function openWorkbench(
     alarms,
     logger,
     maxBytes: options.maxBytes ?? 6 * 1024 ** 3,
+    pauses: { firstMs: 2000 * (options.waitScale ?? 1), maxMs: 300_000 * (options.waitScale ?? 1) },
     waitScale: options.waitScale ?? 1,
+    cleanUp: { webhookBodyDays: 90, sessionDays: 30 },
     recovery: { plan: RECOVERY, perPass: 100, quietMs: 600_000 },
     temporal: undefined as never, // what asks Temporal is tested through the whole backend
   })

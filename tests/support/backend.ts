@@ -32,6 +32,7 @@ export interface Backend {
   database: pg.Pool
   temporal: Client
   bucket: Bucket
+  mailDirectory: string
   env: NodeJS.ProcessEnv
   /** Starts the process and waits until it is ready. */
   start(name: ProcessName, env?: NodeJS.ProcessEnv): Promise<void>
@@ -91,6 +92,7 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'], d
   const [database, namespace, access] = await Promise.all([createDatabase(), createNamespace(), createBucket()])
   const place = join(home, uniqueName('backend'))
   const spool = join(place, 'spool')
+  const mailDirectory = join(place, 'mail')
   mkdirSync(spool, { recursive: true })
   const ports = { api: await freePort(0), apiOperations: await freePort(0), workerOperations: await freePort(0) }
   const apiUrl = `http://127.0.0.1:${ports.api}`
@@ -123,7 +125,13 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'], d
     RECOVERY_EVERY_MINUTES: '100000',
     RECONCILE_EVERY_MINUTES: '100000',
     LINK_SWEEP_EVERY_MINUTES: '100000',
+    SESSION_CLEANUP_EVERY_MINUTES: '100000',
     SHUTDOWN_GRACE_SECONDS: '2',
+    MAIL_DIRECTORY: mailDirectory,
+    RATE_LIMIT_LOGIN: '100000',
+    RATE_LIMIT_REGISTRATION: '100000',
+    RATE_LIMIT_FORGOT: '100000',
+    RATE_LIMIT_GENERAL: '100000',
     ...own,
   }
   const keeper = new Keeper(place)
@@ -135,6 +143,7 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'], d
     database: pool,
     temporal: namespace.client,
     bucket,
+    mailDirectory,
     env,
 
     launch(name, more = {}) {

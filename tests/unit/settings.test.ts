@@ -56,6 +56,8 @@ test('When a setting exists, then .env.example has a line for it, and for nothin
 
 /** Settings without a default do not show in what is read unless they are set. */
 const OPTIONAL = {
+  SMTP_URL: 'smtp://localhost',
+  PUBLIC_URL: 'https://calls.example.com',
   DEV_TEST_TOKEN: 'token',
   RECONCILE_BACKFILL_FROM: '2026-06-01',
   TEMPORAL_API_KEY: 'k',
@@ -86,4 +88,8 @@ test.each([
   ['CallSid 80bfbec2d78bbbf10fb851f4fa165211', 'CallSid 80bfbec2d78bbbf10fb851f4fa165211'],
 ])('When "%s" is written somewhere, then as "%s"', (text, expected) => {
   expect(redact(text)).toBe(expected)
+})
+
+test('When mails are sent but nobody says where their links lead, then it does not start', () => {
+  expect(() => readConfig({ ...MINIMAL, SMTP_URL: 'smtp://localhost' })).toThrow(/PUBLIC_URL is missing/)
 })

@@ -105,3 +105,7 @@ export interface ObjectCheckRequest {
   after?: string
   found?: ObjectCheckResult
 }
+
+/** In the order in which they are cleaned up. */
+export const CLEAN_UP_KINDS = ['sessions', 'blacklist', 'resetTokens', 'rateLimits', 'webhookBodies', 'signingKeys'] as const
+export type CleanUpKind = (typeof CLEAN_UP_KINDS)[number]

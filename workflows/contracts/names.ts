@@ -15,12 +15,14 @@ export const RECONCILE_WORKFLOW = 'ReconcileWorkflow'
 export const LINK_SWEEP_WORKFLOW = 'LinkSweepWorkflow'
 export const OBJECT_CHECK_WORKFLOW = 'ObjectCheckWorkflow'
 export const BACKFILL_WORKFLOW = 'BackfillWorkflow'
+export const SESSION_CLEANUP_WORKFLOW = 'SessionCleanupWorkflow'
 export const SCHEDULES = {
   recovery: 'recovery',
   reconcile: 'reconcile',
   reconcileNightly: 'reconcile-nightly',
   linkSweep: 'link-sweep',
   objectCheck: 'object-check',
+  sessionCleanup: 'session-cleanup',
 }
 export const BACKFILL_WORKFLOW_ID = 'backfill'
 

@@ -1,0 +1,51 @@
+import { errors, jwtVerify, SignJWT } from 'jose'
+import { verificationKey, type SigningKeys } from './signing-keys.ts'
+
+export const ACCESS_TOKEN_SECONDS = 15 * 60
+const ALGORITHM = 'HS256'
+const ISSUER = 'caly-backend'
+const AUDIENCE = 'caly-api'
+
+export interface AccessClaims {
+  userId: string
+  sessionId: string
+}
+
+/** A JWT that names user and session and nothing else: what they may do is read from their rows at each request. */
+export async function signAccessToken(keys: SigningKeys, { userId, sessionId }: AccessClaims): Promise<string> {
+  const [{ kid, accessTokenKey }] = await keys.all()
+  return new SignJWT({ sid: sessionId })
+    .setProtectedHeader({ alg: ALGORITHM, typ: 'at+jwt', kid })
+    .setSubject(userId)
+    .setIssuer(ISSUER)
+    .setAudience(AUDIENCE)
+    .setIssuedAt()
+    .setExpirationTime(`${ACCESS_TOKEN_SECONDS}s`)
+    .sign(accessTokenKey)
+}
+
+/**
+ * One algorithm, one type, one issuer, one audience: `none`, keys of another kind and tokens made for something else are refused.
+ * @returns undefined for whatever is not a token of ours that is good now
+ */
+export async function verifyAccessToken(keys: SigningKeys, token: string): Promise<AccessClaims | undefined> {
+  try {
+    const { payload } = await jwtVerify(token, verificationKey(keys, 'accessTokenKey'), {
+      algorithms: [ALGORITHM],
+      typ: 'at+jwt',
+      issuer: ISSUER,
+      audience: AUDIENCE,
+      requiredClaims: ['sub', 'sid', 'exp', 'iat'],
+    })
+    return typeof payload.sid === 'string' && isUuid(payload.sid) && isUuid(payload.sub!)
+      ? { userId: payload.sub!, sessionId: payload.sid }
+      : undefined
+  } catch (error) {
+    if (error instanceof errors.JOSEError) return undefined
+    throw error
+  }
+}
+
+function isUuid(text: string): boolean {
+  return /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text)
+}

@@ -1,0 +1,36 @@
+// What an administrator does with accounts from a shell.
+import { randomBytes } from 'node:crypto'
+import type { Database } from '../platform/database.ts'
+import type { Identity } from './context.ts'
+import { normaliseEmail } from './email-address.ts'
+import { hashPassword } from './passwords.ts'
+import { endSessions } from './sessions.ts'
+
+/**
+ * Makes an administrator of this address: a new account with a password of our making, or the one that there is, with its own.
+ * @returns the password of a new account, which nobody can be told again
+ */
+export async function createAdministrator(database: Database, email: string): Promise<{ password?: string }> {
+  const password = randomBytes(18).toString('base64url')
+  const address = normaliseEmail(email)
+  const [row] = await database.$queryRaw<{ created: boolean }[]>`
+    INSERT INTO users AS u (email, name, password_hash, role)
+    VALUES (${address}, 'Administrator', ${await hashPassword(password)}, 'admin')
+    ON CONFLICT (email) DO UPDATE SET role = 'admin', active = true
+    RETURNING xmax = 0 AS created`
+  return row!.created ? { password } : {}
+}
+
+/** @returns false where there is no such account */
+export async function setRole(database: Database, email: string, role: Identity['role']): Promise<boolean> {
+  return (await database.user.updateMany({ where: { email: normaliseEmail(email) }, data: { role } })).count > 0
+}
+
+/** An account that is not active cannot log in, and its sessions end at once. @returns false where there is no such account */
+export async function setActive(database: Database, email: string, active: boolean): Promise<boolean> {
+  return database.$transaction(async (tx) => {
+    const [user] = await tx.user.updateManyAndReturn({ where: { email: normaliseEmail(email) }, data: { active }, select: { id: true } })
+    if (user && !active) await endSessions(tx, { userId: user.id }, 'revoked')
+    return user !== undefined
+  })
+}

@@ -1,0 +1,33 @@
+import type { Database } from '../platform/database.ts'
+import type { Logger } from '../platform/logger.ts'
+import type { Post } from '../platform/post.ts'
+import type { SigningKeys } from './signing-keys.ts'
+
+/** What accounts are kept with; the API puts it together. */
+export interface AccountsContext {
+  database: Database
+  keys: SigningKeys
+  post: Post
+  logger: Logger
+  registration: 'open' | 'invite' | 'closed'
+  /** A session ends after so long, or after so long without a refresh. */
+  sessionDays: number
+  sessionIdleDays: number
+  /** Where links in mails lead; never taken from a request. */
+  publicUrl: string
+}
+
+export interface Identity {
+  sessionId: string
+  userId: string
+  email: string
+  name: string
+  role: 'admin' | 'operator' | 'user'
+}
+
+/** What a client gets by logging in or refreshing. */
+export interface Tokens {
+  sessionId: string
+  accessToken: string
+  refreshToken: string
+}

@@ -1,0 +1,24 @@
+import { problem } from '../platform/problem.ts'
+import type { AccountsContext, Tokens } from './context.ts'
+import { normaliseEmail } from './email-address.ts'
+import { hashPassword, verifyPassword } from './passwords.ts'
+import { openSession } from './sessions.ts'
+
+/**
+ * The same answer after the same time for a wrong password, an unknown address and an account that is not active.
+ * @throws {Problem} `invalid_credentials`
+ */
+export async function logIn(accounts: AccountsContext, { email, password }: { email: string; password: string }): Promise<Tokens> {
+  const { database } = accounts
+  const user = await database.user.findUnique({ where: { email: normaliseEmail(email) } })
+  const { right, stale } = await verifyPassword(user?.passwordHash, password)
+  if (!user?.active || !right) throw problem('invalid_credentials', 'E-mail address or password is wrong')
+  if (stale) await rehash(accounts, user, password)
+  return openSession(accounts, user.id)
+}
+
+async function rehash({ database }: AccountsContext, user: { id: string; passwordHash: string }, password: string): Promise<void> {
+  const passwordHash = await hashPassword(password)
+  // Unless the password was changed meanwhile.
+  await database.user.updateMany({ where: { id: user.id, passwordHash: user.passwordHash }, data: { passwordHash } })
+}

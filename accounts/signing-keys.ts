@@ -1,0 +1,86 @@
+// The secrets that tokens are made with live in PostgreSQL, so that all API processes share them and none has to be configured.
+import { createHmac, hkdfSync, randomBytes } from 'node:crypto'
+import { errors } from 'jose'
+import type { Database, Queryable } from '../platform/database.ts'
+
+interface SigningKey {
+  kid: string
+  accessTokenKey: Uint8Array
+  invitationKey: Uint8Array
+  refreshTokenKey: Uint8Array
+  csrfKey: Uint8Array
+}
+
+export interface SigningKeys {
+  /** The newest first; that one signs. Makes the first where there is none. */
+  all(): Promise<[SigningKey, ...SigningKey[]]>
+  /** Looks again where the key is not known yet: another process may have just made it. */
+  find(kid: string): Promise<SigningKey | undefined>
+}
+
+const CACHED_MS = 60_000
+/** However many tokens name keys that do not exist, the table is read this often. */
+const SEARCH_PAUSE_MS = 1000
+
+export function createSigningKeys(database: Database): SigningKeys {
+  let known: { at: number; keys: Promise<[SigningKey, ...SigningKey[]]> } | undefined
+  const load = (olderThanMs: number): Promise<[SigningKey, ...SigningKey[]]> => {
+    if (!known || performance.now() - known.at > olderThanMs) {
+      const keys = readKeys(database)
+      keys.catch(() => (known = undefined))
+      known = { at: performance.now(), keys }
+    }
+    return known.keys
+  }
+  const search = async (kid: string, olderThanMs: number): Promise<SigningKey | undefined> =>
+    (await load(olderThanMs)).find((key) => key.kid === kid)
+  return {
+    all: () => load(CACHED_MS),
+    find: async (kid) => (await search(kid, CACHED_MS)) ?? search(kid, SEARCH_PAUSE_MS),
+  }
+}
+
+/** The key that a token's header names, as jose asks for it. */
+export function verificationKey(keys: SigningKeys, purpose: 'accessTokenKey' | 'invitationKey') {
+  return async ({ kid }: { kid?: string }): Promise<Uint8Array> => {
+    const key = kid === undefined ? undefined : await keys.find(kid)
+    if (!key) throw new errors.JWKSNoMatchingKey()
+    return key[purpose]
+  }
+}
+
+/** Other processes sign with it within a minute, and verify with it at once. */
+export async function addSigningKey(database: Queryable): Promise<string> {
+  const kid = randomBytes(8).toString('hex')
+  await database.$executeRaw`INSERT INTO signing_keys (kid, secret) VALUES (${kid}, ${randomBytes(32)})`
+  return kid
+}
+
+/** Ends all access tokens, invitations and CSRF tokens that other keys have made; sessions go on, by their refresh tokens. */
+export async function forgetOtherSigningKeys(database: Queryable, kid: string): Promise<void> {
+  await database.$executeRaw`DELETE FROM signing_keys WHERE kid <> ${kid}`
+}
+
+async function readKeys(database: Database): Promise<[SigningKey, ...SigningKey[]]> {
+  const rows = await database.signingKey.findMany({ orderBy: [{ createdAt: 'desc' }, { kid: 'asc' }] })
+  if (rows.length === 0) {
+    await addSigningKey(database)
+    return readKeys(database)
+  }
+  return rows.map(({ kid, secret }) => ({
+    kid,
+    accessTokenKey: derive(secret, 'access token'),
+    invitationKey: derive(secret, 'invitation'),
+    refreshTokenKey: derive(secret, 'refresh token'),
+    csrfKey: derive(secret, 'csrf token'),
+  })) as [SigningKey, ...SigningKey[]]
+}
+
+/** One purpose, one key: what one of them signs is worth nothing elsewhere. */
+function derive(secret: Uint8Array, purpose: string): Uint8Array {
+  return new Uint8Array(hkdfSync('sha256', secret, '', `caly ${purpose}`, 32))
+}
+
+export function mac(key: Uint8Array, text: string): string {
+  return createHmac('sha256', key).update(text).digest('base64url')
+}

@@ -1,0 +1,58 @@
+// Browser sessions: tokens in cookies that no script reads, and a CSRF token that only our own pages can send back.
+import { timingSafeEqual } from 'node:crypto'
+import { parse } from 'cookie'
+import type { CookieOptions, Request, Response } from 'express'
+import { ACCESS_TOKEN_SECONDS } from '../accounts/access-tokens.ts'
+import type { Tokens } from '../accounts/context.ts'
+import { mac, type SigningKeys } from '../accounts/signing-keys.ts'
+import { problem } from '../platform/problem.ts'
+
+/** Browsers take the prefix only from a secure origin (localhost is one), for this host alone. */
+const ACCESS_COOKIE = '__Host-access'
+const CSRF_COOKIE = '__Host-csrf'
+const REFRESH_COOKIE = '__Secure-refresh'
+const CSRF_HEADER = 'x-csrf-token'
+
+const STRICT: CookieOptions = { secure: true, sameSite: 'strict', path: '/' }
+const ACCESS: CookieOptions = { ...STRICT, httpOnly: true }
+const REFRESH: CookieOptions = { ...ACCESS, path: '/api/auth' }
+
+/** @returns the CSRF token, which the readable cookie holds as well */
+export async function setSessionCookies(response: Response, keys: SigningKeys, tokens: Tokens, sessionDays: number): Promise<string> {
+  const csrfToken = await csrfTokenOf(keys, tokens.sessionId)
+  const maxAge = sessionDays * 24 * 3600_000
+  response.cookie(ACCESS_COOKIE, tokens.accessToken, { ...ACCESS, maxAge: ACCESS_TOKEN_SECONDS * 1000 })
+  response.cookie(REFRESH_COOKIE, tokens.refreshToken, { ...REFRESH, maxAge })
+  response.cookie(CSRF_COOKIE, csrfToken, { ...STRICT, maxAge })
+  return csrfToken
+}
+
+export function clearSessionCookies(response: Response): void {
+  response.clearCookie(ACCESS_COOKIE, ACCESS).clearCookie(REFRESH_COOKIE, REFRESH).clearCookie(CSRF_COOKIE, STRICT)
+}
+
+export function accessCookie(request: Request): string | undefined {
+  return parse(request.get('cookie') ?? '')[ACCESS_COOKIE]
+}
+
+export function refreshCookie(request: Request): string | undefined {
+  return parse(request.get('cookie') ?? '')[REFRESH_COOKIE]
+}
+
+/**
+ * Cookies come along whoever wrote the page; the header only where a page of ours set it.
+ * @throws {Problem} `csrf_token_invalid`
+ */
+export async function assertCsrfToken(request: Request, keys: SigningKeys, sessionId: string): Promise<void> {
+  const [kid = '', given = ''] = (request.get(CSRF_HEADER) ?? '').split('.')
+  const key = await keys.find(kid)
+  const right = key && Buffer.from(mac(key.csrfKey, sessionId))
+  const shown = Buffer.from(given)
+  if (!right || right.length !== shown.length || !timingSafeEqual(right, shown))
+    throw problem('csrf_token_invalid', `With cookies, send the CSRF token in ${CSRF_HEADER}`)
+}
+
+async function csrfTokenOf(keys: SigningKeys, sessionId: string): Promise<string> {
+  const [{ kid, csrfKey }] = await keys.all()
+  return `${kid}.${mac(csrfKey, sessionId)}`
+}

@@ -1,0 +1,87 @@
+// Bodies of our own API: JSON, small, flat, unambiguous.
+import express, { type RequestHandler } from 'express'
+import { visit } from 'jsonc-parser'
+import { problem, type Problem } from '../../platform/problem.ts'
+
+const MAX_BODY = '64kb'
+const MAX_DEPTH = 8
+const MAX_ITEMS = 1000
+/** Left out wherever they stand: to JavaScript they are not just names. */
+const IGNORED_KEYS = new Set(['__proto__', 'constructor', 'prototype'])
+
+const readBytes = express.raw({ type: () => true, inflate: false, limit: MAX_BODY })
+
+/** Puts the parsed body into `request.body`; undefined where there is none. */
+export const jsonBody: RequestHandler[] = [
+  (request, _response, next) => {
+    const isJson = request.is('application/json')
+    if (isJson === false)
+      return next(problem('unsupported_media_type', 'Send the body as application/json', { Accept: 'application/json' }))
+    next()
+  },
+  readBytes,
+  (request, _response, next) => {
+    request.body = Buffer.isBuffer(request.body) && request.body.length > 0 ? parse(request.body) : undefined
+    next()
+  },
+]
+
+/** @throws {Problem} `malformed_json` */
+function parse(bytes: Buffer): unknown {
+  let text: string
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    throw malformed('The body is not UTF-8')
+  }
+  let body: unknown
+  try {
+    body = JSON.parse(text, (key, value: unknown) => (IGNORED_KEYS.has(key) ? undefined : value))
+  } catch {
+    throw malformed('The body is not JSON')
+  }
+  refuseAmbiguous(text)
+  return body
+}
+
+/** A name that stands twice means something else to each reader; what is deep or long has no business here. */
+function refuseAmbiguous(text: string): void {
+  const namesOf: Set<string>[] = []
+  let depth = 0
+  let items = 0
+  const open = (): void => {
+    depth += 1
+    if (depth > MAX_DEPTH) throw malformed(`The body is nested more than ${MAX_DEPTH} deep`)
+  }
+  const close = (): void => void (depth -= 1)
+  const count = (): void => {
+    items += 1
+    if (items > MAX_ITEMS) throw malformed(`The body has more than ${MAX_ITEMS} values`)
+  }
+  visit(text, {
+    onObjectBegin() {
+      open()
+      count()
+      namesOf.push(new Set())
+    },
+    onObjectProperty(name) {
+      const names = namesOf.at(-1)!
+      if (names.has(name)) throw malformed('A name stands twice in one object')
+      names.add(name)
+    },
+    onObjectEnd() {
+      close()
+      namesOf.pop()
+    },
+    onArrayBegin() {
+      open()
+      count()
+    },
+    onArrayEnd: close,
+    onLiteralValue: count,
+  })
+}
+
+function malformed(detail: string): Problem {
+  return problem('malformed_json', detail)
+}

@@ -1,0 +1,131 @@
+// The OpenAPI document, made from the same declarations as the routes.
+import { z } from 'zod'
+import { WEBHOOK_ROUTES } from '../exotel/call-event.ts'
+import { PROBLEMS, type ProblemCode } from '../platform/problem.ts'
+import type { Operation } from './operation.ts'
+
+/** Raised with every change that a client could notice. */
+const API_VERSION = '1.0.0'
+
+const problemSchema = z.strictObject({
+  type: z.string(),
+  title: z.string(),
+  status: z.int(),
+  code: z.enum(Object.keys(PROBLEMS) as ProblemCode[]),
+  detail: z.string(),
+  requestId: z.string(),
+  errors: z.array(z.strictObject({ field: z.string(), message: z.string() })).optional(),
+})
+
+const ALWAYS: ProblemCode[] = ['bad_request', 'method_not_allowed', 'rate_limited', 'internal_error', 'database_unavailable']
+const WITH_BODY: ProblemCode[] = ['malformed_json', 'body_too_large', 'unsupported_media_type', 'unsupported_encoding', 'invalid_fields']
+const WITH_USER: ProblemCode[] = ['not_authenticated', 'csrf_token_invalid']
+
+const WEBHOOK_PROBLEMS: ProblemCode[] = [
+  'bad_request',
+  'unreadable_body',
+  'invalid_call_sid',
+  'webhook_not_authenticated',
+  'webhook_address_refused',
+  'method_not_allowed',
+  'body_too_large',
+  'unsupported_encoding',
+  'internal_error',
+  'database_unavailable',
+]
+const webhookAnswer = z.strictObject({ status: z.literal('accepted'), callSid: z.string().nullable(), duplicate: z.boolean() })
+
+const SECURITY = {
+  none: [],
+  user: [{ accessToken: [] }],
+  testToken: [{ testToken: [] }],
+}
+
+export function openApiDocument(operations: Operation[]): object {
+  const paths: Record<string, Record<string, object>> = webhookPaths()
+  for (const each of operations) paths[each.path] = { ...paths[each.path], [each.method]: describe(each) }
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'caly-backend',
+      version: API_VERSION,
+      description: 'Errors are RFC 9457 problems with a stable `code`. Limits are told by RateLimit and Retry-After.',
+    },
+    paths,
+    components: {
+      schemas: { Problem: jsonSchema(problemSchema) },
+      securitySchemes: {
+        accessToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'From login or refresh' },
+        exotelSignature: { type: 'apiKey', in: 'header', name: 'x-exotel-signature', description: 'HMAC-SHA1 of the raw body' },
+        exotelBasic: { type: 'http', scheme: 'basic', description: 'EXOTEL_WEBHOOK_BASIC' },
+        exotelToken: { type: 'apiKey', in: 'query', name: 'token', description: 'EXOTEL_WEBHOOK_TOKEN' },
+        testToken: { type: 'http', scheme: 'bearer', description: 'DEV_TEST_TOKEN' },
+      },
+    },
+  }
+}
+
+function describe({ path, method, summary, tag, security, body, answer, statuses, problems }: Operation): object {
+  const codes = [
+    ...ALWAYS,
+    ...(body ? WITH_BODY : []),
+    ...(security === 'user' ? WITH_USER : []),
+    ...(security === 'testToken' ? (['not_authenticated'] as const) : []),
+    ...problems,
+  ]
+  const schema = answer && jsonSchema(answer)
+  const answers = statuses.map((status) => [
+    status,
+    { description: summary, ...(schema && { content: { 'application/json': { schema } } }) },
+  ])
+  return {
+    operationId: `${method} ${path}`.replaceAll(/[^a-z]+/gi, '_'),
+    summary,
+    tags: [tag],
+    security: SECURITY[security],
+    ...(body && {
+      requestBody: { required: !body.safeParse(undefined).success, content: { 'application/json': { schema: jsonSchema(body) } } },
+    }),
+    responses: { ...Object.fromEntries(answers), ...problemResponses(codes) },
+  }
+}
+
+/** Exotel defines what they take, so no schema of ours judges it. */
+function webhookPaths(): Record<string, Record<string, object>> {
+  const content = Object.fromEntries(
+    ['application/json', 'application/x-www-form-urlencoded', 'multipart/form-data'].map((type) => [type, { schema: { type: 'object' } }]),
+  )
+  const of = (route: string, method: 'get' | 'post'): object => ({
+    operationId: `${method}_webhook_${route.replace('-', '_')}`,
+    summary: method === 'get' ? 'The same from the Passthru applet' : `Exotel tells of a call: ${route}`,
+    tags: ['webhooks'],
+    security: [{ exotelSignature: [] }, { exotelBasic: [] }, { exotelToken: [] }],
+    ...(method === 'post' && { requestBody: { content } }),
+    responses: {
+      200: { description: 'Recorded', content: { 'application/json': { schema: jsonSchema(webhookAnswer) } } },
+      ...problemResponses(WEBHOOK_PROBLEMS),
+    },
+  })
+  return Object.fromEntries(
+    WEBHOOK_ROUTES.map((route) => [`/webhooks/exotel/${route}`, { post: of(route, 'post'), get: of(route, 'get') }]),
+  )
+}
+
+function problemResponses(codes: ProblemCode[]): Record<string, object> {
+  const statuses = [...new Set(codes.map((code) => PROBLEMS[code][0]))]
+  return Object.fromEntries(
+    statuses.map((status) => [
+      status,
+      {
+        description: codes.filter((code) => PROBLEMS[code][0] === status).join(', '),
+        content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+      },
+    ]),
+  )
+}
+
+/** As its sender sees it: defaults may be left out. */
+function jsonSchema(schema: z.ZodType): object {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: 'input' })
+  return rest
+}

@@ -1,0 +1,204 @@
+// Accounts: registration, login, tokens, passwords. A route reads, calls one function of the room `accounts`, answers.
+import type { Request, Response } from 'express'
+import { z } from 'zod'
+import { ACCESS_TOKEN_SECONDS } from '../../accounts/access-tokens.ts'
+import type { AccountsContext, Tokens } from '../../accounts/context.ts'
+import { EMAIL_ADDRESS, EMAIL_MAX_LENGTH, normaliseEmail } from '../../accounts/email-address.ts'
+import { logIn } from '../../accounts/login.ts'
+import { changePassword, resetPassword, sendPasswordReset } from '../../accounts/password-reset.ts'
+import { PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH } from '../../accounts/passwords.ts'
+import { register } from '../../accounts/registration.ts'
+import { endSessions, refreshSession, sessionOfToken } from '../../accounts/sessions.ts'
+import type { Logger } from '../../platform/logger.ts'
+import { problem } from '../../platform/problem.ts'
+import { assertCsrfToken, clearSessionCookies, refreshCookie, setSessionCookies } from '../cookies.ts'
+import type { Limits } from '../limits.ts'
+import { currentUser, identityOf, notAuthenticated, requireUser } from '../middleware/authenticate.ts'
+import { operation, type Operation } from '../operation.ts'
+
+export interface AccountRoutesDependencies {
+  accounts: AccountsContext
+  limits: Limits
+  logger: Logger
+}
+
+const email = z
+  .string()
+  .max(EMAIL_MAX_LENGTH)
+  .regex(EMAIL_ADDRESS, 'must be an e-mail address, in ASCII')
+  .meta({ format: 'email', examples: ['priya@example.com'] })
+const password = z.string().max(1024)
+/** Judged in full where the account is known. */
+const newPassword = z
+  .string()
+  .max(2 * PASSWORD_MAX_LENGTH)
+  .meta({ minLength: PASSWORD_MIN_LENGTH, maxLength: PASSWORD_MAX_LENGTH, description: 'Any characters; not a common password' })
+// oxlint-disable-next-line no-control-regex
+const name = z.string().regex(/^[^\u0000-\u001f\u007f-\u009f]{1,100}$/u, 'must have 1 to 100 characters, no control characters')
+const token = z.string().min(1).max(200)
+const cookies = z.boolean().default(false).meta({ description: 'True: a browser session, with tokens in cookies' })
+
+const accepted = z.strictObject({ status: z.literal('accepted') })
+const session = z.union([
+  z.strictObject({
+    accessToken: z.string(),
+    refreshToken: z.string(),
+    tokenType: z.literal('Bearer'),
+    expiresIn: z.int().meta({ description: 'Seconds that the access token is good for' }),
+  }),
+  z.strictObject({
+    tokenType: z.literal('Cookie'),
+    csrfToken: z.string().meta({ description: 'To be sent as X-CSRF-Token with every POST' }),
+    expiresIn: z.int(),
+  }),
+])
+const me = z.strictObject({ id: z.uuid(), email: z.string(), name: z.string(), role: z.enum(['admin', 'operator', 'user']) })
+
+export function accountOperations({ accounts, limits, logger }: AccountRoutesDependencies): Operation[] {
+  const { database, keys } = accounts
+  const anybody = { method: 'post', tag: 'accounts', security: 'none' } as const
+  const user = { tag: 'accounts', security: 'user', guards: [limits.perAddress('general'), requireUser(accounts)] } as const
+
+  async function answerWith(tokens: Tokens, asCookies: boolean, response: Response): Promise<z.infer<typeof session>> {
+    const { accessToken, refreshToken } = tokens
+    if (!asCookies) return { accessToken, refreshToken, tokenType: 'Bearer', expiresIn: ACCESS_TOKEN_SECONDS }
+    const csrfToken = await setSessionCookies(response, keys, tokens, accounts.sessionDays)
+    return { tokenType: 'Cookie', csrfToken, expiresIn: ACCESS_TOKEN_SECONDS }
+  }
+
+  /** The refresh token of the body, or the cookie's where a page of ours sent it. */
+  async function refreshTokenOf(request: Request, given: string | undefined): Promise<string | undefined> {
+    const cookie = given === undefined ? refreshCookie(request) : undefined
+    if (cookie === undefined) return given
+    const sessionId = await sessionOfToken(database, cookie)
+    if (sessionId !== undefined) await assertCsrfToken(request, keys, sessionId)
+    return cookie
+  }
+
+  return [
+    operation({
+      ...anybody,
+      path: '/api/auth/register',
+      summary: 'Makes an account; the answer is the same where the address has one already',
+      guards: [limits.perAddress('registration')],
+      body: z.strictObject({ email, password: newPassword, name, invitation: z.string().max(1000).optional() }),
+      statuses: [202],
+      answer: accepted,
+      problems: ['registration_closed', 'invitation_required', 'limits_unavailable', 'busy'],
+      async handle(body) {
+        await register(accounts, body)
+        return { status: 'accepted' as const }
+      },
+    }),
+    operation({
+      ...anybody,
+      path: '/api/auth/login',
+      summary: 'Opens a session',
+      guards: [limits.perAddress('login')],
+      body: z.strictObject({ email, password, cookies }),
+      statuses: [200],
+      answer: session,
+      problems: ['invalid_credentials', 'limits_unavailable', 'busy'],
+      async handle(body, _request, response) {
+        const tokens = await limits.guardAccount(normaliseEmail(body.email), () => logIn(accounts, body))
+        return answerWith(tokens, body.cookies, response)
+      },
+    }),
+    operation({
+      ...anybody,
+      path: '/api/auth/refresh',
+      summary: 'Exchanges a refresh token for the next one and an access token',
+      guards: [limits.perAddress('general')],
+      body: z.strictObject({ refreshToken: token.optional() }),
+      statuses: [200],
+      answer: session,
+      problems: ['refresh_token_invalid', 'csrf_token_invalid'],
+      async handle(body, request, response) {
+        const refreshToken = await refreshTokenOf(request, body.refreshToken)
+        if (refreshToken === undefined) throw problem('refresh_token_invalid', 'There is no refresh token in body or cookie')
+        return answerWith(await refreshSession(accounts, refreshToken), body.refreshToken === undefined, response)
+      },
+    }),
+    operation({
+      ...anybody,
+      path: '/api/auth/logout',
+      summary: 'Ends the session of the refresh token (body or cookie) or of the access token',
+      guards: [limits.perAddress('general')],
+      body: z.strictObject({ refreshToken: token.optional() }).optional(),
+      statuses: [204],
+      problems: ['not_authenticated', 'csrf_token_invalid'],
+      async handle(body, request, response) {
+        const refreshToken = await refreshTokenOf(request, body?.refreshToken)
+        const sessionId =
+          refreshToken === undefined ? (await currentUser(accounts, request))?.sessionId : await sessionOfToken(database, refreshToken)
+        if (sessionId === undefined) throw notAuthenticated(request)
+        await endSessions(database, { sessionId }, 'logged_out')
+        clearSessionCookies(response)
+      },
+    }),
+    operation({
+      ...user,
+      method: 'post',
+      path: '/api/auth/logout-all',
+      summary: 'Ends all sessions of the account, this one too',
+      statuses: [204],
+      problems: [],
+      async handle(_body, _request, response) {
+        await endSessions(database, { userId: identityOf(response).userId }, 'logged_out')
+        clearSessionCookies(response)
+      },
+    }),
+    operation({
+      ...anybody,
+      path: '/api/auth/forgot-password',
+      summary: 'Sends a link to set a new password, where the address has an account; the answer is the same where it has none',
+      guards: [limits.perAddress('forgot')],
+      body: z.strictObject({ email }),
+      statuses: [202],
+      answer: accepted,
+      problems: ['limits_unavailable', 'mail_unavailable'],
+      async handle(body) {
+        if (!accounts.post.available) throw problem('mail_unavailable', 'Ask your administrator for a new password')
+        // Not waited for: how long it takes would tell whether there is such an account.
+        sendPasswordReset(accounts, body.email).catch((error: unknown) => logger.error({ error }, 'Password reset could not be issued'))
+        return { status: 'accepted' as const }
+      },
+    }),
+    operation({
+      ...anybody,
+      path: '/api/auth/reset-password',
+      summary: 'Sets a new password with the token of a mailed link; ends all sessions',
+      guards: [limits.perAddress('general')],
+      body: z.strictObject({ token, password: newPassword }),
+      statuses: [204],
+      problems: ['reset_token_invalid', 'busy'],
+      handle: (body) => resetPassword(accounts, body),
+    }),
+    operation({
+      ...user,
+      method: 'post',
+      path: '/api/auth/change-password',
+      summary: 'Changes one’s own password; ends all other sessions',
+      body: z.strictObject({ currentPassword: password, newPassword }),
+      statuses: [204],
+      problems: ['wrong_password', 'limits_unavailable', 'busy'],
+      async handle(body, _request, response) {
+        const identity = identityOf(response)
+        await limits.guardAccount(identity.email, () => changePassword(accounts, identity, body))
+      },
+    }),
+    operation({
+      ...user,
+      method: 'get',
+      path: '/api/auth/me',
+      summary: 'Who one is',
+      statuses: [200],
+      answer: me,
+      problems: [],
+      async handle(_body, _request, response) {
+        const { userId: id, email, name, role } = identityOf(response)
+        return { id, email, name, role }
+      },
+    }),
+  ]
+}

@@ -1,0 +1,49 @@
+// Where the link of a mailed password reset leads. The token stands behind `#` and goes nowhere but into the form's request.
+import { Router } from 'express'
+import { page } from '../page.ts'
+
+export function resetPage(): Router {
+  const router = Router()
+  router.get('/', page({ title: 'Set a new password', scripts: ['/reset-password/page.js'], styles: ['/reset-password/page.css'] }))
+  router.get('/page.js', (_request, response) => void response.type('js').send(SCRIPT))
+  router.get('/page.css', (_request, response) => void response.type('css').send(STYLE))
+  return router
+}
+
+const SCRIPT = `
+const main = document.getElementById('page')
+const token = new URLSearchParams(location.hash.slice(1)).get('token') ?? ''
+history.replaceState(null, '', location.pathname)
+const say = (text) => { message.textContent = text }
+const form = document.createElement('form')
+const label = document.createElement('label')
+const input = Object.assign(document.createElement('input'), { type: 'password', required: true, minLength: 12, autocomplete: 'new-password' })
+const button = Object.assign(document.createElement('button'), { textContent: 'Set password' })
+const message = Object.assign(document.createElement('p'), { role: 'status' })
+label.append('New password, at least 12 characters', input)
+form.append(label, button, message)
+main.append(Object.assign(document.createElement('h1'), { textContent: 'Set a new password' }), form)
+form.addEventListener('submit', async (event) => {
+  event.preventDefault()
+  button.disabled = true
+  try {
+    const response = await fetch('/api/auth/reset-password', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ token, password: input.value }),
+    })
+    if (response.ok) return form.replaceWith('Your password is set. You can log in with it now.')
+    const problem = await response.json()
+    say(problem.errors?.map(({ field, message }) => field + ' ' + message).join('. ') ?? problem.detail)
+  } catch {
+    say('The server cannot be reached. Please try again.')
+  }
+  button.disabled = false
+})
+`
+
+const STYLE = `
+main { font: 1rem/1.5 system-ui, sans-serif; max-width: 24rem; margin: 4rem auto; padding: 0 1rem }
+label, input, button { display: block; width: 100%; box-sizing: border-box }
+input, button { font: inherit; padding: .5rem; margin: .5rem 0 }
+`

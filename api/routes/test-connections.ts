@@ -1,0 +1,68 @@
+// What an engineer asks of a running development or staging service: does it reach what it needs? Never in production.
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { RequestHandler } from 'express'
+import { z } from 'zod'
+import type { Logger } from '../../platform/logger.ts'
+import { problem } from '../../platform/problem.ts'
+import { redact } from '../../platform/redact.ts'
+import type { ConnectionChecks } from '../connection-checks.ts'
+import { withDeadline } from '../deadline.ts'
+import type { Limits } from '../limits.ts'
+import { bearerToken } from '../middleware/authenticate.ts'
+import { operation, type Operation } from '../operation.ts'
+
+export interface TestRoutesDependencies {
+  environment: 'development' | 'test' | 'production'
+  /** Undefined: there are no test routes. */
+  devTestToken: string | undefined
+  checks: ConnectionChecks
+  limits: Limits
+  logger: Logger
+}
+
+const DEADLINE_MS = 6000
+const answer = z.strictObject({ status: z.enum(['ok', 'failed']), detail: z.string() })
+
+export function testOperations({ environment, devTestToken, checks, limits, logger }: TestRoutesDependencies): Operation[] {
+  if (environment === 'production' || devTestToken === undefined) return []
+  return Object.entries(checks).map(([name, check]) =>
+    operation({
+      method: 'get',
+      path: `/api/test/${name}-connection`,
+      summary: `Whether ${name} can be reached, and what is wrong where it cannot`,
+      tag: 'test',
+      security: 'testToken',
+      guards: [limits.perAddress('general'), refuseInProduction, requireTestToken(devTestToken, logger)],
+      statuses: [200],
+      answer,
+      problems: ['test_token_wrong'],
+      async handle() {
+        try {
+          return { status: 'ok' as const, detail: await withDeadline(check(), DEADLINE_MS) }
+        } catch (error) {
+          return { status: 'failed' as const, detail: redact(error instanceof Error ? error.message : String(error)).slice(0, 500) }
+        }
+      },
+    }),
+  )
+}
+
+/** Should ever somebody mount them where they do not belong. */
+const refuseInProduction: RequestHandler = (_request, _response, next) =>
+  next(process.env.NODE_ENV === 'production' ? problem('not_found', 'There is no such route') : undefined)
+
+function requireTestToken(expected: string, logger: Logger): RequestHandler {
+  return (request, response, next) => {
+    const given = bearerToken(request.get('authorization'))
+    if (given !== undefined && isSame(given, expected)) return next()
+    logger.warn({ address: request.ip, path: request.path, requestId: response.locals.requestId }, 'Test route refused')
+    if (!given) return next(problem('not_authenticated', 'Send the test token', { 'WWW-Authenticate': 'Bearer' }))
+    next(problem('test_token_wrong', 'This is not the test token'))
+  }
+}
+
+/** In a time that tells nothing, not even the length. */
+function isSame(given: string, expected: string): boolean {
+  const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
+  return timingSafeEqual(digest(given), digest(expected))
+}

@@ -1,0 +1,71 @@
+// `npm run admin`: accounts, from a shell that reaches the database. Without DATABASE_URL: the development stack's.
+import { existsSync, readFileSync } from 'node:fs'
+import { pino } from 'pino'
+import { createAdministrator, setActive, setRole } from '../accounts/administration.ts'
+import { EMAIL_ADDRESS } from '../accounts/email-address.ts'
+import { createInvitation } from '../accounts/registration.ts'
+import { addSigningKey, createSigningKeys, forgetOtherSigningKeys } from '../accounts/signing-keys.ts'
+import { connectDatabase, type Database } from '../platform/database.ts'
+import { CannotStart, runMain } from '../platform/process.ts'
+
+const USAGE = `Usage: npm run admin -- COMMAND
+  create EMAIL              makes an administrator; prints the password of a new account
+  role EMAIL ROLE           admin, operator or user
+  deactivate EMAIL          ends all sessions of the account and lets it open no more
+  activate EMAIL
+  invite EMAIL              prints what this person registers with, where REGISTRATION=invite
+  new-signing-key           ends all access tokens and invitations within seconds; sessions go on by refreshing`
+const ROLES = ['admin', 'operator', 'user'] as const
+const DEV_STACK = '.data/dev.json'
+
+const COMMANDS: Record<string, (database: Database, email: string, more: string[]) => Promise<string>> = {
+  async create(database, email) {
+    const { password } = await createAdministrator(database, email)
+    return password === undefined
+      ? `${email} is an administrator now; the password stays.`
+      : `${email} is an administrator. Password, shown only now: ${password}`
+  },
+  async role(database, email, [role]) {
+    const known = ROLES.find((each) => each === role)
+    if (!known) throw new CannotStart(`The role must be one of ${ROLES.join(', ')}. ${USAGE}`)
+    assertFound(await setRole(database, email, known), email)
+    return `${email} has the role ${known}.`
+  },
+  async deactivate(database, email) {
+    assertFound(await setActive(database, email, false), email)
+    return `${email} is not active any more; its sessions have ended.`
+  },
+  async activate(database, email) {
+    assertFound(await setActive(database, email, true), email)
+    return `${email} is active.`
+  },
+  invite: async (database, email) => createInvitation({ keys: createSigningKeys(database) }, email),
+}
+
+runMain(async () => {
+  const [command = '', email = '', ...more] = process.argv.slice(2)
+  const database = connectDatabase({ url: databaseUrl(), poolSize: 2, logger: pino({ level: 'silent' }) })
+  try {
+    if (command === 'new-signing-key') {
+      await forgetOtherSigningKeys(database, await addSigningKey(database))
+      console.log('There is a new signing key, and no other.')
+      return
+    }
+    const run = COMMANDS[command]
+    if (!run) throw new CannotStart(USAGE)
+    if (!EMAIL_ADDRESS.test(email)) throw new CannotStart(`"${email}" is not an e-mail address. ${USAGE}`)
+    console.log(await run(database, email, more))
+  } finally {
+    await database.$disconnect()
+  }
+})
+
+function databaseUrl(): string {
+  if (process.env.DATABASE_URL) return process.env.DATABASE_URL
+  if (!existsSync(DEV_STACK)) throw new CannotStart('Set DATABASE_URL, or start the development stack with `npm run dev`.')
+  return (JSON.parse(readFileSync(DEV_STACK, 'utf8')) as { databaseUrl: string }).databaseUrl
+}
+
+function assertFound(found: boolean, email: string): void {
+  if (!found) throw new CannotStart(`There is no account ${email}.`)
+}

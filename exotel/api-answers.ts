@@ -1,0 +1,124 @@
+// What Exotel's Calls API answers, read leniently: nothing but a call's id has to be right for it to be found.
+import { z } from 'zod'
+import { callSid } from './call-event.ts'
+import { readSourceUrl, type NamedSource } from './source-url.ts'
+import { parseExotelTime } from './time.ts'
+
+export interface CallDetails {
+  status?: string
+  durationSeconds?: number
+  /** What Exotel calls the recording; with a pre-signed link to fetch where it gave one. */
+  source?: NamedSource
+}
+
+/** An ended call as Exotel's list has it. */
+export interface ListedCall extends CallDetails {
+  callSid: string
+  direction?: string
+  from?: string
+  to?: string
+  startedAt?: Date
+  endedAt?: Date
+}
+
+export interface CallsPage {
+  calls: ListedCall[]
+  /** Entries without a usable Sid. */
+  unusable: number
+  /** Asks for the page behind this one; absent on the last. */
+  next?: string
+  /** Calls in the whole list, where Exotel tells. */
+  total?: number
+  /** False where the page does not tell whether another follows. */
+  tellsNext: boolean
+}
+
+export const PAGE_SIZE = 100
+const LONGEST_CALL_SECONDS = 7 * 24 * 3600
+
+const text = z.string().nullish()
+const callAnswer = z.object({
+  Call: z.object({
+    Status: text,
+    Duration: z.union([z.string(), z.number()]).nullish(),
+    RecordingUrl: text,
+    PreSignedRecordingUrl: text,
+  }),
+})
+/** Of an entry only its id has to be right: nothing else may keep a call from being found. */
+const lenient = text.transform((value) => value?.replaceAll('\0', '\uFFFD')).catch(undefined)
+const listedCall = z.object({
+  Sid: callSid,
+  Status: lenient,
+  Duration: callAnswer.shape.Call.shape.Duration.catch(null),
+  RecordingUrl: lenient,
+  PreSignedRecordingUrl: lenient,
+  Direction: lenient,
+  From: lenient,
+  To: lenient,
+  StartTime: lenient,
+  EndTime: lenient,
+})
+const listAnswer = z.object({
+  Metadata: z.object({ NextPageUri: text, Total: z.coerce.number().int().nullish().catch(null) }).nullish(),
+  Calls: z.array(z.unknown()),
+})
+
+/** Undefined: not the documented form. */
+export function readCallDetails(answer: unknown): CallDetails | undefined {
+  const read = callAnswer.safeParse(answer)
+  return read.success ? detailsOf(read.data.Call) : undefined
+}
+
+/** Undefined: not the documented form. */
+export function readCallsPage(answer: unknown): CallsPage | undefined {
+  const read = listAnswer.safeParse(answer)
+  if (!read.success) return undefined
+  const { Metadata, Calls } = read.data
+  const calls = Calls.flatMap((each) => {
+    const entry = listedCall.safeParse(each)
+    return entry.success ? [listedOf(entry.data)] : []
+  })
+  const next = cursorIn(Metadata?.NextPageUri)
+  return {
+    calls,
+    unusable: Calls.length - calls.length,
+    tellsNext: next !== undefined || isLastPage(read.data),
+    ...(next !== undefined && { next }),
+    ...(typeof Metadata?.Total === 'number' && { total: Metadata.Total }),
+  }
+}
+
+/** A link that we cannot follow is no last page, and neither is a full one that says nothing. */
+function isLastPage({ Metadata, Calls }: z.infer<typeof listAnswer>): boolean {
+  if (!Metadata || Metadata.NextPageUri) return false
+  return Metadata.NextPageUri !== undefined || Calls.length < PAGE_SIZE
+}
+
+function detailsOf({ Status, Duration, RecordingUrl, PreSignedRecordingUrl }: z.infer<typeof callAnswer>['Call']): CallDetails {
+  const named = readSourceUrl(RecordingUrl ?? undefined) ?? readSourceUrl(PreSignedRecordingUrl ?? undefined)
+  const seconds = Number(Duration ?? Number.NaN)
+  return {
+    ...(Status ? { status: Status.toLowerCase() } : {}),
+    ...(seconds >= 0 && seconds <= LONGEST_CALL_SECONDS ? { durationSeconds: Math.round(seconds) } : {}),
+    ...(named ? { source: PreSignedRecordingUrl ? { ...named, fetchUrl: PreSignedRecordingUrl } : named } : {}),
+  }
+}
+
+function listedOf(entry: z.infer<typeof listedCall>): ListedCall {
+  const [startedAt, endedAt] = [parseExotelTime(entry.StartTime ?? undefined), parseExotelTime(entry.EndTime ?? undefined)]
+  return {
+    ...detailsOf(entry),
+    callSid: entry.Sid,
+    ...(entry.Direction ? { direction: entry.Direction } : {}),
+    ...(entry.From ? { from: entry.From } : {}),
+    ...(entry.To ? { to: entry.To } : {}),
+    ...(startedAt && { startedAt }),
+    ...(endedAt && { endedAt }),
+  }
+}
+
+/** The cursor in a link like `/v1/Accounts/…/Calls.json?…&After=…`. */
+function cursorIn(nextPageUri: string | null | undefined): string | undefined {
+  return nextPageUri ? (new URLSearchParams(nextPageUri.split('?')[1]).get('After') ?? undefined) : undefined
+}

@@ -1,0 +1,38 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { backoffMs } from './backoff.ts'
+import type { Logger } from './logger.ts'
+
+export interface Pauses {
+  firstMs: number
+  maxMs: number
+}
+
+export function scaled({ firstMs, maxMs }: Pauses, scale: number): Pauses {
+  return { firstMs: firstMs * scale, maxMs: maxMs * scale }
+}
+
+export interface RetryPolicy extends Pauses {
+  /** In all, the first one included. */
+  attempts: number
+}
+
+/**
+ * For calls that may be made twice, and fail in ways that pass. Each failed attempt is logged; the last one's error is thrown, and
+ * so is at once whatever is permanent.
+ */
+export async function retrying<T>(
+  { attempts, ...pauses }: RetryPolicy,
+  { what, isTransient, logger }: { what: string; isTransient: (error: unknown) => boolean; logger: Logger },
+  call: () => Promise<T>,
+): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await call()
+    } catch (error) {
+      if (attempt >= attempts || !isTransient(error)) throw error
+      const pauseMs = backoffMs(attempt, pauses)
+      logger.warn({ error, what, attempt, attempts, pauseMs }, 'Call failed: tried again')
+      await pause(pauseMs)
+    }
+  }
+}

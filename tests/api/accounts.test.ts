@@ -1,0 +1,383 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { hash } from '@node-rs/argon2'
+import { bearer, get, loggedIn, mailsTo, newPerson, post, registered, tokenIn, type BearerTokens } from '../support/accounts.ts'
+import { startBackend, type Backend } from '../support/backend.ts'
+
+let backend: Backend
+let api: string
+beforeAll(async () => {
+  backend = await startBackend({ start: ['api'], env: { PUBLIC_URL: 'https://calls.example.com' } })
+  api = backend.apiUrl
+})
+afterAll(() => backend?.stop())
+
+const query = async <Row = Record<string, unknown>>(sql: string, values: unknown[] = []): Promise<Row[]> =>
+  (await backend.database.query(sql, values)).rows as Row[]
+const me = (accessToken: string) => get(api, '/api/auth/me', bearer(accessToken))
+const refresh = (refreshToken: string) => post<BearerTokens>(api, '/api/auth/refresh', { refreshToken })
+
+describe('Registration', () => {
+  test('When somebody registers, then login works right after, with the role that sees nothing but itself', async () => {
+    const person = newPerson()
+    const answer = await post(api, '/api/auth/register', person)
+    expect(answer).toMatchObject({ status: 202, body: { status: 'accepted' } })
+    const tokens = await loggedIn(api, person)
+    expect(tokens).toEqual({ accessToken: expect.any(String), refreshToken: expect.any(String), tokenType: 'Bearer', expiresIn: 900 })
+    expect(await me(tokens.accessToken)).toMatchObject({ status: 200, body: { email: person.email, name: 'Priya', role: 'user' } })
+    const [row] = await query<{ password_hash: string }>('SELECT password_hash FROM users WHERE email = $1', [person.email])
+    expect(row!.password_hash).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/)
+    await mailsTo(backend.mailDirectory, person.email, 'Your account')
+  })
+
+  test('When the address has an account, then the answer is the same, nothing changes, and its owner is told', async () => {
+    const person = await registered(api)
+    const first = await post(api, '/api/auth/register', newPerson())
+    const again = await post(api, '/api/auth/register', {
+      ...person,
+      email: person.email.toUpperCase(),
+      password: 'another long passphrase',
+    })
+    expect([again.status, again.body]).toEqual([first.status, first.body])
+    await loggedIn(api, person)
+    expect(await query('SELECT id FROM users WHERE email = $1', [person.email])).toHaveLength(1)
+    await mailsTo(backend.mailDirectory, person.email, 'You have an account already')
+  })
+
+  test('When twenty register one address at once, then there is one account', async () => {
+    const person = newPerson()
+    const answers = await Promise.all(Array.from({ length: 20 }, () => post(api, '/api/auth/register', person)))
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([202]))
+    expect(await query('SELECT id FROM users WHERE email = $1', [person.email])).toHaveLength(1)
+  })
+
+  test.each([
+    ['a role', { role: 'admin' }, 'role'],
+    ['a short password', { password: 'eleven char' }, 'password'],
+    ['a password of 129 characters', { password: 'x'.repeat(129) }, 'password'],
+    ['a common password', { password: 'QWERTY123456' }, 'password'],
+    ['half a character in the password', { password: `\ud800${'x'.repeat(12)}` }, 'password'],
+    ['a number for a string', { password: 123456789012 }, 'password'],
+    ['an array for a string', { email: ['a@example.com'] }, 'email'],
+    ['an object for a string', { email: { $ne: '' } }, 'email'],
+    ['null', { name: null }, 'name'],
+    ['an empty name', { name: '' }, 'name'],
+    ['a NUL byte in the name', { name: 'a\0b' }, 'name'],
+    ['a line break in the name', { name: 'a\r\nBcc: x@example.com' }, 'name'],
+    ['a header in the address', { email: 'a@example.com\r\nBcc: x@example.com' }, 'email'],
+    ['a Cyrillic letter in the address', { email: 'pаyment@example.com' }, 'email'],
+    ['a Kelvin sign in the address', { email: '\u212aumar@example.com' }, 'email'],
+    ['no address', { email: undefined }, 'email'],
+    ['an address that is too long', { email: `${'a'.repeat(250)}@example.com` }, 'email'],
+  ])('When it brings %s, then 422 names the field and no account is made', async (_what, wrong, field) => {
+    const person = { ...newPerson(), ...wrong }
+    const before = await query('SELECT count(*) FROM users')
+    const { status, body, headers } = await post(api, '/api/auth/register', person)
+    expect(status).toBe(422)
+    expect(headers.get('content-type')).toMatch('application/problem+json')
+    expect(body).toMatchObject({ code: 'invalid_fields', errors: [{ field, message: expect.any(String) }] })
+    expect(await query('SELECT count(*) FROM users')).toEqual(before)
+  })
+
+  test('When the password has any Unicode, then it works however it is composed', async () => {
+    const person = { ...newPerson(), password: 'क्षमा करें é 🙏🏽 passphrase' }
+    expect((await post(api, '/api/auth/register', { ...person, password: person.password.normalize('NFD') })).status).toBe(202)
+    await loggedIn(api, person)
+  })
+})
+
+describe('Login', () => {
+  test('When address or password is wrong, or the account is not active, then the answer is the same', async () => {
+    const [person, inactive] = [await registered(api), await registered(api)]
+    await query('UPDATE users SET active = false WHERE email = $1', [inactive.email])
+    const tries = [
+      { email: person.email, password: 'not the passphrase' },
+      { email: newPerson().email, password: person.password },
+      { email: inactive.email, password: inactive.password },
+      { email: person.email, password: '' },
+    ]
+    const answers = await Promise.all(tries.map((body) => post(api, '/api/auth/login', body)))
+    for (const { status, body } of answers) {
+      expect(status).toBe(401)
+      expect({ ...body, requestId: '' }).toEqual({ ...answers[0]!.body, requestId: '' })
+    }
+  })
+
+  test('When a hash was made with other parameters, then login makes it anew', async () => {
+    const person = await registered(api)
+    const old = await hash(person.password, { memoryCost: 8192, timeCost: 1, parallelism: 1 })
+    await query('UPDATE users SET password_hash = $1 WHERE email = $2', [old, person.email])
+    await loggedIn(api, person)
+    const [row] = await query<{ password_hash: string }>('SELECT password_hash FROM users WHERE email = $1', [person.email])
+    expect(row!.password_hash).toContain('m=19456,t=2,p=1')
+    await loggedIn(api, person)
+  })
+
+  test('When the account is deleted or made inactive, then its access token is good no more', async () => {
+    const [one, other] = [await registered(api), await registered(api)]
+    const tokens = [await loggedIn(api, one), await loggedIn(api, other)]
+    await query('DELETE FROM users WHERE email = $1', [one.email])
+    await query('UPDATE users SET active = false WHERE email = $1', [other.email])
+    for (const { accessToken, refreshToken } of tokens) {
+      expect((await me(accessToken)).status).toBe(401)
+      expect((await refresh(refreshToken)).status).toBe(401)
+    }
+  })
+
+  test('When a request has no token, or one that is none, then 401 says what is needed', async () => {
+    const none = await get(api, '/api/auth/me')
+    expect([none.status, none.headers.get('www-authenticate')]).toEqual([401, 'Bearer'])
+    for (const authorization of ['Bearer', 'Bearer x', 'Bearer a.b.c', `Bearer ${'x'.repeat(7000)}`, 'Basic YTpi']) {
+      const answer = await get(api, '/api/auth/me', { authorization })
+      expect([answer.status, answer.body.code]).toEqual([401, 'not_authenticated'])
+    }
+  })
+})
+
+describe('Refresh tokens', () => {
+  test('When a token is used, then it is rotated, and only hashes are stored', async () => {
+    const first = await loggedIn(api, await registered(api))
+    const second = await refresh(first.refreshToken)
+    expect(second.status).toBe(200)
+    expect(second.body.refreshToken).not.toBe(first.refreshToken)
+    expect((await me(second.body.accessToken)).status).toBe(200)
+    const rows = await query('SELECT s.*, b.* FROM sessions s, refresh_token_blacklist b')
+    for (const token of [first.refreshToken, second.body.refreshToken]) expect(JSON.stringify(rows)).not.toContain(token)
+  })
+
+  test('When the answer was lost and the client asks again, then it gets the same successor and stays logged in', async () => {
+    const { refreshToken } = await loggedIn(api, await registered(api))
+    const [lost, again] = [await refresh(refreshToken), await refresh(refreshToken)]
+    expect(again.body.refreshToken).toBe(lost.body.refreshToken)
+    expect((await refresh(again.body.refreshToken)).status).toBe(200)
+  })
+
+  test('When ten refresh at once, then all get the same successor', async () => {
+    const { refreshToken } = await loggedIn(api, await registered(api))
+    const answers = await Promise.all(Array.from({ length: 10 }, () => refresh(refreshToken)))
+    expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 10 }, () => 200))
+    expect(new Set(answers.map(({ body }) => body.refreshToken)).size).toBe(1)
+  })
+
+  test('When an old token is used after its time of grace, then the whole family ends although the request fails', async () => {
+    const stolen = await loggedIn(api, await registered(api))
+    const owner = await refresh(stolen.refreshToken)
+    await query(`UPDATE refresh_token_blacklist SET created_at = now() - interval '11 seconds'`)
+    const thief = await refresh(stolen.refreshToken)
+    expect([thief.status, thief.body]).toEqual([401, expect.objectContaining({ code: 'refresh_token_invalid' })])
+    expect((await refresh(owner.body.refreshToken)).status).toBe(401)
+    expect((await me(owner.body.accessToken)).status).toBe(401)
+    expect(backend.logs('api')).toContain('Refresh token reused')
+  })
+
+  test('When a token two generations old is used within seconds, then it counts as stolen all the same', async () => {
+    const { refreshToken } = await loggedIn(api, await registered(api))
+    const second = await refresh(refreshToken)
+    const third = await refresh(second.body.refreshToken)
+    expect((await refresh(refreshToken)).status).toBe(401)
+    expect((await refresh(third.body.refreshToken)).status).toBe(401)
+  })
+
+  test.each([
+    ['its session is over', 'UPDATE sessions SET refresh_expires_at = now(), expires_at = now() WHERE user_id = $1'],
+    ['it was not used for too long', 'UPDATE sessions SET refresh_expires_at = now() WHERE user_id = $1'],
+  ])('When %s, then it is refused', async (_when, sql) => {
+    const person = await registered(api)
+    const { refreshToken } = await loggedIn(api, person)
+    const [user] = await query<{ id: string }>('SELECT id FROM users WHERE email = $1', [person.email])
+    await query(sql, [user!.id])
+    expect((await refresh(refreshToken)).status).toBe(401)
+  })
+
+  test('When a session is refreshed again and again, then it does not outlive its own end', async () => {
+    const person = await registered(api)
+    const { refreshToken } = await loggedIn(api, person)
+    await query(
+      `UPDATE sessions SET expires_at = now() + interval '1 hour', refresh_expires_at = now() + interval '1 minute'
+       WHERE user_id = (SELECT id FROM users WHERE email = $1)`,
+      [person.email],
+    )
+    expect((await refresh(refreshToken)).status).toBe(200)
+    const [session] = await query<{ same: boolean }>(
+      'SELECT refresh_expires_at = expires_at AS same FROM sessions WHERE user_id = (SELECT id FROM users WHERE email = $1)',
+      [person.email],
+    )
+    expect(session!.same).toBe(true)
+  })
+
+  test.each([[{}], [{ refreshToken: 'x' }], [{ refreshToken: `${'0'.repeat(16)}.${'x'.repeat(43)}` }]])(
+    'When %j is sent, then 401',
+    async (body) => {
+      expect(await post(api, '/api/auth/refresh', body)).toMatchObject({ status: 401, body: { code: 'refresh_token_invalid' } })
+    },
+  )
+})
+
+describe('Logout', () => {
+  test.each(['refresh token', 'access token'])('When one logs out by the %s, then that session ends and others go on', async (by) => {
+    const person = await registered(api)
+    const [here, there] = [await loggedIn(api, person), await loggedIn(api, person)]
+    const answer = await (by === 'access token'
+      ? post(api, '/api/auth/logout', '', bearer(here.accessToken))
+      : post(api, '/api/auth/logout', { refreshToken: here.refreshToken }))
+    expect(answer.status).toBe(204)
+    expect((await me(here.accessToken)).status).toBe(401)
+    expect((await refresh(here.refreshToken)).status).toBe(401)
+    expect((await me(there.accessToken)).status).toBe(200)
+    expect(await query(`SELECT reason FROM refresh_token_blacklist WHERE reason = 'logged_out'`)).not.toHaveLength(0)
+  })
+
+  test('When nothing says whose session, then 401', async () => {
+    expect((await post(api, '/api/auth/logout', {})).status).toBe(401)
+  })
+
+  test('When one logs out everywhere, then all sessions end', async () => {
+    const person = await registered(api)
+    const [here, there] = [await loggedIn(api, person), await loggedIn(api, person)]
+    expect((await post(api, '/api/auth/logout-all', '', bearer(here.accessToken))).status).toBe(204)
+    for (const { accessToken, refreshToken } of [here, there]) {
+      expect((await me(accessToken)).status).toBe(401)
+      expect((await refresh(refreshToken)).status).toBe(401)
+    }
+  })
+})
+
+describe('Passwords', () => {
+  async function resetToken(email: string): Promise<string> {
+    expect((await post(api, '/api/auth/forgot-password', { email })).status).toBe(202)
+    const mails = await mailsTo(backend.mailDirectory, email, 'Set a new password')
+    expect(mails.at(-1)).toContain('https://calls.example.com/reset-password')
+    return tokenIn(mails.at(-1)!)
+  }
+
+  test('When a link is used, then the new password works, all sessions end, and its owner is told', async () => {
+    const person = await registered(api)
+    const session = await loggedIn(api, person)
+    const token = await resetToken(person.email)
+    const password = 'quite another passphrase'
+    expect((await post(api, '/api/auth/reset-password', { token, password })).status).toBe(204)
+    await loggedIn(api, { ...person, password })
+    expect((await post(api, '/api/auth/login', { email: person.email, password: person.password })).status).toBe(401)
+    expect((await me(session.accessToken)).status).toBe(401)
+    expect((await refresh(session.refreshToken)).status).toBe(401)
+    await mailsTo(backend.mailDirectory, person.email, 'Your password was changed')
+    expect((await post(api, '/api/auth/reset-password', { token, password })).body).toMatchObject({ code: 'reset_token_invalid' })
+  })
+
+  test('When two use one link at once, then one of them succeeds', async () => {
+    const person = await registered(api)
+    const token = await resetToken(person.email)
+    const passwords = ['the first of two passphrases', 'the second of two passphrases']
+    const answers = await Promise.all(passwords.map((password) => post(api, '/api/auth/reset-password', { token, password })))
+    expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([204, 403])
+    await loggedIn(api, { ...person, password: passwords[answers.findIndex(({ status }) => status === 204)]! })
+  })
+
+  test('When a link has expired, or its account is gone, then it is refused', async () => {
+    const [late, gone] = [await registered(api), await registered(api)]
+    const tokens = [await resetToken(late.email), await resetToken(gone.email)]
+    await query(
+      `UPDATE password_reset_tokens SET created_at = now() - interval '16 minutes', expires_at = now() - interval '1 minute'
+       WHERE user_id = (SELECT id FROM users WHERE email = $1)`,
+      [late.email],
+    )
+    await query('DELETE FROM users WHERE email = $1', [gone.email])
+    for (const token of tokens)
+      expect((await post(api, '/api/auth/reset-password', { token, password: 'quite another passphrase' })).status).toBe(403)
+  })
+
+  test('When the new password is weak, then the link stays good', async () => {
+    const person = await registered(api)
+    const token = await resetToken(person.email)
+    expect((await post(api, '/api/auth/reset-password', { token, password: 'passwordpassword' })).status).toBe(422)
+    expect((await post(api, '/api/auth/reset-password', { token, password: 'quite another passphrase' })).status).toBe(204)
+  })
+
+  test('When a second link is asked for and used, then the first is worth nothing', async () => {
+    const person = await registered(api)
+    const first = await resetToken(person.email)
+    await post(api, '/api/auth/forgot-password', { email: person.email })
+    const mails = await mailsTo(backend.mailDirectory, person.email, 'Set a new password').then(async (found) =>
+      found.length > 1 ? found : mailsTo(backend.mailDirectory, person.email, 'Set a new password'),
+    )
+    const second = mails.map(tokenIn).find((token) => token !== first) ?? first
+    expect((await post(api, '/api/auth/reset-password', { token: second, password: 'quite another passphrase' })).status).toBe(204)
+    expect((await post(api, '/api/auth/reset-password', { token: first, password: 'yet another passphrase' })).status).toBe(403)
+  })
+
+  test('When an address has no account, then the answer is the same and no mail is sent', async () => {
+    const stranger = newPerson()
+    const known = await registered(api)
+    const answers = [
+      await post(api, '/api/auth/forgot-password', { email: stranger.email }),
+      await post(api, '/api/auth/forgot-password', { email: known.email }, { host: 'evil.example.com' }),
+    ]
+    expect(answers.map(({ status, body }) => [status, body])).toEqual([
+      [202, { status: 'accepted' }],
+      [202, { status: 'accepted' }],
+    ])
+    const [mail] = await mailsTo(backend.mailDirectory, known.email, 'Set a new password')
+    expect(mail).not.toContain('evil')
+    expect(await query('SELECT id FROM users WHERE email = $1', [stranger.email])).toEqual([])
+  })
+
+  test('When one changes the password, then other sessions end and this one goes on', async () => {
+    const person = await registered(api)
+    const [here, there] = [await loggedIn(api, person), await loggedIn(api, person)]
+    const change = (currentPassword: string, newPassword: string) =>
+      post(api, '/api/auth/change-password', { currentPassword, newPassword }, bearer(here.accessToken))
+    expect((await change('not the passphrase', 'quite another passphrase')).body).toMatchObject({ status: 403, code: 'wrong_password' })
+    expect((await change(person.password, 'short')).status).toBe(422)
+    expect((await change(person.password, 'quite another passphrase')).status).toBe(204)
+    expect((await me(here.accessToken)).status).toBe(200)
+    expect((await refresh(here.refreshToken)).status).toBe(200)
+    expect((await me(there.accessToken)).status).toBe(401)
+    await loggedIn(api, { ...person, password: 'quite another passphrase' })
+  })
+})
+
+describe('Browser sessions', () => {
+  async function browser() {
+    const person = await registered(api)
+    const { status, body, headers } = await post<{ csrfToken: string }>(api, '/api/auth/login', {
+      email: person.email,
+      password: person.password,
+      cookies: true,
+    })
+    const set = headers.getSetCookie()
+    return { status, body, set, cookie: set.map((each) => each.split(';')[0]).join('; ') }
+  }
+
+  test('When one logs in with cookies, then no script can read the tokens', async () => {
+    const { status, body, set } = await browser()
+    expect(status).toBe(200)
+    expect(body).toEqual({ tokenType: 'Cookie', csrfToken: expect.any(String), expiresIn: 900 })
+    expect(set).toHaveLength(3)
+    for (const cookie of set) expect(cookie).toMatch(/; Secure/)
+    for (const cookie of set) expect(cookie).toMatch(/; SameSite=Strict/)
+    expect(set.filter((cookie) => cookie.includes('HttpOnly')).map((cookie) => cookie.split('=')[0])).toEqual([
+      '__Host-access',
+      '__Secure-refresh',
+    ])
+  })
+
+  test('When a request by cookie changes something, then it needs the CSRF token of this session', async () => {
+    const [one, other] = [await browser(), await browser()]
+    expect((await get(api, '/api/auth/me', { cookie: one.cookie })).status).toBe(200)
+    for (const token of [undefined, '', 'x', other.body.csrfToken, `${one.body.csrfToken}x`]) {
+      const headers = { cookie: one.cookie, ...(token !== undefined && { 'x-csrf-token': token }) }
+      for (const path of ['logout-all', 'refresh', 'logout'])
+        expect(await post(api, `/api/auth/${path}`, '{}', headers)).toMatchObject({ status: 403, body: { code: 'csrf_token_invalid' } })
+    }
+    const headers = { cookie: one.cookie, 'x-csrf-token': one.body.csrfToken }
+    const refreshed = await post(api, '/api/auth/refresh', {}, headers)
+    expect(refreshed).toMatchObject({ status: 200, body: { tokenType: 'Cookie' } })
+    const renewed = refreshed.headers
+      .getSetCookie()
+      .map((each) => each.split(';')[0])
+      .join('; ')
+    const left = await post(api, '/api/auth/logout', {}, { cookie: renewed, 'x-csrf-token': one.body.csrfToken })
+    expect(left.status).toBe(204)
+    expect(left.headers.getSetCookie().every((cookie) => cookie.includes('Expires=Thu, 01 Jan 1970'))).toBe(true)
+    expect((await get(api, '/api/auth/me', { cookie: renewed })).status).toBe(401)
+  })
+})

@@ -1,0 +1,116 @@
+import { connect } from 'node:net'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { get, newPerson, post } from '../support/accounts.ts'
+import { startBackend, type Backend } from '../support/backend.ts'
+
+let backend: Backend
+let api: string
+beforeAll(async () => {
+  backend = await startBackend({ start: ['api'] })
+  api = backend.apiUrl
+})
+afterAll(() => backend?.stop())
+
+const LOGIN = '/api/auth/login'
+const deep = (levels: number): string => `${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}`
+
+describe('Every error has the one format', () => {
+  test.each([
+    ['JSON that is cut', LOGIN, '{"email":', {}, 400, 'malformed_json'],
+    ['invalid UTF-8', LOGIN, Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x7d]), {}, 400, 'malformed_json'],
+    ['a name that stands twice', LOGIN, '{"email":"a@example.com","email":"b@example.com","password":"x"}', {}, 400, 'malformed_json'],
+    ['nesting without end', LOGIN, deep(9), {}, 400, 'malformed_json'],
+    ['nesting that would break a stack', LOGIN, '['.repeat(60_000), {}, 400, 'malformed_json'],
+    ['a long array', LOGIN, JSON.stringify(Array.from({ length: 1001 }, () => 1)), {}, 400, 'malformed_json'],
+    ['no body', LOGIN, '', {}, 422, 'invalid_fields'],
+    ['an array', LOGIN, '[]', {}, 422, 'invalid_fields'],
+    ['a string', LOGIN, '"x"', {}, 422, 'invalid_fields'],
+    ['another type', LOGIN, 'a=b', { 'content-type': 'application/x-www-form-urlencoded' }, 415, 'unsupported_media_type'],
+    ['no type', LOGIN, '{}', { 'content-type': '' }, 415, 'unsupported_media_type'],
+    ['gzip', LOGIN, '{}', { 'content-encoding': 'gzip' }, 415, 'unsupported_encoding'],
+    ['a password of 10 MB', LOGIN, JSON.stringify({ email: 'a@example.com', password: 'x'.repeat(10_000_000) }), {}, 413, 'body_too_large'],
+    ['a path that nobody has', '/api/auth/nothing', '{}', {}, 404, 'not_found'],
+    ['a path that cannot be decoded', '/api/%ff', '{}', {}, 404, 'not_found'],
+  ] as [string, string, string | Buffer, Record<string, string>, number, string][])('%s', async (_what, path, body, more, status, code) => {
+    const headers = { 'content-type': 'application/json', ...more }
+    const response = await fetch(`${api}${path}`, { method: 'POST', headers, body: body as string })
+    expect(response.status).toBe(status)
+    expect(response.headers.get('content-type')).toMatch('application/problem+json')
+    const problem = (await response.json()) as Record<string, unknown>
+    expect(problem).toMatchObject({ type: 'about:blank', status, code, title: expect.any(String), requestId: expect.any(String) })
+    expect(JSON.stringify(problem)).not.toMatch(/node_modules|\.[jt]s:\d/)
+  })
+
+  test.each(['GET', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'])('%s where only POST is right: 405 with Allow', async (method) => {
+    const response = await fetch(`${api}${LOGIN}`, { method })
+    expect([response.status, response.headers.get('allow')]).toEqual([405, 'POST'])
+    expect(await response.json()).toMatchObject({ code: 'method_not_allowed' })
+  })
+
+  test('what nobody foresaw: 500 without a word of why', async () => {
+    await backend.database.query('ALTER TABLE users RENAME TO users_away')
+    const answer = await post(api, LOGIN, { email: 'a@example.com', password: 'x' }).finally(() =>
+      backend.database.query('ALTER TABLE users_away RENAME TO users'),
+    )
+    expect(answer).toMatchObject({ status: 500, body: { code: 'internal_error' } })
+    expect(JSON.stringify(answer.body)).not.toMatch(/users|prisma|relation/i)
+  })
+})
+
+test('When names mean something to JavaScript, then they are ignored', async () => {
+  const { email, password } = newPerson()
+  const body = `{"__proto__":{"role":"admin"},"constructor":{"prototype":{"role":"admin"}},"email":"${email}","password":"${password}"}`
+  expect(await post(api, LOGIN, body)).toMatchObject({ status: 401, body: { code: 'invalid_credentials' } })
+  expect(({} as { role?: string }).role).toBeUndefined()
+})
+
+test('When anything is asked, then the answer keeps browsers on their guard and says nothing of what serves it', async () => {
+  for (const path of ['/health', '/docs/', '/api/nothing', '/reset-password']) {
+    const { headers } = await fetch(`${api}${path}`)
+    expect(headers.get('x-powered-by')).toBeNull()
+    expect(headers.get('content-security-policy')).toMatch(/^default-src 'none';script-src 'self';/)
+    expect(headers.get('content-security-policy')).not.toMatch(/script-src[^;]*unsafe/)
+    expect(headers.get('strict-transport-security')).toMatch('max-age=31536000')
+    expect(headers.get('x-content-type-options')).toBe('nosniff')
+    expect(headers.get('referrer-policy')).toBe('no-referrer')
+    expect(headers.get('access-control-allow-origin')).toBeNull()
+  }
+  expect((await get(api, '/api/auth/me')).status).toBe(401)
+  const preflight = await fetch(`${api}${LOGIN}`, {
+    method: 'OPTIONS',
+    headers: { origin: 'https://evil.example', 'access-control-request-method': 'POST' },
+  })
+  expect(preflight.headers.get('access-control-allow-origin')).toBeNull()
+})
+
+test('When pages are opened, then all they load comes from us', async () => {
+  for (const path of ['/docs/', '/reset-password/']) {
+    const html = await (await fetch(`${api}${path}`)).text()
+    expect(html).not.toMatch(/<script>|onload=|https?:/)
+    for (const [, src] of html.matchAll(/(?:src|href)="([^"]+)"/g)) expect((await fetch(`${api}${src}`)).status).toBe(200)
+  }
+})
+
+test('When the document is asked for, then it is OpenAPI 3.1 and names every operation with its problems', async () => {
+  const { body } = await get<{ openapi: string; paths: Record<string, Record<string, { responses: object }>> }>(api, '/openapi.json')
+  expect(body.openapi).toBe('3.1.0')
+  expect(Object.keys(body.paths)).toEqual(
+    expect.arrayContaining(['/health', '/api/auth/login', '/api/auth/me', '/webhooks/exotel/call-end', '/openapi.json']),
+  )
+  expect(Object.keys(body.paths['/api/auth/login']!.post!.responses)).toEqual(
+    expect.arrayContaining(['200', '400', '401', '405', '413', '415', '422', '429', '500', '503']),
+  )
+})
+
+test('When a client sends its headers byte by byte, or never ends them, then it is cut off and others are served', async () => {
+  const socket = connect(Number(new URL(api).port), '127.0.0.1')
+  const closed = new Promise<string>((resolve) => {
+    let answer = ''
+    socket.on('data', (data) => (answer += data.toString()))
+    socket.on('close', () => resolve(answer))
+    socket.on('error', () => resolve(answer))
+  })
+  socket.write(`GET /health HTTP/1.1\r\nHost: x\r\nX-Long: ${'a'.repeat(20_000)}`)
+  expect((await get(api, '/health')).status).toBe(200)
+  expect(await closed).toMatch(/^HTTP\/1\.1 431/)
+})

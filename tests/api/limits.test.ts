@@ -1,0 +1,167 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { freePort } from '../../dev/ports.ts'
+import { bearer, get, loggedIn, newPerson, post, registered, type Person } from '../support/accounts.ts'
+import { startBackend, type Backend } from '../support/backend.ts'
+import { eventually } from '../support/eventually.ts'
+import { newCallSid } from '../support/servers.ts'
+import { postWebhook } from '../support/webhook.ts'
+
+const USUAL = { RATE_LIMIT_LOGIN: '5', RATE_LIMIT_REGISTRATION: '3', RATE_LIMIT_FORGOT: '3', RATE_LIMIT_GENERAL: '300' }
+
+let backend: Backend
+/** Three API processes on one database; the last one stands behind one proxy. */
+let apis: string[]
+beforeAll(async () => {
+  backend = await startBackend({ start: ['api'], env: USUAL })
+  apis = [backend.apiUrl]
+  for (const env of [{}, { TRUST_PROXY: '1' }]) {
+    const port = await freePort(0)
+    backend.launch('api', { PORT: String(port), OPERATIONS_PORT: String(await freePort(0)), ...env })
+    apis.push(`http://127.0.0.1:${port}`)
+  }
+  await eventually('all APIs to be ready', async () =>
+    (await Promise.all(apis.map((api) => fetch(`${api}/health/ready`)))).every(({ ok }) => ok),
+  )
+})
+afterAll(() => backend?.stop())
+beforeEach(() => backend.database.query('TRUNCATE rate_limits'))
+
+const behindProxy = (address: string) => ({ 'x-forwarded-for': address })
+const logIn = (api: string, { email, password }: Person, headers = {}) => post(api, '/api/auth/login', { email, password }, headers)
+const times = <T>(count: number, work: (i: number) => Promise<T>): Promise<T[]> =>
+  Promise.all(Array.from({ length: count }, (_, i) => work(i)))
+const statuses = async (answers: Promise<{ status: number }[]>) => (await answers).map(({ status }) => status)
+const count = (all: number[], status: number) => all.filter((each) => each === status).length
+
+/** A process remembers whom it refused, so each test comes from an address of its own. */
+let hosts = 0
+const newAddress = () => `198.51.100.${(hosts += 1)}`
+
+describe('When limits are counted by three API processes, then together they let through exactly', () => {
+  test('five logins a minute and address', async () => {
+    const all = await statuses(times(30, (i) => logIn(apis[i % 3]!, newPerson())))
+    expect([count(all, 401), count(all, 429)]).toEqual([5, 25])
+  })
+
+  test('three registrations', async () => {
+    const all = await statuses(times(12, (i) => post(apis[i % 3]!, '/api/auth/register', newPerson())))
+    expect([count(all, 202), count(all, 429)]).toEqual([3, 9])
+  })
+
+  test('three forgotten passwords', async () => {
+    const all = await statuses(times(12, (i) => post(apis[i % 3]!, '/api/auth/forgot-password', { email: newPerson().email })))
+    expect([count(all, 202), count(all, 429)]).toEqual([3, 9])
+  })
+})
+
+test('When a limit is reached, then the answer says when to come again', async () => {
+  const address = behindProxy(newAddress())
+  const first = await logIn(apis[2]!, newPerson(), address)
+  expect(first.headers.get('ratelimit-policy')).toBe('"login";q=5;w=60')
+  expect(first.headers.get('ratelimit')).toMatch(/^"login";r=4;t=(60|59)$/)
+  await times(4, () => logIn(apis[2]!, newPerson(), address))
+  const refused = await logIn(apis[2]!, newPerson(), address)
+  expect(refused).toMatchObject({ status: 429, body: { code: 'rate_limited', status: 429 } })
+  expect(refused.headers.get('content-type')).toMatch('application/problem+json')
+  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(50)
+  expect(refused.headers.get('ratelimit')).toMatch(/^"login";r=0;t=/)
+})
+
+describe('Whose address counts', () => {
+  test('When there is no proxy, then a forged X-Forwarded-For changes nothing', async () => {
+    const all = await statuses(times(10, (i) => logIn(apis[0]!, newPerson(), behindProxy(`203.0.113.${i}`))))
+    // The process may remember our own address from another test.
+    expect(count(all, 401)).toBeLessThanOrEqual(5)
+    expect(count(all, 429)).toBeGreaterThanOrEqual(5)
+  })
+
+  test('When two clients come through the proxy, then each has its own limit, whatever it claims before', async () => {
+    const [one, other] = [newAddress(), newAddress()]
+    const all = await statuses(times(10, (i) => logIn(apis[2]!, newPerson(), behindProxy(`10.0.0.${i}, ${one}`))))
+    expect([count(all, 401), count(all, 429)]).toEqual([5, 5])
+    expect((await logIn(apis[2]!, newPerson(), behindProxy(other))).status).toBe(401)
+  })
+
+  test('When addresses share a /64, or are one address written twice, then they share a limit', async () => {
+    const six = await statuses(times(30, (i) => logIn(apis[2]!, newPerson(), behindProxy(`2001:db8:1:2::${i + 1}`))))
+    expect(count(six, 401)).toBe(5)
+    const mapped = newAddress()
+    const four = await statuses(times(12, (i) => logIn(apis[2]!, newPerson(), behindProxy(i % 2 ? mapped : `::ffff:${mapped}`))))
+    expect(count(four, 401)).toBe(5)
+  })
+
+  test('When X-Forwarded-For is rubbish or endless, then the request is answered', async () => {
+    for (const value of ['rubbish', '<script>', Array.from({ length: 200 }, (_, i) => `10.1.1.${i}`).join(', ')])
+      expect([401, 429]).toContain((await logIn(apis[2]!, newPerson(), behindProxy(value))).status)
+  })
+})
+
+describe('Failures of one account', () => {
+  test('When a password is guessed from many addresses, then each further guess waits longer, and the right one counts anew', async () => {
+    const person = await registered(apis[2]!, behindProxy(newAddress()))
+    const guess = (password: string) => logIn(apis[2]!, { ...person, password }, behindProxy(newAddress()))
+    const burst = await statuses(times(12, () => guess('not the passphrase')))
+    expect([count(burst, 401), count(burst, 429)]).toEqual([6, 6]) // five free ones and the first of those with a pause behind it
+    expect(await guess(person.password)).toMatchObject({ status: 429, body: { code: 'rate_limited' } })
+
+    await backend.database.query(`UPDATE rate_limits SET expire = 0 WHERE key LIKE 'pause:%'`) // the pause is over
+    expect((await guess('not the passphrase')).status).toBe(401)
+    const waiting = await guess(person.password)
+    expect(Number(waiting.headers.get('retry-after'))).toBeGreaterThan(5)
+
+    await backend.database.query(`UPDATE rate_limits SET expire = 0 WHERE key LIKE 'pause:%'`)
+    expect((await guess(person.password)).status).toBe(200)
+    expect(await statuses(times(5, () => guess('not the passphrase')))).toEqual([401, 401, 401, 401, 401])
+  })
+
+  test('When there is no such account, then guessing slows down all the same', async () => {
+    const stranger = newPerson()
+    const all = await statuses(times(12, () => logIn(apis[2]!, stranger, behindProxy(newAddress()))))
+    expect([count(all, 401), count(all, 429)]).toEqual([6, 6])
+  })
+
+  test('When a new password is weak, then that is no failure', async () => {
+    const person = await registered(apis[2]!, behindProxy(newAddress()))
+    const { accessToken } = await loggedIn(apis[2]!, person, behindProxy(newAddress()))
+    const change = (newPassword: string) =>
+      post(apis[2]!, '/api/auth/change-password', { currentPassword: person.password, newPassword }, bearer(accessToken))
+    for (let i = 0; i < 8; i += 1) expect((await change('short')).status).toBe(422)
+    expect((await change('quite another passphrase')).status).toBe(204)
+  })
+})
+
+test('When a mailbox has had five mails within an hour, then it gets no more of them', async () => {
+  const person = await registered(apis[2]!, behindProxy(newAddress()))
+  for (let i = 0; i < 8; i += 1)
+    expect((await post(apis[2]!, '/api/auth/forgot-password', { email: person.email }, behindProxy(newAddress()))).status).toBe(202)
+  await eventually('mails to be held back', async () => (backend.logs('api').match(/Mail held back/g) ?? []).length >= 4)
+})
+
+test('When the limits cannot be counted, then guessing is closed, the rest is open, and it is said once', async () => {
+  const person = await registered(apis[2]!, behindProxy(newAddress()))
+  const { refreshToken } = await loggedIn(apis[2]!, person, behindProxy(newAddress()))
+  await backend.database.query('ALTER TABLE rate_limits RENAME TO rate_limits_away')
+  try {
+    const address = behindProxy(newAddress())
+    const closed = [
+      await logIn(apis[2]!, person, address),
+      await post(apis[2]!, '/api/auth/register', newPerson(), address),
+      await post(apis[2]!, '/api/auth/forgot-password', { email: person.email }, address),
+    ]
+    for (const { status, body, headers } of closed) {
+      expect([status, body.code]).toEqual([503, 'limits_unavailable'])
+      expect(Number(headers.get('retry-after'))).toBeGreaterThan(0)
+    }
+    const open = await post<{ accessToken: string }>(apis[2]!, '/api/auth/refresh', { refreshToken }, address)
+    expect(open.status).toBe(200)
+    expect((await get(apis[2]!, '/api/auth/me', bearer(open.body.accessToken))).status).toBe(200)
+    expect(backend.logs('api').match(/Limits cannot be counted/g)).toHaveLength(1)
+  } finally {
+    await backend.database.query('ALTER TABLE rate_limits_away RENAME TO rate_limits')
+  }
+})
+
+test('When webhooks come by the hundred from one address, then none is refused', async () => {
+  const all = await statuses(times(400, () => postWebhook(apis[0]!, 'call-start', { CallSid: newCallSid() })))
+  expect(count(all, 200)).toBe(400)
+})

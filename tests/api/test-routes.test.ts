@@ -1,0 +1,66 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { freePort } from '../../dev/ports.ts'
+import { bearer, get, post } from '../support/accounts.ts'
+import { startBackend, type Backend } from '../support/backend.ts'
+import { eventually } from '../support/eventually.ts'
+
+const TOKEN = 'the-token-of-the-test-routes'
+const ROUTES = ['email', 'storage', 'exotel', 'temporal', 'database'].map((name) => `/api/test/${name}-connection`)
+
+let backend: Backend
+beforeAll(async () => {
+  backend = await startBackend({ start: ['api'], env: { DEV_TEST_TOKEN: TOKEN } })
+})
+afterAll(() => backend?.stop())
+
+async function anotherApi(env: NodeJS.ProcessEnv): Promise<string> {
+  const port = await freePort(0)
+  backend.launch('api', { PORT: String(port), OPERATIONS_PORT: String(await freePort(0)), ...env })
+  const url = `http://127.0.0.1:${port}`
+  await eventually('the API to be ready', async () => (await fetch(`${url}/health/ready`)).ok)
+  return url
+}
+
+describe.each(ROUTES)('%s', (path) => {
+  test('without a token 401, with a wrong one 403, with the right one how the connection is', async () => {
+    const none = await get(backend.apiUrl, path)
+    expect([none.status, none.body.code, none.headers.get('www-authenticate')]).toEqual([401, 'not_authenticated', 'Bearer'])
+    for (const wrong of ['wrong', `${TOKEN}x`, TOKEN.slice(1), TOKEN.toUpperCase()])
+      expect(await get(backend.apiUrl, path, bearer(wrong))).toMatchObject({ status: 403, body: { code: 'test_token_wrong' } })
+    expect(await get(backend.apiUrl, path, bearer(TOKEN))).toMatchObject({
+      status: 200,
+      body: { status: 'ok', detail: expect.any(String) },
+    })
+    expect(backend.logs('api')).toMatch(/"address":"[^"]*127\.0\.0\.1".*"Test route refused"/)
+  })
+})
+
+test('When it is not a GET, then 405 says what is', async () => {
+  const answer = await post(backend.apiUrl, ROUTES[0]!, {}, bearer(TOKEN))
+  expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'GET, HEAD'])
+})
+
+test('When a connection fails, then 200 says what is wrong, without a secret', async () => {
+  const api = await anotherApi({
+    WASABI_SECRET_KEY: 'not-the-secret',
+    EXOTEL_API_TOKEN: 'not-the-token',
+    TEMPORAL_NAMESPACE: 'nowhere',
+    SMTP_URL: 'smtp://user:smtp-password@127.0.0.1:1',
+    PUBLIC_URL: 'https://calls.example.com',
+  })
+  for (const name of ['email', 'storage', 'exotel', 'temporal']) {
+    const { status, body } = await get(api, `/api/test/${name}-connection`, bearer(TOKEN))
+    expect([status, body.status]).toEqual([200, 'failed'])
+    expect(JSON.stringify(body)).not.toMatch(/not-the|smtp-password/)
+  }
+})
+
+test.each([
+  ['in production', { NODE_ENV: 'production', EXOTEL_ALLOW_LOCAL: 'false' }],
+  ['without DEV_TEST_TOKEN', { DEV_TEST_TOKEN: '' }],
+])('When the API runs %s, then there are no test routes', async (_how, env) => {
+  const api = await anotherApi(env)
+  for (const path of ROUTES)
+    for (const headers of [{}, bearer('wrong'), bearer(TOKEN)])
+      expect(await get(api, path, headers)).toMatchObject({ status: 404, body: { code: 'not_found' } })
+})

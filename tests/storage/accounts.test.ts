@@ -1,0 +1,268 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { randomBytes, randomUUID } from 'node:crypto'
+import pg from 'pg'
+import { createAdministrator, setActive, setRole } from '../../accounts/administration.ts'
+import { deleteExpired, rotateSigningKeys } from '../../accounts/clean-up.ts'
+import { addSigningKey, createSigningKeys, forgetOtherSigningKeys } from '../../accounts/signing-keys.ts'
+import { eraseOldBodies } from '../../calls/clean-up.ts'
+import { openWorkbench, type Workbench } from '../support/activities.ts'
+import { openDatabase } from '../support/servers.ts'
+
+const HASH = '$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA'
+const digest = (): string => randomBytes(32).toString('hex')
+
+let opened: Awaited<ReturnType<typeof openDatabase>>
+let sql: pg.Client
+beforeAll(async () => {
+  opened = await openDatabase()
+  sql = new pg.Client({ connectionString: opened.url })
+  await sql.connect()
+})
+afterAll(async () => {
+  await sql?.end()
+  await opened?.close()
+})
+beforeEach(() =>
+  sql.query('TRUNCATE users, sessions, refresh_token_blacklist, password_reset_tokens, rate_limits, signing_keys, webhook_events CASCADE'),
+)
+
+async function user(email = `${randomUUID()}@example.com`): Promise<string> {
+  const { rows } = await sql.query<{ id: string }>('INSERT INTO users (email, name, password_hash) VALUES ($1, $2, $3) RETURNING id', [
+    email,
+    'A',
+    HASH,
+  ])
+  return rows[0]!.id
+}
+async function session(userId: string, expires = "now() + interval '1 day'"): Promise<string> {
+  const { rows } = await sql.query<{ id: string }>(
+    `INSERT INTO sessions (user_id, refresh_hash, refresh_expires_at, expires_at) VALUES ($1, $2, ${expires}, ${expires}) RETURNING id`,
+    [userId, digest()],
+  )
+  return rows[0]!.id
+}
+const blacklist = (sessionId: string, userId: string, expires: string): Promise<unknown> =>
+  sql.query(
+    `INSERT INTO refresh_token_blacklist (token_hash, session_id, user_id, reason, expires_at) VALUES ($1, $2, $3, 'rotated', ${expires})`,
+    [digest(), sessionId, userId],
+  )
+const resetToken = (userId: string): Promise<pg.QueryResult<{ id: string; minutes: number }>> =>
+  sql.query(
+    `INSERT INTO password_reset_tokens (user_id, token_hash) VALUES ($1, $2)
+     RETURNING id, round(extract(epoch FROM expires_at - created_at) / 60)::int AS minutes`,
+    [userId, digest()],
+  )
+const count = async (table: string): Promise<number> =>
+  Number((await sql.query<{ n: string }>(`SELECT count(*) AS n FROM ${table}`)).rows[0]!.n)
+
+describe('The schema', () => {
+  test.each([
+    ['an address in capitals', `INSERT INTO users (email, name, password_hash) VALUES ('A@example.com', 'A', '${HASH}')`],
+    ['an address with letters that look alike', `INSERT INTO users (email, name, password_hash) VALUES ('а@example.com', 'A', '${HASH}')`],
+    ['an address with a blank', `INSERT INTO users (email, name, password_hash) VALUES ('a b@example.com', 'A', '${HASH}')`],
+    ['no name', `INSERT INTO users (email, name, password_hash) VALUES ('a@example.com', '', '${HASH}')`],
+    ['a password in clear', `INSERT INTO users (email, name, password_hash) VALUES ('a@example.com', 'A', 'secret')`],
+    ['a role that does not exist', `INSERT INTO users (email, name, password_hash, role) VALUES ('a@example.com', 'A', '${HASH}', 'root')`],
+    [
+      'a session of nobody',
+      `INSERT INTO sessions (user_id, refresh_hash, refresh_expires_at, expires_at) VALUES (gen_random_uuid(), '${digest()}', now(), now())`,
+    ],
+    ['a reset token in clear', `INSERT INTO password_reset_tokens (user_id, token_hash) SELECT id, 'token' FROM users`],
+    [
+      'a reset token that was never good',
+      `INSERT INTO password_reset_tokens (user_id, token_hash, expires_at) SELECT id, '${digest()}', now() - interval '1 s' FROM users`,
+    ],
+    ['a session ended without a reason', `UPDATE sessions SET ended_at = now()`],
+    ['a session that outlives itself', `UPDATE sessions SET refresh_expires_at = expires_at + interval '1 s'`],
+    ['a reason that does not exist', `UPDATE sessions SET ended_at = now(), end_reason = 'bored'`],
+    ['a short signing key', `INSERT INTO signing_keys (kid, secret) VALUES ('k', 'short')`],
+  ])('When %s is written, then it is refused', async (_what, statement) => {
+    await session(await user())
+    await expect(sql.query(statement)).rejects.toThrow(/violates/)
+  })
+
+  test('When an address or a token comes twice, then it is refused', async () => {
+    await user('a@example.com')
+    await expect(user('a@example.com')).rejects.toThrow(/users_email_key/)
+  })
+
+  test('When a reset token is made, then the database gives it 15 minutes', async () => {
+    expect((await resetToken(await user())).rows[0]!.minutes).toBe(15)
+  })
+
+  test.each(['users', 'sessions', 'password_reset_tokens'])('When a row of %s changes, then it says when', async (table) => {
+    const id = await user()
+    await session(id)
+    await resetToken(id)
+    await sql.query(`UPDATE ${table} SET created_at = created_at`)
+    const { rows } = await sql.query<{ later: boolean }>(
+      `SELECT updated_at >= created_at AND updated_at > now() - interval '1 minute' AS later FROM ${table}`,
+    )
+    await sql.query(`UPDATE ${table} SET updated_at = '2000-01-01'`)
+    expect(rows[0]!.later).toBe(true)
+    expect((await sql.query(`SELECT FROM ${table} WHERE updated_at < '2001-01-01'`)).rowCount).toBe(0)
+  })
+
+  test('When a user is deleted, then nothing of it stays', async () => {
+    const id = await user()
+    await blacklist(await session(id), id, "now() + interval '1 day'")
+    await resetToken(id)
+    await sql.query('DELETE FROM users')
+    for (const table of ['sessions', 'refresh_token_blacklist', 'password_reset_tokens']) expect(await count(table)).toBe(0)
+  })
+
+  test('When a token is blacklisted, then a few that have expired go with it', async () => {
+    const id = await user()
+    const of = await session(id)
+    await sql.query('ALTER TABLE refresh_token_blacklist DISABLE TRIGGER refresh_token_blacklist_clean_up')
+    for (let i = 0; i < 12; i += 1) await blacklist(of, id, "now() - interval '1 day'")
+    await sql.query('ALTER TABLE refresh_token_blacklist ENABLE TRIGGER refresh_token_blacklist_clean_up')
+    await blacklist(of, id, "now() + interval '1 day'")
+    expect(await count('refresh_token_blacklist')).toBe(3)
+  })
+
+  test('When the indexes and triggers are counted, then none is missing', async () => {
+    const { rows: indexes } = await sql.query(
+      `SELECT indexname FROM pg_indexes WHERE tablename IN ('password_reset_tokens', 'refresh_token_blacklist') AND indexname NOT LIKE '%pkey'`,
+    )
+    expect(indexes).toHaveLength(7)
+    const { rows: triggers } = await sql.query(
+      `SELECT tgname FROM pg_trigger WHERE tgrelid IN ('password_reset_tokens'::regclass, 'refresh_token_blacklist'::regclass) AND NOT tgisinternal`,
+    )
+    expect(triggers).toHaveLength(2)
+    const { rows: times } = await sql.query(
+      `SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public' AND data_type = 'timestamp without time zone'`,
+    )
+    expect(times).toEqual([])
+  })
+})
+
+describe('Clean-up', () => {
+  let bench: Workbench
+  beforeAll(async () => {
+    bench = await openWorkbench()
+  })
+  afterAll(() => bench?.close())
+
+  async function fill(): Promise<void> {
+    const id = await user()
+    const live = await session(id)
+    const dead = await session(id, "now() - interval '1 s'")
+    await blacklist(live, id, "now() + interval '1 day'")
+    await blacklist(dead, id, "now() + interval '1 day'")
+    await resetToken(id)
+    await sql.query(
+      `INSERT INTO password_reset_tokens (user_id, token_hash, created_at, expires_at) VALUES ($1, $2, now() - interval '1 h', now() - interval '45 m')`,
+      [id, digest()],
+    )
+    await sql.query(`INSERT INTO rate_limits VALUES ('a', 1, 0), ('b', 1, extract(epoch FROM now()) * 1000 + 60000)`)
+  }
+
+  test('When something has expired, then it goes, and what is good stays', async () => {
+    await fill()
+    for (const what of ['sessions', 'resetTokens', 'blacklist', 'rateLimits'] as const) await deleteExpired(opened.database, what, 100)
+    for (const table of ['sessions', 'password_reset_tokens', 'refresh_token_blacklist', 'rate_limits'])
+      expect([table, await count(table)]).toEqual([table, 1])
+  })
+
+  test('When somebody holds a row, then clean-up passes it by', async () => {
+    const id = await user()
+    const held = await session(id, "now() - interval '1 s'")
+    await session(id, "now() - interval '1 s'")
+    await sql.query('BEGIN')
+    await sql.query('SELECT FROM sessions WHERE id = $1 FOR UPDATE', [held])
+    expect(await deleteExpired(opened.database, 'sessions', 100)).toBe(1)
+    await sql.query('COMMIT')
+    expect(await count('sessions')).toBe(1)
+  })
+
+  test('When two clean up at once, then each row goes once', async () => {
+    const id = await user()
+    for (let i = 0; i < 40; i += 1) await session(id, "now() - interval '1 s'")
+    const drain = async (): Promise<number> => {
+      let rows = 0
+      for (let last = 5; last === 5; rows += last) last = await deleteExpired(opened.database, 'sessions', 5)
+      return rows
+    }
+    const [one, other] = await Promise.all([drain(), drain()])
+    expect(one + other).toBe(40)
+    expect(await count('sessions')).toBe(0)
+  })
+
+  test('When a webhook is old, then its numbers go and the fact stays; what was not relayed keeps everything', async () => {
+    const event = (identity: string, days: number, state: string): Promise<unknown> =>
+      sql.query(
+        `INSERT INTO webhook_events (source, route, identity, call_sid, raw_body, fields, relay_state, received_at)
+         VALUES ('exotel', 'call-end', $1, 'a', 'From=919812345678', '{"From": "919812345678"}', $3, now() - make_interval(days => $2))`,
+        [identity, days, state],
+      )
+    await event('old', 91, 'started')
+    await event('young', 89, 'started')
+    await event('unrelayed', 91, 'pending')
+    expect(await eraseOldBodies(opened.database, 90, 100)).toBe(1)
+    expect(await eraseOldBodies(opened.database, 90, 100)).toBe(0)
+    const { rows } = await sql.query<{ identity: string }>(
+      'SELECT identity FROM webhook_events WHERE raw_body IS NOT NULL AND fields IS NOT NULL',
+    )
+    expect(rows.map(({ identity }) => identity).toSorted()).toEqual(['unrelayed', 'young'])
+    expect(await count('webhook_events')).toBe(3)
+  })
+
+  test('When the activity runs on more than one batch, then all go, and it says how many', async () => {
+    await bench.database.$executeRaw`INSERT INTO rate_limits SELECT 'k' || i, 1, 0 FROM generate_series(1, 1201) AS i`
+    expect(await bench.run('cleanUp', 'rateLimits')).toBe(1201)
+    expect(await bench.run('cleanUp', 'rateLimits')).toBe(0)
+  })
+})
+
+describe('Signing keys', () => {
+  test('When two processes start at once, then both know all keys', async () => {
+    const [one, other] = [createSigningKeys(opened.database), createSigningKeys(opened.database)]
+    const [keys] = await Promise.all([one.all(), other.all()])
+    for (const { kid } of keys) expect((await other.find(kid))?.kid).toBe(kid)
+  })
+
+  test('When a month has passed, then there is a new key; the old one goes when no session can need it', async () => {
+    await rotateSigningKeys(opened.database, 30)
+    expect(await count('signing_keys')).toBe(0) // where nobody logs in there is no key
+    const old = await addSigningKey(opened.database)
+    await rotateSigningKeys(opened.database, 30)
+    expect(await count('signing_keys')).toBe(1)
+    await sql.query(`UPDATE signing_keys SET created_at = now() - interval '31 days'`)
+    await rotateSigningKeys(opened.database, 30)
+    await rotateSigningKeys(opened.database, 30)
+    const keys = createSigningKeys(opened.database)
+    expect((await keys.all()).map(({ kid }) => kid)).toEqual([expect.not.stringMatching(old), old])
+    await sql.query(`UPDATE signing_keys SET created_at = now() - interval '62 days' WHERE kid = $1`, [old])
+    expect(await rotateSigningKeys(opened.database, 30)).toBe(1)
+  })
+
+  test('When a key is replaced at once, then the others are gone', async () => {
+    await addSigningKey(opened.database)
+    const fresh = await addSigningKey(opened.database)
+    await forgetOtherSigningKeys(opened.database, fresh)
+    expect((await createSigningKeys(opened.database).all()).map(({ kid }) => kid)).toEqual([fresh])
+  })
+})
+
+describe('Administration', () => {
+  test('When the first administrator is made, then there is a password for it; made again, it keeps its own', async () => {
+    const { password } = await createAdministrator(opened.database, 'Boss@example.com')
+    expect(password).toMatch(/^[\w-]{24}$/)
+    expect(await createAdministrator(opened.database, 'boss@example.com')).toEqual({})
+    expect(await opened.database.user.findMany({ select: { email: true, role: true } })).toEqual([
+      { email: 'boss@example.com', role: 'admin' },
+    ])
+  })
+
+  test('When an account is deactivated, then its sessions end', async () => {
+    const id = await user('a@example.com')
+    await session(id)
+    expect(await setRole(opened.database, 'A@example.com', 'operator')).toBe(true)
+    expect(await setActive(opened.database, 'a@example.com', false)).toBe(true)
+    expect(await opened.database.session.findFirst()).toMatchObject({ endReason: 'revoked' })
+    expect(await setActive(opened.database, 'a@example.com', true)).toBe(true)
+    expect(await setRole(opened.database, 'nobody@example.com', 'user')).toBe(false)
+    expect(await setActive(opened.database, 'nobody@example.com', false)).toBe(false)
+  })
+})

@@ -1,0 +1,135 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { randomUUID } from 'node:crypto'
+import pg from 'pg'
+import { pino } from 'pino'
+import { deleteExpired } from '../../accounts/clean-up.ts'
+import type { AccountsContext } from '../../accounts/context.ts'
+import { logIn } from '../../accounts/login.ts'
+import { resetPassword, sendPasswordReset } from '../../accounts/password-reset.ts'
+import { authenticate, endSessions, refreshSession } from '../../accounts/sessions.ts'
+import { createSigningKeys } from '../../accounts/signing-keys.ts'
+import { signAccessToken } from '../../accounts/access-tokens.ts'
+import { claimEvents, markRelayed } from '../../calls/claim-events.ts'
+import { eraseOldBodies } from '../../calls/clean-up.ts'
+import { recordEvent } from '../../calls/record-event.ts'
+import { Prisma, PrismaClient } from '../../platform/generated/client.ts'
+import { PrismaPg } from '@prisma/adapter-pg'
+import { noPost } from '../../platform/post.ts'
+import { createDatabase } from '../support/servers.ts'
+
+/** So many rows that no planner reads them all for a handful. */
+const ROWS = 20_000
+/** Tables of a few rows, whatever happens. */
+const SMALL = ['signing_keys', 'reconcile_passes', 'unnest']
+
+let created: Awaited<ReturnType<typeof createDatabase>>
+let sql: pg.Client
+let database: PrismaClient<'query'>
+let statements: { text: string; params: string }[] = []
+beforeAll(async () => {
+  created = await createDatabase()
+  sql = new pg.Client({ connectionString: created.url })
+  await sql.connect()
+  database = new PrismaClient({ adapter: new PrismaPg({ connectionString: created.url }), log: [{ emit: 'event', level: 'query' }] })
+  database.$on('query', (event: Prisma.QueryEvent) => statements.push({ text: event.query, params: event.params }))
+  await fill()
+})
+afterAll(async () => {
+  await database?.$disconnect()
+  await sql?.end()
+  await created?.drop()
+})
+
+async function fill(): Promise<void> {
+  const series = `generate_series(1, ${ROWS}) AS i`
+  const hash = "encode(sha256(i::text::bytea), 'hex')"
+  await sql.query(`INSERT INTO users (email, name, password_hash) SELECT 'p' || i || '@example.com', 'P', '$argon2id$x' FROM ${series}`)
+  await sql.query(`INSERT INTO sessions (user_id, refresh_hash, refresh_expires_at, expires_at)
+    SELECT u.id, encode(sha256(u.email::bytea), 'hex'), now() + interval '1 day', now() + interval '1 day' FROM users u`)
+  await sql.query(`INSERT INTO refresh_token_blacklist (token_hash, session_id, user_id, reason, expires_at)
+    SELECT encode(sha256(s.id::text::bytea), 'hex'), s.id, s.user_id, 'rotated', s.expires_at FROM sessions s`)
+  await sql.query(
+    `INSERT INTO password_reset_tokens (user_id, token_hash) SELECT u.id, encode(sha256(u.id::text::bytea), 'hex') FROM users u`,
+  )
+  await sql.query(`INSERT INTO rate_limits SELECT 'k' || i, 1, 9e12 FROM ${series}`)
+  await sql.query(`INSERT INTO calls (call_sid, status, recording_state) SELECT 'c' || i, 'completed', 'none' FROM ${series}`)
+  await sql.query(`INSERT INTO recordings (call_sid, source_url, state, bucket, object_key, bytes, sha256)
+    SELECT 'c' || i, 'https://recordings.exotel.com/' || i, 'stored', 'b', 'k' || i, 1, ${hash} FROM ${series}`)
+  await sql.query(`INSERT INTO webhook_events (source, route, identity, call_sid, raw_body, relay_state)
+    SELECT 'exotel', 'call-end', ${hash}, 'c' || i, 'x', 'started' FROM ${series}`)
+  await sql.query('ANALYZE')
+}
+
+/** What reads a whole table in the plans of the statements that this work sends, as the server plans them. */
+async function tablesReadWhole(work: () => Promise<unknown>): Promise<string[]> {
+  statements = []
+  await work().catch(() => {}) // an unknown token is as good as a known one
+  const queries = statements.filter(({ text }) => /^\s*(SELECT|INSERT|UPDATE|DELETE|WITH)/i.test(text))
+  expect(queries).not.toEqual([])
+  const whole: string[] = []
+  for (const { text, params } of queries) {
+    const { rows } = await sql.query<{ 'QUERY PLAN': string }>(`EXPLAIN ${text}`, JSON.parse(params) as unknown[])
+    const plan = rows.map((row) => row['QUERY PLAN']).join('\n')
+    for (const [, table] of plan.matchAll(/Seq Scan on (\w+)/g))
+      if (!SMALL.includes(table!)) whole.push(`${table}: ${text.trim().slice(0, 80)}`)
+  }
+  return whole
+}
+
+const silent = pino({ level: 'silent' })
+const accounts = (): AccountsContext => ({
+  database,
+  keys: createSigningKeys(database),
+  post: noPost(silent),
+  logger: silent,
+  registration: 'open',
+  sessionDays: 30,
+  sessionIdleDays: 7,
+  publicUrl: 'https://calls.example.com',
+})
+const event = {
+  callSid: 'c77',
+  route: 'call-end',
+  ended: true,
+  sources: [{ sourceUrl: 'https://recordings.exotel.com/77' }],
+  status: 'completed',
+} as const
+
+test.each([
+  [
+    'an access token is checked',
+    async () =>
+      authenticate(accounts(), await signAccessToken(createSigningKeys(database), { userId: randomUUID(), sessionId: randomUUID() })),
+  ],
+  ['somebody logs in', () => logIn(accounts(), { email: 'p77@example.com', password: 'x' })],
+  ['a refresh token is used', () => refreshSession(accounts(), 'p77@example.com')],
+  ['all sessions of somebody end', () => endSessions(database, { userId: randomUUID() }, 'logged_out')],
+  ['a password is forgotten', () => sendPasswordReset(accounts(), 'p77@example.com')],
+  ['a reset link is used', () => resetPassword(accounts(), { token: 'x', password: 'quite another passphrase' })],
+  ['expired sessions go', () => deleteExpired(database, 'sessions', 5)],
+  ['expired reset tokens go', () => deleteExpired(database, 'resetTokens', 5)],
+  ['expired blacklist rows go', () => deleteExpired(database, 'blacklist', 5)],
+  ['expired limits go', () => deleteExpired(database, 'rateLimits', 5)],
+  ['old bodies go', () => eraseOldBodies(database, 90, 5)],
+  [
+    'a webhook is recorded',
+    () =>
+      recordEvent(database, {
+        source: 'exotel',
+        route: 'call-end',
+        identity: 'x',
+        event: { ...event, sources: [...event.sources] },
+        fields: {},
+      }),
+  ],
+  ['the relay claims events', () => claimEvents(database, 20)],
+  ['the relay marks events', () => markRelayed(database, { started: [77n], nothingNew: [78n] })],
+])('When %s, then no large table is read whole', async (_what, work) => {
+  expect(await tablesReadWhole(work)).toEqual([])
+})
+
+test('When an index is missing, then this test notices', async () => {
+  await sql.query('DROP INDEX users_email_key')
+  expect(await tablesReadWhole(() => logIn(accounts(), { email: 'p77@example.com', password: 'x' }))).not.toEqual([])
+  await sql.query('CREATE UNIQUE INDEX users_email_key ON users (email)')
+})

@@ -1,0 +1,198 @@
+import { describe, expect, test } from '@jest/globals'
+import { generateKeyPair, SignJWT, UnsecuredJWT } from 'jose'
+import { randomBytes, randomUUID } from 'node:crypto'
+import { signAccessToken, verifyAccessToken } from '../../accounts/access-tokens.ts'
+import { EMAIL_ADDRESS, normaliseEmail } from '../../accounts/email-address.ts'
+import { hashPassword, passwordWeakness, verifyPassword } from '../../accounts/passwords.ts'
+import { hashToken, newRefreshToken, successorOf } from '../../accounts/refresh-tokens.ts'
+import { createInvitation } from '../../accounts/registration.ts'
+import type { SigningKeys } from '../../accounts/signing-keys.ts'
+
+type SigningKey = Awaited<ReturnType<SigningKeys['all']>>[0]
+
+function newKey(kid: string): SigningKey {
+  const random = (): Uint8Array => new Uint8Array(randomBytes(32))
+  return { kid, accessTokenKey: random(), invitationKey: random(), refreshTokenKey: random(), csrfKey: random() }
+}
+const keysOf = (...keys: [SigningKey, ...SigningKey[]]): SigningKeys => ({
+  all: async () => keys,
+  find: async (kid) => keys.find((key) => key.kid === kid),
+})
+
+const key = newKey('k1')
+const keys = keysOf(key)
+const claims = { userId: randomUUID(), sessionId: randomUUID() }
+
+describe('Access tokens', () => {
+  const token = (more: { alg?: string; typ?: string; kid?: string; aud?: string; iss?: string; sub?: string; sid?: unknown } = {}) => {
+    const { alg = 'HS256', typ = 'at+jwt', kid = 'k1', aud = 'caly-api', iss = 'caly-backend', sub = claims.userId } = more
+    const sid = 'sid' in more ? more.sid : claims.sessionId
+    return new SignJWT({ sid }).setProtectedHeader({ alg, typ, kid }).setSubject(sub).setIssuer(iss).setAudience(aud).setIssuedAt()
+  }
+
+  test('When we signed it, then it tells user and session, and nothing else', async () => {
+    const signed = await signAccessToken(keys, claims)
+    expect(await verifyAccessToken(keys, signed)).toEqual(claims)
+    const payload = JSON.parse(Buffer.from(signed.split('.')[1]!, 'base64url').toString()) as object
+    expect(Object.keys(payload).toSorted()).toEqual(['aud', 'exp', 'iat', 'iss', 'sid', 'sub'])
+  })
+
+  test('When keys rotate, then tokens of the old key stay good, and new ones name the new key', async () => {
+    const old = await signAccessToken(keys, claims)
+    const rotated = keysOf(newKey('k2'), key)
+    expect(await verifyAccessToken(rotated, old)).toEqual(claims)
+    expect(await verifyAccessToken(keys, await signAccessToken(rotated, claims))).toBeUndefined()
+  })
+
+  const hour = (from: number): Date => new Date(Date.now() + from * 3600_000)
+  test.each([
+    [
+      'is not signed',
+      async () =>
+        new UnsecuredJWT({ sid: claims.sessionId })
+          .setSubject(claims.userId)
+          .setIssuer('caly-backend')
+          .setAudience('caly-api')
+          .setIssuedAt()
+          .setExpirationTime('1h')
+          .encode(),
+    ],
+    [
+      'says alg none over a signature',
+      async () => withHeader(await token().setExpirationTime('1h').sign(key.accessTokenKey), { alg: 'none', kid: 'k1' }),
+    ],
+    ['is signed with another key of that name', async () => token().setExpirationTime('1h').sign(newKey('k1').accessTokenKey)],
+    ['is signed with our key for something else', async () => token().setExpirationTime('1h').sign(key.csrfKey)],
+    ['names a key that we do not have', async () => token({ kid: 'k9' }).setExpirationTime('1h').sign(key.accessTokenKey)],
+    [
+      'has another algorithm with our key',
+      async () =>
+        token({ alg: 'HS512' })
+          .setExpirationTime('1h')
+          .sign(new Uint8Array([...key.accessTokenKey, ...key.accessTokenKey])),
+    ],
+    [
+      'is signed by RSA',
+      async () =>
+        token({ alg: 'RS256' })
+          .setExpirationTime('1h')
+          .sign((await generateKeyPair('RS256')).privateKey),
+    ],
+    ['has expired', async () => token().setExpirationTime(hour(-1)).sign(key.accessTokenKey)],
+    ['is not good yet', async () => token().setNotBefore(hour(1)).setExpirationTime(hour(2)).sign(key.accessTokenKey)],
+    ['never expires', async () => token().sign(key.accessTokenKey)],
+    ['is for somebody else', async () => token({ aud: 'another-api' }).setExpirationTime('1h').sign(key.accessTokenKey)],
+    ['is from somebody else', async () => token({ iss: 'another' }).setExpirationTime('1h').sign(key.accessTokenKey)],
+    ['is of another type', async () => token({ typ: 'JWT' }).setExpirationTime('1h').sign(key.accessTokenKey)],
+    ['names no session', async () => token({ sid: undefined }).setExpirationTime('1h').sign(key.accessTokenKey)],
+    ['names a session that is no id', async () => token({ sid: "' OR true --" }).setExpirationTime('1h').sign(key.accessTokenKey)],
+    ['names a user that is no id', async () => token({ sub: 'admin' }).setExpirationTime('1h').sign(key.accessTokenKey)],
+    ['is an invitation', () => createInvitation({ keys }, 'a@example.com')],
+    ['was changed', async () => withPayload(await signAccessToken(keys, claims), { sub: randomUUID(), sid: claims.sessionId })],
+    ['is nothing at all', async () => ''],
+    ['is three dots', async () => '...'],
+  ])('When it %s, then it is refused', async (_how, make) => {
+    expect(await verifyAccessToken(keys, await make())).toBeUndefined()
+  })
+
+  function withHeader(jwt: string, header: object): string {
+    return [Buffer.from(JSON.stringify(header)).toString('base64url'), ...jwt.split('.').slice(1)].join('.')
+  }
+  function withPayload(jwt: string, payload: object): string {
+    const [header, , signature] = jwt.split('.')
+    return [header, Buffer.from(JSON.stringify(payload)).toString('base64url'), signature].join('.')
+  }
+})
+
+describe('Refresh tokens', () => {
+  test('When a token has a successor, then every process makes the same, and no other token has it', async () => {
+    const token = await newRefreshToken(keys)
+    expect(token).toMatch(/^k1\.[\w-]{43}$/)
+    const successor = await successorOf(keys, token)
+    expect(await successorOf(keysOf(newKey('k2'), key), token)).toBe(successor)
+    expect(await successorOf(keys, await newRefreshToken(keys))).not.toBe(successor)
+    expect(await successorOf(keys, successor)).not.toBe(successor)
+    expect(hashToken(token)).toMatch(/^[0-9a-f]{64}$/)
+  })
+
+  test('When its key is gone, then the newest makes the successor', async () => {
+    expect(await successorOf(keysOf(newKey('k2')), await newRefreshToken(keys))).toMatch(/^k2\./)
+  })
+})
+
+describe('Passwords', () => {
+  test.each([
+    ['short', 'eleven char', /at least 12/],
+    ['long', 'x'.repeat(129), /at most 128/],
+    ['everybody’s', 'passwordpassword', /tries first/],
+    ['everybody’s in capitals', 'QWERTY123456', /tries first/],
+    ['the address itself', 'Priya.Sharma@example.com', /e-mail address/],
+    ['half a character', `\udc00${'x'.repeat(12)}`, /Unicode/],
+  ])('When it is %s, then it is refused with the reason', (_what, password, reason) => {
+    expect(passwordWeakness(password, 'priya.sharma@example.com')).toMatch(reason)
+  })
+
+  test.each([
+    'correct horse battery',
+    '🙏🏽'.repeat(12),
+    'क्षमा करें मित्र',
+    ' leading and trailing ',
+    'x'.repeat(127) + '🙏',
+    'has\0nul and more',
+  ])('When it is %j, then it is good', (password) => {
+    expect(passwordWeakness(password, 'a@example.com')).toBeUndefined()
+  })
+
+  test('When it is hashed, then it is told from others, in whatever way its letters are composed', async () => {
+    const stored = await hashPassword('caf\u00e9 au lait, please')
+    expect(await verifyPassword(stored, 'cafe\u0301 au lait, please')).toEqual({ right: true, stale: false })
+    expect((await verifyPassword(stored, 'cafe au lait, please')).right).toBe(false)
+    expect(await hashPassword('caf\u00e9 au lait, please')).not.toBe(stored)
+  })
+
+  test('When there is no account, then no password is right', async () => {
+    for (const password of ['', 'correct horse battery']) expect((await verifyPassword(undefined, password)).right).toBe(false)
+  })
+})
+
+describe('E-mail addresses', () => {
+  test.each(['a@example.com', 'priya.sharma+calls@sub.example.co.in', "o'neil@example.com", `${'a'.repeat(60)}@example.com`])(
+    '%s is one',
+    (address) => {
+      expect(EMAIL_ADDRESS.test(address)).toBe(true)
+    },
+  )
+
+  test.each([
+    '',
+    'a',
+    'a@',
+    '@example.com',
+    'a@localhost',
+    'a@example',
+    'a b@example.com',
+    'a@exam ple.com',
+    '.a@example.com',
+    'a.@example.com',
+    'a..b@example.com',
+    'a@-example.com',
+    'a@example.com.',
+    'a@b@example.com',
+    'a@example.com\n',
+    'a\r\nBcc:b@example.com',
+    'pаyment@example.com',
+    'a@еxample.com',
+    '\u212aumar@example.com',
+    'a@example.com\0',
+  ])('%j is none', (address) => {
+    expect(EMAIL_ADDRESS.test(address)).toBe(false)
+  })
+
+  test('When it is written in capitals, then it is the same', () => {
+    expect(normaliseEmail('Priya@Example.COM')).toBe('priya@example.com')
+  })
+
+  test('When it is made to be slow, then it is not', () => {
+    expect(EMAIL_ADDRESS.test(`${'a.'.repeat(5000)}@${'a-'.repeat(5000)}`)).toBe(false)
+  })
+})

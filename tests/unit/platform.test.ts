@@ -1,0 +1,126 @@
+import { describe, expect, test } from '@jest/globals'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { pino } from 'pino'
+import { clientKey } from '../../api/limits.ts'
+import { createRiseDetector } from '../../platform/leaks.ts'
+import { isTransientMailError } from '../../platform/post.ts'
+import { problem, PROBLEMS } from '../../platform/problem.ts'
+import { retrying } from '../../platform/retry.ts'
+
+const logger = pino({ level: 'silent' })
+
+describe('Client addresses', () => {
+  test.each([
+    ['1.2.3.4', '1.2.3.4'],
+    ['::ffff:1.2.3.4', '1.2.3.4'],
+    ['::ffff:102:304', '1.2.3.4'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+    ['2001:db8:1:2::', '2001:db8:1:2::/64'],
+    ['::1', '0:0:0:0::/64'],
+  ])('When it is %s, then it counts as %s', (ip, key) => {
+    expect(clientKey(ip, '9.9.9.9')).toBe(key)
+  })
+
+  test.each(['rubbish', '', undefined, '1.2.3.4.5', '<script>'])('When a proxy says %j, then its own address counts', (ip) => {
+    expect(clientKey(ip, '9.9.9.9')).toBe('9.9.9.9')
+  })
+
+  test('When nothing is known, then all such requests count together', () => {
+    expect(clientKey(undefined, undefined)).toBe('unknown')
+  })
+})
+
+describe('Retries', () => {
+  const policy = { attempts: 3, firstMs: 1, maxMs: 2 }
+  const failing = (failures: number, error: Error) => {
+    let calls = 0
+    return {
+      call: async () => {
+        calls += 1
+        if (calls <= failures) throw error
+        return 'done'
+      },
+      calls: () => calls,
+    }
+  }
+  const passing = { what: 'test', isTransient: (error: unknown) => (error as Error).message === 'passes', logger }
+
+  test('When it fails in a way that passes, then it is called again', async () => {
+    const work = failing(2, new Error('passes'))
+    expect(await retrying(policy, passing, work.call)).toBe('done')
+    expect(work.calls()).toBe(3)
+  })
+
+  test('When it fails too often, then the last error is thrown', async () => {
+    const work = failing(9, new Error('passes'))
+    await expect(retrying(policy, passing, work.call)).rejects.toThrow('passes')
+    expect(work.calls()).toBe(3)
+  })
+
+  test('When it fails for good, then it is not called again', async () => {
+    const work = failing(9, new Error('stays'))
+    await expect(retrying(policy, passing, work.call)).rejects.toThrow('stays')
+    expect(work.calls()).toBe(1)
+  })
+
+  test.each([
+    [{ code: 'ECONNECTION' }, true],
+    [{ code: 'ETIMEDOUT' }, true],
+    [{ code: 'EENVELOPE', responseCode: 451 }, true],
+    [{ code: 'EENVELOPE', responseCode: 550 }, false],
+    [{ code: 'EAUTH', responseCode: 535 }, false],
+    [{}, false],
+  ])('When a mail fails with %j, then trying again: %s', (error, again) => {
+    expect(isTransientMailError(error)).toBe(again)
+  })
+})
+
+describe('Leak detection', () => {
+  const MB = 1024 ** 2
+  const last = (...windows: number[]) => {
+    const detector = createRiseDetector()
+    return windows.map((mb) => detector.add(mb * MB)).at(-1)
+  }
+  test.each([
+    ['rises without a break', [100, 110, 120, 130, 140, 150], true],
+    ['rises by little', [100, 101, 102, 103, 104, 105], false],
+    ['falls once', [100, 110, 120, 110, 140, 150], false],
+    ['has risen only for a while', [100, 120, 140], false],
+    ['stays', [100, 100, 100, 100, 100, 100], false],
+    ['rises again after a fall', [100, 200, 100, 110, 120, 130, 140, 150], true],
+  ])('When the heap %s, then: %s', (_how, windows, rising) => {
+    expect(last(...windows)).toBe(rising)
+  })
+})
+
+describe('Problems', () => {
+  test('When one is made, then it says what RFC 9457 and our clients need', () => {
+    expect(problem('rate_limited', 'Try again in 7 s', { 'Retry-After': '7' }).toJSON()).toEqual({
+      type: 'about:blank',
+      title: 'Too many requests',
+      status: 429,
+      code: 'rate_limited',
+      detail: 'Try again in 7 s',
+    })
+  })
+
+  test('When a code is added, then docs/errors.md has it (WRITE_DOCS=1 npm test -- unit/platform writes it)', () => {
+    const path = new URL('../../docs/errors.md', import.meta.url)
+    const rows = Object.entries(PROBLEMS).map(
+      ([code, [status, title]]) => `| ${`\`${code}\``.padEnd(27)} | ${status}    | ${title.padEnd(68)} |`,
+    )
+    const table = [
+      '# Errors',
+      '',
+      'Every error is `application/problem+json` (RFC 9457): `type`, `title`, `status`, `code`, `detail`, `requestId`, and `errors` (`field`, `message`)',
+      'where fields are wrong. Programs go by `code`: it never changes its meaning. This table is made from `platform/problem.ts`.',
+      '',
+      `| code${' '.repeat(24)}| status | title${' '.repeat(64)}|`,
+      `| ${'-'.repeat(27)} | ------ | ${'-'.repeat(68)} |`,
+      ...rows,
+      '',
+    ].join('\n')
+    if (process.env.WRITE_DOCS) writeFileSync(path, table)
+    expect(readFileSync(path, 'utf8')).toBe(table)
+  })
+})
