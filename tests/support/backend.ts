@@ -217,6 +217,7 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'], d
 
     async stop() {
       await keeper.stop()
+      assertDiscreet(join(place, 'logs'))
       await simulator.close()
       bucket.close()
       await pool.end()
@@ -226,6 +227,19 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'], d
   }
   await Promise.all(start.map((name) => backend.start(name)))
   return backend
+}
+
+/** Whatever a test does: numbers, addresses, passwords, tokens and signatures never reach a log. */
+const SECRETS =
+  /9876543210|8045678901|@example\.com|passphrase|eyJ[\w-]+\.|[0-9a-f]{16}\.[\w-]{43}|token-of-the-account|webhook-secret|#token=|\b[0-9a-f]{40}\b/
+
+function assertDiscreet(logs: string): void {
+  for (const file of readdirSync(logs)) {
+    const line = readFileSync(join(logs, file), 'utf8')
+      .split('\n')
+      .find((each) => SECRETS.test(each))
+    if (line !== undefined) throw new Error(`A log tells what nobody may read: ${line.slice(0, 500)}`)
+  }
 }
 
 function throughPort(text: string, port: number | undefined): string {
