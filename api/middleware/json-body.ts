@@ -13,15 +13,14 @@ const readBytes = express.raw({ type: () => true, inflate: false, limit: MAX_BOD
 
 /** Puts the parsed body into `request.body`; undefined where there is none. */
 export const jsonBody: RequestHandler[] = [
-  (request, _response, next) => {
-    const isJson = request.is('application/json')
-    if (isJson === false)
-      return next(problem('unsupported_media_type', 'Send the body as application/json', { Accept: 'application/json' }))
-    next()
-  },
   readBytes,
   (request, _response, next) => {
-    request.body = Buffer.isBuffer(request.body) && request.body.length > 0 ? parse(request.body) : undefined
+    const bytes: unknown = request.body
+    request.body = undefined
+    if (!Buffer.isBuffer(bytes) || bytes.length === 0) return next()
+    if (!request.is('application/json'))
+      return next(problem('unsupported_media_type', 'Send the body as application/json', { Accept: 'application/json' }))
+    request.body = parse(bytes)
     next()
   },
 ]

@@ -6,7 +6,13 @@ import { eventually } from '../support/eventually.ts'
 import { newCallSid } from '../support/servers.ts'
 import { postWebhook } from '../support/webhook.ts'
 
-const USUAL = { RATE_LIMIT_LOGIN: '5', RATE_LIMIT_REGISTRATION: '3', RATE_LIMIT_FORGOT: '3', RATE_LIMIT_GENERAL: '300' }
+const USUAL = {
+  RATE_LIMIT_LOGIN: '5',
+  RATE_LIMIT_REGISTRATION: '3',
+  RATE_LIMIT_FORGOT: '3',
+  RATE_LIMIT_GENERAL: '300',
+  RATE_LIMIT_FAILURES: '5',
+}
 
 let backend: Backend
 /** Three API processes on one database; the last one stands behind one proxy. */
