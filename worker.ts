@@ -11,6 +11,7 @@ import { missingSearchAttributes } from './deploy/temporal-namespace.ts'
 import { createAlarms } from './platform/alarms.ts'
 import { readConfig, type Config } from './platform/config.ts'
 import { connectDatabase, assertMigrated } from './platform/database.ts'
+import { watchForLeaks } from './platform/leaks.ts'
 import { createLogger, type Logger } from './platform/logger.ts'
 import { collectProcessMetrics } from './platform/metrics.ts'
 import { serveOperations } from './platform/operations-server.ts'
@@ -31,6 +32,7 @@ runMain(async () => {
   const config = readConfig()
   const logger = createLogger({ level: config.LOG_LEVEL, file: config.LOG_FILE, name: 'worker' })
   collectProcessMetrics()
+  watchForLeaks(logger)
   const stopping = new AbortController()
   const signalled = stopSignal().then((signal) => {
     logger.info({ signal }, 'Recording worker is draining')
