@@ -1,5 +1,5 @@
 import { execFile as execFileCallback } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -70,6 +70,22 @@ test('When a migration fails, then nothing of it remains but its own row, and af
   writeMigration('CREATE TABLE half_done (id INT);\n')
   expect(await prisma('migrate', 'deploy')).toMatchObject({ code: 0 })
   expect(await query(`SELECT to_regclass('half_done')::text AS found`)).toEqual([{ found: 'half_done' }])
+})
+
+test('When the migrations are rolled back one after the other, then nothing of them remains, and they apply again', async () => {
+  const names = readdirSync(join(project, 'prisma', 'migrations'), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name)
+    .toSorted()
+  for (const name of names.toReversed()) {
+    await query(`BEGIN; ${readFileSync(join(project, 'prisma', 'migrations', name, 'rollback.sql'), 'utf8')} COMMIT`)
+  }
+  const left = `SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname !~ '^_prisma_migrations'
+                UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace`
+  expect(await query(left)).toEqual([])
+  expect(await prisma('migrate', 'deploy')).toMatchObject({ code: 0 })
+  const drift = await prisma('migrate', 'diff', '--from-config-datasource', '--to-schema', 'prisma/schema.prisma', '--exit-code')
+  expect(drift).toMatchObject({ code: 0 })
 })
 
 test('When bad rows are written, then the database refuses them', async () => {
