@@ -15,6 +15,7 @@ import { watchForLeaks } from './platform/leaks.ts'
 import { createLogger, type Logger } from './platform/logger.ts'
 import { collectProcessMetrics } from './platform/metrics.ts'
 import { serveOperations } from './platform/operations-server.ts'
+import { createProbe } from './platform/probe.ts'
 import { CannotStart, exitAfter, runMain, stopSignal } from './platform/process.ts'
 import { redact } from './platform/redact.ts'
 import { temporalConnectionOptions } from './platform/temporal.ts'
@@ -54,14 +55,20 @@ runMain(async () => {
     throw error instanceof SpoolUnusable ? new CannotStart(error.message) : error
   })
   const deps = openDependencies(config, { database, spool, alarms, logger })
+  let temporal: Client | undefined
+  const lookAtDatabase = createProbe('database', () => assertMigrated(database).then(() => true))
+  const lookAtTemporal = createProbe('temporal', async () => temporal && (await temporal.workflowService.getSystemInfo({})))
   const operations = await serveOperations(config.OPERATIONS_PORT, {
     health: async () => ({
       ready: state.now === 'running',
       state: state.now,
       alarms: alarms.active(),
       store: deps.breaker.state(),
+      database: (await lookAtDatabase()) ? 'ok' : 'unavailable',
+      temporal: (await lookAtTemporal()) ? 'ok' : 'unavailable',
       spool: { directory: spool.directory, queue: spool.queue, bytes: await spool.usedBytes().catch(() => null) },
     }),
+    measure: async () => void (await Promise.all([lookAtDatabase(), lookAtTemporal()])),
   })
   Runtime.install({ shutdownSignals: [], logger: temporalLogger(logger) }) // signals are handled above
   await waitUntil(() => assertMigrated(database), {
@@ -78,6 +85,7 @@ runMain(async () => {
   })
   if (connection) {
     const client = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE })
+    temporal = client
     void startSweeps({
       spool,
       store: deps.store,

@@ -8,6 +8,7 @@ import { classifyStoreError } from '../recordings/store-errors.ts'
 import type { ObjectsPage, ObjectsRequest, RowsPage, RowsRequest } from '../workflows/contracts/maintenance.ts'
 import type { Dependencies } from './dependencies.ts'
 import { giveBack } from './failures.ts'
+import { noteGivenUp } from './given-up.ts'
 import { runEffect, type Run } from './run.ts'
 
 type Needs = Pick<Dependencies, 'database' | 'inventory' | 'store' | 'recovery' | 'alarms' | 'logger' | 'pauses' | 'waitScale'>
@@ -28,7 +29,7 @@ export function createCheckObjects(deps: Needs) {
   return {
     /** Looks for the objects of a page of stored rows. One that is gone, or of another size, is fetched again by recovery. */
     checkRows: ({ after, sampled }: RowsRequest): Promise<RowsPage> =>
-      inStore(async ({ signal, progress }) => {
+      inStore(async ({ name, signal, progress }) => {
         await inventory.assertBucket(signal)
         const rows = await storedRows(database, { bucket: inventory.bucket, afterId: after ?? '0', limit: ROWS_A_PAGE, sampled })
         const missing: [StoredRow, string][] = []
@@ -45,8 +46,9 @@ export function createCheckObjects(deps: Needs) {
           alarms.raise(MANY_ALARM, `${missing.length} of ${rows.length} objects are not in ${inventory.bucket}: nothing was changed`)
         else if (after === undefined) alarms.clear(MANY_ALARM) // the first page of another check
         for (const [row, error] of believed ? missing : []) {
-          await markObjectMissing(database, row, error)
-          logger.error({ callSid: row.callSid, key: row.key }, 'Recording object missing: it is fetched again')
+          const { givenUp } = await markObjectMissing(database, row, { error, attempt: `${name}/${row.id}` })
+          if (givenUp) noteGivenUp(logger, { callSid: row.callSid, code: 'ObjectMissing' })
+          else logger.error({ callSid: row.callSid, key: row.key }, 'Recording object missing: it is fetched again')
         }
         const last = rows.length < ROWS_A_PAGE || sampled ? undefined : rows.at(-1)!.id
         return { rows: rows.length, missing: missing.length, believed, ...(last !== undefined && { last }) }

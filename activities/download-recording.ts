@@ -31,7 +31,7 @@ export function createDownloadRecording(deps: Needs) {
           const resume = bytes > 0 && note.validator !== undefined ? { from: bytes, validator: note.validator } : undefined
           const answer = await askForRecording(deps, await linksOf(deps.database, callSid, sourceUrl), resume, signal)
           const received = await receive(deps, run, file, answer, signal)
-          for (const alarm of [HOST_ALARM, SPOOL_ALARM]) deps.alarms.clear(alarm)
+          deps.alarms.clear(SPOOL_ALARM)
           return { queue: deps.spool.queue, file, ...received }
         } catch (error) {
           signal.throwIfAborted()

@@ -3,11 +3,10 @@ import { counter } from '../platform/metrics.ts'
 import type { Conclusion } from '../workflows/contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
 import { giveBack } from './failures.ts'
+import { noteGivenUp } from './given-up.ts'
 import { runActivity } from './run.ts'
 
 const concluded = counter('recordings_concluded_total', 'Recordings by how their way ended', ['state', 'code'])
-
-const lost = counter('recordings_given_up_total', 'Missing recordings that nothing tries to bring any more', ['code'])
 
 /** Step 4: the rows say what became of the recording. Idempotent, see {@link concludeRecording}. */
 export function createUpdateCall(deps: Pick<Dependencies, 'database' | 'recovery' | 'logger' | 'alarms' | 'pauses'>) {
@@ -23,8 +22,6 @@ export function createUpdateCall(deps: Pick<Dependencies, 'database' | 'recovery
       const code = 'code' in outcome ? outcome.code : ''
       concluded.inc({ state: outcome.state, code })
       logger.info({ callSid, state: outcome.state, ...(code && { code }) }, `Recording ${outcome.state}`)
-      if (!givenUp) return
-      lost.inc({ code })
-      logger.error({ callSid, code }, 'Recording given up: nothing will try to bring it any more')
+      if (givenUp) noteGivenUp(logger, { callSid, code })
     })
 }

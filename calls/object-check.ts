@@ -21,18 +21,28 @@ export async function storedRows(
 }
 
 /**
- * The one way down from `stored`: the object is gone, or is another. Recovery fetches it again at once, while Exotel has it. The
- * call leads to another stored recording of its own, where there is one.
+ * The one way down from `stored`: the object is gone, or is another. Recovery fetches it again at once, while Exotel has it; one
+ * that we adopted without knowing its link is given up. The call leads to another stored recording of its own, where there is one.
+ * @param attempt names this look: told twice, it is one attempt
  */
-export async function markObjectMissing(database: Database, { id, callSid }: StoredRow, error: string): Promise<void> {
-  await database.$transaction(async (transaction) => {
+export async function markObjectMissing(
+  database: Database,
+  { id, callSid }: StoredRow,
+  { error, attempt }: { error: string; attempt: string },
+): Promise<{ givenUp: boolean }> {
+  return database.$transaction(async (transaction) => {
     await transaction.$executeRaw`SELECT FROM calls WHERE call_sid = ${callSid} FOR UPDATE`
-    const marked = await transaction.$executeRaw`
+    const [marked] = await transaction.$queryRaw<{ sourceUrl: string; givenUp: boolean }[]>`
       UPDATE recordings SET state = 'failed', state_since = now(), error = ${error}, error_code = 'ObjectMissing', updated_at = now(),
         next_try_at = CASE WHEN source_url LIKE 'object:%' THEN NULL ELSE now() END,
         given_up_at = CASE WHEN source_url LIKE 'object:%' THEN now() END
-      WHERE id = ${id}::bigint AND state = 'stored'`
-    if (marked === 0) return
+      WHERE id = ${id}::bigint AND state = 'stored'
+      RETURNING source_url AS "sourceUrl", given_up_at IS NOT NULL AS "givenUp"`
+    if (!marked) return { givenUp: false }
+    await transaction.$executeRaw`
+      INSERT INTO recording_attempts (call_sid, source_url, identity, state, error, error_code)
+      VALUES (${callSid}, ${marked.sourceUrl}, ${attempt}, 'failed', ${error}, 'ObjectMissing')
+      ON CONFLICT (identity) DO NOTHING`
     await transaction.$executeRaw`
       WITH other AS (
         SELECT bucket, object_key FROM recordings WHERE call_sid = ${callSid} AND state = 'stored' ORDER BY id LIMIT 1
@@ -43,8 +53,11 @@ export async function markObjectMissing(database: Database, { id, callSid }: Sto
         recording_state = CASE WHEN EXISTS (SELECT FROM other) THEN 'stored' ELSE 'failed' END,
         recording_state_since = CASE WHEN EXISTS (SELECT FROM other) THEN recording_state_since ELSE now() END,
         recording_url = (SELECT replace(recording_url, gone.bucket || '/' || gone.object_key, other.bucket || '/' || other.object_key) FROM other, gone),
-        recording_error = ${error}, recording_error_code = 'ObjectMissing', recording_next_try_at = now(), updated_at = now()
+        recording_error = ${error}, recording_error_code = 'ObjectMissing', updated_at = now(),
+        recording_next_try_at = CASE WHEN NOT ${marked.givenUp} THEN now() END,
+        recording_given_up_at = CASE WHEN ${marked.givenUp} THEN now() END
       WHERE call_sid = ${callSid} AND recording_state <> 'erased'`
+    return { givenUp: marked.givenUp }
   })
 }
 

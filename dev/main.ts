@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, wri
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { readConfig } from '../platform/config.ts'
 import { stopSignal } from '../platform/process.ts'
 import { FAULTS, isFault } from '../simulator/faults.ts'
 import { makeCalls } from './call.ts'
@@ -65,7 +66,7 @@ async function main(): Promise<number> {
   }
   return withStack(async (stack, interrupted) => {
     sayAddresses(stack)
-    await tellStory(stack, say)
+    await tellStory(stack, say).catch((error: unknown) => say(`The story could not be told to its end: ${(error as Error).message}`))
     say('\nThe stack stays up. More calls: npm run dev -- call [--recording FILE] [--fault NAME] [--count N]. Ctrl-C ends it.')
     await interrupted
     return INTERRUPTED
@@ -113,6 +114,7 @@ async function withStack(work: (stack: DevStack, interrupted: Promise<void>) => 
 async function startAll(keeper: Keeper): Promise<DevStack> {
   const running = runningStack() // started by another command while this one waited for its turn
   if (running) throw new Refused(`The stack is running already (pid ${running.pid}).`)
+  assertSettings()
   await clearLeftovers(home)
   say('Starting the stack:')
   const secrets = loadSecrets(home)
@@ -124,6 +126,20 @@ async function startAll(keeper: Keeper): Promise<DevStack> {
   writeFileSync(stackFile, JSON.stringify(stack, null, 2), { mode: 0o600 })
   say(`Up after ${((Date.now() - began) / 1000).toFixed(1)} s.`)
   return stack
+}
+
+/** What the environment says is looked at before anything is started; what it leaves out, the stack brings. */
+function assertSettings(): void {
+  const brought = [
+    'DATABASE_URL',
+    'WASABI_BUCKET',
+    'WASABI_ACCESS_KEY',
+    'WASABI_SECRET_KEY',
+    'EXOTEL_ACCOUNT_SID',
+    'EXOTEL_API_KEY',
+    'EXOTEL_API_TOKEN',
+  ]
+  readConfig({ ...Object.fromEntries(brought.map((name) => [name, 'brought'])), ...process.env })
 }
 
 function sayAddresses(stack: DevStack): void {

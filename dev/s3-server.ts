@@ -1,4 +1,4 @@
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
+import { CreateBucketCommand, HeadBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { binaries } from './fetch-servers.mjs'
@@ -32,13 +32,17 @@ export async function startS3(
 }
 
 export async function ensureBucket(access: S3Access, bucket: string): Promise<void> {
-  const { endpoint, region, ...credentials } = access
-  const client = new S3Client({ endpoint, region, credentials, forcePathStyle: true })
-  try {
-    await client.send(new CreateBucketCommand({ Bucket: bucket }))
-  } catch (error) {
-    if (!/BucketAlready/.test((error as Error).name)) throw error
-  } finally {
-    client.destroy()
-  }
+  await withClient(access, (client) => client.send(new CreateBucketCommand({ Bucket: bucket }))).catch((error: Error) => {
+    if (!/BucketAlready/.test(error.name)) throw error
+  })
+}
+
+/** Of a server that somebody gave us: nothing is made there. */
+export function assertBucket(access: S3Access, bucket: string): Promise<unknown> {
+  return withClient(access, (client) => client.send(new HeadBucketCommand({ Bucket: bucket })))
+}
+
+async function withClient<T>({ endpoint, region, ...credentials }: S3Access, use: (client: S3Client) => Promise<T>): Promise<T> {
+  const client = new S3Client({ endpoint, region, credentials, forcePathStyle: true, requestHandler: { connectionTimeout: 5000 } })
+  return use(client).finally(() => client.destroy())
 }

@@ -9,7 +9,7 @@ import { readTemporalSettings } from '../platform/config.ts'
 import { temporalConnectionOptions } from '../platform/temporal.ts'
 import { startPostgres } from './postgres.ts'
 import type { Keeper } from './keeper.ts'
-import { ensureBucket, startS3, type S3Access } from './s3-server.ts'
+import { assertBucket, ensureBucket, startS3, type S3Access } from './s3-server.ts'
 import type { Secrets } from './secrets.ts'
 import { startTemporal } from './temporal-server.ts'
 
@@ -60,10 +60,18 @@ async function database(keeper: Keeper, { home, kind, report }: StackOptions): P
 async function migrate(databaseUrl: string): Promise<void> {
   const env = { ...process.env, DATABASE_URL: databaseUrl }
   await execFile(process.execPath, ['node_modules/prisma/build/index.js', 'migrate', 'deploy'], { cwd: root, env }).catch(
-    (error: { stderr?: string; stdout?: string }) => {
-      throw new Error(`The migrations cannot be applied: ${(error.stderr || error.stdout || 'no word from prisma').trim()}`)
+    ({ stderr = '', stdout = '' }: { stderr?: string; stdout?: string }) => {
+      const given = process.env.DATABASE_URL ? ' Check DATABASE_URL, or unset it to have a server of our own.' : ''
+      throw new Error(`The migrations cannot be applied: ${gistOf(stderr || stdout)}.${given}`)
     },
   )
+}
+
+/** Prisma's own sentence, out of its banner and headings. */
+function gistOf(output: string): string {
+  const lines = output.split('\n').map((line) => line.trim())
+  const gist = lines.filter((line) => line && !/^(Loaded|Prisma |Datasource|Error:? ?P?\d*:?$|\d+ migrations?)/.test(line))
+  return (gist.join(' ') || 'no word from prisma').slice(0, 500).replace(/\.$/, '')
 }
 
 async function temporalServer(keeper: Keeper, { home, kind, report }: StackOptions): Promise<Servers['temporal']> {
@@ -93,8 +101,14 @@ async function objectStore(keeper: Keeper, { home, secrets, kind, report }: Stac
   } = process.env
   if (endpoint) {
     if (!key || !secret) throw new Error('WASABI_ENDPOINT is set, but WASABI_ACCESS_KEY and WASABI_SECRET_KEY are not.')
+    const access = { endpoint, region: region ?? 'us-east-1', accessKeyId: key, secretAccessKey: secret }
+    await assertBucket(access, bucket).catch((error: Error) => {
+      throw new Error(
+        `The bucket ${bucket} at ${endpoint} cannot be used (${error.message || error.name}): check WASABI_ENDPOINT and its keys.`,
+      )
+    })
     report('S3 from WASABI_ENDPOINT', Date.now() - began)
-    return { endpoint, region: region ?? 'us-east-1', bucket, accessKeyId: key, secretAccessKey: secret }
+    return { ...access, bucket }
   }
   const keys = { accessKeyId: secrets.s3AccessKeyId, secretAccessKey: secrets.s3SecretAccessKey }
   const access = await startS3(keeper, { home: join(home, 's3'), port: kind === 'usual' ? PORTS.s3 : 0, keys })

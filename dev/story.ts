@@ -2,6 +2,8 @@
 import { Client, Connection } from '@temporalio/client'
 import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
+import { readTemporalSettings } from '../platform/config.ts'
+import { temporalConnectionOptions } from '../platform/temporal.ts'
 import { recordingWorkflowId, STATUS_QUERY } from '../workflows/contracts/names.ts'
 import type { RecordingStatus } from '../workflows/contracts/recording.ts'
 import { orderCall } from './call.ts'
@@ -13,6 +15,10 @@ const ROUTES: Record<string, string> = {
   'call-start': 'Exotel says that a call has begun',
   'call-end': 'Exotel says that the call has ended; it has no recording yet',
   recording: 'Exotel says where the recording is',
+}
+const OWN_EVENTS: Record<string, string> = {
+  reconcile: "Reconciliation finds the call in Exotel's list",
+  recovery: 'Recovery begins the call anew',
 }
 const STEPS: Record<string, string> = {
   wait: 'The workflow waits',
@@ -28,7 +34,9 @@ export async function tellStory(stack: DevStack, say: (text: string) => void): P
   const database = new pg.Client({ connectionString: stack.databaseUrl })
   database.on('error', () => {}) // a cut connection shows at the next query
   await database.connect()
-  const connection = await Connection.connect({ address: stack.temporalAddress })
+  const connection = await Connection.connect(
+    temporalConnectionOptions({ ...readTemporalSettings(), TEMPORAL_ADDRESS: stack.temporalAddress }),
+  )
   const temporal = new Client({ connection, namespace: stack.temporalNamespace })
   try {
     const { callSid } = await orderCall(stack, 'none')
@@ -56,11 +64,11 @@ async function tell(callSid: string, { database, temporal, stack, say }: Scene):
     say(`  ${((Date.now() - began) / 1000).toFixed(1).padStart(5)} s  ${text}`)
   }
   for (const deadline = began + TIMEOUT_MS; Date.now() < deadline; await pause(POLL_MS)) {
-    const events = await database.query<{ id: string; route: string; content_type: string }>(
-      'SELECT id, route, content_type FROM webhook_events WHERE call_sid = $1 ORDER BY id',
+    const events = await database.query<StoredEvent>(
+      'SELECT id, source, route, content_type FROM webhook_events WHERE call_sid = $1 ORDER BY id',
       [callSid],
     )
-    for (const { id, route, content_type: type } of events.rows) tellOnce(`event ${id}`, `${ROUTES[route]} (signed, ${type.split(';')[0]})`)
+    for (const event of events.rows) tellOnce(`event ${event.id}`, describeEvent(event))
     const status = await statusOf(temporal, callSid)
     if (status) {
       tellOnce('started', `The workflow ${recordingWorkflowId(callSid)} runs${linkTo(stack, callSid)}`)
@@ -86,6 +94,19 @@ async function tell(callSid: string, { database, temporal, stack, say }: Scene):
     return
   }
   say(`  The call has not ended after ${TIMEOUT_MS / 1000} s: see .data/logs/`)
+}
+
+interface StoredEvent {
+  id: string
+  source: string
+  route: string
+  content_type: string | null
+}
+
+/** Schedules of the stack may come upon the call as well: their events have no body, so no type. */
+function describeEvent({ source, route, content_type: type }: StoredEvent): string {
+  if (source !== 'exotel') return OWN_EVENTS[source] ?? `An event of our own: ${source}`
+  return `${ROUTES[route] ?? route} (signed${type ? `, ${type.split(';')[0]}` : ''})`
 }
 
 async function statusOf(temporal: Client, callSid: string): Promise<RecordingStatus | undefined> {

@@ -51,7 +51,7 @@ function encodingOf(body: Buffer, contentType: string | undefined): 'json' | 'mu
 function decodeJson(body: Buffer): Fields {
   let value: unknown
   try {
-    value = JSON.parse(body.toString('utf8'))
+    value = JSON.parse(new TextDecoder().decode(body)) // without a byte order mark, which is legal and means nothing
   } catch {
     throw new UnreadableDelivery('The body is not valid JSON')
   }
@@ -112,6 +112,15 @@ function tooManyFields(): UnreadableDelivery {
   return new UnreadableDelivery(`The body has more than ${MAX_FIELDS} fields`)
 }
 
+/** What is nested deeper than any field of ours stays as it came, as text. */
+function asJson(value: object): string {
+  try {
+    return JSON.stringify(value)
+  } catch {
+    throw new UnreadableDelivery('The body is nested deeper than can be read')
+  }
+}
+
 const FORBIDDEN = new Set(['__proto__', 'constructor', 'prototype'])
 
 /** Scalars become text, so that JSON and forms compare; NUL, which PostgreSQL refuses, becomes U+FFFD; null becomes empty. */
@@ -120,7 +129,7 @@ function tidy(value: object): Fields {
   const text = (raw: string): string => raw.replaceAll('\0', '\uFFFD').toWellFormed()
   const visit = (each: unknown, depth: number): FieldValue => {
     if (--left < 0) throw tooManyFields()
-    if (depth > MAX_DEPTH) throw new UnreadableDelivery(`The body is nested deeper than ${MAX_DEPTH} levels`)
+    if (depth > MAX_DEPTH && typeof each === 'object' && each !== null) return text(asJson(each))
     if (each === null || each === undefined) return ''
     if (typeof each === 'string') return text(each)
     if (Array.isArray(each)) return each.map((item) => visit(item, depth + 1))

@@ -42,7 +42,8 @@ function whichProof(presented: Presented, settings: OriginSettings): 'signature'
     const right = signatures.every((signature) => isSignedBy(presented.rawBody, signature, secrets))
     return right ? 'signature' : { refused: 'Invalid webhook signature' }
   }
-  if (basic && presented.authorization !== undefined && sameText(presented.authorization, basicHeader(basic))) return 'basic'
+  if (basic && presented.authorization !== undefined && sameText(spelledUsually(presented.authorization), basicHeader(basic)))
+    return 'basic'
   if (token && presented.token !== undefined && sameText(presented.token, token)) return 'token'
   if (presented.authorization !== undefined && basic) return { refused: 'Invalid webhook credentials' }
   if (presented.token !== undefined && token) return { refused: 'Invalid webhook token' }
@@ -59,6 +60,11 @@ function readDigest(text: string): Buffer | undefined {
   if (/^[0-9a-f]{40}$/i.test(text)) return Buffer.from(text, 'hex')
   if (/^[A-Za-z0-9+/]{27}=$/.test(text)) return Buffer.from(text, 'base64')
   return undefined
+}
+
+/** The scheme's name has no case (RFC 9110). */
+function spelledUsually(authorization: string): string {
+  return authorization.replace(/^basic\s+/i, 'Basic ')
 }
 
 function basicHeader(userAndPassword: string): string {

@@ -31,7 +31,8 @@ const BODY_READER_ERRORS: Record<string, [ProblemCode, string]> = {
   'request.aborted': ['bad_request', 'The request ended before its body did'],
 }
 
-function asProblem(error: unknown): Problem {
+/** What a client is told of an error. */
+export function asProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
   const known = BODY_READER_ERRORS[String((error as { type?: unknown })?.type)]
   if (known) return problem(...known)

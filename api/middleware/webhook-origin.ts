@@ -5,6 +5,7 @@ import { proveOrigin, type OriginSettings } from '../../exotel/proof-of-origin.t
 import type { Logger } from '../../platform/logger.ts'
 import { counter } from '../../platform/metrics.ts'
 import { problem, type Problem } from '../../platform/problem.ts'
+import { asProblem } from './errors.ts'
 
 export interface WebhookGuard extends OriginSettings {
   /** Addresses and CIDR ranges; empty: any. */
@@ -23,13 +24,19 @@ export function webhookOrigin(guard: WebhookGuard, logger: Logger): RequestHandl
   }
   const checkMethod: RequestHandler = (request, _response, next) => {
     if (request.method === 'POST' || request.method === 'GET') return next()
-    next(problem('method_not_allowed', `${request.method} is not allowed here`, { Allow: 'GET, POST' }))
+    next(refuse(request, 'method', problem('method_not_allowed', `${request.method} is not allowed here`, { Allow: 'GET, POST' })))
   }
   const checkAddress: RequestHandler = (request, _response, next) => {
     if (guard.addresses.length === 0 || isListed(request.ip, guard.addresses)) return next()
     next(refuse(request, 'address', problem('webhook_address_refused', 'This address is not on the list of allowed ones')))
   }
-  const readRawBody = express.raw({ type: () => true, inflate: false, limit: MAX_BODY })
+  const readBytes = express.raw({ type: () => true, inflate: false, limit: MAX_BODY })
+  const readRawBody: RequestHandler = (request, response, next) =>
+    readBytes(request, response, (error?: unknown) => {
+      if (error === undefined) return next()
+      const shown = asProblem(error)
+      next(shown.status < 500 ? refuse(request, shown.code, shown) : error)
+    })
   const checkProof: RequestHandler = (request, _response, next) => {
     request.body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
     const verdict = proveOrigin(

@@ -1,19 +1,17 @@
 import { z } from 'zod'
 import { pipelineHealth } from '../../calls/pipeline-health.ts'
 import type { Database } from '../../platform/database.ts'
+import { createProbe } from '../../platform/probe.ts'
+import type { ConnectionChecks } from '../connection-checks.ts'
 import type { Relay } from '../relay.ts'
-import { withDeadline } from '../deadline.ts'
 import { operation, type Operation } from '../operation.ts'
 
 export interface HealthDependencies {
   database: Database
   relay: Pick<Relay, 'state'>
+  checks: ConnectionChecks
   lifecycle: { state: 'starting' | 'serving' | 'draining' }
 }
-
-const DEADLINE_MS = 1500
-/** However often it is asked, the database is asked this often. */
-const CACHED_MS = 1000
 
 const moment = z.iso.datetime()
 const count = z.int().nonnegative()
@@ -43,8 +41,9 @@ const readiness = z.strictObject({ status: z.enum(['starting', 'serving', 'drain
  * `/health` is always 200 and tells how each dependency is. `/health/ready` is 503 only while starting or draining: an outage
  * behind us must not make the balancer cut the callers of Passthru flows off.
  */
-export function healthOperations({ database, relay, lifecycle }: HealthDependencies): Operation[] {
-  const look = once(CACHED_MS, () => withDeadline(pipelineHealth(database), DEADLINE_MS).catch(() => undefined))
+export function healthOperations({ database, relay, checks, lifecycle }: HealthDependencies): Operation[] {
+  const lookAtDatabase = createProbe('database', () => pipelineHealth(database))
+  const lookAtTemporal = createProbe('temporal', checks.temporal)
   const open = { method: 'get', tag: 'health', security: 'none', guards: [], problems: [] } satisfies Partial<Operation>
   return [
     operation({
@@ -54,14 +53,14 @@ export function healthOperations({ database, relay, lifecycle }: HealthDependenc
       statuses: [200],
       answer: health,
       async handle() {
-        const recordings = await look()
-        const temporal = relay.state()
-        const healthy = recordings !== undefined && temporal.state === 'relaying' && !recordings.stalled && recordings.setAside === 0
+        const [recordings, temporal] = await Promise.all([lookAtDatabase(), lookAtTemporal()])
+        const relaying = relay.state()
+        const healthy = recordings && temporal && relaying.state === 'relaying' && !recordings.stalled && recordings.setAside === 0
         return {
           status: healthy ? ('ok' as const) : ('degraded' as const),
           database: recordings ? ('ok' as const) : ('unavailable' as const),
-          temporal: temporal.state === 'relaying' ? ('ok' as const) : ('unavailable' as const),
-          relay: temporal,
+          temporal: temporal ? ('ok' as const) : ('unavailable' as const),
+          relay: relaying,
           recordings: recordings
             ? {
                 ...recordings,
@@ -85,13 +84,4 @@ export function healthOperations({ database, relay, lifecycle }: HealthDependenc
       },
     }),
   ]
-}
-
-/** One look for all who ask within `ms`. */
-function once<T>(ms: number, look: () => Promise<T>): () => Promise<T> {
-  let last: { at: number; result: Promise<T> } | undefined
-  return () => {
-    if (!last || performance.now() - last.at > ms) last = { at: performance.now(), result: look() }
-    return last.result
-  }
 }

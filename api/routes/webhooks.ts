@@ -15,7 +15,7 @@ import { counter } from '../../platform/metrics.ts'
 import { problem } from '../../platform/problem.ts'
 import { isDatabaseOutage } from '../../platform/database-errors.ts'
 import { retrying, type RetryPolicy } from '../../platform/retry.ts'
-import { withDeadline } from '../deadline.ts'
+import { withDeadline } from '../../platform/deadline.ts'
 import { RETRY_AFTER_OUTAGE } from '../middleware/errors.ts'
 import { queryOf, rawQueryOf, webhookOrigin, type WebhookGuard } from '../middleware/webhook-origin.ts'
 
@@ -69,11 +69,12 @@ async function receive(deps: WebhookDependencies, route: WebhookRoute, request: 
   } catch (error) {
     if (error instanceof UnreadableDelivery || error instanceof BadCallSid) {
       deliveries.inc({ route, result: 'unreadable' })
-      deps.logger.warn({ route, problem: error.message, requestId }, 'Webhook cannot be read')
+      deps.logger.warn({ route, problem: error.message, address: request.ip, requestId }, 'Webhook cannot be read')
       const identity = unreadableIdentity(route, rawBody)
-      await save(() => recordUnreadable(deps.database, { ...delivery, identity }, error.message)).catch((failure: unknown) =>
-        unavailable(deps, failure),
-      )
+      await save(() => recordUnreadable(deps.database, { ...delivery, identity }, error.message)).catch((failure: unknown) => {
+        // Exotel sends a POST again, and the caller of a GET waits for no database.
+        if (method === 'POST') unavailable(deps, failure)
+      })
       throw problem(error instanceof BadCallSid ? 'invalid_call_sid' : 'unreadable_body', error.message)
     }
     deliveries.inc({ route, result: 'unavailable' })

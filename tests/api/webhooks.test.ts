@@ -89,6 +89,22 @@ describe('When a delivery is refused, then nothing changes but the log and a cou
   })
 })
 
+test.each([
+  ['too long', { body: Buffer.alloc(1024 ** 2 + 1, 'a'), headers: {} }, 413],
+  ['packed', { body: Buffer.from('{}'), headers: { 'content-encoding': 'gzip' } }, 415],
+] as [string, { body: Buffer; headers: Record<string, string> }, number][])(
+  'When a body is %s, then the refusal is logged with its reason and address',
+  async (_how, { body, headers }, status) => {
+    const requestId = `refused-${newCallSid()}`
+    expect((await postRaw(backend.apiUrl, 'call-end', body, { ...headers, 'x-request-id': requestId })).status).toBe(status)
+    const line = backend
+      .logs('api')
+      .split('\n')
+      .find((each) => each.includes(requestId))
+    expect(JSON.parse(line!)).toMatchObject({ msg: 'Webhook refused', reason: expect.any(String), address: expect.any(String) })
+  },
+)
+
 test('When a request hangs up in the middle of its body, then no row and no error is left', async () => {
   const before = await countRows()
   const port = Number(new URL(backend.apiUrl).port)

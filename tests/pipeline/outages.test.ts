@@ -91,7 +91,16 @@ describe('When PostgreSQL is away', () => {
       expect(get.response.status).toBe(200)
       expect(get.ms).toBeLessThan(2000) // what the caller of a flow can bear: a promise, not a measurement
       expect((await fetch(`${backend.apiUrl}/health/ready`)).status).toBe(200)
-      await eventually('health to say so', async () => (await health()).database === 'unavailable')
+      await eventually('health to say so', async () => {
+        const { database, temporal } = await health()
+        return database === 'unavailable' && temporal === 'ok'
+      })
+      await eventually('the worker to say so', async () => {
+        const worker = (await (await fetch(backend.workerHealthUrl)).json()) as { database: string; temporal: string }
+        return worker.database === 'unavailable' && worker.temporal === 'ok'
+      })
+      const bad = await fetch(`${backend.apiUrl}/webhooks/exotel/call-end?token=tok&CallSid=a%20b`)
+      expect(bad.status).toBe(400)
       lines.postgres.mend()
       await eventually(
         'the repeated POST to be durable',

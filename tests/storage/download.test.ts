@@ -224,6 +224,14 @@ test('When a host is not one of Exotel’s, then nothing is asked, and an alarm 
   expect(bench.alarms.active()).toMatchObject([{ name: 'RecordingHostNotAllowed' }])
 })
 
+test('When a host is not allowed, then other calls that go well do not end its alarm', async () => {
+  const good = { ...source }
+  exotel.script(whole)
+  await expect(bench.run('downloadRecording', { ...source, sourceUrl: exotel.url.replace('127.0.0.1', 'localhost') })).rejects.toThrow()
+  await bench.run('downloadRecording', good)
+  expect(bench.alarms.active()).toMatchObject([{ name: 'RecordingHostNotAllowed' }])
+})
+
 test('When an allowed name resolves to a private address, then no connection is made', async () => {
   const strict = await openWorkbench({ policy: { hosts: ['localhost'], allowLocal: false } })
   try {

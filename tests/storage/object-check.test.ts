@@ -1,4 +1,4 @@
-import { PutObjectCommand } from '@aws-sdk/client-s3'
+import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { concludeRecording } from '../../calls/conclude-recording.ts'
@@ -117,6 +117,21 @@ test('When an object has no row, then a known call adopts it, an erased one lose
   expect(keys).toEqual(expect.arrayContaining([keyOf(stranger), keyOf(liar, 'bbbbbbbbbbbb'), 'somebody-elses.txt']))
   expect(await bench.run('checkObjects', {})).toMatchObject({ adopted: 0, deleted: 0, unknown: before + 3 })
   expect((await callOf(several)).recordings).toMatchObject([{ state: 'awaiting' }, { state: 'awaiting' }]) // which one, nobody knows
+})
+
+test('When an object is gone whose link nobody knows, then its call is given up, and every look is an attempt that is kept', async () => {
+  const callSid = newCallSid()
+  await bench.database.call.create({ data: { callSid, recordingState: 'not_recorded' } })
+  await put(keyOf(callSid))
+  await bench.run('checkObjects', {})
+  await bench.bucket.client.send(new DeleteObjectCommand({ Bucket: bench.bucket.name, Key: keyOf(callSid) }))
+  await bench.run('checkRows', { sampled: false })
+  expect(await callOf(callSid)).toMatchObject({ recordingState: 'failed', recordingErrorCode: 'ObjectMissing', recordingNextTryAt: null })
+  expect((await callOf(callSid)).recordingGivenUpAt).not.toBeNull()
+  expect(await bench.database.recordingAttempt.findMany({ where: { callSid }, select: { state: true, errorCode: true } })).toEqual([
+    { state: 'stored', errorCode: null },
+    { state: 'failed', errorCode: 'ObjectMissing' },
+  ])
 })
 
 test('When an object that was missing is back, then its call has it again', async () => {

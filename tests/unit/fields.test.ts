@@ -65,7 +65,12 @@ describe('When a body cannot be read, then the error says why:', () => {
     ['a JSON array', Buffer.from('[1]'), 'application/json', /not an object/],
     ['no boundary', multipart([field('CallSid', 'a1')]), 'multipart/form-data', /oundary/],
     ['line feeds instead of CRLF', multipart([field('CallSid', 'a1')], { newline: '\n' }), MULTIPART, /no readable text part/],
-    ['nested too deep', Buffer.from('{"a":'.repeat(50) + '1' + '}'.repeat(50)), 'application/json', /nested deeper/],
+    [
+      'nested without end',
+      Buffer.from('{"a":'.repeat(100_000) + '1' + '}'.repeat(100_000)),
+      'application/json',
+      /nested deeper|not valid JSON/,
+    ],
     [
       'too many fields',
       Buffer.from(JSON.stringify(Object.fromEntries(Array.from({ length: 10_001 }, (_, i) => [i, 1])))),
@@ -78,6 +83,15 @@ describe('When a body cannot be read, then the error says why:', () => {
     await expect(decodeBody(body, type)).rejects.toThrow(UnreadableDelivery)
     await expect(decodeBody(body, type)).rejects.toThrow(message)
   })
+})
+
+test('When a field is nested deeper than any that we know, then it stays as it came, as text', async () => {
+  const body = Buffer.from('{"CallSid":"a1","a":{"b":{"c":{"d":{"e":{"f":{"g":{"h":1}}}}}}}}')
+  expect(await decodeBody(body, 'application/json')).toEqual({ CallSid: 'a1', a: { b: { c: { d: { e: { f: { g: '{"h":1}' } } } } } } })
+})
+
+test('When JSON begins with a byte order mark, then it is read all the same', async () => {
+  expect(await decodeBody(Buffer.from('\uFEFF{"CallSid":"a1"}'), 'application/json')).toEqual({ CallSid: 'a1' })
 })
 
 test('When fields hold NUL, broken surrogates or names of prototypes, then they are made harmless', async () => {

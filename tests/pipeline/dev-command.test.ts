@@ -1,0 +1,125 @@
+// `npm run dev` as people use it, in a copy of the project beside which everything is installed.
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { cpSync, readdirSync, rmSync, symlinkSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { eventually } from '../support/eventually.ts'
+import { home, uniqueName } from '../support/servers.ts'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const project = join(home, uniqueName('a copy with spaces'))
+const SHARED = ['node_modules', '.cache']
+const LEFT_OUT = new Set([...SHARED, '.data', '.git', 'dist', 'logs', 'tests', 'coverage', '.installing', '.starting'])
+const { TEST_STACK: _, ...env } = process.env
+
+beforeAll(() => {
+  mkdirSync(project)
+  for (const name of readdirSync(root)) if (!LEFT_OUT.has(name)) cpSync(join(root, name), join(project, name), { recursive: true })
+  for (const name of SHARED) symlinkSync(join(root, name), join(project, name))
+})
+afterAll(async () => {
+  spawnSync('pkill', ['-9', '-f', `${project}/`])
+  await noneLeft()
+  rmSync(project, { recursive: true })
+})
+
+interface Command {
+  child: ChildProcess
+  said: () => string
+  ended: Promise<number | null>
+}
+
+function dev(...args: string[]): Command {
+  const child = spawn(process.execPath, ['--import', 'tsx', join(project, 'dev', 'main.ts'), ...args], { cwd: project, env })
+  let text = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => (text += bytes.toString()))
+  return { child, said: () => text, ended: once(child, 'close').then(([code]) => code as number | null) }
+}
+
+async function up(): Promise<Command> {
+  const command = dev()
+  await eventually(
+    'the stack to be up',
+    async () => {
+      if (command.child.exitCode !== null) throw new Error(`It ended: ${command.said()}`)
+      return command.said().includes('The stack stays up')
+    },
+    120_000,
+  )
+  expect(command.said()).toMatch(/Stored: 294048 bytes/)
+  expect(command.said()).not.toMatch(/could not be told/)
+  return command
+}
+
+async function done(...args: string[]): Promise<{ code: number | null; said: string }> {
+  const command = dev(...args)
+  return { code: await command.ended, said: command.said() }
+}
+
+/** Whatever was started from the copy has ended. */
+function noneLeft(): Promise<true> {
+  return eventually('all processes to end', async () => spawnSync('pgrep', ['-f', `${project}/`]).status === 1, 30_000) as Promise<true>
+}
+
+async function interrupted({ child, said, ended }: Command): Promise<void> {
+  child.kill('SIGINT')
+  expect(await ended).toBe(130)
+  expect(said()).toMatch(/Everything has stopped/)
+  await noneLeft()
+}
+
+test('When it is started, ended and started again, then each time a call is told to its end, and nothing is left running', async () => {
+  await interrupted(await up())
+  await interrupted(await up())
+}, 180_000)
+
+test('When it is up, then a second terminal makes calls, and is told where it cannot have its way', async () => {
+  const running = await up()
+  const calls = await done('call', '--fault', 'cut', '--count', '2')
+  expect(calls.code).toBe(0)
+  expect(
+    calls.said
+      .trim()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { asDeserved: boolean }).asDeserved),
+  ).toEqual([true, true])
+  expect(await done()).toMatchObject({ code: 0, said: expect.stringContaining('running already') })
+  expect(await done('reset')).toMatchObject({
+    code: 1,
+    said: expect.stringMatching(/^The stack is running \(pid \d+\): end it with Ctrl-C first\.\n$/),
+  })
+  expect(await done('call', '--fault', 'nonsense')).toMatchObject({ code: 1, said: expect.stringMatching(/^There is no fault "nonsense"/) })
+
+  running.child.kill('SIGKILL')
+  await noneLeft()
+  const { code, said } = await done('--once')
+  expect(code).toBe(0)
+  const { sha256, expectedSha256 } = JSON.parse(said.trim().split('\n').at(-1)!) as { sha256: string; expectedSha256: string }
+  expect(sha256).toBe(expectedSha256)
+  expect(await done('reset')).toMatchObject({ code: 0, said: expect.stringContaining('.data/ is empty') })
+  expect(readdirSync(join(project, '.data'))).toEqual([])
+  await noneLeft()
+}, 180_000)
+
+test.each([
+  [{ PORT: 'abc' }, /PORT/],
+  [{ PORT: '99999' }, /PORT/],
+  [{ DATABASE_URL: 'garbage' }, /DATABASE_URL/],
+  [{ DATABASE_URL: 'postgresql://nobody:x@127.0.0.1:1/x' }, /DATABASE_URL/],
+  [{ TEMPORAL_ADDRESS: '127.0.0.1:1' }, /TEMPORAL_ADDRESS/],
+  [{ WASABI_ENDPOINT: 'http://127.0.0.1:1', WASABI_ACCESS_KEY: 'k', WASABI_SECRET_KEY: 's' }, /WASABI_ENDPOINT/],
+  [{ RECORDING_WAIT_SCALE: 'abc' }, /RECORDING_WAIT_SCALE/],
+])('When %j is set, then it says so in one sentence and ends', async (wrong, named) => {
+  Object.assign(env, wrong)
+  const { code, said } = await done('--once').finally(() => Object.keys(wrong).forEach((name) => delete env[name]))
+  expect(code).toBe(1)
+  const last = said
+    .trim()
+    .split('\n')
+    .filter((line) => !/^ {2}✔|^Starting/.test(line))
+  expect(last).toEqual([expect.stringMatching(named)])
+  expect(said).not.toMatch(/\n {4}at /)
+  await noneLeft()
+})
