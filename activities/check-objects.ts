@@ -1,11 +1,11 @@
 // The bucket against our rows, both ways: stored rows whose object is gone, and objects that no row knows.
-import { adopter, markObjectMissing, storedRows, unknownKeys, type StoredRow } from '../calls/object-check.ts'
+import { adopter, markObjectMissing, recordObjectCheck, storedRows, unknownKeys, type StoredRow } from '../calls/object-check.ts'
 import { concludeRecording } from '../calls/conclude-recording.ts'
 import { counter } from '../platform/metrics.ts'
 import type { ListedObject } from '../recordings/inventory.ts'
 import { readObjectKey } from '../recordings/object-key.ts'
 import { classifyStoreError } from '../recordings/store-errors.ts'
-import type { ObjectsPage, ObjectsRequest, RowsPage, RowsRequest } from '../workflows/contracts/maintenance.ts'
+import type { ObjectCheckResult, ObjectsPage, ObjectsRequest, RowsPage, RowsRequest } from '../workflows/contracts/maintenance.ts'
 import type { Dependencies } from './dependencies.ts'
 import { giveBack } from './failures.ts'
 import { noteGivenUp } from './given-up.ts'
@@ -63,7 +63,9 @@ export function createCheckObjects(deps: Needs) {
             .filter(({ key, since }) => readObjectKey(key) && Date.now() - since.getTime() > YOUNG_MS * waitScale)
             .map((each) => [each.key, each]),
         )
-        const page = { objects: listed.length, unknown: 0, adopted: 0, deleted: 0 }
+        const foreign = listed.filter(({ key }) => !readObjectKey(key)).length
+        checked.inc({ found: 'foreign' }, foreign)
+        const page = { objects: listed.length, unknown: 0, adopted: 0, deleted: 0, foreign }
         for (const key of await unknownKeys(database, [...old.keys()])) {
           const fate = await settle(old.get(key)!, run).catch((error: unknown) => {
             run.signal.throwIfAborted()
@@ -77,6 +79,10 @@ export function createCheckObjects(deps: Needs) {
         const last = listed.length < OBJECTS_A_PAGE ? undefined : listed.at(-1)!.key
         return { ...page, ...(last !== undefined && { last }) }
       }),
+
+    /** The check's row, for operators. */
+    endObjectCheck: (result: ObjectCheckResult & { full: boolean }): Promise<void> =>
+      runEffect(deps, ({ name }) => recordObjectCheck(database, name, result)),
   }
 
   async function settle({ key, bytes }: ListedObject, { signal, progress, name }: Run): Promise<'unknown' | 'adopted' | 'deleted'> {

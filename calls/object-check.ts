@@ -1,5 +1,6 @@
 // Rows against the bucket's objects, both ways.
 import type { Database, Queryable } from '../platform/database.ts'
+import type { ObjectCheckResult } from '../workflows/contracts/maintenance.ts'
 
 export interface StoredRow {
   id: string
@@ -59,6 +60,19 @@ export async function markObjectMissing(
       WHERE call_sid = ${callSid} AND recording_state <> 'erased'`
     return { givenUp: marked.givenUp }
   })
+}
+
+/** @param identity names the check: told twice, it is one row */
+export async function recordObjectCheck(
+  database: Queryable,
+  identity: string,
+  check: ObjectCheckResult & { full: boolean },
+): Promise<void> {
+  const { full, rows, missing, objects, unknown, adopted, deleted, foreign = 0 } = check
+  await database.$executeRaw`
+    INSERT INTO object_checks (identity, "full", rows, missing, objects, unknown, adopted, deleted, "foreign")
+    VALUES (${identity}, ${full}, ${rows}, ${missing}, ${objects}, ${unknown}, ${adopted}, ${deleted}, ${foreign})
+    ON CONFLICT (identity) DO NOTHING`
 }
 
 /** Of these keys, those that no row knows, neither as stored nor as kept in quarantine; one that was missing and is back is among them. */

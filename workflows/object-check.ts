@@ -1,10 +1,10 @@
 // The bucket against our rows, both ways; begun by its schedule for a sample, by a person for everything.
-import { continueAsNew, proxyActivities, setCurrentDetails } from '@temporalio/workflow'
+import { continueAsNew, patched, proxyActivities, setCurrentDetails } from '@temporalio/workflow'
 import type { Activities } from '../activities/create.ts'
 import type { ObjectCheckRequest, ObjectCheckResult } from './contracts/maintenance.ts'
 import { RECORDINGS_QUEUE } from './contracts/names.ts'
 
-const { checkRows, checkObjects } = proxyActivities<Activities>({
+const { checkRows, checkObjects, endObjectCheck } = proxyActivities<Activities>({
   taskQueue: RECORDINGS_QUEUE,
   startToCloseTimeout: '1h',
   heartbeatTimeout: '30s',
@@ -12,7 +12,7 @@ const { checkRows, checkObjects } = proxyActivities<Activities>({
 })
 
 const PAGES_IN_A_RUN = 200
-const NOTHING: ObjectCheckResult = { rows: 0, missing: 0, objects: 0, unknown: 0, adopted: 0, deleted: 0 }
+const NOTHING: ObjectCheckResult = { rows: 0, missing: 0, objects: 0, unknown: 0, adopted: 0, deleted: 0, foreign: 0 }
 
 /** @param request.full every stored row instead of a sample; all objects are listed either way */
 export async function ObjectCheckWorkflow(request: ObjectCheckRequest): Promise<ObjectCheckResult> {
@@ -33,9 +33,12 @@ export async function ObjectCheckWorkflow(request: ObjectCheckRequest): Promise<
       unknown: found.unknown + page.unknown,
       adopted: found.adopted + page.adopted,
       deleted: found.deleted + page.deleted,
+      foreign: (found.foreign ?? 0) + (page.foreign ?? 0),
     }
     after = page.last
-    if (page.last === undefined) return found
+    if (page.last !== undefined) continue
+    if (patched('object-check-row')) await endObjectCheck({ ...found, full: request.full })
+    return found
   }
   return continueAsNew<typeof ObjectCheckWorkflow>({ full: request.full, rowsDone, found, ...(after !== undefined && { after }) })
 }

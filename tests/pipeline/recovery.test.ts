@@ -112,9 +112,10 @@ test('When a stored object is gone, then the check of the bucket finds that, and
   const [Key] = await objectsOf(callSid)
   await backend.bucket.client.send(new DeleteObjectCommand({ Bucket: backend.bucket.name, Key }))
   await backend.temporal.schedule.getHandle(SCHEDULES.objectCheck).trigger()
+  await eventually('the row of the check', async () => (await backend.database.query('SELECT FROM object_checks')).rowCount === 1)
   await eventually('the object to be there again', async () => (await objectsOf(callSid)).includes(Key!), 60_000)
   await becomes(callSid, 'stored')
-  expect((await attemptsOf(callSid)).map(({ state }) => state)).toEqual(['stored', 'stored'])
+  expect((await attemptsOf(callSid)).map(({ state }) => state)).toEqual(['stored', 'failed', 'stored'])
 })
 
 test('When a run is open but fails its workflow tasks, then that is an alarm, and never a second start', async () => {

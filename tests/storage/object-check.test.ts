@@ -108,7 +108,7 @@ test('When an object has no row, then a known call adopts it, an erased one lose
   for (const callSid of [known, named, erased, stranger, several]) await put(keyOf(callSid))
   await put(keyOf(liar, 'bbbbbbbbbbbb'))
   await put('somebody-elses.txt')
-  expect(await bench.run('checkObjects', {})).toMatchObject({ adopted: 2, deleted: 1, unknown: before + 3 })
+  expect(await bench.run('checkObjects', {})).toMatchObject({ adopted: 2, deleted: 1, unknown: before + 3, foreign: 1 })
   expect((await callOf(named)).recordings).toMatchObject([{ sourceUrl: LINK, state: 'stored', sha256: SHA256, objectKey: keyOf(named) }])
   expect(await callOf(known)).toMatchObject({ recordingState: 'stored', recordingUrl: expect.stringContaining(keyOf(known)) })
   expect(await callOf(liar)).toMatchObject({ recordingState: 'failed' })

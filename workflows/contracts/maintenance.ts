@@ -90,6 +90,8 @@ export interface ObjectsPage {
   adopted: number
   /** Their calls were erased. */
   deleted: number
+  /** Under keys that are none of ours: counted, and left alone. */
+  foreign?: number
   last?: string
 }
 
