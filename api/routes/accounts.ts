@@ -26,7 +26,7 @@ const email = z
   .string()
   .max(EMAIL_MAX_LENGTH)
   .regex(EMAIL_ADDRESS, 'must be an e-mail address, in ASCII')
-  .meta({ format: 'email', examples: ['priya@example.com'] })
+  .meta({ format: 'email', examples: ['person@example.com'] })
 const password = z.string().max(1024)
 /** Judged in full where the account is known. */
 const newPassword = z

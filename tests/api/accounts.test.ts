@@ -23,7 +23,7 @@ describe('Registration', () => {
     expect(answer).toMatchObject({ status: 202, body: { status: 'accepted' } })
     const tokens = await loggedIn(api, person)
     expect(tokens).toEqual({ accessToken: expect.any(String), refreshToken: expect.any(String), tokenType: 'Bearer', expiresIn: 900 })
-    expect(await me(tokens.accessToken)).toMatchObject({ status: 200, body: { email: person.email, name: 'Priya', role: 'user' } })
+    expect(await me(tokens.accessToken)).toMatchObject({ status: 200, body: { email: person.email, name: 'Somebody', role: 'user' } })
     const [row] = await query<{ password_hash: string }>('SELECT password_hash FROM users WHERE email = $1', [person.email])
     expect(row!.password_hash).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/)
     await mailsTo(backend.mailDirectory, person.email, 'Your account')

@@ -25,7 +25,7 @@ export interface BearerTokens {
 
 export function newPerson(): Person {
   const mark = randomBytes(6).toString('hex')
-  return { email: `person-${mark}@example.com`, password: `a long passphrase ${mark}`, name: 'Priya' }
+  return { email: `person-${mark}@example.com`, password: `a long passphrase ${mark}`, name: 'Somebody' }
 }
 
 export async function post<Body = Record<string, unknown>>(

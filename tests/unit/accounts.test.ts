@@ -126,10 +126,10 @@ describe('Passwords', () => {
     ['long', 'x'.repeat(129), /at most 128/],
     ['everybody’s', 'passwordpassword', /tries first/],
     ['everybody’s in capitals', 'QWERTY123456', /tries first/],
-    ['the address itself', 'Priya.Sharma@example.com', /e-mail address/],
+    ['the address itself', 'some.body@example.com', /e-mail address/],
     ['half a character', `\udc00${'x'.repeat(12)}`, /Unicode/],
   ])('When it is %s, then it is refused with the reason', (_what, password, reason) => {
-    expect(passwordWeakness(password, 'priya.sharma@example.com')).toMatch(reason)
+    expect(passwordWeakness(password, 'some.body@example.com')).toMatch(reason)
   })
 
   test.each([
@@ -156,7 +156,7 @@ describe('Passwords', () => {
 })
 
 describe('E-mail addresses', () => {
-  test.each(['a@example.com', 'priya.sharma+calls@sub.example.co.in', "o'neil@example.com", `${'a'.repeat(60)}@example.com`])(
+  test.each(['a@example.com', 'some.body+calls@sub.example.co.in', "o'neil@example.com", `${'a'.repeat(60)}@example.com`])(
     '%s is one',
     (address) => {
       expect(EMAIL_ADDRESS.test(address)).toBe(true)
@@ -189,7 +189,7 @@ describe('E-mail addresses', () => {
   })
 
   test('When it is written in capitals, then it is the same', () => {
-    expect(normaliseEmail('Priya@Example.COM')).toBe('priya@example.com')
+    expect(normaliseEmail('Person@Example.COM')).toBe('person@example.com')
   })
 
   test('When it is made to be slow, then it is not', () => {
