@@ -1,9 +1,10 @@
 // Puts together what accounts are kept with.
 import type { AccountsContext } from '../accounts/context.ts'
 import { createSigningKeys } from '../accounts/signing-keys.ts'
-import { retryPolicy, type Config } from '../platform/config.ts'
+import type { Config } from '../platform/config.ts'
 import type { Database } from '../platform/database.ts'
 import type { Logger } from '../platform/logger.ts'
+import { retryPolicy } from '../platform/retry-settings.ts'
 import { folderPost, noPost, smtpPost, type Post } from '../platform/post.ts'
 import type { Limits } from './limits.ts'
 

@@ -37,7 +37,9 @@ runMain(async () => {
 function readRequest({ RECONCILE_BACKFILL_FROM, RECORDING_WAIT_SCALE }: ReturnType<typeof readBackfillSettings>): BackfillRequest {
   const { from, to, open } = readOptions()
   const now = Date.now()
-  const fromMs = Math.max(startOfDay(from ?? RECONCILE_BACKFILL_FROM, '--from'), now - REACH_MS)
+  const wantedMs = startOfDay(from ?? RECONCILE_BACKFILL_FROM, '--from')
+  const fromMs = Math.max(wantedMs, now - REACH_MS)
+  if (wantedMs < fromMs) console.log('Exotel serves six months: older calls cannot be had.')
   const toMs = to === undefined ? now : Math.min(startOfDay(to, '--to'), now)
   if (fromMs >= toMs) throw new CannotStart('--from must lie before --to, and neither in the future')
   const openAtMost = Number(open ?? 100)

@@ -1,7 +1,7 @@
 // Every setting of the API and the worker: one schema, read once at start. `.env.example` explains each.
 import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
-import type { Pauses, RetryPolicy } from './retry.ts'
+import { retrySettings } from './retry-settings.ts'
 
 const flag = z.enum(['true', 'false', '1', '0']).transform((text) => text === 'true' || text === '1')
 const list = z
@@ -12,7 +12,6 @@ const addresses = list.refine((each) => each.every(isAddressRange), 'must be IP 
 const port = z.coerce.number().int().min(0).max(65_535)
 const count = z.coerce.number().int().positive()
 const minutes = z.coerce.number().positive()
-const seconds = z.coerce.number().nonnegative()
 const filled = z.string().trim().min(1)
 const MB = 1024 ** 2
 const GB = 1024 ** 3
@@ -27,24 +26,6 @@ const temporalSettings = {
 /** The first day of a backfill, where its command names none. */
 const backfillSettings = { RECONCILE_BACKFILL_FROM: z.iso.date().optional() }
 
-/** Every outgoing call of ours that is made again, and how often. docs/retries.md says which errors count as transient. */
-const retrySettings = {
-  /** Tries of one recording while Exotel fails it; frozen into a run's input at its start. */
-  RETRY_RECORDING_TRIES: count.default(3),
-  /** Activities whose service is away (S3, PostgreSQL, Exotel's API) come back after growing pauses, without limit. */
-  RETRY_OUTAGE_FIRST_SECONDS: seconds.default(2),
-  RETRY_OUTAGE_MAX_SECONDS: seconds.default(300),
-  /** The relay while PostgreSQL or Temporal is away, without limit. */
-  RETRY_RELAY_FIRST_SECONDS: seconds.default(1),
-  RETRY_RELAY_MAX_SECONDS: seconds.default(30),
-  /** Statements of the API that may be made twice. */
-  RETRY_DATABASE_ATTEMPTS: count.default(2),
-  RETRY_DATABASE_FIRST_SECONDS: seconds.default(0.05),
-  RETRY_DATABASE_MAX_SECONDS: seconds.default(0.5),
-  RETRY_MAIL_ATTEMPTS: count.default(5),
-  RETRY_MAIL_FIRST_SECONDS: seconds.default(2),
-  RETRY_MAIL_MAX_SECONDS: seconds.default(60),
-}
 const recordingWaitScale = z.coerce.number().positive().max(1).default(1)
 
 const schema = z
@@ -177,17 +158,6 @@ export class BadConfiguration extends Error {
  */
 export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
   return read(schema, env)
-}
-
-type RetryName = 'OUTAGE' | 'RELAY' | 'DATABASE' | 'MAIL'
-
-/** The pauses of one kind of retry, see `retrySettings`. */
-export function pausesOf(config: Config, name: RetryName): Pauses {
-  return { firstMs: config[`RETRY_${name}_FIRST_SECONDS`] * 1000, maxMs: config[`RETRY_${name}_MAX_SECONDS`] * 1000 }
-}
-
-export function retryPolicy(config: Config, name: 'DATABASE' | 'MAIL'): RetryPolicy {
-  return { attempts: config[`RETRY_${name}_ATTEMPTS`], ...pausesOf(config, name) }
 }
 
 export type TemporalSettings = Pick<Config, keyof typeof temporalSettings>
