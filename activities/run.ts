@@ -6,10 +6,12 @@ import { noteWait } from '../calls/note-wait.ts'
 import type { Queryable } from '../platform/database.ts'
 import { isDatabaseOutage } from '../platform/database-errors.ts'
 import type { Alarms } from '../platform/alarms.ts'
+import { withLogContext } from '../platform/log-context.ts'
 import type { Logger } from '../platform/logger.ts'
 import type { Pauses } from '../platform/retry.ts'
 import { SpoolFull } from '../recordings/spool.ts'
 import type { WaitingCode } from '../workflows/contracts/failures.ts'
+import type { CallRef } from '../workflows/contracts/recording.ts'
 import { endTry, giveBack } from './failures.ts'
 
 export interface Run {
@@ -47,15 +49,27 @@ const DISK_CODES: Record<string, 'SpoolFull' | 'SpoolUnavailable'> = {
 /** Runs one effect; whatever it throws leaves as a typed failure. A task that is given back says why on its recording's row. */
 export async function runActivity<T>(
   deps: Surroundings,
-  subject: { callSid: string; sourceUrl?: string },
+  subject: CallRef & { sourceUrl?: string },
   effect: (run: Run) => Promise<T>,
 ): Promise<T> {
-  try {
-    return await runEffect(deps, effect)
-  } catch (error) {
-    if (error instanceof ApplicationFailure) await noteGivenBack(deps, subject, error)
-    throw error
-  }
+  const { attempt, activityType: step } = Context.current().info
+  return withLogContext({ callSid: subject.callSid, requestId: subject.requestId }, async () => {
+    try {
+      const result = await runEffect(deps, effect)
+      deps.logger.info({ step, attempt }, 'Recording step done')
+      return result
+    } catch (error) {
+      if (!(error instanceof ApplicationFailure)) throw error
+      const waits = error.category === ApplicationFailureCategory.BENIGN
+      const pauseMs = waits ? Number(error.nextRetryDelay) : undefined
+      deps.logger.warn(
+        { step, attempt, code: error.type, reason: error.message, pauseMs },
+        waits ? 'Recording step waits' : 'Recording step failed',
+      )
+      if (waits) await noteGivenBack(deps, subject, error)
+      throw error
+    }
+  })
 }
 
 /** As {@link runActivity}, for work that is about no single call. */
@@ -94,9 +108,9 @@ export async function runEffect<T>(
 async function noteGivenBack(
   { database, logger }: Surroundings,
   { callSid, sourceUrl }: { callSid: string; sourceUrl?: string },
-  { category, type, message, nextRetryDelay }: ApplicationFailure,
+  { type, message, nextRetryDelay }: ApplicationFailure,
 ): Promise<void> {
-  if (category !== ApplicationFailureCategory.BENIGN || UNNOTED.has(type ?? '')) return
+  if (UNNOTED.has(type ?? '')) return
   const nextTryAt = new Date(Date.now() + Number(nextRetryDelay)).toISOString()
   await noteWait(database, {
     callSid,

@@ -22,12 +22,19 @@ interface Fate {
  */
 export async function concludeRecording(
   database: Database,
-  { callSid, sourceUrl, outcome }: Conclusion,
+  { callSid, sourceUrl, outcome, requestId }: Conclusion,
   { attempt, plan }: ConclusionContext,
 ): Promise<{ givenUp: boolean }> {
   return database.$transaction(async (transaction) => {
     await lockCall(transaction, callSid)
-    const fate = await recordAttempt(transaction, { callSid, sourceUrl: sourceUrl ?? null, outcome, attempt, plan })
+    const fate = await recordAttempt(transaction, {
+      callSid,
+      sourceUrl: sourceUrl ?? null,
+      outcome,
+      attempt,
+      plan,
+      ...(requestId !== undefined && { requestId }),
+    })
     const rows = sourceUrl === undefined ? 0 : await concludeRow(transaction, callSid, sourceUrl, outcome, fate)
     const calls = await sumUp(transaction, callSid, outcome, fate)
     return { givenUp: fate.givenUpAt !== null && (sourceUrl === undefined ? calls : rows) > 0 }
@@ -37,13 +44,20 @@ export async function concludeRecording(
 /** The attempt is kept, and with those before it decides whether and when there is another. */
 async function recordAttempt(
   transaction: Queryable,
-  { callSid, sourceUrl, outcome, attempt, plan }: { callSid: string; sourceUrl: string | null; outcome: Outcome } & ConclusionContext,
+  {
+    callSid,
+    sourceUrl,
+    outcome,
+    requestId,
+    attempt,
+    plan,
+  }: Omit<Conclusion, 'sourceUrl'> & { sourceUrl: string | null } & ConclusionContext,
 ): Promise<Fate> {
   const { error, code } = failureIn(outcome)
   const object = outcome.state === 'quarantined' ? outcome : undefined
   await transaction.$executeRaw`
-    INSERT INTO recording_attempts (call_sid, source_url, identity, state, error, error_code, bucket, object_key)
-    VALUES (${callSid}, ${sourceUrl}, ${attempt}, ${outcome.state}, ${error}, ${code}, ${object?.bucket ?? null}, ${object?.key ?? null})
+    INSERT INTO recording_attempts (call_sid, source_url, identity, state, error, error_code, bucket, object_key, request_id)
+    VALUES (${callSid}, ${sourceUrl}, ${attempt}, ${outcome.state}, ${error}, ${code}, ${object?.bucket ?? null}, ${object?.key ?? null}, ${requestId ?? null})
     ON CONFLICT (identity) DO NOTHING`
   if (code === null) return { nextTryAt: null, givenUpAt: null }
   const [row] = await transaction.$queryRaw<{ failures: number; since: Date; now: Date }[]>`

@@ -1,6 +1,7 @@
 import { createWriteStream, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { pino, type Logger } from 'pino'
+import { logContext } from './log-context.ts'
 import { redact } from './redact.ts'
 
 export type { Logger } from 'pino'
@@ -36,6 +37,7 @@ export function createLogger({ level, file, name }: { level: string; file: strin
       name,
       level,
       timestamp: pino.stdTimeFunctions.isoTime,
+      mixin: logContext,
       redact: { paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`]), censor: '[secret]' },
       serializers: { error: serializeError, err: serializeError },
     },

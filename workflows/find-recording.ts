@@ -1,7 +1,7 @@
 // No webhook named a recording: wait for one, and ask Exotel's Call Details meanwhile.
 import { CancellationScope, condition, isCancellation } from '@temporalio/workflow'
 import { failureIn } from './failure.ts'
-import { askExotel } from './recording-activities.ts'
+import { askExotel, refTo } from './recording-activities.ts'
 import type { CallDetailsAnswer, EndedCall, Outcome, Question } from './contracts/recording.ts'
 import { isUnanswered, type Inbox } from './recording-inbox.ts'
 import type { Progress } from './recording-progress.ts'
@@ -18,7 +18,7 @@ export async function findRecording(call: EndedCall, inbox: Inbox, progress: Pro
     if (inbox.hasLink()) return { sourceUrl: inbox.take().sourceUrl! }
     if (inbox.unanswered()) return notRecorded(inbox)
     progress.step('find', 'Asking Exotel whether the call has a recording')
-    answer = await askUnlessLinkComes({ callSid: call.callSid, ...whenNext(times[index + 1]) }, inbox)
+    answer = await askUnlessLinkComes({ ...refTo(call), ...whenNext(times[index + 1]) }, inbox)
     if (inbox.hasLink()) return { sourceUrl: inbox.take().sourceUrl! }
     if (answer?.answer === 'none' && isUnanswered(answer.status)) return { state: 'not_recorded', status: answer.status }
     if (answer?.answer === 'named') return { sourceUrl: inbox.claim(answer.sourceUrl) }

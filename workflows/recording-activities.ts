@@ -7,6 +7,7 @@ import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE } from './contracts
 import type {
   Access,
   CallDetailsAnswer,
+  CallRef,
   Conclusion,
   Question,
   RecordingPolicy,
@@ -27,6 +28,10 @@ const downloads = proxyActivities<Activities>({ taskQueue: DOWNLOADS_QUEUE, star
 const exotelApi = proxyActivities<Activities>({ taskQueue: EXOTEL_API_QUEUE, startToCloseTimeout: '30s', retry })
 const rows = proxyActivities<Activities>({ taskQueue: RECORDINGS_QUEUE, startToCloseTimeout: '20s', retry })
 const brieflyRows = proxyActivities<Activities>({ taskQueue: RECORDINGS_QUEUE, scheduleToCloseTimeout: '10s', retry })
+
+export function refTo({ callSid, requestId }: CallRef): CallRef {
+  return { callSid, ...(requestId && { requestId }) }
+}
 
 /** On the worker that holds a part already, where one is named; else on any. */
 export function download(policy: RecordingPolicy, source: SourceRef, resumeOn: string | undefined): Promise<Spooled> {
@@ -74,7 +79,7 @@ export async function noteWait(wait: Wait): Promise<void> {
 }
 
 /** Best effort: where the worker is gone, its own sweep clears the file when it comes back. */
-export async function discard(queues: Set<string>, { callSid, sourceUrl }: Conclusion): Promise<void> {
+export async function discard(queues: Set<string>, { sourceUrl, ...call }: Conclusion): Promise<void> {
   if (sourceUrl === undefined) return
   for (const taskQueue of queues) {
     const spool = proxyActivities<Activities>({
@@ -83,6 +88,6 @@ export async function discard(queues: Set<string>, { callSid, sourceUrl }: Concl
       startToCloseTimeout: '30s',
       retry: { maximumAttempts: 3 },
     })
-    await spool.discardRecording({ callSid, sourceUrl }).catch(() => {})
+    await spool.discardRecording({ ...refTo(call), sourceUrl }).catch(() => {})
   }
 }

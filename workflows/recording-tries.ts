@@ -1,6 +1,6 @@
 // After a failed try: again at once, after a pause, or never. Exotel's faults are counted, our waits are not.
 import { isCancellation } from '@temporalio/workflow'
-import { renewAccess } from './recording-activities.ts'
+import { refTo, renewAccess } from './recording-activities.ts'
 import { SPOOL_FILE_LOST, type FailureCode } from './contracts/failures.ts'
 import type { Access, EndedCall } from './contracts/recording.ts'
 import type { Failure } from './failure.ts'
@@ -21,7 +21,8 @@ const TROUBLE_FOR_MS = 24 * HOUR_MS
 /** A try that came this much further than any before was worth it. */
 const PROGRESS_BYTES = 1024 ** 2
 
-export function openTries({ callSid, arrivedAt, policy }: EndedCall, inbox: Inbox, sourceUrl: string): Tries {
+export function openTries(call: EndedCall, inbox: Inbox, sourceUrl: string): Tries {
+  const { arrivedAt, policy } = call
   let counted = 0
   let furthestBytes = 0
   let waits = 0
@@ -75,7 +76,7 @@ export function openTries({ callSid, arrivedAt, policy }: EndedCall, inbox: Inbo
 
   /** Refused to us: a pre-signed link may help, once. */
   async function afterRefusal({ message }: Failure): Promise<Next> {
-    const { access } = renewed ? { access: 'refused' as const } : await renewAccess({ callSid, sourceUrl }).catch(asUnavailable)
+    const { access } = renewed ? { access: 'refused' as const } : await renewAccess({ ...refTo(call), sourceUrl }).catch(asUnavailable)
     if (access === 'unavailable') return count({ code: 'ExotelUnavailable', message: `${message}; Exotel's API does not answer either` })
     if (access === 'refused') return { conclude: 'ExotelUnauthorized', error: message }
     renewed = true

@@ -1,7 +1,7 @@
 // The way of a call's recordings from Exotel into our bucket. One run a call; read from the top, it is the whole story.
 import { CancellationScope, isCancellation } from '@temporalio/workflow'
 import { findRecording } from './find-recording.ts'
-import { discard, download, noteWait, update, upload, validate } from './recording-activities.ts'
+import { discard, download, noteWait, refTo, update, upload, validate } from './recording-activities.ts'
 import { openInbox, type Inbox } from './recording-inbox.ts'
 import { trackProgress, type Progress } from './recording-progress.ts'
 import { openTries } from './recording-tries.ts'
@@ -19,7 +19,7 @@ export async function RecordingWorkflow(call: EndedCall): Promise<RecordingStatu
     const spools = new Set<string>() // queues of the workers whose disks hold something of this recording
     const next = await settled(() => nextRecording(call, inbox, progress))
     const outcome = 'state' in next ? next : await settled(() => bringHome(call, inbox, next.sourceUrl, spools, progress))
-    const conclusion = { callSid: call.callSid, ...('sourceUrl' in next && { sourceUrl: next.sourceUrl }), outcome }
+    const conclusion = { ...refTo(call), ...('sourceUrl' in next && { sourceUrl: next.sourceUrl }), outcome }
     await CancellationScope.nonCancellable(async () => {
       progress.step('update', 'Writing the outcome to the database')
       await update(conclusion) // the row first, then the end of the run
@@ -61,7 +61,7 @@ async function bringHome(call: EndedCall, inbox: Inbox, sourceUrl: string, spool
     if ('conclude' in next) return { state: 'failed', code: next.conclude, error: next.error }
     if (next.pauseMs === 0) continue
     const nextTryAt = new Date(Date.now() + next.pauseMs).toISOString()
-    await noteWait({ callSid: call.callSid, sourceUrl, nextTryAt, reason: { code: brought.code, error: brought.message } })
+    await noteWait({ ...refTo(call), sourceUrl, nextTryAt, reason: { code: brought.code, error: brought.message } })
     await progress.pause(next.pauseMs, `${brought.message}; ${next.why}`)
   }
 }
@@ -72,19 +72,19 @@ async function bringOnce(
   { spools, resumeOn }: { spools: Set<string>; resumeOn: string | undefined },
   progress: Progress,
 ): Promise<Outcome | Failure> {
-  const { callSid } = call
+  const recording = { ...refTo(call), sourceUrl }
   try {
     progress.step('download', 'Downloading from Exotel')
-    const spooled = await download(call.policy, { callSid, sourceUrl }, resumeOn)
+    const spooled = await download(call.policy, recording, resumeOn)
     spools.add(spooled.queue)
 
     progress.step('validate', `Validating ${spooled.bytes} bytes`)
-    const verdict = await validate(call.policy, { callSid, sourceUrl, spooled })
+    const verdict = await validate(call.policy, { ...recording, spooled })
     if (verdict.verdict === 'refused') return { code: 'RecordingInvalid', message: verdict.reason }
 
     progress.step('upload', `Uploading ${spooled.bytes} bytes`)
     const object = {
-      ...(await upload(call.policy, { callSid, sourceUrl, spooled, verdict })),
+      ...(await upload(call.policy, { ...recording, spooled, verdict })),
       bytes: spooled.bytes,
       sha256: spooled.sha256,
       audio: verdict.audio,

@@ -18,7 +18,7 @@ export function errorHandler(logger: Logger): ErrorRequestHandler {
   return (error: unknown, request, response, next) => {
     if (response.headersSent) return next(error)
     const shown = asProblem(error)
-    if (shown.status >= 500) logger.error({ error, requestId: response.locals.requestId, method: request.method }, 'Request failed')
+    if (shown.status >= 500) logger.error({ error, method: request.method }, 'Request failed')
     response.status(shown.status).set(shown.headers).type('application/problem+json')
     response.send(JSON.stringify({ ...shown.toJSON(), requestId: response.locals.requestId }))
   }

@@ -19,7 +19,7 @@ const refusals = counter('webhook_refusals_total', 'Webhooks refused before anyt
 export function webhookOrigin(guard: WebhookGuard, logger: Logger): RequestHandler[] {
   const refuse = (request: Request, reason: string, error: Problem): Problem => {
     refusals.inc({ reason })
-    logger.warn({ reason, address: request.ip, requestId: request.res?.locals.requestId }, 'Webhook refused')
+    logger.warn({ reason, address: request.ip }, 'Webhook refused')
     return error
   }
   const checkMethod: RequestHandler = (request, _response, next) => {

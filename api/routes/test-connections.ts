@@ -52,10 +52,10 @@ const refuseInProduction: RequestHandler = (_request, _response, next) =>
   next(process.env.NODE_ENV === 'production' ? problem('not_found', 'There is no such route') : undefined)
 
 function requireTestToken(expected: string, logger: Logger): RequestHandler {
-  return (request, response, next) => {
+  return (request, _response, next) => {
     const given = bearerToken(request.get('authorization'))
     if (given !== undefined && isSame(given, expected)) return next()
-    logger.warn({ address: request.ip, path: request.path, requestId: response.locals.requestId }, 'Test route refused')
+    logger.warn({ address: request.ip, path: request.path }, 'Test route refused')
     if (!given) return next(problem('not_authenticated', 'Send the test token', { 'WWW-Authenticate': 'Bearer' }))
     next(problem('test_token_wrong', 'This is not the test token'))
   }

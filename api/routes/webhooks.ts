@@ -60,16 +60,13 @@ async function receive(deps: WebhookDependencies, route: WebhookRoute, request: 
     const { duplicate } = await save(() => recordEvent(deps.database, { ...delivery, identity, event, fields }))
     deliveries.inc({ route, result: duplicate ? 'duplicate' : 'accepted' })
     if (!duplicate)
-      deps.logger.info(
-        { callSid: event.callSid, route, ended: event.ended, sources: event.sources.length, requestId },
-        'Recording event received',
-      )
+      deps.logger.info({ callSid: event.callSid, route, ended: event.ended, sources: event.sources.length }, 'Recording event received')
     deps.onRecorded()
     response.json({ status: 'accepted', callSid: event.callSid, duplicate })
   } catch (error) {
     if (error instanceof UnreadableDelivery || error instanceof BadCallSid) {
       deliveries.inc({ route, result: 'unreadable' })
-      deps.logger.warn({ route, problem: error.message, address: request.ip, requestId }, 'Webhook cannot be read')
+      deps.logger.warn({ route, problem: error.message, address: request.ip }, 'Webhook cannot be read')
       const identity = unreadableIdentity(route, rawBody)
       await save(() => recordUnreadable(deps.database, { ...delivery, identity }, error.message)).catch((failure: unknown) => {
         // Exotel sends a POST again, and the caller of a GET waits for no database.
@@ -79,7 +76,7 @@ async function receive(deps: WebhookDependencies, route: WebhookRoute, request: 
     }
     deliveries.inc({ route, result: 'unavailable' })
     if (method === 'POST') unavailable(deps, error)
-    deps.logger.error({ error, route, requestId }, 'Passthru event not recorded: reconciliation has to bring its call')
+    deps.logger.error({ error, route }, 'Passthru event not recorded: reconciliation has to bring its call')
     response.json({ status: 'accepted', callSid: queryOf(request).get('CallSid'), duplicate: false })
   }
 }

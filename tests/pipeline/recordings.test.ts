@@ -6,7 +6,7 @@ import { mp3 } from '../support/audio.ts'
 import { eventually } from '../support/eventually.ts'
 import { GOOD_SAMPLES, sample } from '../support/samples.ts'
 import { home, newCallSid } from '../support/servers.ts'
-import { postWebhook } from '../support/webhook.ts'
+import { postRaw, postWebhook } from '../support/webhook.ts'
 
 let backend: Backend
 beforeAll(async () => {
@@ -105,6 +105,33 @@ describe('When a webhook names a link that must not be fetched, then the row say
     await relayed()
     expect(await backend.concluded(callSid)).toMatchObject({ recording_state: 'failed', recording_error_code: code })
   })
+})
+
+test('When a recording is followed by `grep Recording`, then one request id leads from the webhook through every step to the attempt', async () => {
+  const { call } = backend.simulator.call({ fault: 'none', recording: sample('short-vbr-id3.mp3'), untold: true })
+  const { callSid } = call
+  const requestId = `follow-${callSid}`
+  const body = JSON.stringify({ CallSid: callSid, Status: 'completed', RecordingUrl: backend.simulator.linkTo(call) })
+  await postRaw(backend.apiUrl, 'call-end', body, { 'content-type': 'application/json', 'x-request-id': requestId })
+  expect(await backend.concluded(callSid)).toMatchObject({ recording_state: 'stored' })
+  const followed = (['api', 'worker'] as const).flatMap((name) =>
+    backend
+      .logs(name)
+      .split('\n')
+      .filter((line) => line.includes('"Recording') && line.includes(requestId))
+      .map((line) => JSON.parse(line) as { msg: string; step?: string; callSid: string }),
+  )
+  expect(followed.map(({ msg, step }) => step ?? msg)).toEqual([
+    'Recording event received',
+    'downloadRecording',
+    'validateRecording',
+    'uploadRecording',
+    'Recording stored',
+    'updateCall',
+  ])
+  expect(new Set(followed.map((line) => line.callSid))).toEqual(new Set([callSid]))
+  const attempts = await backend.database.query('SELECT request_id FROM recording_attempts WHERE call_sid = $1', [callSid])
+  expect(attempts.rows).toEqual([{ request_id: requestId }])
 })
 
 test('When all is done, then no spool file, no open upload and no number in any history is left', async () => {

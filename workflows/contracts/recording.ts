@@ -14,12 +14,16 @@ export interface RecordingPolicy {
   spoolLostAfterMs: number
 }
 
-export interface EndedCall {
+/** What every step is about. */
+export interface CallRef {
   callSid: string
-  /** When we first heard of the call's end, ISO 8601. */
-  arrivedAt: string
   /** Of the webhook that started the run: the same in the logs of every process. */
   requestId?: string
+}
+
+export interface EndedCall extends CallRef {
+  /** When we first heard of the call's end, ISO 8601. */
+  arrivedAt: string
   policy: RecordingPolicy
 }
 
@@ -34,8 +38,7 @@ export interface CallNews {
   durationSeconds?: number
 }
 
-export interface SourceRef {
-  callSid: string
+export interface SourceRef extends CallRef {
   sourceUrl: string
 }
 
@@ -64,8 +67,7 @@ export type Verdict =
   | { verdict: 'damaged'; etag: string; audio: AudioFacts; reason: string }
   | { verdict: 'refused'; reason: string }
 
-export interface UploadInput {
-  callSid: string
+export interface UploadInput extends CallRef {
   sourceUrl?: string
   spooled: Spooled
   verdict: Exclude<Verdict, { verdict: 'refused' }>
@@ -90,16 +92,14 @@ export type Outcome =
   | { state: 'not_recorded'; status?: string }
   | { state: 'failed'; code: FailureCode; error: string }
 
-export interface Conclusion {
-  callSid: string
+export interface Conclusion extends CallRef {
   /** Absent: the conclusion is about a call for which no recording was named. */
   sourceUrl?: string
   outcome: Outcome
 }
 
 /** Why a recording is not there yet, and when it is tried again. */
-export interface Wait {
-  callSid: string
+export interface Wait extends CallRef {
   /** Absent: no recording has been named yet. */
   sourceUrl?: string
   /** ISO 8601. In the past: the next try is under way. */
@@ -108,8 +108,7 @@ export interface Wait {
   reason?: { code: string; error: string }
 }
 
-export interface Question {
-  callSid: string
+export interface Question extends CallRef {
   /** When Exotel is asked again, ISO 8601; absent: this is the last time. */
   nextAskAt?: string
 }

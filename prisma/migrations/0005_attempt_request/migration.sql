@@ -1,0 +1,2 @@
+-- AlterTable
+ALTER TABLE "recording_attempts" ADD COLUMN "request_id" TEXT;

@@ -1,0 +1,3 @@
+-- Loses which request began an attempt.
+ALTER TABLE "recording_attempts" DROP COLUMN "request_id";
+DELETE FROM "_prisma_migrations" WHERE "migration_name" = '0005_attempt_request';
