@@ -60,6 +60,7 @@ describe('Registration', () => {
     ['an array for a string', { email: ['a@example.com'] }, 'email'],
     ['an object for a string', { email: { $ne: '' } }, 'email'],
     ['null', { name: null }, 'name'],
+    ['text for a number of things', { invitation: 1 }, 'invitation'],
     ['an empty name', { name: '' }, 'name'],
     ['a NUL byte in the name', { name: 'a\0b' }, 'name'],
     ['a line break in the name', { name: 'a\r\nBcc: x@example.com' }, 'name'],

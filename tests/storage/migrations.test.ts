@@ -42,6 +42,18 @@ async function query(sql: string): Promise<Record<string, unknown>[]> {
   )
 }
 
+function migrations(): string[] {
+  const entries = readdirSync(join(project, 'prisma', 'migrations'), { withFileTypes: true })
+  return entries
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name)
+    .toSorted()
+}
+
+async function rollBack(name: string): Promise<void> {
+  await query(`BEGIN; ${readFileSync(join(project, 'prisma', 'migrations', name, 'rollback.sql'), 'utf8')} COMMIT`)
+}
+
 function writeMigration(sql: string): void {
   const folder = join(project, 'prisma', 'migrations', MIGRATION)
   mkdirSync(folder, { recursive: true })
@@ -72,14 +84,25 @@ test('When a migration fails, then nothing of it remains but its own row, and af
   expect(await query(`SELECT to_regclass('half_done')::text AS found`)).toEqual([{ found: 'half_done' }])
 })
 
+test('When a statement of a real migration fails, then nothing of it remains either', async () => {
+  const names = migrations()
+  const accounts = names.indexOf('0003_accounts')
+  for (const name of names.slice(accounts).toReversed()) await rollBack(name)
+  const file = join(project, 'prisma', 'migrations', '0003_accounts', 'migration.sql')
+  const whole = readFileSync(file, 'utf8')
+  writeFileSync(file, `${whole}\nSELECT no_such_function();\n`)
+  expect((await prisma('migrate', 'deploy')).output).toContain('P3018')
+  expect(await query(`SELECT to_regclass('users') AS users, to_regproc('set_updated_at') AS trigger`)).toEqual([
+    { users: null, trigger: null },
+  ])
+
+  writeFileSync(file, whole)
+  expect(await prisma('migrate', 'resolve', '--rolled-back', '0003_accounts')).toMatchObject({ code: 0 })
+  expect(await prisma('migrate', 'deploy')).toMatchObject({ code: 0 })
+})
+
 test('When the migrations are rolled back one after the other, then nothing of them remains, and they apply again', async () => {
-  const names = readdirSync(join(project, 'prisma', 'migrations'), { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map(({ name }) => name)
-    .toSorted()
-  for (const name of names.toReversed()) {
-    await query(`BEGIN; ${readFileSync(join(project, 'prisma', 'migrations', name, 'rollback.sql'), 'utf8')} COMMIT`)
-  }
+  for (const name of migrations().toReversed()) await rollBack(name)
   const left = `SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname !~ '^_prisma_migrations'
                 UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace`
   expect(await query(left)).toEqual([])

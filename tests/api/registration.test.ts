@@ -1,0 +1,114 @@
+import { execFile as execFileCallback } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { freePort } from '../../dev/ports.ts'
+import { bearer, get, loggedIn, newPerson, post } from '../support/accounts.ts'
+import { startBackend, type Backend } from '../support/backend.ts'
+import { eventually } from '../support/eventually.ts'
+import { dist } from '../support/servers.ts'
+
+const execFile = promisify(execFileCallback)
+
+let backend: Backend
+const apis = {} as Record<'invite' | 'closed', string>
+beforeAll(async () => {
+  backend = await startBackend({ start: ['api'] })
+  for (const REGISTRATION of ['invite', 'closed'] as const) {
+    const port = await freePort(0)
+    backend.launch('api', { PORT: String(port), OPERATIONS_PORT: String(await freePort(0)), REGISTRATION })
+    apis[REGISTRATION] = `http://127.0.0.1:${port}`
+    await eventually('the API to be ready', async () => (await fetch(`${apis[REGISTRATION]}/health/ready`)).ok)
+  }
+})
+afterAll(() => backend?.stop())
+
+/** As in the image. */
+async function admin(...args: string[]): Promise<{ code: number; said: string }> {
+  return execFile(process.execPath, [join(dist, 'deploy', 'admin.js'), ...args], { env: backend.env }).then(
+    ({ stdout }) => ({ code: 0, said: stdout.trim() }),
+    ({ code, stdout, stderr }: { code: number; stdout: string; stderr: string }) => ({ code, said: (stdout + stderr).trim() }),
+  )
+}
+const register = (api: string, body: object) => post(api, '/api/auth/register', body)
+
+describe('When registration is', () => {
+  test('closed, then nobody registers, and who has an account logs in', async () => {
+    const known = newPerson()
+    await register(backend.apiUrl, known)
+    for (const person of [newPerson(), known])
+      expect(await register(apis.closed, person)).toMatchObject({ status: 403, body: { code: 'registration_closed' } })
+    await loggedIn(apis.closed, known)
+  })
+
+  test('by invitation, then only who was invited registers, and only with the address that was', async () => {
+    const [invited, other] = [newPerson(), newPerson()]
+    const { said: invitation } = await admin('invite', invited.email.toUpperCase())
+    const { accessToken } = await loggedIn(backend.apiUrl, await register(backend.apiUrl, other).then(() => other))
+    for (const body of [
+      invited,
+      { ...invited, invitation: '' },
+      { ...invited, invitation: 'x.y.z' },
+      { ...invited, invitation: accessToken },
+      { ...newPerson(), invitation },
+    ])
+      expect(await register(apis.invite, body)).toMatchObject({ status: 403, body: { code: 'invitation_required' } })
+    expect(await register(apis.invite, { ...invited, invitation })).toMatchObject({ status: 202 })
+    await loggedIn(apis.invite, invited)
+  })
+})
+
+describe('npm run admin', () => {
+  test('When the first administrator is made, then the password that is shown logs in', async () => {
+    const { email } = newPerson()
+    const { code, said } = await admin('create', email)
+    expect(code).toBe(0)
+    const password = /Password, shown only now: (\S+)$/.exec(said)![1]!
+    const { accessToken } = await loggedIn(backend.apiUrl, { email, password, name: '' })
+    expect((await get(backend.apiUrl, '/api/auth/me', bearer(accessToken))).body).toMatchObject({ role: 'admin' })
+    expect(await admin('create', email)).toEqual({ code: 0, said: `${email} is an administrator now; the password stays.` })
+  })
+
+  test('When a role changes, then the very next request has it; when an account is deactivated, then it has none', async () => {
+    const person = newPerson()
+    await register(backend.apiUrl, person)
+    const { accessToken } = await loggedIn(backend.apiUrl, person)
+    const me = () => get(backend.apiUrl, '/api/auth/me', bearer(accessToken))
+    expect((await admin('role', person.email, 'operator')).code).toBe(0)
+    expect((await me()).body).toMatchObject({ role: 'operator' })
+    expect((await admin('deactivate', person.email)).code).toBe(0)
+    expect((await me()).status).toBe(401)
+    expect((await post(backend.apiUrl, '/api/auth/login', { email: person.email, password: person.password })).status).toBe(401)
+    expect((await admin('activate', person.email)).code).toBe(0)
+    await loggedIn(backend.apiUrl, person)
+  })
+
+  test('When the signing key is replaced, then access tokens end, and sessions go on by refreshing', async () => {
+    const person = newPerson()
+    await register(backend.apiUrl, person)
+    const { accessToken, refreshToken } = await loggedIn(backend.apiUrl, person)
+    expect((await admin('new-signing-key')).code).toBe(0)
+    const port = await freePort(0)
+    backend.launch('api', { PORT: String(port), OPERATIONS_PORT: String(await freePort(0)) }) // others know within a minute
+    const api = `http://127.0.0.1:${port}`
+    await eventually('the API to be ready', async () => (await fetch(`${api}/health/ready`)).ok)
+    expect((await get(api, '/api/auth/me', bearer(accessToken))).status).toBe(401)
+    const { status, body } = await post<{ accessToken: string }>(api, '/api/auth/refresh', { refreshToken })
+    expect(status).toBe(200)
+    for (const each of [api, backend.apiUrl]) expect((await get(each, '/api/auth/me', bearer(body.accessToken))).status).toBe(200)
+  })
+
+  test.each([
+    [[], /^Usage/],
+    [['nonsense'], /^Usage/],
+    [['create'], /^"" is not an e-mail address/],
+    [['create', 'nobody'], /^"nobody" is not an e-mail address/],
+    [['role', 'nobody@example.com', 'king'], /^The role must be one of/],
+    [['role', 'nobody@example.com', 'user'], /^There is no account/],
+    [['deactivate', 'nobody@example.com'], /^There is no account/],
+  ])('When it is called with %j, then it says what is wrong in words', async (args, words) => {
+    const { code, said } = await admin(...args)
+    expect([code, said]).toEqual([1, expect.stringMatching(words)])
+    expect(said).not.toMatch(/\n {4}at /)
+  })
+})
