@@ -1,10 +1,19 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import express from 'express'
+import type { AddressInfo } from 'node:net'
+import { pino } from 'pino'
+import type { ConnectionChecks } from '../../api/connection-checks.ts'
+import type { Limits } from '../../api/limits.ts'
+import { errorHandler } from '../../api/middleware/errors.ts'
+import { operationRoutes } from '../../api/operation.ts'
+import { testOperations } from '../../api/routes/test-connections.ts'
 import { freePort } from '../../dev/ports.ts'
 import { bearer, get, post } from '../support/accounts.ts'
 import { startBackend, type Backend } from '../support/backend.ts'
 import { eventually } from '../support/eventually.ts'
 
 const TOKEN = 'the-token-of-the-test-routes'
+const logger = pino({ level: 'silent' })
 const ROUTES = ['email', 'storage', 'exotel', 'temporal', 'database'].map((name) => `/api/test/${name}-connection`)
 
 let backend: Backend
@@ -52,6 +61,25 @@ test('When a connection fails, then 200 says what is wrong, without a secret', a
     const { status, body } = await get(api, `/api/test/${name}-connection`, bearer(TOKEN))
     expect([status, body.status]).toEqual([200, 'failed'])
     expect(JSON.stringify(body)).not.toMatch(/not-the|smtp-password/)
+  }
+})
+
+test('When they are mounted in production by mistake, then they refuse a second time', async () => {
+  const unlimited = { perAddress: () => (_request: unknown, _response: unknown, next: () => void) => next() } as unknown as Limits
+  const checks = { database: async () => 'fine' } as ConnectionChecks
+  const app = express().use(
+    operationRoutes(testOperations({ environment: 'test', devTestToken: TOKEN, checks, limits: unlimited, logger })),
+  )
+  app.use(errorHandler(logger))
+  const server = app.listen(0)
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  try {
+    expect((await get(url, '/api/test/database-connection', bearer(TOKEN))).status).toBe(200)
+    process.env.NODE_ENV = 'production'
+    expect((await get(url, '/api/test/database-connection', bearer(TOKEN))).status).toBe(404)
+  } finally {
+    process.env.NODE_ENV = 'test'
+    server.close()
   }
 })
 

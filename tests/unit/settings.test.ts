@@ -85,6 +85,9 @@ test('When the log file’s disk is full, then the process goes on', () => {
 test.each([
   ['call from 09876543210 to +919876543210', 'call from [number] to [number]'],
   [['GET https://key:token', 'api.exotel.com/v1?x=1 failed'].join('@'), 'GET https://api.exotel.com/v1 failed'],
+  ['550 no mailbox some.body+x@mail.example.co.in here', '550 no mailbox [e-mail] here'],
+  [`Bearer ${['eyJhbGciOiJIUzI1NiJ9', 'eyJzdWIiOiIxIn0', 'c2lnbmF0dXJl'].join('.')} refused`, 'Bearer [token] refused'],
+  ['at @prisma/client@7.10.0/runtime.js:12:3', 'at @prisma/client@7.10.0/runtime.js:12:3'],
   ['CallSid 80bfbec2d78bbbf10fb851f4fa165211', 'CallSid 80bfbec2d78bbbf10fb851f4fa165211'],
 ])('When "%s" is written somewhere, then as "%s"', (text, expected) => {
   expect(redact(text)).toBe(expected)
