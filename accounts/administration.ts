@@ -7,18 +7,22 @@ import { hashPassword } from './passwords.ts'
 import { endSessions } from './sessions.ts'
 
 /**
- * Makes an administrator of this address: a new account with a password of our making, or the one that there is, with its own.
- * @returns the password of a new account, which nobody can be told again
+ * Makes an administrator of this address, with a password of our making. Where there is an account already it gets that password,
+ * too, and its sessions end: addresses are not verified, so a stranger may have registered it.
+ * @returns the password, which nobody can be told again
  */
-export async function createAdministrator(database: Database, email: string): Promise<{ password?: string }> {
+export async function createAdministrator(database: Database, email: string): Promise<{ password: string; existed: boolean }> {
   const password = randomBytes(18).toString('base64url')
-  const address = normaliseEmail(email)
-  const [row] = await database.$queryRaw<{ created: boolean }[]>`
-    INSERT INTO users AS u (email, name, password_hash, role)
-    VALUES (${address}, 'Administrator', ${await hashPassword(password)}, 'admin')
-    ON CONFLICT (email) DO UPDATE SET role = 'admin', active = true
-    RETURNING xmax = 0 AS created`
-  return row!.created ? { password } : {}
+  const passwordHash = await hashPassword(password)
+  return database.$transaction(async (tx) => {
+    const [row] = await tx.$queryRaw<{ id: string; existed: boolean }[]>`
+      INSERT INTO users AS u (email, name, password_hash, role)
+      VALUES (${normaliseEmail(email)}, 'Administrator', ${passwordHash}, 'admin')
+      ON CONFLICT (email) DO UPDATE SET role = 'admin', active = true, password_hash = excluded.password_hash
+      RETURNING id, xmax <> 0 AS existed`
+    await endSessions(tx, { userId: row!.id }, 'revoked')
+    return { password, existed: row!.existed }
+  })
 }
 
 /** @returns false where there is no such account */

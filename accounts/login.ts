@@ -12,13 +12,15 @@ export async function logIn(accounts: AccountsContext, { email, password }: { em
   const { database } = accounts
   const user = await database.user.findUnique({ where: { email: normaliseEmail(email) } })
   const { right, stale } = await verifyPassword(user?.passwordHash, password)
-  if (!user?.active || !right) throw problem('invalid_credentials', 'E-mail address or password is wrong')
-  if (stale) await rehash(accounts, user, password)
-  return openSession(accounts, user.id)
+  const verified = user?.active && right ? { userId: user.id, passwordHash: user.passwordHash } : undefined
+  const tokens = verified && (await openSession(accounts, verified))
+  if (!tokens) throw problem('invalid_credentials', 'E-mail address or password is wrong')
+  if (stale) await rehash(accounts, verified, password)
+  return tokens
 }
 
-async function rehash({ database }: AccountsContext, user: { id: string; passwordHash: string }, password: string): Promise<void> {
+async function rehash({ database }: AccountsContext, verified: { userId: string; passwordHash: string }, password: string): Promise<void> {
   const passwordHash = await hashPassword(password)
   // Unless the password was changed meanwhile.
-  await database.user.updateMany({ where: { id: user.id, passwordHash: user.passwordHash }, data: { passwordHash } })
+  await database.user.updateMany({ where: { id: verified.userId, passwordHash: verified.passwordHash }, data: { passwordHash } })
 }

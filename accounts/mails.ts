@@ -3,11 +3,17 @@
 import type { Mail } from '../platform/post.ts'
 
 export function welcome(to: string): Mail {
-  return mail(to, 'Your account', 'your account has been made. You can log in with this address and the password that you chose.')
+  return mail(
+    'registration',
+    to,
+    'Your account',
+    'your account has been made. You can log in with this address and the password that you chose.',
+  )
 }
 
 export function alreadyRegistered(to: string): Mail {
   return mail(
+    'registration',
     to,
     'You have an account already',
     'somebody, perhaps you, tried to register with this address. You have an account already, and nothing was changed. If you forgot your password, ask for a new one.',
@@ -16,6 +22,7 @@ export function alreadyRegistered(to: string): Mail {
 
 export function passwordReset(to: string, publicUrl: string, token: string): Mail {
   return mail(
+    'reset',
     to,
     'Set a new password',
     `somebody, perhaps you, asked for a new password. Set it here within 15 minutes:\n\n${publicUrl}/reset-password#token=${token}\n\nIf it was not you, do nothing: your password stays.`,
@@ -24,12 +31,13 @@ export function passwordReset(to: string, publicUrl: string, token: string): Mai
 
 export function passwordChanged(to: string): Mail {
   return mail(
+    undefined,
     to,
     'Your password was changed',
     'your password has just been changed and other sessions were ended. If it was not you, ask for a new password at once and tell your administrator.',
   )
 }
 
-function mail(to: string, subject: string, body: string): Mail {
-  return { to, subject, text: `Hello,\n\n${body}\n` }
+function mail(budget: Mail['budget'], to: string, subject: string, body: string): Mail {
+  return { to, subject, text: `Hello,\n\n${body}\n`, ...(budget && { budget }) }
 }

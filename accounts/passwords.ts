@@ -16,7 +16,7 @@ const hashing = bulkhead(4, 64)
 
 /** @returns why the password is refused, or undefined; length is counted in characters, not in bytes */
 export function passwordWeakness(password: string, email: string): string | undefined {
-  const characters = Array.from(password).length
+  const characters = Array.from(composed(password)).length
   if (characters < PASSWORD_MIN_LENGTH) return `must have at least ${PASSWORD_MIN_LENGTH} characters`
   if (characters > PASSWORD_MAX_LENGTH) return `must have at most ${PASSWORD_MAX_LENGTH} characters`
   if (!password.isWellFormed()) return 'must be valid Unicode'
@@ -43,6 +43,7 @@ export async function verifyPassword(stored: string | undefined, password: strin
 let nobody: Promise<string> | undefined
 function nobodysHash(): Promise<string> {
   nobody ??= hash('', PARAMETERS)
+  nobody.catch(() => (nobody = undefined))
   return nobody
 }
 

@@ -10,15 +10,27 @@ const GRACE_SECONDS = 10
 
 export type EndReason = 'logged_out' | 'revoked' | 'reused' | 'password_changed'
 
-export async function openSession(accounts: AccountsContext, userId: string): Promise<Tokens> {
+/**
+ * @param passwordHash what the password was compared with: where it has been changed since, or the account is not active any
+ *   more, there is no session. The row's lock makes whoever changes it see this session, and end it.
+ */
+export async function openSession(
+  accounts: AccountsContext,
+  { userId, passwordHash }: { userId: string; passwordHash: string },
+): Promise<Tokens | undefined> {
   const { database, keys, sessionDays, sessionIdleDays } = accounts
   const refreshToken = await newRefreshToken(keys)
   const [session] = await database.$queryRaw<{ id: string }[]>`
+    WITH account AS (
+      SELECT id FROM users WHERE id = ${userId}::uuid AND password_hash = ${passwordHash} AND active FOR UPDATE
+    )
     INSERT INTO sessions (user_id, refresh_hash, refresh_expires_at, expires_at)
-    VALUES (${userId}::uuid, ${hashToken(refreshToken)},
-            now() + make_interval(days => ${Math.min(sessionIdleDays, sessionDays)}::int), now() + make_interval(days => ${sessionDays}::int))
+    SELECT id, ${hashToken(refreshToken)},
+           now() + make_interval(days => ${Math.min(sessionIdleDays, sessionDays)}::int), now() + make_interval(days => ${sessionDays}::int)
+    FROM account
     RETURNING id`
-  return { sessionId: session!.id, refreshToken, accessToken: await signAccessToken(keys, { userId, sessionId: session!.id }) }
+  if (!session) return undefined
+  return { sessionId: session.id, refreshToken, accessToken: await signAccessToken(keys, { userId, sessionId: session.id }) }
 }
 
 /**

@@ -18,7 +18,8 @@ export interface SigningKeys {
   find(kid: string): Promise<SigningKey | undefined>
 }
 
-const CACHED_MS = 60_000
+/** A key that was deleted is used no longer than this. */
+const CACHED_MS = 10_000
 /** However many tokens name keys that do not exist, the table is read this often. */
 const SEARCH_PAUSE_MS = 1000
 
@@ -49,7 +50,7 @@ export function verificationKey(keys: SigningKeys, purpose: 'accessTokenKey' | '
   }
 }
 
-/** Other processes sign with it within a minute, and verify with it at once. */
+/** Other processes sign with it within ten seconds, and verify with it at once. */
 export async function addSigningKey(database: Queryable): Promise<string> {
   const kid = randomBytes(8).toString('hex')
   await database.$executeRaw`INSERT INTO signing_keys (kid, secret) VALUES (${kid}, ${randomBytes(32)})`

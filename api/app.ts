@@ -22,8 +22,7 @@ export function createApp(deps: AppDependencies): Express {
   const operations: Operation[] = [...healthOperations(deps), ...accountOperations(deps), ...testOperations(deps)]
   operations.push(openApiOperation(operations, [deps.limits.perAddress('general')]))
   app.use(operationRoutes(operations))
-  app.use('/docs', documentationPage())
-  app.use('/reset-password', resetPage())
+  app.use(documentationPage(), resetPage())
   app.use(notFound, errorHandler(deps.logger))
   return app
 }

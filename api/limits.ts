@@ -16,12 +16,14 @@ export interface Limits {
   /** By client address; sets the RateLimit headers. */
   perAddress(name: LimitName): RequestHandler
   /**
-   * Lets somebody try a password of this account; after a few wrong ones in a row each further try has to wait longer. Counted
-   * before the password is looked at, so that many at once are many, and the same whether or not the account exists.
+   * Lets somebody try a password of this account; after a few wrong ones in a row each further try has to wait longer. Tries
+   * that are under way count like wrong ones, so that many at once are many; the same whether or not the account exists.
    */
   guardAccount<T>(account: string, attempt: () => Promise<T>): Promise<T>
-  /** False once this recipient has got as many mails within an hour as anybody should. */
-  mayReceive(address: string): Promise<boolean>
+  /** The account's password was set anew by who may: its failures are forgotten. */
+  forgive(account: string): Promise<void>
+  /** False once this recipient has got as many mails of a kind within an hour as anybody should. */
+  mayReceive(address: string, budget: string): Promise<boolean>
 }
 
 const WINDOW_SECONDS = 60
@@ -30,6 +32,8 @@ const FAIL_CLOSED = new Set<LimitName>(['login', 'registration', 'forgot'])
 const FIRST_PAUSE_SECONDS = 5
 const LONGEST_PAUSE_SECONDS = 15 * 60
 const FAILURES_REMEMBERED_SECONDS = 24 * 3600
+/** A process that dies leaves its tries counted for no longer. */
+const TRIES_REMEMBERED_SECONDS = 10
 const MAILS_PER_HOUR = 5
 
 const refusals = counter('rate_limited_total', 'Requests refused by a limit', ['limit'])
@@ -64,6 +68,7 @@ export function createLimits(pool: Pool, settings: Settings, logger: Logger): Li
   ])
   const freeFailures = settings.RATE_LIMIT_FAILURES
   const failures = limiter('failures', freeFailures, FAILURES_REMEMBERED_SECONDS)
+  const tries = limiter('tries', freeFailures, TRIES_REMEMBERED_SECONDS)
   const pauses = limiter('pause', 1, FIRST_PAUSE_SECONDS)
   const mails = limiter('mails', MAILS_PER_HOUR, 3600)
   const store = watchStore(logger)
@@ -82,30 +87,40 @@ export function createLimits(pool: Pool, settings: Settings, logger: Logger): Li
 
     async guardAccount(account, attempt) {
       const key = hashed(account)
-      const counted = await failures.penalty(key).catch(() => Promise.reject(unavailable()))
-      if (counted.consumedPoints > freeFailures) {
-        const customDuration = pauseSeconds(counted.consumedPoints - freeFailures)
-        const pause = await consume(() => pauses.consume(key, 1, { customDuration }))
-        if (pause instanceof Error) throw unavailable()
-        if (pause.refused) {
-          await failures.reward(key).catch(() => {}) // what was not looked at did not fail
-          throw tooMany('account', pause.msBeforeNext)
-        }
-      }
       try {
+        await admit(key)
         const result = await attempt()
-        await Promise.all([failures.delete(key), pauses.delete(key)]).catch(() => {})
+        await forget(key)
         return result
       } catch (error) {
-        if (!isWrongGuess(error)) await failures.reward(key).catch(() => {})
+        if (isWrongGuess(error)) await failures.penalty(key).catch(() => {})
         throw error
+      } finally {
+        await tries.reward(key).catch(() => {})
       }
     },
 
-    async mayReceive(address) {
-      const result = await consume(() => mails.consume(hashed(address)))
-      return !(result instanceof Error) && !result.refused
+    forgive: (account) => forget(hashed(account)),
+
+    async mayReceive(address, budget) {
+      const result = await consume(() => mails.consume(`${budget}:${hashed(address)}`))
+      return result instanceof Error || !result.refused // what cannot be counted is not held back
     },
+  }
+
+  /** @throws {Problem} `rate_limited`, `limits_unavailable` */
+  async function admit(key: string): Promise<void> {
+    const [failed, running] = await Promise.all([failures.get(key), tries.penalty(key)]).catch(() => Promise.reject(unavailable()))
+    const before = failed?.consumedPoints ?? 0
+    if (before + running.consumedPoints <= freeFailures) return
+    const customDuration = pauseSeconds(Math.max(1, before + 1 - freeFailures))
+    const pause = await consume(() => pauses.consume(key, 1, { customDuration }))
+    if (pause instanceof Error) throw unavailable()
+    if (pause.refused) throw tooMany('account', pause.msBeforeNext)
+  }
+
+  async function forget(key: string): Promise<void> {
+    await Promise.all([failures.delete(key), pauses.delete(key)]).catch(() => {})
   }
 }
 
@@ -115,14 +130,19 @@ function isWrongGuess(error: unknown): boolean {
 
 /** An IPv4 address, or the /64 that one customer's IPv6 addresses come from. */
 export function clientKey(ip: string | undefined, socketAddress: string | undefined): string {
-  const text = ip && ipaddr.isValid(ip) ? ip : socketAddress
-  if (!text || !ipaddr.isValid(text)) return 'unknown'
+  const [text] = [withoutPort(ip), socketAddress].filter((each) => each && ipaddr.isValid(each))
+  if (!text) return 'unknown'
   const address = ipaddr.process(text)
   if (address.kind() === 'ipv4') return address.toString()
   return `${(address as ipaddr.IPv6).parts
     .slice(0, 4)
     .map((part) => part.toString(16))
     .join(':')}::/64`
+}
+
+/** Some proxies write the client's port behind its address. */
+function withoutPort(ip: string | undefined): string | undefined {
+  return ip?.replace(/^\[(.+)\](?::\d+)?$/, '$1').replace(/^([\d.]+):\d+$/, '$1')
 }
 
 type Consumed = { refused: boolean; remainingPoints: number; msBeforeNext: number } | Error

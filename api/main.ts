@@ -23,6 +23,8 @@ import { startRelay } from './relay.ts'
 
 /** Connections that count limits; each takes one short statement. */
 const LIMITS_POOL_SIZE = 4
+/** Once all requests are answered; within what `exitAfter` leaves. */
+const MAIL_GRACE_MS = 1500
 
 runMain(async () => {
   const config = readConfig()
@@ -95,7 +97,7 @@ runMain(async () => {
   exitAfter(config.SHUTDOWN_GRACE_SECONDS * 1000 + 2000, 1)
   lifecycle.state = 'draining'
   await Promise.all([server.drain(config.SHUTDOWN_GRACE_SECONDS * 1000), relay.stop()])
-  await accounts.post.idle()
+  await accounts.post.idle(MAIL_GRACE_MS)
   leaks.stop()
   operations.close()
   inventory.close()

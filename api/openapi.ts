@@ -17,7 +17,7 @@ const problemSchema = z.strictObject({
   errors: z.array(z.strictObject({ field: z.string(), message: z.string() })).optional(),
 })
 
-const ALWAYS: ProblemCode[] = ['bad_request', 'method_not_allowed', 'rate_limited', 'internal_error', 'database_unavailable']
+const ALWAYS: ProblemCode[] = ['bad_request', 'method_not_allowed', 'internal_error', 'database_unavailable']
 const WITH_BODY: ProblemCode[] = ['malformed_json', 'body_too_large', 'unsupported_media_type', 'unsupported_encoding', 'invalid_fields']
 const WITH_USER: ProblemCode[] = ['not_authenticated', 'csrf_token_invalid']
 
@@ -65,9 +65,10 @@ export function openApiDocument(operations: Operation[]): object {
   }
 }
 
-function describe({ path, method, summary, tag, security, body, answer, statuses, problems }: Operation): object {
-  const codes = [
+function describe({ path, method, summary, tag, security, guards, body, answer, statuses, problems }: Operation): object {
+  const codes: ProblemCode[] = [
     ...ALWAYS,
+    ...(guards.length > 0 ? (['rate_limited'] as const) : []),
     ...(body ? WITH_BODY : []),
     ...(security === 'user' ? WITH_USER : []),
     ...(security === 'testToken' ? (['not_authenticated'] as const) : []),

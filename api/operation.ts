@@ -52,7 +52,7 @@ function run({ body, answer, statuses, handle }: Operation): RequestHandler {
 
 /** @throws {Problem} `invalid_fields` naming each of them, never their values */
 function validate<Schema extends z.ZodType>(schema: Schema, body: unknown): z.infer<Schema> {
-  const result = schema.safeParse(body)
+  const result = schema.safeParse(body, { reportInput: true }) // so that what is missing is told from what is wrong
   if (result.success) return result.data
   throw problem('invalid_fields', 'Fields are missing or wrong', {}, result.error.issues.flatMap(describeIssue))
 }

@@ -2,28 +2,28 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { pino } from 'pino'
 import { createAdministrator, setActive, setRole } from '../accounts/administration.ts'
-import { EMAIL_ADDRESS } from '../accounts/email-address.ts'
+import { EMAIL_ADDRESS, EMAIL_MAX_LENGTH } from '../accounts/email-address.ts'
 import { createInvitation } from '../accounts/registration.ts'
 import { addSigningKey, createSigningKeys, forgetOtherSigningKeys } from '../accounts/signing-keys.ts'
 import { connectDatabase, type Database } from '../platform/database.ts'
+import { isDatabaseOutage } from '../platform/database-errors.ts'
 import { CannotStart, runMain } from '../platform/process.ts'
 
 const USAGE = `Usage: npm run admin -- COMMAND
-  create EMAIL              makes an administrator; prints the password of a new account
-  role EMAIL ROLE           admin, operator or user
+  create EMAIL              makes an administrator with a new password, and prints it
+  role EMAIL ROLE           admin, operator or user; make sure that it is the owner's account: addresses are not verified
   deactivate EMAIL          ends all sessions of the account and lets it open no more
   activate EMAIL
   invite EMAIL              prints what this person registers with, where REGISTRATION=invite
-  new-signing-key           ends all access tokens and invitations within seconds; sessions go on by refreshing`
+  new-signing-key           ends all access tokens and invitations within ten seconds; sessions go on by refreshing`
 const ROLES = ['admin', 'operator', 'user'] as const
 const DEV_STACK = '.data/dev.json'
 
 const COMMANDS: Record<string, (database: Database, email: string, more: string[]) => Promise<string>> = {
   async create(database, email) {
-    const { password } = await createAdministrator(database, email)
-    return password === undefined
-      ? `${email} is an administrator now; the password stays.`
-      : `${email} is an administrator. Password, shown only now: ${password}`
+    const { password, existed } = await createAdministrator(database, email)
+    const note = existed ? ' There was an account already: its password is another now, and its sessions have ended.' : ''
+    return `${email} is an administrator.${note} Password, shown only now: ${password}`
   },
   async role(database, email, [role]) {
     const known = ROLES.find((each) => each === role)
@@ -51,10 +51,13 @@ runMain(async () => {
       console.log('There is a new signing key, and no other.')
       return
     }
-    const run = COMMANDS[command]
-    if (!run) throw new CannotStart(USAGE)
-    if (!EMAIL_ADDRESS.test(email)) throw new CannotStart(`"${email}" is not an e-mail address. ${USAGE}`)
+    const run = Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined
+    if (!run || more.length > (command === 'role' ? 1 : 0)) throw new CannotStart(USAGE)
+    if (!EMAIL_ADDRESS.test(email) || email.length > EMAIL_MAX_LENGTH)
+      throw new CannotStart(`"${email}" is not an e-mail address. ${USAGE}`)
     console.log(await run(database, email, more))
+  } catch (error) {
+    throw isDatabaseOutage(error) ? new CannotStart('PostgreSQL does not answer: check DATABASE_URL.') : error
   } finally {
     await database.$disconnect()
   }

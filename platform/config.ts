@@ -125,6 +125,8 @@ const schema = z
     if (settings.SMTP_URL && !settings.PUBLIC_URL)
       context.addIssue({ code: 'custom', path: ['PUBLIC_URL'], message: 'is missing: links in mails lead there' })
     if (settings.NODE_ENV !== 'production') return
+    if (settings.PUBLIC_URL?.startsWith('http:'))
+      context.addIssue({ code: 'custom', path: ['PUBLIC_URL'], message: 'must be https in production: links with secrets lead there' })
     if (settings.EXOTEL_ALLOW_LOCAL)
       context.addIssue({ code: 'custom', path: ['EXOTEL_ALLOW_LOCAL'], message: 'must not be set in production' })
     if (!settings.EXOTEL_WEBHOOK_SECRET.length && !settings.EXOTEL_WEBHOOK_BASIC && !settings.EXOTEL_WEBHOOK_TOKEN) {
@@ -174,7 +176,7 @@ export function readBackfillSettings(env: NodeJS.ProcessEnv = process.env) {
 
 function read<Schema extends z.ZodType>(settings: Schema, env: NodeJS.ProcessEnv): z.infer<Schema> {
   const filledIn = Object.fromEntries(Object.entries(env).filter(([, value]) => value?.trim()))
-  const result = settings.safeParse(filledIn)
+  const result = settings.safeParse(filledIn, { reportInput: true }) // so that what is missing is told from what is wrong
   if (result.success) return result.data
   throw new BadConfiguration(result.error.issues.map((issue) => `${issue.path.join('.')} ${describeIssue(issue)}`))
 }

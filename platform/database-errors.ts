@@ -3,6 +3,20 @@ import { Prisma } from './generated/client.ts'
 /** SQLSTATE classes that blame the statement or its data, not the server's condition. */
 const STATEMENT_FAULTS = /^(0A|21|22|23|26|42|54)/
 
+/** What pg and its adapter throw, as plain errors, where a connection cannot be had, breaks, or goes silent. */
+const CONNECTION_TROUBLE =
+  /connection terminated|connection timeout|connection error|not queryable|timeout exceeded when trying to connect|query read timeout|connection (?:is |was )?(?:closed|reset|ended)|server closed the connection|socket hang up/i
+const CONNECTION_CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+])
+
 /** True where the same statement may succeed later: the server is away, starting, stopping, overloaded, or breaks a deadlock. */
 export function isDatabaseOutage(error: unknown): boolean {
   if (error instanceof Prisma.PrismaClientKnownRequestError) {
@@ -12,7 +26,16 @@ export function isDatabaseOutage(error: unknown): boolean {
   return (
     error instanceof Prisma.PrismaClientInitializationError ||
     error instanceof Prisma.PrismaClientUnknownRequestError ||
-    (error instanceof Error && error.name === 'DriverAdapterError')
+    (error instanceof Error && (error.name === 'DriverAdapterError' || isConnectionTrouble(error)))
+  )
+}
+
+function isConnectionTrouble(error: Error): boolean {
+  const { code } = error as NodeJS.ErrnoException
+  return (
+    CONNECTION_TROUBLE.test(error.message) ||
+    CONNECTION_CODES.has(code ?? '') ||
+    (error.cause instanceof Error && isConnectionTrouble(error.cause))
   )
 }
 

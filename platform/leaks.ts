@@ -5,10 +5,10 @@ import type { Logger } from './logger.ts'
 import { counter, gauge } from './metrics.ts'
 
 const WINDOW_MS = 10 * 60_000
-/** As many windows in a row must each be higher than the one before. */
+/** An hour: each window of its second half must be higher than all of its first, … */
 const RISING_WINDOWS = 6
-/** And by so much in all: a cache that fills up is no leak. */
-const RISE_FACTOR = 1.25
+/** … and by so much: a cache that fills up is no leak. */
+const RISE_FACTOR = 1.05
 
 const afterGc = gauge('heap_after_gc_bytes', 'Heap in use after the last full collection')
 const rising = gauge('heap_rising', '1 while the heap after collections has risen for an hour')
@@ -25,8 +25,7 @@ export function watchForLeaks(logger: Logger): { stop(): void } {
   })
   collections.observe({ entryTypes: ['gc'] })
   const windows = setInterval(() => {
-    if (lowest === Infinity) return // nothing was collected, so nothing piled up
-    const isRising = rise.add(lowest)
+    const isRising = lowest < Infinity && rise.add(lowest) // nothing was collected: nothing piled up
     if (isRising) logger.warn({ heapAfterGcBytes: lowest }, 'Heap has risen for an hour: something is kept that should go')
     rising.set(isRising ? 1 : 0)
     lowest = Infinity
@@ -47,14 +46,14 @@ export function watchForLeaks(logger: Logger): { stop(): void } {
   }
 }
 
-/** @returns of `add`: whether the last windows rise without a break, and far enough to be no accident */
+/** @returns of `add`: whether the heap of the last windows lies so far above that of those before that it is no accident */
 export function createRiseDetector(): { add(lowestBytes: number): boolean } {
   let windows: number[] = []
   return {
     add(lowestBytes) {
-      if (lowestBytes <= (windows.at(-1) ?? 0)) windows = []
       windows = [...windows, lowestBytes].slice(-RISING_WINDOWS)
-      return windows.length === RISING_WINDOWS && lowestBytes >= windows[0]! * RISE_FACTOR
+      const [first, second] = [windows.slice(0, RISING_WINDOWS / 2), windows.slice(RISING_WINDOWS / 2)]
+      return windows.length === RISING_WINDOWS && Math.min(...second) >= Math.max(...first) * RISE_FACTOR
     },
   }
 }

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { createTransport, type SentMessageInfo } from 'nodemailer'
+import { withDeadline } from './deadline.ts'
 import type { Logger } from './logger.ts'
 import { counter } from './metrics.ts'
 import { retrying, type RetryPolicy } from './retry.ts'
@@ -11,25 +12,30 @@ export interface Mail {
   to: string
   subject: string
   text: string
+  /** What anybody can cause for anybody: only so many an hour. Absent: a notice that its reader must get. */
+  budget?: 'registration' | 'reset'
 }
 
 export interface Post {
   /** False where no mail server is set: what needs a mail says so. */
   available: boolean
-  /** In the background: neither its success nor its time shows in an answer. What fails for good is logged and counted. */
-  send(mail: Mail): void
+  /**
+   * In the background: neither its success nor its time shows in an answer, nor whether there is a mail at all. What fails for
+   * good is logged and counted.
+   */
+  send(mail: Mail | Promise<Mail | undefined>): void
   /** Whether the next mail could go out, in words. @throws why not */
   check(): Promise<string>
-  /** Until all that were handed in are sent or have failed. */
-  idle(): Promise<void>
+  /** Until all that were handed in are sent or have failed, but no longer; what is lost then is said. */
+  idle(ms: number): Promise<void>
 }
 
 export interface PostOptions {
   from: string
   retry: RetryPolicy
   logger: Logger
-  /** A recipient gets no more than this allows: nobody's mailbox is flooded through us. */
-  mayReceive: (to: string) => Promise<boolean>
+  /** Nobody's mailbox is flooded through us. */
+  mayReceive: (to: string, budget: NonNullable<Mail['budget']>) => Promise<boolean>
 }
 
 const mails = counter('mails_total', 'Mails by what became of them', ['result'])
@@ -69,8 +75,8 @@ export function folderPost(folder: string, options: PostOptions): Post {
 export function noPost(logger: Logger): Post {
   return {
     available: false,
-    send({ subject }) {
-      logger.error({ subject }, 'Mail could not be sent: SMTP_URL is not set')
+    send() {
+      logger.error('Mail could not be sent: SMTP_URL is not set')
       mails.inc({ result: 'failed' })
     },
     check: () => Promise.reject(new Error('SMTP_URL is not set')),
@@ -86,13 +92,16 @@ interface Delivery {
 function createPost({ from, retry, logger, mayReceive }: PostOptions, { deliver, check }: Delivery): Post {
   const underway = new Set<Promise<void>>()
   const domain = from.split('@').at(-1)!.replace(/>$/, '')
-  async function deliverOne(mail: Mail): Promise<void> {
-    if (!(await mayReceive(mail.to))) {
+  async function deliverOne(handedIn: Mail | Promise<Mail | undefined>): Promise<void> {
+    const mail = await handedIn
+    if (!mail) return
+    const { budget, ...content } = mail
+    if (budget && !(await mayReceive(mail.to, budget))) {
       logger.warn({ subject: mail.subject }, 'Mail held back: its recipient has had enough of them')
       return mails.inc({ result: 'held_back' })
     }
     // The same id in each attempt, so that a mail server that took it twice delivers it once.
-    const message = { ...mail, from, messageId: `<${randomUUID()}@${domain}>` }
+    const message = { ...content, from, messageId: `<${randomUUID()}@${domain}>` }
     await retrying(retry, { what: 'mail', isTransient: isTransientMailError, logger }, () => deliver(message))
     mails.inc({ result: 'sent' })
   }
@@ -101,14 +110,18 @@ function createPost({ from, retry, logger, mayReceive }: PostOptions, { deliver,
     send(mail) {
       const sending = deliverOne(mail)
         .catch((error: unknown) => {
-          logger.error({ error, subject: mail.subject }, 'Mail could not be sent')
+          logger.error({ error }, 'Mail could not be sent')
           mails.inc({ result: 'failed' })
         })
         .finally(() => underway.delete(sending))
       underway.add(sending)
     },
     check,
-    idle: async () => void (await Promise.all(underway)),
+    async idle(ms) {
+      await withDeadline(Promise.all(underway), ms).catch(() => {
+        logger.error({ mails: underway.size }, 'Mails lost: the process ends before they are sent')
+      })
+    },
   }
 }
 

@@ -5,21 +5,19 @@ import { ACCESS_TOKEN_SECONDS } from '../../accounts/access-tokens.ts'
 import type { AccountsContext, Tokens } from '../../accounts/context.ts'
 import { EMAIL_ADDRESS, EMAIL_MAX_LENGTH, normaliseEmail } from '../../accounts/email-address.ts'
 import { logIn } from '../../accounts/login.ts'
-import { changePassword, resetPassword, sendPasswordReset } from '../../accounts/password-reset.ts'
+import { changePassword, issuePasswordReset, resetPassword } from '../../accounts/password-reset.ts'
 import { PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH } from '../../accounts/passwords.ts'
 import { register } from '../../accounts/registration.ts'
 import { endSessions, refreshSession, sessionOfToken } from '../../accounts/sessions.ts'
-import type { Logger } from '../../platform/logger.ts'
 import { problem } from '../../platform/problem.ts'
 import { assertCsrfToken, clearSessionCookies, refreshCookie, setSessionCookies } from '../cookies.ts'
 import type { Limits } from '../limits.ts'
-import { currentUser, identityOf, notAuthenticated, requireUser } from '../middleware/authenticate.ts'
+import { bearerToken, currentUser, identityOf, notAuthenticated, requireUser } from '../middleware/authenticate.ts'
 import { operation, type Operation } from '../operation.ts'
 
 export interface AccountRoutesDependencies {
   accounts: AccountsContext
   limits: Limits
-  logger: Logger
 }
 
 const email = z
@@ -31,10 +29,15 @@ const password = z.string().max(1024)
 /** Judged in full where the account is known. */
 const newPassword = z
   .string()
-  .max(2 * PASSWORD_MAX_LENGTH)
   .meta({ minLength: PASSWORD_MIN_LENGTH, maxLength: PASSWORD_MAX_LENGTH, description: 'Any characters; not a common password' })
+/** No control characters, none that reverse or hide others, and something to see. Joiners stay: Indian scripts need them. */
 // oxlint-disable-next-line no-control-regex
-const name = z.string().regex(/^[^\u0000-\u001f\u007f-\u009f]{1,100}$/u, 'must have 1 to 100 characters, no control characters')
+const name = z
+  .string()
+  .regex(
+    /^[^\s\u0000-\u001f\u007f-\u009f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff][^\u0000-\u001f\u007f-\u009f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]{0,99}$/u,
+    'must have 1 to 100 visible characters',
+  )
 const token = z.string().min(1).max(200)
 const cookies = z.boolean().default(false).meta({ description: 'True: a browser session, with tokens in cookies' })
 
@@ -54,7 +57,7 @@ const session = z.union([
 ])
 const me = z.strictObject({ id: z.uuid(), email: z.string(), name: z.string(), role: z.enum(['admin', 'operator', 'user']) })
 
-export function accountOperations({ accounts, limits, logger }: AccountRoutesDependencies): Operation[] {
+export function accountOperations({ accounts, limits }: AccountRoutesDependencies): Operation[] {
   const { database, keys } = accounts
   const anybody = { method: 'post', tag: 'accounts', security: 'none' } as const
   const user = { tag: 'accounts', security: 'user', guards: [limits.perAddress('general'), requireUser(accounts)] } as const
@@ -128,7 +131,8 @@ export function accountOperations({ accounts, limits, logger }: AccountRoutesDep
       statuses: [204],
       problems: ['not_authenticated', 'csrf_token_invalid'],
       async handle(body, request, response) {
-        const refreshToken = await refreshTokenOf(request, body?.refreshToken)
+        const bearer = body?.refreshToken === undefined && bearerToken(request.get('authorization')) !== undefined
+        const refreshToken = bearer ? undefined : await refreshTokenOf(request, body?.refreshToken)
         const sessionId =
           refreshToken === undefined ? (await currentUser(accounts, request))?.sessionId : await sessionOfToken(database, refreshToken)
         if (sessionId === undefined) throw notAuthenticated(request)
@@ -160,7 +164,7 @@ export function accountOperations({ accounts, limits, logger }: AccountRoutesDep
       async handle(body) {
         if (!accounts.post.available) throw problem('mail_unavailable', 'Ask your administrator for a new password')
         // Not waited for: how long it takes would tell whether there is such an account.
-        sendPasswordReset(accounts, body.email).catch((error: unknown) => logger.error({ error }, 'Password reset could not be issued'))
+        accounts.post.send(issuePasswordReset(accounts, body.email))
         return { status: 'accepted' as const }
       },
     }),
@@ -172,7 +176,7 @@ export function accountOperations({ accounts, limits, logger }: AccountRoutesDep
       body: z.strictObject({ token, password: newPassword }),
       statuses: [204],
       problems: ['reset_token_invalid', 'busy'],
-      handle: (body) => resetPassword(accounts, body),
+      handle: async (body) => limits.forgive(await resetPassword(accounts, body)),
     }),
     operation({
       ...user,

@@ -1,12 +1,14 @@
+import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname } from 'node:path'
-import express, { Router, type RequestHandler } from 'express'
+import { dirname, join } from 'node:path'
+import { Router, type RequestHandler } from 'express'
 import { z } from 'zod'
 import { openApiDocument } from '../openapi.ts'
 import { operation, type Operation } from '../operation.ts'
-import { page } from '../page.ts'
+import { pageRoutes } from '../page.ts'
 
 const SWAGGER_FILES = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'))
+const START = `SwaggerUIBundle({ url: '/openapi.json', dom_id: '#page', deepLinking: true, validatorUrl: null })`
 
 /** `/openapi.json`, which describes itself as well. */
 export function openApiOperation(described: Operation[], guards: RequestHandler[]): Operation {
@@ -28,17 +30,10 @@ export function openApiOperation(described: Operation[], guards: RequestHandler[
 
 /** The page that shows it. All of it is served by us. */
 export function documentationPage(): Router {
-  const router = Router()
-  const script = `SwaggerUIBundle({ url: '/openapi.json', dom_id: '#page', deepLinking: true, validatorUrl: null })`
-  router.get(
-    '/',
-    page({
-      title: 'caly-backend API',
-      scripts: ['/docs/files/swagger-ui-bundle.js', '/docs/start.js'],
-      styles: ['/docs/files/swagger-ui.css'],
-    }),
-  )
-  router.get('/start.js', (_request, response) => void response.type('js').send(script))
-  router.use('/files', express.static(SWAGGER_FILES, { index: false, maxAge: '1d' }))
-  return router
+  const swagger = (name: string): string => readFileSync(join(SWAGGER_FILES, name), 'utf8')
+  return pageRoutes('/docs', {
+    title: 'caly-backend API',
+    scripts: { 'swagger-ui-bundle.js': swagger('swagger-ui-bundle.js'), 'start.js': START },
+    styles: { 'swagger-ui.css': swagger('swagger-ui.css') },
+  })
 }

@@ -1,19 +1,15 @@
 // Where the link of a mailed password reset leads. The token stands behind `#` and goes nowhere but into the form's request.
-import { Router } from 'express'
-import { page } from '../page.ts'
+import type { Router } from 'express'
+import { pageRoutes } from '../page.ts'
 
 export function resetPage(): Router {
-  const router = Router()
-  router.get('/', page({ title: 'Set a new password', scripts: ['/reset-password/page.js'], styles: ['/reset-password/page.css'] }))
-  router.get('/page.js', (_request, response) => void response.type('js').send(SCRIPT))
-  router.get('/page.css', (_request, response) => void response.type('css').send(STYLE))
-  return router
+  return pageRoutes('/reset-password', { title: 'Set a new password', scripts: { 'page.js': SCRIPT }, styles: { 'page.css': STYLE } })
 }
 
 const SCRIPT = `
 const main = document.getElementById('page')
 const token = new URLSearchParams(location.hash.slice(1)).get('token') ?? ''
-history.replaceState(null, '', location.pathname)
+if (token) history.replaceState(null, '', location.pathname)
 const say = (text) => { message.textContent = text }
 const form = document.createElement('form')
 const label = document.createElement('label')
@@ -23,6 +19,8 @@ const message = Object.assign(document.createElement('p'), { role: 'status' })
 label.append('New password, at least 12 characters', input)
 form.append(label, button, message)
 main.append(Object.assign(document.createElement('h1'), { textContent: 'Set a new password' }), form)
+if (!token) form.replaceWith('Please open the link of the mail again.')
+addEventListener('hashchange', () => location.reload())
 form.addEventListener('submit', async (event) => {
   event.preventDefault()
   button.disabled = true

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { hash } from '@node-rs/argon2'
 import { bearer, get, loggedIn, mailsTo, newPerson, post, registered, tokenIn, type BearerTokens } from '../support/accounts.ts'
 import { startBackend, type Backend } from '../support/backend.ts'
+import { eventually } from '../support/eventually.ts'
 
 let backend: Backend
 let api: string
@@ -250,6 +251,15 @@ describe('Passwords', () => {
     return tokenIn(mails.at(-1)!)
   }
 
+  async function twoLinks(email: string): Promise<[string, string]> {
+    const first = await resetToken(email)
+    await post(api, '/api/auth/forgot-password', { email })
+    const second = await eventually('the second link', async () =>
+      (await mailsTo(backend.mailDirectory, email, 'Set a new password')).map(tokenIn).find((token) => token !== first),
+    )
+    return [first, second]
+  }
+
   test('When a link is used, then the new password works, all sessions end, and its owner is told', async () => {
     const person = await registered(api)
     const session = await loggedIn(api, person)
@@ -295,14 +305,63 @@ describe('Passwords', () => {
 
   test('When a second link is asked for and used, then the first is worth nothing', async () => {
     const person = await registered(api)
-    const first = await resetToken(person.email)
-    await post(api, '/api/auth/forgot-password', { email: person.email })
-    const mails = await mailsTo(backend.mailDirectory, person.email, 'Set a new password').then(async (found) =>
-      found.length > 1 ? found : mailsTo(backend.mailDirectory, person.email, 'Set a new password'),
-    )
-    const second = mails.map(tokenIn).find((token) => token !== first) ?? first
+    const [first, second] = await twoLinks(person.email)
     expect((await post(api, '/api/auth/reset-password', { token: second, password: 'quite another passphrase' })).status).toBe(204)
     expect((await post(api, '/api/auth/reset-password', { token: first, password: 'yet another passphrase' })).status).toBe(403)
+  })
+
+  test('When a login is under way while the password is reset, then no session of the old password stays', async () => {
+    for (let round = 0; round < 8; round += 1) {
+      const person = await registered(api)
+      const token = await resetToken(person.email)
+      const logins = Array.from({ length: 3 }, () =>
+        post<BearerTokens>(api, '/api/auth/login', { email: person.email, password: person.password }),
+      )
+      const [reset, ...answers] = await Promise.all([
+        post(api, '/api/auth/reset-password', { token, password: 'quite another passphrase' }),
+        ...logins,
+      ])
+      expect(reset.status).toBe(204)
+      for (const { status, body } of answers) if (status === 200) expect((await me(body.accessToken)).status).toBe(401)
+    }
+  })
+
+  test('When the password is changed while its owner resets it, then the reset wins', async () => {
+    for (let round = 0; round < 8; round += 1) {
+      const person = await registered(api)
+      const thief = await loggedIn(api, person)
+      const token = await resetToken(person.email)
+      const change = { currentPassword: person.password, newPassword: 'the passphrase of a thief' }
+      await Promise.all([
+        post(api, '/api/auth/reset-password', { token, password: 'quite another passphrase' }),
+        post(api, '/api/auth/change-password', change, bearer(thief.accessToken)),
+      ])
+      await loggedIn(api, { ...person, password: 'quite another passphrase' })
+    }
+  })
+
+  test('When two links of one account are used at once, then one of them succeeds, and nothing locks up', async () => {
+    for (let round = 0; round < 6; round += 1) {
+      const person = await registered(api)
+      const tokens = await twoLinks(person.email)
+      const answers = await Promise.all(
+        tokens.map((token, i) => post(api, '/api/auth/reset-password', { token, password: `quite another passphrase ${i}` })),
+      )
+      expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([204, 403])
+    }
+  })
+
+  test('When an account is not active, then it gets no link, and one that it has is worth nothing', async () => {
+    const [before, after] = [await registered(api), await registered(api)]
+    const token = await resetToken(before.email)
+    await query('UPDATE users SET active = false WHERE email = ANY($1)', [[before.email, after.email]])
+    expect((await post(api, '/api/auth/reset-password', { token, password: 'quite another passphrase' })).status).toBe(403)
+    await post(api, '/api/auth/forgot-password', { email: after.email })
+    const marker = await registered(api)
+    await resetToken(marker.email) // mails are sent in order
+    expect(
+      await query('SELECT t.id FROM password_reset_tokens t JOIN users u ON u.id = t.user_id WHERE u.email = $1', [after.email]),
+    ).toEqual([])
   })
 
   test('When an address has no account, then the answer is the same and no mail is sent', async () => {

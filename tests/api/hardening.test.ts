@@ -57,6 +57,26 @@ describe('Every error has the one format', () => {
   })
 })
 
+test('When a field has the wrong type, then that is said, and not that it is missing', async () => {
+  const { body } = await post<{ errors: { field: string; message: string }[] }>(api, LOGIN, { email: 17, cookies: 'yes' })
+  const said = Object.fromEntries(body.errors.map(({ field, message }) => [field, message]))
+  expect(said).toEqual({
+    email: expect.stringMatching(/expected string/),
+    cookies: expect.stringMatching(/expected boolean/),
+    password: 'is missing',
+  })
+})
+
+test.each(['/docs', '/docs/start.js', '/reset-password', '/reset-password/page.js'])(
+  'When %s is asked for in odd ways, then nothing breaks',
+  async (path) => {
+    for (const headers of [{ range: 'bytes=99999999-' }, { 'if-match': '"a"' }, { 'if-none-match': '*' }] as Record<string, string>[])
+      expect((await fetch(`${api}${path}`, { headers })).status).toBe(200)
+    const posted = await fetch(`${api}${path}`, { method: 'POST' })
+    expect([posted.status, posted.headers.get('allow')]).toEqual([405, 'GET, HEAD'])
+  },
+)
+
 test('When names mean something to JavaScript, then they are ignored', async () => {
   const { email, password } = newPerson()
   const body = `{"__proto__":{"role":"admin"},"constructor":{"prototype":{"role":"admin"}},"email":"${email}","password":"${password}"}`
@@ -112,5 +132,5 @@ test('When a client sends its headers byte by byte, or never ends them, then it 
   })
   socket.write(`GET /health HTTP/1.1\r\nHost: x\r\nX-Long: ${'a'.repeat(20_000)}`)
   expect((await get(api, '/health')).status).toBe(200)
-  expect(await closed).toMatch(/^HTTP\/1\.1 431/)
+  expect(await closed).toMatch(/^HTTP\/1\.1 431 [^]*application\/problem\+json[^]*headers_too_large/)
 })

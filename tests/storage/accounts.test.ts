@@ -246,13 +246,15 @@ describe('Signing keys', () => {
 })
 
 describe('Administration', () => {
-  test('When the first administrator is made, then there is a password for it; made again, it keeps its own', async () => {
-    const { password } = await createAdministrator(opened.database, 'Boss@example.com')
-    expect(password).toMatch(/^[\w-]{24}$/)
-    expect(await createAdministrator(opened.database, 'boss@example.com')).toEqual({})
-    expect(await opened.database.user.findMany({ select: { email: true, role: true } })).toEqual([
-      { email: 'boss@example.com', role: 'admin' },
-    ])
+  test('When an administrator is made, then there is a password; where a stranger had the address, its session ends', async () => {
+    const id = await user('boss@example.com')
+    await session(id)
+    const { password, existed } = await createAdministrator(opened.database, 'Boss@example.com')
+    expect([password, existed]).toEqual([expect.stringMatching(/^[\w-]{24}$/), true])
+    const [row] = await opened.database.user.findMany({ include: { sessions: true } })
+    expect(row).toMatchObject({ email: 'boss@example.com', role: 'admin', sessions: [{ endReason: 'revoked' }] })
+    expect(row!.passwordHash).not.toBe(HASH)
+    expect((await createAdministrator(opened.database, 'new@example.com')).existed).toBe(false)
   })
 
   test('When an account is deactivated, then its sessions end', async () => {

@@ -5,7 +5,7 @@ import { pino } from 'pino'
 import { deleteExpired } from '../../accounts/clean-up.ts'
 import type { AccountsContext } from '../../accounts/context.ts'
 import { logIn } from '../../accounts/login.ts'
-import { resetPassword, sendPasswordReset } from '../../accounts/password-reset.ts'
+import { resetPassword, issuePasswordReset } from '../../accounts/password-reset.ts'
 import { authenticate, endSessions, refreshSession } from '../../accounts/sessions.ts'
 import { createSigningKeys } from '../../accounts/signing-keys.ts'
 import { signAccessToken } from '../../accounts/access-tokens.ts'
@@ -104,7 +104,7 @@ test.each([
   ['somebody logs in', () => logIn(accounts(), { email: 'p77@example.com', password: 'x' })],
   ['a refresh token is used', () => refreshSession(accounts(), 'p77@example.com')],
   ['all sessions of somebody end', () => endSessions(database, { userId: randomUUID() }, 'logged_out')],
-  ['a password is forgotten', () => sendPasswordReset(accounts(), 'p77@example.com')],
+  ['a password is forgotten', () => issuePasswordReset(accounts(), 'p77@example.com')],
   ['a reset link is used', () => resetPassword(accounts(), { token: 'x', password: 'quite another passphrase' })],
   ['expired sessions go', () => deleteExpired(database, 'sessions', 5)],
   ['expired reset tokens go', () => deleteExpired(database, 'resetTokens', 5)],

@@ -48,7 +48,7 @@ describe('Over SMTP', () => {
 
   async function send(by: Post = post): Promise<void> {
     by.send(MAIL)
-    await by.idle()
+    await by.idle(5000)
   }
 
   test('When the server takes it, then it arrives once, from us to its reader', async () => {
@@ -76,9 +76,13 @@ describe('Over SMTP', () => {
     expect(received).toHaveLength(3)
   })
 
-  test('When the reader has had enough, then nothing is sent', async () => {
-    await send(smtpPost(`smtp://caly:right@127.0.0.1:${port()}`, options({ mayReceive: async () => false })))
+  test('When the reader has had enough of what anybody can cause, then only notices are sent', async () => {
+    const full = smtpPost(`smtp://caly:right@127.0.0.1:${port()}`, options({ mayReceive: async () => false }))
+    full.send({ ...MAIL, budget: 'reset' })
+    await full.idle(5000)
     expect(received).toEqual([])
+    await send(full) // a notice
+    expect(received).toHaveLength(1)
   })
 
   test('When it is checked, then it says whether the server is there and takes our credentials', async () => {
@@ -94,7 +98,7 @@ test('When mails go into a folder, then each is a file that a mail program opens
     const post = folderPost(folder, options())
     post.send(MAIL)
     post.send(MAIL)
-    await post.idle()
+    await post.idle(5000)
     const files = readdirSync(folder).filter((name) => name.endsWith('.eml'))
     expect(files).toHaveLength(2)
     expect(readFileSync(join(folder, files[0]!), 'utf8')).toMatch(/Subject: Hello/)

@@ -87,6 +87,12 @@ test.each([
   [['GET https://key:token', 'api.exotel.com/v1?x=1 failed'].join('@'), 'GET https://api.exotel.com/v1 failed'],
   ['550 no mailbox some.body+x@mail.example.co.in here', '550 no mailbox [e-mail] here'],
   [`Bearer ${['eyJhbGciOiJIUzI1NiJ9', 'eyJzdWIiOiIxIn0', 'c2lnbmF0dXJl'].join('.')} refused`, 'Bearer [token] refused'],
+  ['smtp://user:pa@ss@host refuses', 'smtp://host refuses'],
+  ['/reset-password#token=abcdef and ?token=xyz&a=1', '/reset-password#token=[secret] and ?token=[secret]&a=1'],
+  ['Authorization: Basic dXNlcjpwYXNzd29yZA==', 'Authorization: Basic [secret]'],
+  [`token ${'0'.repeat(16)}.${'x'.repeat(43)} reused`, 'token [token] reused'],
+  [`signature ${'0a'.repeat(20)} is wrong`, 'signature [signature] is wrong'],
+  ['call +91 98765 43210 on 2026-11-26 06:12', 'call [number] on 2026-11-26 06:12'],
   ['at @prisma/client@7.10.0/runtime.js:12:3', 'at @prisma/client@7.10.0/runtime.js:12:3'],
   ['CallSid 80bfbec2d78bbbf10fb851f4fa165211', 'CallSid 80bfbec2d78bbbf10fb851f4fa165211'],
 ])('When "%s" is written somewhere, then as "%s"', (text, expected) => {
