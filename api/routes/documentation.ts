@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { Router, type RequestHandler } from 'express'
+import type { RequestHandler, Router } from 'express'
 import { z } from 'zod'
 import { openApiDocument } from '../openapi.ts'
 import { operation, type Operation } from '../operation.ts'

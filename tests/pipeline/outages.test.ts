@@ -68,6 +68,14 @@ describe('When Temporal is away', () => {
   })
 })
 
+test('When the line to PostgreSQL broke while nothing was asked, then the next webhook does not notice', async () => {
+  for (let i = 0; i < 5; i += 1) {
+    lines.postgres.cut()
+    lines.postgres.mend()
+    expect((await postWebhook(backend.apiUrl, 'call-start', { CallSid: newCallSid() })).status).toBe(200)
+  }
+})
+
 describe('When PostgreSQL is away', () => {
   afterEach(() => lines.postgres.mend())
 

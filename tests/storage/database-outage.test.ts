@@ -1,0 +1,102 @@
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
+import { pino } from 'pino'
+import { startTcpProxy, type TcpProxy } from '../../chaos/tcp-proxy.ts'
+import { isDatabaseOutage } from '../../platform/database-errors.ts'
+import { connectDatabase, type Database } from '../../platform/database.ts'
+import { createDatabase } from '../support/servers.ts'
+
+let created: Awaited<ReturnType<typeof createDatabase>>
+let line: TcpProxy
+const opened: Database[] = []
+beforeAll(async () => {
+  created = await createDatabase()
+  const url = new URL(created.url)
+  line = await startTcpProxy(url.hostname, Number(url.port))
+})
+afterEach(() => line.mend())
+afterAll(async () => {
+  for (const database of opened) await database.$disconnect()
+  await line?.close()
+  await created?.drop()
+})
+
+function connected(port = line.port): Database {
+  const url = new URL(created.url)
+  url.port = String(port)
+  const database = connectDatabase({ url: url.href, poolSize: 2, logger: pino({ level: 'silent' }) })
+  opened.push(database)
+  return database
+}
+const errorOf = (work: Promise<unknown>): Promise<unknown> =>
+  work.then(
+    () => 'it succeeded',
+    (error: unknown) => error,
+  )
+const slow = (database: Database): Promise<unknown> => database.$queryRaw`SELECT pg_sleep(4)::text`
+
+test.each([
+  ['nobody listens', () => errorOf(connected(1).$queryRaw`SELECT 1`)],
+  [
+    'the line is cut in the middle of a query',
+    async () => {
+      const database = connected()
+      await database.$queryRaw`SELECT 1`
+      const error = errorOf(slow(database))
+      setTimeout(() => line.cut(), 200)
+      return error
+    },
+  ],
+  [
+    'the line is cut in the middle of a transaction',
+    () =>
+      errorOf(
+        connected().$transaction(async (tx) => {
+          await tx.$queryRaw`SELECT 1`
+          line.cut()
+          await tx.$queryRaw`SELECT 2`
+        }),
+      ),
+  ],
+  [
+    'the line was cut while nothing was asked',
+    async () => {
+      const database = connected()
+      await database.$queryRaw`SELECT 1`
+      line.cut()
+      return errorOf(database.$queryRaw`SELECT 1`)
+    },
+  ],
+  [
+    'connections are taken and never answered',
+    () => {
+      line.stall()
+      return errorOf(connected().$queryRaw`SELECT 1`)
+    },
+  ],
+  ['connections end at once', () => (line.cut(), errorOf(connected().$queryRaw`SELECT 1`))],
+  ['a statement takes too long', () => errorOf(connected().$queryRaw`SELECT pg_sleep(6)::text`)],
+  [
+    'the server ends the session',
+    async () => {
+      const database = connected()
+      const error = errorOf(slow(database))
+      const killer = connected()
+      await killer.$queryRaw`SELECT pg_sleep(0.2)::text`
+      await killer.$queryRaw`SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`
+      return error
+    },
+  ],
+])('When %s, then that is an outage', async (_what, make) => {
+  const error = await make()
+  expect(error).toBeInstanceOf(Error)
+  expect([isDatabaseOutage(error), error]).toEqual([true, error])
+})
+
+test.each([
+  ['a table is missing', () => errorOf(connected().$queryRaw`SELECT * FROM nothing`)],
+  ['a constraint is violated', () => errorOf(connected().$executeRaw`INSERT INTO calls (call_sid) VALUES ('no good')`)],
+  ['a number is none', () => errorOf(connected().$queryRaw`SELECT 'x'::int`)],
+  ['our own code is wrong', async () => new TypeError('x is not a function')],
+])('When %s, then that is no outage', async (_what, make) => {
+  expect(isDatabaseOutage(await make())).toBe(false)
+})
