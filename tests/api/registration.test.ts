@@ -1,7 +1,10 @@
 import { execFile as execFileCallback } from 'node:child_process'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { SMTPServer } from 'smtp-server'
 import { freePort } from '../../dev/ports.ts'
 import { bearer, get, loggedIn, newPerson, post } from '../support/accounts.ts'
 import { startBackend, type Backend } from '../support/backend.ts'
@@ -56,6 +59,36 @@ describe('When registration is', () => {
     expect(await register(apis.invite, { ...invited, invitation })).toMatchObject({ status: 202 })
     await loggedIn(apis.invite, invited)
   })
+})
+
+test('When the API is told to stop while mails are under way, then they are sent first', async () => {
+  const received: string[] = []
+  const server = new SMTPServer({
+    authOptional: true,
+    disabledCommands: ['STARTTLS'],
+    onData(stream, session, done) {
+      received.push(...session.envelope.rcptTo.map(({ address }) => address))
+      stream.resume().on('end', () => setTimeout(() => done(), 500))
+    },
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const mailPort = (server.server.address() as AddressInfo).port
+  const port = await freePort(0)
+  const api = `http://127.0.0.1:${port}`
+  const child = backend.launch('api', {
+    PORT: String(port),
+    OPERATIONS_PORT: String(await freePort(0)),
+    SMTP_URL: `smtp://127.0.0.1:${mailPort}`,
+    PUBLIC_URL: 'https://calls.example.com',
+  })
+  await eventually('the API to be ready', async () => (await fetch(`${api}/health/ready`)).ok)
+  const person = newPerson()
+  await register(backend.apiUrl, person)
+  await post(api, '/api/auth/forgot-password', { email: person.email })
+  child.kill('SIGTERM')
+  const [code] = (await once(child, 'exit')) as [number]
+  expect([code, received]).toEqual([0, [person.email]])
+  await new Promise<void>((resolve) => server.close(resolve))
 })
 
 describe('npm run admin', () => {

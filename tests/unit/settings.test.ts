@@ -1,5 +1,7 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { expect, test } from '@jest/globals'
 import { BadConfiguration, readConfig } from '../../platform/config.ts'
 import { redact } from '../../platform/redact.ts'
@@ -80,6 +82,22 @@ test('When the log file’s disk is full, then the process goes on', () => {
       stdio: ['ignore', 'pipe', 'ignore'],
     }),
   ).toContain('still here')
+})
+
+test('When a log file is set, then it has the same lines as stdout', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'log-'))
+  const file = join(folder, 'deep', 'app.log')
+  const script = `import('./platform/logger.ts').then(async ({ createLogger }) => {
+    createLogger({ level: 'info', file: ${JSON.stringify(file)}, name: 'x' }).info({ email: 'a@example.com' }, 'Recording line')
+    setTimeout(() => process.exit(0), 200)
+  })`
+  try {
+    const stdout = execFileSync(process.execPath, ['--import', 'tsx', '-e', script], { encoding: 'utf8', timeout: 20_000 })
+    expect(readFileSync(file, 'utf8')).toBe(stdout)
+    expect(JSON.parse(stdout)).toMatchObject({ msg: 'Recording line', email: '[secret]' })
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 })
 
 test.each([
