@@ -228,6 +228,15 @@ describe('Logout', () => {
     expect(await query(`SELECT reason FROM refresh_token_blacklist WHERE reason = 'logged_out'`)).not.toHaveLength(0)
   })
 
+  test('When a Bearer token comes with cookies of another session, then the token alone counts', async () => {
+    const person = await registered(api)
+    const [here, there] = [await loggedIn(api, person), await loggedIn(api, person)]
+    const headers = { ...bearer(here.accessToken), cookie: `__Secure-refresh=${there.refreshToken}` }
+    expect((await post(api, '/api/auth/logout', '', headers)).status).toBe(204)
+    expect((await me(here.accessToken)).status).toBe(401)
+    expect((await me(there.accessToken)).status).toBe(200)
+  })
+
   test('When nothing says whose session, then 401', async () => {
     expect((await post(api, '/api/auth/logout', {})).status).toBe(401)
   })
