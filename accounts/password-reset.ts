@@ -35,7 +35,8 @@ export async function resetPassword(accounts: AccountsContext, { token, password
   refuseWeakPassword('password', password, owner.email)
   const passwordHash = await hashPassword(password)
   await database.$transaction(async (tx) => {
-    await tx.$queryRaw`SELECT FROM users WHERE id = ${owner.id}::uuid FOR UPDATE` // two links of one account, one after the other
+    // Two links of one account come one after the other. Whoever refreshes meanwhile needs this row only as a key.
+    await tx.$queryRaw`SELECT FROM users WHERE id = ${owner.id}::uuid FOR NO KEY UPDATE`
     const used = await tx.$executeRaw`
       UPDATE password_reset_tokens SET used_at = now() WHERE token_hash = ${tokenHash} AND used_at IS NULL AND expires_at > now()`
     if (used === 0) throw badToken()

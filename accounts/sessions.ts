@@ -22,7 +22,7 @@ export async function openSession(
   const refreshToken = await newRefreshToken(keys)
   const [session] = await database.$queryRaw<{ id: string }[]>`
     WITH account AS (
-      SELECT id FROM users WHERE id = ${userId}::uuid AND password_hash = ${passwordHash} AND active FOR UPDATE
+      SELECT id FROM users WHERE id = ${userId}::uuid AND password_hash = ${passwordHash} AND active FOR NO KEY UPDATE
     )
     INSERT INTO sessions (user_id, refresh_hash, refresh_expires_at, expires_at)
     SELECT id, ${hashToken(refreshToken)},
@@ -57,7 +57,7 @@ interface SessionRow {
   userId: string
   refreshHash: string
   open: boolean
-  /** Undefined for the token that is good now. */
+  /** Null for the token that is good now. */
   rotatedSecondsAgo: number | null
 }
 

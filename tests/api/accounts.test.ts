@@ -335,6 +335,23 @@ describe('Passwords', () => {
     }
   })
 
+  test('When sessions are refreshed while the password is reset, then nothing locks up and none of them stays', async () => {
+    for (let round = 0; round < 8; round += 1) {
+      const person = await registered(api)
+      const sessions = [await loggedIn(api, person), await loggedIn(api, person), await loggedIn(api, person)]
+      const token = await resetToken(person.email)
+      const [reset, ...refreshed] = await Promise.all([
+        post(api, '/api/auth/reset-password', { token, password: 'quite another passphrase' }),
+        ...sessions.map(({ refreshToken }) => refresh(refreshToken)),
+      ])
+      expect(reset.status).toBe(204)
+      for (const { status, body } of refreshed) {
+        expect([200, 401]).toContain(status)
+        if (status === 200) expect((await me(body.accessToken)).status).toBe(401)
+      }
+    }
+  })
+
   test('When the password is changed while its owner resets it, then the reset wins', async () => {
     for (let round = 0; round < 8; round += 1) {
       const person = await registered(api)
