@@ -143,11 +143,12 @@ function assertSettings(): void {
 }
 
 function sayAddresses(stack: DevStack): void {
-  say(`\n  API        ${stack.apiUrl}/health`)
+  say(`\n  API        ${stack.apiUrl}/health   (all of it: ${stack.apiUrl}/docs)`)
   if (stack.temporalUiUrl) say(`  Temporal   ${stack.temporalUiUrl}/namespaces/${stack.temporalNamespace}/workflows`)
   say(`  Bucket     ${stack.s3.endpoint}/${stack.s3.bucket}   (keys in .data/dev.json)`)
   say(`  Database   psql '${stack.databaseUrl}'`)
   say('  Logs       .data/logs/')
+  say('  Mails      .data/mail/')
 }
 
 async function once(stack: DevStack): Promise<number> {
