@@ -1,8 +1,7 @@
-import { errors, jwtVerify, SignJWT } from 'jose'
-import { verificationKey, type SigningKeys } from './signing-keys.ts'
+import { SignJWT } from 'jose'
+import { ALGORITHM, readSigned, type SigningKeys } from './signing-keys.ts'
 
 export const ACCESS_TOKEN_SECONDS = 15 * 60
-const ALGORITHM = 'HS256'
 const ISSUER = 'caly-backend'
 const AUDIENCE = 'caly-api'
 
@@ -29,21 +28,15 @@ export async function signAccessToken(keys: SigningKeys, { userId, sessionId }: 
  * @returns undefined for whatever is not a token of ours that is good now
  */
 export async function verifyAccessToken(keys: SigningKeys, token: string): Promise<AccessClaims | undefined> {
-  try {
-    const { payload } = await jwtVerify(token, verificationKey(keys, 'accessTokenKey'), {
-      algorithms: [ALGORITHM],
-      typ: 'at+jwt',
-      issuer: ISSUER,
-      audience: AUDIENCE,
-      requiredClaims: ['sub', 'sid', 'exp', 'iat'],
-    })
-    return typeof payload.sid === 'string' && isUuid(payload.sid) && isUuid(payload.sub!)
-      ? { userId: payload.sub!, sessionId: payload.sid }
-      : undefined
-  } catch (error) {
-    if (error instanceof errors.JOSEError) return undefined
-    throw error
-  }
+  const payload = await readSigned(keys, 'accessTokenKey', token, {
+    typ: 'at+jwt',
+    issuer: ISSUER,
+    audience: AUDIENCE,
+    requiredClaims: ['sub', 'sid', 'exp', 'iat'],
+  })
+  return payload && typeof payload.sid === 'string' && isUuid(payload.sid) && isUuid(payload.sub!)
+    ? { userId: payload.sub!, sessionId: payload.sid }
+    : undefined
 }
 
 function isUuid(text: string): boolean {

@@ -1,7 +1,9 @@
 // The secrets that tokens are made with live in PostgreSQL, so that all API processes share them and none has to be configured.
 import { createHmac, hkdfSync, randomBytes } from 'node:crypto'
-import { errors } from 'jose'
+import { errors, jwtVerify, type JWTPayload, type JWTVerifyOptions } from 'jose'
 import type { Database, Queryable } from '../platform/database.ts'
+
+export const ALGORITHM = 'HS256'
 
 interface SigningKey {
   kid: string
@@ -41,12 +43,26 @@ export function createSigningKeys(database: Database): SigningKeys {
   }
 }
 
-/** The key that a token's header names, as jose asks for it. */
-export function verificationKey(keys: SigningKeys, purpose: 'accessTokenKey' | 'invitationKey') {
-  return async ({ kid }: { kid?: string }): Promise<Uint8Array> => {
+/**
+ * What a token says that we signed for this purpose, with the key that its header names and no other algorithm than ours.
+ * @returns undefined for whatever is not such a token, or is not good now
+ */
+export async function readSigned(
+  keys: SigningKeys,
+  purpose: 'accessTokenKey' | 'invitationKey',
+  token: string,
+  options: JWTVerifyOptions,
+): Promise<JWTPayload | undefined> {
+  const keyOf = async ({ kid }: { kid?: string }): Promise<Uint8Array> => {
     const key = kid === undefined ? undefined : await keys.find(kid)
     if (!key) throw new errors.JWKSNoMatchingKey()
     return key[purpose]
+  }
+  try {
+    return (await jwtVerify(token, keyOf, { ...options, algorithms: [ALGORITHM] })).payload
+  } catch (error) {
+    if (error instanceof errors.JOSEError) return undefined
+    throw error
   }
 }
 

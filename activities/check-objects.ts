@@ -58,12 +58,9 @@ export function createCheckObjects(deps: Needs) {
     checkObjects: ({ after }: ObjectsRequest): Promise<ObjectsPage> =>
       inStore(async (run) => {
         const listed = await inventory.list(after, run.signal)
-        const old = new Map(
-          listed
-            .filter(({ key, since }) => readObjectKey(key) && Date.now() - since.getTime() > YOUNG_MS * waitScale)
-            .map((each) => [each.key, each]),
-        )
-        const foreign = listed.filter(({ key }) => !readObjectKey(key)).length
+        const ours = listed.filter(({ key }) => readObjectKey(key))
+        const old = new Map(ours.filter(({ since }) => Date.now() - since.getTime() > YOUNG_MS * waitScale).map((each) => [each.key, each]))
+        const foreign = listed.length - ours.length
         checked.inc({ found: 'foreign' }, foreign)
         const page = { objects: listed.length, unknown: 0, adopted: 0, deleted: 0, foreign }
         for (const key of await unknownKeys(database, [...old.keys()])) {

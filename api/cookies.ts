@@ -1,11 +1,11 @@
 // Browser sessions: tokens in cookies that no script reads, and a CSRF token that only our own pages can send back.
-import { timingSafeEqual } from 'node:crypto'
 import { parse } from 'cookie'
 import type { CookieOptions, Request, Response } from 'express'
 import { ACCESS_TOKEN_SECONDS } from '../accounts/access-tokens.ts'
 import type { Tokens } from '../accounts/context.ts'
 import { mac, type SigningKeys } from '../accounts/signing-keys.ts'
 import { problem } from '../platform/problem.ts'
+import { sameText } from '../platform/same-text.ts'
 
 /** Browsers take the prefix only from a secure origin (localhost is one), for this host alone. */
 const ACCESS_COOKIE = '__Host-access'
@@ -46,9 +46,7 @@ export function refreshCookie(request: Request): string | undefined {
 export async function assertCsrfToken(request: Request, keys: SigningKeys, sessionId: string): Promise<void> {
   const [kid = '', given = ''] = (request.get(CSRF_HEADER) ?? '').split('.')
   const key = await keys.find(kid)
-  const right = key && Buffer.from(mac(key.csrfKey, sessionId))
-  const shown = Buffer.from(given)
-  if (!right || right.length !== shown.length || !timingSafeEqual(right, shown))
+  if (!key || !sameText(given, mac(key.csrfKey, sessionId)))
     throw problem('csrf_token_invalid', `With cookies, send the CSRF token in ${CSRF_HEADER}`)
 }
 

@@ -22,19 +22,13 @@ interface Fate {
  */
 export async function concludeRecording(
   database: Database,
-  { callSid, sourceUrl, outcome, requestId }: Conclusion,
-  { attempt, plan }: ConclusionContext,
+  conclusion: Conclusion,
+  context: ConclusionContext,
 ): Promise<{ givenUp: boolean }> {
+  const { callSid, sourceUrl, outcome } = conclusion
   return database.$transaction(async (transaction) => {
     await lockCall(transaction, callSid)
-    const fate = await recordAttempt(transaction, {
-      callSid,
-      sourceUrl: sourceUrl ?? null,
-      outcome,
-      attempt,
-      plan,
-      ...(requestId !== undefined && { requestId }),
-    })
+    const fate = await recordAttempt(transaction, conclusion, context)
     const rows = sourceUrl === undefined ? 0 : await concludeRow(transaction, callSid, sourceUrl, outcome, fate)
     const calls = await sumUp(transaction, callSid, outcome, fate)
     return { givenUp: fate.givenUpAt !== null && (sourceUrl === undefined ? calls : rows) > 0 }
@@ -44,15 +38,10 @@ export async function concludeRecording(
 /** The attempt is kept, and with those before it decides whether and when there is another. */
 async function recordAttempt(
   transaction: Queryable,
-  {
-    callSid,
-    sourceUrl,
-    outcome,
-    requestId,
-    attempt,
-    plan,
-  }: Omit<Conclusion, 'sourceUrl'> & { sourceUrl: string | null } & ConclusionContext,
+  { callSid, outcome, requestId, ...recording }: Conclusion,
+  { attempt, plan }: ConclusionContext,
 ): Promise<Fate> {
+  const sourceUrl = recording.sourceUrl ?? null
   const { error, code } = failureIn(outcome)
   const object = outcome.state === 'quarantined' ? outcome : undefined
   await transaction.$executeRaw`

@@ -1,6 +1,7 @@
 // Whether a delivery comes from Exotel: a signature over the raw bytes, HTTP Basic or a token in the callback URL.
 // Exotel documents no signature; an ordinary account proves itself by what its callback URL holds.
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import { sameText } from '../platform/same-text.ts'
 
 export interface OriginSettings {
   /** Every one of them is accepted, so that secrets can be rotated. */
@@ -69,12 +70,6 @@ function spelledUsually(authorization: string): string {
 
 function basicHeader(userAndPassword: string): string {
   return `Basic ${Buffer.from(userAndPassword).toString('base64')}`
-}
-
-/** Constant time, also over lengths. */
-function sameText(a: string, b: string): boolean {
-  const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest()
-  return timingSafeEqual(sha256(a), sha256(b))
 }
 
 function isRecent(timestamp: string, now: Date): boolean {

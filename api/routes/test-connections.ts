@@ -1,10 +1,10 @@
 // What an engineer asks of a running development or staging service: does it reach what it needs? Never in production.
-import { createHash, timingSafeEqual } from 'node:crypto'
 import type { RequestHandler } from 'express'
 import { z } from 'zod'
 import type { Logger } from '../../platform/logger.ts'
 import { problem } from '../../platform/problem.ts'
 import { redact } from '../../platform/redact.ts'
+import { sameText } from '../../platform/same-text.ts'
 import type { ConnectionChecks } from '../connection-checks.ts'
 import { withDeadline } from '../../platform/deadline.ts'
 import type { Limits } from '../limits.ts'
@@ -54,15 +54,9 @@ const refuseInProduction: RequestHandler = (_request, _response, next) =>
 function requireTestToken(expected: string, logger: Logger): RequestHandler {
   return (request, _response, next) => {
     const given = bearerToken(request.get('authorization'))
-    if (given !== undefined && isSame(given, expected)) return next()
+    if (given !== undefined && sameText(given, expected)) return next()
     logger.warn({ address: request.ip, path: request.path }, 'Test route refused')
     if (!given) return next(problem('not_authenticated', 'Send the test token', { 'WWW-Authenticate': 'Bearer' }))
     next(problem('test_token_wrong', 'This is not the test token'))
   }
-}
-
-/** In a time that tells nothing, not even the length. */
-function isSame(given: string, expected: string): boolean {
-  const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
-  return timingSafeEqual(digest(given), digest(expected))
 }

@@ -3,6 +3,7 @@ import { pino } from 'pino'
 import { startTcpProxy, type TcpProxy } from '../../chaos/tcp-proxy.ts'
 import { isDatabaseOutage } from '../../platform/database-errors.ts'
 import { connectDatabase, type Database } from '../../platform/database.ts'
+import { eventually } from '../support/eventually.ts'
 import { createDatabase } from '../support/servers.ts'
 
 let created: Awaited<ReturnType<typeof createDatabase>>
@@ -32,6 +33,15 @@ const errorOf = (work: Promise<unknown>): Promise<unknown> =>
     () => 'it succeeded',
     (error: unknown) => error,
   )
+/** Until the server is at work on the slow statement, seen over a line of its own. */
+async function underWay(): Promise<void> {
+  const observer = connected(Number(new URL(created.url).port))
+  await eventually('the statement to run', async () => {
+    const running = await observer.$queryRaw<unknown[]>`
+      SELECT FROM pg_stat_activity WHERE state = 'active' AND datname = current_database() AND query LIKE 'SELECT pg_sleep(4)%'`
+    return running.length > 0
+  })
+}
 const slow = (database: Database): Promise<unknown> => database.$queryRaw`SELECT pg_sleep(4)::text`
 
 test.each([
@@ -42,7 +52,8 @@ test.each([
       const database = connected()
       await database.$queryRaw`SELECT 1`
       const error = errorOf(slow(database))
-      setTimeout(() => line.cut(), 200)
+      await underWay()
+      line.cut()
       return error
     },
   ],
@@ -81,7 +92,7 @@ test.each([
       const database = connected()
       const error = errorOf(slow(database))
       const killer = connected()
-      await killer.$queryRaw`SELECT pg_sleep(0.2)::text`
+      await underWay()
       await killer.$queryRaw`SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`
       return error
     },
