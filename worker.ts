@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { createActivities } from './activities/create.ts'
 import { openDependencies } from './activities/dependencies.ts'
 import { isRunOpen } from './activities/recording-runs.ts'
+import { HEARTBEAT_MS } from './activities/run.ts'
 import { ensureSchedules } from './deploy/schedules.ts'
 import { missingSearchAttributes } from './deploy/temporal-namespace.ts'
 import { createAlarms } from './platform/alarms.ts'
@@ -22,7 +23,7 @@ import { temporalConnectionOptions } from './platform/temporal.ts'
 import { waitUntil } from './platform/wait-until.ts'
 import { Spool, SpoolUnusable } from './recordings/spool.ts'
 import { startSweeps } from './recordings/sweeps.ts'
-import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE, BACKFILL_QUEUE } from './workflows/contracts/names.ts'
+import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE, BACKFILL_QUEUE, spoolQueues } from './workflows/contracts/names.ts'
 
 /** Exotel's published limit is 200 requests a minute. */
 const EXOTEL_REQUESTS_PER_SECOND = 3
@@ -145,7 +146,9 @@ function createWorkers(config: Config, connection: NativeConnection, activities:
     activities,
     shutdownGraceTime: config.SHUTDOWN_GRACE_SECONDS * 1000,
     shutdownForceTime: config.SHUTDOWN_GRACE_SECONDS * 1000 + FORCE_AFTER_MS,
+    maxHeartbeatThrottleInterval: HEARTBEAT_MS,
   }
+  const spool = spoolQueues(spoolQueue)
   const bundle = fileURLToPath(new URL('./workflow-bundle.js', import.meta.url))
   const workflows = existsSync(bundle)
     ? { workflowBundle: { codePath: bundle } }
@@ -153,7 +156,9 @@ function createWorkers(config: Config, connection: NativeConnection, activities:
   return Promise.all([
     Worker.create({ ...common, ...workflows, taskQueue: RECORDINGS_QUEUE, maxConcurrentActivityTaskExecutions: config.DATABASE_POOL_SIZE }),
     Worker.create({ ...common, taskQueue: DOWNLOADS_QUEUE, maxConcurrentActivityTaskExecutions: config.WORKER_DOWNLOADS }),
-    Worker.create({ ...common, taskQueue: spoolQueue, maxConcurrentActivityTaskExecutions: config.WORKER_UPLOADS }),
+    Worker.create({ ...common, taskQueue: spool.transfers, maxConcurrentActivityTaskExecutions: config.WORKER_UPLOADS }),
+    Worker.create({ ...common, taskQueue: spool.downloads, maxConcurrentActivityTaskExecutions: config.WORKER_DOWNLOADS }),
+    Worker.create({ ...common, taskQueue: spool.control, maxConcurrentActivityTaskPolls: 1 }),
     Worker.create({ ...common, taskQueue: EXOTEL_API_QUEUE, maxTaskQueueActivitiesPerSecond: EXOTEL_REQUESTS_PER_SECOND }),
     Worker.create({ ...common, taskQueue: BACKFILL_QUEUE, maxTaskQueueActivitiesPerSecond: BACKFILL_REQUESTS_PER_SECOND }),
   ])

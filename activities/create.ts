@@ -7,6 +7,7 @@ import { createDiscardRecording } from './discard-recording.ts'
 import { createNoteWait } from './note-wait.ts'
 import { createReconcileActivities } from './reconcile.ts'
 import { createRecoverRecordings } from './recover-recordings.ts'
+import { createSpoolHolds } from './spool-holds.ts'
 import { createUpdateCall } from './update-call.ts'
 import { createUploadRecording } from './upload-recording.ts'
 import { createValidateRecording } from './validate-recording.ts'
@@ -26,6 +27,7 @@ export function createActivities(deps: Dependencies) {
     findRecording: createFindRecording(deps),
     renewAccess: createRenewAccess(deps),
     discardRecording: createDiscardRecording(deps),
+    spoolHolds: createSpoolHolds(deps),
   }
 }
 export type Activities = ReturnType<typeof createActivities>

@@ -10,15 +10,19 @@ const recovered = counter('recovery_events_total', 'Calls that recovery has begu
 
 /**
  * Begins anew what has failed and may yet succeed, and what waits without a workflow that owns it. Only inserts events; the
- * relay does the rest. A call whose workflow is open is left to it.
+ * relay does the rest. A failed recording that is due is named to its call's workflow also while another recording keeps that one open.
  */
 export function createRecoverRecordings(deps: Pick<Dependencies, 'database' | 'temporal' | 'recovery' | 'alarms' | 'logger' | 'pauses'>) {
   const { database, temporal, recovery, alarms, logger } = deps
+  const [firstPauseMs = 0] = recovery.plan.pausesMs
   return (): Promise<RecoveryResult> =>
     runEffect(deps, async ({ signal }) => {
       const due = await findDue(database, recovery.perPass)
       const quiet = await findQuiet(database, { limit: recovery.perPass, quietMs: recovery.quietMs })
-      const begun = { due: await beginAll(due, 'due', signal), unowned: await beginAll(quiet, 'unowned', signal) }
+      const begun = {
+        due: await beginAll(due, 'due', beginDue, signal),
+        unowned: await beginAll(quiet, 'unowned', beginUnlessOpen, signal),
+      }
       const stuck = await countStuckRuns(temporal).catch((error: unknown) => {
         logger.warn({ error }, 'Recording runs that are stuck cannot be counted: does this Temporal server know TemporalReportedProblems?')
         return 0
@@ -28,19 +32,28 @@ export function createRecoverRecordings(deps: Pick<Dependencies, 'database' | 't
       return { ...begun, stuck, more: due.length === recovery.perPass || quiet.length === recovery.perPass }
     })
 
-  async function beginAll(calls: Unfinished[], why: 'due' | 'unowned', signal: AbortSignal): Promise<number> {
+  async function beginAll(
+    calls: Unfinished[],
+    why: 'due' | 'unowned',
+    begin: (call: Unfinished) => Promise<boolean>,
+    signal: AbortSignal,
+  ): Promise<number> {
     let begun = 0
     for (const call of calls) {
       signal.throwIfAborted()
-      if (await beginUnlessOpen(call)) begun += 1
+      if (await begin(call)) begun += 1
     }
     recovered.inc({ why }, begun)
     return begun
   }
 
+  /** A search has no link to signal: it begins again once the run has ended. */
+  function beginDue(call: Unfinished): Promise<boolean> {
+    return call.sourceUrls.length > 0 ? beginCall(call) : beginUnlessOpen(call)
+  }
+
   async function beginUnlessOpen(call: Unfinished): Promise<boolean> {
-    const { callSid, sourceUrls, occasion } = call
-    const [firstPauseMs = 0] = recovery.plan.pausesMs
+    const { callSid } = call
     // One call that Temporal can say nothing of must not keep the others from being looked at.
     const open = await isRunOpen(temporal, callSid).catch((error: unknown) => {
       logger.warn({ error, callSid }, 'Recording run cannot be looked at by recovery')
@@ -50,6 +63,11 @@ export function createRecoverRecordings(deps: Pick<Dependencies, 'database' | 't
       await lookAgain(database, callSid, firstPauseMs)
       return false
     }
+    return beginCall(call)
+  }
+
+  async function beginCall(call: Unfinished): Promise<true> {
+    const { callSid, sourceUrls, occasion } = call
     await beginAgain(database, call, firstPauseMs)
     logger.info({ callSid, occasion, recordings: sourceUrls.length }, 'Recording begun anew by recovery')
     return true

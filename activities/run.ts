@@ -32,7 +32,8 @@ interface Surroundings {
   alarms: Alarms
 }
 
-const HEARTBEAT_MS = 5000
+/** The worker must not throttle heartbeats to fewer: see `maxHeartbeatThrottleInterval`. */
+export const HEARTBEAT_MS = 3000
 /** The worker's disk; cleared by the next download that fits. */
 export const SPOOL_ALARM = 'SpoolUnavailable'
 /** The row cannot be written, or the next worker is there at once. */
@@ -53,9 +54,9 @@ export async function runActivity<T>(
   effect: (run: Run) => Promise<T>,
 ): Promise<T> {
   const { attempt, activityType: step } = Context.current().info
-  return withLogContext({ callSid: subject.callSid, requestId: subject.requestId }, async () => {
+  const perform = async (progress: Run['progress']): Promise<T> => {
     try {
-      const result = await runEffect(deps, effect)
+      const result = await performEffect(deps, effect, progress)
       deps.logger.info({ step, attempt }, 'Recording step done')
       return result
     } catch (error) {
@@ -69,22 +70,38 @@ export async function runActivity<T>(
       if (waits) await noteGivenBack(deps, subject, error)
       throw error
     }
-  })
+  }
+  return withLogContext({ callSid: subject.callSid, requestId: subject.requestId }, () => withHeartbeats(perform))
 }
 
 /** As {@link runActivity}, for work that is about no single call. */
-export async function runEffect<T>(
+export function runEffect<T>(deps: Omit<Surroundings, 'database'>, effect: (run: Run) => Promise<T>): Promise<T> {
+  return withHeartbeats((progress) => performEffect(deps, effect, progress))
+}
+
+/** Until the very end: writing down why a task waits may take longer than the heartbeat timeout. */
+async function withHeartbeats<T>(work: (progress: Run['progress']) => Promise<T>): Promise<T> {
+  const context = Context.current()
+  let bytes = 0
+  const heartbeats = setInterval(() => context.heartbeat({ bytes }), HEARTBEAT_MS)
+  try {
+    return await work((reached) => void (bytes = reached))
+  } finally {
+    clearInterval(heartbeats)
+  }
+}
+
+async function performEffect<T>(
   { pauses, logger, alarms }: Omit<Surroundings, 'database'>,
   effect: (run: Run) => Promise<T>,
+  progress: Run['progress'],
 ): Promise<T> {
   const context = Context.current()
   const { attempt, activityId, workflowExecution } = context.info
   const name = `${workflowExecution?.runId}/${activityId}`
   const signal = context.cancellationSignal
-  let bytes = 0
-  const heartbeats = setInterval(() => context.heartbeat({ bytes }), HEARTBEAT_MS)
   try {
-    return await effect({ attempt, name, signal, cancelled: () => isCancelled(signal), progress: (reached) => void (bytes = reached) })
+    return await effect({ attempt, name, signal, cancelled: () => isCancelled(signal), progress })
   } catch (error) {
     if (signal.aborted) throw stopped(signal, pauses)
     if (error instanceof ApplicationFailure) throw error
@@ -99,8 +116,6 @@ export async function runEffect<T>(
       'Recording step failed unexpectedly',
     )
     throw endTry('InternalError', error instanceof Error ? `${error.name}: ${error.message}` : String(error))
-  } finally {
-    clearInterval(heartbeats)
   }
 }
 

@@ -1,6 +1,9 @@
 import type { Config } from '../platform/config.ts'
 import type { RecordingPolicy } from '../workflows/contracts/recording.ts'
 
+/** Far below the server's limit of 51,200, and hundreds of attempts. */
+const CONTINUE_AS_NEW_AFTER_EVENTS = 10_000
+
 /** What a run's waits and tries depend on; frozen into its input, so that a changed setting never breaks a replay. */
 export function recordingPolicy(
   config: Pick<Config, 'RECORDING_WAIT_SCALE' | 'RETRY_RECORDING_TRIES' | 'RECORDING_EXPECTED_FROM_SECONDS' | 'SPOOL_LOST_AFTER_SECONDS'>,
@@ -10,5 +13,6 @@ export function recordingPolicy(
     tries: config.RETRY_RECORDING_TRIES,
     expectedFromSeconds: config.RECORDING_EXPECTED_FROM_SECONDS,
     spoolLostAfterMs: config.SPOOL_LOST_AFTER_SECONDS * 1000,
+    continueAsNewAfterEvents: CONTINUE_AS_NEW_AFTER_EVENTS,
   }
 }

@@ -23,6 +23,7 @@ export async function tellWorkflow(temporal: Client, event: ClaimedEvent, policy
     ...(event.status !== null && { status: event.status }),
     ...(event.endedAt !== null && { endedAt: event.endedAt.toISOString() }),
     ...(event.durationSeconds !== null && { durationSeconds: event.durationSeconds }),
+    ...(event.source === 'recovery' && { recovery: true }),
   }
   await temporal.connection.withDeadline(Date.now() + DEADLINE_MS, () =>
     temporal.workflow.signalWithStart(RECORDING_WORKFLOW, {

@@ -2,8 +2,8 @@ import type { Queryable } from '../platform/database.ts'
 import type { Wait } from '../workflows/contracts/recording.ts'
 
 /**
- * Says on the rows why a recording is not there yet and when it is tried again; a conclusion wipes it. What has failed already
- * says when recovery tries it again.
+ * Says on the rows why a recording is not there yet and when it is tried again; a conclusion clears it. The call's row shows the
+ * recording that is tried next. What has failed already says when recovery tries it again.
  */
 export async function noteWait(database: Queryable, { callSid, sourceUrl, nextTryAt, reason }: Wait): Promise<void> {
   const [error, code] = [reason?.error ?? null, reason?.code ?? null]
@@ -11,8 +11,14 @@ export async function noteWait(database: Queryable, { callSid, sourceUrl, nextTr
     WITH recording AS (
       UPDATE recordings SET next_try_at = ${nextTryAt}::timestamptz, error = ${error}, error_code = ${code}, updated_at = now()
       WHERE call_sid = ${callSid} AND source_url = ${sourceUrl ?? null} AND state = 'awaiting'
+    ), soonest AS (
+      SELECT next_try_at, error, error_code FROM recordings
+      WHERE call_sid = ${callSid} AND source_url IS DISTINCT FROM ${sourceUrl ?? null} AND state = 'awaiting' AND next_try_at > now()
+      UNION ALL SELECT ${nextTryAt}::timestamptz, ${error}, ${code}
+      ORDER BY next_try_at LIMIT 1
     )
     UPDATE calls SET
-      recording_next_try_at = ${nextTryAt}::timestamptz, recording_error = ${error}, recording_error_code = ${code}, updated_at = now()
+      recording_next_try_at = soonest.next_try_at, recording_error = soonest.error, recording_error_code = soonest.error_code, updated_at = now()
+    FROM soonest
     WHERE call_sid = ${callSid} AND recording_state = 'awaiting'`
 }

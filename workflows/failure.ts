@@ -1,10 +1,10 @@
 import { ActivityFailure, ApplicationFailure, TimeoutFailure } from '@temporalio/common'
-import { isFailureCode, SPOOL_FILE_LOST, type FailureCode } from './contracts/failures.ts'
+import { isFailureCode, RATE_LIMITED, SPOOL_FILE_LOST, type FailureCode } from './contracts/failures.ts'
 
 /** What an activity's error means to the workflow. */
 export interface Failure {
-  /** `SpoolFileLost`: the worker, its disk or the file is gone; nobody's fault, download again. */
-  code: FailureCode | typeof SPOOL_FILE_LOST
+  /** `SpoolFileLost`: the worker, its disk or the file is gone; download again. */
+  code: FailureCode | typeof SPOOL_FILE_LOST | typeof RATE_LIMITED
   message: string
   /** How far a download has come in all its tries. */
   reachedBytes?: number
@@ -15,12 +15,10 @@ export interface Failure {
 
 export function failureIn(error: unknown): Failure {
   const cause = error instanceof ActivityFailure ? error.cause : error
-  if (cause instanceof TimeoutFailure && cause.timeoutType === 'SCHEDULE_TO_START') {
-    return { code: SPOOL_FILE_LOST, message: 'The worker that holds the file does not answer' }
-  }
+  if (isScheduleToStartTimeout(error)) return { code: SPOOL_FILE_LOST, message: 'The worker that holds the file does not answer' }
   if (!(cause instanceof ApplicationFailure))
     return { code: 'InternalError', message: cause instanceof Error ? cause.message : String(cause) }
-  const code = cause.type === SPOOL_FILE_LOST ? SPOOL_FILE_LOST : isFailureCode(cause.type) ? cause.type : 'InternalError'
+  const code = codeOf(cause.type)
   const [details] = (cause.details ?? []) as { reachedBytes?: number; retryAfterMs?: number; queue?: string }[]
   return {
     code,
@@ -29,4 +27,15 @@ export function failureIn(error: unknown): Failure {
     ...(details?.retryAfterMs !== undefined && { retryAfterMs: details.retryAfterMs }),
     ...(details?.queue !== undefined && { spool: details.queue }),
   }
+}
+
+/** No worker took the activity's task in time. */
+export function isScheduleToStartTimeout(error: unknown): boolean {
+  const cause = error instanceof ActivityFailure ? error.cause : error
+  return cause instanceof TimeoutFailure && cause.timeoutType === 'SCHEDULE_TO_START'
+}
+
+function codeOf(type: string | undefined | null): Failure['code'] {
+  if (type === SPOOL_FILE_LOST || type === RATE_LIMITED) return type
+  return isFailureCode(type) ? type : 'InternalError'
 }

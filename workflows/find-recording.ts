@@ -1,74 +1,81 @@
-// No webhook named a recording: wait for one, and ask Exotel's Call Details meanwhile.
+// No event named a recording: wait for one that does, and ask Exotel's Call Details meanwhile.
 import { CancellationScope, condition, isCancellation } from '@temporalio/workflow'
+import { isUnanswered, type CallFacts } from './call-facts.ts'
+import type { CallDetailsAnswer, EndedCall, Outcome, Question } from './contracts/recording.ts'
 import { failureIn } from './failure.ts'
 import { askExotel, refTo } from './recording-activities.ts'
-import type { CallDetailsAnswer, EndedCall, Outcome, Question } from './contracts/recording.ts'
-import { isUnanswered, type Inbox } from './recording-inbox.ts'
-import type { Progress } from './recording-progress.ts'
+import type { RecordingRun } from './recording-run.ts'
 
-/** Exotel has a recording 1 to 5 min after the call's end, 15 at peak [reporting/recording-access]. */
+/** Exotel has a recording 1 to 5 min after the end of the call, 15 at peak [reporting/recording-access]. */
 const ASK_AFTER_MINUTES = [1, 2, 5, 10, 15, 30, 60]
 
-export async function findRecording(call: EndedCall, inbox: Inbox, progress: Progress): Promise<{ sourceUrl: string } | Outcome> {
+/** @returns undefined once the inbox has a link */
+export async function findRecording(run: RecordingRun): Promise<Outcome | undefined> {
+  const { call, facts, inbox, progress } = run
   let answer: CallDetailsAnswer | undefined
-  const times = timesToAsk(call, inbox)
-  for (const [index, atMs] of times.entries()) {
-    if (inbox.unanswered()) return notRecorded(inbox)
-    await progress.waitFor(inbox.hasLink, atMs, answer ? `Exotel said: ${answer.answer}` : 'No link has come yet')
-    if (inbox.hasLink()) return { sourceUrl: inbox.take().sourceUrl! }
-    if (inbox.unanswered()) return notRecorded(inbox)
+  for (let atMs = firstTimeToAsk(call, facts); atMs !== undefined; atMs = timeToAskAfter(Date.now(), call, facts)) {
+    if (facts.unanswered()) return notRecorded(facts)
+    await progress.waitFor(inbox.hasLinks, atMs, answer ? `Exotel answered: ${answer.answer}` : 'No event has named a recording yet')
+    if (inbox.hasLinks()) return undefined
+    if (facts.unanswered()) return notRecorded(facts)
     progress.step('find', 'Asking Exotel whether the call has a recording')
-    answer = await askUnlessLinkComes({ ...refTo(call), ...whenNext(times[index + 1]) }, inbox)
-    if (inbox.hasLink()) return { sourceUrl: inbox.take().sourceUrl! }
+    const next = timeToAskAfter(Math.max(atMs, Date.now()), call, facts)
+    answer = await askUnlessLinkArrives(run, { ...refTo(call), ...(next !== undefined && { nextAskAt: new Date(next).toISOString() }) })
+    if (answer?.answer === 'named') inbox.add(answer.sourceUrl)
+    if (inbox.hasLinks()) return undefined
+    if (answer?.answer === 'erased') return { state: 'not_recorded' }
     if (answer?.answer === 'none' && isUnanswered(answer.status)) return { state: 'not_recorded', status: answer.status }
-    if (answer?.answer === 'named') return { sourceUrl: inbox.claim(answer.sourceUrl) }
   }
-  return concludeWithout(call, inbox, answer)
+  return concludeWithout(call, facts, answer)
 }
 
-/** Exotel's word; undefined once a link has come meanwhile, since asking may take hours while Exotel refuses our key. */
-async function askUnlessLinkComes(question: Question, inbox: Inbox): Promise<CallDetailsAnswer | undefined> {
+/** Undefined once a link has arrived meanwhile: asking may take hours while Exotel refuses our credentials. */
+async function askUnlessLinkArrives({ inbox }: RecordingRun, question: Question): Promise<CallDetailsAnswer | undefined> {
   const scope = new CancellationScope()
   const asked = scope.run(() => askExotel(question)).catch(asUnavailable)
-  await Promise.race([asked, condition(inbox.hasLink)])
-  if (!inbox.hasLink()) return asked
-  asked.catch(() => {}) // nobody wants the answer any more
+  await Promise.race([asked, condition(inbox.hasLinks)])
+  if (!inbox.hasLinks()) return asked
+  asked.catch(() => {}) // the answer is not needed any more
   scope.cancel()
   return undefined
 }
 
-function whenNext(atMs: number | undefined): Pick<Question, 'nextAskAt'> {
-  return atMs === undefined ? {} : { nextAskAt: new Date(atMs).toISOString() }
-}
-
-/** An answer that we cannot make sense of is none. */
+/** An answer that cannot be read is none. */
 function asUnavailable(error: unknown): CallDetailsAnswer {
   if (isCancellation(error)) throw error
   return { answer: 'unavailable', reason: failureIn(error).message }
 }
 
-/** Those times that are still ahead; where all have passed, now. */
-function timesToAsk(call: EndedCall, inbox: Inbox): number[] {
-  const from = inbox.endedAtMs() ?? Date.parse(call.arrivedAt)
-  const all = ASK_AFTER_MINUTES.map((minutes) => from + minutes * 60_000 * call.policy.waitScale)
-  const ahead = all.filter((atMs) => atMs > Date.now())
-  return ahead.length < all.length ? [Date.now(), ...ahead] : ahead
+/** Now where one of the times has passed; else the first of them. */
+function firstTimeToAsk(call: EndedCall, facts: CallFacts): number | undefined {
+  const times = timesToAsk(call, facts)
+  return times.some((atMs) => atMs <= Date.now()) ? Date.now() : times[0]
 }
 
-/** Only Exotel's own word makes it "not recorded"; and a long talk without a recording is a missing one. */
-function concludeWithout({ policy }: EndedCall, inbox: Inbox, answer: CallDetailsAnswer | undefined): Outcome {
+/** Times that passed during an outage of Exotel's API are asked for once, not one after the other. */
+function timeToAskAfter(ms: number, call: EndedCall, facts: CallFacts): number | undefined {
+  return timesToAsk(call, facts).find((atMs) => atMs > ms)
+}
+
+function timesToAsk(call: EndedCall, facts: CallFacts): number[] {
+  const endedMs = facts.endedAtMs() ?? Date.parse(call.arrivedAt)
+  return ASK_AFTER_MINUTES.map((minutes) => endedMs + minutes * 60_000 * call.policy.waitScale)
+}
+
+/** Only Exotel's own answer makes a call "not recorded"; a long call without a recording lacks one. */
+function concludeWithout({ policy }: EndedCall, facts: CallFacts, answer: CallDetailsAnswer | undefined): Outcome {
   if (answer === undefined || answer.answer === 'unavailable') {
     return { state: 'failed', code: 'ExotelUnavailable', error: answer?.reason ?? 'Exotel was not asked' }
   }
-  const seconds = inbox.durationSeconds() ?? (answer.answer === 'none' ? answer.durationSeconds : undefined)
+  const seconds = facts.durationSeconds() ?? (answer.answer === 'none' ? answer.durationSeconds : undefined)
   if (seconds !== undefined && seconds >= policy.expectedFromSeconds) {
     return { state: 'failed', code: 'RecordingMissing', error: `The call lasted ${seconds} s, and Exotel has no recording of it` }
   }
-  return notRecorded(inbox)
+  return notRecorded(facts)
 }
 
-/** With the status that this rests on: where the call turns out to be answered later, the search begins anew. */
-function notRecorded(inbox: Inbox): Outcome {
-  const status = inbox.status()
+/** With the status that this rests on: where the call turns out to be answered later, the search begins again. */
+function notRecorded(facts: CallFacts): Outcome {
+  const status = facts.status()
   return { state: 'not_recorded', ...(status !== undefined && { status }) }
 }

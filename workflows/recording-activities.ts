@@ -1,14 +1,17 @@
 // The activities of a recording with their queues, time limits and retries. Retries have no limit: the workflow counts the
 // tries that count, and everything else (a worker that died, left or waits for S3) has to go on until it works.
-import { isCancellation, proxyActivities } from '@temporalio/workflow'
+import { isCancellation, proxyActivities, type ActivityInterfaceFor } from '@temporalio/workflow'
 import type { Activities } from '../activities/create.ts'
 import type { ValidateInput } from '../activities/validate-recording.ts'
-import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE } from './contracts/names.ts'
+import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE, spoolQueues } from './contracts/names.ts'
+import { isScheduleToStartTimeout } from './failure.ts'
 import type {
   Access,
   CallDetailsAnswer,
   CallRef,
   Conclusion,
+  EndedCall,
+  LinkState,
   Question,
   RecordingPolicy,
   SourceRef,
@@ -20,12 +23,13 @@ import type {
 } from './contracts/recording.ts'
 
 const retry = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '10s' } as const
-/** Beats come every 5 s: a worker that died is noticed within this. */
+/** A heartbeat is sent every 3 s, so a stall of 10 s is survived, and a dead worker is noticed after 15 s. */
 const heartbeatTimeout = '15s'
 
 /** 6 GB at 1 s per MB are 1.7 h; the activities end themselves before. */
 const downloads = proxyActivities<Activities>({ taskQueue: DOWNLOADS_QUEUE, startToCloseTimeout: '2h', heartbeatTimeout, retry })
-const exotelApi = proxyActivities<Activities>({ taskQueue: EXOTEL_API_QUEUE, startToCloseTimeout: '30s', retry })
+/** One request of at most 15 s, and two statements. */
+const exotelApi = proxyActivities<Activities>({ taskQueue: EXOTEL_API_QUEUE, startToCloseTimeout: '45s', retry })
 const rows = proxyActivities<Activities>({ taskQueue: RECORDINGS_QUEUE, startToCloseTimeout: '20s', retry })
 const brieflyRows = proxyActivities<Activities>({ taskQueue: RECORDINGS_QUEUE, scheduleToCloseTimeout: '10s', retry })
 
@@ -35,25 +39,77 @@ export function refTo({ callSid, requestId }: CallRef): CallRef {
 
 /** On the worker that holds a part already, where one is named; else on any. */
 export function download(policy: RecordingPolicy, source: SourceRef, resumeOn: string | undefined): Promise<Spooled> {
-  const worker = resumeOn === undefined ? downloads : onSpool(resumeOn, policy, '2h')
-  return worker.downloadRecording.executeWithOptions({ summary: resumeOn === undefined ? 'Exotel → spool' : 'Exotel → spool, resumed' }, [
-    source,
-  ])
+  if (resumeOn === undefined) return downloads.downloadRecording.executeWithOptions({ summary: 'Exotel → spool' }, [source])
+  return onSpool(resumeOn, policy, source, () =>
+    transfers(spoolQueues(resumeOn).downloads, policy).downloadRecording.executeWithOptions({ summary: 'Exotel → spool, resumed' }, [
+      source,
+    ]),
+  )
 }
 
 export function validate(policy: RecordingPolicy, input: ValidateInput): Promise<Verdict> {
   const { queue, bytes } = input.spooled
-  return onSpool(queue, policy, '1h').validateRecording.executeWithOptions({ summary: `${bytes} bytes` }, [input])
+  const { validateRecording } = transfers(spoolQueues(queue).transfers, policy)
+  return onSpool(queue, policy, input, () => validateRecording.executeWithOptions({ summary: `${bytes} bytes` }, [input]))
 }
 
 export function upload(policy: RecordingPolicy, input: UploadInput): Promise<StoredObject> {
   const { queue, bytes } = input.spooled
-  return onSpool(queue, policy, '2h').uploadRecording.executeWithOptions({ summary: `spool → S3, ${bytes} bytes` }, [input])
+  const { uploadRecording } = transfers(spoolQueues(queue).transfers, policy)
+  return onSpool(queue, policy, input, () => uploadRecording.executeWithOptions({ summary: `spool → S3, ${bytes} bytes` }, [input]))
 }
 
-/** On the worker whose disk holds the file. Schedule-to-start fires when that worker is lost. */
-function onSpool(taskQueue: string, { spoolLostAfterMs }: RecordingPolicy, startToCloseTimeout: '1h' | '2h') {
-  return proxyActivities<Activities>({ taskQueue, scheduleToStartTimeout: spoolLostAfterMs, startToCloseTimeout, heartbeatTimeout, retry })
+function transfers(taskQueue: string, { spoolLostAfterMs }: RecordingPolicy): ActivityInterfaceFor<Activities> {
+  return proxyActivities<Activities>({
+    taskQueue,
+    scheduleToStartTimeout: spoolLostAfterMs,
+    startToCloseTimeout: '2h',
+    heartbeatTimeout,
+    retry,
+  })
+}
+
+/**
+ * Runs work on the worker whose disk holds the file. A task that nobody has started in time means that the worker is lost, or that its
+ * queue is long: the worker is asked, and while it has the file the task is queued again.
+ */
+async function onSpool<T>(
+  queue: string,
+  policy: RecordingPolicy,
+  source: CallRef & { sourceUrl?: string },
+  work: () => Promise<T>,
+): Promise<T> {
+  for (;;) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!isScheduleToStartTimeout(error) || !(await spoolHolds(queue, policy, source))) throw error
+    }
+  }
+}
+
+async function spoolHolds(
+  queue: string,
+  policy: RecordingPolicy,
+  { sourceUrl, ...call }: CallRef & { sourceUrl?: string },
+): Promise<boolean> {
+  if (sourceUrl === undefined) return false
+  return onSpoolControl(queue, policy)
+    .spoolHolds({ ...refTo(call), sourceUrl })
+    .catch((error: unknown) => {
+      if (isCancellation(error)) throw error
+      return false
+    })
+}
+
+/** A worker that is there answers at once. */
+function onSpoolControl(queue: string, { spoolLostAfterMs }: RecordingPolicy): ActivityInterfaceFor<Activities> {
+  return proxyActivities<Activities>({
+    taskQueue: spoolQueues(queue).control,
+    scheduleToStartTimeout: Math.min(30_000, spoolLostAfterMs),
+    startToCloseTimeout: '30s',
+    retry: { maximumAttempts: 3 },
+  })
 }
 
 export function update(conclusion: Conclusion): Promise<void> {
@@ -78,16 +134,14 @@ export async function noteWait(wait: Wait): Promise<void> {
   })
 }
 
-/** Best effort: where the worker is gone, its own sweep clears the file when it comes back. */
-export async function discard(queues: Set<string>, { sourceUrl, ...call }: Conclusion): Promise<void> {
-  if (sourceUrl === undefined) return
-  for (const taskQueue of queues) {
-    const spool = proxyActivities<Activities>({
-      taskQueue,
-      scheduleToStartTimeout: '30s',
-      startToCloseTimeout: '30s',
-      retry: { maximumAttempts: 3 },
-    })
-    await spool.discardRecording({ ...refTo(call), sourceUrl }).catch(() => {})
-  }
+/** Best effort: where a worker is lost, it clears its spool itself once it is back. */
+export async function discard({ policy, ...call }: EndedCall, { sourceUrl, spools }: LinkState): Promise<void> {
+  const source = { ...refTo(call), sourceUrl }
+  await Promise.all(
+    spools.map((queue) =>
+      onSpoolControl(queue, policy)
+        .discardRecording(source)
+        .catch(() => {}),
+    ),
+  )
 }

@@ -1,92 +1,60 @@
-import { defineSignal, setHandler } from '@temporalio/workflow'
-import { CALL_NEWS_SIGNAL } from './contracts/names.ts'
-import type { CallNews, Conclusion, EndedCall } from './contracts/recording.ts'
+// The links to recordings that the run still has to transfer, each once.
+import type { CallFacts } from './call-facts.ts'
+import type { CarriedOver, LinkState, Outcome, SearchState } from './contracts/recording.ts'
+import { newRetryState } from './retry-state.ts'
 
-const callNews = defineSignal<[CallNews]>(CALL_NEWS_SIGNAL)
-
-/** What the run still has to do, and what is known of its call; filled by signals, the start's own among them. */
 export interface Inbox {
-  /** The next link; without one: look for a recording. */
-  take(): { sourceUrl?: string }
-  hasMore(): boolean
-  /** Exotel's API named this link: it is in hand now, and a signal that names it brings nothing new. */
-  claim(sourceUrl: string): string
-  hasLink(): boolean
-  /** True until anybody says that the call was answered. */
-  unanswered(): boolean
-  status(): string | undefined
-  durationSeconds(): number | undefined
-  /** When Exotel may still be preparing the recording, and from when on we count: end of the call, else our first news. */
-  endedAtMs(): number | undefined
-  concluded(conclusion: Conclusion): void
+  /** @param retriesOnly a link that is being transferred now is not queued again: recovery may name it late */
+  add(sourceUrl: string, options?: { retriesOnly: boolean }): void
+  hasLinks(): boolean
+  /** All queued links; each is in hand until it is concluded or put back. */
+  takeLinks(): LinkState[]
+  putBack(link: LinkState): void
+  conclude(link: LinkState, outcome: Outcome): void
+  /** No link was ever named, so Exotel has to be asked; again where a call that counted as unanswered was answered after all. */
+  needsSearch(): boolean
+  concludeSearch(state: SearchState): void
+  carryOver(): Pick<CarriedOver, 'links' | 'searched'>
 }
 
-const UNANSWERED = new Set(['busy', 'no-answer', 'failed', 'canceled'])
-/** An end so far off our own clock is nonsense, or a clock is wrong: then it counts as unknown. */
-const BELIEVABLE_MS = { before: 200 * 24 * 3600_000, after: 15 * 60_000 }
-
-export function openInbox(call: EndedCall): Inbox {
-  const links: string[] = []
-  const known = new Set<string>() // in the queue, in hand, or stored
-  let inHand: { link: string; namedAgain: boolean } | undefined
-  let news: Omit<CallNews, 'sourceUrls'> = {}
-  let searched: 'never' | 'as unanswered' | 'in full' = 'never'
-
-  setHandler(callNews, ({ sourceUrls, ...rest }) => {
-    const answered = news.status === 'completed'
-    news = { ...news, ...rest, ...(answered && { status: 'completed' }) }
-    for (const link of sourceUrls) add(link)
-  })
+export function openInbox(facts: CallFacts, carried: CarriedOver | undefined): Inbox {
+  const queued: LinkState[] = [...(carried?.links ?? [])]
+  const inHand = new Map<string, { link: LinkState; namedAgain: boolean }>()
+  const stored = new Set(carried?.concluded.flatMap(({ state, sourceUrl }) => (state === 'stored' && sourceUrl ? [sourceUrl] : [])))
+  let namedAny = queued.length > 0 || (carried?.concluded ?? []).some(({ sourceUrl }) => sourceUrl !== undefined)
+  let searched: SearchState = carried?.searched ?? 'never'
 
   return {
-    take() {
-      const sourceUrl = links.shift()
-      if (sourceUrl !== undefined) return { sourceUrl: hold(sourceUrl) }
-      searched = unanswered() ? 'as unanswered' : 'in full'
-      return {}
+    add,
+    hasLinks: () => queued.length > 0,
+    takeLinks() {
+      const links = queued.splice(0)
+      for (const link of links) inHand.set(link.sourceUrl, { link, namedAgain: false })
+      return links
     },
-    hasMore: () => links.length > 0 || (known.size === 0 && searched === 'as unanswered' && !unanswered()),
-    claim(sourceUrl) {
-      known.add(sourceUrl)
-      return hold(sourceUrl)
+    putBack(link) {
+      inHand.delete(link.sourceUrl)
+      queued.push(link)
     },
-    hasLink: () => links.length > 0,
-    unanswered,
-    status: () => news.status,
-    durationSeconds: () => news.durationSeconds,
-    endedAtMs() {
-      const ended = news.endedAt === undefined ? Number.NaN : Date.parse(news.endedAt)
-      const off = ended - Date.parse(call.arrivedAt)
-      return off > -BELIEVABLE_MS.before && off < BELIEVABLE_MS.after ? ended : undefined
+    conclude({ sourceUrl }, { state }) {
+      const namedAgain = inHand.get(sourceUrl)?.namedAgain
+      inHand.delete(sourceUrl)
+      if (state === 'stored') stored.add(sourceUrl)
+      else if (namedAgain) add(sourceUrl) // a newer event may have brought a newer pre-signed link
     },
-    concluded({ sourceUrl, outcome }) {
-      if (sourceUrl === undefined) return
-      const namedAgain = inHand?.namedAgain
-      inHand = undefined
-      if (outcome.state === 'stored') return
-      known.delete(sourceUrl) // whoever names it again wants it tried again
-      if (namedAgain) add(sourceUrl)
-    },
+    needsSearch: () => !namedAny && (searched === 'never' || (searched === 'unanswered' && !facts.unanswered())),
+    concludeSearch: (state) => void (searched = state),
+    carryOver: () => ({ links: queued, searched }),
   }
 
-  function hold(link: string): string {
-    inHand = { link, namedAgain: false }
-    return link
-  }
-
-  function add(link: string): void {
-    if (inHand?.link === link) inHand.namedAgain = true
-    if (known.has(link)) return
-    known.add(link)
-    links.push(link)
-  }
-
-  function unanswered(): boolean {
-    return isUnanswered(news.status)
+  function add(sourceUrl: string, { retriesOnly } = { retriesOnly: false }): void {
+    namedAny = true
+    const current = inHand.get(sourceUrl)
+    if (current) current.namedAgain ||= !retriesOnly
+    else if (!stored.has(sourceUrl) && !queued.some((link) => link.sourceUrl === sourceUrl)) queued.push(newLink(sourceUrl))
   }
 }
 
-/** A call that nobody took has no recording. */
-export function isUnanswered(status: string | undefined): status is string {
-  return status !== undefined && UNANSWERED.has(status)
+function newLink(sourceUrl: string): LinkState {
+  return { sourceUrl, retry: newRetryState(), spools: [] }
 }

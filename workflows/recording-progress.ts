@@ -10,74 +10,94 @@ import {
 } from '@temporalio/workflow'
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common'
 import { FAILURE_CODE_ATTRIBUTE, RECORDING_STATE_ATTRIBUTE, STATUS_QUERY } from './contracts/names.ts'
-import type { Conclusion, EndedCall, RecordingStatus } from './contracts/recording.ts'
+import type { ConcludedRecording, Conclusion, EndedCall, RecordingStatus, RecordingStep } from './contracts/recording.ts'
 
 const statusQuery = defineQuery<RecordingStatus>(STATUS_QUERY)
 const stateKey = defineSearchAttributeKey(RECORDING_STATE_ATTRIBUTE, SearchAttributeType.KEYWORD)
 const codeKey = defineSearchAttributeKey(FAILURE_CODE_ATTRIBUTE, SearchAttributeType.KEYWORD)
 
 export interface Progress {
-  step(step: string, detail: string): void
-  pause(ms: number, why: string): Promise<void>
+  /** @param sourceUrl absent: the search for a recording */
+  step(step: string, detail: string, sourceUrl?: string): void
+  /** @param at ISO 8601; returns at once where it is absent or has passed */
+  waitUntil(at: string | undefined, sourceUrl: string): Promise<void>
   /** Until the condition holds or the time has come. */
   waitFor(holds: () => boolean, untilMs: number, why: string): Promise<void>
   concluded(conclusion: Conclusion): void
-  status(): RecordingStatus
+  conclusions(): ConcludedRecording[]
   /** @throws ApplicationFailure with the code of a recording that the call still lacks */
   throwIfMissing(): void
 }
 
-export function trackProgress({ callSid }: EndedCall): Progress {
-  let status: RecordingStatus = { callSid, step: 'start', since: now(), detail: '', concluded: [] }
-  const conclusions = new Map<string, Conclusion>()
-  setHandler(statusQuery, () => status)
+export function trackProgress({ callSid }: EndedCall, earlier: ConcludedRecording[] = []): Progress {
+  let newest: RecordingStep = { step: 'start', since: now(), detail: '' }
+  const steps = new Map<string | undefined, RecordingStep>()
+  const conclusions = new Map(earlier.map((each) => [each.sourceUrl, each]))
+  setHandler(statusQuery, (): RecordingStatus => ({
+    callSid,
+    ...newest,
+    inProgress: [...steps].map(([sourceUrl, step]) => ({ ...(sourceUrl !== undefined && { sourceUrl }), ...step })),
+    concluded: [...conclusions.values()],
+  }))
 
   return {
     step,
-    async pause(ms, why) {
-      step('wait', `${why}, at ${iso(Date.now() + ms)}`)
-      await sleep(ms)
+    async waitUntil(at, sourceUrl) {
+      const ms = at === undefined ? 0 : Date.parse(at) - Date.now()
+      if (ms > 0) await sleep(ms, { summary: `next attempt: ${sourceUrl}` })
     },
     async waitFor(holds, untilMs, why) {
       if (untilMs <= Date.now()) return
       step('wait', `${why}; Exotel is asked at ${iso(untilMs)}`)
-      await condition(holds, untilMs - Date.now())
+      await condition(holds, untilMs - Date.now(), { summary: 'until Exotel is asked' })
     },
     concluded(conclusion) {
-      conclusions.set(conclusion.sourceUrl ?? '', conclusion)
-      if (conclusion.sourceUrl !== undefined) conclusions.delete('')
-      const { outcome } = conclusion
-      step('concluded', outcome.state)
-      status = { ...status, concluded: [...conclusions.values()].map(summary) }
-      const missing = worst()
+      const { sourceUrl, outcome } = conclusion
+      conclusions.set(sourceUrl, summaryOf(conclusion))
+      if (sourceUrl !== undefined) conclusions.delete(undefined)
+      steps.delete(sourceUrl)
+      show({ step: 'concluded', since: now(), detail: outcome.state })
+      const missing = firstMissing()
       upsertSearchAttributes([
-        { key: stateKey, value: missing?.outcome.state ?? outcome.state },
-        { key: codeKey, value: missing ? codeOf(missing) : null },
+        { key: stateKey, value: missing?.state ?? outcome.state },
+        { key: codeKey, value: missing?.code ?? null },
       ])
     },
-    status: () => status,
+    conclusions: () => [...conclusions.values()],
     throwIfMissing() {
-      const missing = worst()
-      if (missing && 'error' in missing.outcome) throw ApplicationFailure.nonRetryable(missing.outcome.error, missing.outcome.code)
+      const missing = firstMissing()
+      if (missing) throw ApplicationFailure.nonRetryable(missing.error ?? missing.state, missing.code)
     },
   }
 
-  function step(name: string, detail: string): void {
-    status = { ...status, step: name, since: now(), detail }
-    setCurrentDetails(`**${name}** since ${status.since}: ${detail}`)
+  function step(name: string, detail: string, sourceUrl?: string): void {
+    if (sourceUrl !== undefined) steps.delete(undefined) // a link has arrived: the search is over
+    const current = { step: name, since: now(), detail }
+    steps.set(sourceUrl, current)
+    show(current)
   }
 
-  function worst(): Conclusion | undefined {
-    return [...conclusions.values()].find(({ outcome }) => 'code' in outcome)
+  function show(step: RecordingStep): void {
+    newest = step
+    const others = [...steps].filter(([, each]) => each !== step).map(([sourceUrl, each]) => `- ${sourceUrl}: ${describe(each)}`)
+    setCurrentDetails([describe(step), ...others].join('\n'))
+  }
+
+  function firstMissing(): ConcludedRecording | undefined {
+    return [...conclusions.values()].find(({ code }) => code !== undefined)
   }
 }
 
-function summary({ sourceUrl, outcome }: Conclusion): RecordingStatus['concluded'][number] {
-  return { ...(sourceUrl !== undefined && { sourceUrl }), state: outcome.state, ...('code' in outcome && { code: outcome.code }) }
+function describe({ step, since, detail }: RecordingStep): string {
+  return `**${step}** since ${since}: ${detail}`
 }
 
-function codeOf({ outcome }: Conclusion): string {
-  return 'code' in outcome ? outcome.code : ''
+function summaryOf({ sourceUrl, outcome }: Conclusion): ConcludedRecording {
+  return {
+    ...(sourceUrl !== undefined && { sourceUrl }),
+    state: outcome.state,
+    ...('code' in outcome && { code: outcome.code, error: outcome.error }),
+  }
 }
 
 function now(): string {

@@ -1,99 +1,114 @@
-// The way of a call's recordings from Exotel into our bucket. One run a call; read from the top, it is the whole story.
-import { CancellationScope, isCancellation } from '@temporalio/workflow'
+// Transfers the recordings of one call from Exotel into our bucket. One run per call.
+import { CancellationScope, condition, continueAsNew, defineSignal, isCancellation, setHandler, workflowInfo } from '@temporalio/workflow'
+import { collectFacts } from './call-facts.ts'
+import { CALL_NEWS_SIGNAL } from './contracts/names.ts'
+import type { CallNews, CarriedOver, ConcludedRecording, EndedCall, LinkState, Outcome } from './contracts/recording.ts'
 import { findRecording } from './find-recording.ts'
-import { discard, download, noteWait, refTo, update, upload, validate } from './recording-activities.ts'
+import { discard, refTo, update } from './recording-activities.ts'
 import { openInbox, type Inbox } from './recording-inbox.ts'
-import { trackProgress, type Progress } from './recording-progress.ts'
-import { openTries } from './recording-tries.ts'
-import { failureIn, type Failure } from './failure.ts'
-import type { EndedCall, Outcome, RecordingStatus } from './contracts/recording.ts'
+import { trackProgress } from './recording-progress.ts'
+import type { RecordingRun } from './recording-run.ts'
+import { transferRecording } from './transfer-recording.ts'
+import { openTransferSlots } from './transfer-slots.ts'
 
-/** A part this long is worth waiting for the worker that has it; less is fetched anew by whoever is free. */
-const WORTH_RESUMING_BYTES = 1024 ** 2
+const callNews = defineSignal<[CallNews]>(CALL_NEWS_SIGNAL)
 
-export async function RecordingWorkflow(call: EndedCall): Promise<RecordingStatus['concluded']> {
-  const inbox = openInbox(call) // links to recordings: those of every signal, each once
-  const progress = trackProgress(call) // query `status`, current details, search attributes
+/** @param carried from the run before, whose history had become long */
+export async function RecordingWorkflow(call: EndedCall, carried?: CarriedOver): Promise<ConcludedRecording[]> {
+  const facts = collectFacts(call, carried?.facts)
+  const inbox = openInbox(facts, carried)
+  setHandler(callNews, ({ sourceUrls, recovery = false, ...news }) => {
+    facts.update(news)
+    for (const sourceUrl of sourceUrls) inbox.add(sourceUrl, { retriesOnly: recovery })
+  })
+  const progress = trackProgress(call, carried?.concluded)
+  const root = CancellationScope.current()
+  const isCancelled = (): boolean => root.consideredCancelled
+  const run = { call, facts, inbox, progress, slots: openTransferSlots(), isCancelled }
 
   do {
-    const spools = new Set<string>() // queues of the workers whose disks hold something of this recording
-    const next = await settled(() => nextRecording(call, inbox, progress))
-    const outcome = 'state' in next ? next : await settled(() => bringHome(call, inbox, next.sourceUrl, spools, progress))
-    const conclusion = { ...refTo(call), ...('sourceUrl' in next && { sourceUrl: next.sourceUrl }), outcome }
-    await CancellationScope.nonCancellable(async () => {
-      progress.step('update', 'Writing the outcome to the database')
-      await update(conclusion) // the row first, then the end of the run
-      await discard(spools, conclusion) // what lies where no upload used it up
-    })
-    inbox.concluded(conclusion)
-    progress.concluded(conclusion)
-  } while (inbox.hasMore()) // a signal may have come during any await; none stands between here and the end
+    await untilHistoryIsLong(call, () => (inbox.hasLinks() ? transferAll(run) : search(run)))
+    if (hasMore(inbox) && isHistoryLong(call) && !isCancelled()) {
+      const state = { facts: facts.carryOver(), ...inbox.carryOver(), concluded: progress.conclusions() }
+      await continueAsNew<typeof RecordingWorkflow>(call, state)
+    }
+  } while (hasMore(inbox)) // a signal may arrive during any await; none stands between here and the end
 
   progress.throwIfMissing()
-  return progress.status().concluded
+  return progress.conclusions()
 }
 
-/** Its result, or a cancellation as an outcome like others. A mistake in this very code stops the run until it is mended. */
-async function settled<T>(work: () => Promise<T>): Promise<T | Outcome> {
+function hasMore(inbox: Inbox): boolean {
+  return inbox.hasLinks() || inbox.needsSearch()
+}
+
+/** Ends the work once the history is long: what is not concluded then is in the inbox again. */
+async function untilHistoryIsLong(call: EndedCall, work: () => Promise<void>): Promise<void> {
+  const scope = new CancellationScope()
+  const done = scope.run(work)
+  await CancellationScope.nonCancellable(() => Promise.race([done, condition(() => isHistoryLong(call))]))
+  if (isHistoryLong(call)) scope.cancel()
+  await done
+}
+
+/** Temporal ends a run whose history has 51,200 events or 50 MB. */
+function isHistoryLong({ policy }: EndedCall): boolean {
+  const { continueAsNewSuggested, historyLength } = workflowInfo()
+  return continueAsNewSuggested || historyLength >= policy.continueAsNewAfterEvents
+}
+
+/** Transfers all links side by side, those that arrive meanwhile included. A late recording delays no other. */
+async function transferAll(run: RecordingRun): Promise<void> {
+  const scope = CancellationScope.current()
+  const { inbox } = run
+  const running = new Set<Promise<void>>()
+  const continues = (): boolean => !scope.consideredCancelled || run.isCancelled()
+  const mayStart = (): boolean => inbox.hasLinks() && continues()
+  do {
+    if (mayStart()) for (const link of inbox.takeLinks()) start(link)
+    await CancellationScope.nonCancellable(() => Promise.race([...running, condition(mayStart)]))
+  } while (running.size > 0 || mayStart())
+
+  function start(link: LinkState): void {
+    const transfer = transferAndConclude(run, link).finally(() => running.delete(transfer))
+    running.add(transfer)
+  }
+}
+
+async function transferAndConclude(run: RecordingRun, link: LinkState): Promise<void> {
+  const outcome = await settled(run, () => transferRecording(run, link))
+  if (outcome === undefined) return run.inbox.putBack(link)
+  await conclude(run, outcome, link)
+  run.inbox.conclude(link, outcome)
+}
+
+async function search(run: RecordingRun): Promise<void> {
+  const outcome = await settled(run, () => findRecording(run))
+  if (outcome === undefined) return // a link has arrived, or the next run goes on
+  run.inbox.concludeSearch(run.facts.unanswered() ? 'unanswered' : 'asked')
+  await conclude(run, outcome)
+}
+
+/** The row first, then the end of the run: a cancelled run writes its outcome, too. */
+async function conclude({ call, progress }: RecordingRun, outcome: Outcome, link?: LinkState): Promise<void> {
+  const conclusion = { ...refTo(call), ...(link && { sourceUrl: link.sourceUrl }), outcome }
+  await CancellationScope.nonCancellable(async () => {
+    progress.step('update', 'Writing the outcome to the database', link?.sourceUrl)
+    await update(conclusion)
+    if (link) await discard(call, link)
+  })
+  progress.concluded(conclusion)
+}
+
+/**
+ * Returns the outcome; a cancellation by a person is an outcome, too. Undefined: nothing to conclude, the next run goes on.
+ * Any other error is a bug in workflow code: it fails the workflow task until it is fixed.
+ */
+async function settled(run: RecordingRun, work: () => Promise<Outcome | undefined>): Promise<Outcome | undefined> {
   try {
     return await work()
   } catch (error) {
     if (!isCancellation(error)) throw error
-    return { state: 'failed', code: 'Cancelled', error: 'The workflow was cancelled' }
-  }
-}
-
-async function nextRecording(call: EndedCall, inbox: Inbox, progress: Progress): Promise<{ sourceUrl: string } | Outcome> {
-  const { sourceUrl } = inbox.take()
-  return sourceUrl === undefined ? findRecording(call, inbox, progress) : { sourceUrl }
-}
-
-/** Download, validate, upload; whatever fails is counted, waited for, or final. */
-async function bringHome(call: EndedCall, inbox: Inbox, sourceUrl: string, spools: Set<string>, progress: Progress): Promise<Outcome> {
-  const tries = openTries(call, inbox, sourceUrl)
-  let resumeOn: string | undefined
-  for (;;) {
-    const brought = await bringOnce(call, sourceUrl, { spools, resumeOn }, progress)
-    if ('state' in brought) return brought
-    if (brought.spool) spools.add(brought.spool)
-    resumeOn = (brought.reachedBytes ?? 0) >= WORTH_RESUMING_BYTES ? brought.spool : undefined
-    const next = await tries.after(brought)
-    if ('conclude' in next) return { state: 'failed', code: next.conclude, error: next.error }
-    if (next.pauseMs === 0) continue
-    const nextTryAt = new Date(Date.now() + next.pauseMs).toISOString()
-    await noteWait({ ...refTo(call), sourceUrl, nextTryAt, reason: { code: brought.code, error: brought.message } })
-    await progress.pause(next.pauseMs, `${brought.message}; ${next.why}`)
-  }
-}
-
-async function bringOnce(
-  call: EndedCall,
-  sourceUrl: string,
-  { spools, resumeOn }: { spools: Set<string>; resumeOn: string | undefined },
-  progress: Progress,
-): Promise<Outcome | Failure> {
-  const recording = { ...refTo(call), sourceUrl }
-  try {
-    progress.step('download', 'Downloading from Exotel')
-    const spooled = await download(call.policy, recording, resumeOn)
-    spools.add(spooled.queue)
-
-    progress.step('validate', `Validating ${spooled.bytes} bytes`)
-    const verdict = await validate(call.policy, { ...recording, spooled })
-    if (verdict.verdict === 'refused') return { code: 'RecordingInvalid', message: verdict.reason }
-
-    progress.step('upload', `Uploading ${spooled.bytes} bytes`)
-    const object = {
-      ...(await upload(call.policy, { ...recording, spooled, verdict })),
-      bytes: spooled.bytes,
-      sha256: spooled.sha256,
-      audio: verdict.audio,
-    }
-    spools.delete(spooled.queue) // the upload has used its file up
-    if (verdict.verdict === 'damaged') return { state: 'quarantined', code: 'RecordingDamaged', error: verdict.reason, ...object }
-    return { state: 'stored', ...object, ...(verdict.remark !== undefined && { remark: verdict.remark }) }
-  } catch (error) {
-    if (isCancellation(error)) throw error
-    return failureIn(error)
+    return run.isCancelled() ? { state: 'failed', code: 'Cancelled', error: 'The workflow was cancelled' } : undefined
   }
 }

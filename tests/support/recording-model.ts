@@ -5,7 +5,7 @@ import { nameRecording } from '../../calls/recording-facts.ts'
 import type { Database } from '../../platform/database.ts'
 import type { CallDetailsAnswer, CallNews, Conclusion } from '../../workflows/contracts/recording.ts'
 import { RECOVERY } from './activities.ts'
-import { DAMAGED, endOfTry, givenBack, type Lab, type Run } from './workflow-lab.ts'
+import { DAMAGED, endOfTry, givenBack, POLICY, type Lab, type Run, type Script } from './workflow-lab.ts'
 
 const MINUTE = 60_000
 const LINKS = ['A', 'B', 'C'].map((name) => `https://recordings.exotel.com/a/${name}.mp3`)
@@ -15,6 +15,7 @@ const RANKS = { none: 0, awaiting: 1, not_recorded: 2, failed: 2, quarantined: 2
 const TRIES = [
   'whole',
   'not found',
+  'rate limited',
   'cut',
   'far and cut',
   'unavailable',
@@ -36,11 +37,18 @@ export interface History {
   tries: Record<string, Try[]>
   answers: CallDetailsAnswer[]
   renewed: boolean
+  /** Short histories continue as new in the middle of everything. */
+  continueAsNewAfterEvents: number
 }
 
 const links = fc.subarray(LINKS)
 const news = fc.record(
-  { sourceUrls: links, status: fc.constantFrom('completed', 'busy', 'no-answer'), durationSeconds: fc.constantFrom(3, 240) },
+  {
+    sourceUrls: links,
+    status: fc.constantFrom('completed', 'busy', 'no-answer'),
+    durationSeconds: fc.constantFrom(3, 240),
+    recovery: fc.constant(true),
+  },
   { requiredKeys: ['sourceUrls'] },
 )
 const tries = fc.array(fc.constantFrom(...TRIES), { maxLength: 5 })
@@ -59,6 +67,7 @@ export const histories: fc.Arbitrary<History> = fc.record({
     { maxLength: 4 },
   ),
   renewed: fc.boolean(),
+  continueAsNewAfterEvents: fc.constantFrom(10_000, 150),
 })
 
 /** Plays one history to its end and checks what must hold whatever has happened. */
@@ -71,19 +80,24 @@ export async function play(lab: Lab, database: Database, history: History): Prom
   const uploadsAway = new Map<string, number>()
   const ranks: number[] = []
   let conclusions = 0
-  let counted = 0
+  const counted = new Map<string, number>()
+  const cameFar = new Set<string>()
   let mostCounted = 0
-  let cameFar = false
+  let run: Run
   const fail = (code: string, details: object = {}): Promise<never> => Promise.reject(endOfTry(code, details))
 
-  const run = await lab.start(history.first, {
+  const script: Script = {
     downloadRecording: async ({ sourceUrl }) => {
       const outcome = left[sourceUrl]?.shift() ?? 'whole'
       inHand.set(sourceUrl, outcome)
-      if (outcome === 'far and cut' && !cameFar) counted = 0 // that try was worth it
-      cameFar ||= outcome === 'far and cut'
-      if (['cut', 'far and cut', 'unavailable', 'a login page'].includes(outcome)) mostCounted = Math.max(mostCounted, (counted += 1))
+      if (outcome === 'far and cut' && !cameFar.has(sourceUrl)) counted.delete(sourceUrl) // that attempt was worth it
+      if (outcome === 'far and cut') cameFar.add(sourceUrl)
+      if (['cut', 'far and cut', 'unavailable', 'a login page'].includes(outcome)) {
+        counted.set(sourceUrl, (counted.get(sourceUrl) ?? 0) + 1)
+        mostCounted = Math.max(mostCounted, counted.get(sourceUrl)!)
+      }
       if (outcome === 'not found') return fail('RecordingNotFound')
+      if (outcome === 'rate limited') return fail('ExotelRateLimited', { retryAfterMs: MINUTE })
       if (outcome === 'unavailable') return fail('ExotelUnavailable')
       if (outcome === 'expired') return fail('RecordingExpired')
       if (outcome === 'refused to us') return fail('ExotelUnauthorized')
@@ -116,8 +130,8 @@ export async function play(lab: Lab, database: Database, history: History): Prom
       return { bucket: 'b', key: `recordings/${file.at(-5)}`, url: `https://s3/b/recordings/${file.at(-5)}` }
     },
     updateCall: async (conclusion: Conclusion) => {
-      counted = 0
-      cameFar = false
+      counted.delete(conclusion.sourceUrl ?? '')
+      cameFar.delete(conclusion.sourceUrl ?? '')
       await concludeRecording(database, conclusion, { attempt: `${run.callSid}/${(conclusions += 1)}`, plan: RECOVERY })
       const { recordingState } = await database.call.findUniqueOrThrow({ where: { callSid: conclusion.callSid } })
       ranks.push(RANKS[recordingState as keyof typeof RANKS])
@@ -129,7 +143,9 @@ export async function play(lab: Lab, database: Database, history: History): Prom
     },
     renewAccess: async () => ({ access: history.renewed ? 'renewed' : 'refused' }),
     discardRecording: async ({ sourceUrl }) => void spool.delete(sourceUrl),
-  })
+  }
+  const { continueAsNewAfterEvents } = history
+  run = await lab.start(history.first, script, { policy: { ...POLICY, continueAsNewAfterEvents } })
   for (const { afterMs, news: told } of history.later) {
     if (afterMs > 0) await lab.env.sleep(afterMs)
     await untilNotAsking(run)

@@ -15,13 +15,23 @@ import {
   RECORDINGS_QUEUE,
   RECORDING_WORKFLOW,
   recordingWorkflowId,
+  spoolQueues,
   SEARCH_ATTRIBUTES,
 } from '../../workflows/contracts/names.ts'
 import type { CallNews, Conclusion, EndedCall, RecordingPolicy, RecordingStatus, Verdict } from '../../workflows/contracts/recording.ts'
 import { dist, newCallSid } from './servers.ts'
 
 const SPOOL_QUEUE = 'spool-lab'
-export const POLICY: RecordingPolicy = { waitScale: 1, tries: 3, expectedFromSeconds: 10, spoolLostAfterMs: 600_000 }
+/** Its worker answers, and takes no transfer. */
+export const BUSY_SPOOL = 'spool-busy'
+const SPOOLS = [SPOOL_QUEUE, 'spool-other', 'spool-third']
+export const POLICY: RecordingPolicy = {
+  waitScale: 1,
+  tries: 3,
+  expectedFromSeconds: 10,
+  spoolLostAfterMs: 600_000,
+  continueAsNewAfterEvents: 10_000,
+}
 const AUDIO = { contentType: 'audio/mpeg', extension: 'mp3', codec: 'mp3', sampleRate: 8000, channels: 1, durationSeconds: 5 }
 
 /** Everything works at once; tests replace what they are about. */
@@ -35,8 +45,11 @@ type RecordingActivities = Pick<
   | 'findRecording'
   | 'renewAccess'
   | 'discardRecording'
+  | 'spoolHolds'
 >
-type Script = Partial<{ [Name in keyof RecordingActivities]: (...args: Parameters<Activities[Name]>) => ReturnType<Activities[Name]> }>
+export type Script = Partial<{
+  [Name in keyof RecordingActivities]: (...args: Parameters<Activities[Name]>) => ReturnType<Activities[Name]>
+}>
 
 export interface Run {
   callSid: string
@@ -80,9 +93,12 @@ export async function openLab(): Promise<Lab> {
   const workflowBundle = { code: readFileSync(join(dist, 'workflow-bundle.js'), 'utf8') }
   const workers = await Promise.all([
     Worker.create({ ...common, taskQueue: RECORDINGS_QUEUE, workflowBundle }),
-    ...[DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, SPOOL_QUEUE, 'spool-other', 'spool-third'].map((taskQueue) =>
-      Worker.create({ ...common, taskQueue }),
-    ),
+    ...[
+      DOWNLOADS_QUEUE,
+      EXOTEL_API_QUEUE,
+      spoolQueues(BUSY_SPOOL).control,
+      ...SPOOLS.flatMap((queue) => Object.values(spoolQueues(queue))),
+    ].map((taskQueue) => Worker.create({ ...common, taskQueue, maxConcurrentActivityTaskPolls: 1 })),
   ])
   const running = Promise.all(workers.map((worker) => worker.run()))
   return {
@@ -138,6 +154,7 @@ function scriptedActivities(runs: Map<string, { script: Script; run: Run }>, now
     findRecording: async () => ({ answer: 'none' }),
     renewAccess: async () => ({ access: 'refused' }),
     discardRecording: async () => {},
+    spoolHolds: async () => true,
   }
   const perform =
     (name: keyof RecordingActivities) =>

@@ -10,12 +10,15 @@ import { DeterminismViolationError } from '@temporalio/workflow'
 import { Worker } from '@temporalio/worker'
 import { binaries } from '../../dev/fetch-servers.mjs'
 import { dist } from '../support/servers.ts'
-import { DAMAGED, endOfTry, openLab, POLICY, type Lab, type Run } from '../support/workflow-lab.ts'
+import { BUSY_SPOOL, DAMAGED, endOfTry, openLab, POLICY, type Lab, type Run } from '../support/workflow-lab.ts'
 
 const execFile = promisify(execFileCallback)
 const folder = fileURLToPath(new URL('./histories', import.meta.url))
 const bundle = readFileSync(join(dist, 'workflow-bundle.js'), 'utf8')
 const LINK = 'https://recordings.exotel.com/a/1.mp3'
+const WHOLE = { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' }
+/** The history of the first run; all others are those of the last. */
+const CONTINUED = 'continues-as-new'
 
 /** Each path through the workflow; those that end with `open` are still running. */
 const PATHS: Record<string, (lab: Lab) => Promise<Run>> = {
@@ -62,6 +65,47 @@ const PATHS: Record<string, (lab: Lab) => Promise<Run>> = {
     await lab.untilConcluded(run)
     return ended(run)
   },
+  'two-side-by-side': (lab) => {
+    let downloads = 0
+    return ended(
+      lab.start(
+        { sourceUrls: [LINK, `${LINK}2`] },
+        { downloadRecording: async () => (++downloads === 1 ? Promise.reject(endOfTry('RecordingNotFound')) : WHOLE) },
+      ),
+    )
+  },
+  'rate-limited': (lab) => {
+    let downloads = 0
+    return ended(
+      lab.start(
+        { sourceUrls: [LINK] },
+        { downloadRecording: async () => (++downloads === 1 ? Promise.reject(endOfTry('ExotelRateLimited')) : WHOLE) },
+      ),
+    )
+  },
+  'worker-with-a-long-queue': async (lab) => {
+    let downloads = 0
+    const answers = [true, false]
+    const run = await lab.start(
+      { sourceUrls: [LINK] },
+      {
+        downloadRecording: async () => ({ ...WHOLE, queue: ++downloads === 1 ? BUSY_SPOOL : 'spool-lab' }),
+        spoolHolds: async () => answers.shift()!,
+      },
+      { policy: { ...POLICY, spoolLostAfterMs: 1000 } },
+    )
+    await lab.untilConcluded(run)
+    return ended(run)
+  },
+  [CONTINUED]: async (lab) => {
+    const run = await lab.start(
+      { sourceUrls: [LINK] },
+      { downloadRecording: () => Promise.reject(endOfTry('RecordingNotFound')) },
+      { policy: { ...POLICY, continueAsNewAfterEvents: 50 } },
+    )
+    return ended(run)
+  },
+  'continued-from-a-long-history': (lab) => PATHS[CONTINUED]!(lab),
 }
 
 if (process.env.RECORD_HISTORIES) {
@@ -70,7 +114,8 @@ if (process.env.RECORD_HISTORIES) {
     if (existsSync(path)) return
     const lab = await openLab()
     const { handle } = await play(lab)
-    const show = ['workflow', 'show', '--workflow-id', handle.workflowId, '--output', 'json', '--address', lab.address]
+    const runId = name === CONTINUED ? ['--run-id', handle.signaledRunId] : []
+    const show = ['workflow', 'show', '--workflow-id', handle.workflowId, ...runId, '--output', 'json', '--address', lab.address]
     const { stdout } = await execFile(binaries.temporal(), show)
     writeFileSync(path, `${JSON.stringify(JSON.parse(stdout), withoutPlaces)}\n`)
     await lab.close()

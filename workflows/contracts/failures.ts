@@ -33,6 +33,9 @@ export type WaitingCode =
 /** The spooled file is not there, or not as it was: download again. */
 export const SPOOL_FILE_LOST = 'SpoolFileLost'
 
+/** Exotel answered 429 for one recording: the workflow waits, and counts no failure. */
+export const RATE_LIMITED = 'ExotelRateLimited'
+
 export function isFailureCode(text: unknown): text is FailureCode {
   return FAILURE_CODES.some((code) => code === text)
 }

@@ -9,6 +9,14 @@ export const EXOTEL_API_QUEUE = 'exotel-api'
 /** Backfill's requests to Exotel's API, slower than all others. */
 export const BACKFILL_QUEUE = 'backfill'
 
+/**
+ * The queues of one worker's spool. Uploads and validations run on the first, named by the spool itself; resumed downloads have slots of
+ * their own, so that a slow source holds up no upload; `control` serves what takes a moment, so that it always answers.
+ */
+export function spoolQueues(queue: string): { transfers: string; downloads: string; control: string } {
+  return { transfers: queue, downloads: `${queue}-downloads`, control: `${queue}-control` }
+}
+
 export const RECORDING_WORKFLOW = 'RecordingWorkflow'
 export const RECOVERY_WORKFLOW = 'RecoveryWorkflow'
 export const RECONCILE_WORKFLOW = 'ReconcileWorkflow'

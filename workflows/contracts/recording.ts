@@ -12,6 +12,8 @@ export interface RecordingPolicy {
   expectedFromSeconds: number
   /** How long a spooled file waits for its worker. */
   spoolLostAfterMs: number
+  /** A run whose history has this many events continues as new. */
+  continueAsNewAfterEvents: number
 }
 
 /** What every step is about. */
@@ -27,15 +29,59 @@ export interface EndedCall extends CallRef {
   policy: RecordingPolicy
 }
 
-/** What one event told about the call; sent as a signal, also with the start. */
-export interface CallNews {
-  /** Exotel's links, without their queries. */
-  sourceUrls: string[]
+/** What is known of the call itself. */
+export interface CallFactsSoFar {
   /** Exotel's word: completed, busy, no-answer, failed, canceled. */
   status?: string
   /** ISO 8601 */
   endedAt?: string
   durationSeconds?: number
+}
+
+/** What one event told about the call; sent as a signal, also with the start. */
+export interface CallNews extends CallFactsSoFar {
+  /** Exotel's links, without their queries. */
+  sourceUrls: string[]
+  /** The event comes from recovery: a link that is being transferred now is not queued a second time. */
+  recovery?: boolean
+}
+
+/** What is known of the attempts to transfer one recording. */
+export interface RetryState {
+  /** Attempts in a row that Exotel failed. */
+  failures: number
+  furthestBytes: number
+  /** Answers that mean "later". */
+  waits: number
+  spoolLosses: number
+  internalErrors: number
+  /** First of the lost files and internal errors, ms since 1970. */
+  firstTroubleAtMs?: number
+  /** The last attempt was refused, and a pre-signed link was obtained since. */
+  linkRenewed: boolean
+  /** Queue of the worker whose disk holds a part that is worth resuming. */
+  resumeOn?: string
+  /** ISO 8601; absent: now. */
+  nextAttemptAt?: string
+}
+
+/** One link to a recording in a run. */
+export interface LinkState {
+  sourceUrl: string
+  retry: RetryState
+  /** Queues of the workers whose disks hold something of this recording. */
+  spools: string[]
+}
+
+/** `unanswered`: concluded without asking Exotel, because nobody answered the call. */
+export type SearchState = 'never' | 'unanswered' | 'asked'
+
+/** What a run hands to the next one when its history has become long. */
+export interface CarriedOver {
+  facts: CallFactsSoFar
+  links: LinkState[]
+  searched: SearchState
+  concluded: ConcludedRecording[]
 }
 
 export interface SourceRef extends CallRef {
@@ -113,8 +159,9 @@ export interface Question extends CallRef {
   nextAskAt?: string
 }
 
-/** What Exotel's Call Details said about a call's recording. */
+/** What Exotel's Call Details said about a call's recording. `erased`: Exotel was not asked, because the call is erased here. */
 export type CallDetailsAnswer =
+  | { answer: 'erased' }
   | { answer: 'named'; sourceUrl: string }
   | { answer: 'none'; status?: string; durationSeconds?: number }
   | { answer: 'unknown call' }
@@ -125,12 +172,25 @@ export interface Access {
   access: 'renewed' | 'refused' | 'unavailable'
 }
 
-/** Answer of the query `status`. */
-export interface RecordingStatus {
-  callSid: string
+export interface ConcludedRecording {
+  /** Absent: the search for a recording. */
+  sourceUrl?: string
+  state: Outcome['state']
+  code?: FailureCode
+  error?: string
+}
+
+/** What one recording does or waits for at the moment. */
+export interface RecordingStep {
   step: string
   /** ISO 8601 */
   since: string
   detail: string
-  concluded: { sourceUrl?: string; state: Outcome['state']; code?: FailureCode }[]
+}
+
+/** Answer of the query `status`: the newest step, and the steps of the recordings in transfer. */
+export interface RecordingStatus extends RecordingStep {
+  callSid: string
+  inProgress: (RecordingStep & { sourceUrl?: string })[]
+  concluded: ConcludedRecording[]
 }

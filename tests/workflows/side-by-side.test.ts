@@ -1,0 +1,260 @@
+// Several recordings of one call: none delays another.
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { BUSY_SPOOL, endOfTry, givenBack, openLab, POLICY, type Lab, type Run } from '../support/workflow-lab.ts'
+
+type History = Awaited<ReturnType<Run['handle']['fetchHistory']>>
+
+const MINUTE = 60_000
+const HOUR = 60 * MINUTE
+const LINK = 'https://recordings.exotel.com/a/1.mp3'
+const [A, B, C] = ['A', 'B', 'C'].map((name) => `https://recordings.exotel.com/a/${name}.mp3`) as [string, string, string]
+const WHOLE = { queue: 'spool-lab', file: 'f', bytes: 10, sha256: 'a'.repeat(64) }
+
+let lab: Lab
+beforeAll(async () => {
+  lab = await openLab()
+})
+afterAll(() => lab?.close())
+
+const now = () => lab.env.currentTimeMs()
+const iso = (ms: number) => new Date(ms).toISOString()
+
+describe('When one recording of a call is late', () => {
+  test.each([
+    ['is not there yet', endOfTry('RecordingNotFound')],
+    ['is rate limited', endOfTry('ExotelRateLimited', { retryAfterMs: 15 * MINUTE })],
+    ['cannot be downloaded completely', endOfTry('DownloadIncomplete')],
+  ])('because it %s, then one that is named meanwhile is stored at once', async (_, failure) => {
+    const began = await now()
+    const run = await lab.start(
+      { sourceUrls: [A], endedAt: iso(began) },
+      {
+        downloadRecording: async ({ sourceUrl }) =>
+          sourceUrl === A && !run.conclusions.some((each) => each.sourceUrl === B) ? Promise.reject(failure) : WHOLE,
+      },
+    )
+    await lab.env.sleep(5000)
+    await run.news({ sourceUrls: [B] })
+    expect(await run.ended()).toBeUndefined()
+    expect(run.conclusions.map(({ sourceUrl }) => sourceUrl)).toEqual([B, A])
+    expect(run.conclusions).toMatchObject([{ outcome: { state: 'stored' } }, { outcome: { state: 'stored' } }])
+  })
+
+  test('then each row says what its own recording waits for', async () => {
+    const waits: (string | undefined)[] = []
+    const failures = new Map([
+      [A, 'RecordingNotFound'],
+      [B, 'DownloadIncomplete'],
+    ])
+    const run = await lab.start(
+      { sourceUrls: [A, B] },
+      {
+        downloadRecording: async ({ sourceUrl }) => {
+          const code = failures.get(sourceUrl)
+          failures.delete(sourceUrl)
+          return code ? Promise.reject(endOfTry(code)) : WHOLE
+        },
+        noteWait: async ({ sourceUrl, reason }) => void waits.push(`${sourceUrl} ${reason?.code}`),
+      },
+    )
+    expect(await run.ended()).toBeUndefined()
+    expect(waits.toSorted()).toEqual([`${A} RecordingNotFound`, `${B} DownloadIncomplete`])
+  })
+})
+
+test('When Exotel limits the rate for longer than an hour, then that is no failure of the recording', async () => {
+  const began = await now()
+  const run = await lab.start(
+    { sourceUrls: [LINK], endedAt: iso(began) },
+    {
+      downloadRecording: async () =>
+        (await now()) - began < 3 * HOUR ? Promise.reject(endOfTry('ExotelRateLimited', { retryAfterMs: 5 * MINUTE })) : WHOLE,
+    },
+  )
+  expect(await run.ended()).toBeUndefined()
+  expect(run.conclusions).toMatchObject([{ outcome: { state: 'stored' } }])
+  expect(run.calls.filter((name) => name === 'downloadRecording').length).toBeLessThanOrEqual(3 * 12 + 1) // Retry-After was obeyed
+})
+
+test('When a call has many recordings, then four are transferred at a time, and one that waits holds no place', async () => {
+  const links = Array.from({ length: 9 }, (_, index) => `${LINK}${index}`)
+  const late = new Set(links.slice(0, 4))
+  let current = 0
+  let most = 0
+  const run = await lab.start(
+    { sourceUrls: links, endedAt: iso(await now()) },
+    {
+      downloadRecording: async ({ sourceUrl }) => {
+        current += 1
+        most = Math.max(most, current)
+        await new Promise((resolve) => setImmediate(resolve))
+        current -= 1
+        const stored = run.conclusions.length
+        return late.has(sourceUrl) && stored < 5 ? Promise.reject(endOfTry('RecordingNotFound')) : WHOLE
+      },
+    },
+  )
+  expect(await run.ended()).toBeUndefined()
+  expect(run.conclusions).toHaveLength(9)
+  expect(run.conclusions.slice(0, 5).every(({ sourceUrl }) => !late.has(sourceUrl!))).toBe(true)
+  expect(most).toBeLessThanOrEqual(4)
+})
+
+describe('When recovery names a failed recording while another one keeps the run open', () => {
+  test('then it is transferred in that run', async () => {
+    let firstOfB = true
+    const run = await lab.start(
+      { sourceUrls: [A, B], endedAt: iso(await now()) },
+      {
+        downloadRecording: async ({ sourceUrl }) => {
+          if (sourceUrl === A && run.conclusions.length < 2) throw endOfTry('RecordingNotFound')
+          if (sourceUrl === B && firstOfB) throw endOfTry('RecordingExpired')
+          return WHOLE
+        },
+      },
+    )
+    await lab.env.sleep(15 * MINUTE)
+    expect(run.conclusions).toMatchObject([{ sourceUrl: B, outcome: { state: 'failed' } }])
+    firstOfB = false
+    await run.tell({ sourceUrls: [B], recovery: true })
+    expect(await run.ended()).toBeUndefined()
+    expect(run.conclusions.map(({ sourceUrl, outcome }) => `${sourceUrl} ${outcome.state}`)).toEqual([
+      `${B} failed`,
+      `${B} stored`,
+      `${A} stored`,
+    ])
+  })
+
+  test('then one that is being transferred is not transferred a second time', async () => {
+    const run = await lab.start(
+      { sourceUrls: [A], endedAt: iso((await now()) - HOUR) },
+      { downloadRecording: () => Promise.reject(endOfTry('ExotelUnavailable')) },
+    )
+    await lab.env.sleep(5000)
+    await run.tell({ sourceUrls: [A], recovery: true })
+    expect(await run.ended()).toBe('ExotelUnavailable')
+    expect(run.conclusions).toHaveLength(1)
+    expect(run.calls.filter((name) => name === 'downloadRecording')).toHaveLength(3)
+  })
+})
+
+describe('When the history of a run becomes long', () => {
+  const policy = { ...POLICY, continueAsNewAfterEvents: 100 }
+
+  test('then the next run goes on with its recordings, and no signal is lost', async () => {
+    const run = await lab.start(
+      { sourceUrls: [A], endedAt: iso(await now()) },
+      {
+        downloadRecording: async ({ sourceUrl }) =>
+          sourceUrl === A && run.conclusions.length < 2 ? Promise.reject(endOfTry('RecordingNotFound')) : WHOLE,
+      },
+      { policy },
+    )
+    for (const link of [B, C]) {
+      await lab.env.sleep(20 * MINUTE)
+      await run.tell({ sourceUrls: [link] })
+    }
+    expect(await run.ended()).toBeUndefined()
+    expect(run.conclusions.map(({ sourceUrl }) => sourceUrl)).toEqual([B, C, A])
+    const lengths = await eventsOfRuns(run)
+    expect(lengths.length).toBeGreaterThan(1)
+    expect(Math.max(...lengths)).toBeLessThan(150)
+  })
+
+  test('then failures before count as failures after it', async () => {
+    let downloads = 0
+    const run = await lab.start(
+      { sourceUrls: [A] },
+      {
+        downloadRecording: async () => {
+          downloads += 1
+          if (downloads % 2 === 1) throw endOfTry('ExotelUnavailable')
+          throw endOfTry('DownloadIncomplete')
+        },
+      },
+      { policy: { ...POLICY, tries: 9, continueAsNewAfterEvents: 60 } },
+    )
+    expect(await run.ended()).toBe('ExotelUnavailable')
+    expect(downloads).toBe(9)
+    expect(run.conclusions).toHaveLength(1)
+    expect((await eventsOfRuns(run)).length).toBeGreaterThan(1)
+  })
+
+  test('then a search goes on, and a call that was asked about is not asked about from the beginning', async () => {
+    const asked: number[] = []
+    const began = await now()
+    const run = await lab.start(
+      { status: 'completed', endedAt: iso(began) },
+      {
+        findRecording: async () => {
+          asked.push(Math.round(((await now()) - began) / MINUTE))
+          return { answer: 'none', durationSeconds: 3 }
+        },
+      },
+      { policy: { ...POLICY, continueAsNewAfterEvents: 40 } },
+    )
+    expect(await run.ended()).toBeUndefined()
+    expect(run.conclusions).toMatchObject([{ outcome: { state: 'not_recorded' } }])
+    expect((await eventsOfRuns(run)).length).toBeGreaterThan(1)
+    expect(new Set(asked)).toEqual(new Set([1, 2, 5, 10, 15, 30, 60]))
+  })
+
+  test('then a run that is cancelled writes its row all the same', async () => {
+    const run = await lab.start(
+      { sourceUrls: [A], endedAt: iso(await now()) },
+      { downloadRecording: () => Promise.reject(endOfTry('RecordingNotFound')) },
+      { policy },
+    )
+    await lab.env.sleep(30 * MINUTE)
+    await lab.client.workflow.getHandle(`recording-${run.callSid}`).cancel()
+    expect(await run.ended()).toBe('Cancelled')
+    expect(run.conclusions).toMatchObject([{ sourceUrl: A, outcome: { state: 'failed', code: 'Cancelled' } }])
+  })
+
+  /** The number of events in each run of the call's workflow, from the first. */
+  async function eventsOfRuns({ handle }: Run): Promise<number[]> {
+    const lengths: number[] = []
+    for (let runId: string | undefined = handle.signaledRunId; runId;) {
+      const history: History = await lab.client.workflow.getHandle(handle.workflowId, runId).fetchHistory()
+      const events = history.events ?? []
+      lengths.push(events.length)
+      runId = events.at(-1)?.workflowExecutionContinuedAsNewEventAttributes?.newExecutionRunId ?? undefined
+    }
+    return lengths
+  }
+})
+
+test('When the queue of a worker is longer than the limit, then its files do not count as lost while it has them', async () => {
+  const answers = [true, true, false]
+  let downloads = 0
+  const run = await lab.start(
+    { sourceUrls: [LINK] },
+    {
+      downloadRecording: async () => ({ ...WHOLE, queue: (downloads += 1) === 1 ? BUSY_SPOOL : 'spool-lab' }),
+      spoolHolds: async () => answers.shift()!,
+    },
+    { policy: { ...POLICY, spoolLostAfterMs: 1000 } },
+  )
+  await lab.untilConcluded(run)
+  expect(await run.ended()).toBeUndefined()
+  expect(answers).toEqual([])
+  expect(downloads).toBe(2)
+})
+
+test('When Exotel’s API is away for hours, then it is asked once afterwards, not once for each time that has passed', async () => {
+  const began = await now()
+  let asked = 0
+  const run = await lab.start(
+    { status: 'completed', endedAt: iso(began) },
+    {
+      findRecording: async () => {
+        if ((await now()) - began < 2 * HOUR) throw givenBack('ExotelCredentialsRefused', 5 * MINUTE)
+        asked += 1
+        return { answer: 'none', durationSeconds: 3 }
+      },
+    },
+  )
+  await lab.env.sleep('3h')
+  expect(await run.ended()).toBeUndefined()
+  expect(asked).toBe(1)
+})

@@ -1,0 +1,150 @@
+// After a failed attempt: again at once, after a pause, or never. Exotel's failures are counted, waits are not.
+import { RATE_LIMITED, SPOOL_FILE_LOST, type FailureCode } from './contracts/failures.ts'
+import type { Access, RecordingPolicy, RetryState } from './contracts/recording.ts'
+import type { Failure } from './failure.ts'
+
+export type RetryDecision =
+  | { kind: 'conclude'; code: FailureCode; error: string }
+  | { kind: 'retry'; pauseMs: number; why: string }
+  /** Exotel refused the recording: ask its API for a pre-signed link, then call {@link afterRenewal}. */
+  | { kind: 'renew link' }
+
+export interface RetryStep {
+  state: RetryState
+  decision: RetryDecision
+}
+
+export interface RetryContext {
+  nowMs: number
+  /** Exotel may still be preparing the recording, see {@link preparingUntilMs}. */
+  isPreparing: boolean
+  policy: Pick<RecordingPolicy, 'waitScale' | 'tries'>
+}
+
+const SECOND_MS = 1000
+const MINUTE_MS = 60_000
+const HOUR_MS = 60 * MINUTE_MS
+/** Exotel may need this long until a recording is available; longer where the end of the call is unknown. */
+const PREPARING_MS = { afterEnd: 60 * MINUTE_MS, afterArrival: 5 * HOUR_MS }
+const INTERNAL_TROUBLE_FOR_MS = 24 * HOUR_MS
+/** An attempt that came this much further than any before starts the count of failures again. */
+const PROGRESS_BYTES = 1024 ** 2
+/** A part this long is worth waiting for the worker that has it; a shorter one is downloaded again by any worker. */
+const WORTH_RESUMING_BYTES = 1024 ** 2
+
+export function newRetryState(): RetryState {
+  return { failures: 0, furthestBytes: 0, waits: 0, spoolLosses: 0, internalErrors: 0, linkRenewed: false }
+}
+
+/** Pure: what follows from one failed attempt. */
+export function afterFailure(before: RetryState, failure: Failure, context: RetryContext): RetryStep {
+  const state = withoutAttempt(before, failure)
+  switch (failure.code) {
+    case SPOOL_FILE_LOST: {
+      const spoolLosses = state.spoolLosses + 1
+      const next = { ...state, spoolLosses }
+      return spoolLosses === 1
+        ? { state: next, decision: { kind: 'retry', pauseMs: 0, why: 'downloading again' } }
+        : forADay(next, failure, { nth: spoolLosses, maxPauseMs: 5 * MINUTE_MS }, context)
+    }
+    case RATE_LIMITED:
+      return waiting(state, failure, 'Exotel limits the rate of requests', context)
+    case 'RecordingNotFound':
+      return context.isPreparing ? waiting(state, failure, 'Exotel may need an hour', context) : counted(state, failure, context)
+    case 'ExotelUnauthorized':
+      return state.linkRenewed ? concluded(state, failure.code, failure.message) : { state, decision: { kind: 'renew link' } }
+    case 'RecordingInvalid':
+    case 'DownloadIncomplete':
+    case 'ExotelUnavailable':
+      return counted(state, failure, context)
+    case 'InternalError': {
+      const internalErrors = state.internalErrors + 1
+      return forADay({ ...state, internalErrors }, failure, { nth: internalErrors, maxPauseMs: HOUR_MS }, context)
+    }
+    case 'RecordingExpired':
+    case 'RecordingTooLarge':
+    case 'RecordingUrlRefused':
+    case 'RecordingHostNotAllowed':
+    case 'RecordingDamaged':
+    case 'RecordingMissing':
+    case 'ObjectMissing':
+    case 'Cancelled':
+      return concluded(state, failure.code, failure.message)
+    default:
+      return failure.code satisfies never
+  }
+}
+
+/** Pure: what follows from the answer to the request for a pre-signed link. */
+export function afterRenewal(state: RetryState, { message }: Failure, { access }: Access, context: RetryContext): RetryStep {
+  if (access === 'refused') return concluded(state, 'ExotelUnauthorized', message)
+  if (access === 'unavailable') {
+    return counted(state, { code: 'ExotelUnavailable', message: `${message}; Exotel's API does not answer either` }, context)
+  }
+  return { state: { ...state, linkRenewed: true }, decision: { kind: 'retry', pauseMs: 0, why: 'trying a pre-signed link' } }
+}
+
+/** Until then a missing recording is normal. */
+export function preparingUntilMs(
+  endedAtMs: number | undefined,
+  arrivedAt: string,
+  { waitScale }: Pick<RecordingPolicy, 'waitScale'>,
+): number {
+  return endedAtMs === undefined
+    ? Date.parse(arrivedAt) + PREPARING_MS.afterArrival * waitScale
+    : endedAtMs + PREPARING_MS.afterEnd * waitScale
+}
+
+/** The state without what belonged to the failed attempt alone. */
+function withoutAttempt({ resumeOn: _resumeOn, nextAttemptAt: _nextAttemptAt, ...state }: RetryState, failure: Failure): RetryState {
+  const { code, spool, reachedBytes = 0 } = failure
+  return {
+    ...state,
+    linkRenewed: state.linkRenewed && code === 'ExotelUnauthorized', // a pre-signed link may expire between two attempts
+    ...(spool !== undefined && reachedBytes >= WORTH_RESUMING_BYTES && { resumeOn: spool }),
+  }
+}
+
+function counted(state: RetryState, failure: Failure, context: RetryContext): RetryStep {
+  const { code, message, reachedBytes = 0, retryAfterMs = 0 } = failure
+  const progressed = reachedBytes >= state.furthestBytes + PROGRESS_BYTES
+  const failures = (progressed ? 0 : state.failures) + 1
+  const next = { ...state, failures, furthestBytes: Math.max(state.furthestBytes, reachedBytes) }
+  const { tries } = context.policy
+  if (failures >= tries) return concluded(next, code as FailureCode, message)
+  const pauseMs = Math.max(growing(failures, 10 * SECOND_MS, 10 * MINUTE_MS), retryAfterMs)
+  return retry(next, pauseMs, `attempt ${failures + 1} of ${tries} follows`, context)
+}
+
+/** Not a failure: tried again without limit, after growing pauses. */
+function waiting(state: RetryState, { retryAfterMs = 0 }: Failure, why: string, context: RetryContext): RetryStep {
+  const waits = state.waits + 1
+  return retry({ ...state, waits }, Math.max(growing(waits, 10 * SECOND_MS, 2 * MINUTE_MS), retryAfterMs), why, context)
+}
+
+/** A lost spool file or an unknown error: tried again for a day, since a bug would otherwise repeat forever. */
+function forADay(
+  before: RetryState,
+  { message }: Failure,
+  { nth, maxPauseMs }: { nth: number; maxPauseMs: number },
+  context: RetryContext,
+): RetryStep {
+  const firstTroubleAtMs = before.firstTroubleAtMs ?? context.nowMs
+  const state = { ...before, firstTroubleAtMs }
+  if (context.nowMs - firstTroubleAtMs >= INTERNAL_TROUBLE_FOR_MS * context.policy.waitScale)
+    return concluded(state, 'InternalError', message)
+  return retry(state, growing(nth, 10 * SECOND_MS, maxPauseMs), 'trying again for a day', context)
+}
+
+function retry(state: RetryState, unscaledMs: number, why: string, { nowMs, policy }: RetryContext): RetryStep {
+  const pauseMs = unscaledMs * policy.waitScale
+  return { state: { ...state, nextAttemptAt: new Date(nowMs + pauseMs).toISOString() }, decision: { kind: 'retry', pauseMs, why } }
+}
+
+function concluded(state: RetryState, code: FailureCode, error: string): RetryStep {
+  return { state, decision: { kind: 'conclude', code, error } }
+}
+
+function growing(nth: number, firstMs: number, maxMs: number): number {
+  return Math.min(maxMs, firstMs * 2 ** Math.min(nth - 1, 30))
+}

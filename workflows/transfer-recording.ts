@@ -1,0 +1,86 @@
+// The transfer of one recording: attempts until it is stored, quarantined or failed.
+import { isCancellation } from '@temporalio/workflow'
+import { failureIn, type Failure } from './failure.ts'
+import { download, noteWait, refTo, renewAccess, upload, validate } from './recording-activities.ts'
+import type { RecordingRun } from './recording-run.ts'
+import { afterFailure, afterRenewal, preparingUntilMs, type RetryContext, type RetryStep } from './retry-state.ts'
+import type { LinkState, Outcome } from './contracts/recording.ts'
+
+type Attempt = { kind: 'concluded'; outcome: Outcome } | { kind: 'failed'; failure: Failure }
+
+/** Changes the link's retry state, so that another run can continue where this one stopped. */
+export async function transferRecording(run: RecordingRun, link: LinkState): Promise<Outcome> {
+  for (;;) {
+    await run.progress.waitUntil(link.retry.nextAttemptAt, link.sourceUrl)
+    const attempt = await run.slots.hold(() => attemptTransfer(run, link))
+    if (attempt.kind === 'concluded') return attempt.outcome
+    const { failure } = attempt
+    if (failure.spool !== undefined) remember(link, failure.spool)
+    const { state, decision } = await decide(run, link, failure)
+    link.retry = state
+    if (decision.kind === 'conclude') return { state: 'failed', code: decision.code, error: decision.error }
+    if (decision.pauseMs > 0) await recordWait(run, link, failure, decision.why)
+  }
+}
+
+async function attemptTransfer({ call, progress }: RecordingRun, link: LinkState): Promise<Attempt> {
+  const { sourceUrl } = link
+  const recording = { ...refTo(call), sourceUrl }
+  try {
+    progress.step('download', 'Downloading from Exotel', sourceUrl)
+    const spooled = await download(call.policy, recording, link.retry.resumeOn)
+    remember(link, spooled.queue)
+
+    progress.step('validate', `Validating ${spooled.bytes} bytes`, sourceUrl)
+    const verdict = await validate(call.policy, { ...recording, spooled })
+    if (verdict.verdict === 'refused') return { kind: 'failed', failure: { code: 'RecordingInvalid', message: verdict.reason } }
+
+    progress.step('upload', `Uploading ${spooled.bytes} bytes`, sourceUrl)
+    const stored = await upload(call.policy, { ...recording, spooled, verdict })
+    forget(link, spooled.queue) // the upload removes the file
+    const object = { ...stored, bytes: spooled.bytes, sha256: spooled.sha256, audio: verdict.audio }
+    const outcome: Outcome =
+      verdict.verdict === 'damaged'
+        ? { state: 'quarantined', code: 'RecordingDamaged', error: verdict.reason, ...object }
+        : { state: 'stored', ...object, ...(verdict.remark !== undefined && { remark: verdict.remark }) }
+    return { kind: 'concluded', outcome }
+  } catch (error) {
+    if (isCancellation(error)) throw error
+    return { kind: 'failed', failure: failureIn(error) }
+  }
+}
+
+async function decide({ call, facts }: RecordingRun, { sourceUrl, retry }: LinkState, failure: Failure): Promise<Decided> {
+  const context = (): RetryContext => ({
+    nowMs: Date.now(),
+    isPreparing: Date.now() < preparingUntilMs(facts.endedAtMs(), call.arrivedAt, call.policy),
+    policy: call.policy,
+  })
+  const step = afterFailure(retry, failure, context())
+  if (isDecided(step)) return step
+  const access = await renewAccess({ ...refTo(call), sourceUrl }).catch((error: unknown) => {
+    if (isCancellation(error)) throw error
+    return { access: 'unavailable' as const }
+  })
+  return afterRenewal(step.state, failure, access, context()) as Decided
+}
+
+type Decided = RetryStep & { decision: Exclude<RetryStep['decision'], { kind: 'renew link' }> }
+
+function isDecided(step: RetryStep): step is Decided {
+  return step.decision.kind !== 'renew link'
+}
+
+async function recordWait({ call, progress }: RecordingRun, { sourceUrl, retry }: LinkState, failure: Failure, why: string): Promise<void> {
+  const nextTryAt = retry.nextAttemptAt!
+  progress.step('wait', `${failure.message}; ${why}, at ${nextTryAt}`, sourceUrl)
+  await noteWait({ ...refTo(call), sourceUrl, nextTryAt, reason: { code: failure.code, error: failure.message } })
+}
+
+function remember(link: LinkState, queue: string): void {
+  if (!link.spools.includes(queue)) link.spools.push(queue)
+}
+
+function forget(link: LinkState, queue: string): void {
+  link.spools = link.spools.filter((each) => each !== queue)
+}

@@ -1,0 +1,24 @@
+import { condition } from '@temporalio/workflow'
+
+/** A call with many recordings must not take more than its share of the workers. */
+const TRANSFERS_AT_ONCE = 4
+
+export interface TransferSlots {
+  /** Runs the work once fewer than four others run. */
+  hold<T>(work: () => Promise<T>): Promise<T>
+}
+
+export function openTransferSlots(): TransferSlots {
+  let taken = 0
+  return {
+    async hold(work) {
+      while (taken >= TRANSFERS_AT_ONCE) await condition(() => taken < TRANSFERS_AT_ONCE)
+      taken += 1
+      try {
+        return await work()
+      } finally {
+        taken -= 1
+      }
+    },
+  }
+}
