@@ -1,0 +1,71 @@
+// On a real server: the time-skipping one knows no priorities.
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { NativeConnection, Worker } from '@temporalio/worker'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import {
+  EXOTEL_API_QUEUE,
+  LINK_SWEEP_WORKFLOW,
+  RECORDING_WORKFLOW,
+  RECORDINGS_QUEUE,
+  recordingWorkflowId,
+} from '../../workflows/contracts/names.ts'
+import { eventually } from '../support/eventually.ts'
+import { createNamespace, dist, newCallSid, servers } from '../support/servers.ts'
+import { POLICY } from '../support/workflow-lab.ts'
+
+const QUESTIONS = 30
+
+let temporal: Awaited<ReturnType<typeof createNamespace>>
+let connection: NativeConnection
+beforeAll(async () => {
+  temporal = await createNamespace()
+  connection = await NativeConnection.connect({ address: servers.temporal.address })
+})
+afterAll(async () => {
+  await connection?.close()
+  await temporal?.close()
+})
+
+test('When many questions about single calls wait for Exotel, then the question about all of them overtakes them', async () => {
+  const asked: string[] = []
+  const activities = {
+    findRecording: async () => (asked.push('findRecording'), { answer: 'none', status: 'busy' }),
+    sweepLinks: async () => (asked.push('sweepLinks'), 0),
+    callsWithoutLink: async () => [[newCallSid()]],
+    updateCall: async () => {},
+  }
+  const common = { connection, namespace: temporal.namespace, activities }
+  const workflowBundle = { code: readFileSync(join(dist, 'workflow-bundle.js'), 'utf8') }
+  const workflows = await Worker.create({ ...common, taskQueue: RECORDINGS_QUEUE, workflowBundle })
+  let exotelApi: Worker | undefined
+  const running = [workflows.run()]
+  try {
+    const start = (workflow: string, workflowId: string, args: unknown[]) =>
+      temporal.client.workflow.start(workflow, { workflowId, taskQueue: RECORDINGS_QUEUE, args })
+    const handles = await Promise.all(
+      Array.from({ length: QUESTIONS }, (_, index) => {
+        const callSid = newCallSid()
+        const arrivedAt = new Date(Date.now() - 2 * 3600_000).toISOString() // it is asked at once
+        return start(RECORDING_WORKFLOW, recordingWorkflowId(`${callSid}-${index}`), [{ callSid, arrivedAt, policy: POLICY }])
+      }),
+    )
+    for (const handle of handles) await eventually('the question to wait', async () => isAsking(handle))
+    handles.push(await start(LINK_SWEEP_WORKFLOW, 'sweep', []))
+    await eventually('the sweep to wait', async () => isAsking(handles.at(-1)!))
+
+    exotelApi = await Worker.create({ ...common, taskQueue: EXOTEL_API_QUEUE, maxConcurrentActivityTaskExecutions: 1 })
+    running.push(exotelApi.run())
+    await Promise.all(handles.map((handle) => handle.result()))
+    expect(asked).toHaveLength(QUESTIONS + 1)
+    expect(asked.indexOf('sweepLinks')).toBeLessThan(QUESTIONS / 2)
+  } finally {
+    for (const worker of [workflows, exotelApi]) worker?.shutdown()
+    await Promise.all(running)
+  }
+}, 120_000)
+
+async function isAsking(handle: { describe(): Promise<{ raw: { pendingActivities?: unknown[] | null } }> }): Promise<boolean> {
+  const { pendingActivities } = (await handle.describe()).raw
+  return (pendingActivities ?? []).some((each) => /findRecording|sweepLinks/.test(JSON.stringify(each)))
+}
