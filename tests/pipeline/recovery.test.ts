@@ -38,6 +38,26 @@ test('When Exotel fails a recording and is well again later, then recovery bring
   expect(await objectsOf(callSid)).toHaveLength(1)
 })
 
+test('When a failed recording is due while another one of its call is still awaited, then it is brought in the open run', async () => {
+  const first = call()
+  first.availableAt = new Date(Date.now() + 600_000)
+  await eventually(
+    'the first to be awaited',
+    async () => (await backend.callRow(first.callSid))?.recording_error_code === 'RecordingNotFound',
+  )
+  const { link } = await backend.simulator.further(first, sample('voicemail-pcm.wav'))
+  const second = [...backend.simulator.calls.values()].find(({ partOf }) => partOf === first.callSid)!
+  second.fault = 'wrong-length'
+  const rowOf = async () => (await backend.recordingRows(first.callSid)).find(({ source_url }) => source_url === link)
+  await eventually('the second to fail', async () => (await rowOf())?.state === 'failed', 60_000)
+  second.fault = 'none'
+  await eventually('the second to be stored', async () => (await rowOf())?.state === 'stored', 60_000)
+  expect((await backend.recordingRows(first.callSid)).find(({ source_url }) => source_url !== link)).toMatchObject({ state: 'awaiting' })
+  first.availableAt = new Date()
+  await backend.concluded(first.callSid, 60_000)
+  expect((await backend.recordingRows(first.callSid)).map(({ state }) => state)).toEqual(['stored', 'stored'])
+})
+
 test('When a damaged recording is whole later, then the good copy takes its place', async () => {
   const made = call()
   const whole = made.recording!

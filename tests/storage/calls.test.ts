@@ -163,6 +163,31 @@ describe('When recordings are concluded, then the states only go up:', () => {
     expect(await recordingOf(callSid)).toMatchObject({ state: 'stored', errorCode: null, nextTryAt: null })
   })
 
+  test('of several recordings that wait, the call shows the one that is tried next', async () => {
+    const callSid = newCallSid()
+    const [soon, later] = [60_000, 120_000].map((ms) => new Date(Date.now() + ms))
+    const [first, second] = [LINK, `${LINK}2`]
+    for (const RecordingUrl of [first, second]) await record('recording', { CallSid: callSid, RecordingUrl })
+    await noteWait(database, {
+      callSid,
+      sourceUrl: first,
+      nextTryAt: soon!.toISOString(),
+      reason: { code: 'RecordingNotFound', error: '404' },
+    })
+    await noteWait(database, {
+      callSid,
+      sourceUrl: second,
+      nextTryAt: later!.toISOString(),
+      reason: { code: 'DownloadIncomplete', error: 'cut' },
+    })
+    expect(await callOf(callSid)).toMatchObject({ recordingErrorCode: 'RecordingNotFound', recordingNextTryAt: soon })
+    const rows = await database.recording.findMany({ where: { callSid }, orderBy: { id: 'asc' } })
+    expect(rows).toMatchObject([
+      { errorCode: 'RecordingNotFound', nextTryAt: soon },
+      { errorCode: 'DownloadIncomplete', nextTryAt: later },
+    ])
+  })
+
   test('a call without a recording, and one that nobody has a row of', async () => {
     const callSid = newCallSid()
     await concludeRecording(database, { callSid, outcome: { state: 'not_recorded' } })
