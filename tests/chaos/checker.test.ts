@@ -57,10 +57,9 @@ beforeAll(async () => {
       ? [
           {
             link: simulator.linkTo(call),
-            sha256: call.recording.sha256,
-            bytes: call.recording.bytes.length,
+            versions: [{ sha256: call.recording.sha256, bytes: call.recording.bytes.length }],
             ends: ends[index]!,
-            unknowable: false,
+            unacknowledged: false,
           },
         ]
       : []
@@ -231,10 +230,10 @@ const FAULTS: [string, string[], () => Promise<Planted>][] = [
   ],
   [
     'nobody ever acknowledged the only word of a recording',
-    ['unknowable'],
+    ['unacknowledged'],
     async () => {
       const { recordings, status } = truth.calls[victim.callSid]!
-      const unheard = { ...recordings[0]!, link: 'https://recordings.exotel.com/unheard', unknowable: true }
+      const unheard = { ...recordings[0]!, link: 'https://recordings.exotel.com/unheard', unacknowledged: true }
       return {
         undo: () => {},
         truth: { ...truth, calls: { ...truth.calls, [victim.callSid]: { status, recordings: [...recordings, unheard] } } },
