@@ -31,6 +31,7 @@ const ODD_SERVERS: readonly Fault[] = [
   'range-short',
   'range-refused',
   'range-total-unknown',
+  'connection-close',
   'chunked',
   'chunked-cut',
 ]

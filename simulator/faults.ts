@@ -64,6 +64,9 @@ export const FAULTS = {
   /** 206 with the total `*` and no Content-Length. */
   'range-total-unknown': { ends: 'stored' },
 
+  /** Every answer ends its connection, as many servers do under load. */
+  'connection-close': { ends: 'stored' },
+
   // No Content-Length:
   chunked: { ends: 'stored' },
   /** The connection breaks in the middle, twice. */

@@ -16,7 +16,8 @@ export interface Source {
   validatorsOfParts?: Validators
   /** `unknown`: a 206 says `*` instead of the total, and its length is not announced either. */
   totalOfParts: 'known' | 'unknown'
-  framing: 'content-length' | 'chunked' | 'until-close'
+  /** `then-close`: Content-Length, and the server ends the connection after the body. */
+  framing: 'content-length' | 'then-close' | 'chunked' | 'until-close'
 }
 
 type Validators = 'etag' | 'etag-and-date' | 'weak-etag-and-date' | 'date' | 'none'
@@ -50,6 +51,7 @@ const SOURCES: Partial<Record<Fault, Source>> = {
   'range-short': { ...CUT_ONCE, ranges: 'short' },
   'range-refused': { ...CUT_ONCE, ranges: 'refused' },
   'range-total-unknown': { ...CUT_ONCE, totalOfParts: 'unknown' },
+  'connection-close': { ...USUAL, framing: 'then-close' },
   chunked: { ...USUAL, framing: 'chunked' },
   'chunked-cut': { ...USUAL, cuts: 2, framing: 'chunked' },
   'until-close': { ...USUAL, framing: 'until-close' },
@@ -60,6 +62,7 @@ export function sourceOf(fault: Fault): Source {
   return SOURCES[fault] ?? USUAL
 }
 
+const LENGTH_ANNOUNCED: readonly Source['framing'][] = ['content-length', 'then-close']
 const SENT_BEFORE_CUT = 0.4
 /** What arrives together with the end of its connection may never reach the client's code. */
 const CUT_AFTER_MS = 100
@@ -72,14 +75,15 @@ export function sendRecording(version: Recording, source: Source, nth: number, r
     return void response.writeHead(416, { 'content-range': `bytes */${total}` }).end()
   const { from, to } = asked ? servedRange(asked, source) : { from: 0, to: total - 1 }
   const body = version.bytes.subarray(from, to + 1)
-  const lengthKnown = source.framing === 'content-length' && !(asked && source.totalOfParts === 'unknown')
+  const lengthKnown = LENGTH_ANNOUNCED.includes(source.framing) && !(asked && source.totalOfParts === 'unknown')
+  if (source.framing === 'until-close') response.useChunkedEncodingByDefault = false
   response.writeHead(asked ? 206 : 200, {
     'content-type': version.contentType,
     ...(source.ranges !== 'ignored' && { 'accept-ranges': 'bytes' }),
     ...validators(version, (asked && source.validatorsOfParts) || source.validators),
     ...(lengthKnown && { 'content-length': body.length }),
     ...(asked && { 'content-range': `bytes ${from}-${to}/${source.totalOfParts === 'unknown' ? '*' : total}` }),
-    ...(source.framing === 'until-close' && withoutFraming(response)),
+    ...(source.framing.endsWith('-close') && { connection: 'close' }),
   })
   if (nth > source.cuts) return void response.end(body)
   response.write(body.subarray(0, Math.floor(body.length * SENT_BEFORE_CUT)), () => setTimeout(() => response.destroy(), CUT_AFTER_MS))
@@ -132,10 +136,4 @@ function validators({ etag, modifiedAt }: Recording, kind: Validators): { etag?:
     case 'none':
       return {}
   }
-}
-
-/** The end of the connection is the end of the body, as HTTP/1.0 has it. */
-function withoutFraming(response: ServerResponse): { connection: 'close' } {
-  response.useChunkedEncodingByDefault = false
-  return { connection: 'close' }
 }

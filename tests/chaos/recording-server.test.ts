@@ -124,6 +124,12 @@ describe('When the file was replaced after a transfer of it was cut,', () => {
   )
 })
 
+test('When the source ends each connection, then it announces the length all the same', async () => {
+  const { headers, bytes } = await ask('connection-close', 1)
+  expect([headers.get('connection'), headers.get('content-length')]).toEqual(['close', String(present.bytes.length)])
+  expect(bytes.equals(present.bytes)).toBe(true)
+})
+
 test.each(['chunked', 'chunked-cut', 'until-close'] as const)('When the source is %s, then it announces no length', async (fault) => {
   const { headers, bytes } = await ask(fault, 3)
   expect(headers.get('content-length')).toBeNull()
