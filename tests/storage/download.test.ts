@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { truncateSync } from 'node:fs'
+import { readdirSync, truncateSync } from 'node:fs'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { nameRecording } from '../../calls/recording-facts.ts'
@@ -274,6 +274,43 @@ test('When the spool is full, then the task is given back, and its row says so',
   } finally {
     await small.close()
   }
+})
+
+describe('When nobody announces how many bytes will come', () => {
+  const limited = (maxBytes: number) => openWorkbench({ limits: { maxBytes, minFreeBytes: 0 } })
+  const large = Buffer.alloc(30 * MB, 'audio')
+
+  test.each<[string, Answer]>([
+    ['in chunks', (_request, response) => void response.writeHead(200, { etag: '"v1"' }).end(large)],
+    [
+      'compressed, with the length of the compressed body',
+      (_request, response) => {
+        const zipped = gzipSync(large)
+        response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': zipped.length }).end(zipped)
+      },
+    ],
+  ])('then 30 MB do not get into a spool of 1 MB: %s', async (_how, answer) => {
+    const small = await limited(MB)
+    try {
+      exotel.script(answer)
+      await expect(small.run('downloadRecording', source)).rejects.toEqual(
+        failure('SpoolFull', { nonRetryable: false, category: 'BENIGN' }),
+      )
+      expect(readdirSync(small.spool.directory).filter((name) => name !== '.lock')).toEqual([])
+    } finally {
+      await small.close()
+    }
+  })
+
+  test('then what fits is taken', async () => {
+    const enough = await limited(48 * MB)
+    try {
+      exotel.script((_request, response) => response.writeHead(200).end(large))
+      expect(await enough.run('downloadRecording', source)).toMatchObject({ bytes: large.length })
+    } finally {
+      await enough.close()
+    }
+  })
 })
 
 test('When the activity is cancelled, then the transfer stops at once and what has arrived stays', async () => {
