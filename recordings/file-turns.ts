@@ -42,7 +42,10 @@ export class FileTurns {
     before?.abort.abort(new Superseded('A later attempt works on this recording'))
     const abort = new AbortController()
     const either = AbortSignal.any([signal, abort.signal])
-    const result = before ? waitForEnd(before, either, this.#endLimitMs).then(() => work(either)) : work(either)
+    const result = (before ? waitForEnd(before, either, this.#endLimitMs) : Promise.resolve()).then(() => {
+      either.throwIfAborted()
+      return work(either)
+    })
     const ended = Promise.allSettled([before?.ended, result]).then(() => {
       if (this.#last.get(file) === turn) this.#last.delete(file)
     })
