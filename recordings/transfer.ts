@@ -1,5 +1,5 @@
 // The bytes of one response go into the spool: counted against what was announced, in flat memory.
-import type { Readable } from 'node:stream'
+import { pipeline, type Readable } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
 import type { RecordingBody } from '../exotel/recording-answer.ts'
 import { GrowingFile, type Part, type WholeFile } from './growing-file.ts'
@@ -106,7 +106,8 @@ async function* chunksOf({ body, encoding }: RecordingBody, signal: AbortSignal)
         : encoding === 'deflate'
           ? createInflate()
           : undefined
-  const source: Readable = decoder ? body.on('error', (error: Error) => decoder.destroy(error)).pipe(decoder) : body
+  // `pipe` would wait forever for a body that broke before this line.
+  const source: Readable = decoder ? pipeline(body, decoder, () => {}) : body
   const iterator = source[Symbol.asyncIterator]() as AsyncIterator<Buffer>
   for (;;) {
     const next = await iterator.next().catch((error: unknown) => {

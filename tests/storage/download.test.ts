@@ -140,6 +140,14 @@ test('When the body is zipped though nobody asked, then the true bytes are spool
   await expect(download()).rejects.toEqual(failure('DownloadIncomplete'))
 })
 
+test('When a zipped body breaks before its first byte is read, then the download ends', async () => {
+  exotel.script((_request, response) => {
+    response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': 100 }).flushHeaders()
+    response.destroy()
+  })
+  await expect(download()).rejects.toEqual(failure('DownloadIncomplete'))
+})
+
 test('When the recording is larger than the limit, announced or not, then it is refused', async () => {
   const large = Buffer.alloc(5 * MB)
   for (const headers of [{ 'content-length': large.length }, {}]) {
