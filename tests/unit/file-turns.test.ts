@@ -14,9 +14,6 @@ async function begin(turns: FileTurns, scheduledMs: number) {
   return { signal, end, result: result! }
 }
 const attempt = (scheduledMs: number, signal = new AbortController().signal): Attempt => ({ scheduledMs, signal })
-const endsWhenAborted = (signal: AbortSignal) =>
-  new Promise<never>((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))
-
 const write = async () => 'written'
 
 test('When a later attempt comes, then the earlier one is aborted, and the later one begins after its end', async () => {
