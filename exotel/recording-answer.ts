@@ -1,14 +1,18 @@
 // What an answer to a recording's link means, before its body is taken.
 import type { Dispatcher } from 'undici'
 import type { FailureCode } from '../workflows/contracts/failures.ts'
+import { isNothingLeft, singleHeader, totalOfRest, totalOfWhole, validatorOf, type KnownPart } from './recording-version.ts'
 import { retryAfterMs } from './retry-after.ts'
 
 export type RecordingAnswer =
   | RecordingBody
   | FailedAnswer
   | { kind: 'rate limited'; retryAfterMs: number | undefined }
-  /** There is nothing at or behind the byte that was asked for. */
-  | { kind: 'out of range' }
+  // These two answer only requests that continue a part.
+  /** The part on disk is the whole recording. */
+  | { kind: 'part is whole' }
+  /** What the source has now cannot be joined with the part on disk: request the whole recording. */
+  | { kind: 'part unusable' }
 
 export interface FailedAnswer {
   kind: 'failed'
@@ -26,21 +30,29 @@ export interface RecordingBody {
   totalBytes?: number
   /** gzip, deflate or br, though none was asked for. */
   encoding?: string
-  /** What tells whether the source has changed; only where it can be resumed. */
+  /** See {@link validatorOf}; absent where the download cannot be resumed. */
   validator?: string
-  contentType?: string
 }
+
+type Headers = Dispatcher.ResponseData['headers']
 
 const MAX_STATE_BYTES = 4096
 const ENCODINGS = new Set(['gzip', 'deflate', 'br'])
 
-/** Reads status and headers; bodies that are no recording are read or thrown away here. */
-export async function readAnswer({ statusCode, headers, body }: Dispatcher.ResponseData, wantedFrom: number): Promise<RecordingAnswer> {
-  const contentType = single(headers['content-type'])
-  if (statusCode === 200 || statusCode === 206 || statusCode === 203) {
+/**
+ * Reads status and headers; bodies that are no recording are read or dropped here.
+ * @param part what the request asked to continue
+ */
+export async function readAnswer(
+  { statusCode, headers, body }: Dispatcher.ResponseData,
+  part: KnownPart | undefined,
+): Promise<RecordingAnswer> {
+  const contentType = singleHeader(headers['content-type'])
+  if (statusCode === 200 || statusCode === 203) {
     if (isState(contentType, headers)) return readState(body)
-    return readBody(statusCode, headers, body, wantedFrom)
+    return wholeBody(statusCode, headers, body)
   }
+  if (statusCode === 206) return partialBody(headers, body, part)
   await body.dump({ limit: MAX_STATE_BYTES }).catch(() => {})
   const wait = retryAfterMs(headers['retry-after'], new Date())
   const failed = (code: FailureCode, reason: string): RecordingAnswer => ({
@@ -61,7 +73,8 @@ export async function readAnswer({ statusCode, headers, body }: Dispatcher.Respo
     case 410:
       return failed('RecordingExpired', 'Exotel no longer has the recording: it answered 410')
     case 416:
-      return { kind: 'out of range' }
+      if (part) return { kind: isNothingLeft(headers, part) ? 'part is whole' : 'part unusable' }
+      return failed('DownloadIncomplete', 'Exotel answered 416 to a request for the whole recording')
     case 429:
       return { kind: 'rate limited', retryAfterMs: wait }
     default:
@@ -70,8 +83,8 @@ export async function readAnswer({ statusCode, headers, body }: Dispatcher.Respo
 }
 
 /** A JSON type on something large is a wrong label: the content decides. */
-function isState(contentType: string | undefined, headers: Dispatcher.ResponseData['headers']): boolean {
-  const length = readLength(single(headers['content-length'])) ?? 0
+function isState(contentType: string | undefined, headers: Headers): boolean {
+  const length = readLength(singleHeader(headers['content-length'])) ?? 0
   return /^application\/(.+\+)?json/i.test(contentType ?? '') && length <= MAX_STATE_BYTES
 }
 
@@ -106,42 +119,40 @@ async function readStart(body: Dispatcher.ResponseData['body']): Promise<string>
   return text.slice(0, MAX_STATE_BYTES)
 }
 
-function readBody(
-  statusCode: number,
-  headers: Dispatcher.ResponseData['headers'],
-  body: Dispatcher.ResponseData['body'],
-  wantedFrom: number,
-): RecordingAnswer {
-  const contentType = single(headers['content-type'])
-  const encoding = single(headers['content-encoding'])?.toLowerCase()
-  const length = readLength(single(headers['content-length']))
-  const common = {
-    kind: 'body' as const,
-    body,
-    ...(contentType && { contentType }),
-    ...(encoding && ENCODINGS.has(encoding) && { encoding }),
-    ...validatorIn(headers, encoding),
-  }
-  if (statusCode !== 206) return { ...common, from: 0, ...(length !== undefined && !encoding && { totalBytes: length }) }
-  const range = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(single(headers['content-range']) ?? '')
-  const [from, to, totalBytes] = range?.slice(1).map(Number) ?? []
-  if (from !== wantedFrom || totalBytes === undefined || to !== totalBytes - 1) {
-    dropBody(body)
-    return { kind: 'failed', code: 'DownloadIncomplete', reason: 'Exotel sent another part of the recording than was asked for' }
-  }
-  return { ...common, from, totalBytes }
+function wholeBody(statusCode: number, headers: Headers, body: RecordingBody['body']): RecordingBody {
+  const totalBytes = readLength(singleHeader(headers['content-length']))
+  const validator = statusCode === 203 ? undefined : validatorOf(headers, totalBytes) // a proxy has changed the body of a 203
+  return recordingBody(headers, body, { from: 0, totalBytes, validator })
 }
 
-function validatorIn(headers: Dispatcher.ResponseData['headers'], encoding: string | undefined): { validator?: string } {
-  const etag = single(headers.etag)
-  const validator = etag && !etag.startsWith('W/') ? etag : single(headers['last-modified'])
-  return validator && !encoding ? { validator } : {}
+/** A 206 is of use only where it ends with the recording's last byte and begins behind the part, or with the first byte. */
+function partialBody(headers: Headers, body: RecordingBody['body'], part: KnownPart | undefined): RecordingAnswer {
+  const totalBytes = part ? totalOfRest(headers, part) : totalOfWhole(headers)
+  if (totalBytes !== undefined) {
+    const validator = part ? part.validator : validatorOf(headers, totalBytes)
+    return recordingBody(headers, body, { from: part?.from ?? 0, totalBytes, validator })
+  }
+  dropBody(body)
+  if (part) return { kind: 'part unusable' }
+  return { kind: 'failed', code: 'DownloadIncomplete', reason: 'Exotel sent a part of the recording though the whole was requested' }
+}
+
+function recordingBody(
+  headers: Headers,
+  body: RecordingBody['body'],
+  { from, totalBytes, validator }: { from: number; totalBytes: number | undefined; validator: string | undefined },
+): RecordingBody {
+  const encoding = singleHeader(headers['content-encoding'])?.toLowerCase()
+  return {
+    kind: 'body',
+    body,
+    from,
+    ...(totalBytes !== undefined && !encoding && { totalBytes }), // of a compressed body it is the compressed length
+    ...(encoding && ENCODINGS.has(encoding) && { encoding }),
+    ...(validator && { validator }),
+  }
 }
 
 function readLength(text: string | undefined): number | undefined {
   return text && /^\d+$/.test(text) ? Number(text) : undefined
-}
-
-function single(header: string | string[] | undefined): string | undefined {
-  return Array.isArray(header) ? header[0] : header
 }

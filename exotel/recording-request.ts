@@ -1,10 +1,11 @@
 // Asks for a recording: redirects followed by hand, each checked, credentials for Exotel's own hosts only.
 import { Agent, request, type Dispatcher } from 'undici'
+import type { KnownPart } from './recording-version.ts'
 import { checkUrl, guardedLookup, type UrlPolicy } from './url-policy.ts'
 
 export interface RecordingRequest {
-  /** First byte wanted, and what must not have changed for it to be of use. */
-  resume?: { from: number; validator: string }
+  /** The part on disk; what follows it is requested, on the condition that the recording is still the same. */
+  part?: KnownPart | undefined
   signal: AbortSignal
 }
 
@@ -34,7 +35,7 @@ export function createRecordingAgent(policy: UrlPolicy): Agent {
  */
 export async function requestRecording(
   link: { url: string; kind: 'named' | 'presigned' },
-  { resume, signal }: RecordingRequest,
+  { part, signal }: RecordingRequest,
   { policy, credentials, dispatcher }: { policy: UrlPolicy; credentials: ExotelCredentials; dispatcher: Dispatcher },
 ): Promise<Dispatcher.ResponseData> {
   let { url, own } = checkUrl(link.url, policy, link.kind === 'named' ? 'named' : 'redirect')
@@ -46,7 +47,7 @@ export async function requestRecording(
       headers: {
         'accept-encoding': 'identity',
         ...(own && !isSigned(url) ? basic(credentials) : {}),
-        ...(resume ? { range: `bytes=${resume.from}-`, 'if-range': resume.validator } : {}),
+        ...(part ? { range: `bytes=${part.from}-`, 'if-range': part.validator } : {}),
       },
     })
     const location = response.headers.location

@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { createActivities, type Activities } from '../../activities/create.ts'
+import type { RecoveryPlan } from '../../calls/recovery-plan.ts'
 import { ExotelApi } from '../../exotel/api-client.ts'
 import { createRecordingAgent } from '../../exotel/recording-request.ts'
 import type { UrlPolicy } from '../../exotel/url-policy.ts'
@@ -40,6 +41,7 @@ export async function openWorkbench(
     limits?: SpoolLimits
     policy?: UrlPolicy
     waitScale?: number
+    recovery?: RecoveryPlan
   } = {},
 ): Promise<Workbench> {
   const logger = pino({ level: 'silent' })
@@ -66,7 +68,7 @@ export async function openWorkbench(
     pauses: { firstMs: 2000 * (options.waitScale ?? 1), maxMs: 300_000 * (options.waitScale ?? 1) },
     waitScale: options.waitScale ?? 1,
     cleanUp: { webhookBodyDays: 90, sessionDays: 30 },
-    recovery: { plan: RECOVERY, perPass: 100, quietMs: 600_000 },
+    recovery: { plan: options.recovery ?? RECOVERY, perPass: 100, quietMs: 600_000 },
     temporal: undefined as never, // what asks Temporal is tested through the whole backend
   })
   const environment = (attempt = 1): MockActivityEnvironment =>
