@@ -1,5 +1,5 @@
 import { Client, Connection } from '@temporalio/client'
-import type { Config } from '../platform/config.ts'
+import type { TemporalSettings } from '../platform/config.ts'
 import { temporalConnectionOptions } from '../platform/temporal.ts'
 
 export interface TemporalClient {
@@ -11,7 +11,7 @@ export interface TemporalClient {
 const CONNECT_TIMEOUT = '5s'
 
 /** One connection for all users. Who asks while an attempt is under way gets its result; after a failed attempt the next user begins anew. */
-export function openTemporal(config: Config): TemporalClient {
+export function openTemporal(config: TemporalSettings): TemporalClient {
   let connecting: Promise<Client> | undefined
   const connect = async (): Promise<Client> => {
     const connection = Connection.lazy({ ...temporalConnectionOptions(config), connectTimeout: CONNECT_TIMEOUT })
