@@ -31,28 +31,26 @@ const GRPC: Record<Exclude<Answer, 'ok' | 'hangs' | 'namespace missing'>, [code:
 
 export interface ScriptedTemporal {
   client: () => Promise<Client>
-  /** How many signals were sent for this call. */
-  signals(callSid: string): number
-  /** How many signals were sent in all. */
-  allSignals(): number
+  /** The call of each signal that was sent, in order. */
+  signals: readonly string[]
   /** How many requests wait for an answer now. */
   hanging(): number
   /** How many times `getSystemInfo` was called. */
   systemLooks(): number
   /** Whether a signal of this call succeeded. */
   heard(callSid: string): boolean
-  /** Makes `getSystemInfo` fail, or succeed again. */
-  setSystem(state: 'ok' | 'UNAVAILABLE'): void
+  /** The next calls of `getSystemInfo` fail; 0: they succeed again. */
+  failSystemLooks(count: number): void
   /** Every request that hangs ends with DEADLINE_EXCEEDED. */
   endHangs(): void
 }
 
 /** @param answer chooses by call and by how many signals of the call came before */
 export function scriptTemporal(answer: (callSid: string, before: number) => Answer, hangMs = 60_000): ScriptedTemporal {
-  const signals = new Map<string, number>()
+  const signals: string[] = []
   const heard = new Set<string>()
   const hanging = new Set<() => void>()
-  let system: 'ok' | 'UNAVAILABLE' = 'ok'
+  let systemFailures = 0
   let systemLooks = 0
 
   const connection = {
@@ -60,15 +58,16 @@ export function scriptTemporal(answer: (callSid: string, before: number) => Answ
     workflowService: {
       getSystemInfo: async () => {
         systemLooks += 1
-        if (system !== 'ok') throw grpcError(system)
-        return {}
+        if (systemFailures === 0) return {}
+        systemFailures -= 1
+        throw grpcError('UNAVAILABLE')
       },
     },
   }
   const signalWithStart = async (_type: string, { workflowId }: { workflowId: string }): Promise<void> => {
     const callSid = workflowId.replace(/^recording-/, '')
-    const before = signals.get(callSid) ?? 0
-    signals.set(callSid, before + 1)
+    const before = signals.filter((each) => each === callSid).length
+    signals.push(callSid)
     const chosen = answer(callSid, before)
     if (chosen === 'ok') return void heard.add(callSid)
     if (chosen === 'hangs') await hang()
@@ -86,12 +85,11 @@ export function scriptTemporal(answer: (callSid: string, before: number) => Answ
     })
   return {
     client: async () => ({ connection, workflow: { signalWithStart } }) as unknown as Client,
-    signals: (callSid) => signals.get(callSid) ?? 0,
-    allSignals: () => [...signals.values()].reduce((sum, count) => sum + count, 0),
+    signals,
     hanging: () => hanging.size,
     systemLooks: () => systemLooks,
     heard: (callSid) => heard.has(callSid),
-    setSystem: (state) => void (system = state),
+    failSystemLooks: (count) => void (systemFailures = count),
     endHangs: () => {
       for (const end of hanging) end()
     },
