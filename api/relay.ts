@@ -93,14 +93,14 @@ export function startRelay(deps: RelayDependencies): Relay {
     poll.abort()
   }
 
-  /** While the relay waits: one look at Temporal, then one batch. Goes on where none of it meets a fault of Temporal as a whole. */
+  /** While the relay waits: one look at Temporal, then one batch. Goes on if no event of it meets a fault of Temporal as a whole. */
   async function retryAfterFault(): Promise<void> {
     await pause(backoffMs(failedAttempts, deps.pauses), undefined, { signal: stopping.signal }).catch(() => {})
     if (stopping.signal.aborted) return
     const fault = await systemFault()
     if (fault !== undefined) return standStill(fault)
     const { deliveries } = await beginDue()
-    const outcomes = await Promise.all(deliveries)
+    const outcomes = await firstOutcomes(deliveries)
     if (stopping.signal.aborted) return
     const faults = outcomes.filter(({ kind }) => kind === 'temporal_fault').length
     if (faults > 0) {
@@ -109,6 +109,14 @@ export function startRelay(deps: RelayDependencies): Relay {
     }
     await endWaits(database)
     goOn()
+  }
+
+  /** Does not wait for slow ones where others have an outcome already. */
+  async function firstOutcomes(deliveries: Promise<DeliveryOutcome>[]): Promise<DeliveryOutcome[]> {
+    const slow = pause(limits.slowAfterMs, undefined)
+    const outcomes = await Promise.all(deliveries.map((delivery) => Promise.race([delivery, slow])))
+    const known = outcomes.filter((outcome) => outcome !== undefined)
+    return known.length > 0 ? known : Promise.all(deliveries)
   }
 
   /** Claims as many events as there is room for, and begins to deliver them. */

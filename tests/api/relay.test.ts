@@ -145,6 +145,22 @@ describe('When Temporal as a whole does not respond', () => {
     expect(temporal.signals).not.toContain(deferred)
   })
 
+  test('then it goes on afterwards without waiting for single events that get no response', async () => {
+    const [first, failing, good] = [newCalls(1), newCalls(3), newCalls(MANY)]
+    await commit(first)
+    const { relay, temporal } = start((callSid, before) => {
+      if (failing.includes(callSid)) return 'hangs'
+      return first.includes(callSid) && before === 0 ? 'UNAVAILABLE' : 'ok'
+    })
+    temporal.failSystemLooks(Infinity)
+    await eventually('the relay to wait', async () => standsStill(relay))
+    await commit(failing)
+    await commit(good)
+    temporal.failSystemLooks(0)
+    await eventually('the others to be started', async () => (await started(good)) === good.length)
+    expect(temporal.hanging()).toBe(failing.length)
+  })
+
   test('then health shows the newest problem with its time, also while the relay waits and afterwards', async () => {
     const [callSid] = newCalls(1) as [string]
     await commit([callSid])
