@@ -15,6 +15,7 @@ import { connectDatabase, assertMigrated } from './platform/database.ts'
 import { watchForLeaks } from './platform/leaks.ts'
 import { createLogger, type Logger } from './platform/logger.ts'
 import { collectProcessMetrics } from './platform/metrics.ts'
+import { readMigrations } from './platform/migrations.ts'
 import { serveOperations } from './platform/operations-server.ts'
 import { createProbe } from './platform/probe.ts'
 import { CannotStart, exitAfter, runMain, stopSignal } from './platform/process.ts'
@@ -32,6 +33,7 @@ const FORCE_AFTER_MS = 3000
 
 runMain(async () => {
   const config = readConfig()
+  const migrations = readMigrations()
   const logger = createLogger({ level: config.LOG_LEVEL, file: config.LOG_FILE, name: 'worker' })
   collectProcessMetrics()
   watchForLeaks(logger)
@@ -57,7 +59,7 @@ runMain(async () => {
   })
   const deps = openDependencies(config, { database, spool, alarms, logger })
   let temporal: Client | undefined
-  const lookAtDatabase = createProbe('database', () => assertMigrated(database).then(() => true))
+  const lookAtDatabase = createProbe('database', () => assertMigrated(database, migrations).then(() => true))
   const lookAtTemporal = createProbe('temporal', async () => temporal && (await temporal.workflowService.getSystemInfo({})))
   const operations = await serveOperations(config.OPERATIONS_PORT, {
     health: async () => ({
@@ -72,10 +74,10 @@ runMain(async () => {
     measure: async () => void (await Promise.all([lookAtDatabase(), lookAtTemporal()])),
   })
   Runtime.install({ shutdownSignals: [], logger: temporalLogger(logger) }) // signals are handled above
-  await waitUntil(() => assertMigrated(database), {
+  await waitUntil(() => assertMigrated(database, migrations), {
     alarms,
     name: 'DatabaseUnavailable',
-    hint: 'run `npx prisma migrate deploy`',
+    hint: 'see docs/deployment.md',
     signal: stopping.signal,
   })
   const connection = await waitUntil(() => connectTemporal(config), {

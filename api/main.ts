@@ -1,13 +1,15 @@
-import { Client, Connection } from '@temporalio/client'
-import { readConfig, type Config } from '../platform/config.ts'
-import { connectDatabase, openPool } from '../platform/database.ts'
+import { setTimeout as pause } from 'node:timers/promises'
+import { createAlarms } from '../platform/alarms.ts'
+import { readConfig } from '../platform/config.ts'
+import { assertMigrated, connectDatabase, openPool } from '../platform/database.ts'
 import { watchForLeaks } from '../platform/leaks.ts'
 import { createLogger } from '../platform/logger.ts'
 import { collectProcessMetrics } from '../platform/metrics.ts'
+import { readMigrations } from '../platform/migrations.ts'
 import { serveOperations } from '../platform/operations-server.ts'
 import { exitAfter, runMain, stopSignal } from '../platform/process.ts'
 import { pausesOf, retryPolicy } from '../platform/retry-settings.ts'
-import { temporalConnectionOptions } from '../platform/temporal.ts'
+import { waitUntil } from '../platform/wait-until.ts'
 import { measurePipeline } from '../calls/pipeline-health.ts'
 import { ExotelApi, exotelApiSettings } from '../exotel/api-client.ts'
 import { ObjectInventory } from '../recordings/inventory.ts'
@@ -19,15 +21,19 @@ import { withDeadline } from '../platform/deadline.ts'
 import { createLimits } from './limits.ts'
 import { listen } from './listen.ts'
 import { recordingPolicy } from './recording-policy.ts'
-import { startRelay } from './relay.ts'
+import { RELAY_LIMITS, startRelay } from './relay.ts'
+import { openTemporal } from './temporal-client.ts'
 
 /** Connections that count limits; each takes one short statement. */
 const LIMITS_POOL_SIZE = 4
 /** Once all requests are answered; within what `exitAfter` leaves. */
 const MAIL_GRACE_MS = 1500
+/** A start beside a healthy PostgreSQL refuses no webhook: the port opens once the database was checked, or after this time. */
+const FIRST_CHECK_MS = 1000
 
 runMain(async () => {
   const config = readConfig()
+  const migrations = readMigrations()
   const logger = createLogger({ level: config.LOG_LEVEL, file: config.LOG_FILE, name: 'api' })
   collectProcessMetrics()
   const leaks = watchForLeaks(logger)
@@ -45,14 +51,27 @@ runMain(async () => {
     namespace: config.TEMPORAL_NAMESPACE,
     database,
   })
+  const lifecycle = { state: 'starting' as 'starting' | 'serving' | 'draining' }
+  const alarms = createAlarms(logger)
+  const draining = new AbortController()
+  const migrated = waitUntil(() => assertMigrated(database, migrations), {
+    alarms,
+    name: 'DatabaseUnavailable',
+    hint: 'see docs/deployment.md',
+    signal: draining.signal,
+  })
+  const ready = migrated.then(() => {
+    if (lifecycle.state === 'starting') lifecycle.state = 'serving'
+  })
   const relay = startRelay({
     database,
     temporal: temporal.client,
     policy: recordingPolicy(config),
     pauses: pausesOf(config, 'RELAY'),
+    limits: RELAY_LIMITS,
+    ready,
     logger,
   })
-  const lifecycle = { state: 'starting' as 'starting' | 'serving' | 'draining' }
   const guard = {
     signatureSecrets: config.EXOTEL_WEBHOOK_SECRET,
     basic: config.EXOTEL_WEBHOOK_BASIC,
@@ -75,13 +94,13 @@ runMain(async () => {
     trustProxy: config.TRUST_PROXY,
     onRecorded: () => relay.kick(),
   })
+  await Promise.race([ready, pause(FIRST_CHECK_MS)])
   const server = await listen(app, config.PORT)
   const operations = await serveOperations(config.OPERATIONS_PORT, {
-    health: async () => ({ ready: lifecycle.state === 'serving' }),
+    health: async () => ({ ready: lifecycle.state === 'serving', state: lifecycle.state, alarms: alarms.active() }),
     // Where PostgreSQL is away, the last figures stand; /health tells that it is.
     measure: () => withDeadline(measurePipeline(database), 2000).catch(() => {}),
   })
-  lifecycle.state = 'serving'
   const proofs = [
     guard.signatureSecrets.length > 0 && `signature (${guard.signatureSecrets.length} secrets)`,
     guard.basic !== undefined && 'basic',
@@ -96,6 +115,7 @@ runMain(async () => {
   logger.info({ signal }, 'API is draining')
   exitAfter(config.SHUTDOWN_GRACE_SECONDS * 1000 + 2000, 1)
   lifecycle.state = 'draining'
+  draining.abort()
   await Promise.all([server.drain(config.SHUTDOWN_GRACE_SECONDS * 1000), relay.stop()])
   await accounts.post.idle(MAIL_GRACE_MS)
   leaks.stop()
@@ -105,15 +125,3 @@ runMain(async () => {
   logger.info('API has stopped')
   process.exit(0)
 })
-
-/** Connected when first needed, so that the API starts while Temporal is away. */
-function openTemporal(config: Config): { client: () => Promise<Client>; close: () => Promise<void> } {
-  let connection: Connection | undefined
-  return {
-    async client() {
-      connection ??= await Connection.connect({ ...temporalConnectionOptions(config), connectTimeout: '5s' })
-      return new Client({ connection, namespace: config.TEMPORAL_NAMESPACE })
-    },
-    close: async () => connection?.close(),
-  }
-}

@@ -21,6 +21,8 @@ import { queryOf, rawQueryOf, webhookOrigin, type WebhookGuard } from '../middle
 
 export interface WebhookDependencies {
   database: Database
+  /** Nothing is recorded while it is `starting`: the database may lack a migration of this build. */
+  lifecycle: { state: 'starting' | 'serving' | 'draining' }
   logger: Logger
   guard: WebhookGuard
   /** Recording an event twice is recording it once, so a cut connection need not become a 503. */
@@ -51,8 +53,10 @@ async function receive(deps: WebhookDependencies, route: WebhookRoute, request: 
   const requestId = response.locals.requestId as string
   const delivery = { source: 'exotel' as const, route, rawBody, contentType, requestId }
   const retry = { what: 'record event', isTransient: isDatabaseOutage, logger: deps.logger }
-  const save = <T>(work: () => Promise<T>): Promise<T> =>
-    withDeadline(retrying(deps.databaseRetry, retry, work), method === 'GET' ? GET_DEADLINE_MS : POST_DEADLINE_MS)
+  const save = async <T>(work: () => Promise<T>): Promise<T> => {
+    if (deps.lifecycle.state === 'starting') throw new Error('No database with all migrations of this build was reached yet')
+    return withDeadline(retrying(deps.databaseRetry, retry, work), method === 'GET' ? GET_DEADLINE_MS : POST_DEADLINE_MS)
+  }
   try {
     const fields = method === 'GET' ? decodeForm(publicQuery(request)) : await decodeBody(rawBody, contentType)
     const event = readCallEvent(fields, route, method)

@@ -10,7 +10,7 @@ import { changePassword, issuePasswordReset, resetPassword } from '../../account
 import { authenticate, endSessions, refreshSession } from '../../accounts/sessions.ts'
 import { createSigningKeys } from '../../accounts/signing-keys.ts'
 import { signAccessToken } from '../../accounts/access-tokens.ts'
-import { claimEvents, markRelayed } from '../../calls/claim-events.ts'
+import { claimEvents, deferEvents, endWaits, markRelayed, recordNoResponse, releaseEvents, type Claim } from '../../calls/claim-events.ts'
 import { eraseOldBodies } from '../../calls/clean-up.ts'
 import { recordEvent } from '../../calls/record-event.ts'
 import { type Prisma, PrismaClient } from '../../platform/generated/client.ts'
@@ -117,6 +117,7 @@ async function change(): Promise<void> {
   const identity = { userId, sessionId: randomUUID(), email, name: 'P', role: 'user' as const }
   await changePassword(accounts(), identity, { currentPassword: password, newPassword: 'quite another passphrase' })
 }
+const claim = (id: bigint): Claim & { reason: string } => ({ id, claimId: randomUUID(), reason: 'no answer' })
 const event = {
   callSid: 'c77',
   route: 'call-end',
@@ -153,8 +154,12 @@ test.each([
         fields: {},
       }),
   ],
-  ['the relay claims events', () => claimEvents(database, 20)],
-  ['the relay marks events', () => markRelayed(database, { started: [77n], nothingNew: [78n] })],
+  ['the relay claims events', () => claimEvents(database, { fresh: 20, waiting: 20 })],
+  ['the relay marks events', () => markRelayed(database, { started: [claim(77n)], nothingNew: [claim(78n)] })],
+  ['the relay defers events', () => deferEvents(database, [claim(77n)])],
+  ['the relay moves events behind others', () => recordNoResponse(database, [claim(77n)])],
+  ['the relay releases events', () => releaseEvents(database, [claim(77n)])],
+  ['the relay ends pauses', () => endWaits(database)],
 ])('When %s, then no large table is read whole', async (_what, work) => {
   expect(await tablesReadWhole(work)).toEqual([])
 })
@@ -163,4 +168,14 @@ test('When an index is missing, then this test notices', async () => {
   await sql.query('DROP INDEX users_email_key')
   expect(await tablesReadWhole(() => logIn(accounts(), { email: 'p77@example.com', password: 'x' }))).not.toEqual([])
   await sql.query('CREATE UNIQUE INDEX users_email_key ON users (email)')
+})
+
+test('When thousands of events wait for a response, then new events are claimed without reading them', async () => {
+  await sql.query(`UPDATE webhook_events SET relay_state = 'pending', relay_waits = CASE WHEN id % 10 = 0 THEN 0 ELSE 3 END`)
+  await sql.query('ANALYZE webhook_events')
+  expect(await tablesReadWhole(() => claimEvents(database, { fresh: 20, waiting: 20 }))).toEqual([])
+  const { rows } = await sql.query<{ 'QUERY PLAN': string }>(
+    `EXPLAIN SELECT id FROM webhook_events WHERE relay_state = 'pending' AND relay_waits = 0 AND next_relay_at <= now() ORDER BY next_relay_at, id LIMIT 20`,
+  )
+  expect(rows.map((row) => row['QUERY PLAN']).join('\n')).toContain('webhook_events_relay_new_idx')
 })
