@@ -3,7 +3,7 @@ import { fixRecordingDate } from '../calls/recording-facts.ts'
 import { digestFile } from '../recordings/digests.ts'
 import { objectKey } from '../recordings/object-key.ts'
 import { classifyStoreError } from '../recordings/store-errors.ts'
-import type { ObjectToStore } from '../recordings/store.ts'
+import type { ObjectToStore, RecordingStore, TransferControl } from '../recordings/store.ts'
 import { SPOOL_FILE_LOST } from '../workflows/contracts/failures.ts'
 import type { StoredObject, UploadInput } from '../workflows/contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
@@ -37,26 +37,30 @@ export function createUploadRecording(deps: Needs) {
         metadata: { callsid: callSid, sha256: spooled.sha256 },
       })
       deps.alarms.clear(SETUP_ALARM)
-      await deps.spool.remove(spooled.file)
+      await removeSpooled(deps, spooled.file)
       return { bucket: deps.store.bucket, key, url: deps.store.urlOf(key) }
     })
 }
 
+/** Best effort: the object is confirmed, and the sweep of the spool removes what stays. */
+async function removeSpooled({ spool, logger }: Needs, file: string): Promise<void> {
+  await spool
+    .remove(file)
+    .catch((error: unknown) => logger.warn({ error, file }, 'Recording is stored, but its spool file cannot be removed'))
+}
+
 async function put({ store, breaker, alarms, pauses }: Needs, run: Run, object: ObjectToStore): Promise<void> {
   const deadline = AbortSignal.timeout(Math.ceil(BASE_DEADLINE_MS + (object.bytes / 1024 ** 2) * MS_PER_MB))
-  const control = { signal: AbortSignal.any([run.signal, deadline]), onProgress: run.progress }
+  const control = { signal: AbortSignal.any([run.signal, deadline]), onProgress: run.progress, isCancelled: run.cancelled }
   const isOurs = (error: unknown): boolean => run.signal.aborted || error instanceof ApplicationFailure || diskTrouble(error) !== undefined
   try {
     await breaker.run(
       async () => {
-        if (await store.holds(object, control)) return
-        await assertSpooled(object, run)
-        await store.put(object, control)
+        if (!(await store.holds(object, control))) await putSpooled(store, run, object, control)
       },
-      (error) => !isOurs(error) && classifyStoreError(error).of === 'service',
+      (error) => (isOurs(error) ? 'nothing' : classifyStoreError(error).of === 'service' ? 'away' : 'serves'),
     )
   } catch (error) {
-    if (run.cancelled()) await store.abandon(object.key).catch(() => {}) // best effort: the sweep of old uploads does the rest
     if (isOurs(error)) throw error
     const { of, reason } = classifyStoreError(error)
     const setupIsWrong = of === 'setup' || (of === 'refusal' && !(await store.servesOthers(control.signal)))
@@ -65,11 +69,26 @@ async function put({ store, breaker, alarms, pauses }: Needs, run: Run, object: 
   }
 }
 
+/**
+ * Another attempt may have stored the object meanwhile: it has removed the file then, or completed the upload that both
+ * sent parts to. So after any failure the bucket is asked once more.
+ */
+async function putSpooled(store: RecordingStore, run: Run, object: ObjectToStore, control: TransferControl): Promise<void> {
+  try {
+    await assertSpooled(object, run)
+    await store.put(object, control)
+  } catch (error) {
+    if (!run.signal.aborted && (await store.holds(object, control).catch(() => false))) return
+    throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? fileLost() : error
+  }
+}
+
 /** Between validation and upload a file may lie for days: nothing is sent that is not what was validated. */
 async function assertSpooled({ path, bytes, sha256 }: ObjectToStore, { signal, progress }: Run): Promise<void> {
-  const digests = await digestFile(path, signal, progress).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined
-    throw error
-  })
-  if (digests?.bytes !== bytes || digests.sha256 !== sha256) throw endTry(SPOOL_FILE_LOST, 'The spooled file is gone or has changed')
+  const digests = await digestFile(path, signal, progress)
+  if (digests.bytes !== bytes || digests.sha256 !== sha256) throw fileLost()
+}
+
+function fileLost(): ApplicationFailure {
+  return endTry(SPOOL_FILE_LOST, 'The spooled file is gone or has changed')
 }

@@ -36,6 +36,7 @@ export async function openWorkbench(
   options: {
     apiBaseUrl?: string
     s3Endpoint?: string
+    singlePutMaxBytes?: number
     maxBytes?: number
     limits?: SpoolLimits
     policy?: UrlPolicy
@@ -47,7 +48,10 @@ export async function openWorkbench(
   const database = connectDatabase({ url: created.url, poolSize: 5, logger })
   const folder = mkdtempSync(join(home, 'spool-'))
   const spool = await Spool.open(folder, 'bench', options.limits ?? { maxBytes: 10 * 1024 ** 3, minFreeBytes: 0 }, () => {})
-  const store = new RecordingStore({ ...access, endpoint: options.s3Endpoint ?? access.endpoint, connections: 8 })
+  const store = new RecordingStore(
+    { ...access, endpoint: options.s3Endpoint ?? access.endpoint, connections: 8 },
+    options.singlePutMaxBytes,
+  )
   const inventory = new ObjectInventory({ ...access, endpoint: options.s3Endpoint ?? access.endpoint, connections: 2 })
   const policy = options.policy ?? { hosts: ['127.0.0.1'], allowLocal: true }
   const dispatcher = createRecordingAgent(policy)
@@ -59,7 +63,7 @@ export async function openWorkbench(
     spool,
     store,
     inventory,
-    breaker: createStoreBreaker({ alarms, logger, waitScale: 1 }),
+    breaker: createStoreBreaker({ alarms, logger, waitScale: 1, probe: (signal) => store.probe(signal) }),
     alarms,
     logger,
     maxBytes: options.maxBytes ?? 6 * 1024 ** 3,
