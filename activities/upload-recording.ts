@@ -1,5 +1,5 @@
 import { ApplicationFailure } from '@temporalio/common'
-import { fixRecordingDate } from '../calls/recording-facts.ts'
+import { fixRecordingDate, isCallErased } from '../calls/recording-facts.ts'
 import { digestFile } from '../recordings/digests.ts'
 import { objectKey } from '../recordings/object-key.ts'
 import { classifyStoreError } from '../recordings/store-errors.ts'
@@ -15,17 +15,19 @@ type Needs = Pick<Dependencies, 'database' | 'spool' | 'store' | 'breaker' | 'al
 /** An upload ends after this and a second per MB; without progress the socket ends it after a minute. */
 const BASE_DEADLINE_MS = 60_000
 const MS_PER_MB = 1000
-const SETUP_ALARM = 'StorageMisconfigured'
+/** Raised by whoever needs the bucket; cleared by whatever succeeds there next. */
+export const SETUP_ALARM = 'StorageMisconfigured'
 
 /**
  * Step 3: the spooled file is in the bucket, confirmed, and no longer on this disk. Looks at its key first, so that a
  * repeated call costs one HEAD and works without a file.
- * @throws SpoolFileLost where the bucket lacks the object and the file is gone or changed
+ * @throws SpoolFileLost where the bucket lacks the object and the file is gone or changed; Cancelled where the call is erased
  */
 export function createUploadRecording(deps: Needs) {
   return (input: UploadInput): Promise<StoredObject> =>
     runActivity(deps, input, async (run) => {
       const { callSid, spooled, verdict } = input
+      if (await isCallErased(deps.database, callSid)) throw endTry('Cancelled', 'The call was erased')
       const key = objectKey(input, await fixRecordingDate(deps.database, callSid))
       await put(deps, run, {
         key,

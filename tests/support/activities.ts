@@ -16,7 +16,7 @@ import { Spool, type SpoolLimits } from '../../recordings/spool.ts'
 import { RecordingStore } from '../../recordings/store.ts'
 import { ACCOUNT } from './backend.ts'
 import { openBucket, type Bucket } from './bucket.ts'
-import { createBucket, createDatabase, home } from './servers.ts'
+import { createBucket, createDatabase, home, servers } from './servers.ts'
 
 export const RECOVERY = { pausesMs: [15, 60, 360, 1440, 4320, 1440].map((minutes) => minutes * 60_000), forMs: 30 * 24 * 3600_000 }
 
@@ -37,6 +37,8 @@ export async function openWorkbench(
     apiBaseUrl?: string
     s3Endpoint?: string
     singlePutMaxBytes?: number
+    /** Another process's; without it a new one. */
+    bucket?: string
     maxBytes?: number
     limits?: SpoolLimits
     policy?: UrlPolicy
@@ -44,7 +46,10 @@ export async function openWorkbench(
   } = {},
 ): Promise<Workbench> {
   const logger = pino({ level: 'silent' })
-  const [created, access] = await Promise.all([createDatabase(), createBucket()])
+  const [created, access] = await Promise.all([
+    createDatabase(),
+    options.bucket === undefined ? createBucket() : { ...servers.s3, bucket: options.bucket },
+  ])
   const database = connectDatabase({ url: created.url, poolSize: 5, logger })
   const folder = mkdtempSync(join(home, 'spool-'))
   const spool = await Spool.open(folder, 'bench', options.limits ?? { maxBytes: 10 * 1024 ** 3, minFreeBytes: 0 }, () => {})

@@ -119,6 +119,7 @@ export type CallDetailsAnswer =
   | { answer: 'none'; status?: string; durationSeconds?: number }
   | { answer: 'unknown call' }
   | { answer: 'unavailable'; reason: string }
+  | { answer: 'erased' }
 
 /** Whether a recording that was refused to us can be had after all. */
 export interface Access {
