@@ -1,6 +1,6 @@
 // The bucket against our rows, both ways: stored rows whose object is gone, and objects that no row knows.
 import { markObjectMissing, recordObjectCheck, sampleStoredRows, storedRowsAfter, type StoredRow } from '../calls/object-check.ts'
-import { adopter, isKnownAsWrong, markRecordingsErased, recordWrongObject, unknownKeys } from '../calls/object-owners.ts'
+import { adopter, isKnownAsWrong, recordWrongObject, unknownKeys } from '../calls/object-owners.ts'
 import { concludeRecording } from '../calls/conclude-recording.ts'
 import { counter } from '../platform/metrics.ts'
 import type { ListedObject } from '../recordings/inventory.ts'
@@ -8,6 +8,7 @@ import { readObjectKey } from '../recordings/object-key.ts'
 import { classifyStoreError, ListBroken } from '../recordings/store-errors.ts'
 import type { ObjectCheckResult, ObjectsPage, ObjectsRequest, RowsPage, RowsRequest } from '../workflows/contracts/maintenance.ts'
 import type { Dependencies } from './dependencies.ts'
+import { deleteErasedObject } from './erased-objects.ts'
 import { giveBack } from './failures.ts'
 import { noteGivenUp } from './given-up.ts'
 import { runEffect, type Run } from './run.ts'
@@ -116,10 +117,8 @@ export function createCheckObjects(deps: Needs) {
     return erased ? deleteErased(callSid, key, run) : 'adopted'
   }
 
-  /** The rows first: an object that could not be deleted is found by the next check, a row without its object by none. */
   async function deleteErased(callSid: string, key: string, { signal }: Run): Promise<'deleted'> {
-    await markRecordingsErased(database, callSid)
-    await inventory.delete(key, signal).catch((error: unknown) => {
+    await deleteErasedObject(deps, { callSid, key }, signal).catch((error: unknown) => {
       alarms.raise(ERASED_ALARM, classifyStoreError(error).reason)
       throw error
     })

@@ -1,8 +1,9 @@
 import { concludeRecording } from '../calls/conclude-recording.ts'
 import { unknownKeys } from '../calls/object-owners.ts'
 import { counter } from '../platform/metrics.ts'
-import type { Conclusion, Outcome } from '../workflows/contracts/recording.ts'
+import type { Conclusion } from '../workflows/contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
+import { deleteErasedObject } from './erased-objects.ts'
 import { giveBack } from './failures.ts'
 import { noteGivenUp } from './given-up.ts'
 import { runActivity, type Run } from './run.ts'
@@ -34,19 +35,20 @@ export function createUpdateCall(deps: Needs) {
       concluded.inc({ state, code })
       logger.info({ callSid, state, ...(code && { code }) }, `Recording ${state}`)
       if (givenUp) noteGivenUp(logger, { callSid, code })
-      if (erased) await deleteObject(deps, run, outcome)
+      if (erased) await deleteObject(deps, run, conclusion)
     })
 }
 
 /** Best effort: what stays is deleted by the nightly check of the bucket. */
-async function deleteObject({ database, inventory, logger }: Needs, { signal }: Run, outcome: Outcome): Promise<void> {
+async function deleteObject(deps: Needs, { signal }: Run, { callSid, outcome }: Conclusion): Promise<void> {
+  const { database, inventory, logger } = deps
   if (!('key' in outcome) || outcome.bucket !== inventory.bucket) return
   const { key } = outcome
   try {
     // Of two recordings with the same bytes one alone may be erased.
     const ownedByNobody = (await unknownKeys(database, [key])).length > 0
     if (!ownedByNobody) return
-    await inventory.delete(key, AbortSignal.any([signal, AbortSignal.timeout(DELETE_DEADLINE_MS)]))
+    await deleteErasedObject(deps, { callSid, key }, AbortSignal.any([signal, AbortSignal.timeout(DELETE_DEADLINE_MS)]))
     logger.info({ key }, 'Recording object of an erased call deleted')
   } catch (error) {
     logger.warn({ error, key }, 'Recording object of an erased call not deleted: the object check does it')
