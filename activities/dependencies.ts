@@ -60,14 +60,15 @@ export function openDependencies(
 ): Omit<Dependencies, 'temporal'> {
   const policy = { hosts: config.EXOTEL_RECORDING_HOSTS, allowLocal: config.EXOTEL_ALLOW_LOCAL }
   const credentials = { apiKey: config.EXOTEL_API_KEY, apiToken: config.EXOTEL_API_TOKEN }
-  const store = { ...storeSettings(config), connections: config.WORKER_UPLOADS * 2 }
+  const settings = { ...storeSettings(config), connections: config.WORKER_UPLOADS * 2 }
+  const store = new RecordingStore(settings)
   return {
     ...shared,
     exotelApi: new ExotelApi(exotelApiSettings(config)),
     source: { policy, credentials, dispatcher: createRecordingAgent(policy) },
-    store: new RecordingStore(store),
-    inventory: new ObjectInventory({ ...store, connections: 4 }),
-    breaker: createStoreBreaker({ ...shared, waitScale: config.RECORDING_WAIT_SCALE }),
+    store,
+    inventory: new ObjectInventory({ ...settings, connections: 4 }),
+    breaker: createStoreBreaker({ ...shared, waitScale: config.RECORDING_WAIT_SCALE, probe: (signal) => store.probe(signal) }),
     maxBytes: config.RECORDING_MAX_BYTES,
     cleanUp: { webhookBodyDays: config.WEBHOOK_BODY_DAYS, sessionDays: config.SESSION_DAYS },
     recovery: recoverySettings(config),

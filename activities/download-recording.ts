@@ -5,10 +5,10 @@ import { requestRecording } from '../exotel/recording-request.ts'
 import { HostNotAllowed, UrlRefused } from '../exotel/url-policy.ts'
 import { readPart, type Part, type WholeFile } from '../recordings/growing-file.ts'
 import { completePart, receiveInto, TooLarge, TransferBroken } from '../recordings/transfer.ts'
-import type { FailureCode } from '../workflows/contracts/failures.ts'
+import { RATE_LIMITED, type FailureCode } from '../workflows/contracts/failures.ts'
 import type { SourceRef, Spooled } from '../workflows/contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
-import { endTry, giveBack } from './failures.ts'
+import { endTry } from './failures.ts'
 import { createHostAlarm, type HostAlarm } from './host-alarm.ts'
 import { diskTrouble, runActivity, SPOOL_ALARM, type Run } from './run.ts'
 import { asWriterFailure, thisAttempt } from './spool-writer.ts'
@@ -67,17 +67,18 @@ async function fetchInto(file: string, download: Download): Promise<WholeFile> {
 /** A part that cannot be continued costs one more request and not an attempt: Exotel did nothing wrong. */
 async function receive(file: string, download: Download, links: Link[], part: Part | undefined): Promise<WholeFile> {
   const { run, signal } = download
-  const { spool, maxBytes, pauses } = download.deps
+  const { spool, maxBytes } = download.deps
+  const partLeft = async (retryAfterMs: number | undefined) => ({
+    retryAfterMs,
+    queue: spool.queue,
+    reachedBytes: await spool.bytesOf(file),
+  })
   const answer = await askForRecording(download, links, part)
   switch (answer.kind) {
     case 'failed':
-      throw endTry(answer.code, answer.reason, {
-        retryAfterMs: answer.retryAfterMs,
-        queue: spool.queue,
-        reachedBytes: await spool.bytesOf(file),
-      })
+      throw endTry(answer.code, answer.reason, await partLeft(answer.retryAfterMs))
     case 'rate limited':
-      throw giveBack('ExotelRateLimited', 'Exotel answered 429', { attempt: run.attempt, pauses, ms: answer.retryAfterMs })
+      throw endTry(RATE_LIMITED, 'Exotel answered 429', await partLeft(answer.retryAfterMs))
     case 'part is whole':
       return completePart(spool, file, part!)
     case 'part unusable':

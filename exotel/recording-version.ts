@@ -25,13 +25,14 @@ const ENTITY_TAG = /^"[^"]*"$/
 const LAST_MODIFIED_SETTLED_MS = 1000
 
 /**
- * What changes whenever the bytes change: a strong ETag, else Last-Modified, which counts only together with a total length.
- * Undefined for compressed bodies: their offsets are not those of the recording.
+ * What changes whenever the bytes change: a strong ETag, or without any ETag Last-Modified, which counts only together with a total
+ * length. Undefined with a weak ETag, which may stay the same while the date does too [RFC 9110, 13.1.5], and for compressed bodies:
+ * their offsets are not those of the recording.
  */
 export function validatorOf(headers: Headers, totalBytes: number | undefined): string | undefined {
   if (singleHeader(headers['content-encoding'])) return undefined
   const etag = singleHeader(headers.etag)
-  if (etag && ENTITY_TAG.test(etag)) return etag
+  if (etag) return ENTITY_TAG.test(etag) ? etag : undefined
   const lastModified = singleHeader(headers['last-modified'])
   if (!lastModified || totalBytes === undefined) return undefined
   const ageMs = Date.parse(singleHeader(headers.date) ?? '') - Date.parse(lastModified)

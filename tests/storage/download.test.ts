@@ -185,10 +185,10 @@ describe('When Exotel answers something else, then the failure says what:', () =
     await expect(download()).rejects.toEqual(failure(type, { nonRetryable: true }))
   })
 
-  test('429, which is a wait of ours and no try', async () => {
+  test('429 ends the attempt, so that the workflow waits as long as Exotel asks', async () => {
     exotel.script(status(429, { 'retry-after': '7' }))
     await expect(download()).rejects.toEqual(
-      failure('ExotelRateLimited', { nonRetryable: false, nextRetryDelay: 7000, category: 'BENIGN' }),
+      failure('ExotelRateLimited', { nonRetryable: true, details: [expect.objectContaining({ retryAfterMs: 7000 })] }),
     )
   })
 

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { hash } from '@node-rs/argon2'
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
@@ -12,12 +12,14 @@ import { createSigningKeys } from '../../accounts/signing-keys.ts'
 import { signAccessToken } from '../../accounts/access-tokens.ts'
 import { claimEvents, deferEvents, endWaits, markRelayed, recordNoResponse, releaseEvents, type Claim } from '../../calls/claim-events.ts'
 import { eraseOldBodies } from '../../calls/clean-up.ts'
+import { sampleStoredRows, storedRowsAfter } from '../../calls/object-check.ts'
+import { unknownKeys } from '../../calls/object-owners.ts'
 import { recordEvent } from '../../calls/record-event.ts'
 import { type Prisma, PrismaClient } from '../../platform/generated/client.ts'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { Problem } from '../../platform/problem.ts'
 import { noPost } from '../../platform/post.ts'
-import { createDatabase } from '../support/servers.ts'
+import { createDatabase, openDatabase } from '../support/servers.ts'
 
 /** So many rows that no planner reads them all for a handful. */
 const ROWS = 20_000
@@ -60,6 +62,8 @@ async function fill(): Promise<void> {
   await sql.query(`INSERT INTO calls (call_sid, status, recording_state) SELECT 'c' || i, 'completed', 'none' FROM ${series}`)
   await sql.query(`INSERT INTO recordings (call_sid, source_url, state, bucket, object_key, bytes, sha256)
     SELECT 'c' || i, 'https://recordings.exotel.com/' || i, 'stored', 'b', 'k' || i, 1, ${hash} FROM ${series}`)
+  await sql.query(`INSERT INTO recording_attempts (call_sid, source_url, identity, state, error, error_code, bucket, object_key)
+    SELECT 'c' || i, 'https://recordings.exotel.com/' || i, ${hash}, 'quarantined', 'cut', 'RecordingDamaged', 'b', 'q' || i FROM ${series}`)
   await sql.query(`INSERT INTO webhook_events (source, route, identity, call_sid, raw_body, relay_state)
     SELECT 'exotel', 'call-end', ${hash}, 'c' || i, 'x', 'started' FROM ${series}`)
   await sql.query('ANALYZE')
@@ -160,8 +164,59 @@ test.each([
   ['the relay moves events behind others', () => recordNoResponse(database, [claim(77n)])],
   ['the relay releases events', () => releaseEvents(database, [claim(77n)])],
   ['the relay ends pauses', () => endWaits(database)],
+  ['a sample of stored recordings is taken', () => sampleStoredRows(database, { bucket: 'b', limit: 200 })],
+  ['all stored recordings are read in pages', () => storedRowsAfter(database, '10000', { bucket: 'b', limit: 200 })],
+  [
+    'a page of objects is looked up',
+    () =>
+      unknownKeys(
+        database,
+        Array.from({ length: 1000 }, (_, index) => `k${index}`),
+      ),
+  ],
 ])('When %s, then no large table is read whole', async (_what, work) => {
   expect(await tablesReadWhole(work)).toEqual([])
+})
+
+describe('When a sample of stored recordings is taken', () => {
+  const sample = async () => (await sampleStoredRows(database, { bucket: 'b', limit: 200 })).map(({ id }) => Number(id))
+
+  test('then it covers the table evenly, whatever gaps the ids have', async () => {
+    // The second half of the rows gets ids far behind the first half: half of a fair sample lies there all the same.
+    await sql.query(`UPDATE recordings SET id = id + 1000000000 WHERE id > ${ROWS / 2}`)
+    await sql.query('VACUUM FULL ANALYZE recordings')
+    const ids = (await Promise.all([sample(), sample(), sample()])).flat()
+    expect(ids).toHaveLength(600)
+    for (const [from, to] of quarters()) {
+      const share = ids.filter((id) => id > from && id <= to).length / ids.length
+      expect(share).toBeGreaterThan(0.1)
+      expect(share).toBeLessThan(0.4)
+    }
+  })
+
+  test('then each time other rows are taken, none of them twice', async () => {
+    const [first, second] = [await sample(), await sample()]
+    expect(new Set(first).size).toBe(200)
+    expect(first.filter((id) => second.includes(id)).length).toBeLessThan(100)
+  })
+
+  test('then a table of a few rows is read whole, and an empty one gives none', async () => {
+    const few = await openDatabase()
+    expect(await sampleStoredRows(few.database, { bucket: 'b', limit: 200 })).toEqual([])
+    const row = { state: 'stored', bucket: 'b', objectKey: 'k', bytes: 1n, sha256: 'a'.repeat(64) }
+    await few.database.call.create({ data: { callSid: 'c', recordings: { create: [1, 2].map((n) => ({ ...row, sourceUrl: `${n}` })) } } })
+    expect(await sampleStoredRows(few.database, { bucket: 'b', limit: 200 })).toHaveLength(2)
+    await few.close()
+  })
+
+  /** The ids of each quarter of the rows, first excluded, last included. */
+  function quarters(): [number, number][] {
+    const far = 1_000_000_000
+    return [0, 1, 2, 3].map((nth) => {
+      const shift = nth < 2 ? 0 : far
+      return [shift + (nth * ROWS) / 4, shift + ((nth + 1) * ROWS) / 4]
+    })
+  }
 })
 
 test('When an index is missing, then this test notices', async () => {

@@ -153,6 +153,7 @@ describe('When nothing tells whether the source has changed, then no Range is re
   test.each<[string, Headers, Headers | undefined]>([
     ['neither ETag nor Last-Modified', {}, undefined],
     ['a weak ETag', { etag: 'W/"v1"' }, undefined],
+    ['a weak ETag beside Last-Modified', { ...DATED, etag: 'W/"v1"' }, undefined],
     ['Last-Modified without a length', DATED, {}],
     ['Last-Modified in the second of the answer', { ...DATED, date: DATED['last-modified'] }, undefined],
   ])('%s', async (_how, headers, length) => {

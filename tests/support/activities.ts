@@ -17,7 +17,7 @@ import { Spool, type SpoolLimits } from '../../recordings/spool.ts'
 import { RecordingStore } from '../../recordings/store.ts'
 import { ACCOUNT } from './backend.ts'
 import { openBucket, type Bucket } from './bucket.ts'
-import { createBucket, createDatabase, home } from './servers.ts'
+import { createBucket, createDatabase, home, servers } from './servers.ts'
 
 export const RECOVERY = { pausesMs: [15, 60, 360, 1440, 4320, 1440].map((minutes) => minutes * 60_000), forMs: 30 * 24 * 3600_000 }
 
@@ -37,6 +37,9 @@ export async function openWorkbench(
   options: {
     apiBaseUrl?: string
     s3Endpoint?: string
+    singlePutMaxBytes?: number
+    /** Another process's; without it a new one. */
+    bucket?: string
     maxBytes?: number
     limits?: SpoolLimits
     policy?: UrlPolicy
@@ -45,11 +48,17 @@ export async function openWorkbench(
   } = {},
 ): Promise<Workbench> {
   const logger = pino({ level: 'silent' })
-  const [created, access] = await Promise.all([createDatabase(), createBucket()])
+  const [created, access] = await Promise.all([
+    createDatabase(),
+    options.bucket === undefined ? createBucket() : { ...servers.s3, bucket: options.bucket },
+  ])
   const database = connectDatabase({ url: created.url, poolSize: 5, logger })
   const folder = mkdtempSync(join(home, 'spool-'))
   const spool = await Spool.open(folder, 'bench', options.limits ?? { maxBytes: 10 * 1024 ** 3, minFreeBytes: 0 }, () => {})
-  const store = new RecordingStore({ ...access, endpoint: options.s3Endpoint ?? access.endpoint, connections: 8 })
+  const store = new RecordingStore(
+    { ...access, endpoint: options.s3Endpoint ?? access.endpoint, connections: 8 },
+    options.singlePutMaxBytes,
+  )
   const inventory = new ObjectInventory({ ...access, endpoint: options.s3Endpoint ?? access.endpoint, connections: 2 })
   const policy = options.policy ?? { hosts: ['127.0.0.1'], allowLocal: true }
   const dispatcher = createRecordingAgent(policy)
@@ -61,7 +70,7 @@ export async function openWorkbench(
     spool,
     store,
     inventory,
-    breaker: createStoreBreaker({ alarms, logger, waitScale: 1 }),
+    breaker: createStoreBreaker({ alarms, logger, waitScale: 1, probe: (signal) => store.probe(signal) }),
     alarms,
     logger,
     maxBytes: options.maxBytes ?? 6 * 1024 ** 3,

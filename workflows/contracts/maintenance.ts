@@ -92,6 +92,9 @@ export interface ObjectsPage {
   deleted: number
   /** Under keys that are none of ours: counted, and left alone. */
   foreign?: number
+  /** Of calls whose recording is stored under another key: kept, and not read. */
+  surplus?: number
+  /** Absent: no objects follow. */
   last?: string
 }
 
