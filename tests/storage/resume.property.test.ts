@@ -117,7 +117,7 @@ test('When a source with a strong ETag does not change, then every cut is resume
       const recording = newRecording()
       let reached = 0
       const expectRange = () =>
-        expect(exotel.requests.map(({ headers }) => headers.range)).toEqual([reached === 0 ? undefined : `bytes=${reached}-`])
+        expect(exotel.requests.map(({ headers }) => headers.range)).toStrictEqual([reached === 0 ? undefined : `bytes=${reached}-`])
       for (const [i, { cutAt, ...how }] of cuts.entries()) {
         // A 206 without a total needs one that is known: the first response announces it.
         expect(await recording.attempt({ ...honest, ...how, cutAt, contentLength: how.contentLength || i === 0 })).toBeUndefined()

@@ -72,7 +72,7 @@ async function expectStartedAgain(answers: Answer[], expected: Buffer): Promise<
   exotel.script(...answers)
   expect(await download()).toMatchObject({ bytes: expected.length, sha256: sha256(expected) })
   expect(sha256(readFileSync(bench.spool.path(file())))).toBe(sha256(expected))
-  expect(ranges()).toEqual([`bytes=${CUT}-`, undefined])
+  expect(ranges()).toStrictEqual([`bytes=${CUT}-`, undefined])
 }
 
 describe('When the rest is of the same version, then it is written behind the part:', () => {
@@ -146,7 +146,7 @@ test('When a server answers requests with and without Range by another range, th
     response.writeHead(206, { ...ETAG_1, 'content-range': `bytes 10-20/${V1.length}` }).end(V1.subarray(10, 21)),
   )
   await expect(download()).rejects.toEqual(incomplete)
-  expect(ranges()).toEqual([`bytes=${CUT}-`, undefined])
+  expect(ranges()).toStrictEqual([`bytes=${CUT}-`, undefined])
 })
 
 describe('When nothing tells whether the source has changed, then no Range is requested:', () => {
@@ -160,7 +160,7 @@ describe('When nothing tells whether the source has changed, then no Range is re
     await leavePart(headers, length)
     exotel.script(whole(V2, headers))
     expect(await download()).toMatchObject({ sha256: sha256(V2) })
-    expect(ranges()).toEqual([undefined])
+    expect(ranges()).toStrictEqual([undefined])
   })
 
   test('a compressed body', async () => {
@@ -174,7 +174,7 @@ describe('When nothing tells whether the source has changed, then no Range is re
     await expect(download()).rejects.toEqual(incomplete)
     exotel.script((_request, response) => response.writeHead(200, headers).end(zipped))
     expect(await download()).toMatchObject({ sha256: sha256(V1) })
-    expect(ranges()).toEqual([undefined])
+    expect(ranges()).toStrictEqual([undefined])
   })
 })
 
@@ -226,7 +226,7 @@ test('When a rest is longer than announced, then nothing of it is kept', async (
   await expect(download()).rejects.toEqual(incomplete)
   exotel.script(whole(V1, ETAG_1))
   expect(await download()).toMatchObject({ sha256: sha256(V1) })
-  expect(ranges()).toEqual([undefined])
+  expect(ranges()).toStrictEqual([undefined])
 })
 
 describe('When a crash leaves a part that its note does not describe, then the part is not used:', () => {
@@ -234,7 +234,7 @@ describe('When a crash leaves a part that its note does not describe, then the p
   async function expectWhole(): Promise<void> {
     exotel.script((request, response) => (request.headers.range ? rest(V2, ETAG_1) : whole(V2, ETAG_1))(request, response))
     expect(await download()).toMatchObject({ sha256: sha256(V2) })
-    expect(ranges()).toEqual([undefined])
+    expect(ranges()).toStrictEqual([undefined])
   }
 
   test('its tail is zeros', async () => {
