@@ -15,11 +15,11 @@ interface Fate {
   givenUpAt: Date | null
 }
 
-export interface Concluded {
+interface Concluded {
   /** The recording is missing, and nothing will try to bring it any more. */
   givenUp: boolean
   /** Nothing was written: the call, or this recording of it, is erased. An object that was brought for it has no owner. */
-  erased: boolean
+  erased?: true
 }
 
 /**
@@ -34,7 +34,7 @@ export async function concludeRecording(database: Database, conclusion: Conclusi
     const fate = await recordAttempt(transaction, conclusion, context)
     const rows = sourceUrl === undefined ? 0 : await concludeRow(transaction, callSid, sourceUrl, outcome, fate)
     const calls = await sumUp(transaction, callSid, outcome, fate)
-    return { givenUp: fate.givenUpAt !== null && (sourceUrl === undefined ? calls : rows) > 0, erased: false }
+    return { givenUp: fate.givenUpAt !== null && (sourceUrl === undefined ? calls : rows) > 0 }
   })
 }
 
