@@ -5,10 +5,11 @@ import { objectKey } from '../recordings/object-key.ts'
 import { classifyStoreError } from '../recordings/store-errors.ts'
 import type { ObjectToStore, RecordingStore, TransferControl } from '../recordings/store.ts'
 import { SPOOL_FILE_LOST } from '../workflows/contracts/failures.ts'
-import type { StoredObject, UploadInput } from '../workflows/contracts/recording.ts'
+import type { Spooled, StoredObject, UploadInput } from '../workflows/contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
 import { endTry, giveBack } from './failures.ts'
 import { diskTrouble, runActivity, type Run } from './run.ts'
+import { thisAttempt } from './spool-writer.ts'
 
 type Needs = Pick<Dependencies, 'database' | 'spool' | 'store' | 'breaker' | 'alarms' | 'logger' | 'pauses'>
 
@@ -39,15 +40,15 @@ export function createUploadRecording(deps: Needs) {
         metadata: { callsid: callSid, sha256: spooled.sha256 },
       })
       deps.alarms.clear(SETUP_ALARM)
-      await removeSpooled(deps, spooled.file)
+      await removeSpooled(deps, run, spooled)
       return { bucket: deps.store.bucket, key, url: deps.store.urlOf(key) }
     })
 }
 
 /** Best effort: the object is confirmed, and the sweep of the spool removes what stays. */
-async function removeSpooled({ spool, logger }: Needs, file: string): Promise<void> {
+async function removeSpooled({ spool, logger }: Needs, run: Run, { file, sha256 }: Spooled): Promise<void> {
   await spool
-    .remove(file)
+    .removeWhole(file, sha256, thisAttempt(run))
     .catch((error: unknown) => logger.warn({ error, file }, 'Recording is stored, but its spool file cannot be removed'))
 }
 
