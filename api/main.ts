@@ -23,7 +23,7 @@ import { startRelay } from './relay.ts'
 
 /** Connections that count limits; each takes one short statement. */
 const LIMITS_POOL_SIZE = 4
-/** Once all requests are answered; within what `exitAfter` leaves. */
+/** For mails that are being sent once all requests are answered; within what `exitAfter` leaves. */
 const MAIL_GRACE_MS = 1500
 
 runMain(async () => {
@@ -34,7 +34,7 @@ runMain(async () => {
   const database = connectDatabase({ url: config.DATABASE_URL, poolSize: config.DATABASE_POOL_SIZE, logger })
   const limitsPool = openPool({ url: config.DATABASE_URL, poolSize: LIMITS_POOL_SIZE, logger })
   const limits = createLimits(limitsPool, config, logger)
-  const accounts = createAccounts(config, { database, limits, logger })
+  const accounts = createAccounts(config, { database, logger })
   const temporal = openTemporal(config)
   const inventory = new ObjectInventory({ ...storeSettings(config), connections: 1 })
   const checks = connectionChecks({
@@ -97,7 +97,8 @@ runMain(async () => {
   exitAfter(config.SHUTDOWN_GRACE_SECONDS * 1000 + 2000, 1)
   lifecycle.state = 'draining'
   await Promise.all([server.drain(config.SHUTDOWN_GRACE_SECONDS * 1000), relay.stop()])
-  await accounts.post.idle(MAIL_GRACE_MS)
+  // What is not sent by then stays in the outbox.
+  await withDeadline(accounts.mails.stop(), MAIL_GRACE_MS).catch(() => {})
   leaks.stop()
   operations.close()
   inventory.close()
