@@ -47,7 +47,7 @@ const endPauses = () => backend.database.query(`UPDATE rate_limits SET expire = 
 
 /** A process remembers whom it refused, so each test comes from an address of its own. */
 let hosts = 0
-const newAddress = () => `198.51.100.${(hosts += 1)}`
+const newAddress = () => `198.18.${(hosts += 1) >> 8}.${hosts & 255}`
 
 describe('When limits are counted by three API processes, then together they let through exactly', () => {
   test('five logins a minute and address', async () => {
@@ -128,9 +128,17 @@ describe('Failures of one account', () => {
 
   test('When a password is guessed from many addresses, then after four times as many guesses unknown addresses wait', async () => {
     const person = await registered(proxied(), behindProxy(newAddress()))
-    const burst = await statuses(times(40, () => guesser(person, newAddress())('not the passphrase')))
-    expect([count(burst, 401), count(burst, 429)]).toEqual([21, 19])
+    const guesses: number[] = []
+    for (let i = 0; i < 22; i += 1) guesses.push((await guesser(person, newAddress())('not the passphrase')).status)
+    expect([count(guesses, 401), guesses.at(-1)]).toEqual([21, 429]) // twenty free ones and the first of those with a pause behind it
     expect((await guesser(person, newAddress())(person.password)).status).toBe(429)
+  })
+
+  test('When a password is guessed from many addresses at once, then no more guesses pass than one after the other', async () => {
+    const person = newPerson()
+    const burst = await statuses(times(40, () => guesser(person, newAddress())('not the passphrase')))
+    expect(count(burst, 401)).toBeLessThanOrEqual(21)
+    expect(count(burst, 401) + count(burst, 429)).toBe(40)
   })
 
   test('When bursts come again and again, then the pause grows with what was tried, not with what was refused', async () => {
