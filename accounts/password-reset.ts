@@ -52,10 +52,13 @@ export async function resetPassword(accounts: AccountsContext, { token, password
     // Two links of one account come one after the other. Whoever refreshes meanwhile needs this row only as a key.
     await tx.$queryRaw`SELECT FROM users WHERE id = ${owner.id}::uuid FOR NO KEY UPDATE`
     const used = await tx.$executeRaw`
-      UPDATE password_reset_tokens SET used_at = now() WHERE token_hash = ${tokenHash} AND used_at IS NULL AND expires_at > now()`
+      UPDATE password_reset_tokens SET used_at = GREATEST(now(), created_at)
+      WHERE token_hash = ${tokenHash} AND used_at IS NULL AND expires_at > now()`
     if (used === 0) throw badToken()
     await tx.$executeRaw`UPDATE users SET password_hash = ${passwordHash} WHERE id = ${owner.id}::uuid`
-    await tx.$executeRaw`UPDATE password_reset_tokens SET used_at = now() WHERE user_id = ${owner.id}::uuid AND used_at IS NULL`
+    // Some of them may have been made after this transaction began.
+    await tx.$executeRaw`
+      UPDATE password_reset_tokens SET used_at = GREATEST(now(), created_at) WHERE user_id = ${owner.id}::uuid AND used_at IS NULL`
     await endSessions(tx, { userId: owner.id }, 'password_changed')
     if (allowed) await addMail(tx, notice)
   })

@@ -88,7 +88,7 @@ const schema = z
     RATE_LIMIT_REGISTRATION: count.default(3),
     RATE_LIMIT_FORGOT: count.default(3),
     RATE_LIMIT_GENERAL: count.default(300),
-    /** Wrong passwords of one account before each further one has to wait. */
+    /** Wrong passwords from one client address for one account before each further one has to wait. */
     RATE_LIMIT_FAILURES: count.default(5),
 
     SESSION_CLEANUP_EVERY_MINUTES: minutes.default(30),

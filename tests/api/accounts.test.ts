@@ -320,6 +320,18 @@ describe('Passwords', () => {
       expect((await post(api, '/api/auth/reset-password', { token, password: 'quite another passphrase' })).status).toBe(403)
   })
 
+  test('When another link is issued while a link is used, then both end, also where the clock of the database steps back', async () => {
+    const person = await registered(backend)
+    const token = await resetToken(person.email)
+    await query(
+      `INSERT INTO password_reset_tokens (user_id, token_hash, created_at, expires_at)
+       SELECT id, encode(sha256('later'), 'hex'), now() + interval '5 seconds', now() + interval '15 minutes' FROM users WHERE email = $1`,
+      [person.email],
+    )
+    expect((await post(api, '/api/auth/reset-password', { token, password: 'quite another passphrase' })).status).toBe(204)
+    expect((await post(api, '/api/auth/reset-password', { token: 'later', password: 'yet another passphrase' })).status).toBe(403)
+  })
+
   test('When the new password is weak, then the link stays good', async () => {
     const person = await registered(backend)
     const token = await resetToken(person.email)
