@@ -46,21 +46,21 @@ interface ClaimedMail {
 /** Without a mail server nothing is sent: the mails expire in the outbox. */
 export function startMailSender(deps: MailSenderDependencies): MailSender {
   if (!deps.post.available) return { kick: () => {}, stop: async () => {} }
-  let stopped = false
+  const stopping = new AbortController()
   let kicked = new AbortController()
   let failing = false
   const done = run()
   return {
     kick: () => kicked.abort(),
     async stop() {
-      stopped = true
+      stopping.abort()
       kicked.abort()
       await done
     },
   }
 
   async function run(): Promise<void> {
-    while (!stopped) {
+    while (!stopping.signal.aborted) {
       kicked = new AbortController()
       const { signal } = kicked
       const claimed = await sendBatch(deps).then(working, waiting)
