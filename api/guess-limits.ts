@@ -16,7 +16,7 @@ export interface GuessLimits {
   forgive(login: Login): Promise<void>
 }
 
-export interface Login {
+interface Login {
   /** The address in its stored form. */
   account: string
   /** The client's address. */

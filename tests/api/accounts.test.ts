@@ -494,7 +494,9 @@ describe('Passwords', () => {
       await registration.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [person.email])
       const changing = change(person)
       await eventually('the change to wait for the registration', async () => {
-        const { rowCount } = await registration.query(`SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`)
+        const { rowCount } = await registration.query(
+          `SELECT FROM pg_locks JOIN pg_database d ON d.oid = database AND datname = current_database() WHERE locktype = 'advisory' AND NOT granted`,
+        )
         return rowCount === 1
       })
       await registration.query('SELECT FROM users WHERE email = $1 FOR NO KEY UPDATE NOWAIT', [person.email])
