@@ -139,16 +139,6 @@ describe('When an address is not verified', () => {
     expect((await post(api, '/api/auth/forgot-password', { email: person.email }, newSource())).status).toBe(202)
     expect(await subjectsTo(backend, person.email)).toEqual([LINK])
   })
-
-  test('then an administrator who is made with it has a verified account, and the link is invalid', async () => {
-    const person = newPerson()
-    await register(person)
-    const [token] = await linksTo(person.email)
-    await query(`UPDATE users SET verified_at = now(), verification_hash = NULL, verification_expires_at = NULL WHERE email = $1`, [
-      person.email,
-    ])
-    expect((await verify(token!, person.password)).status).toBe(403)
-  })
 })
 
 describe('Mail limits of registration', () => {
