@@ -8,6 +8,7 @@ import { documentationPage, openApiOperation } from './routes/documentation.ts'
 import { healthOperations, type HealthDependencies } from './routes/health.ts'
 import { resetPage } from './routes/reset-page.ts'
 import { testOperations, type TestRoutesDependencies } from './routes/test-connections.ts'
+import { verifyPage } from './routes/verify-page.ts'
 import { webhookRoutes, type WebhookDependencies } from './routes/webhooks.ts'
 
 export interface AppDependencies extends HealthDependencies, WebhookDependencies, AccountRoutesDependencies, TestRoutesDependencies {
@@ -22,7 +23,7 @@ export function createApp(deps: AppDependencies): Express {
   const operations: Operation[] = [...healthOperations(deps), ...accountOperations(deps), ...testOperations(deps)]
   operations.push(openApiOperation(operations, [deps.limits.perAddress('general')]))
   app.use(operationRoutes(operations))
-  app.use(documentationPage(), resetPage())
+  app.use(documentationPage(), resetPage(), verifyPage())
   app.use(notFound, errorHandler(deps.logger))
   return app
 }

@@ -26,7 +26,7 @@ import { openTemporal } from './temporal-client.ts'
 
 /** Connections that count limits; each takes one short statement. */
 const LIMITS_POOL_SIZE = 4
-/** Once all requests are answered; within what `exitAfter` leaves. */
+/** For mails that are being sent once all requests are answered; within what `exitAfter` leaves. */
 const MAIL_GRACE_MS = 1500
 /** A start beside a healthy PostgreSQL refuses no webhook: the port opens once the database was checked, or after this time. */
 const FIRST_CHECK_MS = 1000
@@ -40,7 +40,7 @@ runMain(async () => {
   const database = connectDatabase({ url: config.DATABASE_URL, poolSize: config.DATABASE_POOL_SIZE, logger })
   const limitsPool = openPool({ url: config.DATABASE_URL, poolSize: LIMITS_POOL_SIZE, logger })
   const limits = createLimits(limitsPool, config, logger)
-  const accounts = createAccounts(config, { database, limits, logger })
+  const accounts = createAccounts(config, { database, logger })
   const temporal = openTemporal(config)
   const inventory = new ObjectInventory({ ...storeSettings(config), connections: 1 })
   const checks = connectionChecks({
@@ -117,7 +117,8 @@ runMain(async () => {
   lifecycle.state = 'draining'
   draining.abort()
   await Promise.all([server.drain(config.SHUTDOWN_GRACE_SECONDS * 1000), relay.stop()])
-  await accounts.post.idle(MAIL_GRACE_MS)
+  // What is not sent by then stays in the outbox.
+  await withDeadline(accounts.mails.stop(), MAIL_GRACE_MS).catch(() => {})
   leaks.stop()
   operations.close()
   inventory.close()

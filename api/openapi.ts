@@ -5,7 +5,7 @@ import { PROBLEMS, type ProblemCode } from '../platform/problem.ts'
 import type { Operation } from './operation.ts'
 
 /** Raised with every change that a client could notice. */
-const API_VERSION = '1.0.0'
+const API_VERSION = '1.1.0'
 
 const problemSchema = z.strictObject({
   type: z.string(),

@@ -88,7 +88,7 @@ const schema = z
     RATE_LIMIT_REGISTRATION: count.default(3),
     RATE_LIMIT_FORGOT: count.default(3),
     RATE_LIMIT_GENERAL: count.default(300),
-    /** Wrong passwords of one account before each further one has to wait. */
+    /** Wrong passwords from one client address for one account before each further one has to wait. */
     RATE_LIMIT_FAILURES: count.default(5),
 
     SESSION_CLEANUP_EVERY_MINUTES: minutes.default(30),
@@ -125,6 +125,12 @@ const schema = z
     if (settings.SMTP_URL && !settings.PUBLIC_URL)
       context.addIssue({ code: 'custom', path: ['PUBLIC_URL'], message: 'is missing: links in mails lead there' })
     if (settings.NODE_ENV !== 'production') return
+    if (settings.REGISTRATION === 'open' && !settings.SMTP_URL)
+      context.addIssue({
+        code: 'custom',
+        path: ['REGISTRATION'],
+        message: 'is open but SMTP_URL is missing: addresses are verified by mail. Set SMTP_URL, or REGISTRATION=invite or closed',
+      })
     if (settings.PUBLIC_URL?.startsWith('http:'))
       context.addIssue({ code: 'custom', path: ['PUBLIC_URL'], message: 'must be https in production: links with secrets lead there' })
     if (settings.EXOTEL_ALLOW_LOCAL)

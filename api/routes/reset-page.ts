@@ -3,7 +3,7 @@ import type { Router } from 'express'
 import { pageRoutes } from '../page.ts'
 
 export function resetPage(): Router {
-  return pageRoutes('/reset-password', { title: 'Set a new password', scripts: { 'page.js': SCRIPT }, styles: { 'page.css': STYLE } })
+  return pageRoutes('/reset-password', { title: 'Set a new password', scripts: { 'page.js': SCRIPT }, styles: { 'page.css': FORM_STYLE } })
 }
 
 const SCRIPT = `
@@ -40,7 +40,8 @@ form.addEventListener('submit', async (event) => {
 })
 `
 
-const STYLE = `
+/** Of all pages that are one form. */
+export const FORM_STYLE = `
 main { font: 1rem/1.5 system-ui, sans-serif; max-width: 24rem; margin: 4rem auto; padding: 0 1rem }
 label, input, button { display: block; width: 100%; box-sizing: border-box }
 input, button { font: inherit; padding: .5rem; margin: .5rem 0 }

@@ -84,7 +84,7 @@ test('When they are mounted in production by mistake, then they refuse a second 
 })
 
 test.each([
-  ['in production', { NODE_ENV: 'production', EXOTEL_ALLOW_LOCAL: 'false' }],
+  ['in production', { NODE_ENV: 'production', EXOTEL_ALLOW_LOCAL: 'false', REGISTRATION: 'closed' }],
   ['without DEV_TEST_TOKEN', { DEV_TEST_TOKEN: '' }],
 ])('When the API runs %s, then there are no test routes', async (_how, env) => {
   const api = await anotherApi(env)

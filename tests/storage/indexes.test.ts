@@ -1,12 +1,18 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { hash } from '@node-rs/argon2'
 import { randomUUID } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import pg from 'pg'
 import { pino } from 'pino'
 import { deleteExpired } from '../../accounts/clean-up.ts'
 import type { AccountsContext } from '../../accounts/context.ts'
 import { logIn } from '../../accounts/login.ts'
-import { changePassword, issuePasswordReset, resetPassword } from '../../accounts/password-reset.ts'
+import { changePassword, issueResetToken, requestPasswordReset, resetPassword } from '../../accounts/password-reset.ts'
+import { register } from '../../accounts/registration.ts'
+import { startMailSender } from '../../accounts/mail-sender.ts'
+import { issueVerificationToken, verifyAddress } from '../../accounts/verification.ts'
 import { authenticate, endSessions, refreshSession } from '../../accounts/sessions.ts'
 import { createSigningKeys } from '../../accounts/signing-keys.ts'
 import { signAccessToken } from '../../accounts/access-tokens.ts'
@@ -18,7 +24,8 @@ import { recordEvent } from '../../calls/record-event.ts'
 import { type Prisma, PrismaClient } from '../../platform/generated/client.ts'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { Problem } from '../../platform/problem.ts'
-import { noPost } from '../../platform/post.ts'
+import { folderPost, noPost } from '../../platform/post.ts'
+import { eventually } from '../support/eventually.ts'
 import { createDatabase, openDatabase } from '../support/servers.ts'
 
 /** So many rows that no planner reads them all for a handful. */
@@ -48,9 +55,10 @@ async function fill(): Promise<void> {
   const series = `generate_series(1, ${ROWS}) AS i`
   const hash = "encode(sha256(i::text::bytea), 'hex')"
   const passwordHash = await passwordHashed('a passphrase')
-  await sql.query(`INSERT INTO users (email, name, password_hash) SELECT 'p' || i || '@example.com', 'P', $1 FROM ${series}`, [
-    passwordHash,
-  ])
+  await sql.query(
+    `INSERT INTO users (email, name, password_hash, verified_at) SELECT 'p' || i || '@example.com', 'P', $1, now() FROM ${series}`,
+    [passwordHash],
+  )
   await sql.query(`INSERT INTO sessions (user_id, refresh_hash, refresh_expires_at, expires_at)
     SELECT u.id, encode(sha256(u.email::bytea), 'hex'), now() + interval '1 day', now() + interval '1 day' FROM users u`)
   await sql.query(`INSERT INTO refresh_token_blacklist (token_hash, session_id, user_id, reason, expires_at)
@@ -58,6 +66,8 @@ async function fill(): Promise<void> {
   await sql.query(
     `INSERT INTO password_reset_tokens (user_id, token_hash) SELECT u.id, encode(sha256(u.id::text::bytea), 'hex') FROM users u`,
   )
+  await sql.query(`INSERT INTO account_mails (kind, recipient, mailbox, expires_at, ended_at, outcome)
+    SELECT 'welcome', 'p' || i || '@example.com', 'p' || i || '@example.com', now(), now(), 'sent' FROM ${series}`)
   await sql.query(`INSERT INTO rate_limits SELECT 'k' || i, 1, 9e12 FROM ${series}`)
   await sql.query(`INSERT INTO calls (call_sid, status, recording_state) SELECT 'c' || i, 'completed', 'none' FROM ${series}`)
   await sql.query(`INSERT INTO recordings (call_sid, source_url, state, bucket, object_key, bytes, sha256)
@@ -96,7 +106,8 @@ const silent = pino({ level: 'silent' })
 const accounts = (): AccountsContext => ({
   database,
   keys: createSigningKeys(database),
-  post: noPost(silent),
+  mails: { kick: () => {}, stop: async () => {} },
+  post: noPost(),
   logger: silent,
   registration: 'open',
   sessionDays: 30,
@@ -118,10 +129,25 @@ async function change(): Promise<void> {
     data: { passwordHash: await passwordHashed(password) },
   })
   await logIn(accounts(), { email, password }) // with a hash that is made anew
-  const identity = { userId, sessionId: randomUUID(), email, name: 'P', role: 'user' as const }
+  const session = await database.session.findFirstOrThrow({ where: { userId } })
+  const identity = { userId, sessionId: session.id, email, name: 'P', role: 'user' as const }
   await changePassword(accounts(), identity, { currentPassword: password, newPassword: 'quite another passphrase' })
 }
 const claim = (id: bigint): Claim & { reason: string } => ({ id, claimId: randomUUID(), reason: 'no answer' })
+async function sendWaitingMails(): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'mail-'))
+  const post = folderPost(folder, { from: 'caly <no-reply@example.com>', logger: silent })
+  const sender = startMailSender({
+    database,
+    post,
+    publicUrl: 'https://calls.example.com',
+    pauses: { firstMs: 1, maxMs: 1 },
+    logger: silent,
+  })
+  await eventually('a look into the outbox', async () => statements.some(({ text }) => text.includes('SKIP LOCKED')))
+  await sender.stop()
+  rmSync(folder, { recursive: true })
+}
 const event = {
   callSid: 'c77',
   route: 'call-end',
@@ -139,13 +165,23 @@ test.each([
   ['somebody logs in', () => logIn(accounts(), { email: 'p77@example.com', password: 'x' })],
   ['a refresh token is used', () => refreshSession(accounts(), 'p77@example.com')],
   ['all sessions of somebody end', () => endSessions(database, { userId: randomUUID() }, 'logged_out')],
-  ['a password is forgotten', () => issuePasswordReset(accounts(), 'p77@example.com')],
+  ['a password is forgotten', () => requestPasswordReset(accounts(), { email: 'p77@example.com', source: '192.0.2.1' })],
+  ['a reset link is made', () => issueResetToken(database, 'p77@example.com')],
+  [
+    'somebody registers',
+    () => register(accounts(), { email: 'p77@example.com', password: 'quite another passphrase', name: 'P', source: '192.0.2.1' }),
+  ],
+  ['a verification link is made', () => issueVerificationToken(database, 'p77@example.com')],
+  ['a verification link is used', () => verifyAddress(accounts(), { token: 'a-token-of-somebody', password: 'x' })],
+  ['mails are sent', () => sendWaitingMails()],
   ['a reset link is used', () => useLink()],
   ['a password is changed', () => change()],
   ['expired sessions go', () => deleteExpired(database, 'sessions', 5)],
   ['expired reset tokens go', () => deleteExpired(database, 'resetTokens', 5)],
   ['expired blacklist rows go', () => deleteExpired(database, 'blacklist', 5)],
   ['expired limits go', () => deleteExpired(database, 'rateLimits', 5)],
+  ['old mails go', () => deleteExpired(database, 'mails', 5)],
+  ['accounts that were never verified go', () => deleteExpired(database, 'unverifiedAccounts', 5)],
   ['old bodies go', () => eraseOldBodies(database, 90, 5)],
   [
     'a webhook is recorded',

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { pino } from 'pino'
 import { clientKey } from '../../api/limits.ts'
 import { createRiseDetector } from '../../platform/leaks.ts'
-import { isTransientMailError } from '../../platform/post.ts'
+import { isPermanentMailError } from '../../platform/post.ts'
 import { problem, PROBLEMS } from '../../platform/problem.ts'
 import { retrying } from '../../platform/retry.ts'
 
@@ -66,14 +66,15 @@ describe('Retries', () => {
   })
 
   test.each([
-    [{ code: 'ECONNECTION' }, true],
-    [{ code: 'ETIMEDOUT' }, true],
-    [{ code: 'EENVELOPE', responseCode: 451 }, true],
-    [{ code: 'EENVELOPE', responseCode: 550 }, false],
+    [{ code: 'ECONNECTION' }, false],
+    [{ code: 'ETIMEDOUT' }, false],
+    [{ code: 'EENVELOPE', responseCode: 451 }, false],
+    [{ code: 'EENVELOPE', responseCode: 550 }, true],
+    [{ code: 'EMESSAGE', responseCode: 554 }, true],
     [{ code: 'EAUTH', responseCode: 535 }, false],
     [{}, false],
-  ])('When a mail fails with %j, then trying again: %s', (error, again) => {
-    expect(isTransientMailError(error)).toBe(again)
+  ])('When a mail fails with %j, then that is permanent: %s', (error, permanent) => {
+    expect(isPermanentMailError(error)).toBe(permanent)
   })
 })
 

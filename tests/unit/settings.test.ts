@@ -39,7 +39,7 @@ test('When settings are missing or wrong, then each is named, and no value is sh
 })
 
 test('When production has no proof of origin, or allows local addresses, then it does not start', () => {
-  const production = { ...MINIMAL, NODE_ENV: 'production' }
+  const production = { ...MINIMAL, NODE_ENV: 'production', REGISTRATION: 'closed' }
   expect(() => readConfig(production)).toThrow(/EXOTEL_WEBHOOK_SECRET is missing: production needs a proof of origin/)
   expect(() => readConfig({ ...production, EXOTEL_WEBHOOK_TOKEN: 't', EXOTEL_ALLOW_LOCAL: 'true' })).toThrow(
     /EXOTEL_ALLOW_LOCAL must not be set/,
@@ -118,4 +118,13 @@ test.each([
 
 test('When mails are sent but nobody says where their links lead, then it does not start', () => {
   expect(() => readConfig({ ...MINIMAL, SMTP_URL: 'smtp://localhost' })).toThrow(/PUBLIC_URL is missing/)
+})
+
+test('When production lets anybody register but sends no mail, then it does not start', () => {
+  const production = { ...MINIMAL, NODE_ENV: 'production', EXOTEL_WEBHOOK_TOKEN: 't' }
+  expect(() => readConfig(production)).toThrow(/REGISTRATION is open but SMTP_URL is missing/)
+  expect(readConfig({ ...production, REGISTRATION: 'invite' })).toMatchObject({ REGISTRATION: 'invite' })
+  const mail = { SMTP_URL: 'smtp://localhost', PUBLIC_URL: 'https://calls.example.com' }
+  expect(readConfig({ ...production, ...mail })).toMatchObject({ REGISTRATION: 'open' })
+  expect(readConfig(MINIMAL)).toMatchObject({ REGISTRATION: 'open' })
 })

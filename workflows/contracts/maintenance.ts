@@ -112,5 +112,14 @@ export interface ObjectCheckRequest {
 }
 
 /** In the order in which they are cleaned up. */
-export const CLEAN_UP_KINDS = ['sessions', 'blacklist', 'resetTokens', 'rateLimits', 'webhookBodies', 'signingKeys'] as const
+export const CLEAN_UP_KINDS = [
+  'sessions',
+  'blacklist',
+  'resetTokens',
+  'rateLimits',
+  'webhookBodies',
+  'signingKeys',
+  'mails',
+  'unverifiedAccounts',
+] as const
 export type CleanUpKind = (typeof CLEAN_UP_KINDS)[number]
