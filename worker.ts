@@ -113,7 +113,8 @@ runMain(async () => {
     await runs
     await connection.close()
   }
-  await Promise.allSettled([database.$disconnect(), deps.source.dispatcher.close(), spool.close()])
+  await Promise.allSettled([database.$disconnect(), spool.close()])
+  deps.source.agents.destroy()
   deps.store.close()
   deps.inventory.close()
   operations.close()

@@ -1,8 +1,10 @@
 // Step 1: Exotel's recording lies whole in this worker's spool. The story is here; the transfer itself in recordings/transfer.ts.
+import { Context } from '@temporalio/activity'
 import { linksOf, type Link } from '../calls/recording-facts.ts'
-import { dropBody, readAnswer, type FailedAnswer, type RecordingAnswer } from '../exotel/recording-answer.ts'
+import { readAnswer, type FailedAnswer, type RecordingAnswer } from '../exotel/recording-answer.ts'
 import { requestRecording } from '../exotel/recording-request.ts'
 import { HostNotAllowed, UrlRefused } from '../exotel/url-policy.ts'
+import { startDeadline } from '../platform/deadline.ts'
 import { readPart, type Part, type WholeFile } from '../recordings/growing-file.ts'
 import { completePart, receiveInto, TooLarge, TransferBroken } from '../recordings/transfer.ts'
 import { RATE_LIMITED, type FailureCode } from '../workflows/contracts/failures.ts'
@@ -12,8 +14,12 @@ import { endTry } from './failures.ts'
 import { createHostAlarm, type HostAlarm } from './host-alarm.ts'
 import { diskTrouble, runActivity, SPOOL_ALARM, type Run } from './run.ts'
 import { asWriterFailure, thisAttempt } from './spool-writer.ts'
+import { createStalledDownloads } from './stalled-downloads.ts'
 
-type Needs = Pick<Dependencies, 'database' | 'source' | 'spool' | 'alarms' | 'logger' | 'maxBytes' | 'pauses' | 'recovery' | 'waitScale'>
+type Needs = Pick<
+  Dependencies,
+  'database' | 'source' | 'downloads' | 'spool' | 'alarms' | 'logger' | 'maxBytes' | 'pauses' | 'recovery' | 'waitScale'
+>
 
 /** One attempt to download one recording. */
 interface Download {
@@ -23,6 +29,7 @@ interface Download {
   hostAlarm: HostAlarm
   /** Of the run, and aborted too where a later attempt takes the file over. */
   signal: AbortSignal
+  onProgress: (bytes: number) => void
 }
 
 /**
@@ -31,12 +38,18 @@ interface Download {
  */
 export function createDownloadRecording(deps: Needs) {
   const hostAlarm = createHostAlarm(deps)
+  const stalledDownloads = createStalledDownloads(deps)
   return (recording: SourceRef): Promise<Spooled> =>
     runActivity(deps, recording, async (run) => {
       const { spool } = deps
       const file = spool.fileFor(recording.callSid, recording.sourceUrl)
-      const download = (signal: AbortSignal): Promise<WholeFile> => downloadInto(file, { deps, run, recording, hostAlarm, signal })
-      const whole = await spool.asWriter(file, thisAttempt(run), download).catch((error: unknown) => {
+      const download = (noteProgress: Download['onProgress']): Promise<WholeFile> => {
+        const onProgress = (bytes: number): void => (run.progress(bytes), noteProgress(bytes))
+        return spool.asWriter(file, thisAttempt(run), (signal) =>
+          downloadInto(file, { deps, run, recording, hostAlarm, signal, onProgress }),
+        )
+      }
+      const whole = await stalledDownloads.hold(Context.current().info.taskQueue, download).catch((error: unknown) => {
         throw asWriterFailure(deps, run, error)
       })
       return { queue: spool.queue, file, ...whole }
@@ -66,8 +79,8 @@ async function fetchInto(file: string, download: Download): Promise<WholeFile> {
 
 /** A part that cannot be continued costs one more request and not an attempt: Exotel did nothing wrong. */
 async function receive(file: string, download: Download, links: Link[], part: Part | undefined): Promise<WholeFile> {
-  const { run, signal } = download
-  const { spool, maxBytes } = download.deps
+  const { signal, onProgress } = download
+  const { spool, maxBytes, downloads } = download.deps
   const partLeft = async (retryAfterMs: number | undefined) => ({
     retryAfterMs,
     queue: spool.queue,
@@ -85,7 +98,9 @@ async function receive(file: string, download: Download, links: Link[], part: Pa
       await spool.remove(file)
       return receive(file, download, links, undefined)
     case 'body':
-      return receiveInto(spool, file, answer, part, { signal, maxBytes, onProgress: run.progress }).finally(() => dropBody(answer.body))
+      return receiveInto(spool, file, answer, part, { signal, maxBytes, pace: downloads.pace, onProgress }).finally(() =>
+        answer.body.destroy(),
+      )
   }
 }
 
@@ -101,14 +116,18 @@ async function askForRecording(download: Download, links: Link[], part: Part | u
 }
 
 async function askLink({ deps, hostAlarm, signal }: Download, link: Link, part: Part | undefined): Promise<RecordingAnswer> {
+  const deadline = startDeadline(deps.downloads.startMs)
   try {
-    return await readAnswer(await requestRecording(link, { signal, part }, deps.source), part)
+    const request = { signal: AbortSignal.any([signal, deadline.signal]), part }
+    return await readAnswer(await requestRecording(link, request, deps.source), part)
   } catch (error) {
     signal.throwIfAborted()
     const refusal = policyErrorIn(error)
     if (refusal instanceof HostNotAllowed) hostAlarm.refused(new URL(link.url).hostname)
     const code = refusal instanceof HostNotAllowed ? 'RecordingHostNotAllowed' : refusal ? 'RecordingUrlRefused' : 'ExotelUnavailable'
     return { kind: 'failed', code, reason: refusal?.message ?? `Exotel does not answer: ${(error as Error).message}` }
+  } finally {
+    deadline.end()
   }
 }
 

@@ -1,6 +1,9 @@
 // What an answer to a recording's link means, before its body is taken.
-import type { Dispatcher } from 'undici'
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Readable } from 'node:stream'
+import { readStart } from '../platform/read-start.ts'
 import type { FailureCode } from '../workflows/contracts/failures.ts'
+import { discardBody, type HttpResponse } from './http-request.ts'
 import { isNothingLeft, singleHeader, totalOfRest, totalOfWhole, validatorOf, type KnownPart } from './recording-version.ts'
 import { retryAfterMs } from './retry-after.ts'
 
@@ -23,7 +26,7 @@ export interface FailedAnswer {
 
 export interface RecordingBody {
   kind: 'body'
-  body: Dispatcher.ResponseData['body']
+  body: Readable
   /** The offset of the body's first byte in the recording. */
   from: number
   /** Of the whole recording; absent where the source does not say. */
@@ -34,26 +37,23 @@ export interface RecordingBody {
   validator?: string
 }
 
-type Headers = Dispatcher.ResponseData['headers']
-
+/** A longer JSON document is no statement about a recording. */
 const MAX_STATE_BYTES = 4096
+const MAX_READ_BYTES = 64 * 1024
 const ENCODINGS = new Set(['gzip', 'deflate', 'br'])
 
 /**
  * Reads status and headers; bodies that are no recording are read or dropped here.
  * @param part what the request asked to continue
  */
-export async function readAnswer(
-  { statusCode, headers, body }: Dispatcher.ResponseData,
-  part: KnownPart | undefined,
-): Promise<RecordingAnswer> {
+export async function readAnswer({ statusCode, headers, body }: HttpResponse, part: KnownPart | undefined): Promise<RecordingAnswer> {
   const contentType = singleHeader(headers['content-type'])
   if (statusCode === 200 || statusCode === 203) {
     if (isState(contentType, headers)) return readState(body)
     return wholeBody(statusCode, headers, body)
   }
   if (statusCode === 206) return partialBody(headers, body, part)
-  await body.dump({ limit: MAX_STATE_BYTES }).catch(() => {})
+  await discardBody(body)
   const wait = retryAfterMs(headers['retry-after'], new Date())
   const failed = (code: FailureCode, reason: string): RecordingAnswer => ({
     kind: 'failed',
@@ -83,63 +83,45 @@ export async function readAnswer(
 }
 
 /** A JSON type on something large is a wrong label: the content decides. */
-function isState(contentType: string | undefined, headers: Headers): boolean {
+function isState(contentType: string | undefined, headers: IncomingHttpHeaders): boolean {
   const length = readLength(singleHeader(headers['content-length'])) ?? 0
   return /^application\/(.+\+)?json/i.test(contentType ?? '') && length <= MAX_STATE_BYTES
 }
 
-/** Hangs up on what is not wanted; an unread body says so by an error event, which nobody else listens to. */
-export function dropBody(body: Dispatcher.ResponseData['body']): void {
-  body.on('error', () => {}).destroy()
-}
-
 /** Exotel's voice-log states instead of a recording: `processing`, `not_available`, `expired` [v3 voice logs]. */
-async function readState(body: Dispatcher.ResponseData['body']): Promise<RecordingAnswer> {
-  const text = await readStart(body)
-  const state = /"\w*(?:state|status)"\s*:\s*"([\w -]+)"/i.exec(text)?.[1] ?? ''
+async function readState(body: Readable): Promise<RecordingAnswer> {
+  const start = await readStart(body, MAX_READ_BYTES)
+  const state = /"\w*(?:state|status)"\s*:\s*"([\w -]+)"/i.exec(start.bytes.toString('latin1'))?.[1] ?? ''
   if (/expired/i.test(state)) return { kind: 'failed', code: 'RecordingExpired', reason: 'Exotel says that the recording has expired' }
   if (/processing|not[_ -](available|ready)|pending|progress|queued/i.test(state)) {
     return { kind: 'failed', code: 'RecordingNotFound', reason: 'Exotel says that the recording is not ready' }
   }
+  if (start.kind === 'broken')
+    return { kind: 'failed', code: 'ExotelUnavailable', reason: `Exotel did not send its whole answer: ${start.error.message}` }
   return { kind: 'failed', code: 'RecordingInvalid', reason: 'The file is a JSON document, not audio' }
 }
 
-/** Never more than a little of it, whatever comes. */
-async function readStart(body: Dispatcher.ResponseData['body']): Promise<string> {
-  let text = ''
-  try {
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      text += chunk.toString('latin1')
-      if (text.length > MAX_STATE_BYTES) break
-    }
-  } catch {
-    // what has come is all there is
-  }
-  dropBody(body)
-  return text.slice(0, MAX_STATE_BYTES)
-}
-
-function wholeBody(statusCode: number, headers: Headers, body: RecordingBody['body']): RecordingBody {
+function wholeBody(statusCode: number, headers: IncomingHttpHeaders, body: Readable): RecordingBody {
   const totalBytes = readLength(singleHeader(headers['content-length']))
   const validator = statusCode === 203 ? undefined : validatorOf(headers, totalBytes) // a proxy has changed the body of a 203
   return recordingBody(headers, body, { from: 0, totalBytes, validator })
 }
 
 /** A 206 is of use only where it ends with the recording's last byte and begins behind the part, or with the first byte. */
-function partialBody(headers: Headers, body: RecordingBody['body'], part: KnownPart | undefined): RecordingAnswer {
+function partialBody(headers: IncomingHttpHeaders, body: Readable, part: KnownPart | undefined): RecordingAnswer {
   const totalBytes = part ? totalOfRest(headers, part) : totalOfWhole(headers)
   if (totalBytes !== undefined) {
     const validator = part ? part.validator : validatorOf(headers, totalBytes)
     return recordingBody(headers, body, { from: part?.from ?? 0, totalBytes, validator })
   }
-  dropBody(body)
+  body.destroy()
   if (part) return { kind: 'part unusable' }
   return { kind: 'failed', code: 'DownloadIncomplete', reason: 'Exotel sent a part of the recording though the whole was requested' }
 }
 
 function recordingBody(
-  headers: Headers,
-  body: RecordingBody['body'],
+  headers: IncomingHttpHeaders,
+  body: Readable,
   { from, totalBytes, validator }: { from: number; totalBytes: number | undefined; validator: string | undefined },
 ): RecordingBody {
   const encoding = singleHeader(headers['content-encoding'])?.toLowerCase()

@@ -1,9 +1,10 @@
 // The bytes of one response go into the spool: counted against what was announced, in flat memory.
-import { pipeline, type Readable } from 'node:stream'
+import { pipeline, type Readable, type Transform } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
 import type { RecordingBody } from '../exotel/recording-answer.ts'
 import { GrowingFile, type Part, type WholeFile } from './growing-file.ts'
 import type { Spool } from './spool.ts'
+import { timedChunks, TooSlow, type Pace } from './timed-chunks.ts'
 
 /** The transfer was cut, stalled, too slow, or not as long as announced. */
 export class TransferBroken extends Error {}
@@ -14,12 +15,12 @@ export class TooLarge extends Error {}
 interface TransferControl {
   signal: AbortSignal
   maxBytes: number
+  pace: Pace
   onProgress: (bytes: number) => void
 }
 
-/** A transfer may take this long and a second per MB besides. */
-const BASE_DEADLINE_MS = 30_000
-const MS_PER_MB = 1000
+/** A slower source would hold its download slot for hours. */
+export const RECORDING_PACE: Pace = { idleMs: 30_000, baseMs: 30_000, msPerMb: 1000 }
 const MB = 1024 ** 2
 /** A worker that is killed loses at most this much of a transfer. Small recordings end before, and cost one fsync in all. */
 const CHECKPOINT_BYTES = 16 * MB
@@ -76,13 +77,11 @@ async function reserve(spool: Spool, file: string, { totalBytes }: RecordingBody
 async function writeAll(
   growing: GrowingFile,
   answer: RecordingBody,
-  { signal, maxBytes, onProgress }: TransferControl,
+  { signal, maxBytes, pace, onProgress }: TransferControl,
   { reservedBytes, reserveMore }: { reservedBytes: number; reserveMore: (bytes: number) => Promise<number> },
 ): Promise<void> {
-  const { totalBytes, from } = answer
-  const began = performance.now()
-  const deadlineMs = (bytes: number): number => BASE_DEADLINE_MS + (((totalBytes ?? bytes) - from) / MB) * MS_PER_MB
-  for await (const chunk of chunksOf(answer, signal)) {
+  const { totalBytes } = answer
+  for await (const chunk of chunksOf(answer, pace, signal)) {
     const bytes = growing.bytes + chunk.length
     if (bytes > maxBytes) throw new TooLarge(`The recording is longer than the limit of ${maxBytes} bytes`)
     if (totalBytes !== undefined && bytes > totalBytes)
@@ -91,30 +90,32 @@ async function writeAll(
     await growing.append(chunk)
     onProgress(bytes)
     if (growing.unsyncedBytes >= CHECKPOINT_BYTES) await growing.checkpoint()
-    if (performance.now() - began > deadlineMs(bytes))
-      throw new TransferBroken(`The transfer is too slow: ${bytes} bytes in ${Math.round((performance.now() - began) / 1000)} s`)
   }
 }
 
 /** Decoded where need be; the errors of the network and of broken encodings are a broken transfer. */
-async function* chunksOf({ body, encoding }: RecordingBody, signal: AbortSignal): AsyncGenerator<Buffer> {
-  const decoder =
-    encoding === 'gzip'
-      ? createGunzip()
-      : encoding === 'br'
-        ? createBrotliDecompress()
-        : encoding === 'deflate'
-          ? createInflate()
-          : undefined
+async function* chunksOf({ body, encoding }: RecordingBody, pace: Pace, signal: AbortSignal): AsyncGenerator<Buffer> {
+  const decoder = decoderOf(encoding)
   // `pipe` would wait forever for a body that broke before this line.
-  const source: Readable = decoder ? pipeline(body, decoder, () => {}) : body
-  const iterator = source[Symbol.asyncIterator]() as AsyncIterator<Buffer>
-  for (;;) {
-    const next = await iterator.next().catch((error: unknown) => {
-      signal.throwIfAborted()
-      throw new TransferBroken(`The transfer was cut: ${error instanceof Error ? error.message : String(error)}`)
-    })
-    if (next.done) return
-    yield next.value
+  const decoded: Readable = decoder ? pipeline(body, decoder, () => {}) : body
+  try {
+    yield* timedChunks(body, decoded, pace)
+  } catch (error) {
+    signal.throwIfAborted()
+    if (error instanceof TooSlow) throw new TransferBroken(`The transfer is too slow: ${error.message}`)
+    throw new TransferBroken(`The transfer was cut: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}
+
+function decoderOf(encoding: string | undefined): Transform | undefined {
+  switch (encoding) {
+    case 'gzip':
+      return createGunzip()
+    case 'br':
+      return createBrotliDecompress()
+    case 'deflate':
+      return createInflate()
+    default:
+      return undefined
   }
 }

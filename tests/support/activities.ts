@@ -7,7 +7,7 @@ import { pino } from 'pino'
 import { createActivities, type Activities } from '../../activities/create.ts'
 import type { RecoveryPlan } from '../../calls/recovery-plan.ts'
 import { ExotelApi } from '../../exotel/api-client.ts'
-import { createRecordingAgent } from '../../exotel/recording-request.ts'
+import { createRecordingAgents, START_DEADLINE_MS } from '../../exotel/recording-request.ts'
 import type { UrlPolicy } from '../../exotel/url-policy.ts'
 import { createAlarms, type Alarms } from '../../platform/alarms.ts'
 import { connectDatabase, type Database } from '../../platform/database.ts'
@@ -15,6 +15,8 @@ import { createStoreBreaker } from '../../recordings/breaker.ts'
 import { ObjectInventory } from '../../recordings/inventory.ts'
 import { Spool, type SpoolLimits } from '../../recordings/spool.ts'
 import { RecordingStore } from '../../recordings/store.ts'
+import type { Pace } from '../../recordings/timed-chunks.ts'
+import { RECORDING_PACE } from '../../recordings/transfer.ts'
 import { ACCOUNT } from './backend.ts'
 import { openBucket, type Bucket } from './bucket.ts'
 import { createBucket, createDatabase, home, servers } from './servers.ts'
@@ -43,6 +45,7 @@ export async function openWorkbench(
     maxBytes?: number
     limits?: SpoolLimits
     policy?: UrlPolicy
+    downloads?: { slots?: number; startMs?: number; pace?: Pace }
     waitScale?: number
     recovery?: RecoveryPlan
   } = {},
@@ -61,12 +64,13 @@ export async function openWorkbench(
   )
   const inventory = new ObjectInventory({ ...access, endpoint: options.s3Endpoint ?? access.endpoint, connections: 2 })
   const policy = options.policy ?? { hosts: ['127.0.0.1'], allowLocal: true }
-  const dispatcher = createRecordingAgent(policy)
+  const agents = createRecordingAgents(policy)
   const alarms = createAlarms(logger)
   const activities = createActivities({
     database,
     exotelApi: new ExotelApi({ baseUrl: options.apiBaseUrl ?? 'http://127.0.0.1:1', ...ACCOUNT }),
-    source: { policy, credentials: ACCOUNT, dispatcher },
+    source: { policy, credentials: ACCOUNT, agents },
+    downloads: { slots: 16, startMs: START_DEADLINE_MS, pace: RECORDING_PACE, ...options.downloads },
     spool,
     store,
     inventory,
@@ -91,7 +95,7 @@ export async function openWorkbench(
     spool,
     alarms,
     async close() {
-      await dispatcher.destroy()
+      agents.destroy()
       store.close()
       inventory.close()
       await spool.close()
