@@ -85,6 +85,28 @@ describe('When a body cannot be read, then the error says why:', () => {
   })
 })
 
+describe('When a body contradicts its content type, then it is refused:', () => {
+  const multipartBody = multipart([field('CallSid', 'a1'), field('CustomField', 'x&CallSid=b2')])
+  test.each([
+    ['JSON as a form', Buffer.from('{"CallSid":"a1","x":"&CallSid=b2&"}'), 'application/x-www-form-urlencoded'],
+    ['JSON behind blanks and a mark as a form', Buffer.from(`\uFEFF${' '.repeat(200)}\n{"x":"&CallSid=b2&"}`), 'application/x-www-form-urlencoded'],
+    ['a JSON array as a form', Buffer.from('["&CallSid=b2&"]'), 'application/x-www-form-urlencoded'],
+    ['multipart as a form', multipartBody, 'application/x-www-form-urlencoded'],
+    ['multipart without a type', multipartBody, undefined],
+    ['multipart as text', multipartBody, 'text/plain'],
+    ['multipart as JSON', multipartBody, 'application/json'],
+    ['a form as JSON', Buffer.from('CallSid=a1'), 'application/json'],
+    ['a form as multipart', Buffer.from('CallSid=a1'), MULTIPART],
+    [
+      'JSON with parts inside as multipart',
+      Buffer.from(`{"CallSid":"a1",\r\n--B\r\n${field('CallSid', 'b2')}\r\n--B--\r\n}`),
+      MULTIPART,
+    ],
+  ])('%s', async (_how, body, type) => {
+    await expect(decodeBody(body, type)).rejects.toThrow(UnreadableDelivery)
+  })
+})
+
 test('When a field is nested deeper than any that we know, then it stays as it came, as text', async () => {
   const body = Buffer.from('{"CallSid":"a1","a":{"b":{"c":{"d":{"e":{"f":{"g":{"h":1}}}}}}}}')
   expect(await decodeBody(body, 'application/json')).toEqual({ CallSid: 'a1', a: { b: { c: { d: { e: { f: { g: '{"h":1}' } } } } } } })
