@@ -1,9 +1,9 @@
 // How often something may be asked, counted in PostgreSQL by all API processes together.
 import { createHash } from 'node:crypto'
 import type { RequestHandler, Response } from 'express'
-import ipaddr from 'ipaddr.js'
 import type { Pool } from 'pg'
 import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible'
+import { clientKey } from '../platform/client-address.ts'
 import type { Config } from '../platform/config.ts'
 import type { Logger } from '../platform/logger.ts'
 import { counter } from '../platform/metrics.ts'
@@ -126,23 +126,6 @@ export function createLimits(pool: Pool, settings: Settings, logger: Logger): Li
 
 function isWrongGuess(error: unknown): boolean {
   return error instanceof Problem && (error.code === 'invalid_credentials' || error.code === 'wrong_password')
-}
-
-/** An IPv4 address, or the /64 that one customer's IPv6 addresses come from. */
-export function clientKey(ip: string | undefined, socketAddress: string | undefined): string {
-  const [text] = [withoutPort(ip), socketAddress].filter((each) => each && ipaddr.isValid(each))
-  if (!text) return 'unknown'
-  const address = ipaddr.process(text)
-  if (address.kind() === 'ipv4') return address.toString()
-  return `${(address as ipaddr.IPv6).parts
-    .slice(0, 4)
-    .map((part) => part.toString(16))
-    .join(':')}::/64`
-}
-
-/** Some proxies write the client's port behind its address. */
-function withoutPort(ip: string | undefined): string | undefined {
-  return ip?.replace(/^\[(.+)\](?::\d+)?$/, '$1').replace(/^([\d.]+):\d+$/, '$1')
 }
 
 type Consumed = { refused: boolean; remainingPoints: number; msBeforeNext: number } | Error

@@ -40,12 +40,50 @@ export function decodeForm(text: string): Fields {
   return tidy(qs.parse(text, { depth: MAX_DEPTH, parameterLimit: MAX_FIELDS, arrayLimit: 100, allowPrototypes: false }))
 }
 
-function encodingOf(body: Buffer, contentType: string | undefined): 'json' | 'multipart' | 'form' {
+type Encoding = 'json' | 'multipart' | 'form'
+
+/**
+ * A signature covers neither route nor content type, so a body must read the same whatever type somebody sends it with: one whose
+ * first characters show another encoding than its content type is refused.
+ */
+function encodingOf(body: Buffer, contentType: string | undefined): Encoding {
+  const declared = declaredEncoding(contentType)
+  const shown = shownEncoding(body)
+  if (declared === 'form' && shown !== 'form') throw contradiction(declared, shown)
+  if (declared === 'multipart' && !startsWithBoundary(body, contentType ?? '')) throw contradiction(declared, shown)
+  if (declared === undefined && shown === 'multipart') throw new UnreadableDelivery('The body is multipart, but its content type is not')
+  return declared ?? shown
+}
+
+function declaredEncoding(contentType: string | undefined): Encoding | undefined {
   const type = contentType?.split(';')[0]?.trim().toLowerCase() ?? ''
   if (type === 'application/json' || type.endsWith('+json')) return 'json'
   if (type === 'multipart/form-data') return 'multipart'
-  if (type === 'application/x-www-form-urlencoded') return 'form'
-  return /^\s*[{[]/.test(body.toString('latin1', 0, 64)) ? 'json' : 'form'
+  return type === 'application/x-www-form-urlencoded' ? 'form' : undefined
+}
+
+const BYTE_ORDER_MARK = Buffer.from('\uFEFF')
+
+/** What the first characters look like. */
+function shownEncoding(body: Buffer): Encoding {
+  const start = body.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK) ? BYTE_ORDER_MARK.length : 0
+  const first = body.findIndex((byte, index) => index >= start && !BLANKS.has(byte))
+  if (body[first] === OPENING_BRACE || body[first] === OPENING_BRACKET) return 'json'
+  return body[first] === HYPHEN && body[first + 1] === HYPHEN ? 'multipart' : 'form'
+}
+
+const BLANKS = new Set(Buffer.from(' \t\r\n'))
+const [OPENING_BRACE, OPENING_BRACKET, HYPHEN] = Buffer.from('{[-')
+
+function startsWithBoundary(body: Buffer, contentType: string): boolean {
+  const start = body.subarray(0, CRLF.length).equals(CRLF) ? CRLF.length : 0
+  const delimiter = Buffer.from(`--${boundaryIn(contentType)}`)
+  return delimiter.length > 2 && body.subarray(start, start + delimiter.length).equals(delimiter)
+}
+
+function contradiction(declared: Encoding, shown: Encoding): UnreadableDelivery {
+  const looksLike = declared === shown ? 'does not start with its boundary' : `looks like ${shown}`
+  return new UnreadableDelivery(`The content type says ${declared}, but the body ${looksLike}`)
 }
 
 function decodeJson(body: Buffer): Fields {

@@ -141,8 +141,10 @@ describe('When a WAV cannot be read to its end, then it is kept as damaged:', ()
   huge.writeBigUInt64LE(2n ** 63n, 28)
   test.each([
     ['RF64 that ends within its ds64 chunk', Buffer.from('RF64\xff\xff\xff\xffWAVEds64\x1c\x00\x00', 'latin1')],
-    ['RF64 that ends behind the header of ds64', Buffer.from('RF64\xff\xff\xff\xffWAVEds64\x1c\x00\x00\x00', 'latin1')],
-    ['RF64 with 15 of 16 bytes of ds64', Buffer.concat([Buffer.from('RF64\xff\xff\xff\xffWAVEds64\x1c\x00\x00\x00', 'latin1'), Buffer.alloc(15)])],
+    [
+      'RF64 with 15 of 16 bytes of ds64',
+      Buffer.concat([Buffer.from('RF64\xff\xff\xff\xffWAVEds64\x1c\x00\x00\x00', 'latin1'), Buffer.alloc(15)]),
+    ],
     ['RF64 that announces 2^63 bytes', huge],
     ['a chunk before the audio that announces too much', wav({ before: [Buffer.from('LIST\xff\xff\xff\x0f', 'latin1')] })],
     ['a data chunk with another name', Buffer.from(wav().toString('latin1').replace('data', 'dat\0'), 'latin1')],

@@ -89,7 +89,11 @@ describe('When a body contradicts its content type, then it is refused:', () => 
   const multipartBody = multipart([field('CallSid', 'a1'), field('CustomField', 'x&CallSid=b2')])
   test.each([
     ['JSON as a form', Buffer.from('{"CallSid":"a1","x":"&CallSid=b2&"}'), 'application/x-www-form-urlencoded'],
-    ['JSON behind blanks and a mark as a form', Buffer.from(`\uFEFF${' '.repeat(200)}\n{"x":"&CallSid=b2&"}`), 'application/x-www-form-urlencoded'],
+    [
+      'JSON behind blanks and a mark as a form',
+      Buffer.from(`\uFEFF${' '.repeat(200)}\n{"x":"&CallSid=b2&"}`),
+      'application/x-www-form-urlencoded',
+    ],
     ['a JSON array as a form', Buffer.from('["&CallSid=b2&"]'), 'application/x-www-form-urlencoded'],
     ['multipart as a form', multipartBody, 'application/x-www-form-urlencoded'],
     ['multipart without a type', multipartBody, undefined],
@@ -97,11 +101,7 @@ describe('When a body contradicts its content type, then it is refused:', () => 
     ['multipart as JSON', multipartBody, 'application/json'],
     ['a form as JSON', Buffer.from('CallSid=a1'), 'application/json'],
     ['a form as multipart', Buffer.from('CallSid=a1'), MULTIPART],
-    [
-      'JSON with parts inside as multipart',
-      Buffer.from(`{"CallSid":"a1",\r\n--B\r\n${field('CallSid', 'b2')}\r\n--B--\r\n}`),
-      MULTIPART,
-    ],
+    ['JSON with parts inside as multipart', Buffer.from(`{"CallSid":"a1",\r\n--B\r\n${field('CallSid', 'b2')}\r\n--B--\r\n}`), MULTIPART],
   ])('%s', async (_how, body, type) => {
     await expect(decodeBody(body, type)).rejects.toThrow(UnreadableDelivery)
   })

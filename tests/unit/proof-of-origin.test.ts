@@ -157,7 +157,12 @@ describe('When only the headers are there', () => {
     ['nothing, and no secret is configured', {}, { signatureSecrets: [] }, 'Missing webhook credentials'],
     ['a signature that is none', { signatures: ['wrong'] }, {}, 'Invalid webhook signature'],
     ['two signatures, one of which is none', { signatures: ['0'.repeat(40), ''] }, {}, 'Invalid webhook signature'],
-    ['a signature where no secret is configured', { signatures: ['0'.repeat(40)] }, { signatureSecrets: [] }, 'Missing webhook credentials'],
+    [
+      'a signature where no secret is configured',
+      { signatures: ['0'.repeat(40)] },
+      { signatureSecrets: [] },
+      'Missing webhook credentials',
+    ],
     ['a wrong password', { authorization: basic('user:no') }, { basic: 'user:pass' }, 'Invalid webhook credentials'],
     ['a wrong token', { token: 'no' }, { token: 'tok' }, 'Invalid webhook token'],
     ['a signature with an old timestamp', { signatures: ['0'.repeat(40)], timestamp: '1' }, {}, 'Webhook timestamp is outside 5 minutes'],

@@ -129,7 +129,9 @@ test('When the text is longer than a log needs, then its rest is left out, and n
 })
 
 test('When a secret stands behind text that only looks like one, then it is still taken out', () => {
-  expect(redact('http://a http://b/http://c?token=1 x-eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln')).toBe('http://a http://b/http://c x-[token]')
+  expect(redact('http://a http://b/http://c?token=1 x-eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln')).toBe(
+    'http://a http://b/http://c x-[token]',
+  )
   expect(redact('a://b://user:pw@host')).toBe('a://b://host')
   expect(redact(`user_${'a'.repeat(2000)}://user:pw@host`)).not.toContain('pw')
 })
