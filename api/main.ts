@@ -73,14 +73,18 @@ runMain(async () => {
     devTestToken: config.DEV_TEST_TOKEN,
     databaseRetry: retryPolicy(config, 'DATABASE'),
     trustProxy: config.TRUST_PROXY,
+    serveDocs: config.SERVE_DOCS,
     onRecorded: () => relay.kick(),
   })
-  const server = await listen(app, config.PORT)
-  const operations = await serveOperations(config.OPERATIONS_PORT, {
-    health: async () => ({ ready: lifecycle.state === 'serving' }),
-    // Where PostgreSQL is away, the last figures stand; /health tells that it is.
-    measure: () => withDeadline(measurePipeline(database), 2000).catch(() => {}),
-  })
+  const server = await listen(app, { host: config.HOST, port: config.PORT })
+  const operations = await serveOperations(
+    { host: config.OPERATIONS_HOST, port: config.OPERATIONS_PORT },
+    {
+      health: async () => ({ ready: lifecycle.state === 'serving' }),
+      // Where PostgreSQL is away, the last figures stand; /health tells that it is.
+      measure: () => withDeadline(measurePipeline(database), 2000).catch(() => {}),
+    },
+  )
   lifecycle.state = 'serving'
   const proofs = [
     guard.signatureSecrets.length > 0 && `signature (${guard.signatureSecrets.length} secrets)`,

@@ -20,19 +20,27 @@ export interface AccountRoutesDependencies {
   limits: Limits
 }
 
+/** What is too long is not looked at any further. */
+const LENGTH_FIRST = { abort: true }
 const email = z
   .string()
-  .max(EMAIL_MAX_LENGTH)
+  .max(EMAIL_MAX_LENGTH, LENGTH_FIRST)
   .regex(EMAIL_ADDRESS, 'must be an e-mail address, in ASCII')
   .meta({ format: 'email', examples: ['person@example.com'] })
-const password = z.string().max(1024)
+/** As it was typed: PASSWORD_MAX_LENGTH characters have at most so many code units, also where each one is decomposed. */
+const PASSWORD_MAX_UNITS = 1024
+const password = z.string().max(PASSWORD_MAX_UNITS)
 /** Judged in full where the account is known. */
 const newPassword = z
   .string()
+  .max(PASSWORD_MAX_UNITS, `must have at most ${PASSWORD_MAX_LENGTH} characters`)
   .meta({ minLength: PASSWORD_MIN_LENGTH, maxLength: PASSWORD_MAX_LENGTH, description: 'Any characters; not a common password' })
 /** Control characters, and what reverses or hides others. Joiners are not among them: Indian scripts need those. */
 const UNSEEN = String.raw`\u0000-\u001f\u007f-\u009f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff`
-const name = z.string().regex(new RegExp(`^[^\\s${UNSEEN}][^${UNSEEN}]{0,99}$`, 'u'), 'must have 1 to 100 visible characters')
+const name = z
+  .string()
+  .max(200, LENGTH_FIRST) // 100 characters of two code units each
+  .regex(new RegExp(`^[^\\s${UNSEEN}][^${UNSEEN}]{0,99}$`, 'u'), 'must have 1 to 100 visible characters')
 const token = z.string().min(1).max(200)
 const cookies = z.boolean().default(false).meta({ description: 'True: a browser session, with tokens in cookies' })
 

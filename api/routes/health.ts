@@ -20,7 +20,7 @@ const health = z.strictObject({
   status: z.enum(['ok', 'degraded']),
   database: availability,
   temporal: availability,
-  relay: z.strictObject({ state: z.enum(['relaying', 'waiting']), since: moment, problem: z.string().optional() }),
+  relay: z.strictObject({ state: z.enum(['relaying', 'waiting']), since: moment }),
   recordings: z
     .strictObject({
       unrelayed: count,
@@ -60,7 +60,7 @@ export function healthOperations({ database, relay, checks, lifecycle }: HealthD
           status: healthy ? ('ok' as const) : ('degraded' as const),
           database: recordings ? ('ok' as const) : ('unavailable' as const),
           temporal: temporal ? ('ok' as const) : ('unavailable' as const),
-          relay: relaying,
+          relay: { state: relaying.state, since: relaying.since }, // its problem belongs to the log
           recordings: recordings
             ? {
                 ...recordings,
