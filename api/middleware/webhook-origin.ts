@@ -43,7 +43,9 @@ export function webhookOrigin(
     try {
       rawBody = request.method === 'POST' ? await readBody(request, response, MAX_BYTES) : Buffer.alloc(0)
     } catch (error) {
-      return error instanceof Problem && early === 'needs body' ? refuse(error.code, error) : next(error)
+      // Whoever meets `busy` may be Exotel, and is told to come again.
+      const isUnproven = error instanceof Problem && error.code !== 'busy' && early === 'needs body'
+      return isUnproven ? refuse(error.code, error) : next(error)
     }
     const verdict = early === 'needs body' ? proveOrigin({ ...presented, rawBody }, guard, new Date()) : early
     if (!verdict.proven) return refuse(verdict.reason, notProven(guard, verdict.reason))

@@ -22,7 +22,7 @@ export interface Attack {
   /** Once before measuring, so that what is made at the first use is not counted. */
   warmUp?: (target: Target) => Promise<unknown>
   /** @returns the seconds until the server had closed all connections, where it has to close them */
-  run: (target: Target) => Promise<number | undefined>
+  run: (target: Target) => Promise<number | void>
   bounds: Bounds
 }
 
@@ -75,7 +75,7 @@ export const ATTACKS: Attack[] = [
   },
   {
     name: 'long passwords of combining characters',
-    run: async ({ apiUrl }) => void (await repeated(100, 10, () => post(apiUrl, '/api/auth/register', LONG_PASSWORD))),
+    run: ({ apiUrl }) => repeated(100, 10, () => post(apiUrl, '/api/auth/register', LONG_PASSWORD)),
     bounds: USUAL,
   },
   {
@@ -126,7 +126,7 @@ export const ATTACKS: Attack[] = [
   {
     name: '10,000 addresses behind a proxy',
     env: { TRUST_PROXY: 'loopback', RATE_LIMIT_GENERAL: '300' },
-    run: async ({ apiUrl }) => void (await manyAddresses(apiUrl, 10_000, WEBHOOK)),
+    run: ({ apiUrl }) => manyAddresses(apiUrl, 10_000, WEBHOOK),
     bounds: USUAL,
   },
   ...[
@@ -135,18 +135,17 @@ export const ATTACKS: Attack[] = [
     { what: 'multipart of 10,000 parts', body: multipartWithParts(10_000), type: 'multipart/form-data; boundary=B' },
   ].map(({ what, body, type }) => ({
     name: `${what}, rightly signed`,
-    run: async ({ apiUrl }: Target) => void (await repeated(40, 4, () => postRaw(apiUrl, 'call-start', body, { 'content-type': type }))),
+    run: ({ apiUrl }: Target) => repeated(40, 4, () => postRaw(apiUrl, 'call-start', body, { 'content-type': type })),
     bounds: { ...USUAL, memoryMB: 160 },
   })),
   {
     name: 'nested JSON without an account',
-    run: async ({ apiUrl }) => void (await repeated(200, 10, () => post(apiUrl, '/api/auth/login', deepJson(60_000)))),
+    run: ({ apiUrl }) => repeated(200, 10, () => post(apiUrl, '/api/auth/login', deepJson(60_000))),
     bounds: USUAL,
   },
   {
     name: 'compressed bodies',
-    run: async ({ apiUrl }) =>
-      void (await repeated(50, 10, () => postRaw(apiUrl, 'call-end', compressed(100 * MB), { 'content-encoding': 'gzip' }))),
+    run: ({ apiUrl }) => repeated(50, 10, () => postRaw(apiUrl, 'call-end', compressed(100 * MB), { 'content-encoding': 'gzip' })),
     bounds: USUAL,
   },
 ]
@@ -163,12 +162,7 @@ function unfinishedBody(headers: object): Buffer {
 type EverySecond = (client: RawClient) => unknown
 
 /** Opens connections and holds them. */
-async function holdWhile(
-  ms: number,
-  count: number,
-  open: () => Promise<RawClient>,
-  everySecond: EverySecond = () => {},
-): Promise<undefined> {
+async function holdWhile(ms: number, count: number, open: () => Promise<RawClient>, everySecond: EverySecond = () => {}): Promise<void> {
   const clients = await times(count, open)
   const tick = setInterval(() => clients.forEach(everySecond), 1000)
   await pause(ms)

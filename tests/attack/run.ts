@@ -38,12 +38,11 @@ async function runOne(backend: Backend, attack: Attack): Promise<Result> {
   const target: Target = { apiUrl: backend.apiUrl, metricsUrl: `http://127.0.0.1:${operationsPort}/metrics`, pid: backend.pid('api') }
   await attack.warmUp?.(target)
   const idle = await measure(target, () => pause(IDLE_MS))
-  const outcome = { closedAfterSeconds: undefined as number | undefined }
+  let closedAfterSeconds: number | undefined
   const attacked = await measure(target, async () => {
-    outcome.closedAfterSeconds = await attack.run(target)
+    closedAfterSeconds = (await attack.run(target)) ?? undefined
   })
   await backend.end('api', 'SIGKILL')
-  const { closedAfterSeconds } = outcome
   const broken = brokenBounds(attack, { idle, attacked, closedAfterSeconds })
   return { name: attack.name, idle, attacked, ...(closedAfterSeconds !== undefined && { closedAfterSeconds }), broken }
 }
