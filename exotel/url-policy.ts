@@ -49,10 +49,9 @@ export function checkAddress(address: string, policy: UrlPolicy): void {
 }
 
 const LOCAL_RANGES = new Set(['loopback', 'private', 'uniqueLocal'])
-/** All public IPv6 addresses come from here [IANA IPv6 Address Space]; the rest is local, special or not given to anybody. */
+/** All public IPv6 addresses come from here [IANA IPv6 Address Space]; the rest is local, special or not given to anybody,
+ * `::a.b.c.d` for instance, with which some systems connect to the IPv4 address inside [RFC 4291, deprecated]. */
 const PUBLIC_IPV6 = ipaddr.IPv6.parseCIDR('2000::/3')
-/** `::a.b.c.d`, deprecated [RFC 4291]: some systems connect to the IPv4 address inside. */
-const IPV4_COMPATIBLE = ipaddr.IPv6.parseCIDR('::/96')
 /** Cloud metadata services that live outside the link-local ranges. */
 const METADATA_ADDRESSES = new Set(['fd00:ec2::254', '100.100.100.200', '168.63.129.16'])
 
@@ -64,7 +63,6 @@ function rangeOf(address: string): string {
   const range = parsed.range()
   if (parsed.kind() === 'ipv4') return range === 'unicast' ? 'public' : range
   if (range !== 'unicast') return range
-  if (parsed.match(IPV4_COMPATIBLE)) return 'IPv4-compatible'
   return parsed.match(PUBLIC_IPV6) ? 'public' : 'reserved'
 }
 

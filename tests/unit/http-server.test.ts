@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from '@jest/globals'
 import type { RequestListener, Server } from 'node:http'
+import type { Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import express, { type RequestHandler } from 'express'
 import { pageRoutes } from '../../api/page.ts'
@@ -90,7 +91,10 @@ test('When many clients leave a page unread, then they share its memory', async 
   const url = await serve(app)
   await (await fetch(`${url}/page/big.js`)).text()
   const before = process.memoryUsage().arrayBuffers
+  const sockets: Socket[] = []
+  opened.servers[0]!.on('connection', (socket) => sockets.push(socket))
   await Promise.all(Array.from({ length: 50 }, () => client(url, GET('/page/big.js').repeat(10), 'paused')))
+  await eventually('all answers to wait', async () => sockets.length === 50 && sockets.every(({ writableLength }) => writableLength > 0))
   expect(await (await fetch(`${url}/page/big.js`)).text()).toHaveLength(page.length)
   expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(20_000_000)
 })
