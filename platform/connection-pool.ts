@@ -61,7 +61,8 @@ export class ConnectionPool {
       response.once('close', () => this.#answered(connection))
       handler(request, response)
     }
-    if (connection.socket.destroyed) return
+    // The rest of a packet whose connection was closed. Node would make an error for each request that is not ended itself.
+    if (connection.socket.destroyed) return void request.destroy()
     if (!connection.current) return start()
     if (connection.waiting.length >= this.#limits.pipelined) return this.#close(connection, 'pipelined')
     connection.waiting.push(start)

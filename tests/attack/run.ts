@@ -35,7 +35,12 @@ export async function runAttacks(names: string[]): Promise<Result[]> {
 async function runOne(backend: Backend, attack: Attack): Promise<Result> {
   const operationsPort = await freePort(0)
   await backend.start('api', { OPERATIONS_PORT: String(operationsPort), ...attack.env })
-  const target: Target = { apiUrl: backend.apiUrl, metricsUrl: `http://127.0.0.1:${operationsPort}/metrics`, pid: backend.pid('api') }
+  const target: Target = {
+    apiUrl: backend.apiUrl,
+    metricsUrl: `http://127.0.0.1:${operationsPort}/metrics`,
+    pid: backend.pid('api'),
+    loopDelayMs: 0,
+  }
   await attack.warmUp?.(target)
   const idle = await measure(target, () => pause(IDLE_MS))
   let closedAfterSeconds: number | undefined
