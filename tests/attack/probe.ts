@@ -21,11 +21,11 @@ const ANSWER_TIMEOUT_MS = 20_000
 const OWN_ADDRESS = process.platform === 'linux' ? '127.0.0.2' : '127.0.0.1'
 
 const [apiUrl = '', pid = ''] = process.argv.slice(2)
-let ended = false
-process.stdin.on('end', () => (ended = true)).resume()
+const end = new AbortController()
+process.stdin.on('end', () => end.abort()).resume()
 
 const probed: Probed = { memoryMB: 0, answerMs: 0, failures: 0 }
-for (let i = 0; !ended; i += 1) {
+for (let i = 0; !end.signal.aborted; i += 1) {
   probed.memoryMB = Math.max(probed.memoryMB, residentMB())
   const began = performance.now()
   const status = await (i % 2 === 0 ? ask('GET', '/health/ready') : sendWebhook())
