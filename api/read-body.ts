@@ -1,6 +1,7 @@
 // Reads a request's body into memory: whole, of a bounded length, and of a bounded length together with all others.
 import type { Request, Response } from 'express'
 import { clientKey } from '../platform/client-address.ts'
+import { counter } from '../platform/metrics.ts'
 import { problem, type Problem } from '../platform/problem.ts'
 
 const KB = 1024
@@ -11,6 +12,8 @@ const GRANTED_BYTES = 16 * KB
 const TOTAL_BYTES = 32 * MB
 const CLIENT_BYTES = 8 * MB
 const RETRY_AFTER = { 'Retry-After': '2' }
+
+const refusedBodies = counter('bodies_refused_total', 'Bodies refused because others took the memory for them', [])
 
 let held = 0
 const heldBy = new Map<string, number>()
@@ -36,7 +39,10 @@ export async function readBody(request: Request, response: Response, maxBytes: n
     const onData = (chunk: Buffer): void => {
       bytes += chunk.length
       if (bytes > maxBytes) return stop(tooLarge())
-      if (!hold(bytes)) return stop(problem('busy', 'Too many large requests are being read', RETRY_AFTER))
+      if (!hold(bytes)) {
+        refusedBodies.inc()
+        return stop(problem('busy', 'Too many large requests are being read', RETRY_AFTER))
+      }
       chunks.push(chunk)
     }
     request.on('data', onData)

@@ -58,6 +58,8 @@ export function createBoundedServer(handler: RequestListener, options: BoundedSe
   return server
 }
 
+/** Connections that wait to be accepted. With Node's 511, a burst makes other clients wait 1 s until they ask again. */
+const BACKLOG = 4096
 /** Every IPv4 and IPv6 address, or every IPv4 address where the machine has no IPv6. */
 const ALL_ADDRESSES = '::'
 
@@ -66,8 +68,7 @@ export async function listenOn(server: Server, { host, port }: { host: string; p
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     // Only without a host does Node fall back to IPv4.
-    if (host === ALL_ADDRESSES) server.listen(port, resolve)
-    else server.listen(port, host, resolve)
+    server.listen({ port, backlog: BACKLOG, ...(host !== ALL_ADDRESSES && { host }) }, resolve)
   })
   return (server.address() as AddressInfo).port
 }

@@ -18,7 +18,8 @@ export function errorHandler(logger: Logger): ErrorRequestHandler {
   return (error: unknown, request, response, next) => {
     if (response.headersSent) return next(error)
     const shown = asProblem(error)
-    if (shown.status >= 500) logger.error({ error, method: request.method }, 'Request failed')
+    // Whoever causes `busy` can cause it thousands of times a second.
+    if (shown.status >= 500 && shown.code !== 'busy') logger.error({ error, method: request.method }, 'Request failed')
     response.status(shown.status).set(shown.headers).type('application/problem+json')
     response.send(JSON.stringify({ ...shown.toJSON(), requestId: response.locals.requestId }))
   }
