@@ -61,18 +61,21 @@ runMain(async () => {
   let temporal: Client | undefined
   const lookAtDatabase = createProbe('database', () => assertMigrated(database, migrations).then(() => true))
   const lookAtTemporal = createProbe('temporal', async () => temporal && (await temporal.workflowService.getSystemInfo({})))
-  const operations = await serveOperations(config.OPERATIONS_PORT, {
-    health: async () => ({
-      ready: state.now === 'running',
-      state: state.now,
-      alarms: alarms.active(),
-      store: deps.breaker.state(),
-      database: (await lookAtDatabase()) ? 'ok' : 'unavailable',
-      temporal: (await lookAtTemporal()) ? 'ok' : 'unavailable',
-      spool: { directory: spool.directory, queue: spool.queue, bytes: await spool.usedBytes().catch(() => null) },
-    }),
-    measure: async () => void (await Promise.all([lookAtDatabase(), lookAtTemporal()])),
-  })
+  const operations = await serveOperations(
+    { host: config.OPERATIONS_HOST, port: config.OPERATIONS_PORT },
+    {
+      health: async () => ({
+        ready: state.now === 'running',
+        state: state.now,
+        alarms: alarms.active().map(({ name, since }) => ({ name, since })), // their reasons belong to the log
+        store: deps.breaker.state(),
+        database: (await lookAtDatabase()) ? 'ok' : 'unavailable',
+        temporal: (await lookAtTemporal()) ? 'ok' : 'unavailable',
+        spool: { bytes: await spool.usedBytes().catch(() => null) },
+      }),
+      measure: async () => void (await Promise.all([lookAtDatabase(), lookAtTemporal()])),
+    },
+  )
   Runtime.install({ shutdownSignals: [], logger: temporalLogger(logger) }) // signals are handled above
   await waitUntil(() => assertMigrated(database, migrations), {
     alarms,

@@ -1,8 +1,8 @@
 // How often something may be asked, counted in PostgreSQL by all API processes together.
 import type { Request, RequestHandler, Response } from 'express'
-import ipaddr from 'ipaddr.js'
 import type { Pool } from 'pg'
 import type { RateLimiterPostgres } from 'rate-limiter-flexible'
+import { clientKey } from '../platform/client-address.ts'
 import type { Config } from '../platform/config.ts'
 import type { Logger } from '../platform/logger.ts'
 import { createGuessLimits, type GuessLimits } from './guess-limits.ts'
@@ -58,23 +58,6 @@ export function createLimits(pool: Pool, settings: Settings, logger: Logger): Li
 /** Whom limits count: {@link clientKey} of who sent this request. */
 export function clientOf(request: Request): string {
   return clientKey(request.ip, request.socket.remoteAddress)
-}
-
-/** An IPv4 address, or the /64 that one customer's IPv6 addresses come from. */
-export function clientKey(ip: string | undefined, socketAddress: string | undefined): string {
-  const [text] = [withoutPort(ip), socketAddress].filter((each) => each && ipaddr.isValid(each))
-  if (!text) return 'unknown'
-  const address = ipaddr.process(text)
-  if (address.kind() === 'ipv4') return address.toString()
-  return `${(address as ipaddr.IPv6).parts
-    .slice(0, 4)
-    .map((part) => part.toString(16))
-    .join(':')}::/64`
-}
-
-/** Some proxies write the client's port behind its address. */
-function withoutPort(ip: string | undefined): string | undefined {
-  return ip?.replace(/^\[(.+)\](?::\d+)?$/, '$1').replace(/^([\d.]+):\d+$/, '$1')
 }
 
 /** draft-ietf-httpapi-ratelimit-headers-10 */

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { createAlarms } from '../platform/alarms.ts'
+import { createAlarms, type Alarms } from '../platform/alarms.ts'
 import { readConfig } from '../platform/config.ts'
 import { assertMigrated, connectDatabase, openPool } from '../platform/database.ts'
 import { watchForLeaks } from '../platform/leaks.ts'
@@ -92,15 +92,19 @@ runMain(async () => {
     devTestToken: config.DEV_TEST_TOKEN,
     databaseRetry: retryPolicy(config, 'DATABASE'),
     trustProxy: config.TRUST_PROXY,
+    serveDocs: config.SERVE_DOCS,
     onRecorded: () => relay.kick(),
   })
   await Promise.race([ready, pause(FIRST_CHECK_MS)])
-  const server = await listen(app, config.PORT)
-  const operations = await serveOperations(config.OPERATIONS_PORT, {
-    health: async () => ({ ready: lifecycle.state === 'serving', state: lifecycle.state, alarms: alarms.active() }),
-    // Where PostgreSQL is away, the last figures stand; /health tells that it is.
-    measure: () => withDeadline(measurePipeline(database), 2000).catch(() => {}),
-  })
+  const server = await listen(app, { host: config.HOST, port: config.PORT })
+  const operations = await serveOperations(
+    { host: config.OPERATIONS_HOST, port: config.OPERATIONS_PORT },
+    {
+      health: async () => ({ ready: lifecycle.state === 'serving', state: lifecycle.state, alarms: namesOf(alarms) }),
+      // Where PostgreSQL is away, the last figures stand; /health tells that it is.
+      measure: () => withDeadline(measurePipeline(database), 2000).catch(() => {}),
+    },
+  )
   const proofs = [
     guard.signatureSecrets.length > 0 && `signature (${guard.signatureSecrets.length} secrets)`,
     guard.basic !== undefined && 'basic',
@@ -126,3 +130,8 @@ runMain(async () => {
   logger.info('API has stopped')
   process.exit(0)
 })
+
+/** What health shows: the reasons belong to the log. */
+function namesOf(alarms: Alarms): { name: string; since: string }[] {
+  return alarms.active().map(({ name, since }) => ({ name, since }))
+}

@@ -21,12 +21,16 @@ export interface Relay {
   stop(): Promise<void>
 }
 
+/** The first two stop the relay; the others are about one event. */
+export const RELAY_PROBLEMS = ['DatabaseUnavailable', 'TemporalUnavailable', 'EventRefused', 'NoResponse'] as const
+type RelayProblem = (typeof RELAY_PROBLEMS)[number]
+
 interface RelayState {
   /** `waiting`: PostgreSQL or Temporal as a whole is not available, or the database is not migrated. */
   state: 'relaying' | 'waiting'
   since: string
-  /** The newest problem, of one event or of all, also after it is over. */
-  problem?: string
+  /** The newest problem, of one event or of all, also after it is over. Its text is in the log. */
+  problem?: RelayProblem
   problemAt?: string
 }
 
@@ -63,6 +67,7 @@ export function startRelay(deps: RelayDependencies): Relay {
   const lanes = { fresh: openLane(limits, onRoom), waiting: openLane(limits, onRoom) }
   let status: RelayState = { state: 'waiting', since: now() }
   let failedAttempts = 0
+  let lastReason: string | undefined
   let moreIsDue = false
   let wake = openGate()
 
@@ -98,7 +103,10 @@ export function startRelay(deps: RelayDependencies): Relay {
     await pause(backoffMs(failedAttempts, deps.pauses), undefined, { signal: stopping.signal }).catch(() => {})
     if (stopping.signal.aborted) return
     const fault = await systemFault()
-    if (fault !== undefined) return standStill(fault)
+    if (fault !== undefined) {
+      failedAttempts += 1
+      return beginFault('TemporalUnavailable', fault)
+    }
     const { deliveries } = await beginDue()
     const outcomes = await firstOutcomes(deliveries)
     if (stopping.signal.aborted) return
@@ -142,28 +150,30 @@ export function startRelay(deps: RelayDependencies): Relay {
   async function deliver(event: ClaimedEvent): Promise<DeliveryOutcome> {
     const outcome = await deliverEvent({ ...deps, systemFault }, event)
     if (!underWay.has(event)) return outcome // released by stop()
-    if (outcome.kind === 'temporal_fault') beginFault(outcome.reason)
-    else if ('reason' in outcome) notice(outcome.reason)
+    if (outcome.kind === 'temporal_fault') beginFault('TemporalUnavailable', outcome.reason)
+    else if (outcome.kind === 'refused') notice('EventRefused')
+    else if (outcome.kind === 'no_response') notice('NoResponse')
     try {
       await record({ event, outcome })
       return outcome
     } catch (error) {
-      const reason = describe(error)
-      beginFault(reason)
-      return { kind: 'temporal_fault', reason }
+      beginFault('DatabaseUnavailable', describe(error))
+      return { kind: 'temporal_fault', reason: describe(error) }
     }
   }
 
-  function standStill(cause: unknown): void {
+  function standStill(error: unknown): void {
     failedAttempts += 1
-    beginFault(typeof cause === 'string' ? cause : describe(cause))
+    beginFault('DatabaseUnavailable', describe(error))
   }
 
-  /** One alarm an outage, not one an event. */
-  function beginFault(problem: string): void {
+  /** One alarm for each outage, and a line for each new reason; not one for each event. */
+  function beginFault(problem: RelayProblem, reason: string): void {
     notice(problem)
-    if (status.state === 'waiting') return
-    logger.error({ problem }, 'Recording relay stands still: committed events wait')
+    if (status.state === 'waiting' && reason === lastReason) return
+    lastReason = reason
+    if (status.state === 'waiting') return logger.warn({ problem, reason: redact(reason) }, 'Recording relay still waits')
+    logger.error({ problem, reason: redact(reason) }, 'Recording relay stands still: committed events wait')
     status = { ...status, state: 'waiting', since: now() }
     failedAttempts = Math.max(failedAttempts, 1)
     standing.set(1)
@@ -177,8 +187,8 @@ export function startRelay(deps: RelayDependencies): Relay {
     standing.set(0)
   }
 
-  function notice(problem: string): void {
-    status = { ...status, problem: redact(problem), problemAt: now() }
+  function notice(problem: RelayProblem): void {
+    status = { ...status, problem, problemAt: now() }
   }
 
   function hasRoom(): boolean {
@@ -204,7 +214,7 @@ function now(): string {
 }
 
 function describe(error: unknown): string {
-  return `PostgreSQL: ${error instanceof Error ? error.message.split('\n').at(-1) : String(error)}`
+  return (error instanceof Error ? error.message.split('\n').at(-1) : undefined) ?? String(error)
 }
 
 function openGate(): { opened: Promise<void>; open: () => void } {

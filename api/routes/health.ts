@@ -3,7 +3,7 @@ import { pipelineHealth } from '../../calls/pipeline-health.ts'
 import type { Database } from '../../platform/database.ts'
 import { createProbe } from '../../platform/probe.ts'
 import type { ConnectionChecks } from '../connection-checks.ts'
-import type { Relay } from '../relay.ts'
+import { RELAY_PROBLEMS, type Relay } from '../relay.ts'
 import { operation, type Operation } from '../operation.ts'
 
 export interface HealthDependencies {
@@ -23,7 +23,7 @@ const health = z.strictObject({
   relay: z.strictObject({
     state: z.enum(['relaying', 'waiting']),
     since: moment,
-    problem: z.string().optional(),
+    problem: z.enum(RELAY_PROBLEMS).optional(),
     problemAt: moment.optional(),
   }),
   recordings: z

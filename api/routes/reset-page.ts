@@ -1,9 +1,10 @@
 // Where the link of a mailed password reset leads. The token stands behind `#` and goes nowhere but into the form's request.
-import type { Router } from 'express'
+import type { RequestHandler, Router } from 'express'
 import { pageRoutes } from '../page.ts'
 
-export function resetPage(): Router {
-  return pageRoutes('/reset-password', { title: 'Set a new password', scripts: { 'page.js': SCRIPT }, styles: { 'page.css': FORM_STYLE } })
+export function resetPage(limit: RequestHandler): Router {
+  const page = { title: 'Set a new password', scripts: { 'page.js': SCRIPT }, styles: { 'page.css': FORM_STYLE } }
+  return pageRoutes('/reset-password', page, limit)
 }
 
 const SCRIPT = `

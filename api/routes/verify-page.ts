@@ -1,10 +1,11 @@
 // Where the link of a mailed address verification leads. The token stands behind `#` and goes nowhere but into the form's request.
-import type { Router } from 'express'
+import type { RequestHandler, Router } from 'express'
 import { pageRoutes } from '../page.ts'
 import { FORM_STYLE } from './reset-page.ts'
 
-export function verifyPage(): Router {
-  return pageRoutes('/verify-email', { title: 'Confirm your address', scripts: { 'page.js': SCRIPT }, styles: { 'page.css': FORM_STYLE } })
+export function verifyPage(limit: RequestHandler): Router {
+  const page = { title: 'Confirm your address', scripts: { 'page.js': SCRIPT }, styles: { 'page.css': FORM_STYLE } }
+  return pageRoutes('/verify-email', page, limit)
 }
 
 const SCRIPT = `

@@ -17,6 +17,7 @@ import { isDatabaseOutage } from '../../platform/database-errors.ts'
 import { retrying, type RetryPolicy } from '../../platform/retry.ts'
 import { withDeadline } from '../../platform/deadline.ts'
 import { RETRY_AFTER_OUTAGE } from '../middleware/errors.ts'
+import type { Limits } from '../limits.ts'
 import { queryOf, rawQueryOf, webhookOrigin, type WebhookGuard } from '../middleware/webhook-origin.ts'
 
 export interface WebhookDependencies {
@@ -25,6 +26,7 @@ export interface WebhookDependencies {
   lifecycle: { state: 'starting' | 'serving' | 'draining' }
   logger: Logger
   guard: WebhookGuard
+  limits: Limits
   /** Recording an event twice is recording it once, so a cut connection need not become a 503. */
   databaseRetry: RetryPolicy
   /** Called once an event is committed, so that the relay need not wait for its next look. */
@@ -39,9 +41,8 @@ const deliveries = counter('webhook_deliveries_total', 'Webhooks of proven origi
 
 export function webhookRoutes(deps: WebhookDependencies): Router {
   const router = Router({ strict: false })
-  for (const route of WEBHOOK_ROUTES) {
-    router.all(`/${route}`, ...webhookOrigin(deps.guard, deps.logger), (request, response) => receive(deps, route, request, response))
-  }
+  const origin = webhookOrigin(deps.guard, { logger: deps.logger, refusalLimit: deps.limits.perAddress('general') })
+  for (const route of WEBHOOK_ROUTES) router.all(`/${route}`, origin, (request, response) => receive(deps, route, request, response))
   return router
 }
 

@@ -94,8 +94,8 @@ describe('Whose address counts', () => {
     expect((await logIn(apis[2]!, newPerson(), behindProxy(other))).status).toBe(401)
   })
 
-  test('When addresses share a /64, or are one address written twice, then they share a limit', async () => {
-    const six = await statuses(times(30, (i) => logIn(apis[2]!, newPerson(), behindProxy(`2001:db8:1:2::${i + 1}`))))
+  test('When addresses share a /48, or are one address written twice, then they share a limit', async () => {
+    const six = await statuses(times(30, (i) => logIn(apis[2]!, newPerson(), behindProxy(`2001:db8:1:${i}::${i + 1}`))))
     expect(count(six, 401)).toBe(5)
     const mapped = newAddress()
     const four = await statuses(times(12, (i) => logIn(apis[2]!, newPerson(), behindProxy(i % 2 ? mapped : `::ffff:${mapped}`))))

@@ -17,10 +17,14 @@ let database: Database
 let close: () => Promise<void>
 let relay: Relay | undefined
 let temporal: ScriptedTemporal | undefined
+let lines: string[] = []
 beforeAll(async () => {
   ;({ database, close } = await openDatabase(10))
 })
-beforeEach(() => database.webhookEvent.deleteMany())
+beforeEach(async () => {
+  lines = []
+  await database.webhookEvent.deleteMany()
+})
 afterEach(async () => {
   temporal?.endHangs()
   await relay?.stop()
@@ -48,7 +52,7 @@ function start(answer: (callSid: string, before: number) => Answer): { relay: Re
     pauses: { firstMs: 20, maxMs: 50 },
     limits: RELAY_LIMITS,
     ready: Promise.resolve(),
-    logger: pino({ level: 'silent' }),
+    logger: pino({ level: 'warn' }, { write: (line) => void lines.push(line) }),
   })
   return { relay, temporal }
 }
@@ -161,20 +165,23 @@ describe('When Temporal as a whole does not respond', () => {
     expect(temporal.hanging()).toBe(failing.length)
   })
 
-  test('then health shows the newest problem with its time, also while the relay waits and afterwards', async () => {
+  test('then health shows code and time of the newest problem, also afterwards, and each new reason is logged', async () => {
     const [callSid] = newCalls(1) as [string]
     await commit([callSid])
     let answer: Answer = 'namespace missing'
     const { relay } = start(() => answer)
+    const logged = (reason: RegExp) => eventually(`a line about ${reason}`, async () => lines.some((line) => reason.test(line)))
     const first = await eventually('the first problem', async () => relay.state().problem !== undefined && relay.state())
-    expect(first).toMatchObject({ state: 'waiting', problem: expect.stringMatching(/npm run temporal:setup/) })
+    expect(first).toMatchObject({ state: 'waiting', problem: 'TemporalUnavailable' })
+    await logged(/npm run temporal:setup/)
     answer = 'PERMISSION_DENIED'
-    const second = await eventually('the second', async () => /unauthorized/.test(relay.state().problem ?? '') && relay.state())
-    expect(second).toMatchObject({ state: 'waiting', since: first.since })
+    await logged(/unauthorized/)
+    const second = relay.state()
+    expect(second).toMatchObject({ state: 'waiting', since: first.since, problem: 'TemporalUnavailable' })
     expect(Date.parse(second.problemAt!)).toBeGreaterThanOrEqual(Date.parse(first.problemAt!))
     answer = 'ok'
     await eventually('the relay to go on', async () => relay.state().state === 'relaying')
-    expect(relay.state()).toMatchObject({ problem: expect.stringMatching(/unauthorized/), problemAt: expect.any(String) })
+    expect(relay.state()).toMatchObject({ problem: 'TemporalUnavailable', problemAt: expect.any(String) })
   })
 })
 

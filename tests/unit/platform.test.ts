@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { pino } from 'pino'
-import { clientKey } from '../../api/limits.ts'
+import { clientKey } from '../../platform/client-address.ts'
 import { createRiseDetector } from '../../platform/leaks.ts'
 import { isPermanentMailError } from '../../platform/post.ts'
 import { problem, PROBLEMS } from '../../platform/problem.ts'
@@ -14,11 +14,13 @@ describe('Client addresses', () => {
     ['1.2.3.4', '1.2.3.4'],
     ['::ffff:1.2.3.4', '1.2.3.4'],
     ['::ffff:102:304', '1.2.3.4'],
-    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
-    ['2001:db8:1:2::', '2001:db8:1:2::/64'],
-    ['::1', '0:0:0:0::/64'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1::/48'],
+    ['2001:db8:1:2::', '2001:db8:1::/48'],
+    ['2001:db8:1:ffff::1', '2001:db8:1::/48'],
+    ['2001:db8:2::1', '2001:db8:2::/48'],
+    ['::1', '0:0:0::/48'],
     ['1.2.3.4:5678', '1.2.3.4'],
-    ['[2001:db8::1]:443', '2001:db8:0:0::/64'],
+    ['[2001:db8::1]:443', '2001:db8:0::/48'],
   ])('When it is %s, then it counts as %s', (ip, key) => {
     expect(clientKey(ip, '9.9.9.9')).toBe(key)
   })
