@@ -137,7 +137,7 @@ test('When a secret stands behind text that only looks like one, then it is stil
 })
 
 test('When nothing else is set, then only production is reachable from other machines, and only development shows /docs', () => {
-  const production = { ...MINIMAL, NODE_ENV: 'production', EXOTEL_WEBHOOK_TOKEN: 't' }
+  const production = { ...MINIMAL, NODE_ENV: 'production', EXOTEL_WEBHOOK_TOKEN: 't', REGISTRATION: 'invite' }
   for (const NODE_ENV of ['development', 'test'])
     expect(readConfig({ ...MINIMAL, NODE_ENV })).toMatchObject({ HOST: '127.0.0.1', OPERATIONS_HOST: '127.0.0.1', SERVE_DOCS: true })
   expect(readConfig(production)).toMatchObject({ HOST: '::', OPERATIONS_HOST: '::', SERVE_DOCS: false })
