@@ -15,6 +15,7 @@ import { connectDatabase, assertMigrated } from './platform/database.ts'
 import { watchForLeaks } from './platform/leaks.ts'
 import { createLogger, type Logger } from './platform/logger.ts'
 import { collectProcessMetrics } from './platform/metrics.ts'
+import { requireSupportedNode } from './platform/node-version.ts'
 import { serveOperations } from './platform/operations-server.ts'
 import { createProbe } from './platform/probe.ts'
 import { CannotStart, exitAfter, runMain, stopSignal } from './platform/process.ts'
@@ -33,6 +34,7 @@ const FORCE_AFTER_MS = 3000
 runMain(async () => {
   const config = readConfig()
   const logger = createLogger({ level: config.LOG_LEVEL, file: config.LOG_FILE, name: 'worker' })
+  requireSupportedNode(config, (problem) => logger.warn(problem))
   collectProcessMetrics()
   watchForLeaks(logger)
   const stopping = new AbortController()
