@@ -42,7 +42,7 @@ export async function startChaosStack(
     waitScale: WAIT_SCALE,
     port: 0,
   })
-  const [database, temporal] = [new URL(servers.databaseUrl), servers.temporal.address]
+  const [database, temporal] = [new URL(servers.applicationDatabaseUrl), servers.temporal.address]
   const targets: Record<LineName, string> = {
     'api-postgres': database.host,
     'worker-postgres': database.host,

@@ -44,7 +44,7 @@ export async function openWorkbench(
 ): Promise<Workbench> {
   const logger = pino({ level: 'silent' })
   const [created, access] = await Promise.all([createDatabase(), createBucket()])
-  const database = connectDatabase({ url: created.url, poolSize: 5, logger })
+  const database = connectDatabase({ url: created.applicationUrl, poolSize: 5, logger })
   const folder = mkdtempSync(join(home, 'spool-'))
   const spool = await Spool.open(folder, 'bench', options.limits ?? { maxBytes: 10 * 1024 ** 3, minFreeBytes: 0 }, () => {})
   const store = new RecordingStore({ ...access, endpoint: options.s3Endpoint ?? access.endpoint, connections: 8 })

@@ -29,6 +29,7 @@ export interface Backend {
   apiUrl: string
   workerHealthUrl: string
   simulator: Simulator
+  /** As the owner of the tables; the processes connect as the application's role. */
   database: pg.Pool
   temporal: Client
   bucket: Bucket
@@ -104,7 +105,7 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'], d
     ...process.env,
     NODE_ENV: 'test',
     LOG_LEVEL: 'debug',
-    DATABASE_URL: throughPort(database.url, databasePort),
+    DATABASE_URL: throughPort(database.applicationUrl, databasePort),
     TEMPORAL_ADDRESS: servers.temporal.address,
     TEMPORAL_NAMESPACE: namespace.namespace,
     WASABI_ENDPOINT: access.endpoint,
