@@ -30,7 +30,8 @@ export async function ensureDatabaseRoles(administrator: pg.Client, { database, 
   }
   await administrator.query(`GRANT ${quoted(APPLICATION_GROUP)} TO ${quoted(application.name)}`)
   const { rowCount } = await administrator.query('SELECT FROM pg_database WHERE datname = $1', [database])
-  if (rowCount === 0) await administrator.query(`CREATE DATABASE ${quoted(database)} OWNER ${quoted(owner.name)}`)
+  if (rowCount === 0) await administrator.query(`CREATE DATABASE ${quoted(database)}`)
+  await administrator.query(`ALTER DATABASE ${quoted(database)} OWNER TO ${quoted(owner.name)}`)
 }
 
 async function ensureRole(administrator: pg.Client, name: string, options: string): Promise<void> {

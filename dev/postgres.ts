@@ -67,7 +67,6 @@ export async function startPostgres(keeper: Keeper, { home, port: wanted, durabl
 /** In the stack of an earlier version the superuser owned everything. */
 function takeOver(owner: string): string {
   return `DO $$ DECLARE each TEXT; BEGIN
-    ALTER DATABASE ${DATABASE} OWNER TO ${owner};
     FOR each IN SELECT format('TABLE %s', oid::regclass) FROM pg_class
                 WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relowner <> '${owner}'::regrole
                 UNION ALL SELECT format('FUNCTION %s', oid::regprocedure) FROM pg_proc

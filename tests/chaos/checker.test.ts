@@ -28,7 +28,7 @@ beforeAll(async () => {
   const { env, simulator } = backend
   const spool = mkdtempSync(join(home, 'spool-'))
   places = {
-    databaseUrl: env.DATABASE_URL!,
+    databaseUrl: backend.databaseUrl,
     s3: {
       endpoint: env.WASABI_ENDPOINT!,
       region: env.WASABI_REGION!,

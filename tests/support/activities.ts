@@ -25,7 +25,10 @@ export interface Workbench {
   /** As Temporal would run it; rejects with its failure. */
   run<Name extends keyof Activities>(name: Name, ...args: Parameters<Activities[Name]>): ReturnType<Activities[Name]>
   environment(attempt?: number): MockActivityEnvironment
+  /** As the application's role. */
   database: Database
+  /** As the owner of the tables, for tests that arrange rows. */
+  owner: Database
   bucket: Bucket
   spool: Spool
   alarms: Alarms
@@ -45,6 +48,7 @@ export async function openWorkbench(
   const logger = pino({ level: 'silent' })
   const [created, access] = await Promise.all([createDatabase(), createBucket()])
   const database = connectDatabase({ url: created.applicationUrl, poolSize: 5, logger })
+  const owner = connectDatabase({ url: created.url, poolSize: 1, logger })
   const folder = mkdtempSync(join(home, 'spool-'))
   const spool = await Spool.open(folder, 'bench', options.limits ?? { maxBytes: 10 * 1024 ** 3, minFreeBytes: 0 }, () => {})
   const store = new RecordingStore({ ...access, endpoint: options.s3Endpoint ?? access.endpoint, connections: 8 })
@@ -76,6 +80,7 @@ export async function openWorkbench(
     run: (name, ...args) => environment().run(activities[name] as never, ...(args as unknown as never[])) as never,
     environment,
     database,
+    owner,
     bucket: openBucket(access),
     spool,
     alarms,
@@ -85,7 +90,7 @@ export async function openWorkbench(
       inventory.close()
       await spool.close()
       rmSync(folder, { recursive: true, force: true })
-      await database.$disconnect()
+      await Promise.all([database.$disconnect(), owner.$disconnect()])
       await created.drop()
     },
   }

@@ -31,6 +31,7 @@ export interface Backend {
   simulator: Simulator
   /** As the owner of the tables; the processes connect as the application's role. */
   database: pg.Pool
+  databaseUrl: string
   temporal: Client
   bucket: Bucket
   mailDirectory: string
@@ -143,6 +144,7 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'], d
     workerHealthUrl: `http://127.0.0.1:${ports.workerOperations}/health`,
     simulator,
     database: pool,
+    databaseUrl: database.url,
     temporal: namespace.client,
     bucket,
     mailDirectory,
