@@ -15,6 +15,7 @@ import { connectDatabase, assertMigrated } from './platform/database.ts'
 import { watchForLeaks } from './platform/leaks.ts'
 import { createLogger, type Logger } from './platform/logger.ts'
 import { collectProcessMetrics } from './platform/metrics.ts'
+import { readMigrations } from './platform/migrations.ts'
 import { requireSupportedNode } from './platform/node-version.ts'
 import { serveOperations } from './platform/operations-server.ts'
 import { createProbe } from './platform/probe.ts'
@@ -33,6 +34,7 @@ const FORCE_AFTER_MS = 3000
 
 runMain(async () => {
   const config = readConfig()
+  const migrations = readMigrations()
   const logger = createLogger({ level: config.LOG_LEVEL, file: config.LOG_FILE, name: 'worker' })
   requireSupportedNode(config, (problem) => logger.warn(problem))
   collectProcessMetrics()
@@ -59,25 +61,28 @@ runMain(async () => {
   })
   const deps = openDependencies(config, { database, spool, alarms, logger })
   let temporal: Client | undefined
-  const lookAtDatabase = createProbe('database', () => assertMigrated(database).then(() => true))
+  const lookAtDatabase = createProbe('database', () => assertMigrated(database, migrations).then(() => true))
   const lookAtTemporal = createProbe('temporal', async () => temporal && (await temporal.workflowService.getSystemInfo({})))
-  const operations = await serveOperations(config.OPERATIONS_PORT, {
-    health: async () => ({
-      ready: state.now === 'running',
-      state: state.now,
-      alarms: alarms.active(),
-      store: deps.breaker.state(),
-      database: (await lookAtDatabase()) ? 'ok' : 'unavailable',
-      temporal: (await lookAtTemporal()) ? 'ok' : 'unavailable',
-      spool: { directory: spool.directory, queue: spool.queue, bytes: await spool.usedBytes().catch(() => null) },
-    }),
-    measure: async () => void (await Promise.all([lookAtDatabase(), lookAtTemporal()])),
-  })
+  const operations = await serveOperations(
+    { host: config.OPERATIONS_HOST, port: config.OPERATIONS_PORT },
+    {
+      health: async () => ({
+        ready: state.now === 'running',
+        state: state.now,
+        alarms: alarms.active().map(({ name, since }) => ({ name, since })), // their reasons belong to the log
+        store: deps.breaker.state(),
+        database: (await lookAtDatabase()) ? 'ok' : 'unavailable',
+        temporal: (await lookAtTemporal()) ? 'ok' : 'unavailable',
+        spool: { bytes: await spool.usedBytes().catch(() => null) },
+      }),
+      measure: async () => void (await Promise.all([lookAtDatabase(), lookAtTemporal()])),
+    },
+  )
   Runtime.install({ shutdownSignals: [], logger: temporalLogger(logger) }) // signals are handled above
-  await waitUntil(() => assertMigrated(database), {
+  await waitUntil(() => assertMigrated(database, migrations), {
     alarms,
     name: 'DatabaseUnavailable',
-    hint: 'run `npx prisma migrate deploy`',
+    hint: 'see docs/deployment.md',
     signal: stopping.signal,
   })
   const connection = await waitUntil(() => connectTemporal(config), {
@@ -113,7 +118,8 @@ runMain(async () => {
     await runs
     await connection.close()
   }
-  await Promise.allSettled([database.$disconnect(), deps.source.dispatcher.close(), spool.close()])
+  await Promise.allSettled([database.$disconnect(), spool.close()])
+  deps.source.agents.destroy()
   deps.store.close()
   deps.inventory.close()
   operations.close()

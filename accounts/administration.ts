@@ -7,8 +7,8 @@ import { hashPassword } from './passwords.ts'
 import { endSessions } from './sessions.ts'
 
 /**
- * Makes an administrator of this address, with a password of our making. Where there is an account already it gets that password,
- * too, and its sessions end: addresses are not verified, so a stranger may have registered it.
+ * Makes an administrator of this address, with a password of our making; the address counts as verified. An account that exists
+ * gets that password, too, and its sessions end: a stranger may have registered the address without verifying it.
  * @returns the password, which nobody can be told again
  */
 export async function createAdministrator(database: Database, email: string): Promise<{ password: string; existed: boolean }> {
@@ -16,9 +16,10 @@ export async function createAdministrator(database: Database, email: string): Pr
   const passwordHash = await hashPassword(password)
   return database.$transaction(async (tx) => {
     const [row] = await tx.$queryRaw<{ id: string; existed: boolean }[]>`
-      INSERT INTO users AS u (email, name, password_hash, role)
-      VALUES (${normaliseEmail(email)}, 'Administrator', ${passwordHash}, 'admin')
-      ON CONFLICT (email) DO UPDATE SET role = 'admin', active = true, password_hash = excluded.password_hash
+      INSERT INTO users AS u (email, name, password_hash, role, verified_at)
+      VALUES (${normaliseEmail(email)}, 'Administrator', ${passwordHash}, 'admin', now())
+      ON CONFLICT (email) DO UPDATE SET role = 'admin', active = true, password_hash = excluded.password_hash,
+        verified_at = COALESCE(u.verified_at, now()), verification_hash = NULL, verification_expires_at = NULL
       RETURNING id, xmax <> 0 AS existed`
     await endSessions(tx, { userId: row!.id }, 'revoked')
     return { password, existed: row!.existed }

@@ -2,11 +2,17 @@
 import { randomBytes } from 'node:crypto'
 import { Prisma, type Queryable } from '../platform/database.ts'
 
-/** Table, key and condition of the rows that are good for nothing any more. */
+/** Table, key and condition of the rows that are good for nothing any more. Limits count mails for up to a day. */
 const EXPIRED = {
   sessions: ['sessions', 'id', 'refresh_expires_at < now()'],
   resetTokens: ['password_reset_tokens', 'id', 'expires_at < now()'],
   blacklist: ['refresh_token_blacklist', 'id', 'expires_at < now()'],
+  mails: ['account_mails', 'id', "created_at < now() - interval '2 days'"],
+  unverifiedAccounts: [
+    'users',
+    'id',
+    "verified_at IS NULL AND created_at < now() - interval '7 days' AND COALESCE(registered_again_at, created_at) < now() - interval '7 days'",
+  ],
   rateLimits: ['rate_limits', 'key', 'expire < (extract(epoch FROM now()) * 1000)::bigint'],
 } as const
 

@@ -1,12 +1,15 @@
 import type { Database } from '../platform/database.ts'
 import type { Logger } from '../platform/logger.ts'
 import type { Post } from '../platform/post.ts'
+import type { MailSender } from './mail-sender.ts'
 import type { SigningKeys } from './signing-keys.ts'
 
 /** What accounts are kept with; the API puts it together. */
 export interface AccountsContext {
   database: Database
   keys: SigningKeys
+  /** Sends the outbox through `post`. */
+  mails: MailSender
   post: Post
   logger: Logger
   registration: 'open' | 'invite' | 'closed'

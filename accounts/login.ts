@@ -5,14 +5,14 @@ import { hashPassword, verifyPassword } from './passwords.ts'
 import { openSession } from './sessions.ts'
 
 /**
- * The same answer after the same time for a wrong password, an unknown address and an account that is not active.
+ * The same answer after the same time for a wrong password, an unknown address, and an account that is not verified or not active.
  * @throws {Problem} `invalid_credentials`
  */
 export async function logIn(accounts: AccountsContext, { email, password }: { email: string; password: string }): Promise<Tokens> {
   const { database } = accounts
   const user = await database.user.findUnique({ where: { email: normaliseEmail(email) } })
   const { right, stale } = await verifyPassword(user?.passwordHash, password)
-  const verified = user?.active && right ? { userId: user.id, passwordHash: user.passwordHash } : undefined
+  const verified = right && user?.verifiedAt && user.active ? { userId: user.id, passwordHash: user.passwordHash } : undefined
   const tokens = verified && (await openSession(accounts, verified))
   if (!tokens) throw problem('invalid_credentials', 'E-mail address or password is wrong')
   if (stale) await rehash(accounts, verified, password)

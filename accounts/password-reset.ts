@@ -1,22 +1,34 @@
 import { randomBytes } from 'node:crypto'
-import type { Mail } from '../platform/post.ts'
+import type { Queryable } from '../platform/database.ts'
 import { problem } from '../platform/problem.ts'
-import type { AccountsContext, Identity } from './context.ts'
+import type { AccountsContext, Identity, Tokens } from './context.ts'
 import { normaliseEmail } from './email-address.ts'
-import { passwordChanged, passwordReset } from './mails.ts'
-import { hashPassword, verifyPassword } from './passwords.ts'
+import { addMail, mailAllowed, type MailRequest } from './mail-outbox.ts'
+import { hashPassword, isSamePassword, verifyPassword } from './passwords.ts'
 import { hashToken } from './refresh-tokens.ts'
 import { refuseWeakPassword } from './registration.ts'
-import { endSessions } from './sessions.ts'
+import { endSessions, renewSession } from './sessions.ts'
 
-/** @returns the mail with a link for the owner of an account; for anybody else, none */
-export async function issuePasswordReset(accounts: AccountsContext, email: string): Promise<Mail | undefined> {
+/**
+ * Adds the mail with a link to the outbox. The same for every address, so that neither response nor time shows whether it has an
+ * account: that is looked up when the mail is sent.
+ * @param source the client address that asks
+ */
+export async function requestPasswordReset(accounts: AccountsContext, { email, source }: { email: string; source: string }): Promise<void> {
+  const mail: MailRequest = { kind: 'password_reset', to: normaliseEmail(email), source }
+  await accounts.database.$transaction(async (tx) => {
+    if (await mailAllowed(tx, accounts.logger, mail)) await addMail(tx, mail)
+  })
+  accounts.mails.kick()
+}
+
+/** @returns the secret of a link; undefined where the address has no verified account that is active */
+export async function issueResetToken(database: Queryable, email: string): Promise<string | undefined> {
   const token = randomBytes(32).toString('base64url')
-  const [user] = await accounts.database.$queryRaw<{ email: string }[]>`
-    WITH owner AS (SELECT id, email FROM users WHERE email = ${normaliseEmail(email)} AND active),
-    issued AS (INSERT INTO password_reset_tokens (user_id, token_hash) SELECT id, ${hashToken(token)} FROM owner)
-    SELECT email FROM owner`
-  return user && passwordReset(user.email, accounts.publicUrl, token)
+  const issued = await database.$executeRaw`
+    INSERT INTO password_reset_tokens (user_id, token_hash)
+    SELECT id, ${hashToken(token)} FROM users WHERE email = ${email} AND active AND verified_at IS NOT NULL`
+  return issued > 0 ? token : undefined
 }
 
 /**
@@ -34,43 +46,61 @@ export async function resetPassword(accounts: AccountsContext, { token, password
   if (!owner) throw badToken()
   refuseWeakPassword('password', password, owner.email)
   const passwordHash = await hashPassword(password)
+  const notice: MailRequest = { kind: 'password_changed', to: owner.email }
   await database.$transaction(async (tx) => {
+    const allowed = await mailAllowed(tx, accounts.logger, notice)
     // Two links of one account come one after the other. Whoever refreshes meanwhile needs this row only as a key.
     await tx.$queryRaw`SELECT FROM users WHERE id = ${owner.id}::uuid FOR NO KEY UPDATE`
     const used = await tx.$executeRaw`
-      UPDATE password_reset_tokens SET used_at = now() WHERE token_hash = ${tokenHash} AND used_at IS NULL AND expires_at > now()`
+      UPDATE password_reset_tokens SET used_at = GREATEST(now(), created_at)
+      WHERE token_hash = ${tokenHash} AND used_at IS NULL AND expires_at > now()`
     if (used === 0) throw badToken()
     await tx.$executeRaw`UPDATE users SET password_hash = ${passwordHash} WHERE id = ${owner.id}::uuid`
-    await tx.$executeRaw`UPDATE password_reset_tokens SET used_at = now() WHERE user_id = ${owner.id}::uuid AND used_at IS NULL`
+    // Some of them may have been made after this transaction began.
+    await tx.$executeRaw`
+      UPDATE password_reset_tokens SET used_at = GREATEST(now(), created_at) WHERE user_id = ${owner.id}::uuid AND used_at IS NULL`
     await endSessions(tx, { userId: owner.id }, 'password_changed')
+    if (allowed) await addMail(tx, notice)
   })
-  accounts.post.send(passwordChanged(owner.email))
+  accounts.mails.kick()
   return owner.email
 }
 
 /**
- * Changes one's own password; every other session of the account ends.
- * @throws {Problem} `wrong_password`, `invalid_fields`
+ * Changes one's own password; every other session of the account ends, and this one gets a new refresh token, since the old one
+ * may be known to whoever the password is changed for.
+ * @throws {Problem} `wrong_password`, `invalid_fields`, `not_authenticated`
  */
 export async function changePassword(
   accounts: AccountsContext,
   { userId, sessionId, email }: Identity,
   { currentPassword, newPassword }: { currentPassword: string; newPassword: string },
-): Promise<void> {
+): Promise<Tokens> {
   const { database } = accounts
   const user = await database.user.findUnique({ where: { id: userId } })
   const { right } = await verifyPassword(user?.passwordHash, currentPassword)
   if (!user || !right) throw wrongPassword()
   refuseWeakPassword('newPassword', newPassword, email)
+  if (isSamePassword(newPassword, currentPassword))
+    throw problem('invalid_fields', 'The password is not accepted', {}, [
+      { field: 'newPassword', message: 'must differ from the current password' },
+    ])
   const passwordHash = await hashPassword(newPassword)
-  await database.$transaction(async (tx) => {
+  const notice: MailRequest = { kind: 'password_changed', to: email }
+  const tokens = await database.$transaction(async (tx) => {
+    const allowed = await mailAllowed(tx, accounts.logger, notice)
     // A reset wins, before or after: it was made by whoever reads the mailbox.
     const changed = await tx.$executeRaw`
       UPDATE users SET password_hash = ${passwordHash} WHERE id = ${userId}::uuid AND password_hash = ${user.passwordHash} AND active`
     if (changed === 0) throw wrongPassword()
     await endSessions(tx, { userId, exceptSessionId: sessionId }, 'password_changed')
+    const renewed = await renewSession(tx, accounts, { userId, sessionId })
+    if (!renewed) throw problem('not_authenticated', 'The session has ended: log in again')
+    if (allowed) await addMail(tx, notice)
+    return renewed
   })
-  accounts.post.send(passwordChanged(email))
+  accounts.mails.kick()
+  return tokens
 }
 
 function wrongPassword(): Error {

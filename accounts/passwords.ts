@@ -6,6 +6,8 @@ import { problem } from '../platform/problem.ts'
 
 export const PASSWORD_MIN_LENGTH = 12
 export const PASSWORD_MAX_LENGTH = 128
+/** UTF-16 units of what is read at all: 128 characters of which each is composed of several. */
+export const PASSWORD_MAX_INPUT = 1024
 
 /** The package's `Algorithm.Argon2id`, which exists only as a type. */
 const ARGON2ID = 2
@@ -16,6 +18,7 @@ const hashing = bulkhead(4, 64)
 
 /** @returns why the password is refused, or undefined; length is counted in characters, not in bytes */
 export function passwordWeakness(password: string, email: string): string | undefined {
+  if (password.length > PASSWORD_MAX_INPUT) return `must have at most ${PASSWORD_MAX_LENGTH} characters`
   const characters = Array.from(composed(password)).length
   if (characters < PASSWORD_MIN_LENGTH) return `must have at least ${PASSWORD_MIN_LENGTH} characters`
   if (characters > PASSWORD_MAX_LENGTH) return `must have at most ${PASSWORD_MAX_LENGTH} characters`
@@ -47,9 +50,16 @@ function nobodysHash(): Promise<string> {
   return nobody
 }
 
-/** One spelling of what looks the same, whichever keyboard typed it (NIST SP 800-63B). */
+export function isSamePassword(one: string, other: string): boolean {
+  return composed(one) === composed(other)
+}
+
+/**
+ * One spelling of what looks the same, whichever keyboard typed it (NIST SP 800-63B). The time this takes grows with the square of
+ * the length, so what is longer than any password stays as it is.
+ */
 function composed(password: string): string {
-  return password.normalize('NFC')
+  return password.length > PASSWORD_MAX_INPUT ? password : password.normalize('NFC')
 }
 
 function isStale(stored: string): boolean {

@@ -1,8 +1,9 @@
 import { SignJWT } from 'jose'
+import type { Queryable } from '../platform/database.ts'
 import { problem } from '../platform/problem.ts'
 import type { AccountsContext } from './context.ts'
 import { normaliseEmail } from './email-address.ts'
-import { alreadyRegistered, welcome } from './mails.ts'
+import { addMail, mailAllowed, type MailKind } from './mail-outbox.ts'
 import { hashPassword, passwordWeakness } from './passwords.ts'
 import { ALGORITHM, readSigned } from './signing-keys.ts'
 
@@ -14,25 +15,53 @@ export interface Registration {
   password: string
   name: string
   invitation?: string | undefined
+  /** The client address that asks. */
+  source: string
 }
 
 /**
- * Makes an account with the role `user`. Whether the address was known shows neither in the answer nor in its time: both hash
- * the password and write one row. The address's owner is told by mail.
+ * Makes an account with the role `user`, which works once its address is verified; an invitation verifies it at once. Where the
+ * address has an account that is not verified, its password, name and link are replaced; a verified account stays as it is. Which
+ * of these it was shows neither in the response nor in its time: each hashes the password, writes the account's row and adds a
+ * mail. Once the address has had as many mails as the limit allows, nothing changes, so that the link mailed before stays valid.
  * @throws {Problem} `registration_closed`, `invitation_required`, `invalid_fields`
  */
-export async function register(accounts: AccountsContext, { email, password, name, invitation }: Registration): Promise<void> {
+export async function register(accounts: AccountsContext, { email, password, name, invitation, source }: Registration): Promise<void> {
   if (accounts.registration === 'closed') throw problem('registration_closed', 'Accounts are made by an administrator')
-  if (accounts.registration === 'invite' && !(await isInvited(accounts, email, invitation)))
+  const invited = await isInvited(accounts, email, invitation)
+  if (accounts.registration === 'invite' && !invited)
     throw problem('invitation_required', 'An invitation for this address is needed; it is good for seven days')
   refuseWeakPassword('password', password, email)
   const passwordHash = await hashPassword(password)
-  const address = normaliseEmail(email)
-  const [row] = await accounts.database.$queryRaw<{ created: boolean }[]>`
-    INSERT INTO users AS u (email, name, password_hash) VALUES (${address}, ${name}, ${passwordHash})
-    ON CONFLICT (email) DO UPDATE SET registered_again_at = now()
-    RETURNING registered_again_at IS NULL AS created`
-  accounts.post.send(row!.created ? welcome(address) : alreadyRegistered(address))
+  const to = normaliseEmail(email)
+  await accounts.database.$transaction(async (tx) => {
+    const allowed = await mailAllowed(tx, accounts.logger, { kind: 'verification', to, source })
+    if (!allowed && !invited) return
+    const kind = await writeAccount(tx, { email: to, name, passwordHash, invited })
+    if (allowed) await addMail(tx, { kind, to, source })
+  })
+  accounts.mails.kick()
+}
+
+/** @returns the mail that is due */
+async function writeAccount(
+  tx: Queryable,
+  { email, name, passwordHash, invited }: { email: string; name: string; passwordHash: string; invited: boolean },
+): Promise<MailKind> {
+  const [known] = await tx.$queryRaw<{ verified: boolean }[]>`
+    SELECT verified_at IS NOT NULL AS verified FROM users WHERE email = ${email} FOR NO KEY UPDATE`
+  await tx.$executeRaw`
+    INSERT INTO users AS u (email, name, password_hash, verified_at)
+    VALUES (${email}, ${name}, ${passwordHash}, CASE WHEN ${invited} THEN now() END)
+    ON CONFLICT (email) DO UPDATE SET
+      registered_again_at = now(),
+      name = CASE WHEN u.verified_at IS NULL THEN excluded.name ELSE u.name END,
+      password_hash = CASE WHEN u.verified_at IS NULL THEN excluded.password_hash ELSE u.password_hash END,
+      verified_at = COALESCE(u.verified_at, excluded.verified_at),
+      verification_hash = NULL,
+      verification_expires_at = NULL`
+  if (known?.verified) return 'already_registered'
+  return invited ? 'welcome' : 'verification'
 }
 
 /** @throws {Problem} `invalid_fields` naming the field */

@@ -11,8 +11,8 @@ const GRACE_SECONDS = 10
 export type EndReason = 'logged_out' | 'revoked' | 'reused' | 'password_changed'
 
 /**
- * @param passwordHash what the password was compared with: where it has been changed since, or the account is not active any
- *   more, there is no session. The row's lock makes whoever changes it see this session, and end it.
+ * @param passwordHash what the password was compared with: where it has been changed since, or the account is not active or
+ *   not verified, there is no session. The row's lock makes whoever changes it see this session, and end it.
  */
 export async function openSession(
   accounts: AccountsContext,
@@ -22,7 +22,8 @@ export async function openSession(
   const refreshToken = await newRefreshToken(keys)
   const [session] = await database.$queryRaw<{ id: string }[]>`
     WITH account AS (
-      SELECT id FROM users WHERE id = ${userId}::uuid AND password_hash = ${passwordHash} AND active FOR NO KEY UPDATE
+      SELECT id FROM users WHERE id = ${userId}::uuid AND password_hash = ${passwordHash} AND active AND verified_at IS NOT NULL
+      FOR NO KEY UPDATE
     )
     INSERT INTO sessions (user_id, refresh_hash, refresh_expires_at, expires_at)
     SELECT id, ${hashToken(refreshToken)},
@@ -59,6 +60,7 @@ interface SessionRow {
   open: boolean
   /** Null for the token that is good now. */
   rotatedSecondsAgo: number | null
+  blacklistReason: string | null
 }
 
 async function rotate(
@@ -73,7 +75,8 @@ async function rotate(
   const [session] = await database.$queryRaw<SessionRow[]>`
     SELECT s.id AS "sessionId", s.user_id AS "userId", s.refresh_hash AS "refreshHash",
            s.ended_at IS NULL AND s.refresh_expires_at > now() AND s.expires_at > now() AND u.active AS open,
-           extract(epoch FROM clock_timestamp() - b.created_at)::float AS "rotatedSecondsAgo"
+           extract(epoch FROM clock_timestamp() - b.created_at)::float AS "rotatedSecondsAgo",
+           b.reason AS "blacklistReason"
     FROM sessions s JOIN users u ON u.id = s.user_id
     LEFT JOIN refresh_token_blacklist b ON b.token_hash = ${hash} AND b.session_id = s.id
     WHERE s.id = ${sessionId}::uuid`
@@ -91,8 +94,33 @@ async function rotate(
   }
   const isLostAnswer = session.refreshHash === successorHash && (session.rotatedSecondsAgo ?? Infinity) <= GRACE_SECONDS
   if (isLostAnswer) return session
+  // It was replaced on purpose, not by its own use: who shows it need not be a thief, and its owner has the next one.
+  if (session.blacklistReason === 'password_changed') return { refused: 'ended' }
   await endSessions(database, { sessionId }, 'reused')
   return { refused: 'reused', sessionId }
+}
+
+/**
+ * Gives an open session a refresh token that does not follow from the one before, which is refused from then on.
+ * @returns undefined where the session has ended
+ */
+export async function renewSession(
+  tx: Queryable,
+  { keys, sessionIdleDays }: AccountsContext,
+  { userId, sessionId }: { userId: string; sessionId: string },
+): Promise<Tokens | undefined> {
+  const refreshToken = await newRefreshToken(keys)
+  const [open] = await tx.$queryRaw<{ id: string }[]>`SELECT id FROM sessions WHERE id = ${sessionId}::uuid AND ended_at IS NULL FOR UPDATE`
+  if (!open) return undefined
+  await tx.$executeRaw`
+    WITH replaced AS (
+      INSERT INTO refresh_token_blacklist (token_hash, session_id, user_id, reason, expires_at)
+      SELECT refresh_hash, id, user_id, 'password_changed', expires_at FROM sessions WHERE id = ${sessionId}::uuid
+    )
+    UPDATE sessions SET refresh_hash = ${hashToken(refreshToken)},
+      refresh_expires_at = LEAST(expires_at, now() + make_interval(days => ${sessionIdleDays}::int))
+    WHERE id = ${sessionId}::uuid`
+  return { sessionId, refreshToken, accessToken: await signAccessToken(keys, { userId, sessionId }) }
 }
 
 /**

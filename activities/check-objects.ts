@@ -1,26 +1,33 @@
 // The bucket against our rows, both ways: stored rows whose object is gone, and objects that no row knows.
-import { adopter, markObjectMissing, recordObjectCheck, storedRows, unknownKeys, type StoredRow } from '../calls/object-check.ts'
+import { markObjectMissing, recordObjectCheck, sampleStoredRows, storedRowsAfter, type StoredRow } from '../calls/object-check.ts'
+import { adopter, isKnownAsWrong, recordWrongObject, unknownKeys } from '../calls/object-owners.ts'
 import { concludeRecording } from '../calls/conclude-recording.ts'
 import { counter } from '../platform/metrics.ts'
 import type { ListedObject } from '../recordings/inventory.ts'
 import { readObjectKey } from '../recordings/object-key.ts'
-import { classifyStoreError } from '../recordings/store-errors.ts'
+import { classifyStoreError, ListBroken } from '../recordings/store-errors.ts'
 import type { ObjectCheckResult, ObjectsPage, ObjectsRequest, RowsPage, RowsRequest } from '../workflows/contracts/maintenance.ts'
 import type { Dependencies } from './dependencies.ts'
+import { deleteErasedObject } from './erased-objects.ts'
 import { giveBack } from './failures.ts'
 import { noteGivenUp } from './given-up.ts'
 import { runEffect, type Run } from './run.ts'
+import { SETUP_ALARM } from './upload-recording.ts'
 
 type Needs = Pick<Dependencies, 'database' | 'inventory' | 'store' | 'recovery' | 'alarms' | 'logger' | 'pauses' | 'waitScale'>
 
 const ROWS_A_PAGE = 200
-const OBJECTS_A_PAGE = 1000
 /** A younger one may be on its way to its row. */
 const YOUNG_MS = 3600_000
 /** So many at once are no accident of single objects: somebody has to look before anything is believed. */
 const TOO_MANY_MISSING = 20
 const FEW_MISSING = 3
 const MANY_ALARM = 'ObjectsMissing'
+/** Audio of erased calls is still in the bucket. */
+const ERASED_ALARM = 'ErasedObjectsKept'
+
+/** What becomes of an object without a row. */
+type Settlement = 'unknown' | 'adopted' | 'deleted' | 'surplus'
 
 const checked = counter('objects_checked_total', 'Rows and objects compared, by what was found', ['found'])
 
@@ -31,7 +38,8 @@ export function createCheckObjects(deps: Needs) {
     checkRows: ({ after, sampled }: RowsRequest): Promise<RowsPage> =>
       inStore(async ({ name, signal, progress }) => {
         await inventory.assertBucket(signal)
-        const rows = await storedRows(database, { bucket: inventory.bucket, afterId: after ?? '0', limit: ROWS_A_PAGE, sampled })
+        const wanted = { bucket: inventory.bucket, limit: ROWS_A_PAGE }
+        const rows = await (sampled ? sampleStoredRows(database, wanted) : storedRowsAfter(database, after ?? '0', wanted))
         const missing: [StoredRow, string][] = []
         for (const [index, row] of rows.entries()) {
           progress(index)
@@ -54,26 +62,29 @@ export function createCheckObjects(deps: Needs) {
         return { rows: rows.length, missing: missing.length, believed, ...(last !== undefined && { last }) }
       }),
 
-    /** Looks for the rows of a page of objects. What belongs to a known call is adopted, what to an erased one deleted, the rest told. */
+    /**
+     * Looks for the rows of a page of objects. An object of a known call is adopted, of an erased call deleted, of a call that
+     * has its recording under another key kept as surplus. The rest is reported.
+     */
     checkObjects: ({ after }: ObjectsRequest): Promise<ObjectsPage> =>
       inStore(async (run) => {
-        const listed = await inventory.list(after, run.signal)
+        if (after === undefined) alarms.clear(ERASED_ALARM) // the first page of another check
+        const { objects: listed, last } = await inventory.list(after, run.signal)
         const ours = listed.filter(({ key }) => readObjectKey(key))
         const old = new Map(ours.filter(({ since }) => Date.now() - since.getTime() > YOUNG_MS * waitScale).map((each) => [each.key, each]))
         const foreign = listed.length - ours.length
         checked.inc({ found: 'foreign' }, foreign)
-        const page = { objects: listed.length, unknown: 0, adopted: 0, deleted: 0, foreign }
+        const page = { objects: listed.length, unknown: 0, adopted: 0, deleted: 0, foreign, surplus: 0 }
         for (const key of await unknownKeys(database, [...old.keys()])) {
-          const fate = await settle(old.get(key)!, run).catch((error: unknown) => {
+          const found = await settle(old.get(key)!, run).catch((error: unknown) => {
             run.signal.throwIfAborted()
             logger.warn({ error, key }, 'Recording object without a row cannot be settled')
             return 'unknown' as const
           })
-          checked.inc({ found: fate })
-          page[fate] += 1
-          logger[fate === 'unknown' ? 'warn' : 'info']({ key }, `Recording object without a row: ${fate}`)
+          checked.inc({ found })
+          page[found] += 1
+          logger[found === 'unknown' ? 'warn' : 'info']({ key }, `Recording object without a row: ${found}`)
         }
-        const last = listed.length < OBJECTS_A_PAGE ? undefined : listed.at(-1)!.key
         return { ...page, ...(last !== undefined && { last }) }
       }),
 
@@ -82,33 +93,52 @@ export function createCheckObjects(deps: Needs) {
       runEffect(deps, ({ name }) => recordObjectCheck(database, name, result)),
   }
 
-  async function settle({ key, bytes }: ListedObject, { signal, progress, name }: Run): Promise<'unknown' | 'adopted' | 'deleted'> {
+  async function settle({ key, bytes, since }: ListedObject, run: Run): Promise<Settlement> {
     const parts = readObjectKey(key)!
-    const call = await adopter(database, parts.callSid)
+    const { callSid } = parts
+    const call = await adopter(database, callSid)
     if (!call) return 'unknown'
-    if (call.state === 'erased') {
-      await inventory.delete(key, signal)
-      return 'deleted'
-    }
+    if (call.state === 'erased') return deleteErased(callSid, key, run)
     // Of several recordings nobody knows which one this is.
     if (call.recordings > 1 || parts.room !== 'recordings') return 'unknown'
-    const { sha256, contentType } = await inventory.read(key, signal, progress)
-    if (!sha256.startsWith(parts.hashBegins)) return 'unknown'
+    // Not read: it stays whatever it holds. Should the stored object vanish, the next check looks at this one.
+    if (call.stored > 0) return 'surplus'
+    if (await isKnownAsWrong(database, { callSid, key, since })) return 'unknown'
+    const { sha256, contentType } = await inventory.read(key, run.signal, run.progress)
+    if (!sha256.startsWith(parts.hashBegins)) {
+      await recordWrongObject(database, { callSid, key, since })
+      return 'unknown'
+    }
     const audio = { contentType, extension: parts.extension }
     const object = { bucket: inventory.bucket, key, url: deps.store.urlOf(key), bytes, sha256, audio }
     const outcome = { state: 'stored' as const, remark: 'Found in the bucket', ...object }
-    const conclusion = { callSid: parts.callSid, sourceUrl: call.sourceUrl ?? `object:${key}`, outcome }
-    await concludeRecording(database, conclusion, { attempt: `${name}/${key}`, plan: deps.recovery.plan })
-    return 'adopted'
+    const conclusion = { callSid, sourceUrl: call.sourceUrl ?? `object:${key}`, outcome }
+    const { erased } = await concludeRecording(database, conclusion, { attempt: `${run.name}/${key}`, plan: deps.recovery.plan })
+    return erased ? deleteErased(callSid, key, run) : 'adopted'
   }
 
-  /** Trouble with the store as a whole says nothing about any object: the task waits. */
+  async function deleteErased(callSid: string, key: string, { signal }: Run): Promise<'deleted'> {
+    await deleteErasedObject(deps, { callSid, key }, signal).catch((error: unknown) => {
+      alarms.raise(ERASED_ALARM, classifyStoreError(error).reason)
+      throw error
+    })
+    return 'deleted'
+  }
+
+  /** Trouble with the store as a whole says nothing about any object: the task waits, until its schedule-to-close. */
   function inStore<T>(effect: (run: Run) => Promise<T>): Promise<T> {
-    return runEffect(deps, (run) =>
-      effect(run).catch((error: unknown) => {
-        if (!(error instanceof Error && '$metadata' in error)) throw error
-        throw giveBack('StorageUnavailable', classifyStoreError(error).reason, { attempt: run.attempt, pauses })
-      }),
-    )
+    return runEffect(deps, async (run) => {
+      try {
+        const result = await effect(run)
+        alarms.clear(SETUP_ALARM)
+        return result
+      } catch (error) {
+        if (!(error instanceof ListBroken || (error instanceof Error && '$metadata' in error))) throw error
+        const { of, reason } = classifyStoreError(error)
+        const setupIsWrong = of === 'setup' || of === 'refusal'
+        if (setupIsWrong) alarms.raise(SETUP_ALARM, reason)
+        throw giveBack(setupIsWrong ? 'StorageMisconfigured' : 'StorageUnavailable', reason, { attempt: run.attempt, pauses })
+      }
+    })
   }
 }

@@ -1,9 +1,7 @@
 import type { Client } from '@temporalio/client'
-import type { Dispatcher } from 'undici'
 import type { RecoveryPlan } from '../calls/recovery-plan.ts'
 import { ExotelApi, exotelApiSettings } from '../exotel/api-client.ts'
-import { createRecordingAgent, type ExotelCredentials } from '../exotel/recording-request.ts'
-import type { UrlPolicy } from '../exotel/url-policy.ts'
+import { createRecordingAgents, START_DEADLINE_MS, type RecordingSource } from '../exotel/recording-request.ts'
 import type { Alarms } from '../platform/alarms.ts'
 import type { Config } from '../platform/config.ts'
 import type { Database } from '../platform/database.ts'
@@ -15,6 +13,8 @@ import type { Spool } from '../recordings/spool.ts'
 import { ObjectInventory } from '../recordings/inventory.ts'
 import { storeSettings } from '../recordings/s3-client.ts'
 import { RecordingStore } from '../recordings/store.ts'
+import type { Pace } from '../recordings/timed-chunks.ts'
+import { RECORDING_PACE } from '../recordings/transfer.ts'
 
 interface RecoverySettings {
   plan: RecoveryPlan
@@ -22,6 +22,15 @@ interface RecoverySettings {
   perPass: number
   /** A waiting call of which nothing was heard for this long is looked at. */
   quietMs: number
+}
+
+interface DownloadSettings {
+  /** How many run at a time in each of the worker's queues of downloads. */
+  slots: number
+  /** From the request to the start of the audio. */
+  startMs: number
+  /** Of the audio. */
+  pace: Pace
 }
 
 interface CleanUpSettings {
@@ -35,7 +44,8 @@ export interface Dependencies {
   temporal: Client
   exotelApi: ExotelApi
   /** How recordings are fetched: which links, with which key, over which sockets. */
-  source: { policy: UrlPolicy; credentials: ExotelCredentials; dispatcher: Dispatcher }
+  source: RecordingSource
+  downloads: DownloadSettings
   spool: Spool
   store: RecordingStore
   inventory: ObjectInventory
@@ -53,21 +63,23 @@ export interface Dependencies {
 /** Longer than any workflow takes to be started. */
 const QUIET_MINUTES = 10
 
-/** Opens no connection yet, and Temporal's comes later; the caller closes what it handed in, the store and the dispatcher. */
+/** Opens no connection yet, and Temporal's comes later; the caller closes what it handed in, the store and the source's agents. */
 export function openDependencies(
   config: Config,
   shared: Pick<Dependencies, 'database' | 'spool' | 'alarms' | 'logger'>,
 ): Omit<Dependencies, 'temporal'> {
   const policy = { hosts: config.EXOTEL_RECORDING_HOSTS, allowLocal: config.EXOTEL_ALLOW_LOCAL }
   const credentials = { apiKey: config.EXOTEL_API_KEY, apiToken: config.EXOTEL_API_TOKEN }
-  const store = { ...storeSettings(config), connections: config.WORKER_UPLOADS * 2 }
+  const settings = { ...storeSettings(config), connections: config.WORKER_UPLOADS * 2 }
+  const store = new RecordingStore(settings)
   return {
     ...shared,
     exotelApi: new ExotelApi(exotelApiSettings(config)),
-    source: { policy, credentials, dispatcher: createRecordingAgent(policy) },
-    store: new RecordingStore(store),
-    inventory: new ObjectInventory({ ...store, connections: 4 }),
-    breaker: createStoreBreaker({ ...shared, waitScale: config.RECORDING_WAIT_SCALE }),
+    source: { policy, credentials, agents: createRecordingAgents(policy) },
+    downloads: { slots: config.WORKER_DOWNLOADS, startMs: START_DEADLINE_MS, pace: RECORDING_PACE },
+    store,
+    inventory: new ObjectInventory({ ...settings, connections: 4 }),
+    breaker: createStoreBreaker({ ...shared, waitScale: config.RECORDING_WAIT_SCALE, probe: (signal) => store.probe(signal) }),
     maxBytes: config.RECORDING_MAX_BYTES,
     cleanUp: { webhookBodyDays: config.WEBHOOK_BODY_DAYS, sessionDays: config.SESSION_DAYS },
     recovery: recoverySettings(config),

@@ -1,110 +1,133 @@
 // Step 1: Exotel's recording lies whole in this worker's spool. The story is here; the transfer itself in recordings/transfer.ts.
+import { Context } from '@temporalio/activity'
 import { linksOf, type Link } from '../calls/recording-facts.ts'
-import { dropBody, readAnswer, type FailedAnswer, type RecordingAnswer } from '../exotel/recording-answer.ts'
-import { requestRecording, type RecordingRequest } from '../exotel/recording-request.ts'
+import { readAnswer, type FailedAnswer, type RecordingAnswer } from '../exotel/recording-answer.ts'
+import { requestRecording } from '../exotel/recording-request.ts'
 import { HostNotAllowed, UrlRefused } from '../exotel/url-policy.ts'
-import { completeFile, isWhole, receiveInto, TooLarge, TransferBroken } from '../recordings/transfer.ts'
-import type { FailureCode } from '../workflows/contracts/failures.ts'
+import { startDeadline } from '../platform/deadline.ts'
+import { readPart, type Part, type WholeFile } from '../recordings/growing-file.ts'
+import { completePart, receiveInto, TooLarge, TransferBroken } from '../recordings/transfer.ts'
+import { RATE_LIMITED, type FailureCode } from '../workflows/contracts/failures.ts'
 import type { SourceRef, Spooled } from '../workflows/contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
-import { endTry, giveBack } from './failures.ts'
+import { endTry } from './failures.ts'
+import { createHostAlarm, type HostAlarm } from './host-alarm.ts'
 import { diskTrouble, runActivity, SPOOL_ALARM, type Run } from './run.ts'
+import { asWriterFailure, thisAttempt } from './spool-writer.ts'
+import { createStalledDownloads } from './stalled-downloads.ts'
 
-type Needs = Pick<Dependencies, 'database' | 'source' | 'spool' | 'alarms' | 'logger' | 'maxBytes' | 'pauses'>
+type Needs = Pick<
+  Dependencies,
+  'database' | 'source' | 'downloads' | 'spool' | 'alarms' | 'logger' | 'maxBytes' | 'pauses' | 'recovery' | 'waitScale'
+>
 
-const HOST_ALARM = 'RecordingHostNotAllowed'
+/** One attempt to download one recording. */
+interface Download {
+  deps: Needs
+  run: Run
+  recording: SourceRef
+  hostAlarm: HostAlarm
+  /** Of the run, and aborted too where a later attempt takes the file over. */
+  signal: AbortSignal
+  onProgress: (bytes: number) => void
+}
 
 /**
- * Goes on from the length of the file on disk where the source can; a file that is whole already is done. Fails typed: the
- * details tell the furthest byte reached, so that the workflow sees progress, and where the file lies.
+ * Continues the part on disk where the source still has the same version of the recording; a file that is whole already is
+ * done. Fails typed: the details tell the furthest byte reached, so that the workflow sees progress, and where the file lies.
  */
 export function createDownloadRecording(deps: Needs) {
+  const hostAlarm = createHostAlarm(deps)
+  const stalledDownloads = createStalledDownloads(deps)
   return (recording: SourceRef): Promise<Spooled> =>
-    runActivity(deps, recording, (run) => {
-      const { callSid, sourceUrl } = recording
-      const file = deps.spool.fileFor(callSid, sourceUrl)
-      return deps.spool.asWriter(file, run.signal, async (signal) => {
-        const [note, bytes] = await Promise.all([deps.spool.note(file), deps.spool.bytesOf(file)])
-        const { complete } = note
-        if (complete && complete.bytes === bytes) return { queue: deps.spool.queue, file, ...complete }
-        try {
-          const resume = bytes > 0 && note.validator !== undefined ? { from: bytes, validator: note.validator } : undefined
-          const answer = await askForRecording(deps, await linksOf(deps.database, callSid, sourceUrl), resume, signal)
-          const received = await receive(deps, run, file, answer, signal)
-          deps.alarms.clear(SPOOL_ALARM)
-          return { queue: deps.spool.queue, file, ...received }
-        } catch (error) {
-          signal.throwIfAborted()
-          throw await asFailure(deps, file, error)
-        }
+    runActivity(deps, recording, async (run) => {
+      const { spool } = deps
+      const file = spool.fileFor(recording.callSid, recording.sourceUrl)
+      const download = (noteProgress: Download['onProgress']): Promise<WholeFile> => {
+        const onProgress = (bytes: number): void => (run.progress(bytes), noteProgress(bytes))
+        return spool.asWriter(file, thisAttempt(run), (signal) =>
+          downloadInto(file, { deps, run, recording, hostAlarm, signal, onProgress }),
+        )
+      }
+      const whole = await stalledDownloads.hold(Context.current().info.taskQueue, download).catch((error: unknown) => {
+        throw asWriterFailure(deps, run, error)
       })
+      return { queue: spool.queue, file, ...whole }
     })
 }
 
+async function downloadInto(file: string, download: Download): Promise<WholeFile> {
+  const { spool, alarms } = download.deps
+  const { complete } = await spool.note(file)
+  if (complete && complete.bytes === (await spool.bytesOf(file))) return complete
+  try {
+    const received = await fetchInto(file, download)
+    alarms.clear(SPOOL_ALARM)
+    return received
+  } catch (error) {
+    download.signal.throwIfAborted()
+    throw await asFailure(download.deps, file, error)
+  }
+}
+
+async function fetchInto(file: string, download: Download): Promise<WholeFile> {
+  const { deps, recording, signal } = download
+  const part = await readPart(deps.spool, file, signal)
+  if (part && part.from === part.totalBytes) return completePart(deps.spool, file, part)
+  return receive(file, download, await linksOf(deps.database, recording.callSid, recording.sourceUrl), part)
+}
+
+/** A part that cannot be continued costs one more request and not an attempt: Exotel did nothing wrong. */
+async function receive(file: string, download: Download, links: Link[], part: Part | undefined): Promise<WholeFile> {
+  const { signal, onProgress } = download
+  const { spool, maxBytes, downloads } = download.deps
+  const partLeft = async (retryAfterMs: number | undefined) => ({
+    retryAfterMs,
+    queue: spool.queue,
+    reachedBytes: await spool.bytesOf(file),
+  })
+  const answer = await askForRecording(download, links, part)
+  switch (answer.kind) {
+    case 'failed':
+      throw endTry(answer.code, answer.reason, await partLeft(answer.retryAfterMs))
+    case 'rate limited':
+      throw endTry(RATE_LIMITED, 'Exotel answered 429', await partLeft(answer.retryAfterMs))
+    case 'part is whole':
+      return completePart(spool, file, part!)
+    case 'part unusable':
+      await spool.remove(file)
+      return receive(file, download, links, undefined)
+    case 'body':
+      return receiveInto(spool, file, answer, part, { signal, maxBytes, pace: downloads.pace, onProgress }).finally(() =>
+        answer.body.destroy(),
+      )
+  }
+}
+
 /** The first answer that is not a failure, since a pre-signed link may be stale in any way. A refusal is the least telling failure. */
-async function askForRecording(
-  deps: Needs,
-  links: Link[],
-  resume: RecordingRequest['resume'],
-  signal: AbortSignal,
-): Promise<RecordingAnswer> {
+async function askForRecording(download: Download, links: Link[], part: Part | undefined): Promise<RecordingAnswer> {
   const failures: FailedAnswer[] = []
   for (const link of links) {
-    const answer = await askLink(deps, link, resume, signal)
+    const answer = await askLink(download, link, part)
     if (answer.kind !== 'failed') return answer
     failures.push(answer)
   }
   return failures.findLast(({ code }) => code !== 'ExotelUnauthorized') ?? failures[0]!
 }
 
-async function askLink(
-  { source, alarms }: Needs,
-  link: Link,
-  resume: RecordingRequest['resume'],
-  signal: AbortSignal,
-): Promise<RecordingAnswer> {
+async function askLink({ deps, hostAlarm, signal }: Download, link: Link, part: Part | undefined): Promise<RecordingAnswer> {
+  const deadline = startDeadline(deps.downloads.startMs)
   try {
-    return await readAnswer(await requestRecording(link, { signal, ...(resume && { resume }) }, source), resume?.from ?? 0)
+    const request = { signal: AbortSignal.any([signal, deadline.signal]), part }
+    return await readAnswer(await requestRecording(link, request, deps.source), part)
   } catch (error) {
     signal.throwIfAborted()
     const refusal = policyErrorIn(error)
-    if (refusal instanceof HostNotAllowed) alarms.raise(HOST_ALARM, refusal.message)
+    if (refusal instanceof HostNotAllowed) hostAlarm.refused(new URL(link.url).hostname)
     const code = refusal instanceof HostNotAllowed ? 'RecordingHostNotAllowed' : refusal ? 'RecordingUrlRefused' : 'ExotelUnavailable'
     return { kind: 'failed', code, reason: refusal?.message ?? `Exotel does not answer: ${(error as Error).message}` }
-  }
-}
-
-async function receive(
-  deps: Needs,
-  run: Run,
-  file: string,
-  answer: RecordingAnswer,
-  signal: AbortSignal,
-): Promise<{ bytes: number; sha256: string }> {
-  const { spool, maxBytes, pauses } = deps
-  switch (answer.kind) {
-    case 'failed':
-      throw endTry(answer.code, answer.reason, {
-        retryAfterMs: answer.retryAfterMs,
-        queue: spool.queue,
-        reachedBytes: await spool.bytesOf(file),
-      })
-    case 'rate limited':
-      throw giveBack('ExotelRateLimited', 'Exotel answered 429', { attempt: run.attempt, pauses, ms: answer.retryAfterMs })
-    case 'out of range':
-      if (await isWhole(spool, file)) return completeFile(spool, file, signal, run.progress)
-      await spool.remove(file)
-      throw new TransferBroken('The spooled part does not fit the source any more')
-    case 'body': {
-      try {
-        const { totalBytes } = answer
-        if ((totalBytes ?? 0) > maxBytes) throw new TooLarge(`The recording has ${totalBytes} bytes, more than the limit of ${maxBytes}`)
-        await spool.admit(file, totalBytes)
-        return await receiveInto(spool, file, answer, { signal, maxBytes, onProgress: run.progress })
-      } finally {
-        dropBody(answer.body)
-      }
-    }
+  } finally {
+    deadline.end()
   }
 }
 

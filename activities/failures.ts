@@ -3,7 +3,7 @@ import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/comm
 import { backoffMs } from '../platform/backoff.ts'
 import { redact } from '../platform/redact.ts'
 import type { Pauses } from '../platform/retry.ts'
-import type { FailureCode, SPOOL_FILE_LOST, WaitingCode } from '../workflows/contracts/failures.ts'
+import type { FailureCode, RATE_LIMITED, SPOOL_FILE_LOST, WaitingCode } from '../workflows/contracts/failures.ts'
 
 /**
  * Not this recording's fault: Temporal hands the task out again after a growing, jittered pause, without limit. It holds no
@@ -25,6 +25,10 @@ export function giveBack(
 }
 
 /** This try is over; the workflow counts it, waits, or concludes. */
-export function endTry(code: FailureCode | typeof SPOOL_FILE_LOST, message: string, details?: object): ApplicationFailure {
+export function endTry(
+  code: FailureCode | typeof SPOOL_FILE_LOST | typeof RATE_LIMITED,
+  message: string,
+  details?: object,
+): ApplicationFailure {
   return ApplicationFailure.create({ type: code, message: redact(message), nonRetryable: true, ...(details ? { details: [details] } : {}) })
 }

@@ -1,7 +1,7 @@
 // Exotel's Call Details: does the call have a recording, and may we have it? One request an activity, on the queue that
 // keeps the whole fleet within Exotel's limit.
 import { noteWait } from '../calls/note-wait.ts'
-import { nameRecording } from '../calls/recording-facts.ts'
+import { isCallErased, nameRecording } from '../calls/recording-facts.ts'
 import type { CallDetails } from '../exotel/api-answers.ts'
 import { ExotelUnavailable } from '../exotel/api-client.ts'
 import type { Access, CallDetailsAnswer, Question, SourceRef } from '../workflows/contracts/recording.ts'
@@ -11,15 +11,19 @@ import { runActivity, type Run } from './run.ts'
 
 type Needs = Pick<Dependencies, 'database' | 'exotelApi' | 'alarms' | 'logger' | 'pauses'>
 
-/** Asks whether Exotel names a recording for the call; a named one gets its row, else the call's row says when it is asked again. */
+/**
+ * Asks whether Exotel names a recording for the call; a named one gets its row, else the call's row says when it is asked again.
+ * For an erased call Exotel is not asked.
+ */
 export function createFindRecording(deps: Needs) {
   return (question: Question): Promise<CallDetailsAnswer> =>
     runActivity(deps, question, async (run) => {
       const { callSid, nextAskAt } = question
+      if (await isCallErased(deps.database, callSid)) return { answer: 'erased' }
       const details = await ask(deps, run, () => deps.exotelApi.callDetails(callSid, run.signal))
       if (!(details instanceof ExotelUnavailable) && details?.source) {
-        await nameRecording(deps.database, callSid, details.source)
-        return { answer: 'named', sourceUrl: details.source.sourceUrl }
+        const named = await nameRecording(deps.database, callSid, details.source)
+        return named ? { answer: 'named', sourceUrl: details.source.sourceUrl } : { answer: 'erased' }
       }
       if (nextAskAt !== undefined) {
         const reason = details instanceof ExotelUnavailable ? { code: 'ExotelUnavailable', error: details.message } : undefined
@@ -41,12 +45,12 @@ export function createRenewAccess(deps: Needs) {
   return (source: SourceRef): Promise<Access> =>
     runActivity(deps, source, async (run) => {
       const { callSid, sourceUrl } = source
+      if (await isCallErased(deps.database, callSid)) return { access: 'refused' }
       const details = await ask(deps, run, () => deps.exotelApi.callDetailsWithLink(callSid, run.signal))
       if (details instanceof ExotelUnavailable) return { access: 'unavailable' }
       const named = details?.source
       if (named?.fetchUrl === undefined || named.sourceUrl !== sourceUrl) return { access: 'refused' }
-      await nameRecording(deps.database, callSid, named)
-      return { access: 'renewed' }
+      return { access: (await nameRecording(deps.database, callSid, named)) ? 'renewed' : 'refused' }
     })
 }
 

@@ -12,6 +12,7 @@ import type { Pauses } from '../platform/retry.ts'
 import { SpoolFull } from '../recordings/spool.ts'
 import type { WaitingCode } from '../workflows/contracts/failures.ts'
 import type { CallRef } from '../workflows/contracts/recording.ts'
+import { isCancelledByWorkflow } from './cancellation.ts'
 import { endTry, giveBack } from './failures.ts'
 
 export interface Run {
@@ -19,7 +20,7 @@ export interface Run {
   /** Of this task in all of Temporal: the same in each of its attempts. */
   name: string
   signal: AbortSignal
-  /** By a person, or because the workflow does not want it any more; not by a worker that leaves. */
+  /** By the workflow or a person; false where the attempt was only given up, since a successor may be at work. */
   cancelled(): boolean
   /** Told to Temporal with the next heartbeat. */
   progress(bytes: number): void
@@ -101,7 +102,7 @@ async function performEffect<T>(
   const name = `${workflowExecution?.runId}/${activityId}`
   const signal = context.cancellationSignal
   try {
-    return await effect({ attempt, name, signal, cancelled: () => isCancelled(signal), progress })
+    return await effect({ attempt, name, signal, cancelled: () => isCancelledByWorkflow(signal), progress })
   } catch (error) {
     if (signal.aborted) throw stopped(signal, pauses)
     if (error instanceof ApplicationFailure) throw error

@@ -1,27 +1,56 @@
 import { concludeRecording } from '../calls/conclude-recording.ts'
+import { unknownKeys } from '../calls/object-owners.ts'
 import { counter } from '../platform/metrics.ts'
 import type { Conclusion } from '../workflows/contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
+import { deleteErasedObject } from './erased-objects.ts'
 import { giveBack } from './failures.ts'
 import { noteGivenUp } from './given-up.ts'
-import { runActivity } from './run.ts'
+import { runActivity, type Run } from './run.ts'
 
 const concluded = counter('recordings_concluded_total', 'Recordings by how their way ended', ['state', 'code'])
 
-/** Step 4: the rows say what became of the recording. Idempotent, see {@link concludeRecording}. */
-export function createUpdateCall(deps: Pick<Dependencies, 'database' | 'recovery' | 'logger' | 'alarms' | 'pauses'>) {
+type Needs = Pick<Dependencies, 'database' | 'inventory' | 'recovery' | 'logger' | 'alarms' | 'pauses'>
+
+/** The activity has 20 s; where the store needs longer, the nightly check of the bucket deletes the object. */
+const DELETE_DEADLINE_MS = 8000
+
+/**
+ * Step 4: the rows say what became of the recording. Idempotent, see {@link concludeRecording}. Of an erased call nothing is
+ * written, and an object that this run has uploaded for it is deleted.
+ */
+export function createUpdateCall(deps: Needs) {
   const { database, recovery, logger, pauses } = deps
   return (conclusion: Conclusion): Promise<void> =>
-    runActivity(deps, conclusion, async ({ attempt, name }) => {
-      const { givenUp } = await concludeRecording(database, conclusion, { attempt: name, plan: recovery.plan }).catch((error: unknown) => {
+    runActivity(deps, conclusion, async (run) => {
+      const context = { attempt: run.name, plan: recovery.plan }
+      const { givenUp, erased } = await concludeRecording(database, conclusion, context).catch((error: unknown) => {
         // Whatever it is: without its row a run must not end.
         logger.error({ error, callSid: conclusion.callSid }, 'Recording outcome cannot be written')
-        throw giveBack('DatabaseUnavailable', 'The outcome cannot be written', { attempt, pauses })
+        throw giveBack('DatabaseUnavailable', 'The outcome cannot be written', { attempt: run.attempt, pauses })
       })
       const { callSid, outcome } = conclusion
+      const state = erased ? 'erased' : outcome.state
       const code = 'code' in outcome ? outcome.code : ''
-      concluded.inc({ state: outcome.state, code })
-      logger.info({ callSid, state: outcome.state, ...(code && { code }) }, `Recording ${outcome.state}`)
+      concluded.inc({ state, code })
+      logger.info({ callSid, state, ...(code && { code }) }, `Recording ${state}`)
       if (givenUp) noteGivenUp(logger, { callSid, code })
+      if (erased) await deleteObject(deps, run, conclusion)
     })
+}
+
+/** Best effort: what stays is deleted by the nightly check of the bucket. */
+async function deleteObject(deps: Needs, { signal }: Run, { callSid, outcome }: Conclusion): Promise<void> {
+  const { database, inventory, logger } = deps
+  if (!('key' in outcome) || outcome.bucket !== inventory.bucket) return
+  const { key } = outcome
+  try {
+    // Of two recordings with the same bytes one alone may be erased.
+    const ownedByNobody = (await unknownKeys(database, [key])).length > 0
+    if (!ownedByNobody) return
+    await deleteErasedObject(deps, { callSid, key }, AbortSignal.any([signal, AbortSignal.timeout(DELETE_DEADLINE_MS)]))
+    logger.info({ key }, 'Recording object of an erased call deleted')
+  } catch (error) {
+    logger.warn({ error, key }, 'Recording object of an erased call not deleted: the object check does it')
+  }
 }

@@ -1,31 +1,34 @@
 import { ApplicationFailure } from '@temporalio/common'
-import { fixRecordingDate } from '../calls/recording-facts.ts'
+import { fixRecordingDate, isCallErased } from '../calls/recording-facts.ts'
 import { digestFile } from '../recordings/digests.ts'
 import { objectKey } from '../recordings/object-key.ts'
 import { classifyStoreError } from '../recordings/store-errors.ts'
-import type { ObjectToStore } from '../recordings/store.ts'
+import type { ObjectToStore, RecordingStore, TransferControl } from '../recordings/store.ts'
 import { SPOOL_FILE_LOST } from '../workflows/contracts/failures.ts'
-import type { StoredObject, UploadInput } from '../workflows/contracts/recording.ts'
+import type { Spooled, StoredObject, UploadInput } from '../workflows/contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
 import { endTry, giveBack } from './failures.ts'
 import { diskTrouble, runActivity, type Run } from './run.ts'
+import { thisAttempt } from './spool-writer.ts'
 
 type Needs = Pick<Dependencies, 'database' | 'spool' | 'store' | 'breaker' | 'alarms' | 'logger' | 'pauses'>
 
 /** An upload ends after this and a second per MB; without progress the socket ends it after a minute. */
 const BASE_DEADLINE_MS = 60_000
 const MS_PER_MB = 1000
-const SETUP_ALARM = 'StorageMisconfigured'
+/** Raised by whoever needs the bucket; cleared by whatever succeeds there next. */
+export const SETUP_ALARM = 'StorageMisconfigured'
 
 /**
  * Step 3: the spooled file is in the bucket, confirmed, and no longer on this disk. Looks at its key first, so that a
  * repeated call costs one HEAD and works without a file.
- * @throws SpoolFileLost where the bucket lacks the object and the file is gone or changed
+ * @throws SpoolFileLost where the bucket lacks the object and the file is gone or changed; Cancelled where the call is erased
  */
 export function createUploadRecording(deps: Needs) {
   return (input: UploadInput): Promise<StoredObject> =>
     runActivity(deps, input, async (run) => {
       const { callSid, spooled, verdict } = input
+      if (await isCallErased(deps.database, callSid)) throw endTry('Cancelled', 'The call was erased')
       const key = objectKey(input, await fixRecordingDate(deps.database, callSid))
       await put(deps, run, {
         key,
@@ -37,26 +40,30 @@ export function createUploadRecording(deps: Needs) {
         metadata: { callsid: callSid, sha256: spooled.sha256 },
       })
       deps.alarms.clear(SETUP_ALARM)
-      await deps.spool.remove(spooled.file)
+      await removeSpooled(deps, run, spooled)
       return { bucket: deps.store.bucket, key, url: deps.store.urlOf(key) }
     })
 }
 
+/** Best effort: the object is confirmed, and the sweep of the spool removes what stays. */
+async function removeSpooled({ spool, logger }: Needs, run: Run, { file, sha256 }: Spooled): Promise<void> {
+  await spool
+    .removeWhole(file, sha256, thisAttempt(run))
+    .catch((error: unknown) => logger.warn({ error, file }, 'Recording is stored, but its spool file cannot be removed'))
+}
+
 async function put({ store, breaker, alarms, pauses }: Needs, run: Run, object: ObjectToStore): Promise<void> {
   const deadline = AbortSignal.timeout(Math.ceil(BASE_DEADLINE_MS + (object.bytes / 1024 ** 2) * MS_PER_MB))
-  const control = { signal: AbortSignal.any([run.signal, deadline]), onProgress: run.progress }
+  const control = { signal: AbortSignal.any([run.signal, deadline]), onProgress: run.progress, isCancelled: run.cancelled }
   const isOurs = (error: unknown): boolean => run.signal.aborted || error instanceof ApplicationFailure || diskTrouble(error) !== undefined
   try {
     await breaker.run(
       async () => {
-        if (await store.holds(object, control)) return
-        await assertSpooled(object, run)
-        await store.put(object, control)
+        if (!(await store.holds(object, control))) await putSpooled(store, run, object, control)
       },
-      (error) => !isOurs(error) && classifyStoreError(error).of === 'service',
+      (error) => (isOurs(error) ? 'nothing' : classifyStoreError(error).of === 'service' ? 'away' : 'serves'),
     )
   } catch (error) {
-    if (run.cancelled()) await store.abandon(object.key).catch(() => {}) // best effort: the sweep of old uploads does the rest
     if (isOurs(error)) throw error
     const { of, reason } = classifyStoreError(error)
     const setupIsWrong = of === 'setup' || (of === 'refusal' && !(await store.servesOthers(control.signal)))
@@ -65,11 +72,26 @@ async function put({ store, breaker, alarms, pauses }: Needs, run: Run, object: 
   }
 }
 
+/**
+ * Another attempt may have stored the object meanwhile: it has removed the file then, or completed the upload that both
+ * sent parts to. So after any failure the bucket is asked once more.
+ */
+async function putSpooled(store: RecordingStore, run: Run, object: ObjectToStore, control: TransferControl): Promise<void> {
+  try {
+    await assertSpooled(object, run)
+    await store.put(object, control)
+  } catch (error) {
+    if (!run.signal.aborted && (await store.holds(object, control).catch(() => false))) return
+    throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? fileLost() : error
+  }
+}
+
 /** Between validation and upload a file may lie for days: nothing is sent that is not what was validated. */
 async function assertSpooled({ path, bytes, sha256 }: ObjectToStore, { signal, progress }: Run): Promise<void> {
-  const digests = await digestFile(path, signal, progress).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined
-    throw error
-  })
-  if (digests?.bytes !== bytes || digests.sha256 !== sha256) throw endTry(SPOOL_FILE_LOST, 'The spooled file is gone or has changed')
+  const digests = await digestFile(path, signal, progress)
+  if (digests.bytes !== bytes || digests.sha256 !== sha256) throw fileLost()
+}
+
+function fileLost(): ApplicationFailure {
+  return endTry(SPOOL_FILE_LOST, 'The spooled file is gone or has changed')
 }

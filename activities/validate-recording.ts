@@ -1,11 +1,15 @@
 import { callDurationSeconds } from '../calls/recording-facts.ts'
+import type { Finding } from '../recordings/audio/finding.ts'
 import { inspectAudio } from '../recordings/audio/inspect.ts'
-import { digestFile } from '../recordings/digests.ts'
+import { digestFile, type Digests } from '../recordings/digests.ts'
 import { SPOOL_FILE_LOST } from '../workflows/contracts/failures.ts'
 import type { Spooled, Verdict } from '../workflows/contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
 import { endTry } from './failures.ts'
-import { runActivity } from './run.ts'
+import { runActivity, type Run } from './run.ts'
+import { asWriterFailure, thisAttempt } from './spool-writer.ts'
+
+type Needs = Pick<Dependencies, 'database' | 'spool' | 'logger' | 'alarms' | 'pauses'>
 
 export interface ValidateInput {
   callSid: string
@@ -21,21 +25,13 @@ const DURATION_TOLERANCE_SHARE = 0.2
  * Step 2: is the spooled file still what was downloaded, and is it audio? A refused one is deleted here.
  * @throws SpoolFileLost where the file is gone or changed
  */
-export function createValidateRecording(deps: Pick<Dependencies, 'database' | 'spool' | 'logger' | 'alarms' | 'pauses'>) {
+export function createValidateRecording(deps: Needs) {
   return (input: ValidateInput): Promise<Verdict> =>
-    runActivity(deps, input, async ({ signal, progress }) => {
+    runActivity(deps, input, async (run) => {
       const { callSid, spooled } = input
-      const path = deps.spool.path(spooled.file)
-      if ((await deps.spool.bytesOf(spooled.file)) !== spooled.bytes)
-        throw endTry(SPOOL_FILE_LOST, 'The spooled file is gone or has another size')
-      const digests = await digestFile(path, signal, progress)
-      if (digests.sha256 !== spooled.sha256) {
-        await deps.spool.remove(spooled.file)
-        throw endTry(SPOOL_FILE_LOST, 'The spooled file has other bytes than were downloaded')
-      }
-      const finding = await inspectAudio(path)
+      const { digests, finding } = await inspect(deps, run, spooled)
       if (finding.kind === 'none') {
-        await deps.spool.remove(spooled.file)
+        await removeSpooled(deps, run, spooled)
         return { verdict: 'refused', reason: finding.reason }
       }
       const { etag } = digests
@@ -44,6 +40,29 @@ export function createValidateRecording(deps: Pick<Dependencies, 'database' | 's
       const remark = remarks.filter(Boolean).join('; ')
       return { verdict: 'good', etag, audio: finding.audio, ...(remark && { remark }) }
     })
+}
+
+async function inspect(deps: Needs, run: Run, spooled: Spooled): Promise<{ digests: Digests; finding: Finding }> {
+  const path = deps.spool.path(spooled.file)
+  if ((await deps.spool.bytesOf(spooled.file)) !== spooled.bytes)
+    throw endTry(SPOOL_FILE_LOST, 'The spooled file is gone or has another size')
+  try {
+    const digests = await digestFile(path, run.signal, run.progress)
+    if (digests.sha256 === spooled.sha256) return { digests, finding: await inspectAudio(path) }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    throw endTry(SPOOL_FILE_LOST, 'Another attempt has removed the spooled file')
+  }
+  await removeSpooled(deps, run, spooled)
+  throw endTry(SPOOL_FILE_LOST, 'The spooled file has other bytes than were downloaded')
+}
+
+/** An attempt that Temporal has given up may get here after the next download: it deletes nothing of that. */
+async function removeSpooled(deps: Needs, run: Run, { file, sha256 }: Spooled): Promise<void> {
+  run.signal.throwIfAborted()
+  await deps.spool.removeWhole(file, sha256, thisAttempt(run)).catch((error: unknown) => {
+    throw asWriterFailure(deps, run, error)
+  })
 }
 
 function durationRemark(call: number | undefined, recording: number | undefined): string | undefined {

@@ -8,10 +8,13 @@ import { documentationPage, openApiOperation } from './routes/documentation.ts'
 import { healthOperations, type HealthDependencies } from './routes/health.ts'
 import { resetPage } from './routes/reset-page.ts'
 import { testOperations, type TestRoutesDependencies } from './routes/test-connections.ts'
+import { verifyPage } from './routes/verify-page.ts'
 import { webhookRoutes, type WebhookDependencies } from './routes/webhooks.ts'
 
 export interface AppDependencies extends HealthDependencies, WebhookDependencies, AccountRoutesDependencies, TestRoutesDependencies {
   trustProxy: number | string[] | false
+  /** Whether there is a page at /docs. */
+  serveDocs: boolean
 }
 
 export function createApp(deps: AppDependencies): Express {
@@ -19,10 +22,12 @@ export function createApp(deps: AppDependencies): Express {
   app.disable('x-powered-by').set('trust proxy', deps.trustProxy).set('etag', false)
   app.use(securityHeaders, requestId)
   app.use('/webhooks/exotel', webhookRoutes(deps))
+  const general = deps.limits.perAddress('general')
   const operations: Operation[] = [...healthOperations(deps), ...accountOperations(deps), ...testOperations(deps)]
-  operations.push(openApiOperation(operations, [deps.limits.perAddress('general')]))
-  app.use(operationRoutes(operations))
-  app.use(documentationPage(), resetPage())
-  app.use(notFound, errorHandler(deps.logger))
+  operations.push(openApiOperation(operations, [general]))
+  app.use(operationRoutes(operations, general))
+  if (deps.serveDocs) app.use(documentationPage(general))
+  app.use(resetPage(general), verifyPage(general))
+  app.use(general, notFound, errorHandler(deps.logger))
   return app
 }

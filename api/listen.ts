@@ -1,13 +1,8 @@
 import type { Express } from 'express'
-import { createServer, STATUS_CODES } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { createBoundedServer, listenOn } from '../platform/http-server.ts'
 import { problem, type ProblemCode } from '../platform/problem.ts'
-
-/** Above any balancer's own limit (60 s), so that it never sends a request on a socket that we are closing. */
-const KEEP_ALIVE_TIMEOUT_MS = 75_000
-const HEADERS_TIMEOUT_MS = 20_000
-const REQUEST_TIMEOUT_MS = 30_000
 
 /** What Node refuses before there is a request: in our format, too. */
 const UNREADABLE: Record<string, ProblemCode> = {
@@ -35,16 +30,14 @@ export interface ListeningServer {
   drain(graceMs: number): Promise<void>
 }
 
-export async function listen(app: Express, port: number): Promise<ListeningServer> {
-  const server = createServer(
-    { keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS, headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS },
-    app as Parameters<typeof createServer>[1] & Express,
-  )
+/** Serves the app; what one client may cost is bounded, see `platform/http-server.ts`. */
+export async function listen(app: Express, address: { host: string; port: number }): Promise<ListeningServer> {
+  const isTrusted = app.get('trust proxy fn') as (address: string, hop: number) => boolean
+  const server = createBoundedServer((request, response) => app(request, response), { isProxy: (peer) => isTrusted(peer, 0) })
   server.on('clientError', answerUnreadable)
-  server.on('checkExpectation', (request, response) => app(request, response)) // an Expect that we do not know changes nothing
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, resolve))
+  const port = await listenOn(server, address)
   return {
-    port: (server.address() as AddressInfo).port,
+    port,
     async drain(graceMs) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       const cut = setTimeout(() => server.closeAllConnections(), graceMs)

@@ -1,14 +1,16 @@
-import { Client, Connection } from '@temporalio/client'
-import { readConfig, type Config } from '../platform/config.ts'
-import { connectDatabase, openPool } from '../platform/database.ts'
+import { setTimeout as pause } from 'node:timers/promises'
+import { createAlarms, type Alarms } from '../platform/alarms.ts'
+import { readConfig } from '../platform/config.ts'
+import { assertMigrated, connectDatabase, openPool } from '../platform/database.ts'
 import { watchForLeaks } from '../platform/leaks.ts'
 import { createLogger } from '../platform/logger.ts'
 import { collectProcessMetrics } from '../platform/metrics.ts'
+import { readMigrations } from '../platform/migrations.ts'
 import { requireSupportedNode } from '../platform/node-version.ts'
 import { serveOperations } from '../platform/operations-server.ts'
 import { exitAfter, runMain, stopSignal } from '../platform/process.ts'
 import { pausesOf, retryPolicy } from '../platform/retry-settings.ts'
-import { temporalConnectionOptions } from '../platform/temporal.ts'
+import { waitUntil } from '../platform/wait-until.ts'
 import { measurePipeline } from '../calls/pipeline-health.ts'
 import { ExotelApi, exotelApiSettings } from '../exotel/api-client.ts'
 import { ObjectInventory } from '../recordings/inventory.ts'
@@ -20,15 +22,19 @@ import { withDeadline } from '../platform/deadline.ts'
 import { createLimits } from './limits.ts'
 import { listen } from './listen.ts'
 import { recordingPolicy } from './recording-policy.ts'
-import { startRelay } from './relay.ts'
+import { RELAY_LIMITS, startRelay } from './relay.ts'
+import { openTemporal } from './temporal-client.ts'
 
 /** Connections that count limits; each takes one short statement. */
 const LIMITS_POOL_SIZE = 4
-/** Once all requests are answered; within what `exitAfter` leaves. */
+/** For mails that are being sent once all requests are answered; within what `exitAfter` leaves. */
 const MAIL_GRACE_MS = 1500
+/** A start beside a healthy PostgreSQL refuses no webhook: the port opens once the database was checked, or after this time. */
+const FIRST_CHECK_MS = 1000
 
 runMain(async () => {
   const config = readConfig()
+  const migrations = readMigrations()
   const logger = createLogger({ level: config.LOG_LEVEL, file: config.LOG_FILE, name: 'api' })
   requireSupportedNode(config, (problem) => logger.warn(problem))
   collectProcessMetrics()
@@ -36,7 +42,7 @@ runMain(async () => {
   const database = connectDatabase({ url: config.DATABASE_URL, poolSize: config.DATABASE_POOL_SIZE, logger })
   const limitsPool = openPool({ url: config.DATABASE_URL, poolSize: LIMITS_POOL_SIZE, logger })
   const limits = createLimits(limitsPool, config, logger)
-  const accounts = createAccounts(config, { database, limits, logger })
+  const accounts = createAccounts(config, { database, logger })
   const temporal = openTemporal(config)
   const inventory = new ObjectInventory({ ...storeSettings(config), connections: 1 })
   const checks = connectionChecks({
@@ -47,14 +53,27 @@ runMain(async () => {
     namespace: config.TEMPORAL_NAMESPACE,
     database,
   })
+  const lifecycle = { state: 'starting' as 'starting' | 'serving' | 'draining' }
+  const alarms = createAlarms(logger)
+  const draining = new AbortController()
+  const migrated = waitUntil(() => assertMigrated(database, migrations), {
+    alarms,
+    name: 'DatabaseUnavailable',
+    hint: 'see docs/deployment.md',
+    signal: draining.signal,
+  })
+  const ready = migrated.then(() => {
+    if (lifecycle.state === 'starting') lifecycle.state = 'serving'
+  })
   const relay = startRelay({
     database,
     temporal: temporal.client,
     policy: recordingPolicy(config),
     pauses: pausesOf(config, 'RELAY'),
+    limits: RELAY_LIMITS,
+    ready,
     logger,
   })
-  const lifecycle = { state: 'starting' as 'starting' | 'serving' | 'draining' }
   const guard = {
     signatureSecrets: config.EXOTEL_WEBHOOK_SECRET,
     basic: config.EXOTEL_WEBHOOK_BASIC,
@@ -75,15 +94,19 @@ runMain(async () => {
     devTestToken: config.DEV_TEST_TOKEN,
     databaseRetry: retryPolicy(config, 'DATABASE'),
     trustProxy: config.TRUST_PROXY,
+    serveDocs: config.SERVE_DOCS,
     onRecorded: () => relay.kick(),
   })
-  const server = await listen(app, config.PORT)
-  const operations = await serveOperations(config.OPERATIONS_PORT, {
-    health: async () => ({ ready: lifecycle.state === 'serving' }),
-    // Where PostgreSQL is away, the last figures stand; /health tells that it is.
-    measure: () => withDeadline(measurePipeline(database), 2000).catch(() => {}),
-  })
-  lifecycle.state = 'serving'
+  await Promise.race([ready, pause(FIRST_CHECK_MS)])
+  const server = await listen(app, { host: config.HOST, port: config.PORT })
+  const operations = await serveOperations(
+    { host: config.OPERATIONS_HOST, port: config.OPERATIONS_PORT },
+    {
+      health: async () => ({ ready: lifecycle.state === 'serving', state: lifecycle.state, alarms: namesOf(alarms) }),
+      // Where PostgreSQL is away, the last figures stand; /health tells that it is.
+      measure: () => withDeadline(measurePipeline(database), 2000).catch(() => {}),
+    },
+  )
   const proofs = [
     guard.signatureSecrets.length > 0 && `signature (${guard.signatureSecrets.length} secrets)`,
     guard.basic !== undefined && 'basic',
@@ -98,8 +121,10 @@ runMain(async () => {
   logger.info({ signal }, 'API is draining')
   exitAfter(config.SHUTDOWN_GRACE_SECONDS * 1000 + 2000, 1)
   lifecycle.state = 'draining'
+  draining.abort()
   await Promise.all([server.drain(config.SHUTDOWN_GRACE_SECONDS * 1000), relay.stop()])
-  await accounts.post.idle(MAIL_GRACE_MS)
+  // What is not sent by then stays in the outbox.
+  await withDeadline(accounts.mails.stop(), MAIL_GRACE_MS).catch(() => {})
   leaks.stop()
   operations.close()
   inventory.close()
@@ -108,14 +133,7 @@ runMain(async () => {
   process.exit(0)
 })
 
-/** Connected when first needed, so that the API starts while Temporal is away. */
-function openTemporal(config: Config): { client: () => Promise<Client>; close: () => Promise<void> } {
-  let connection: Connection | undefined
-  return {
-    async client() {
-      connection ??= await Connection.connect({ ...temporalConnectionOptions(config), connectTimeout: '5s' })
-      return new Client({ connection, namespace: config.TEMPORAL_NAMESPACE })
-    },
-    close: async () => connection?.close(),
-  }
+/** What health shows: the reasons belong to the log. */
+function namesOf(alarms: Alarms): { name: string; since: string }[] {
+  return alarms.active().map(({ name, since }) => ({ name, since }))
 }

@@ -5,7 +5,7 @@ import { PROBLEMS, type ProblemCode } from '../platform/problem.ts'
 import type { Operation } from './operation.ts'
 
 /** Raised with every change that a client could notice. */
-const API_VERSION = '1.0.0'
+const API_VERSION = '1.1.0'
 
 const problemSchema = z.strictObject({
   type: z.string(),
@@ -18,7 +18,14 @@ const problemSchema = z.strictObject({
 })
 
 const ALWAYS: ProblemCode[] = ['bad_request', 'method_not_allowed', 'internal_error', 'database_unavailable']
-const WITH_BODY: ProblemCode[] = ['malformed_json', 'body_too_large', 'unsupported_media_type', 'unsupported_encoding', 'invalid_fields']
+const WITH_BODY: ProblemCode[] = [
+  'malformed_json',
+  'body_too_large',
+  'unsupported_media_type',
+  'unsupported_encoding',
+  'invalid_fields',
+  'busy',
+]
 const WITH_USER: ProblemCode[] = ['not_authenticated', 'csrf_token_invalid']
 
 const WEBHOOK_PROBLEMS: ProblemCode[] = [
@@ -30,8 +37,10 @@ const WEBHOOK_PROBLEMS: ProblemCode[] = [
   'method_not_allowed',
   'body_too_large',
   'unsupported_encoding',
+  'rate_limited',
   'internal_error',
   'database_unavailable',
+  'busy',
 ]
 const webhookAnswer = z.strictObject({ status: z.literal('accepted'), callSid: z.string().nullable(), duplicate: z.boolean() })
 

@@ -30,12 +30,13 @@ export function operation<Body extends z.ZodType, Answer extends z.ZodType>(decl
   return declared as unknown as Operation
 }
 
-export function operationRoutes(operations: Operation[]): Router {
+/** @param refusalLimit how often an address may use methods that a path does not have */
+export function operationRoutes(operations: Operation[], refusalLimit: RequestHandler): Router {
   const router = Router({ strict: false })
   for (const path of new Set(operations.map((each) => each.path))) {
     const group = operations.filter((each) => each.path === path)
-    for (const each of group) router[each.method](path, ...each.guards, ...(each.body ? jsonBody : []), run(each))
-    router.all(path, methodNotAllowed(group.flatMap(({ method }) => (method === 'get' ? ['GET', 'HEAD'] : ['POST']))))
+    for (const each of group) router[each.method](path, ...each.guards, ...(each.body ? [jsonBody] : []), run(each))
+    router.all(path, refusalLimit, methodNotAllowed(group.flatMap(({ method }) => (method === 'get' ? ['GET', 'HEAD'] : ['POST']))))
   }
   return router
 }

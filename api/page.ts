@@ -1,5 +1,7 @@
 // The few pages that people see: a shell without a word of script in it, so that the policy can forbid inline scripts.
-import { Router } from 'express'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { Router, type RequestHandler, type Response } from 'express'
 import { methodNotAllowed } from './middleware/errors.ts'
 
 interface Page {
@@ -9,8 +11,11 @@ interface Page {
   styles: Record<string, string>
 }
 
-/** The page at `path` and its files below. No input of anybody goes into any of them. */
-export function pageRoutes(path: string, { title, scripts, styles }: Page): Router {
+/**
+ * The page at `path` and its files below. No input of anybody goes into any of them.
+ * @param limit bounds how often an address may ask for any of them
+ */
+export function pageRoutes(path: string, { title, scripts, styles }: Page, limit: RequestHandler): Router {
   const html = [
     '<!doctype html>',
     '<html lang="en">',
@@ -23,11 +28,25 @@ export function pageRoutes(path: string, { title, scripts, styles }: Page): Rout
   ].join('\n')
   const router = Router()
   const serve = (at: string, type: string, text: string): void => {
-    router.get(at, (_request, response) => void response.type(type).send(text))
-    router.all(at, methodNotAllowed(['GET', 'HEAD']))
+    const bytes = Buffer.from(text)
+    router.get(at, limit, (_request, response) => sendShared(response.type(type), bytes))
+    router.all(at, limit, methodNotAllowed(['GET', 'HEAD']))
   }
   serve(path, 'html', html)
   for (const [name, text] of Object.entries(scripts)) serve(`${path}/${name}`, 'js', text)
   for (const [name, text] of Object.entries(styles)) serve(`${path}/${name}`, 'css', text)
   return router
+}
+
+/** One write: a client that takes less within 30 s is closed as one that does not read. */
+const SLICE_BYTES = 64 * 1024
+
+/** Sends slices of one buffer as the client takes them, so that a client that does not read costs no memory. */
+async function sendShared(response: Response, bytes: Buffer): Promise<void> {
+  response.set('content-length', String(bytes.length))
+  await pipeline(Readable.from(slicesOf(bytes)), response).catch(() => {}) // the client has gone
+}
+
+function* slicesOf(bytes: Buffer): Generator<Buffer> {
+  for (let start = 0; start < bytes.length; start += SLICE_BYTES) yield bytes.subarray(start, start + SLICE_BYTES)
 }

@@ -1,156 +1,220 @@
-// The one way from committed events to Temporal. Runs in every API process; claims keep them out of each other's way.
+// The one way from committed events to Temporal. Runs in every API process; claims keep the processes out of each other's way.
 import type { Client } from '@temporalio/client'
 import { setTimeout as pause } from 'node:timers/promises'
-import { claimEvents, markRelayed, releaseEvents, setAside, type ClaimedEvent } from '../calls/claim-events.ts'
+import { claimEvents, endWaits, releaseEvents, type ClaimedEvent } from '../calls/claim-events.ts'
 import { backoffMs } from '../platform/backoff.ts'
 import type { Database } from '../platform/database.ts'
 import type { Logger } from '../platform/logger.ts'
-import { counter, gauge } from '../platform/metrics.ts'
+import { gauge } from '../platform/metrics.ts'
+import { redact } from '../platform/redact.ts'
 import type { Pauses } from '../platform/retry.ts'
 import type { RecordingPolicy } from '../workflows/contracts/recording.ts'
-import { classifyTemporalError } from './temporal-errors.ts'
-import { tellWorkflow } from './tell-workflow.ts'
+import { createSystemCheck, deliverEvent, type DeliveryOutcome } from './deliver-event.ts'
+import { openLane, type LaneLimits } from './relay-lane.ts'
+import { createOutcomeRecorder } from './relay-outcomes.ts'
 
 export interface Relay {
   /** Something was committed: look now. */
   kick(): void
-  state(): { state: 'relaying' | 'waiting'; since: string; problem?: string }
-  /** Ends after the batch in hand. */
+  state(): RelayState
+  /** Does not wait for requests that get no response: their events are released. */
   stop(): Promise<void>
+}
+
+/** The first two stop the relay; the others are about one event. */
+export const RELAY_PROBLEMS = ['DatabaseUnavailable', 'TemporalUnavailable', 'EventRefused', 'NoResponse'] as const
+type RelayProblem = (typeof RELAY_PROBLEMS)[number]
+
+interface RelayState {
+  /** `waiting`: PostgreSQL or Temporal as a whole is not available, or the database is not migrated. */
+  state: 'relaying' | 'waiting'
+  since: string
+  /** The newest problem, of one event or of all, also after it is over. Its text is in the log. */
+  problem?: RelayProblem
+  problemAt?: string
 }
 
 export interface RelayDependencies {
   database: Database
-  /** Resolved anew by each batch until it is there. */
+  /** Resolved anew by each event until it is there. */
   temporal: () => Promise<Client>
   policy: RecordingPolicy
-  /** While PostgreSQL or Temporal is away. */
+  /** While PostgreSQL or Temporal as a whole is away. */
   pauses: Pauses
+  limits: RelayLimits
+  /** Nothing is claimed before this resolves. */
+  ready: Promise<unknown>
   logger: Logger
 }
 
-/** As many as can be told side by side within one lease. */
-const BATCH = 20
-const POLL_MS = 1000
+export interface RelayLimits extends LaneLimits {
+  /** The relay looks for due events at least this often. */
+  pollMs: number
+}
 
-const relayed = counter('relay_events_total', 'Events by what became of them', ['result'])
+/** A claim's lease (30 s) outlasts a connection attempt, the request's deadline, a look at the system, and the statement that follows. */
+export const RELAY_LIMITS: RelayLimits = { sideBySide: 20, slowAfterMs: 1000, inFlight: 200, pollMs: 1000 }
+
 const standing = gauge('relay_standing', '1 while the relay as a whole waits for PostgreSQL or Temporal')
 
 export function startRelay(deps: RelayDependencies): Relay {
+  const { database, limits, logger } = deps
   const stopping = new AbortController()
-  let status: ReturnType<Relay['state']> = { state: 'relaying', since: new Date().toISOString() }
-  let kick = openGate()
-  let outages = 0
+  const stopped = new Promise<void>((resolve) => stopping.signal.addEventListener('abort', () => resolve()))
+  const systemFault = createSystemCheck(deps.temporal)
+  const record = createOutcomeRecorder(database, logger)
+  const underWay = new Map<ClaimedEvent, Promise<DeliveryOutcome>>()
+  const lanes = { fresh: openLane(limits, onRoom), waiting: openLane(limits, onRoom) }
+  let status: RelayState = { state: 'waiting', since: now() }
+  let failedAttempts = 0
+  let lastReason: string | undefined
+  let moreIsDue = false
+  let wake = openGate()
 
   const done = run()
   return {
-    kick: () => kick.open(),
+    kick: () => wake.open(),
     state: () => status,
-    stop: async () => {
-      stopping.abort()
-      kick.open()
-      await done
-    },
+    stop,
   }
 
   async function run(): Promise<void> {
+    await Promise.race([deps.ready, stopped])
+    status = { ...status, state: 'relaying', since: now() }
     while (!stopping.signal.aborted) {
-      const outcome = await relayBatch(deps).catch((error: unknown) => ({ problem: describe(error) }))
-      if ('problem' in outcome) await standStill(outcome.problem)
-      else {
-        goOn()
-        if (outcome.events < BATCH) await nextLook()
-      }
+      if (status.state === 'relaying') await relayDue().catch(standStill)
+      else await retryAfterFault().catch(standStill)
     }
   }
 
-  /** One alarm an outage, not one an event. */
-  async function standStill(problem: string): Promise<void> {
-    outages += 1
-    if (status.state === 'relaying') {
-      deps.logger.error({ problem }, 'Recording relay stands still: committed events wait')
-      status = { state: 'waiting', since: new Date().toISOString(), problem }
-      standing.set(1)
+  /** Begins what is due, and returns when it is time to look again; does not wait for the responses. */
+  async function relayDue(): Promise<void> {
+    wake = openGate()
+    ;({ moreIsDue } = await beginDue())
+    if (moreIsDue && hasRoom()) return
+    const poll = new AbortController()
+    const pollMs = limits.pollMs * (0.75 + Math.random() / 2)
+    await Promise.race([wake.opened, pause(pollMs, undefined, { signal: poll.signal }).catch(() => {})])
+    poll.abort()
+  }
+
+  /** While the relay waits: one look at Temporal, then one batch. Goes on if no event of it meets a fault of Temporal as a whole. */
+  async function retryAfterFault(): Promise<void> {
+    await pause(backoffMs(failedAttempts, deps.pauses), undefined, { signal: stopping.signal }).catch(() => {})
+    if (stopping.signal.aborted) return
+    const fault = await systemFault()
+    if (fault !== undefined) {
+      failedAttempts += 1
+      return beginFault('TemporalUnavailable', fault)
     }
-    await pause(backoffMs(outages, deps.pauses), undefined, { signal: stopping.signal }).catch(() => {})
+    const { deliveries } = await beginDue()
+    const outcomes = await firstOutcomes(deliveries)
+    if (stopping.signal.aborted) return
+    const faults = outcomes.filter(({ kind }) => kind === 'temporal_fault').length
+    if (faults > 0) {
+      failedAttempts = faults < outcomes.length ? 1 : failedAttempts + 1
+      return
+    }
+    await endWaits(database)
+    goOn()
+  }
+
+  /** Does not wait for slow ones where others have an outcome already. */
+  async function firstOutcomes(deliveries: Promise<DeliveryOutcome>[]): Promise<DeliveryOutcome[]> {
+    const slow = pause(limits.slowAfterMs, undefined)
+    const outcomes = await Promise.all(deliveries.map((delivery) => Promise.race([delivery, slow])))
+    const known = outcomes.filter((outcome) => outcome !== undefined)
+    return known.length > 0 ? known : Promise.all(deliveries)
+  }
+
+  /** Claims as many events as there is room for, and begins to deliver them. */
+  async function beginDue(): Promise<{ deliveries: Promise<DeliveryOutcome>[]; moreIsDue: boolean }> {
+    const room = { fresh: lanes.fresh.room(), waiting: lanes.waiting.room() }
+    if (room.fresh + room.waiting === 0) return { deliveries: [], moreIsDue: true }
+    const events = await claimEvents(database, room)
+    if (stopping.signal.aborted) {
+      await releaseEvents(database, events)
+      return { deliveries: [], moreIsDue: false }
+    }
+    const waiting = events.filter(({ relayWaits }) => relayWaits > 0).length
+    const deliveries = events.map((event) => {
+      const lane = event.relayWaits > 0 ? lanes.waiting : lanes.fresh
+      const delivery = lane.occupy(() => deliver(event)).finally(() => underWay.delete(event))
+      underWay.set(event, delivery)
+      return delivery
+    })
+    return { deliveries, moreIsDue: waiting === room.waiting || events.length - waiting === room.fresh }
+  }
+
+  /** Never throws. A claim whose outcome cannot be recorded expires, and the event is delivered again, which changes nothing. */
+  async function deliver(event: ClaimedEvent): Promise<DeliveryOutcome> {
+    const outcome = await deliverEvent({ ...deps, systemFault }, event)
+    if (!underWay.has(event)) return outcome // released by stop()
+    if (outcome.kind === 'temporal_fault') beginFault('TemporalUnavailable', outcome.reason)
+    else if (outcome.kind === 'refused') notice('EventRefused')
+    else if (outcome.kind === 'no_response') notice('NoResponse')
+    try {
+      await record({ event, outcome })
+      return outcome
+    } catch (error) {
+      beginFault('DatabaseUnavailable', describe(error))
+      return { kind: 'temporal_fault', reason: describe(error) }
+    }
+  }
+
+  function standStill(error: unknown): void {
+    failedAttempts += 1
+    beginFault('DatabaseUnavailable', describe(error))
+  }
+
+  /** One alarm for each outage, and a line for each new reason; not one for each event. */
+  function beginFault(problem: RelayProblem, reason: string): void {
+    notice(problem)
+    if (status.state === 'waiting' && reason === lastReason) return
+    lastReason = reason
+    if (status.state === 'waiting') return logger.warn({ problem, reason: redact(reason) }, 'Recording relay still waits')
+    logger.error({ problem, reason: redact(reason) }, 'Recording relay stands still: committed events wait')
+    status = { ...status, state: 'waiting', since: now() }
+    failedAttempts = Math.max(failedAttempts, 1)
+    standing.set(1)
+    wake.open()
   }
 
   function goOn(): void {
-    outages = 0
-    if (status.state === 'relaying') return
-    deps.logger.info('Recording relay goes on')
-    status = { state: 'relaying', since: new Date().toISOString() }
+    failedAttempts = 0
+    logger.info('Recording relay goes on')
+    status = { ...status, state: 'relaying', since: now() }
     standing.set(0)
   }
 
-  async function nextLook(): Promise<void> {
-    const timer = new AbortController()
-    await Promise.race([kick.opened, pause(POLL_MS * (0.75 + Math.random() / 2), undefined, { signal: timer.signal }).catch(() => {})])
-    timer.abort()
-    kick = openGate()
+  function notice(problem: RelayProblem): void {
+    status = { ...status, problem, problemAt: now() }
+  }
+
+  function hasRoom(): boolean {
+    return lanes.fresh.room() + lanes.waiting.room() > 0
+  }
+
+  function onRoom(): void {
+    if (moreIsDue && hasRoom()) wake.open()
+  }
+
+  async function stop(): Promise<void> {
+    stopping.abort()
+    wake.open()
+    await Promise.race([Promise.all([done, ...underWay.values()]), pause(limits.slowAfterMs)])
+    const abandoned = [...underWay.keys()]
+    underWay.clear()
+    await releaseEvents(database, abandoned).catch(() => {}) // else their leases expire
   }
 }
 
-type BatchOutcome = { events: number } | { problem: string }
-
-async function relayBatch({ database, temporal, policy, logger }: RelayDependencies): Promise<BatchOutcome> {
-  const events = await claimEvents(database, BATCH)
-  if (events.length === 0) return { events: 0 }
-  const work = events.filter((event) => !event.bringsNothingNew)
-  const told = await tellAll(work, temporal, policy)
-  await markRelayed(database, { started: told.started, nothingNew: events.filter((event) => event.bringsNothingNew).map(({ id }) => id) })
-  for (const { event, reason } of told.setAside) {
-    logger.error(
-      { callSid: event.callSid, event: String(event.id), tries: event.relayTries + 1, reason },
-      'Recording event set aside: Temporal refuses it',
-    )
-    await setAside(database, event.id, reason)
-  }
-  relayed.inc({ result: 'started' }, told.started.length)
-  relayed.inc({ result: 'nothing_new' }, events.length - work.length)
-  relayed.inc({ result: 'set_aside' }, told.setAside.length)
-  if (told.problem === undefined) return { events: events.length }
-  await releaseEvents(database, told.untold)
-  return { problem: told.problem }
-}
-
-interface Told {
-  started: bigint[]
-  setAside: { event: ClaimedEvent; reason: string }[]
-  untold: bigint[]
-  problem?: string
-}
-
-/** Outside any transaction; each event's trouble apart from Temporal's as a whole. */
-async function tellAll(events: ClaimedEvent[], temporal: () => Promise<Client>, policy: RecordingPolicy): Promise<Told> {
-  const told: Told = { started: [], setAside: [], untold: [] }
-  if (events.length === 0) return told
-  let client: Client
-  try {
-    client = await temporal()
-  } catch (error) {
-    return { ...told, untold: events.map(({ id }) => id), problem: `Temporal: ${error instanceof Error ? error.message : String(error)}` }
-  }
-  const results = await Promise.all(
-    events.map(async (event) => ({
-      event,
-      trouble: await tellWorkflow(client, event, policy).then(() => undefined, classifyTemporalError),
-    })),
-  )
-  const answers = results.some(({ trouble }) => trouble === undefined)
-  for (const { event, trouble } of results) {
-    if (trouble === undefined) told.started.push(event.id)
-    else if (trouble.of === 'event' || (trouble.of === 'either' && answers)) told.setAside.push({ event, reason: trouble.reason })
-    else {
-      told.untold.push(event.id)
-      told.problem = trouble.reason
-    }
-  }
-  return told
+function now(): string {
+  return new Date().toISOString()
 }
 
 function describe(error: unknown): string {
-  return `PostgreSQL: ${error instanceof Error ? error.message.split('\n').at(-1) : String(error)}`
+  return (error instanceof Error ? error.message.split('\n').at(-1) : undefined) ?? String(error)
 }
 
 function openGate(): { opened: Promise<void>; open: () => void } {

@@ -2,42 +2,55 @@ import { isGrpcServiceError, ServiceError } from '@temporalio/client'
 import { NamespaceNotFoundError, WorkflowNotFoundError } from '@temporalio/common'
 
 /**
- * `temporal`: wrong with Temporal as a whole, every event would fail the same. `event`: this one alone is refused. `either`: no
- * answer in time, and only how others fare tells which.
+ * Why a signal-with-start failed. `temporal_fault`: Temporal as a whole, every event would fail the same. `refused`: this event alone.
+ * `no_response`: nobody processed the request; whether Temporal as a whole responds has to be found out.
  */
 export interface TemporalTrouble {
-  of: 'temporal' | 'event' | 'either'
+  kind: 'temporal_fault' | 'refused' | 'no_response'
   reason: string
 }
 
+const INVALID_ARGUMENT = 3
+const PERMISSION_DENIED = 7
+const RESOURCE_EXHAUSTED = 8
+const INTERNAL = 13
+const UNAUTHENTICATED = 16
+
 /** gRPC codes that say something about the one request. */
-const CODES_OF_AN_EVENT = new Set([
-  3, // INVALID_ARGUMENT
+const REFUSALS = new Set([
   6, // ALREADY_EXISTS
   9, // FAILED_PRECONDITION
   11, // OUT_OF_RANGE
-  13, // INTERNAL
   15, // DATA_LOSS
 ])
-const DEADLINE_EXCEEDED = 4
-const RESOURCE_EXHAUSTED = 8
-const INVALID_ARGUMENT = 3
+/** RESOURCE_EXHAUSTED that is about one workflow or one message, not about a limit of the namespace or the cluster. */
+const OWN_LIMIT = /workflow is busy|message larger than max/i
+/** INTERNAL that a proxy or the transport reports: the server did not answer. [grpc-js, and the retry interceptor of the SDK] */
+const TRANSPORT_ERROR = /RST_STREAM|without gRPC status/i
+const SETUP = 'run `npm run temporal:setup`'
 
-/** What a signal-with-start threw: it finds or makes its workflow, so that only the namespace can be "not found". */
+/** What a signal-with-start threw. It finds or starts its workflow, so that only the namespace can be missing. */
 export function classifyTemporalError(error: unknown): TemporalTrouble {
-  if (error instanceof NamespaceNotFoundError || error instanceof WorkflowNotFoundError) {
-    return { of: 'temporal', reason: `${error.message}: run \`npm run temporal:setup\`` }
+  if (error instanceof NamespaceNotFoundError || (error instanceof WorkflowNotFoundError && /namespace/i.test(error.message))) {
+    return { kind: 'temporal_fault', reason: `${error.message}: ${SETUP}` }
   }
+  if (error instanceof WorkflowNotFoundError) return { kind: 'no_response', reason: error.message }
   const grpc = grpcErrorIn(error)
-  if (!grpc) return { of: 'event', reason: error instanceof Error ? error.message : String(error) }
+  if (!grpc) return { kind: 'refused', reason: error instanceof Error ? error.message : String(error) }
   const reason = grpc.details || grpc.message
-  if (grpc.code === INVALID_ARGUMENT && /search attribute/i.test(reason)) {
-    return { of: 'temporal', reason: `${reason}: run \`npm run temporal:setup\`` }
+  switch (grpc.code) {
+    case UNAUTHENTICATED:
+    case PERMISSION_DENIED:
+      return { kind: 'temporal_fault', reason }
+    case RESOURCE_EXHAUSTED:
+      return { kind: OWN_LIMIT.test(reason) ? 'refused' : 'temporal_fault', reason }
+    case INVALID_ARGUMENT:
+      return /search attribute/i.test(reason) ? { kind: 'temporal_fault', reason: `${reason}: ${SETUP}` } : { kind: 'refused', reason }
+    case INTERNAL:
+      return { kind: TRANSPORT_ERROR.test(reason) ? 'no_response' : 'refused', reason }
+    default:
+      return { kind: REFUSALS.has(grpc.code) ? 'refused' : 'no_response', reason }
   }
-  // One workflow that gets too many signals at once is that workflow's trouble.
-  if (grpc.code === RESOURCE_EXHAUSTED && /workflow is busy/i.test(reason)) return { of: 'event', reason }
-  if (grpc.code === DEADLINE_EXCEEDED) return { of: 'either', reason }
-  return { of: CODES_OF_AN_EVENT.has(grpc.code) ? 'event' : 'temporal', reason }
 }
 
 function grpcErrorIn(error: unknown): { code: number; details: string; message: string } | undefined {

@@ -1,9 +1,16 @@
-// The relay's three statements: take a batch by lease, give it back, mark what became of each event.
+// The relay's statements: claim events by lease, and record what became of each. A claim changes an event only while the event is
+// still claimed by it: a process whose lease expired cannot change the claim of another.
+import { randomUUID } from 'node:crypto'
 import { Prisma, type Queryable } from '../platform/database.ts'
 
-/** A committed event that a workflow has to hear of, with what is known of its call by now. */
-export interface ClaimedEvent {
+/** The right to change one event, until the lease expires and another claims it. */
+export interface Claim {
   id: bigint
+  claimId: string
+}
+
+/** A committed event that a workflow has to receive, with what is known of its call by now. */
+export interface ClaimedEvent extends Claim {
   source: string
   callSid: string
   sourceUrls: string[]
@@ -12,34 +19,47 @@ export interface ClaimedEvent {
   status: string | null
   endedAt: Date | null
   durationSeconds: number | null
+  /** How often Temporal refused it. */
   relayTries: number
+  /** How often its request got no response. */
+  relayWaits: number
   /** PostgreSQL, not Temporal's memory, decides whether there is work left. */
   bringsNothingNew: boolean
 }
 
+/** How many events to claim: those that never waited for a response, and those that did. */
+export interface ClaimLimits {
+  fresh: number
+  waiting: number
+}
+
 const LEASE_SECONDS = 30
-const MAX_PAUSE_SECONDS = 3600
+const MAX_DEFERRAL_SECONDS = 3600
+/** An event whose request gets no response is tried again after at most this long. */
+const MAX_WAIT_SECONDS = 30
+const MAX_REASON_LENGTH = 500
 
 /**
- * Leases up to `limit` events that are due. Claims of others are passed over, expired ones are taken: whoever died while
- * relaying loses nothing. An event brings nothing new where its call is erased, each recording that it names is stored, or
- * it names none and the call is concluded already (unless the call turned out to be answered since).
+ * Leases events that are due, the longest due first. Claims of others are passed over, expired ones are taken: whoever died while
+ * relaying loses nothing. Events that waited for a response are claimed separately, so that they never take the place of others.
+ * An event brings nothing new where its call is erased, each recording that it names is stored, or it names none and the call is
+ * concluded already (unless the call turned out to be answered since).
  */
-export async function claimEvents(database: Queryable, limit: number): Promise<ClaimedEvent[]> {
+export async function claimEvents(database: Queryable, limits: ClaimLimits): Promise<ClaimedEvent[]> {
   return database.$queryRaw<ClaimedEvent[]>`
-    WITH due AS (
-      SELECT id FROM webhook_events
-      WHERE relay_state = 'pending' AND next_relay_at <= now() AND (claimed_until IS NULL OR claimed_until < now())
-      ORDER BY next_relay_at, id
-      LIMIT ${limit}
-      FOR UPDATE SKIP LOCKED
+    WITH fresh AS (
+      ${selectDue(Prisma.sql`relay_waits = 0`, limits.fresh)}
+    ), waiting AS (
+      ${selectDue(Prisma.sql`relay_waits > 0`, limits.waiting)}
+    ), due AS (
+      SELECT id FROM fresh UNION ALL SELECT id FROM waiting
     ), claimed AS (
-      UPDATE webhook_events e SET claimed_until = now() + make_interval(secs => ${LEASE_SECONDS})
+      UPDATE webhook_events e SET claimed_until = now() + make_interval(secs => ${LEASE_SECONDS}), claimed_by = ${randomUUID()}::uuid
       FROM due WHERE e.id = due.id
-      RETURNING e.id, e.source, e.call_sid, e.source_urls, e.request_id, e.received_at, e.relay_tries
+      RETURNING e.id, e.claimed_by, e.source, e.call_sid, e.source_urls, e.request_id, e.received_at, e.relay_tries, e.relay_waits
     )
-    SELECT e.id, e.source, e.call_sid AS "callSid", e.source_urls AS "sourceUrls", e.request_id AS "requestId",
-           e.received_at AS "receivedAt", e.relay_tries AS "relayTries",
+    SELECT e.id, e.claimed_by AS "claimId", e.source, e.call_sid AS "callSid", e.source_urls AS "sourceUrls", e.request_id AS "requestId",
+           e.received_at AS "receivedAt", e.relay_tries AS "relayTries", e.relay_waits AS "relayWaits",
            c.status, c.ended_at AS "endedAt", c.duration_seconds AS "durationSeconds",
            COALESCE(CASE
              WHEN c.recording_state = 'erased' THEN true
@@ -55,28 +75,68 @@ export async function claimEvents(database: Queryable, limit: number): Promise<C
     ORDER BY e.id`
 }
 
-/** Temporal has them (or need not): done. */
-export async function markRelayed(database: Queryable, events: { started: bigint[]; nothingNew: bigint[] }): Promise<void> {
-  const ids = [...events.started, ...events.nothingNew]
-  if (ids.length === 0) return
-  await database.$executeRaw`
-    UPDATE webhook_events
-    SET relay_state = CASE WHEN id IN (${Prisma.join([...events.nothingNew, 0n])}) THEN 'nothing_new' ELSE 'started' END,
-        relayed_at = now(), claimed_until = NULL, relay_error = NULL
-    WHERE id IN (${Prisma.join(ids)})`
+/** @param lane decides which of the two partial indexes is used */
+function selectDue(lane: Prisma.Sql, limit: number): Prisma.Sql {
+  return Prisma.sql`
+      SELECT id FROM webhook_events
+      WHERE relay_state = 'pending' AND ${lane} AND next_relay_at <= now() AND (claimed_until IS NULL OR claimed_until < now())
+      ORDER BY next_relay_at, id
+      LIMIT ${limit}
+      FOR UPDATE SKIP LOCKED`
 }
 
-/** Temporal as a whole is not there: the events are as they were. */
-export async function releaseEvents(database: Queryable, ids: bigint[]): Promise<void> {
-  if (ids.length === 0) return
-  await database.$executeRaw`UPDATE webhook_events SET claimed_until = NULL WHERE id IN (${Prisma.join(ids)})`
+/** Temporal has the events, or need not have them: done. */
+export async function markRelayed(database: Queryable, events: { started: Claim[]; nothingNew: Claim[] }): Promise<void> {
+  const mark = (claims: Claim[], state: 'started' | 'nothing_new'): Promise<void> =>
+    updateClaimed(database, claims, Prisma.sql`relay_state = ${state}, relayed_at = now(), relay_error = NULL`)
+  await mark(events.started, 'started')
+  await mark(events.nothingNew, 'nothing_new')
 }
 
-/** Something is wrong with this one event: tried again after a growing pause of up to an hour, never given up. */
-export async function setAside(database: Queryable, id: bigint, reason: string): Promise<void> {
+/** Nothing is known against these events: they are as they were, behind all others that are due. */
+export async function releaseEvents(database: Queryable, claims: Claim[]): Promise<void> {
+  await updateClaimed(database, claims, Prisma.sql`next_relay_at = now()`)
+}
+
+/** Their requests got no response, while Temporal as a whole responds: tried again behind the others, after 1 s to 30 s. */
+export async function recordNoResponse(database: Queryable, claims: (Claim & { reason: string })[]): Promise<void> {
+  await updateClaimed(
+    database,
+    claims,
+    Prisma.sql`relay_waits = relay_waits + 1, relay_error = own.reason,
+               next_relay_at = now() + make_interval(secs => LEAST(${MAX_WAIT_SECONDS}, 2 ^ LEAST(relay_waits, 10)))`,
+  )
+}
+
+/** Temporal refuses these events: tried again after a growing pause of up to an hour, never given up. */
+export async function deferEvents(database: Queryable, claims: (Claim & { reason: string })[]): Promise<void> {
+  await updateClaimed(
+    database,
+    claims,
+    Prisma.sql`relay_tries = relay_tries + 1, relay_waits = 0, relay_error = own.reason,
+               next_relay_at = now() + make_interval(secs => LEAST(${MAX_DEFERRAL_SECONDS}, 5 * 2 ^ LEAST(relay_tries, 20)))`,
+  )
+}
+
+/** Temporal as a whole responds again: what waited for a response is due now, and its next pause is a short one. */
+export async function endWaits(database: Queryable): Promise<void> {
   await database.$executeRaw`
-    UPDATE webhook_events
-    SET relay_tries = relay_tries + 1, relay_error = ${reason.slice(0, 500)}, claimed_until = NULL,
-        next_relay_at = now() + make_interval(secs => LEAST(${MAX_PAUSE_SECONDS}, 5 * 2 ^ LEAST(relay_tries, 20)))
-    WHERE id = ${id}`
+    UPDATE webhook_events SET next_relay_at = now(), relay_waits = 1
+    WHERE id IN (
+      SELECT id FROM webhook_events
+      WHERE relay_state = 'pending' AND relay_waits > 0 AND next_relay_at > now()
+      FOR UPDATE SKIP LOCKED
+    )`
+}
+
+/** @param assignments of columns of `webhook_events`; `own.reason` is the claim's reason */
+async function updateClaimed(database: Queryable, claims: (Claim & { reason?: string })[], assignments: Prisma.Sql): Promise<void> {
+  if (claims.length === 0) return
+  const ids = claims.map(({ id }) => id)
+  const claimIds = claims.map(({ claimId }) => claimId)
+  const reasons = claims.map(({ reason }) => reason?.slice(0, MAX_REASON_LENGTH) ?? null)
+  await database.$executeRaw`
+    UPDATE webhook_events e SET ${assignments}, claimed_until = NULL, claimed_by = NULL
+    FROM unnest(${ids}::bigint[], ${claimIds}::uuid[], ${reasons}::text[]) AS own (id, claim_id, reason)
+    WHERE e.id = own.id AND e.claimed_by = own.claim_id AND e.relay_state = 'pending'`
 }

@@ -15,19 +15,22 @@ interface Fate {
   givenUpAt: Date | null
 }
 
+interface Concluded {
+  /** The recording is missing, and nothing will try to bring it any more. */
+  givenUp: boolean
+  /** Nothing was written: the call, or this recording of it, is erased. An object that was brought for it has no owner. */
+  erased?: true
+}
+
 /**
  * Idempotent: a repeated or late conclusion never takes a better one back. A later conclusion of the same rank (failed,
  * quarantined, not recorded) replaces the earlier one.
- * @returns givenUp: the recording is missing, and nothing will try to bring it any more
+ * What is erased learns nothing any more.
  */
-export async function concludeRecording(
-  database: Database,
-  conclusion: Conclusion,
-  context: ConclusionContext,
-): Promise<{ givenUp: boolean }> {
+export async function concludeRecording(database: Database, conclusion: Conclusion, context: ConclusionContext): Promise<Concluded> {
   const { callSid, sourceUrl, outcome } = conclusion
   return database.$transaction(async (transaction) => {
-    await lockCall(transaction, callSid)
+    if (await lockCall(transaction, conclusion)) return { givenUp: false, erased: true }
     const fate = await recordAttempt(transaction, conclusion, context)
     const rows = sourceUrl === undefined ? 0 : await concludeRow(transaction, callSid, sourceUrl, outcome, fate)
     const calls = await sumUp(transaction, callSid, outcome, fate)
@@ -60,10 +63,16 @@ async function recordAttempt(
   return { nextTryAt, givenUpAt: nextTryAt === null ? row!.now : null }
 }
 
-/** One conclusion of a call at a time. The row exists but after a restored database; a call without one is a call, too. */
-async function lockCall(transaction: Queryable, callSid: string): Promise<void> {
-  await transaction.$executeRaw`
-    INSERT INTO calls (call_sid, recording_state) VALUES (${callSid}, 'awaiting') ON CONFLICT (call_sid) DO UPDATE SET updated_at = now()`
+/**
+ * One conclusion of a call at a time. The row exists but after a restored database; a call without one is a call, too.
+ * @returns whether the call, or this recording of it, is erased
+ */
+async function lockCall(transaction: Queryable, { callSid, sourceUrl }: Conclusion): Promise<boolean> {
+  const [call] = await transaction.$queryRaw<{ erased: boolean }[]>`
+    INSERT INTO calls (call_sid, recording_state) VALUES (${callSid}, 'awaiting') ON CONFLICT (call_sid) DO UPDATE SET updated_at = now()
+    RETURNING recording_state = 'erased'
+      OR EXISTS (SELECT FROM recordings WHERE call_sid = ${callSid} AND source_url = ${sourceUrl ?? null} AND state = 'erased') AS erased`
+  return call!.erased
 }
 
 async function concludeRow(transaction: Queryable, callSid: string, sourceUrl: string, outcome: Outcome, fate: Fate): Promise<number> {
@@ -85,7 +94,7 @@ async function concludeRow(transaction: Queryable, callSid: string, sourceUrl: s
       content_type = COALESCE(excluded.content_type, r.content_type), codec = COALESCE(excluded.codec, r.codec),
       sample_rate = COALESCE(excluded.sample_rate, r.sample_rate), channels = COALESCE(excluded.channels, r.channels),
       duration_seconds = COALESCE(excluded.duration_seconds, r.duration_seconds), remark = excluded.remark, updated_at = now()
-    WHERE recording_state_rank(excluded.state) >= recording_state_rank(r.state) AND r.state NOT IN ('stored', 'erased')`
+    WHERE recording_state_rank(excluded.state) >= recording_state_rank(r.state) AND r.state <> 'stored'`
 }
 
 /**
@@ -125,7 +134,7 @@ async function sumUp(transaction: Queryable, callSid: string, outcome: Outcome, 
                                         ELSE recording_concluded_status END,
       updated_at = now()
     FROM summary
-    WHERE call_sid = ${callSid} AND recording_state <> 'erased'
+    WHERE call_sid = ${callSid}
       AND recording_state_rank(summary.state) >= recording_state_rank(recording_state)`
 }
 

@@ -1,4 +1,4 @@
-// Rows against the bucket's objects, both ways.
+// Stored rows whose objects the bucket should hold, and the record of each check.
 import type { Database, Queryable } from '../platform/database.ts'
 import type { ObjectCheckResult } from '../workflows/contracts/maintenance.ts'
 
@@ -9,21 +9,53 @@ export interface StoredRow {
   bytes: number
 }
 
-/** Stored recordings in our bucket: all behind `afterId`, in order, or as many taken at random. */
-export async function storedRows(
-  database: Queryable,
-  { bucket, afterId, limit, sampled }: { bucket: string; afterId: string; limit: number; sampled: boolean },
-): Promise<StoredRow[]> {
-  const rows = await database.$queryRaw<(Omit<StoredRow, 'bytes'> & { bytes: bigint })[]>`
-    SELECT id::text, call_sid AS "callSid", object_key AS key, bytes FROM recordings
+interface RowsWanted {
+  bucket: string
+  limit: number
+}
+
+type RawRow = Omit<StoredRow, 'bytes'> & { bytes: bigint }
+
+/**
+ * Stored recordings in our bucket behind `afterId`, in order. Those of erased calls are left out: their objects may be gone.
+ * The subquery is a lookup by key for each row of the page, where a join might read all calls.
+ */
+export async function storedRowsAfter(database: Queryable, afterId: string, { bucket, limit }: RowsWanted): Promise<StoredRow[]> {
+  const rows = await database.$queryRaw<RawRow[]>`
+    SELECT id::text, call_sid AS "callSid", object_key AS key, bytes FROM recordings r
     WHERE state = 'stored' AND bucket = ${bucket} AND id > ${afterId}::bigint
-    ORDER BY CASE WHEN ${sampled} THEN random() END, recordings.id LIMIT ${limit}`
-  return rows.map((row) => ({ ...row, bytes: Number(row.bytes) }))
+      AND (SELECT c.recording_state FROM calls c WHERE c.call_sid = r.call_sid) <> 'erased'
+    ORDER BY r.id LIMIT ${limit}`
+  return rows.map(withNumbers)
+}
+
+/**
+ * Stored recordings in our bucket taken at random, whatever gaps the ids have: so many pages of the table as rows are wanted,
+ * each page with the same chance, and of their rows so many at random. A table of fewer pages is read whole.
+ */
+export async function sampleStoredRows(database: Queryable, { bucket, limit }: RowsWanted): Promise<StoredRow[]> {
+  const [size] = await database.$queryRaw<{ pages: number }[]>`
+    SELECT pg_relation_size('recordings')::float8 / current_setting('block_size')::float8 AS pages`
+  const percent = Math.min(100, (100 * limit) / Math.max(1, size!.pages))
+  const rows = await database.$queryRaw<RawRow[]>`
+    WITH sample AS MATERIALIZED (
+      SELECT id, call_sid, object_key, bytes FROM recordings TABLESAMPLE SYSTEM (${percent}::real)
+      WHERE state = 'stored' AND bucket = ${bucket}
+      ORDER BY random() LIMIT ${limit}
+    )
+    SELECT id::text, call_sid AS "callSid", object_key AS key, bytes FROM sample
+    WHERE (SELECT c.recording_state FROM calls c WHERE c.call_sid = sample.call_sid) <> 'erased'`
+  return rows.map(withNumbers)
+}
+
+function withNumbers(row: RawRow): StoredRow {
+  return { ...row, bytes: Number(row.bytes) }
 }
 
 /**
  * The one way down from `stored`: the object is gone, or is another. Recovery fetches it again at once, while Exotel has it; one
  * that we adopted without knowing its link is given up. The call leads to another stored recording of its own, where there is one.
+ * Of an erased call nothing is changed.
  * @param attempt names this look: told twice, it is one attempt
  */
 export async function markObjectMissing(
@@ -32,7 +64,9 @@ export async function markObjectMissing(
   { error, attempt }: { error: string; attempt: string },
 ): Promise<{ givenUp: boolean }> {
   return database.$transaction(async (transaction) => {
-    await transaction.$executeRaw`SELECT FROM calls WHERE call_sid = ${callSid} FOR UPDATE`
+    const [call] = await transaction.$queryRaw<{ state: string }[]>`
+      SELECT recording_state AS state FROM calls WHERE call_sid = ${callSid} FOR UPDATE`
+    if (call!.state === 'erased') return { givenUp: false }
     const [marked] = await transaction.$queryRaw<{ sourceUrl: string; givenUp: boolean }[]>`
       UPDATE recordings SET state = 'failed', state_since = now(), error = ${error}, error_code = 'ObjectMissing', updated_at = now(),
         next_try_at = CASE WHEN source_url LIKE 'object:%' THEN NULL ELSE now() END,
@@ -57,7 +91,7 @@ export async function markObjectMissing(
         recording_error = ${error}, recording_error_code = 'ObjectMissing', updated_at = now(),
         recording_next_try_at = CASE WHEN NOT ${marked.givenUp} THEN now() END,
         recording_given_up_at = CASE WHEN ${marked.givenUp} THEN now() END
-      WHERE call_sid = ${callSid} AND recording_state <> 'erased'`
+      WHERE call_sid = ${callSid}`
     return { givenUp: marked.givenUp }
   })
 }
@@ -68,29 +102,9 @@ export async function recordObjectCheck(
   identity: string,
   check: ObjectCheckResult & { full: boolean },
 ): Promise<void> {
-  const { full, rows, missing, objects, unknown, adopted, deleted, foreign = 0 } = check
+  const { full, rows, missing, objects, unknown, adopted, deleted, foreign = 0, surplus = 0 } = check
   await database.$executeRaw`
-    INSERT INTO object_checks (identity, "full", rows, missing, objects, unknown, adopted, deleted, "foreign")
-    VALUES (${identity}, ${full}, ${rows}, ${missing}, ${objects}, ${unknown}, ${adopted}, ${deleted}, ${foreign})
+    INSERT INTO object_checks (identity, "full", rows, missing, objects, unknown, adopted, deleted, "foreign", surplus)
+    VALUES (${identity}, ${full}, ${rows}, ${missing}, ${objects}, ${unknown}, ${adopted}, ${deleted}, ${foreign}, ${surplus})
     ON CONFLICT (identity) DO NOTHING`
-}
-
-/** Of these keys, those that no row knows, neither as stored nor as kept in quarantine; one that was missing and is back is among them. */
-export async function unknownKeys(database: Queryable, keys: string[]): Promise<string[]> {
-  const rows = await database.$queryRaw<{ key: string }[]>`
-    SELECT key FROM unnest(${keys}::text[]) AS listed (key)
-    WHERE NOT EXISTS (SELECT FROM recordings r WHERE r.object_key = key AND r.state IN ('stored', 'quarantined'))
-      AND NOT EXISTS (SELECT FROM recording_attempts a WHERE a.object_key = key)`
-  return rows.map(({ key }) => key)
-}
-
-/** The call's state, the number of its recordings, and the link of the first. */
-export async function adopter(
-  database: Queryable,
-  callSid: string,
-): Promise<{ state: string; recordings: number; sourceUrl: string | null } | undefined> {
-  const [row] = await database.$queryRaw<{ state: string; recordings: number; sourceUrl: string | null }[]>`
-    SELECT c.recording_state AS state, count(r.id)::int AS recordings, min(r.source_url) AS "sourceUrl"
-    FROM calls c LEFT JOIN recordings r USING (call_sid) WHERE c.call_sid = ${callSid} GROUP BY c.call_sid`
-  return row
 }

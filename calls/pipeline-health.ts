@@ -2,9 +2,10 @@ import type { Queryable } from '../platform/database.ts'
 import { gauge } from '../platform/metrics.ts'
 
 export interface PipelineHealth {
-  /** Events that the relay has not brought to Temporal yet, and those of them that are set aside. */
+  /** Events that the relay has not brought to Temporal yet; those of them that Temporal refused; those that got no response. */
   unrelayed: number
   setAside: number
+  withoutResponse: number
   oldestUnrelayedAt: Date | null
   awaiting: number
   failed: number
@@ -22,7 +23,8 @@ const STALLED_AFTER_MINUTES = 75
 export async function pipelineHealth(database: Queryable): Promise<PipelineHealth> {
   const rows = await database.$queryRaw<PipelineHealth[]>`
     WITH relay AS (
-      SELECT count(*)::int AS unrelayed, count(*) FILTER (WHERE relay_tries > 0)::int AS set_aside, min(received_at) AS oldest
+      SELECT count(*)::int AS unrelayed, count(*) FILTER (WHERE relay_tries > 0)::int AS set_aside,
+             count(*) FILTER (WHERE relay_waits > 0)::int AS without_response, min(received_at) AS oldest
       FROM webhook_events WHERE relay_state = 'pending'
     ), state AS (
       SELECT count(*) FILTER (WHERE recording_state = 'awaiting')::int AS awaiting,
@@ -36,7 +38,7 @@ export async function pipelineHealth(database: Queryable): Promise<PipelineHealt
     ), reconciled AS (
       SELECT max(ended_at) AS last FROM reconcile_passes WHERE complete AND kind IN ('regular', 'nightly')
     )
-    SELECT unrelayed, set_aside AS "setAside", oldest AS "oldestUnrelayedAt", awaiting, failed, quarantined, stored.last AS "lastStoredAt", reconciled.last AS "lastReconciledAt",
+    SELECT unrelayed, set_aside AS "setAside", without_response AS "withoutResponse", oldest AS "oldestUnrelayedAt", awaiting, failed, quarantined, stored.last AS "lastStoredAt", reconciled.last AS "lastReconciledAt",
            late > 0 AND COALESCE(stored.last < now() - make_interval(mins => ${STALLED_AFTER_MINUTES}), true) AS stalled
     FROM relay, state, stored, reconciled`
   return rows[0]!

@@ -18,14 +18,28 @@ export async function linksOf(database: Queryable, callSid: string, sourceUrl: s
   return [{ url: fetchUrl, kind: fetchUrl.startsWith(`${sourceUrl}?`) ? 'named' : 'presigned' }, plain]
 }
 
-/** A recording that Exotel's API named: its row, as a webhook would have made it. A new link to fetch replaces the old one. */
-export async function nameRecording(database: Queryable, callSid: string, source: NamedSource): Promise<void> {
-  await database.$executeRaw`
+/**
+ * A recording that Exotel's API named: its row, as a webhook would have made it. A new link to fetch replaces the old one.
+ * @returns false where the call, or this recording of it, is erased: nothing was written
+ */
+export async function nameRecording(database: Queryable, callSid: string, source: NamedSource): Promise<boolean> {
+  const named = await database.$executeRaw`
     WITH call AS (
-      INSERT INTO calls (call_sid, recording_state) VALUES (${callSid}, 'awaiting') ON CONFLICT (call_sid) DO NOTHING
+      INSERT INTO calls AS c (call_sid, recording_state) VALUES (${callSid}, 'awaiting')
+      ON CONFLICT (call_sid) DO UPDATE SET updated_at = now() WHERE c.recording_state <> 'erased'
+      RETURNING call_sid
     )
-    INSERT INTO recordings AS r (call_sid, source_url, fetch_url) VALUES (${callSid}, ${source.sourceUrl}, ${source.fetchUrl ?? null})
-    ON CONFLICT (call_sid, source_url) DO UPDATE SET fetch_url = COALESCE(excluded.fetch_url, r.fetch_url), updated_at = now()`
+    INSERT INTO recordings AS r (call_sid, source_url, fetch_url)
+    SELECT call_sid, ${source.sourceUrl}, ${source.fetchUrl ?? null} FROM call
+    ON CONFLICT (call_sid, source_url) DO UPDATE SET fetch_url = COALESCE(excluded.fetch_url, r.fetch_url), updated_at = now()
+    WHERE r.state <> 'erased'`
+  return named > 0
+}
+
+/** Of an erased call nothing is fetched, asked for or stored any more. */
+export async function isCallErased(database: Queryable, callSid: string): Promise<boolean> {
+  const rows = await database.$queryRaw<unknown[]>`SELECT FROM calls WHERE call_sid = ${callSid} AND recording_state = 'erased'`
+  return rows.length > 0
 }
 
 /** How far the call's end may lie before or after its first event before it is taken for nonsense. */

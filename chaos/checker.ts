@@ -20,14 +20,14 @@ export interface Findings {
   lost: string[]
   /** The same recording twice: as objects or as rows. */
   duplicated: string[]
-  /** Other bytes, another call's, another state than the truth. */
+  /** Bytes that the source served at no one time, another call's, another state than the truth. */
   wrong: string[]
   /** Objects, uploads, spool files, open workflows and events that belong to nothing any more. */
   orphans: string[]
   /** Callers' numbers or secrets in Temporal. */
   leaked: string[]
   /** Recordings that nobody but an unacknowledged POST ever named. */
-  unknowable: string[]
+  unacknowledged: string[]
 }
 
 interface CallRow {
@@ -47,7 +47,7 @@ interface RecordingRow {
 }
 
 export async function check(truth: Truth, places: Places): Promise<Findings> {
-  const findings: Findings = { lost: [], duplicated: [], wrong: [], orphans: [], leaked: [], unknowable: [] }
+  const findings: Findings = { lost: [], duplicated: [], wrong: [], orphans: [], leaked: [], unacknowledged: [] }
   const database = new pg.Client({ connectionString: places.databaseUrl })
   await database.connect()
   try {
@@ -101,7 +101,7 @@ function checkRecording(
   const rows = mine.filter(({ source_url }) => source_url === recording.link)
   if (rows.length > 1) findings.duplicated.push(`${callSid}: ${rows.length} rows for ${recording.link}`)
   const [row] = rows
-  if (!row && recording.unknowable) return void findings.unknowable.push(`${callSid}: ${recording.link}`)
+  if (!row && recording.unacknowledged) return void findings.unacknowledged.push(`${callSid}: ${recording.link}`)
   if (!row || row.state === 'awaiting') return void findings.lost.push(`${callSid}: ${recording.link} is ${row?.state ?? 'unknown to us'}`)
   // What Exotel refused by every usual link may have come by a pre-signed one: then its bytes must be right.
   const came = recording.ends === 'failed' && row.state === 'stored'
@@ -112,9 +112,10 @@ function checkRecording(
   if (row.state === 'failed') return
   const hash = row.object_key === null ? undefined : objects.get(row.object_key)
   if (hash === undefined) return void findings.lost.push(`${callSid}: the object ${row.object_key} is not in the bucket`)
-  if (hash !== recording.sha256) findings.wrong.push(`${callSid}: ${row.object_key} has other bytes than Exotel's recording`)
-  if (row.sha256 !== recording.sha256 || Number(row.bytes) !== recording.bytes)
-    findings.wrong.push(`${callSid}: the row of ${recording.link} tells another hash or size than Exotel's recording`)
+  const version = recording.versions.find(({ sha256 }) => sha256 === hash)
+  if (!version) findings.wrong.push(`${callSid}: ${row.object_key} has bytes that Exotel's source served at no one time`)
+  else if (row.sha256 !== version.sha256 || Number(row.bytes) !== version.bytes)
+    findings.wrong.push(`${callSid}: the row of ${recording.link} tells another hash or size than the object has`)
   if (!row.object_key!.includes(callSid)) findings.wrong.push(`${callSid}: ${row.object_key} bears another call's id`)
 }
 

@@ -10,11 +10,13 @@ import { buildInto } from '../dev/build.ts'
 import { clearLeftovers, Keeper } from '../dev/keeper.ts'
 import { CannotStart, runMain } from '../platform/process.ts'
 import { SCHEDULES } from '../workflows/contracts/names.ts'
+import { isUrgent, planCalls } from './call-mix.ts'
 import { check, type Findings } from './checker.ts'
 import { disturb } from './disturb.ts'
-import { makePlan, seededRandom, type Disturbance } from './plan.ts'
+import { runFullObjectCheck } from './object-check.ts'
+import { makePlan, planSetting, planWorkflowTroubles, seededRandom, type Disturbance, type WorkflowTrouble } from './plan.ts'
 import { startChaosStack, type ChaosStack } from './stack.ts'
-import { makeTraffic, planTraffic } from './traffic.ts'
+import { makeTraffic } from './traffic.ts'
 import type { Truth } from './truth.ts'
 
 const home = fileURLToPath(new URL('../.data/chaos', import.meta.url))
@@ -36,16 +38,22 @@ runMain(async () => {
   try {
     const dist = join(home, 'dist')
     await buildInto(dist)
-    const stack = await startChaosStack(keeper, { home, dist, random: seededRandom(seed + 2) })
     const plan = makePlan(seededRandom(seed), minutes)
+    const planned = planCalls(seededRandom(seed + 1), { calls, minutes, folder: join(home, 'recordings') })
+    const patient = planned.filter((call) => !isUrgent(call)).map((call) => call.plan.callSid)
+    const troubles = planWorkflowTroubles(seededRandom(seed + 3), patient)
+    const setting = planSetting(seededRandom(seed + 4))
     say(`Seed ${seed}: ${calls} calls in ${minutes} min, ${plan.length} disturbances:`)
     for (const disturbance of plan) say(`  ${describe(disturbance)}`)
-    const random = seededRandom(seed + 1)
-    const planned = planTraffic(random, { calls, minutes, folder: join(home, 'recordings') })
-    const [truth] = await Promise.all([makeTraffic(stack.simulator, planned, random), disturb(plan, stack, keeper)])
+    for (const [callSid, trouble] of troubles) say(`  ${describeTrouble(callSid, trouble)}`)
+    say(`The database is one migration behind for ${setting.behindForMs / 1000} s; the store lists ${setting.keysInPage} objects a page.`)
+    const stack = await startChaosStack(keeper, { home, dist, random: seededRandom(seed + 2), setting, troubles })
+    const [truth] = await Promise.all([makeTraffic(stack.simulator, planned), disturb(plan, stack, keeper)])
     say('The trouble is over; the system settles.')
     const findings = await settle(truth, stack)
-    const result = { seed, minutes, calls, recordings: recordingsIn(truth), ...countsOf(plan), ...sizes(findings) }
+    findings.wrong.push(...stack.wrongAtStart, ...(await runFullObjectCheck(stack.places)))
+    const counts = { ...countsOf(plan), troubledWorkflows: troubles.size, ...sizes(findings) }
+    const result = { seed, minutes, calls, recordings: recordingsIn(truth), ...counts }
     await stack.close()
     await keeper.stop()
     for (const [kind, entries] of Object.entries(findings)) for (const entry of entries as string[]) say(`${kind}: ${entry}`)
@@ -80,7 +88,7 @@ function isClean(findings: Findings): boolean {
   return faultsIn(findings).length === 0
 }
 
-/** What is unknowable is told, and nobody's fault. */
+/** What nobody acknowledged is reported, and is no fault of the product. */
 function faultsIn({ lost, duplicated, wrong, orphans, leaked }: Findings): string[] {
   return [...lost, ...duplicated, ...wrong, ...orphans, ...leaked]
 }
@@ -101,6 +109,10 @@ function recordingsIn({ calls }: Truth): number {
 function describe({ atMs, forMs, what, target }: Disturbance): string {
   const lasts = what === 'kill' || what === 'restart' ? '' : ` for ${(forMs / 1000).toFixed(1)} s`
   return `${(atMs / 1000).toFixed(1)} s  ${what} ${target}${lasts}`
+}
+
+function describeTrouble(callSid: string, { what, forMs }: WorkflowTrouble): string {
+  return `the start of recording-${callSid}: ${what} for ${(forMs / 1000).toFixed(1)} s`
 }
 
 function readOptions(): { minutes: number; calls: number; seed: number } {

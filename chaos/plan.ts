@@ -22,6 +22,12 @@ type Trouble =
 
 export type Disturbance = Trouble & { atMs: number; forMs: number }
 
+/** What happens to the starts of one workflow, from the first on. `hang`: no answer before the client's deadline. */
+export interface WorkflowTrouble {
+  what: 'unavailable' | 'hang'
+  forMs: number
+}
+
 export type Random = () => number
 
 /** mulberry32: small, seeded, even enough. */
@@ -51,6 +57,33 @@ export function makePlan(random: Random, minutes: number): Disturbance[] {
     plan.push({ atMs: Math.round(atMs), forMs: Math.round(1000 + random() * (LONGEST_MS - 1000)), ...trouble(random) })
   }
   return plan
+}
+
+/** Of the workflows: these cannot be started at first. */
+const TROUBLED_SHARE = 0.15
+const [SHORTEST_TROUBLE_MS, LONGEST_TROUBLE_MS] = [5000, 30_000]
+
+/** @param callSids of the calls whose workflows may be troubled */
+export function planWorkflowTroubles(random: Random, callSids: string[]): Map<string, WorkflowTrouble> {
+  const troubles = new Map<string, WorkflowTrouble>()
+  for (const callSid of callSids) {
+    if (random() >= TROUBLED_SHARE) continue
+    const forMs = Math.round(SHORTEST_TROUBLE_MS + random() * (LONGEST_TROUBLE_MS - SHORTEST_TROUBLE_MS))
+    troubles.set(callSid, { what: pick(random, ['unavailable', 'hang'] as const), forMs })
+  }
+  return troubles
+}
+
+/** What the whole run has to live with. */
+export interface Setting {
+  /** The first processes start so long before the newest migration is applied. */
+  behindForMs: number
+  /** The store lists so many objects a page. */
+  keysInPage: number
+}
+
+export function planSetting(random: Random): Setting {
+  return { behindForMs: Math.round(6000 + random() * 4000), keysInPage: 2 + Math.floor(random() * 6) }
 }
 
 function trouble(random: Random): Trouble {

@@ -1,19 +1,22 @@
 // The whole backend with every line between its processes in our hands: two APIs, two workers, each server once.
-import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Keeper } from '../dev/keeper.ts'
 import { freePort } from '../dev/ports.ts'
 import { loadSecrets } from '../dev/secrets.ts'
 import { startServers } from '../dev/stack.ts'
 import { startSimulator, type Simulator } from '../simulator/server.ts'
 import type { Places } from './checker.ts'
-import { pick, type LineName, type Random } from './plan.ts'
+import { pick, type LineName, type Random, type Setting, type WorkflowTrouble } from './plan.ts'
+import { startProcesses } from './processes.ts'
+import { startShortPages } from './short-pages.ts'
 import { startTcpProxy, type TcpProxy } from './tcp-proxy.ts'
+import { startTemporalProxy } from './temporal-proxy.ts'
 
 export interface ChaosStack {
   simulator: Simulator
   lines: Record<LineName, TcpProxy>
   places: Places
+  /** What the processes did wrong while they started. */
+  wrongAtStart: string[]
   close(): Promise<void>
 }
 
@@ -22,11 +25,18 @@ const WAIT_SCALE = 1 / 60
 /** Half a dozen recordings: room is short all the time. */
 const SPOOL_MAX_BYTES = 2 * 1024 ** 2
 
-/** @param dist what `npm run build` makes */
-export async function startChaosStack(
-  keeper: Keeper,
-  { home, dist, random }: { home: string; dist: string; random: Random },
-): Promise<ChaosStack> {
+export interface ChaosStackOptions {
+  home: string
+  /** What `npm run build` makes. */
+  dist: string
+  random: Random
+  setting: Setting
+  /** By CallSid. */
+  troubles: ReadonlyMap<string, WorkflowTrouble>
+}
+
+/** Resolves once all processes are ready. */
+export async function startChaosStack(keeper: Keeper, { home, dist, random, setting, troubles }: ChaosStackOptions): Promise<ChaosStack> {
   const secrets = loadSecrets(home)
   const servers = await startServers(keeper, { home, secrets, kind: 'usual', report: () => {} })
   const ports = { 'api-1': await freePort(0), 'api-2': await freePort(0) }
@@ -43,12 +53,14 @@ export async function startChaosStack(
     port: 0,
   })
   const [database, temporal] = [new URL(servers.applicationDatabaseUrl), servers.temporal.address]
+  const temporalProxy = await startTemporalProxy(temporal, troubles)
+  const shortPages = await startShortPages(servers.s3, setting.keysInPage)
   const targets: Record<LineName, string> = {
     'api-postgres': database.host,
     'worker-postgres': database.host,
-    'api-temporal': temporal,
+    'api-temporal': `127.0.0.1:${temporalProxy.port}`,
     'worker-temporal': temporal,
-    'worker-s3': new URL(servers.s3.endpoint).host,
+    'worker-s3': shortPages.address,
     'worker-exotel': new URL(simulator.url).host,
     'exotel-api-1': `127.0.0.1:${ports['api-1']}`,
     'exotel-api-2': `127.0.0.1:${ports['api-2']}`,
@@ -81,25 +93,23 @@ export async function startChaosStack(
     SPOOL_LOST_AFTER_SECONDS: '20',
     SHUTDOWN_GRACE_SECONDS: '3',
   })
-  const spoolDirectories: string[] = []
-  for (const name of ['worker-1', 'worker-2']) {
-    const spool = join(home, `spool-${name}`)
-    spoolDirectories.push(spool)
-    mkdirSync(spool, { recursive: true })
-    const env = { ...settings('worker'), WORKER_NAME: name, SPOOL_DIRECTORY: spool, OPERATIONS_PORT: '0' }
-    keeper.start({ name, file: process.execPath, args: [join(dist, 'worker.js'), name], env, stopSignal: 'SIGTERM' })
-  }
-  for (const name of ['api-1', 'api-2'] as const) {
-    const env = { ...settings('api'), PORT: String(ports[name]), OPERATIONS_PORT: '0' }
-    keeper.start({ name, file: process.execPath, args: [join(dist, 'api/main.js'), name], env, stopSignal: 'SIGTERM' })
-  }
+  const { spoolDirectories, wrong } = await startProcesses(keeper, {
+    home,
+    dist,
+    databaseUrl: servers.databaseUrl,
+    apiPorts: ports,
+    settings,
+    behindForMs: setting.behindForMs,
+  })
   return {
     simulator,
     lines,
     places: { databaseUrl: servers.databaseUrl, s3: servers.s3, temporal: servers.temporal, spoolDirectories },
+    wrongAtStart: wrong,
     async close() {
       await simulator.close()
       await Promise.all(Object.values(lines).map((line) => line.close()))
+      await Promise.all([temporalProxy.close(), shortPages.close()])
     },
   }
 }

@@ -6,12 +6,12 @@ export interface Truth {
       status: string
       recordings: {
         link: string
-        sha256: string
-        bytes: number
+        /** Every version of the file that the source served at one time. Stored bytes have to be one of them, from the first byte to the last. */
+        versions: { sha256: string; bytes: number }[]
         /** The end that it deserves once all trouble is over. */
         ends: 'stored' | 'quarantined' | 'failed'
         /** Neither an acknowledged POST nor Exotel's API ever named it. */
-        unknowable: boolean
+        unacknowledged: boolean
       }[]
     }
   >

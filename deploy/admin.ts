@@ -10,8 +10,8 @@ import { isDatabaseOutage } from '../platform/database-errors.ts'
 import { CannotStart, runMain } from '../platform/process.ts'
 
 const USAGE = `Usage: npm run admin -- COMMAND
-  create EMAIL              makes an administrator with a new password, and prints it
-  role EMAIL ROLE           admin, operator or user; make sure that it is the owner's account: addresses are not verified
+  create EMAIL              makes an administrator with a verified address and a new password, and prints it
+  role EMAIL ROLE           admin, operator or user
   deactivate EMAIL          ends all sessions of the account and lets it open no more
   activate EMAIL
   invite EMAIL              prints what this person registers with, where REGISTRATION=invite

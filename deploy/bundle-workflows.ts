@@ -1,9 +1,12 @@
-// Part of `npm run build`: the workflow code as one file beside the compiled worker, so that no worker bundles at its start.
+// Part of `npm run build`: the workflow code as one file beside the compiled worker, so that no worker bundles at its start, and the list
+// of migrations, which the processes compare with the database.
 import { bundleWorkflowCode } from '@temporalio/worker'
 import { writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import { MIGRATION_LIST, readMigrations } from '../platform/migrations.ts'
 
 const workflowsPath = fileURLToPath(new URL('../workflows', import.meta.url))
 const target = fileURLToPath(new URL('../dist/workflow-bundle.js', import.meta.url))
 const { code } = await bundleWorkflowCode({ workflowsPath })
 await writeFile(target, code)
+await writeFile(fileURLToPath(new URL(`../dist/${MIGRATION_LIST}`, import.meta.url)), JSON.stringify(readMigrations()))

@@ -18,8 +18,11 @@ export interface ScheduleSettings {
   SESSION_CLEANUP_EVERY_MINUTES: number
 }
 
-/** After an outage of Temporal one missed run is caught up, not all of them. */
-const CATCHUP_WINDOW = '1m'
+/**
+ * How late a run may still start after an outage of Temporal. One at an interval is not missed, since the next one follows
+ * soon; a nightly one is caught up, but not into the next night.
+ */
+const CATCHUP_WINDOW = { interval: '1m', calendar: '12h' } as const
 /** UTC: night in India. */
 const NIGHTLY = { hour: 20, minute: 30 }
 const OBJECTS_AT = { hour: 21, minute: 30 }
@@ -46,7 +49,8 @@ async function ensureSchedule(
   ...args: unknown[]
 ): Promise<void> {
   const action = { type: 'startWorkflow' as const, workflowType, workflowId: scheduleId, taskQueue: RECORDINGS_QUEUE, args }
-  const policies = { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: CATCHUP_WINDOW } as const
+  const catchupWindow = spec.calendars ? CATCHUP_WINDOW.calendar : CATCHUP_WINDOW.interval
+  const policies = { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow }
   try {
     await temporal.schedule.create({ scheduleId, spec, action, policies })
   } catch (error) {

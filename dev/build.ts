@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { MIGRATION_LIST, readMigrations } from '../platform/migrations.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
@@ -12,4 +13,5 @@ export async function buildInto(dist: string): Promise<void> {
   execFileSync(process.execPath, args, { cwd: root })
   const { code } = await bundleWorkflowCode({ workflowsPath: join(root, 'workflows'), logger: new DefaultLogger('ERROR') })
   writeFileSync(join(dist, 'workflow-bundle.js'), code)
+  writeFileSync(join(dist, MIGRATION_LIST), JSON.stringify(readMigrations()))
 }

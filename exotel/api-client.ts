@@ -1,7 +1,9 @@
 // Exotel's Calls API, v1 [developer.exotel.com, api/make-a-call-api and reporting]: one request a method, no retries of its own.
-import { request, type Dispatcher } from 'undici'
 import type { Config } from '../platform/config.ts'
+import { startDeadline } from '../platform/deadline.ts'
+import { readStart } from '../platform/read-start.ts'
 import { PAGE_SIZE, readCallDetails, readCallsPage, type CallDetails, type CallsPage } from './api-answers.ts'
+import { createHttpAgents, discardBody, httpGet, type HttpResponse } from './http-request.ts'
 import { retryAfterMs } from './retry-after.ts'
 import { formatExotelTime } from './time.ts'
 
@@ -37,15 +39,19 @@ export class ExotelRateLimited extends Error {
   }
 }
 
+/** For one request in total, with the body of its response. */
 const DEADLINE_MS = 15_000
 const MAX_ANSWER_BYTES = 5 * 1024 ** 2
 const PRESIGNED_MINUTES = 60
 
 export class ExotelApi {
   readonly #settings: ExotelApiSettings
+  readonly #deadlineMs: number
+  readonly #agents = createHttpAgents()
 
-  constructor(settings: ExotelApiSettings) {
+  constructor(settings: ExotelApiSettings, deadlineMs = DEADLINE_MS) {
     this.#settings = settings
+    this.#deadlineMs = deadlineMs
   }
 
   /**
@@ -88,36 +94,49 @@ export class ExotelApi {
   }
 
   async #get(path: string, signal: AbortSignal): Promise<unknown> {
-    const { baseUrl, accountSid, apiKey, apiToken } = this.#settings
-    const response = await request(`${baseUrl}/v1/Accounts/${encodeURIComponent(accountSid)}/${path}`, {
-      headers: { authorization: `Basic ${Buffer.from(`${apiKey}:${apiToken}`).toString('base64')}`, accept: 'application/json' },
-      signal: AbortSignal.any([signal, AbortSignal.timeout(DEADLINE_MS)]),
-    }).catch((error: unknown) => {
+    const deadline = startDeadline(this.#deadlineMs)
+    try {
+      return await readAnswer(await this.#send(path, AbortSignal.any([signal, deadline.signal])))
+    } catch (error) {
       signal.throwIfAborted()
-      throw new ExotelUnavailable(`Exotel's API does not answer: ${error instanceof Error ? error.message : String(error)}`)
+      throw error
+    } finally {
+      deadline.end()
+    }
+  }
+
+  async #send(path: string, signal: AbortSignal): Promise<HttpResponse> {
+    const { baseUrl, accountSid, apiKey, apiToken } = this.#settings
+    const url = new URL(`${baseUrl}/v1/Accounts/${encodeURIComponent(accountSid)}/${path}`)
+    const authorization = `Basic ${Buffer.from(`${apiKey}:${apiToken}`).toString('base64')}`
+    const headers = { authorization, accept: 'application/json', 'accept-encoding': 'identity' }
+    return httpGet(url, { headers, signal, agents: this.#agents }).catch((error: unknown) => {
+      throw new ExotelUnavailable(`Exotel's API does not answer: ${messageOf(error)}`)
     })
-    const { statusCode, headers, body } = response
-    if (statusCode === 200) return readJson(body, signal)
-    await body.dump().catch(() => {})
-    if (statusCode === 404) return undefined
-    if (statusCode === 401 || statusCode === 403) throw new ExotelCredentialsRefused(`Exotel's API answered ${statusCode}`)
-    if (statusCode === 429) throw new ExotelRateLimited(retryAfterMs(headers['retry-after'], new Date()))
-    throw new ExotelUnavailable(`Exotel's API answered ${statusCode}`)
   }
 }
 
-async function readJson(body: Dispatcher.ResponseData['body'], signal: AbortSignal): Promise<unknown> {
+/** Undefined: 404. */
+async function readAnswer({ statusCode, headers, body }: HttpResponse): Promise<unknown> {
+  if (statusCode === 200) return readJson(body)
+  await discardBody(body)
+  if (statusCode === 404) return undefined
+  if (statusCode === 401 || statusCode === 403) throw new ExotelCredentialsRefused(`Exotel's API answered ${statusCode}`)
+  if (statusCode === 429) throw new ExotelRateLimited(retryAfterMs(headers['retry-after'], new Date()))
+  throw new ExotelUnavailable(`Exotel's API answered ${statusCode}`)
+}
+
+async function readJson(body: HttpResponse['body']): Promise<unknown> {
+  const start = await readStart(body, MAX_ANSWER_BYTES)
+  if (start.kind === 'longer') throw new ExotelUnavailable(`Exotel's answer is longer than ${MAX_ANSWER_BYTES} bytes`)
+  if (start.kind === 'broken') throw new ExotelUnavailable(`Exotel's answer cannot be read: ${start.error.message}`)
   try {
-    const chunks: Buffer[] = []
-    let bytes = 0
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      bytes += chunk.length
-      if (bytes > MAX_ANSWER_BYTES) throw new Error('longer than any answer should be')
-      chunks.push(chunk)
-    }
-    return JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown
-  } catch (error) {
-    signal.throwIfAborted()
-    throw new ExotelUnavailable(`Exotel's answer cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+    return JSON.parse(start.bytes.toString('utf8')) as unknown
+  } catch {
+    throw new ExotelUnavailable("Exotel's answer is not JSON") // the error would quote it
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }

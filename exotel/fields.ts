@@ -15,6 +15,8 @@ export class UnreadableDelivery extends Error {}
 const MAX_FIELDS = 10_000
 const MULTIPART_DEADLINE_MS = 1000
 const MAX_DEPTH = 6
+/** Deeper than MAX_DEPTH it is kept as text; nobody nests so deep honestly. */
+const MAX_JSON_NESTING = 100
 const CRLF = Buffer.from('\r\n')
 const MAX_TEXT_PART_BYTES = 64 * 1024
 
@@ -40,16 +42,55 @@ export function decodeForm(text: string): Fields {
   return tidy(qs.parse(text, { depth: MAX_DEPTH, parameterLimit: MAX_FIELDS, arrayLimit: 100, allowPrototypes: false }))
 }
 
-function encodingOf(body: Buffer, contentType: string | undefined): 'json' | 'multipart' | 'form' {
+type Encoding = 'json' | 'multipart' | 'form'
+
+/**
+ * A signature covers neither route nor content type, so a body must read the same whatever type somebody sends it with: one whose
+ * first characters show another encoding than its content type is refused.
+ */
+function encodingOf(body: Buffer, contentType: string | undefined): Encoding {
+  const declared = declaredEncoding(contentType)
+  const shown = shownEncoding(body)
+  if (declared === 'form' && shown !== 'form') throw contradiction(declared, shown)
+  if (declared === 'multipart' && !startsWithBoundary(body, contentType ?? '')) throw contradiction(declared, shown)
+  if (declared === undefined && shown === 'multipart') throw new UnreadableDelivery('The body is multipart, but its content type is not')
+  return declared ?? shown
+}
+
+function declaredEncoding(contentType: string | undefined): Encoding | undefined {
   const type = contentType?.split(';')[0]?.trim().toLowerCase() ?? ''
   if (type === 'application/json' || type.endsWith('+json')) return 'json'
   if (type === 'multipart/form-data') return 'multipart'
-  if (type === 'application/x-www-form-urlencoded') return 'form'
-  return /^\s*[{[]/.test(body.toString('latin1', 0, 64)) ? 'json' : 'form'
+  return type === 'application/x-www-form-urlencoded' ? 'form' : undefined
+}
+
+const BYTE_ORDER_MARK = Buffer.from('\uFEFF')
+
+/** What the first characters look like. */
+function shownEncoding(body: Buffer): Encoding {
+  const start = body.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK) ? BYTE_ORDER_MARK.length : 0
+  const first = body.findIndex((byte, index) => index >= start && !BLANKS.has(byte))
+  if (body[first] === OPENING_BRACE || body[first] === OPENING_BRACKET) return 'json'
+  return body[first] === HYPHEN && body[first + 1] === HYPHEN ? 'multipart' : 'form'
+}
+
+const BLANKS = new Set(Buffer.from(' \t\r\n'))
+const [OPENING_BRACE, OPENING_BRACKET, CLOSING_BRACE, CLOSING_BRACKET, HYPHEN, QUOTE, BACKSLASH] = Buffer.from('{[}]-"\\')
+
+function startsWithBoundary(body: Buffer, contentType: string): boolean {
+  const start = body.subarray(0, CRLF.length).equals(CRLF) ? CRLF.length : 0
+  const delimiter = Buffer.from(`--${boundaryIn(contentType)}`)
+  return delimiter.length > 2 && body.subarray(start, start + delimiter.length).equals(delimiter)
+}
+
+function contradiction(declared: Encoding, shown: Encoding): UnreadableDelivery {
+  const looksLike = declared === shown ? 'does not start with its boundary' : `looks like ${shown}`
+  return new UnreadableDelivery(`The content type says ${declared}, but the body ${looksLike}`)
 }
 
 function decodeJson(body: Buffer): Fields {
   let value: unknown
+  if (isNestedTooDeep(body)) throw tooDeep()
   try {
     value = JSON.parse(new TextDecoder().decode(body)) // without a byte order mark, which is legal and means nothing
   } catch {
@@ -112,12 +153,31 @@ function tooManyFields(): UnreadableDelivery {
   return new UnreadableDelivery(`The body has more than ${MAX_FIELDS} fields`)
 }
 
+/** Parsing 1 MB of brackets takes hundreds of MB; counting them takes none. What is wrong otherwise, the parser finds. */
+function isNestedTooDeep(body: Buffer): boolean {
+  let depth = 0
+  let isText = false
+  for (let i = 0; i < body.length; i += 1) {
+    const byte = body[i]
+    if (byte === QUOTE) isText = !isText
+    else if (isText) i += byte === BACKSLASH ? 1 : 0
+    else if (byte === OPENING_BRACE || byte === OPENING_BRACKET) depth += 1
+    else if (byte === CLOSING_BRACE || byte === CLOSING_BRACKET) depth -= 1
+    if (depth > MAX_JSON_NESTING) return true
+  }
+  return false
+}
+
+function tooDeep(): UnreadableDelivery {
+  return new UnreadableDelivery('The body is nested deeper than can be read')
+}
+
 /** What is nested deeper than any field of ours stays as it came, as text. */
 function asJson(value: object): string {
   try {
     return JSON.stringify(value)
   } catch {
-    throw new UnreadableDelivery('The body is nested deeper than can be read')
+    throw tooDeep()
   }
 }
 

@@ -28,36 +28,62 @@ const TIMESTAMP_WINDOW_SECONDS = 300
 
 /** Any one proof suffices, but a signature that is there and wrong is refused whatever else is right. */
 export function proveOrigin(presented: Presented, settings: OriginSettings, now: Date): Verdict {
-  const by = whichProof(presented, settings)
-  if (by !== 'signature' && by !== 'basic' && by !== 'token') return { proven: false, reason: by.refused }
-  const staleTimestamp = presented.timestamp !== undefined && !isRecent(presented.timestamp, now)
-  if (staleTimestamp && settings.timestamp === 'enforce') return { proven: false, reason: 'Webhook timestamp is outside 5 minutes' }
+  const signatures = judgedSignatures(presented, settings)
+  const isSigned = signatures.every((signature) => isSignedBy(presented.rawBody, signature, settings.signatureSecrets))
+  if (!isSigned) return refused('Invalid webhook signature')
+  return signatures.length > 0 ? proven('signature', presented, settings, now) : proveByCredentials(presented, settings, now)
+}
+
+/** What the headers decide before the body is read: everything, unless they hold a signature that the body has to match. */
+export function judgeHeaders(presented: Omit<Presented, 'rawBody'>, settings: OriginSettings, now: Date): Verdict | 'needs body' {
+  const signatures = judgedSignatures(presented, settings)
+  if (signatures.length === 0) return proveByCredentials(presented, settings, now)
+  if (signatures.some((signature) => readDigest(signature) === undefined)) return refused('Invalid webhook signature')
+  const verdict = proven('signature', presented, settings, now)
+  return verdict.proven ? 'needs body' : verdict
+}
+
+/** A GET has no body to sign: its signature proves nothing, neither way. */
+function judgedSignatures(
+  { method, signatures }: Pick<Presented, 'method' | 'signatures'>,
+  { signatureSecrets }: OriginSettings,
+): string[] {
+  return method === 'POST' && signatureSecrets.length > 0 ? signatures : []
+}
+
+function proveByCredentials(presented: Omit<Presented, 'rawBody'>, settings: OriginSettings, now: Date): Verdict {
+  const { authorization, token } = presented
+  if (settings.basic && authorization !== undefined && sameText(spelledUsually(authorization), basicHeader(settings.basic)))
+    return proven('basic', presented, settings, now)
+  if (settings.token && token !== undefined && sameText(token, settings.token)) return proven('token', presented, settings, now)
+  if (authorization !== undefined && settings.basic) return refused('Invalid webhook credentials')
+  if (token !== undefined && settings.token) return refused('Invalid webhook token')
+  return refused(settings.signatureSecrets.length > 0 ? 'Missing webhook signature' : 'Missing webhook credentials')
+}
+
+function proven(
+  by: 'signature' | 'basic' | 'token',
+  { timestamp }: Pick<Presented, 'timestamp'>,
+  settings: OriginSettings,
+  now: Date,
+): Verdict {
+  const staleTimestamp = timestamp !== undefined && !isRecent(timestamp, now)
+  if (staleTimestamp && settings.timestamp === 'enforce') return refused('Webhook timestamp is outside 5 minutes')
   return { proven: true, by, staleTimestamp }
 }
 
-function whichProof(presented: Presented, settings: OriginSettings): 'signature' | 'basic' | 'token' | { refused: string } {
-  const { signatureSecrets: secrets, basic, token } = settings
-  // A GET has no body to sign: its signature proves nothing, neither way.
-  const signatures = presented.method === 'POST' && secrets.length > 0 ? presented.signatures : []
-  if (signatures.length > 0) {
-    const right = signatures.every((signature) => isSignedBy(presented.rawBody, signature, secrets))
-    return right ? 'signature' : { refused: 'Invalid webhook signature' }
-  }
-  if (basic && presented.authorization !== undefined && sameText(spelledUsually(presented.authorization), basicHeader(basic)))
-    return 'basic'
-  if (token && presented.token !== undefined && sameText(presented.token, token)) return 'token'
-  if (presented.authorization !== undefined && basic) return { refused: 'Invalid webhook credentials' }
-  if (presented.token !== undefined && token) return { refused: 'Invalid webhook token' }
-  return { refused: secrets.length > 0 ? 'Missing webhook signature' : 'Missing webhook credentials' }
+function refused(reason: string): Verdict {
+  return { proven: false, reason }
 }
 
 /** HMAC-SHA1 of the raw bytes, in hex or base64, with or without `sha1=`. Checked in form first: Buffer.from reads anything. */
 function isSignedBy(rawBody: Buffer, signature: string, secrets: string[]): boolean {
-  const digest = readDigest(signature.replace(/^sha1=/i, ''))
+  const digest = readDigest(signature)
   return digest !== undefined && secrets.some((secret) => timingSafeEqual(createHmac('sha1', secret).update(rawBody).digest(), digest))
 }
 
-function readDigest(text: string): Buffer | undefined {
+function readDigest(signature: string): Buffer | undefined {
+  const text = signature.replace(/^sha1=/i, '')
   if (/^[0-9a-f]{40}$/i.test(text)) return Buffer.from(text, 'hex')
   if (/^[A-Za-z0-9+/]{27}=$/.test(text)) return Buffer.from(text, 'base64')
   return undefined

@@ -1,14 +1,21 @@
 // What an answer to a recording's link means, before its body is taken.
-import type { Dispatcher } from 'undici'
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Readable } from 'node:stream'
+import { readStart } from '../platform/read-start.ts'
 import type { FailureCode } from '../workflows/contracts/failures.ts'
+import { discardBody, type HttpResponse } from './http-request.ts'
+import { isNothingLeft, singleHeader, totalOfRest, totalOfWhole, validatorOf, type KnownPart } from './recording-version.ts'
 import { retryAfterMs } from './retry-after.ts'
 
 export type RecordingAnswer =
   | RecordingBody
   | FailedAnswer
   | { kind: 'rate limited'; retryAfterMs: number | undefined }
-  /** There is nothing at or behind the byte that was asked for. */
-  | { kind: 'out of range' }
+  // These two answer only requests that continue a part.
+  /** The part on disk is the whole recording. */
+  | { kind: 'part is whole' }
+  /** What the source has now cannot be joined with the part on disk: request the whole recording. */
+  | { kind: 'part unusable' }
 
 export interface FailedAnswer {
   kind: 'failed'
@@ -19,29 +26,34 @@ export interface FailedAnswer {
 
 export interface RecordingBody {
   kind: 'body'
-  body: Dispatcher.ResponseData['body']
+  body: Readable
   /** The offset of the body's first byte in the recording. */
   from: number
   /** Of the whole recording; absent where the source does not say. */
   totalBytes?: number
   /** gzip, deflate or br, though none was asked for. */
   encoding?: string
-  /** What tells whether the source has changed; only where it can be resumed. */
+  /** See {@link validatorOf}; absent where the download cannot be resumed. */
   validator?: string
-  contentType?: string
 }
 
+/** A longer JSON document is no statement about a recording. */
 const MAX_STATE_BYTES = 4096
+const MAX_READ_BYTES = 64 * 1024
 const ENCODINGS = new Set(['gzip', 'deflate', 'br'])
 
-/** Reads status and headers; bodies that are no recording are read or thrown away here. */
-export async function readAnswer({ statusCode, headers, body }: Dispatcher.ResponseData, wantedFrom: number): Promise<RecordingAnswer> {
-  const contentType = single(headers['content-type'])
-  if (statusCode === 200 || statusCode === 206 || statusCode === 203) {
+/**
+ * Reads status and headers; bodies that are no recording are read or dropped here.
+ * @param part what the request asked to continue
+ */
+export async function readAnswer({ statusCode, headers, body }: HttpResponse, part: KnownPart | undefined): Promise<RecordingAnswer> {
+  const contentType = singleHeader(headers['content-type'])
+  if (statusCode === 200 || statusCode === 203) {
     if (isState(contentType, headers)) return readState(body)
-    return readBody(statusCode, headers, body, wantedFrom)
+    return wholeBody(statusCode, headers, body)
   }
-  await body.dump({ limit: MAX_STATE_BYTES }).catch(() => {})
+  if (statusCode === 206) return partialBody(headers, body, part)
+  await discardBody(body)
   const wait = retryAfterMs(headers['retry-after'], new Date())
   const failed = (code: FailureCode, reason: string): RecordingAnswer => ({
     kind: 'failed',
@@ -61,7 +73,8 @@ export async function readAnswer({ statusCode, headers, body }: Dispatcher.Respo
     case 410:
       return failed('RecordingExpired', 'Exotel no longer has the recording: it answered 410')
     case 416:
-      return { kind: 'out of range' }
+      if (part) return { kind: isNothingLeft(headers, part) ? 'part is whole' : 'part unusable' }
+      return failed('DownloadIncomplete', 'Exotel answered 416 to a request for the whole recording')
     case 429:
       return { kind: 'rate limited', retryAfterMs: wait }
     default:
@@ -70,78 +83,58 @@ export async function readAnswer({ statusCode, headers, body }: Dispatcher.Respo
 }
 
 /** A JSON type on something large is a wrong label: the content decides. */
-function isState(contentType: string | undefined, headers: Dispatcher.ResponseData['headers']): boolean {
-  const length = readLength(single(headers['content-length'])) ?? 0
+function isState(contentType: string | undefined, headers: IncomingHttpHeaders): boolean {
+  const length = readLength(singleHeader(headers['content-length'])) ?? 0
   return /^application\/(.+\+)?json/i.test(contentType ?? '') && length <= MAX_STATE_BYTES
 }
 
-/** Hangs up on what is not wanted; an unread body says so by an error event, which nobody else listens to. */
-export function dropBody(body: Dispatcher.ResponseData['body']): void {
-  body.on('error', () => {}).destroy()
-}
-
 /** Exotel's voice-log states instead of a recording: `processing`, `not_available`, `expired` [v3 voice logs]. */
-async function readState(body: Dispatcher.ResponseData['body']): Promise<RecordingAnswer> {
-  const text = await readStart(body)
-  const state = /"\w*(?:state|status)"\s*:\s*"([\w -]+)"/i.exec(text)?.[1] ?? ''
+async function readState(body: Readable): Promise<RecordingAnswer> {
+  const start = await readStart(body, MAX_READ_BYTES)
+  const state = /"\w*(?:state|status)"\s*:\s*"([\w -]+)"/i.exec(start.bytes.toString('latin1'))?.[1] ?? ''
   if (/expired/i.test(state)) return { kind: 'failed', code: 'RecordingExpired', reason: 'Exotel says that the recording has expired' }
   if (/processing|not[_ -](available|ready)|pending|progress|queued/i.test(state)) {
     return { kind: 'failed', code: 'RecordingNotFound', reason: 'Exotel says that the recording is not ready' }
   }
+  if (start.kind === 'broken')
+    return { kind: 'failed', code: 'ExotelUnavailable', reason: `Exotel did not send its whole answer: ${start.error.message}` }
   return { kind: 'failed', code: 'RecordingInvalid', reason: 'The file is a JSON document, not audio' }
 }
 
-/** Never more than a little of it, whatever comes. */
-async function readStart(body: Dispatcher.ResponseData['body']): Promise<string> {
-  let text = ''
-  try {
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      text += chunk.toString('latin1')
-      if (text.length > MAX_STATE_BYTES) break
-    }
-  } catch {
-    // what has come is all there is
-  }
-  dropBody(body)
-  return text.slice(0, MAX_STATE_BYTES)
+function wholeBody(statusCode: number, headers: IncomingHttpHeaders, body: Readable): RecordingBody {
+  const totalBytes = readLength(singleHeader(headers['content-length']))
+  const validator = statusCode === 203 ? undefined : validatorOf(headers, totalBytes) // a proxy has changed the body of a 203
+  return recordingBody(headers, body, { from: 0, totalBytes, validator })
 }
 
-function readBody(
-  statusCode: number,
-  headers: Dispatcher.ResponseData['headers'],
-  body: Dispatcher.ResponseData['body'],
-  wantedFrom: number,
-): RecordingAnswer {
-  const contentType = single(headers['content-type'])
-  const encoding = single(headers['content-encoding'])?.toLowerCase()
-  const length = readLength(single(headers['content-length']))
-  const common = {
-    kind: 'body' as const,
+/** A 206 is of use only where it ends with the recording's last byte and begins behind the part, or with the first byte. */
+function partialBody(headers: IncomingHttpHeaders, body: Readable, part: KnownPart | undefined): RecordingAnswer {
+  const totalBytes = part ? totalOfRest(headers, part) : totalOfWhole(headers)
+  if (totalBytes !== undefined) {
+    const validator = part ? part.validator : validatorOf(headers, totalBytes)
+    return recordingBody(headers, body, { from: part?.from ?? 0, totalBytes, validator })
+  }
+  body.destroy()
+  if (part) return { kind: 'part unusable' }
+  return { kind: 'failed', code: 'DownloadIncomplete', reason: 'Exotel sent a part of the recording though the whole was requested' }
+}
+
+function recordingBody(
+  headers: IncomingHttpHeaders,
+  body: Readable,
+  { from, totalBytes, validator }: { from: number; totalBytes: number | undefined; validator: string | undefined },
+): RecordingBody {
+  const encoding = singleHeader(headers['content-encoding'])?.toLowerCase()
+  return {
+    kind: 'body',
     body,
-    ...(contentType && { contentType }),
+    from,
+    ...(totalBytes !== undefined && !encoding && { totalBytes }), // of a compressed body it is the compressed length
     ...(encoding && ENCODINGS.has(encoding) && { encoding }),
-    ...validatorIn(headers, encoding),
+    ...(validator && { validator }),
   }
-  if (statusCode !== 206) return { ...common, from: 0, ...(length !== undefined && !encoding && { totalBytes: length }) }
-  const range = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(single(headers['content-range']) ?? '')
-  const [from, to, totalBytes] = range?.slice(1).map(Number) ?? []
-  if (from !== wantedFrom || totalBytes === undefined || to !== totalBytes - 1) {
-    dropBody(body)
-    return { kind: 'failed', code: 'DownloadIncomplete', reason: 'Exotel sent another part of the recording than was asked for' }
-  }
-  return { ...common, from, totalBytes }
-}
-
-function validatorIn(headers: Dispatcher.ResponseData['headers'], encoding: string | undefined): { validator?: string } {
-  const etag = single(headers.etag)
-  const validator = etag && !etag.startsWith('W/') ? etag : single(headers['last-modified'])
-  return validator && !encoding ? { validator } : {}
 }
 
 function readLength(text: string | undefined): number | undefined {
   return text && /^\d+$/.test(text) ? Number(text) : undefined
-}
-
-function single(header: string | string[] | undefined): string | undefined {
-  return Array.isArray(header) ? header[0] : header
 }

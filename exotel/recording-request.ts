@@ -1,10 +1,11 @@
 // Asks for a recording: redirects followed by hand, each checked, credentials for Exotel's own hosts only.
-import { Agent, request, type Dispatcher } from 'undici'
+import { createHttpAgents, discardBody, httpGet, type HttpAgents, type HttpResponse } from './http-request.ts'
+import type { KnownPart } from './recording-version.ts'
 import { checkUrl, guardedLookup, type UrlPolicy } from './url-policy.ts'
 
 export interface RecordingRequest {
-  /** First byte wanted, and what must not have changed for it to be of use. */
-  resume?: { from: number; validator: string }
+  /** The part on disk; what follows it is requested, on the condition that the recording is still the same. */
+  part?: KnownPart | undefined
   signal: AbortSignal
 }
 
@@ -13,46 +14,46 @@ export interface ExotelCredentials {
   apiToken: string
 }
 
+export interface RecordingSource {
+  policy: UrlPolicy
+  credentials: ExotelCredentials
+  agents: HttpAgents
+}
+
+/** From a link's request to the start of the audio, for all redirects and the bodies of all other responses together. */
+export const START_DEADLINE_MS = 30_000
 const MAX_REDIRECTS = 5
-const CONNECT_TIMEOUT_MS = 10_000
-/** The phase-1 figure: a transfer without a byte for this long is dead. */
-const IDLE_TIMEOUT_MS = 30_000
 
 /** Sockets that only ever connect to addresses that the policy allows. */
-export function createRecordingAgent(policy: UrlPolicy): Agent {
-  return new Agent({
-    connect: { timeout: CONNECT_TIMEOUT_MS, lookup: guardedLookup(policy) },
-    headersTimeout: IDLE_TIMEOUT_MS,
-    bodyTimeout: IDLE_TIMEOUT_MS,
-  })
+export function createRecordingAgents(policy: UrlPolicy): HttpAgents {
+  return createHttpAgents(guardedLookup(policy))
 }
 
 /**
  * `link.kind` is `named` where a webhook or the API named the recording by it, `presigned` where the link is its own credential.
  * The last answer behind all redirects, its body unread.
- * @throws {UrlRefused | HostNotAllowed} or undici's errors
+ * @throws {UrlRefused | HostNotAllowed} or what {@link httpGet} throws
  */
 export async function requestRecording(
   link: { url: string; kind: 'named' | 'presigned' },
-  { resume, signal }: RecordingRequest,
-  { policy, credentials, dispatcher }: { policy: UrlPolicy; credentials: ExotelCredentials; dispatcher: Dispatcher },
-): Promise<Dispatcher.ResponseData> {
+  { part, signal }: RecordingRequest,
+  { policy, credentials, agents }: RecordingSource,
+): Promise<HttpResponse> {
   let { url, own } = checkUrl(link.url, policy, link.kind === 'named' ? 'named' : 'redirect')
   own &&= link.kind === 'named'
   for (let redirects = 0; ; redirects += 1) {
-    const response = await request(url, {
-      dispatcher,
+    const response = await httpGet(url, {
+      agents,
       signal,
       headers: {
         'accept-encoding': 'identity',
         ...(own && !isSigned(url) ? basic(credentials) : {}),
-        ...(resume ? { range: `bytes=${resume.from}-`, 'if-range': resume.validator } : {}),
+        ...(part ? { range: `bytes=${part.from}-`, 'if-range': part.validator } : {}),
       },
     })
     const location = response.headers.location
-    if (response.statusCode < 300 || response.statusCode >= 400 || response.statusCode === 304 || typeof location !== 'string')
-      return response
-    await response.body.dump().catch(() => {})
+    if (response.statusCode < 300 || response.statusCode >= 400 || response.statusCode === 304 || location === undefined) return response
+    await discardBody(response.body)
     if (redirects === MAX_REDIRECTS) throw new Error(`The link redirects more than ${MAX_REDIRECTS} times`)
     if (!URL.canParse(location, url.href)) throw new Error('The link redirects to something that is not a URL')
     const next = checkUrl(new URL(location, url.href).href, policy, 'redirect')

@@ -42,11 +42,37 @@ export function checkUrl(text: string, policy: UrlPolicy, how: 'named' | 'redire
 
 /** @throws {UrlRefused} for every address that is not public, in whatever notation it is written */
 export function checkAddress(address: string, policy: UrlPolicy): void {
-  const parsed = ipaddr.process(address) // IPv4 inside IPv6 becomes IPv4
-  const range = parsed.range()
-  if (range === 'unicast' && !isMetadata(parsed)) return
-  if (policy.allowLocal && (range === 'loopback' || range === 'private' || (range === 'uniqueLocal' && !isMetadata(parsed)))) return
+  const range = rangeOf(address)
+  if (range === 'public') return
+  if (policy.allowLocal && LOCAL_RANGES.has(range)) return
   throw new UrlRefused(`The link leads to a ${range} address`)
+}
+
+const LOCAL_RANGES = new Set(['loopback', 'private', 'uniqueLocal'])
+/** All public IPv6 addresses come from here [IANA IPv6 Address Space]; the rest is local, special or not given to anybody,
+ * `::a.b.c.d` for instance, with which some systems connect to the IPv4 address inside [RFC 4291, deprecated]. */
+const PUBLIC_IPV6 = ipaddr.IPv6.parseCIDR('2000::/3')
+/** Cloud metadata services that live outside the link-local ranges. */
+const METADATA_ADDRESSES = new Set(['fd00:ec2::254', '100.100.100.200', '168.63.129.16'])
+
+/** `public`, or the name of the special range. An IPv4-mapped address is judged as IPv4; other forms with IPv4 inside are special. */
+function rangeOf(address: string): string {
+  const written = ipaddr.parse(inGroups(address.replace(/%.*$/, ''))) // without the name of an interface
+  const parsed = written.kind() === 'ipv6' && (written as ipaddr.IPv6).isIPv4MappedAddress() ? toIPv4(written) : written
+  if (METADATA_ADDRESSES.has(parsed.toString())) return 'metadata'
+  const range = parsed.range()
+  if (parsed.kind() === 'ipv4') return range === 'unicast' ? 'public' : range
+  if (range !== 'unicast') return range
+  return parsed.match(PUBLIC_IPV6) ? 'public' : 'reserved'
+}
+
+/** IPv6 without a dotted part: ipaddr.js takes `::127.0.0.1`, as resolvers write it, for IPv4-mapped. */
+function inGroups(address: string): string {
+  return address.includes(':') ? new URL(`http://[${address}]/`).hostname.slice(1, -1) : address
+}
+
+function toIPv4(mapped: ipaddr.IPv4 | ipaddr.IPv6): ipaddr.IPv4 {
+  return (mapped as ipaddr.IPv6).toIPv4Address()
 }
 
 /** A resolver for sockets: the very addresses that a connection will use are checked, so no second answer can differ. */
@@ -64,11 +90,6 @@ export function guardedLookup(policy: UrlPolicy): LookupFunction {
       return callback(null, first?.address ?? '', first?.family ?? 0)
     })
   }
-}
-
-/** Cloud metadata services that live outside the link-local ranges. */
-function isMetadata(address: ipaddr.IPv4 | ipaddr.IPv6): boolean {
-  return ['fd00:ec2::254', '100.100.100.200', '168.63.129.16'].includes(address.toString())
 }
 
 function matches(host: string, pattern: string): boolean {

@@ -1,4 +1,5 @@
 // Every setting of the API and the worker: one schema, read once at start. `.env.example` explains each.
+import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
 import { isAddressRange } from './address-ranges.ts'
 import { brokenProductionRules } from './production-rules.ts'
@@ -10,6 +11,7 @@ const list = z
   .default('')
   .transform((text) => splitList(text))
 const addresses = list.refine((each) => each.every(isAddressRange), 'must be IP addresses or CIDR ranges, separated by commas')
+const address = z.string().refine((text) => ipaddr.isValid(text), 'must be an IP address')
 const port = z.coerce.number().int().min(0).max(65_535)
 const count = z.coerce.number().int().positive()
 const minutes = z.coerce.number().positive()
@@ -39,11 +41,17 @@ const schema = z
     NODE_TLS_REJECT_UNAUTHORIZED: z.string().optional(),
     LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
     LOG_FILE: z.string().optional(),
+    /** The address to listen on: by default all in production, this machine only elsewhere. */
+    HOST: address.optional(),
     PORT: port.default(3000),
+    /** The same for OPERATIONS_PORT. */
+    OPERATIONS_HOST: address.optional(),
     /** Metrics of the API, health and metrics of the worker: not for the public, hence apart. 0: any free port. */
     OPERATIONS_PORT: port.default(9464),
     /** Express' `trust proxy`: a number of hops, or addresses and ranges of proxies. */
     TRUST_PROXY: z.string().default('').transform(readTrustProxy),
+    /** The page /docs: by default everywhere but in production. */
+    SERVE_DOCS: flag.optional(),
     /** How long requests and transfers may go on after SIGTERM. */
     SHUTDOWN_GRACE_SECONDS: count.default(10),
 
@@ -97,7 +105,7 @@ const schema = z
     RATE_LIMIT_REGISTRATION: count.default(3),
     RATE_LIMIT_FORGOT: count.default(3),
     RATE_LIMIT_GENERAL: count.default(300),
-    /** Wrong passwords of one account before each further one has to wait. */
+    /** Wrong passwords from one client address for one account before each further one has to wait. */
     RATE_LIMIT_FAILURES: count.default(5),
 
     SESSION_CLEANUP_EVERY_MINUTES: minutes.default(30),
@@ -141,6 +149,9 @@ const schema = z
     WASABI_ENDPOINT: (settings.WASABI_ENDPOINT ?? `https://s3.${settings.WASABI_REGION}.wasabisys.com`).replace(/\/+$/, ''),
     EXOTEL_API_BASE_URL: settings.EXOTEL_API_BASE_URL.replace(/\/+$/, ''),
     PUBLIC_URL: (settings.PUBLIC_URL ?? `http://localhost:${settings.PORT}`).replace(/\/+$/, ''),
+    HOST: settings.HOST ?? defaultHost(settings.NODE_ENV),
+    OPERATIONS_HOST: settings.OPERATIONS_HOST ?? defaultHost(settings.NODE_ENV),
+    SERVE_DOCS: settings.SERVE_DOCS ?? settings.NODE_ENV !== 'production',
     LOG_FILE: settings.LOG_FILE ?? (settings.NODE_ENV === 'development' ? 'logs/app.log' : ''),
   }))
 
@@ -182,6 +193,10 @@ function read<Schema extends z.ZodType>(settings: Schema, env: NodeJS.ProcessEnv
 
 function describeIssue(issue: z.core.$ZodIssue): string {
   return issue.code === 'invalid_type' && issue.input === undefined ? 'is missing' : issue.message.replace(/^Invalid input: /, 'is wrong: ')
+}
+
+function defaultHost(environment: string): string {
+  return environment === 'production' ? '::' : '127.0.0.1'
 }
 
 function splitList(text: string): string[] {

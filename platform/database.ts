@@ -55,10 +55,25 @@ function connectionOptions(url: string, poolSize: number): pg.PoolConfig {
   }
 }
 
-/** @throws where PostgreSQL cannot be reached, lacks our tables, or stands behind a pooler that drops our time zone */
-export async function assertMigrated(database: Database): Promise<void> {
-  const [row] = await database.$queryRaw<{ tables: boolean; zone: string }[]>`
-    SELECT to_regclass('webhook_events') IS NOT NULL AS tables, current_setting('TimeZone') AS zone`
-  if (!row?.tables) throw new Error('The database has no tables yet')
-  if (row.zone !== 'UTC') throw new Error(`The connection's time zone is ${row.zone}, not UTC: a pooler drops our options`)
+/**
+ * A database with further migrations is accepted: it is newer than this code, as after a rollback of the code.
+ * @param migrations that this build contains
+ * @throws where PostgreSQL cannot be reached, lacks one of the migrations, or stands behind a pooler that drops our time zone
+ */
+export async function assertMigrated(database: Database, migrations: string[]): Promise<void> {
+  const [row] = await database.$queryRaw<{ hasMigrations: boolean; zone: string }[]>`
+    SELECT to_regclass('_prisma_migrations') IS NOT NULL AS "hasMigrations", current_setting('TimeZone') AS zone`
+  const applied = row?.hasMigrations ? await appliedMigrations(database) : []
+  const missing = migrations.filter((name) => !applied.includes(name))
+  if (missing.length > 0) {
+    throw new Error(`The database lacks the migrations ${missing.join(', ')} of this build: run \`npx prisma migrate deploy\``)
+  }
+  if (row?.zone !== 'UTC') throw new Error(`The connection's time zone is ${row?.zone}, not UTC: a pooler drops our options`)
+}
+
+/** One that failed has no `finished_at`; one that was resolved as rolled back has `rolled_back_at`. */
+async function appliedMigrations(database: Database): Promise<string[]> {
+  const rows = await database.$queryRaw<{ name: string }[]>`
+    SELECT migration_name AS name FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL`
+  return rows.map(({ name }) => name)
 }

@@ -24,6 +24,7 @@ export interface ProductionSettings {
   EXOTEL_API_TOKEN: string
   EXOTEL_RECORDING_HOSTS: string[]
   EXOTEL_ALLOW_LOCAL: boolean
+  REGISTRATION: 'open' | 'invite' | 'closed'
   PUBLIC_URL?: string | undefined
   SMTP_URL?: string | undefined
   SESSION_DAYS: number
@@ -99,6 +100,11 @@ export const PRODUCTION_RULES: readonly ProductionRule[] = [
     (value) => !value.every(isOwnedHost),
   ),
   rule('EXOTEL_ALLOW_LOCAL', 'must not be set in production', (value) => value),
+  {
+    setting: 'REGISTRATION',
+    message: 'is open but SMTP_URL is missing: addresses are verified by mail. Set SMTP_URL, or REGISTRATION=invite or closed',
+    isBroken: ({ REGISTRATION, SMTP_URL }) => REGISTRATION === 'open' && !SMTP_URL,
+  },
   rule('PUBLIC_URL', 'must be https in production: links with secrets lead there', isPlainHttp),
   ...secretRules('SMTP_URL', MAIL_PASSWORD_LENGTH, (value) => [passwordIn(value)]),
   rule('SMTP_URL', 'must not switch TLS or the verification of certificates off', isMailTlsOff),

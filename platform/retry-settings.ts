@@ -18,7 +18,7 @@ export const retrySettings = {
   RETRY_DATABASE_ATTEMPTS: count.default(2),
   RETRY_DATABASE_FIRST_SECONDS: seconds.default(0.05),
   RETRY_DATABASE_MAX_SECONDS: seconds.default(0.5),
-  RETRY_MAIL_ATTEMPTS: count.default(5),
+  /** Each mail until it expires. */
   RETRY_MAIL_FIRST_SECONDS: seconds.default(2),
   RETRY_MAIL_MAX_SECONDS: seconds.default(60),
 }
@@ -31,6 +31,6 @@ export function pausesOf(config: RetrySettings, name: RetryName): Pauses {
   return { firstMs: config[`RETRY_${name}_FIRST_SECONDS`] * 1000, maxMs: config[`RETRY_${name}_MAX_SECONDS`] * 1000 }
 }
 
-export function retryPolicy(config: RetrySettings, name: 'DATABASE' | 'MAIL'): RetryPolicy {
+export function retryPolicy(config: RetrySettings, name: 'DATABASE'): RetryPolicy {
   return { attempts: config[`RETRY_${name}_ATTEMPTS`], ...pausesOf(config, name) }
 }

@@ -1,30 +1,44 @@
-// One circuit breaker for all uploads of a worker: while S3 is away, tasks are given back at once instead of each finding out
-// for itself, and one upload at a time tries whether it is back.
+// One circuit breaker for all uploads of a worker: while S3 is unavailable, tasks are given back at once instead of each
+// finding out for itself. A short probe decides when uploads are let through again.
 import {
   CircuitState,
   ConsecutiveBreaker,
   ExponentialBackoff,
   circuitBreaker,
-  handleAll,
+  handleType,
   isBrokenCircuitError,
   noJitterGenerator,
 } from 'cockatiel'
 import type { Alarms } from '../platform/alarms.ts'
 import type { Logger } from '../platform/logger.ts'
 import { gauge } from '../platform/metrics.ts'
-import { StoreAway } from './store-errors.ts'
+import { classifyStoreError, StoreAway } from './store-errors.ts'
+
+/** `nothing`: the error is ours (a lost file, a shutdown, a cancellation) and neither counts nor resets the count. */
+type StoreCondition = 'away' | 'serves' | 'nothing'
 
 export interface StoreBreaker {
   /**
-   * @param blamesStore which errors of the work are the store's as a whole; all others, as success, say that it serves
-   * @throws {StoreAway} or what the work throws
+   * Runs an upload, unless the store is known to be unavailable.
+   * @param conditionIn what an error of the upload says about the store as a whole
+   * @throws {StoreAway} or what the upload throws
    */
-  run<T>(work: () => Promise<T>, blamesStore: (error: unknown) => boolean): Promise<T>
+  run<T>(upload: () => Promise<T>, conditionIn: (error: unknown) => StoreCondition): Promise<T>
   state(): 'closed' | 'half-open' | 'open'
+}
+
+export interface StoreBreakerOptions {
+  alarms: Alarms
+  logger: Logger
+  waitScale: number
+  /** Reads from and writes to the store within seconds; rejects with the store's error. */
+  probe: (signal: AbortSignal) => Promise<void>
 }
 
 const FAILURES_IN_A_ROW = 5
 const PAUSE_MS = { initialDelay: 5000, maxDelay: 60_000 }
+/** All other uploads are refused while the probe runs. */
+const PROBE_DEADLINE_MS = 10_000
 const ALARM = 'StorageUnavailable'
 const STATES = {
   [CircuitState.Closed]: 'closed',
@@ -35,8 +49,15 @@ const STATES = {
 
 const stateGauge = gauge('store_breaker_state', 'Circuit breaker around S3: 0 closed, 1 half-open, 2 open')
 
-export function createStoreBreaker({ alarms, logger, waitScale }: { alarms: Alarms; logger: Logger; waitScale: number }): StoreBreaker {
-  const policy = circuitBreaker(handleAll, {
+/** Marks the one kind of failure that the breaker counts. */
+class CountedFailure extends Error {}
+
+/**
+ * The breaker counts whole uploads, not single requests: where a store can be read and not written, each HEAD would reset a
+ * count of requests. For the same reason the probe writes.
+ */
+export function createStoreBreaker({ alarms, logger, waitScale, probe }: StoreBreakerOptions): StoreBreaker {
+  const policy = circuitBreaker(handleType(CountedFailure), {
     breaker: new ConsecutiveBreaker(FAILURES_IN_A_ROW),
     halfOpenAfter: new ExponentialBackoff({
       initialDelay: PAUSE_MS.initialDelay * waitScale,
@@ -56,23 +77,45 @@ export function createStoreBreaker({ alarms, logger, waitScale }: { alarms: Alar
 
   return {
     state,
-    async run(work, blamesStore) {
-      if (policy.state === CircuitState.HalfOpen) throw new StoreAway('S3 is away; another upload tries whether it is back')
-      const result = await policy
-        .execute(() =>
-          work().then(
-            (value) => ({ value }),
-            (error: unknown) => {
-              if (blamesStore(error)) throw error
-              return { error }
-            },
-          ),
-        )
-        .catch((error: unknown) => {
-          throw isBrokenCircuitError(error) ? new StoreAway('S3 is away') : error
-        })
+    async run(upload, conditionIn) {
+      if (policy.state !== CircuitState.Closed) await probeStore()
+      const result = await counted(() =>
+        upload().then(
+          (value) => ({ value }),
+          (error: unknown) => {
+            const condition = conditionIn(error)
+            if (condition === 'serves') return { error } // to the breaker a success
+            throw condition === 'away' ? asCounted(error) : error
+          },
+        ),
+      )
       if ('error' in result) throw result.error
       return result.value
     },
   }
+
+  /** With a deadline of its own instead of the attempt's signal, so that a shutdown or a cancellation decides nothing. */
+  async function probeStore(): Promise<void> {
+    if (policy.state === CircuitState.HalfOpen) throw new StoreAway('S3 is away; another upload tries whether it is back')
+    await counted(() =>
+      probe(AbortSignal.timeout(PROBE_DEADLINE_MS)).catch((error: unknown) => {
+        const { of, reason } = classifyStoreError(error)
+        if (of === 'service') throw asCounted(new StoreAway(`S3 is away: ${reason}`))
+        // The store answers. What is wrong with the set-up, the upload itself finds out and reports.
+      }),
+    )
+  }
+
+  async function counted<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await policy.execute(work)
+    } catch (error) {
+      if (isBrokenCircuitError(error)) throw new StoreAway('S3 is away')
+      throw error instanceof CountedFailure ? error.cause : error
+    }
+  }
+}
+
+function asCounted(error: unknown): CountedFailure {
+  return new CountedFailure(error instanceof Error ? error.message : String(error), { cause: error })
 }

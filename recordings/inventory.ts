@@ -1,7 +1,16 @@
 // What lies in the bucket, looked at after the fact.
-import { DeleteObjectCommand, HeadBucketCommand, ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3'
+import {
+  DeleteObjectCommand,
+  HeadBucketCommand,
+  ListObjectsV2Command,
+  NoSuchBucket,
+  NotFound,
+  type ListObjectsV2CommandOutput,
+  type S3Client,
+} from '@aws-sdk/client-s3'
 import { hashObject, headObject } from './object-reads.ts'
 import { createS3Client, type StoreSettings } from './s3-client.ts'
+import { ListBroken } from './store-errors.ts'
 
 export interface ListedObject {
   key: string
@@ -21,7 +30,12 @@ export class ObjectInventory {
 
   /** @throws where the bucket cannot be seen: then nothing can be said of its objects */
   async assertBucket(signal: AbortSignal): Promise<void> {
-    await this.#client.send(new HeadBucketCommand({ Bucket: this.bucket }), { abortSignal: signal })
+    await this.#client.send(new HeadBucketCommand({ Bucket: this.bucket }), { abortSignal: signal }).catch((error: unknown) => {
+      // The answer to a HEAD has no body that would name the error.
+      if (error instanceof NotFound)
+        throw new NoSuchBucket({ message: `The bucket ${this.bucket} does not exist`, $metadata: error.$metadata })
+      throw error
+    })
   }
 
   /** Undefined: there is no such object. */
@@ -29,12 +43,28 @@ export class ObjectInventory {
     return (await headObject(this.#client, { Bucket: this.bucket, Key: key }, signal))?.ContentLength
   }
 
-  /** Up to 1,000 objects in the order of their keys, those behind `after`. */
-  async list(after: string | undefined, signal: AbortSignal): Promise<ListedObject[]> {
-    const { Contents = [] } = await this.#client.send(new ListObjectsV2Command({ Bucket: this.bucket, StartAfter: after }), {
-      abortSignal: signal,
-    })
-    return Contents.map(({ Key, Size, LastModified }) => ({ key: Key!, bytes: Size ?? 0, since: LastModified ?? new Date() }))
+  /**
+   * A page of objects in the order of their keys, those after `after`. A store may end a page early, so that only its own
+   * word says whether more follow; an empty page that says so is followed by its token, since it has no last key.
+   * @returns last: the key after which the next page begins; absent: there is none
+   * @throws {ListBroken} where the list does not advance
+   */
+  async list(after: string | undefined, signal: AbortSignal): Promise<{ objects: ListedObject[]; last?: string }> {
+    let token: string | undefined
+    for (;;) {
+      const page = await this.#listPage(token === undefined ? { StartAfter: after } : { ContinuationToken: token }, signal)
+      const objects = (page.Contents ?? []).map(({ Key, Size, LastModified }) => ({
+        key: Key!,
+        bytes: Size ?? 0,
+        since: LastModified ?? new Date(),
+      }))
+      const last = objects.at(-1)?.key
+      if (!page.IsTruncated) return { objects }
+      if (last !== undefined && last !== after) return { objects, last }
+      const next = page.NextContinuationToken
+      if (last !== undefined || next === undefined || next === token) throw new ListBroken('The list of objects does not advance')
+      token = next
+    }
   }
 
   /** Its bytes' SHA-256, hex, and its content type. */
@@ -50,6 +80,13 @@ export class ObjectInventory {
 
   async delete(key: string, signal: AbortSignal): Promise<void> {
     await this.#client.send(new DeleteObjectCommand({ Bucket: this.bucket, Key: key }), { abortSignal: signal })
+  }
+
+  #listPage(
+    from: { StartAfter: string | undefined } | { ContinuationToken: string },
+    signal: AbortSignal,
+  ): Promise<ListObjectsV2CommandOutput> {
+    return this.#client.send(new ListObjectsV2Command({ Bucket: this.bucket, ...from }), { abortSignal: signal })
   }
 
   close(): void {

@@ -29,7 +29,11 @@ interface Part {
   ETag: string
 }
 
-/** Sends what is missing and completes the upload; parts of an earlier try count where their bytes are ours. */
+/**
+ * Sends what is missing and completes the upload; parts of an earlier attempt count where their bytes are ours. An attempt
+ * that was given up may still send parts of the same upload: they are equal, and whoever completes it first has stored the
+ * object for both. Only a cancelled attempt ends the upload, since nobody wants its parts: they are not visible, but cost money.
+ */
 export async function putInParts(
   client: S3Client,
   target: Target,
@@ -37,23 +41,39 @@ export async function putInParts(
   control: TransferControl,
 ): Promise<void> {
   const place = { Bucket: target.Bucket, Key: target.Key }
-  const UploadId = (await openUpload(client, place)) ?? (await createUpload(client, target))
-  const there = await partsOf(client, place, UploadId)
-  const parts: Part[] = []
-  for (let start = 0, PartNumber = 1; start < bytes; start += PART_BYTES, PartNumber += 1) {
-    const slice = { start, end: Math.min(start + PART_BYTES, bytes) - 1 }
-    const { md5, sha256 } = await digestSlice(path, slice, control.signal)
-    const expected = `"${md5.toString('hex')}"`
-    // The store's own word for a part is what it wants to hear again, also where it is no MD5.
-    const ETag = there.get(PartNumber) === md5.toString('hex') ? expected : await sendPart(PartNumber, slice, md5, sha256)
-    parts.push({ PartNumber, ETag: ETag ?? expected })
-    control.onProgress(slice.end + 1)
+  const UploadId = (await openUpload(client, place, control.signal)) ?? (await createUpload(client, target, control.signal))
+  try {
+    const parts = await sendMissingParts(UploadId)
+    const command = new CompleteMultipartUploadCommand({ ...place, UploadId, MultipartUpload: { Parts: parts } })
+    await client.send(command, { abortSignal: control.signal })
+  } catch (error) {
+    // Best effort: the sweep of old uploads does the rest.
+    if (control.isCancelled()) await client.send(new AbortMultipartUploadCommand({ ...place, UploadId })).catch(() => {})
+    throw error
   }
-  await client.send(new CompleteMultipartUploadCommand({ ...place, UploadId, MultipartUpload: { Parts: parts } }), {
-    abortSignal: control.signal,
-  })
 
-  function sendPart(PartNumber: number, slice: { start: number; end: number }, md5: Buffer, sha256: string): Promise<string | undefined> {
+  async function sendMissingParts(UploadId: string): Promise<Part[]> {
+    const there = await partsOf(client, place, UploadId, control.signal)
+    const parts: Part[] = []
+    for (let start = 0, PartNumber = 1; start < bytes; start += PART_BYTES, PartNumber += 1) {
+      const slice = { start, end: Math.min(start + PART_BYTES, bytes) - 1 }
+      const { md5, sha256 } = await digestSlice(path, slice, control.signal)
+      const expected = `"${md5.toString('hex')}"`
+      // The store's own word for a part is what it wants to hear again, also where it is no MD5.
+      const ETag = there.get(PartNumber) === md5.toString('hex') ? expected : await sendPart(UploadId, PartNumber, slice, md5, sha256)
+      parts.push({ PartNumber, ETag: ETag ?? expected })
+      control.onProgress(slice.end + 1)
+    }
+    return parts
+  }
+
+  function sendPart(
+    UploadId: string,
+    PartNumber: number,
+    slice: { start: number; end: number },
+    md5: Buffer,
+    sha256: string,
+  ): Promise<string | undefined> {
     return withFileBody(path, slice, control.signal, async (Body, abortSignal) => {
       const ContentLength = slice.end - slice.start + 1
       const command = new UploadPartCommand({ ...place, UploadId, PartNumber, Body, ContentLength, ContentMD5: md5.toString('base64') })
@@ -62,19 +82,13 @@ export async function putInParts(
   }
 }
 
-/** The upload's parts are of no use any more: nobody sees them, but everybody pays. */
-export async function abandonUpload(client: S3Client, place: { Bucket: string; Key: string }): Promise<void> {
-  const UploadId = await openUpload(client, place)
-  if (UploadId) await client.send(new AbortMultipartUploadCommand({ ...place, UploadId }))
-}
-
 /**
  * Ends uploads that nobody has completed for a long time. One that is still wanted starts anew.
  * @returns how many were ended
  */
-export async function sweepUploads(client: S3Client, Bucket: string, olderThan: Date): Promise<number> {
+export async function sweepUploads(client: S3Client, Bucket: string, olderThan: Date, signal: AbortSignal): Promise<number> {
   let swept = 0
-  for await (const { Key, UploadId, Initiated } of openUploads(client, Bucket, '')) {
+  for await (const { Key, UploadId, Initiated } of openUploads(client, Bucket, '', signal)) {
     if (!Key || !/^(recordings|quarantine)\//.test(Key) || !Initiated || Initiated >= olderThan) continue
     await client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }))
     swept += 1
@@ -82,31 +96,41 @@ export async function sweepUploads(client: S3Client, Bucket: string, olderThan: 
   return swept
 }
 
-async function openUpload(client: S3Client, { Bucket, Key }: { Bucket: string; Key: string }): Promise<string | undefined> {
-  for await (const upload of openUploads(client, Bucket, Key)) if (upload.Key === Key) return upload.UploadId
+async function openUpload(
+  client: S3Client,
+  { Bucket, Key }: { Bucket: string; Key: string },
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  for await (const upload of openUploads(client, Bucket, Key, signal)) if (upload.Key === Key) return upload.UploadId
   return undefined
 }
 
-async function* openUploads(client: S3Client, Bucket: string, Prefix: string): AsyncGenerator<MultipartUpload> {
+async function* openUploads(client: S3Client, Bucket: string, Prefix: string, abortSignal: AbortSignal): AsyncGenerator<MultipartUpload> {
   let marker: { KeyMarker?: string | undefined; UploadIdMarker?: string | undefined } | undefined = {}
   while (marker) {
-    const page: ListMultipartUploadsCommandOutput = await client.send(new ListMultipartUploadsCommand({ Bucket, Prefix, ...marker }))
+    const command = new ListMultipartUploadsCommand({ Bucket, Prefix, ...marker })
+    const page: ListMultipartUploadsCommandOutput = await client.send(command, { abortSignal })
     yield* page.Uploads ?? []
-    marker = page.IsTruncated ? { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker } : undefined
+    marker = page.IsTruncated && page.NextKeyMarker ? { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker } : undefined
   }
 }
 
-async function createUpload(client: S3Client, target: Target): Promise<string> {
-  const { UploadId } = await client.send(new CreateMultipartUploadCommand(target))
+async function createUpload(client: S3Client, target: Pick<Target, 'Bucket' | 'Key'>, abortSignal: AbortSignal): Promise<string> {
+  const { UploadId } = await client.send(new CreateMultipartUploadCommand(target), { abortSignal })
   if (!UploadId) throw new Error('The store began an upload without an id')
   return UploadId
 }
 
-async function partsOf(client: S3Client, place: { Bucket: string; Key: string }, UploadId: string): Promise<Map<number, string>> {
+async function partsOf(
+  client: S3Client,
+  place: { Bucket: string; Key: string },
+  UploadId: string,
+  abortSignal: AbortSignal,
+): Promise<Map<number, string>> {
   const there = new Map<number, string>()
   let PartNumberMarker: string | undefined
   do {
-    const page = await client.send(new ListPartsCommand({ ...place, UploadId, PartNumberMarker }))
+    const page = await client.send(new ListPartsCommand({ ...place, UploadId, PartNumberMarker }), { abortSignal })
     for (const { PartNumber, ETag } of page.Parts ?? []) if (PartNumber && ETag) there.set(PartNumber, ETag.replaceAll('"', ''))
     PartNumberMarker = page.IsTruncated ? page.NextPartNumberMarker : undefined
   } while (PartNumberMarker)
@@ -126,8 +150,12 @@ async function digestSlice(
   return { md5: md5.digest(), sha256: sha256.digest('hex') }
 }
 
-/** Begins an upload and ends it: whether we may write, without writing anything. */
-export async function tryUpload(client: S3Client, place: { Bucket: string; Key: string }): Promise<void> {
-  const { UploadId } = await client.send(new CreateMultipartUploadCommand(place))
-  await client.send(new AbortMultipartUploadCommand({ ...place, UploadId }))
+/** Sends a few bytes as a part of an upload that is then ended: proves that the store takes bytes, and leaves no object. */
+export async function tryUpload(client: S3Client, place: { Bucket: string; Key: string }, abortSignal: AbortSignal): Promise<void> {
+  const UploadId = await createUpload(client, place, abortSignal)
+  try {
+    await client.send(new UploadPartCommand({ ...place, UploadId, PartNumber: 1, Body: 'probe' }), { abortSignal })
+  } finally {
+    await client.send(new AbortMultipartUploadCommand({ ...place, UploadId }), { abortSignal })
+  }
 }

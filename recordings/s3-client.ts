@@ -2,6 +2,7 @@ import { S3Client } from '@aws-sdk/client-s3'
 import { Agent } from 'node:https'
 import { Agent as HttpAgent } from 'node:http'
 import type { Config } from '../platform/config.ts'
+import { S3Handler, type RequestDeadline } from './s3-handler.ts'
 
 export interface StoreSettings {
   endpoint: string
@@ -27,12 +28,16 @@ export function storeSettings(
 }
 
 const CONNECT_TIMEOUT_MS = 5000
-const REQUEST_TIMEOUT_MS = 60_000
+const IDLE_TIMEOUT_MS = 60_000
+const DEADLINE: RequestDeadline = { baseMs: 60_000, msPerMb: 1000 }
 
 /** The SDK writes its own opinion of failed streams to the console; ours says more. */
 const SILENT = { trace() {}, debug() {}, info() {}, warn() {}, error() {} }
 
-export function createS3Client({ endpoint, region, accessKeyId, secretAccessKey, connections }: StoreSettings): S3Client {
+export function createS3Client(
+  { endpoint, region, accessKeyId, secretAccessKey, connections }: StoreSettings,
+  deadline = DEADLINE,
+): S3Client {
   const agents = { maxSockets: connections, keepAlive: true }
   return new S3Client({
     endpoint,
@@ -45,11 +50,14 @@ export function createS3Client({ endpoint, region, accessKeyId, secretAccessKey,
     // A stream cannot be sent twice, so the SDK must not try: the activity does, from the file.
     maxAttempts: 1,
     logger: SILENT,
-    requestHandler: {
-      connectionTimeout: CONNECT_TIMEOUT_MS,
-      socketTimeout: REQUEST_TIMEOUT_MS,
-      httpsAgent: new Agent(agents),
-      httpAgent: new HttpAgent(agents),
-    },
+    requestHandler: new S3Handler(
+      {
+        connectionTimeout: CONNECT_TIMEOUT_MS,
+        socketTimeout: IDLE_TIMEOUT_MS,
+        httpsAgent: new Agent(agents),
+        httpAgent: new HttpAgent(agents),
+      },
+      deadline,
+    ),
   })
 }

@@ -4,15 +4,23 @@ import { mkdir, readdir, readFile, rename, rm, stat, statfs, writeFile } from 'n
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import lockfile from 'proper-lockfile'
+import { z } from 'zod'
+import { FileTurns, Superseded, type Attempt } from './file-turns.ts'
 
-/** What is known of a file's source, beside the file: what a resumed download needs, and whether it is whole. */
-export interface SpoolNote {
+const extent = z.object({ bytes: z.number().int().nonnegative(), sha256: z.string() })
+
+/** What is known of a file, beside the file: what a resumed download needs, and whether it is whole. */
+const spoolNote = z.object({
   /** ETag or Last-Modified of the source; absent: it cannot be resumed. */
-  validator?: string
-  totalBytes?: number
+  validator: z.string().optional(),
+  /** Of the whole recording, where the source said it. */
+  totalBytes: z.number().optional(),
+  /** The beginning of the file that is certainly on the disk. Its hash proves that file and note belong together. */
+  synced: extent.optional(),
   /** Set once every byte has arrived. */
-  complete?: { bytes: number; sha256: string }
-}
+  complete: extent.optional(),
+})
+export type SpoolNote = z.infer<typeof spoolNote>
 
 export interface SpoolLimits {
   maxBytes: number
@@ -25,8 +33,8 @@ export class SpoolUnusable extends Error {}
 export class SpoolFull extends Error {}
 
 const FILE_NAME = /^([A-Za-z0-9_-]{1,64})-[0-9a-f]{12}$/
-/** Asked of the disk before a transfer whose length nobody announces. */
-const UNANNOUNCED_BYTES = 16 * 1024 ** 2
+/** A transfer whose length nobody announces reserves space in steps of this. */
+const UNANNOUNCED_STEP_BYTES = 16 * 1024 ** 2
 /** A file, its note, or a note that was being written. */
 const BELONGINGS = /^([A-Za-z0-9_-]{1,64}-[0-9a-f]{12})(?:\.json(?:\.new)?)?$/
 const LOCK = { stale: 5000, update: 1000, realpath: false }
@@ -41,7 +49,7 @@ export class Spool {
   readonly #release: () => Promise<void>
   /** Bytes that running transfers will need in all. */
   readonly #promised = new Map<string, number>()
-  readonly #writers = new Map<string, { abort: AbortController; ended: Promise<unknown> }>()
+  readonly #turns = new FileTurns()
 
   private constructor(directory: string, queue: string, limits: SpoolLimits, release: () => Promise<void>) {
     this.directory = directory
@@ -92,7 +100,7 @@ export class Spool {
 
   async note(file: string): Promise<SpoolNote> {
     try {
-      return JSON.parse(await readFile(this.#notePath(file), 'utf8')) as SpoolNote
+      return spoolNote.parse(JSON.parse(await readFile(this.#notePath(file), 'utf8')))
     } catch {
       return {} // none yet, or cut by a crash: the download begins anew
     }
@@ -110,31 +118,38 @@ export class Spool {
     await rm(this.path(file), { force: true })
   }
 
-  /** Runs the one writer of a file: an earlier one that Temporal has given up is ended first. */
-  async asWriter<T>(file: string, signal: AbortSignal, write: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    for (let earlier = this.#writers.get(file); earlier; earlier = this.#writers.get(file)) {
-      earlier.abort.abort(new Error('A later try writes this file'))
-      await earlier.ended.catch(() => {})
-      if (this.#writers.get(file) === earlier) this.#writers.delete(file)
-    }
-    const abort = new AbortController()
-    const work = write(AbortSignal.any([signal, abort.signal]))
-    const mine = { abort, ended: work }
-    this.#writers.set(file, mine)
-    try {
-      return await work
-    } finally {
-      if (this.#writers.get(file) === mine) this.#writers.delete(file)
-      this.#promised.delete(file)
-    }
+  /**
+   * Deletes a whole file that a step is done with. Where a later attempt writes the file or has written another, that one stays.
+   * @throws {Superseded | FileBusy}
+   */
+  async removeWhole(file: string, sha256: string, attempt: Attempt): Promise<void> {
+    await this.asWriter(file, attempt, async () => {
+      const { complete, synced } = await this.note(file)
+      const isAnother = complete ? complete.sha256 !== sha256 : synced !== undefined
+      if (!isAnother) await this.remove(file)
+    })
   }
 
   /**
-   * Keeps room for the whole of a file until its transfer has ended; for some of it where nobody announces how long it is. A
-   * file that gets none gives up what it has, so that two halves never wait for one another's room.
-   * @throws {SpoolFull} where all that is promised would exceed the limit or leave too little free disk
+   * Runs the one writer of a file: attempts that Temporal scheduled before it are aborted and have ended first.
+   * @throws {Superseded | FileBusy} or what `write` throws
    */
-  async admit(file: string, totalBytes = this.#unannounced()): Promise<void> {
+  asWriter<T>(file: string, attempt: Attempt, write: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return this.#turns.take(file, attempt, async (signal) => {
+      try {
+        return await write(signal)
+      } finally {
+        this.#promised.delete(file)
+      }
+    })
+  }
+
+  /**
+   * Reserves space for the whole of a file until its writer has ended. A file that gets none gives up what it has, so that two
+   * halves never wait for each other's space.
+   * @throws {SpoolFull} where all reservations would exceed the limit or leave too little free disk
+   */
+  async admit(file: string, totalBytes: number): Promise<void> {
     const { maxBytes, minFreeBytes } = this.#limits
     const [sizes, { bavail, bsize }] = await Promise.all([this.#sizes(), statfs(this.directory)])
     // From here to the promise nothing may be awaited: others ask for room at the same time.
@@ -151,6 +166,17 @@ export class Spool {
     )
   }
 
+  /**
+   * Reserves space for the next step of a file whose length nobody announces.
+   * @returns up to how many bytes it may grow before it needs the next step
+   * @throws {SpoolFull}
+   */
+  async admitStep(file: string, writtenBytes: number): Promise<number> {
+    const upTo = writtenBytes + Math.min(UNANNOUNCED_STEP_BYTES, this.#limits.maxBytes / 8) // a small spool must be able to hold one, too
+    await this.admit(file, upTo)
+    return upTo
+  }
+
   async usedBytes(): Promise<number> {
     return [...(await this.#sizes()).values()].reduce((sum, bytes) => sum + bytes, 0)
   }
@@ -164,17 +190,23 @@ export class Spool {
     const swept: string[] = []
     const names = await readdir(this.directory)
     for (const file of new Set(names.flatMap((name) => BELONGINGS.exec(name)?.[1] ?? []))) {
-      const callSid = FILE_NAME.exec(file)![1]!
-      if ((await isOpen(callSid)) || this.#writers.has(file)) continue
-      await this.remove(file)
-      swept.push(file)
+      if (await this.#sweepFile(file, isOpen)) swept.push(file)
     }
     return swept
   }
 
-  /** A small spool must be able to hold one, too. */
-  #unannounced(): number {
-    return Math.min(UNANNOUNCED_BYTES, this.#limits.maxBytes / 8)
+  /** Holds the file while it asks: an attempt that begins meanwhile ends this turn, and the file stays. */
+  async #sweepFile(file: string, isOpen: (callSid: string) => Promise<boolean>): Promise<boolean> {
+    const beforeAll: Attempt = { scheduledMs: 0, signal: new AbortController().signal }
+    const sweep = async (signal: AbortSignal): Promise<boolean> => {
+      if ((await isOpen(FILE_NAME.exec(file)![1]!)) || signal.aborted) return false
+      await this.remove(file)
+      return true
+    }
+    return this.asWriter(file, beforeAll, sweep).catch((error: unknown) => {
+      if (error instanceof Superseded) return false
+      throw error
+    })
   }
 
   async #sizes(): Promise<Map<string, number>> {

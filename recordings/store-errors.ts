@@ -13,6 +13,8 @@ export interface StoreTrouble {
 
 /** The breaker is open: nothing was sent. */
 export class StoreAway extends Error {}
+/** The store says that more objects follow, and does not list them. */
+export class ListBroken extends Error {}
 /** The bucket took the object, but what it holds is not what we sent. */
 export class ObjectMismatch extends Error {}
 
@@ -33,7 +35,7 @@ const CLOCK_CODES = new Set(['RequestTimeTooSkewed', 'RequestExpired'])
 
 export function classifyStoreError(error: unknown): StoreTrouble {
   if (error instanceof ObjectMismatch) return { of: 'object', reason: error.message }
-  if (error instanceof StoreAway) return { of: 'service', reason: error.message }
+  if (error instanceof StoreAway || error instanceof ListBroken) return { of: 'service', reason: error.message }
   if (!(error instanceof S3ServiceException))
     return { of: 'service', reason: error instanceof Error ? `${error.name}: ${error.message}` : String(error) }
   const status = error.$metadata.httpStatusCode

@@ -2,7 +2,7 @@
 import { PutObjectCommand, type PutObjectCommandInput, type S3Client } from '@aws-sdk/client-s3'
 import { SINGLE_PUT_MAX_BYTES } from './digests.ts'
 import { withFileBody } from './file-body.ts'
-import { abandonUpload, putInParts, sweepUploads, tryUpload } from './multipart.ts'
+import { putInParts, sweepUploads, tryUpload } from './multipart.ts'
 import { hashObject, headObject } from './object-reads.ts'
 import { createS3Client, type StoreSettings } from './s3-client.ts'
 import { signContent } from './sign-content.ts'
@@ -22,18 +22,26 @@ export interface ObjectToStore {
 export interface TransferControl {
   signal: AbortSignal
   onProgress: (bytes: number) => void
+  /** Nobody wants the object any more; false while the signal only stops this attempt. */
+  isCancelled: () => boolean
 }
+
+/** What an upload is tried with; nothing is stored under it. */
+const PROBE_KEY = 'recordings/.probe'
 
 export class RecordingStore {
   readonly bucket: string
   readonly #endpoint: string
+  readonly #singlePutMaxBytes: number
   readonly #client: S3Client
   #conditions: { IfNoneMatch: '*' } | Record<string, never> = { IfNoneMatch: '*' }
   /** What another object is compared with: the last one that was confirmed. */
-  #knownKey = 'recordings/.probe'
+  #knownKey = PROBE_KEY
 
-  constructor(settings: StoreSettings) {
+  /** @param singlePutMaxBytes larger files go up in parts */
+  constructor(settings: StoreSettings, singlePutMaxBytes = SINGLE_PUT_MAX_BYTES) {
     this.bucket = settings.bucket
+    this.#singlePutMaxBytes = singlePutMaxBytes
     this.#endpoint = settings.endpoint
     this.#client = createS3Client(settings)
   }
@@ -63,7 +71,10 @@ export class RecordingStore {
   }
 
   /** True where the bucket's object has our size and our checksum; where HEAD gives no checksum, its bytes are read back. */
-  async holds(object: Pick<ObjectToStore, 'key' | 'bytes' | 'sha256' | 'etag'>, { signal, onProgress }: TransferControl): Promise<boolean> {
+  async holds(
+    object: Pick<ObjectToStore, 'key' | 'bytes' | 'sha256' | 'etag'>,
+    { signal, onProgress }: Omit<TransferControl, 'isCancelled'>,
+  ): Promise<boolean> {
     const holds = await this.#isHeld(object, signal, onProgress)
     if (holds) this.#knownKey = object.key
     return holds
@@ -83,27 +94,28 @@ export class RecordingStore {
   }
 
   /**
-   * After a refusal: may we read and write other objects? A HEAD, and an upload that is begun and ended, so that nothing stays.
-   * Without the right to list, S3 refuses a HEAD of what is not there, too: until one object is confirmed, that counts as "no".
+   * Reads and writes a little, so that a store that can only be read does not pass. Nothing stays.
+   * @throws the SDK's error
    */
-  async servesOthers(signal: AbortSignal): Promise<boolean> {
-    try {
-      await headObject(this.#client, { Bucket: this.bucket, Key: this.#knownKey }, signal)
-      await tryUpload(this.#client, { Bucket: this.bucket, Key: 'recordings/.probe' })
-      return true
-    } catch (error) {
-      return classifyStoreError(error).of === 'service'
-    }
+  async probe(signal: AbortSignal): Promise<void> {
+    await headObject(this.#client, { Bucket: this.bucket, Key: this.#knownKey }, signal)
+    await tryUpload(this.#client, { Bucket: this.bucket, Key: PROBE_KEY }, signal)
   }
 
-  /** Nobody will complete this object's parts: away with them. */
-  async abandon(key: string): Promise<void> {
-    await abandonUpload(this.#client, { Bucket: this.bucket, Key: key })
+  /**
+   * After a refusal: may we read and write other objects? Without the right to list, S3 refuses a HEAD of what is not there,
+   * too: until one object is confirmed, that counts as "no".
+   */
+  async servesOthers(signal: AbortSignal): Promise<boolean> {
+    return this.probe(signal).then(
+      () => true,
+      (error: unknown) => classifyStoreError(error).of === 'service',
+    )
   }
 
   /** @returns how many uploads in parts, begun before `olderThan` and never completed, were ended */
-  async sweepUploads(olderThan: Date): Promise<number> {
-    return sweepUploads(this.#client, this.bucket, olderThan)
+  async sweepUploads(olderThan: Date, signal: AbortSignal): Promise<number> {
+    return sweepUploads(this.#client, this.bucket, olderThan, signal)
   }
 
   close(): void {
@@ -112,7 +124,7 @@ export class RecordingStore {
 
   async #send(object: ObjectToStore, control: TransferControl, condition: Pick<PutObjectCommandInput, 'IfNoneMatch'>): Promise<void> {
     const common = { Bucket: this.bucket, Key: object.key, ContentType: object.contentType, Metadata: object.metadata }
-    if (object.bytes > SINGLE_PUT_MAX_BYTES) return putInParts(this.#client, common, object, control)
+    if (object.bytes > this.#singlePutMaxBytes) return putInParts(this.#client, common, object, control)
     await withFileBody(object.path, undefined, control.signal, async (Body, abortSignal) => {
       let sent = 0
       Body.on('data', (chunk) => control.onProgress((sent += chunk.length)))

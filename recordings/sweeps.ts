@@ -35,8 +35,8 @@ async function sweepSpool({ spool, isOpen, logger }: Sweeps): Promise<void> {
   if (files.length > 0) logger.info({ files: files.length }, 'Recording spool swept')
 }
 
-async function sweepUploads({ store, logger }: Sweeps): Promise<void> {
-  const uploads = await store.sweepUploads(new Date(Date.now() - UPLOAD_AGE_MS))
+async function sweepUploads({ store, logger, signal }: Sweeps): Promise<void> {
+  const uploads = await store.sweepUploads(new Date(Date.now() - UPLOAD_AGE_MS), signal)
   swept.inc({ what: 'upload' }, uploads)
   if (uploads > 0) logger.info({ uploads }, 'Recording uploads that nobody completed were ended')
 }

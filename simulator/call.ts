@@ -1,14 +1,17 @@
-import { createHash, randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { basename, extname } from 'node:path'
+import { randomBytes } from 'node:crypto'
 import type { Fault } from './faults.ts'
+import { sourceOf } from './recording-server.ts'
+import { earlierVersion, readRecording, type Recording } from './versions.ts'
 
 /** A call as the stand-in Exotel remembers it. */
 export interface SimulatedCall {
   callSid: string
   fault: Fault
   status: 'completed' | 'busy' | 'no-answer' | 'failed'
-  recording: { fileName: string; contentType: string; bytes: Buffer; sha256: string; etag: string } | undefined
+  /** The present version of its file. */
+  recording: Recording | undefined
+  /** The version that the first request gets, where the file changes. */
+  earlier?: Recording
   startedAt: Date
   endedAt: Date
   durationSeconds: number
@@ -18,9 +21,12 @@ export interface SimulatedCall {
   requests: number
   /** Set for a further recording of that call, which only a webhook names. */
   partOf?: string
+  /** The plain link is refused, also with the account's key. */
+  signedLinksOnly: boolean
 }
 
-const CONTENT_TYPES: Record<string, string> = { '.mp3': 'audio/mpeg', '.wav': 'audio/wav' }
+/** Minutes from the call's end until its recording is served, for the faults that delay it. Those of one hour at most are waited for. */
+const AVAILABLE_AFTER_MINUTES: Partial<Record<Fault, number>> = { 'link-expires': 3, 'late-recording': 55, 'rate-limited-long': 55 }
 
 export interface CallPlan {
   fault: Fault
@@ -35,25 +41,24 @@ export interface CallPlan {
   untold?: boolean
 }
 
-export function makeCall(plan: CallPlan, now: Date): SimulatedCall {
+/** @param waitScale of a real minute, see `RECORDING_WAIT_SCALE` */
+export function makeCall(plan: CallPlan, { now, waitScale }: { now: Date; waitScale: number }): SimulatedCall {
+  const { fault } = plan
   const durationSeconds = plan.durationSeconds ?? 42
   const endedAt = plan.endedAt ?? now
+  const recording = plan.recording === undefined ? undefined : readRecording(plan.recording, now)
+  const { change } = sourceOf(fault)
   return {
     callSid: plan.callSid ?? randomBytes(16).toString('hex'),
-    fault: plan.fault,
+    fault,
     status: plan.status ?? 'completed',
-    recording: plan.recording === undefined ? undefined : readRecording(plan.recording),
+    recording,
+    ...(recording && change && { earlier: earlierVersion(recording, change) }),
     startedAt: new Date(endedAt.getTime() - durationSeconds * 1000),
     endedAt,
     durationSeconds,
-    availableAt: endedAt,
+    availableAt: new Date(endedAt.getTime() + (AVAILABLE_AFTER_MINUTES[fault] ?? 0) * 60_000 * waitScale),
     requests: 0,
+    signedLinksOnly: fault === 'link-expires',
   }
-}
-
-function readRecording(path: string): SimulatedCall['recording'] {
-  const bytes = readFileSync(path)
-  const sha256 = createHash('sha256').update(bytes).digest('hex')
-  const contentType = CONTENT_TYPES[extname(path).toLowerCase()] ?? 'application/octet-stream'
-  return { fileName: basename(path), contentType, bytes, sha256, etag: `"${sha256.slice(0, 32)}"` }
 }

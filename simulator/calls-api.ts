@@ -2,20 +2,24 @@
 import { formatExotelTime, parseExotelTime } from '../exotel/time.ts'
 import type { SimulatedCall } from './call.ts'
 
-export interface LinkMaker {
+/** The links that an answer names. */
+export interface AnsweredLinks {
   recordingUrl(call: SimulatedCall): string
-  presignedUrl(call: SimulatedCall): string
+  /** @param minutes how long it is valid */
+  presignedUrl(call: SimulatedCall, minutes: number): string
 }
 
 const MAX_PAGE_SIZE = 100
 const DEFAULT_PAGE_SIZE = 50
+/** Minutes that a pre-signed link may be asked for. */
+const [MIN_VALIDITY, MAX_VALIDITY] = [5, 60]
 
-export function callDetails(call: SimulatedCall, query: URLSearchParams, links: LinkMaker): object {
+export function callDetails(call: SimulatedCall, query: URLSearchParams, links: AnsweredLinks): object {
   return { Call: describe(call, query, links) }
 }
 
 /** Ended calls, oldest first, a page at a time; the cursor is the last call's id. */
-export function listCalls(calls: SimulatedCall[], query: URLSearchParams, path: string, links: LinkMaker): object {
+export function listCalls(calls: SimulatedCall[], query: URLSearchParams, path: string, links: AnsweredLinks): object {
   const sids = query.get('Sid')?.split(',')
   const [from, to] = readRange(query.get('DateCreated') ?? '')
   const matching = calls
@@ -33,7 +37,7 @@ export function listCalls(calls: SimulatedCall[], query: URLSearchParams, path: 
   }
 }
 
-function describe(call: SimulatedCall, query: URLSearchParams, links: LinkMaker): object {
+function describe(call: SimulatedCall, query: URLSearchParams, links: AnsweredLinks): object {
   const available = call.recording !== undefined && Date.now() >= call.availableAt.getTime()
   const presigned = available && query.has('RecordingUrlValidity') && call.fault !== 'unauthorized'
   return {
@@ -48,8 +52,12 @@ function describe(call: SimulatedCall, query: URLSearchParams, links: LinkMaker)
     To: '+918045678901',
     PhoneNumberSid: '+918045678901',
     RecordingUrl: available ? links.recordingUrl(call) : null,
-    ...(presigned && { PreSignedRecordingUrl: links.presignedUrl(call) }),
+    ...(presigned && { PreSignedRecordingUrl: links.presignedUrl(call, validityIn(query)) }),
   }
+}
+
+function validityIn(query: URLSearchParams): number {
+  return Math.min(Math.max(Number(query.get('RecordingUrlValidity')), MIN_VALIDITY), MAX_VALIDITY)
 }
 
 function readRange(filter: string): [Date, Date] {

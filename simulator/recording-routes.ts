@@ -1,37 +1,49 @@
-// Serves recordings as Exotel does (Basic auth, ranges, pre-signed links), or as the call's fault demands.
+// Serves recordings as Exotel does (Basic auth, pre-signed links), or as the call's fault demands.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { SimulatedCall } from './call.ts'
+import { sendRecording, sourceOf } from './recording-server.ts'
+import type { Recording } from './versions.ts'
 
-type Recording = NonNullable<SimulatedCall['recording']>
+/** What a request brings to prove that it may have the recording. */
+export interface Credentials {
+  /** It carries the account's key and token. */
+  key: boolean
+  /** It carries an Authorization header. */
+  authorization: boolean
+  signature: 'absent' | 'wrong' | 'expired' | 'valid'
+}
 
 const FAULTY_TIMES = 2
+const LONG_RETRY_AFTER_SECONDS = 2
 const DRIP_BYTES = 16 * 1024
 const DRIP_EVERY_MS = 100
 const LOGIN_PAGE = '<!DOCTYPE html><html><head><title>Login</title></head><body><form>Please log in</form></body></html>'
 
-/** @param authorized the request carries the account's key and token */
+/** Exotel's own link to a recording. @param redirectTo where `redirect-s3` leads */
 export async function serveRecording(
   call: SimulatedCall,
-  authorized: boolean,
-  presignedUrl: string,
+  credentials: Credentials,
+  redirectTo: string,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
   call.requests += 1
   const first = call.requests <= FAULTY_TIMES
   const { recording } = call
-  if (!authorized || call.fault === 'unauthorized') return fail(response, 401)
-  if (!recording || Date.now() < call.availableAt.getTime()) return fail(response, 404)
+  const refusal = refusalOf(call, credentials)
+  if (refusal !== undefined) return fail(response, refusal)
+  if (recording && call.fault === 'rate-limited-long' && !isAvailable(call))
+    return fail(response, 429, { 'retry-after': String(LONG_RETRY_AFTER_SECONDS) })
+  if (!recording || !isAvailable(call)) return fail(response, 404)
+  const send = (): void => sendCurrent(call, recording, request, response)
   switch (call.fault) {
     case 'not-found-first':
-      return first ? fail(response, 404) : send(recording, request, response)
+      return first ? fail(response, 404) : send()
     case 'rate-limited':
-      return first ? fail(response, 429, { 'retry-after': '1' }) : send(recording, request, response)
+      return first ? fail(response, 429, { 'retry-after': '1' }) : send()
     case 'server-error':
-      return first ? fail(response, 503) : send(recording, request, response)
-    case 'cut':
-      return first ? cutShort(recording, response) : send(recording, request, response)
+      return first ? fail(response, 503) : send()
     case 'wrong-length':
       return sendTooLittle(recording, response)
     case 'slow-drip':
@@ -39,33 +51,42 @@ export async function serveRecording(
     case 'html':
       return void response.writeHead(200, { 'content-type': 'text/html' }).end(LOGIN_PAGE)
     case 'redirect-s3':
-      return void response.writeHead(302, { location: presignedUrl }).end()
+      return void response.writeHead(302, { location: redirectTo }).end()
     case 'redirect-private':
       return void response.writeHead(302, { location: 'http://169.254.169.254/latest/meta-data/' }).end()
     default:
-      return send(recording, request, response)
+      return send()
   }
 }
 
-/** A pre-signed link: no credentials needed, and, as at S3, none accepted. */
-export function servePresigned(call: SimulatedCall, signed: boolean, request: IncomingMessage, response: ServerResponse): void {
-  if (request.headers.authorization !== undefined) return fail(response, 400)
-  if (!signed || !call.recording) return fail(response, 403)
-  send(call.recording, request, response)
+/** A pre-signed link on another host. */
+export function servePresigned(call: SimulatedCall, credentials: Credentials, request: IncomingMessage, response: ServerResponse): void {
+  call.requests += 1
+  const refusal = credentials.signature === 'absent' ? 403 : signatureRefusal(credentials)
+  if (refusal !== undefined) return fail(response, refusal)
+  if (!call.recording || !isAvailable(call)) return fail(response, 404)
+  sendCurrent(call, call.recording, request, response)
 }
 
-function send({ bytes, contentType, etag }: Recording, request: IncomingMessage, response: ServerResponse): void {
-  const range = /^bytes=(\d+)-$/.exec(request.headers.range ?? '')
-  const from = range && request.headers['if-range'] === etag ? Number(range[1]) : 0
-  const headers = { 'content-type': contentType, etag, 'accept-ranges': 'bytes', 'content-length': bytes.length - from }
-  if (from >= bytes.length && from > 0) return fail(response, 416, { 'content-range': `bytes */${bytes.length}` })
-  if (from === 0) return void response.writeHead(200, headers).end(bytes)
-  response.writeHead(206, { ...headers, 'content-range': `bytes ${from}-${bytes.length - 1}/${bytes.length}` }).end(bytes.subarray(from))
+/** The status of a refusal; undefined where the request may have the recording. */
+function refusalOf(call: SimulatedCall, credentials: Credentials): number | undefined {
+  if (credentials.signature !== 'absent') return signatureRefusal(credentials)
+  return credentials.key && call.fault !== 'unauthorized' && !call.signedLinksOnly ? undefined : 401
 }
 
-function cutShort({ bytes, contentType, etag }: Recording, response: ServerResponse): void {
-  response.writeHead(200, { 'content-type': contentType, etag, 'content-length': bytes.length })
-  response.write(bytes.subarray(0, Math.floor(bytes.length * 0.4)), () => response.destroy())
+/** As S3 has it: a signed link is its own credential, and a second kind beside it is an error. */
+function signatureRefusal({ authorization, signature }: Credentials): number | undefined {
+  if (authorization) return 400
+  return signature === 'valid' ? undefined : 403
+}
+
+function isAvailable({ availableAt }: SimulatedCall): boolean {
+  return Date.now() >= availableAt.getTime()
+}
+
+function sendCurrent(call: SimulatedCall, present: Recording, request: IncomingMessage, response: ServerResponse): void {
+  const version = call.requests === 1 ? (call.earlier ?? present) : present
+  sendRecording(version, sourceOf(call.fault), call.requests, request, response)
 }
 
 function sendTooLittle({ bytes, contentType }: Recording, response: ServerResponse): void {

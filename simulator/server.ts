@@ -1,11 +1,11 @@
 // A stand-in Exotel: recordings, the Calls API, and a door for people and tests that want a call to happen.
-import { createHmac } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { makeCall, type CallPlan, type SimulatedCall } from './call.ts'
-import { callDetails, listCalls, type LinkMaker } from './calls-api.ts'
+import { callDetails, listCalls, type AnsweredLinks } from './calls-api.ts'
 import { FAULTS, isFault } from './faults.ts'
-import { servePresigned, serveRecording } from './recording-routes.ts'
+import { createLinks } from './links.ts'
+import { servePresigned, serveRecording, type Credentials } from './recording-routes.ts'
 import { tellCall, tellRecording, type WebhookTarget } from './webhooks.ts'
 
 export interface SimulatorSettings extends Omit<WebhookTarget, 'apiUrl'> {
@@ -23,14 +23,23 @@ export interface Simulator {
   calls: Map<string, SimulatedCall>
   /** A call takes place and its webhooks are sent; resolves once Exotel has nothing more to tell. */
   call(plan: CallPlan): { call: SimulatedCall; told: Promise<void> }
-  /** The call gets a further recording, which only a webhook names. */
-  further(call: SimulatedCall, recording: string): Promise<{ link: string; acknowledged: boolean }>
-  /** Its link to the call's recording. */
+  /**
+   * The call gets a further recording, which only a webhook names: by its plain link, or by a pre-signed one that expires before
+   * a late first recording is there. Resolves with the plain link.
+   */
+  further(call: SimulatedCall, recording: string, link: 'plain' | 'expiring'): Promise<{ link: string; acknowledged: boolean }>
+  /** Its plain link to the call's recording. */
   linkTo(call: SimulatedCall): string
   /** 0: serves everything; else the status that API and recordings answer with. */
   outage(status: number): void
   close(): Promise<void>
 }
+
+/** From the call's end, when the recording becomes available; the webhook that names the link comes after 45 s. */
+const LINK_EXPIRES_AFTER_MINUTES = 3
+/** From the webhook. A first recording that is late comes after 55 min. */
+const FURTHER_EXPIRES_AFTER_MINUTES = 50
+const REDIRECT_VALID_MINUTES = 60
 
 export async function startSimulator(settings: SimulatorSettings): Promise<Simulator> {
   const calls = new Map<string, SimulatedCall>()
@@ -43,12 +52,11 @@ export async function startSimulator(settings: SimulatorSettings): Promise<Simul
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(settings.port, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
   const url = `http://127.0.0.1:${port}`
-  const links: LinkMaker = {
-    recordingUrl: ({ callSid, recording }) =>
-      `${settings.publicUrl?.() ?? url}/recordings/${settings.accountSid}/${callSid}${extensionOf(recording)}`,
-    // Another host name, as S3 is: whoever sends our credentials there is found out.
-    presignedUrl: ({ callSid, recording }) =>
-      `http://localhost:${port}/presigned/${callSid}${extensionOf(recording)}?Signature=${signatureOf(callSid)}`,
+  // Pre-signed links lead to another host name, as S3 is: whoever sends our credentials there is found out.
+  const links = createLinks({ own: () => settings.publicUrl?.() ?? url, presigned: `http://localhost:${port}` }, settings)
+  const answered: AnsweredLinks = {
+    recordingUrl: links.recordingUrl,
+    presignedUrl: (call, minutes) => links.presignedUrl(call, inMinutes(minutes, new Date())),
   }
   return {
     url,
@@ -65,20 +73,34 @@ export async function startSimulator(settings: SimulatorSettings): Promise<Simul
   }
 
   function call(plan: CallPlan): { call: SimulatedCall; told: Promise<void> } {
-    const made = makeCall(plan, new Date())
+    const made = makeCall(plan, { now: new Date(), waitScale: settings.waitScale })
     calls.set(made.callSid, made)
-    const told = plan.untold
-      ? Promise.resolve()
-      : tellCall(made, made.recording && links.recordingUrl(made), { ...settings, apiUrl: settings.apiUrl() })
+    const told = plan.untold ? Promise.resolve() : tellCall(made, linkInWebhook(made), { ...settings, apiUrl: settings.apiUrl() })
     return { call: made, told }
   }
 
-  async function further(call: SimulatedCall, recording: string): Promise<{ link: string; acknowledged: boolean }> {
+  function linkInWebhook(made: SimulatedCall): string | undefined {
+    if (!made.recording) return undefined
+    if (made.fault !== 'link-expires') return links.recordingUrl(made)
+    return links.signedUrl(made, inMinutes(LINK_EXPIRES_AFTER_MINUTES, made.endedAt))
+  }
+
+  async function further(
+    call: SimulatedCall,
+    recording: string,
+    kind: 'plain' | 'expiring',
+  ): Promise<{ link: string; acknowledged: boolean }> {
     const callSid = `${call.callSid}-${calls.size}`
-    const made = { ...makeCall({ fault: 'none', recording, callSid }, new Date()), partOf: call.callSid }
+    const plan = makeCall({ fault: 'none', recording, callSid }, { now: new Date(), waitScale: settings.waitScale })
+    const made = { ...plan, partOf: call.callSid, signedLinksOnly: kind === 'expiring' }
     calls.set(callSid, made)
     const link = links.recordingUrl(made)
-    return { link, acknowledged: await tellRecording(call, link, { ...settings, apiUrl: settings.apiUrl() }) }
+    const named = kind === 'plain' ? link : links.signedUrl(made, inMinutes(FURTHER_EXPIRES_AFTER_MINUTES, new Date()))
+    return { link, acknowledged: await tellRecording(call, named, { ...settings, apiUrl: settings.apiUrl() }) }
+  }
+
+  function inMinutes(minutes: number, from: Date): Date {
+    return new Date(from.getTime() + minutes * 60_000 * settings.waitScale)
   }
 
   async function route(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -87,14 +109,16 @@ export async function startSimulator(settings: SimulatorSettings): Promise<Simul
     if (outage > 0) return void response.writeHead(outage).end()
     const [, room, ...rest] = pathname.split('/')
     const found = calls.get(/^([A-Za-z0-9_-]+)(\.\w+)?$/.exec(rest.at(-1) ?? '')?.[1] ?? '')
-    if (room === 'presigned' && found)
-      return servePresigned(found, searchParams.get('Signature') === signatureOf(found.callSid), request, response)
-    if (room === 'recordings' && found) return serveRecording(found, isAuthorized(request), links.presignedUrl(found), request, response)
+    if (room === 'presigned' && found) return servePresigned(found, credentialsIn(found, searchParams, request), request, response)
+    if (room === 'recordings' && found) {
+      const redirectTo = answered.presignedUrl(found, REDIRECT_VALID_MINUTES)
+      return serveRecording(found, credentialsIn(found, searchParams, request), redirectTo, request, response)
+    }
     if (room !== 'v1') return json(response, 404, { RestException: { Status: 404, Message: 'Not found' } })
     if (!isAuthorized(request)) return json(response, 401, { RestException: { Status: 401, Message: 'Unauthorized' } })
-    if (rest.at(-1) === 'Calls.json') return json(response, 200, listCalls([...calls.values()], searchParams, pathname, links))
+    if (rest.at(-1) === 'Calls.json') return json(response, 200, listCalls([...calls.values()], searchParams, pathname, answered))
     if (!found) return json(response, 404, { RestException: { Status: 404, Message: 'Call not found' } })
-    return json(response, 200, callDetails(found, searchParams, links))
+    return json(response, 200, callDetails(found, searchParams, answered))
   }
 
   /** `{recording, fault}` → a call is made; answered before its webhooks are sent. */
@@ -112,13 +136,10 @@ export async function startSimulator(settings: SimulatorSettings): Promise<Simul
     return request.headers.authorization === `Basic ${Buffer.from(`${settings.apiKey}:${settings.apiToken}`).toString('base64')}`
   }
 
-  function signatureOf(callSid: string): string {
-    return createHmac('sha256', settings.apiToken).update(callSid).digest('hex')
+  function credentialsIn(call: SimulatedCall, query: URLSearchParams, request: IncomingMessage): Credentials {
+    const authorization = request.headers.authorization !== undefined
+    return { key: isAuthorized(request), authorization, signature: links.readSignature(call, query) }
   }
-}
-
-function extensionOf(recording: SimulatedCall['recording']): string {
-  return recording ? `.${recording.fileName.split('.').at(-1)}` : '.mp3'
 }
 
 function json(response: ServerResponse, status: number, body: object): void {

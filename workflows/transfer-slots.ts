@@ -10,9 +10,10 @@ export interface TransferSlots {
 
 export function openTransferSlots(): TransferSlots {
   let taken = 0
+  const isFree = (): boolean => taken < TRANSFERS_AT_ONCE
   return {
     async hold(work) {
-      while (taken >= TRANSFERS_AT_ONCE) await condition(() => taken < TRANSFERS_AT_ONCE)
+      while (!isFree()) await condition(isFree)
       taken += 1
       try {
         return await work()

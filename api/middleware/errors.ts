@@ -1,7 +1,7 @@
 import type { ErrorRequestHandler, RequestHandler } from 'express'
 import { isDatabaseOutage } from '../../platform/database-errors.ts'
 import type { Logger } from '../../platform/logger.ts'
-import { problem, Problem, type ProblemCode } from '../../platform/problem.ts'
+import { problem, Problem } from '../../platform/problem.ts'
 
 export const RETRY_AFTER_OUTAGE = { 'Retry-After': '10' }
 
@@ -18,24 +18,16 @@ export function errorHandler(logger: Logger): ErrorRequestHandler {
   return (error: unknown, request, response, next) => {
     if (response.headersSent) return next(error)
     const shown = asProblem(error)
-    if (shown.status >= 500) logger.error({ error, method: request.method }, 'Request failed')
+    // Whoever causes `busy` can cause it thousands of times a second.
+    if (shown.status >= 500 && shown.code !== 'busy') logger.error({ error, method: request.method }, 'Request failed')
     response.status(shown.status).set(shown.headers).type('application/problem+json')
     response.send(JSON.stringify({ ...shown.toJSON(), requestId: response.locals.requestId }))
   }
 }
 
-const BODY_READER_ERRORS: Record<string, [ProblemCode, string]> = {
-  'entity.too.large': ['body_too_large', 'The body is longer than is read here'],
-  'encoding.unsupported': ['unsupported_encoding', 'Content-Encoding is not accepted: send the body as it is'],
-  'request.size.invalid': ['bad_request', 'The body is not as long as Content-Length says'],
-  'request.aborted': ['bad_request', 'The request ended before its body did'],
-}
-
 /** What a client is told of an error. */
-export function asProblem(error: unknown): Problem {
+function asProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
-  const known = BODY_READER_ERRORS[String((error as { type?: unknown })?.type)]
-  if (known) return problem(...known)
   if (error instanceof URIError) return problem('bad_request', 'The path cannot be decoded')
   if (isDatabaseOutage(error)) return problem('database_unavailable', 'Please try again', RETRY_AFTER_OUTAGE)
   return problem('internal_error', 'The request could not be served')

@@ -1,29 +1,24 @@
 // Bodies of our own API: JSON, small, flat, unambiguous.
-import express, { type RequestHandler } from 'express'
+import type { RequestHandler } from 'express'
 import { visit } from 'jsonc-parser'
 import { problem, type Problem } from '../../platform/problem.ts'
+import { readBody } from '../read-body.ts'
 
-const MAX_BODY = '64kb'
+const MAX_BYTES = 64 * 1024
 const MAX_DEPTH = 8
 const MAX_ITEMS = 1000
 /** Left out wherever they stand: to JavaScript they are not just names. */
 const IGNORED_KEYS = new Set(['__proto__', 'constructor', 'prototype'])
 
-const readBytes = express.raw({ type: () => true, inflate: false, limit: MAX_BODY })
-
 /** Puts the parsed body into `request.body`; undefined where there is none. */
-export const jsonBody: RequestHandler[] = [
-  readBytes,
-  (request, _response, next) => {
-    const bytes: unknown = request.body
-    request.body = undefined
-    if (!Buffer.isBuffer(bytes) || bytes.length === 0) return next()
-    if (!request.is('application/json'))
-      return next(problem('unsupported_media_type', 'Send the body as application/json', { Accept: 'application/json' }))
-    request.body = parse(bytes)
-    next()
-  },
-]
+export const jsonBody: RequestHandler = async (request, response, next) => {
+  const bytes = await readBody(request, response, MAX_BYTES)
+  if (bytes.length === 0) return next()
+  if (!request.is('application/json'))
+    throw problem('unsupported_media_type', 'Send the body as application/json', { Accept: 'application/json' })
+  request.body = parse(bytes)
+  next()
+}
 
 /** @throws {Problem} `malformed_json` */
 function parse(bytes: Buffer): unknown {

@@ -1,65 +1,77 @@
 // Guards the webhooks: methods, addresses, body, proof of origin. Whoever passes is Exotel; everybody else leaves no row.
 import ipaddr from 'ipaddr.js'
-import express, { type Request, type RequestHandler } from 'express'
-import { proveOrigin, type OriginSettings } from '../../exotel/proof-of-origin.ts'
+import type { Request, RequestHandler } from 'express'
+import { judgeHeaders, proveOrigin, type OriginSettings, type Verdict } from '../../exotel/proof-of-origin.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { counter } from '../../platform/metrics.ts'
-import { problem, type Problem } from '../../platform/problem.ts'
-import { asProblem } from './errors.ts'
+import { problem, Problem } from '../../platform/problem.ts'
+import { readBody } from '../read-body.ts'
 
 export interface WebhookGuard extends OriginSettings {
   /** Addresses and CIDR ranges; empty: any. */
   addresses: string[]
 }
 
-const MAX_BODY = '1mb'
+const MAX_BYTES = 1024 * 1024
 const refusals = counter('webhook_refusals_total', 'Webhooks refused before anything was recorded', ['reason'])
 
-/** In order: method, address, raw body, proof. Handlers behind it find the bytes in `request.body`, a Buffer. */
-export function webhookOrigin(guard: WebhookGuard, logger: Logger): RequestHandler[] {
-  const refuse = (request: Request, reason: string, error: Problem): Problem => {
-    refusals.inc({ reason })
-    logger.warn({ reason, address: request.ip }, 'Webhook refused')
-    return error
-  }
-  const checkMethod: RequestHandler = (request, _response, next) => {
-    if (request.method === 'POST' || request.method === 'GET') return next()
-    next(refuse(request, 'method', problem('method_not_allowed', `${request.method} is not allowed here`, { Allow: 'GET, POST' })))
-  }
-  const checkAddress: RequestHandler = (request, _response, next) => {
-    if (guard.addresses.length === 0 || isListed(request.ip, guard.addresses)) return next()
-    next(refuse(request, 'address', problem('webhook_address_refused', 'This address is not on the list of allowed ones')))
-  }
-  const readBytes = express.raw({ type: () => true, inflate: false, limit: MAX_BODY })
-  const readRawBody: RequestHandler = (request, response, next) =>
-    readBytes(request, response, (error?: unknown) => {
-      if (error === undefined) return next()
-      const shown = asProblem(error)
-      next(shown.status < 500 ? refuse(request, shown.code, shown) : error)
-    })
-  const checkProof: RequestHandler = (request, _response, next) => {
-    request.body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
-    const verdict = proveOrigin(
-      {
-        method: request.method,
-        rawBody: request.body as Buffer,
-        signatures: request.headersDistinct['x-exotel-signature'] ?? [],
-        authorization: request.get('authorization'),
-        token: queryOf(request).get('token') ?? undefined,
-        timestamp: request.get('x-exotel-timestamp'),
-      },
-      guard,
-      new Date(),
-    )
-    if (verdict.proven) {
-      if (verdict.staleTimestamp) logger.warn({ address: request.ip }, 'Webhook timestamp is outside 5 minutes')
-      logger.debug({ by: verdict.by, address: request.ip }, 'Webhook accepted')
-      return next()
+/**
+ * In order: method, address, what the headers prove, raw body, signature. Handlers behind it find the bytes in `request.body`, a
+ * Buffer. Who proves nothing is refused before the body is read, and with 429 after `refusalLimit`; who proves it is never limited.
+ */
+export function webhookOrigin(
+  guard: WebhookGuard,
+  { logger, refusalLimit }: { logger: Logger; refusalLimit: RequestHandler },
+): RequestHandler {
+  return async (request, response, next) => {
+    const refuse = (reason: string, error: Problem): void => {
+      refusals.inc({ reason })
+      void refusalLimit(request, response, (limited?: unknown) => {
+        if (limited === undefined) logger.warn({ reason, address: request.ip }, 'Webhook refused')
+        next(limited ?? error)
+      })
     }
-    const challenge = guard.basic ? { 'WWW-Authenticate': 'Basic realm="webhooks"' } : undefined
-    next(refuse(request, verdict.reason, problem('webhook_not_authenticated', verdict.reason, challenge)))
+    if (request.method !== 'POST' && request.method !== 'GET')
+      return refuse('method', problem('method_not_allowed', `${request.method} is not allowed here`, { Allow: 'GET, POST' }))
+    if (guard.addresses.length > 0 && !isListed(request.ip, guard.addresses))
+      return refuse('address', problem('webhook_address_refused', 'This address is not on the list of allowed ones'))
+
+    const presented = presentedBy(request)
+    const early = judgeHeaders(presented, guard, new Date())
+    if (early !== 'needs body' && !early.proven) return refuse(early.reason, notProven(guard, early.reason))
+    let rawBody: Buffer
+    try {
+      rawBody = request.method === 'POST' ? await readBody(request, response, MAX_BYTES) : Buffer.alloc(0)
+    } catch (error) {
+      // Whoever meets `busy` may be Exotel, and is told to come again.
+      const isUnproven = error instanceof Problem && error.code !== 'busy' && early === 'needs body'
+      return isUnproven ? refuse(error.code, error) : next(error)
+    }
+    const verdict = early === 'needs body' ? proveOrigin({ ...presented, rawBody }, guard, new Date()) : early
+    if (!verdict.proven) return refuse(verdict.reason, notProven(guard, verdict.reason))
+    logProof(logger, request, verdict)
+    request.body = rawBody
+    next()
   }
-  return [checkMethod, checkAddress, readRawBody, checkProof]
+}
+
+function presentedBy(request: Request): Parameters<typeof judgeHeaders>[0] {
+  return {
+    method: request.method,
+    signatures: request.headersDistinct['x-exotel-signature'] ?? [],
+    authorization: request.get('authorization'),
+    token: queryOf(request).get('token') ?? undefined,
+    timestamp: request.get('x-exotel-timestamp'),
+  }
+}
+
+function notProven(guard: WebhookGuard, reason: string): Problem {
+  return problem('webhook_not_authenticated', reason, guard.basic ? { 'WWW-Authenticate': 'Basic realm="webhooks"' } : undefined)
+}
+
+function logProof(logger: Logger, request: Request, { by, staleTimestamp }: Verdict & { proven: true }): void {
+  if (staleTimestamp) logger.warn({ address: request.ip }, 'Webhook timestamp is outside 5 minutes')
+  logger.debug({ by, address: request.ip }, 'Webhook accepted')
 }
 
 /** What stands behind the first `?`, as it came. */

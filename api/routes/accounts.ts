@@ -5,13 +5,14 @@ import { ACCESS_TOKEN_SECONDS } from '../../accounts/access-tokens.ts'
 import type { AccountsContext, Tokens } from '../../accounts/context.ts'
 import { EMAIL_ADDRESS, EMAIL_MAX_LENGTH, normaliseEmail } from '../../accounts/email-address.ts'
 import { logIn } from '../../accounts/login.ts'
-import { changePassword, issuePasswordReset, resetPassword } from '../../accounts/password-reset.ts'
-import { PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH } from '../../accounts/passwords.ts'
+import { changePassword, requestPasswordReset, resetPassword } from '../../accounts/password-reset.ts'
+import { PASSWORD_MAX_INPUT, PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH } from '../../accounts/passwords.ts'
 import { register } from '../../accounts/registration.ts'
 import { endSessions, refreshSession, sessionOfToken } from '../../accounts/sessions.ts'
+import { verifyAddress } from '../../accounts/verification.ts'
 import { problem } from '../../platform/problem.ts'
 import { assertCsrfToken, clearSessionCookies, refreshCookie, setSessionCookies } from '../cookies.ts'
-import type { Limits } from '../limits.ts'
+import { clientOf, type Limits } from '../limits.ts'
 import { bearerToken, currentUser, identityOf, notAuthenticated, requireUser } from '../middleware/authenticate.ts'
 import { operation, type Operation } from '../operation.ts'
 
@@ -20,19 +21,26 @@ export interface AccountRoutesDependencies {
   limits: Limits
 }
 
+/** What is too long is not looked at any further. */
+const FIRST = { abort: true }
+
 const email = z
   .string()
-  .max(EMAIL_MAX_LENGTH)
+  .max(EMAIL_MAX_LENGTH, FIRST)
   .regex(EMAIL_ADDRESS, 'must be an e-mail address, in ASCII')
   .meta({ format: 'email', examples: ['person@example.com'] })
-const password = z.string().max(1024)
+const password = z.string().max(PASSWORD_MAX_INPUT, FIRST)
 /** Judged in full where the account is known. */
 const newPassword = z
   .string()
+  .max(PASSWORD_MAX_INPUT, FIRST)
   .meta({ minLength: PASSWORD_MIN_LENGTH, maxLength: PASSWORD_MAX_LENGTH, description: 'Any characters; not a common password' })
 /** Control characters, and what reverses or hides others. Joiners are not among them: Indian scripts need those. */
 const UNSEEN = String.raw`\u0000-\u001f\u007f-\u009f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff`
-const name = z.string().regex(new RegExp(`^[^\\s${UNSEEN}][^${UNSEEN}]{0,99}$`, 'u'), 'must have 1 to 100 visible characters')
+const name = z
+  .string()
+  .max(200, FIRST)
+  .regex(new RegExp(`^[^\\s${UNSEEN}][^${UNSEEN}]{0,99}$`, 'u'), 'must have 1 to 100 visible characters')
 const token = z.string().min(1).max(200)
 const cookies = z.boolean().default(false).meta({ description: 'True: a browser session, with tokens in cookies' })
 
@@ -77,16 +85,26 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
     operation({
       ...anybody,
       path: '/api/auth/register',
-      summary: 'Makes an account; the answer is the same where the address has one already',
+      summary: 'Makes an account and mails a link to verify its address; the answer is the same where the address has an account',
       guards: [limits.perAddress('registration')],
       body: z.strictObject({ email, password: newPassword, name, invitation: z.string().max(1000).optional() }),
       statuses: [202],
       answer: accepted,
       problems: ['registration_closed', 'invitation_required', 'limits_unavailable', 'busy'],
-      async handle(body) {
-        await register(accounts, body)
+      async handle(body, request) {
+        await register(accounts, { ...body, source: clientOf(request) })
         return { status: 'accepted' as const }
       },
+    }),
+    operation({
+      ...anybody,
+      path: '/api/auth/verify-email',
+      summary: 'Verifies the address of an account with the token of a mailed link and the password that was chosen',
+      guards: [limits.perAddress('login')],
+      body: z.strictObject({ token, password }),
+      statuses: [204],
+      problems: ['verification_token_invalid', 'wrong_password', 'limits_unavailable', 'busy'],
+      handle: (body) => limits.guardGuesses(body.token, () => verifyAddress(accounts, body)),
     }),
     operation({
       ...anybody,
@@ -97,8 +115,9 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
       statuses: [200],
       answer: session,
       problems: ['invalid_credentials', 'limits_unavailable', 'busy'],
-      async handle(body, _request, response) {
-        const tokens = await limits.guardAccount(normaliseEmail(body.email), () => logIn(accounts, body))
+      async handle(body, request, response) {
+        const login = { account: normaliseEmail(body.email), source: clientOf(request) }
+        const tokens = await limits.guardLogin(login, () => logIn(accounts, body))
         return answerWith(tokens, body.cookies, response)
       },
     }),
@@ -156,10 +175,9 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
       statuses: [202],
       answer: accepted,
       problems: ['limits_unavailable', 'mail_unavailable'],
-      async handle(body) {
+      async handle(body, request) {
         if (!accounts.post.available) throw problem('mail_unavailable', 'Ask your administrator for a new password')
-        // Not waited for: how long it takes would tell whether there is such an account.
-        accounts.post.send(issuePasswordReset(accounts, body.email))
+        await requestPasswordReset(accounts, { email: body.email, source: clientOf(request) })
         return { status: 'accepted' as const }
       },
     }),
@@ -171,19 +189,24 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
       body: z.strictObject({ token, password: newPassword }),
       statuses: [204],
       problems: ['reset_token_invalid', 'busy'],
-      handle: async (body) => limits.forgive(await resetPassword(accounts, body)),
+      async handle(body, request) {
+        const account = await resetPassword(accounts, body)
+        await limits.forgive({ account, source: clientOf(request) })
+      },
     }),
     operation({
       ...user,
       method: 'post',
       path: '/api/auth/change-password',
-      summary: 'Changes one’s own password; ends all other sessions',
+      summary: 'Changes one’s own password; ends all other sessions, and replaces the refresh token of this one',
       body: z.strictObject({ currentPassword: password, newPassword }),
-      statuses: [204],
+      statuses: [200],
+      answer: session,
       problems: ['wrong_password', 'limits_unavailable', 'busy'],
-      async handle(body, _request, response) {
+      async handle(body, request, response) {
         const identity = identityOf(response)
-        await limits.guardAccount(identity.email, () => changePassword(accounts, identity, body))
+        const tokens = await limits.guardGuesses(identity.sessionId, () => changePassword(accounts, identity, body))
+        return answerWith(tokens, bearerToken(request.get('authorization')) === undefined, response)
       },
     }),
     operation({

@@ -29,11 +29,8 @@ export function openApiOperation(described: Operation[], guards: RequestHandler[
 }
 
 /** The page that shows it. All of it is served by us. */
-export function documentationPage(): Router {
+export function documentationPage(limit: RequestHandler): Router {
   const swagger = (name: string): string => readFileSync(join(SWAGGER_FILES, name), 'utf8')
-  return pageRoutes('/docs', {
-    title: 'caly-backend API',
-    scripts: { 'swagger-ui-bundle.js': swagger('swagger-ui-bundle.js'), 'start.js': START },
-    styles: { 'swagger-ui.css': swagger('swagger-ui.css') },
-  })
+  const scripts = { 'swagger-ui-bundle.js': swagger('swagger-ui-bundle.js'), 'start.js': START }
+  return pageRoutes('/docs', { title: 'caly-backend API', scripts, styles: { 'swagger-ui.css': swagger('swagger-ui.css') } }, limit)
 }

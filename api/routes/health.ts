@@ -3,7 +3,7 @@ import { pipelineHealth } from '../../calls/pipeline-health.ts'
 import type { Database } from '../../platform/database.ts'
 import { createProbe } from '../../platform/probe.ts'
 import type { ConnectionChecks } from '../connection-checks.ts'
-import type { Relay } from '../relay.ts'
+import { RELAY_PROBLEMS, type Relay } from '../relay.ts'
 import { operation, type Operation } from '../operation.ts'
 
 export interface HealthDependencies {
@@ -20,11 +20,17 @@ const health = z.strictObject({
   status: z.enum(['ok', 'degraded']),
   database: availability,
   temporal: availability,
-  relay: z.strictObject({ state: z.enum(['relaying', 'waiting']), since: moment, problem: z.string().optional() }),
+  relay: z.strictObject({
+    state: z.enum(['relaying', 'waiting']),
+    since: moment,
+    problem: z.enum(RELAY_PROBLEMS).optional(),
+    problemAt: moment.optional(),
+  }),
   recordings: z
     .strictObject({
       unrelayed: count,
       setAside: count,
+      withoutResponse: count,
       oldestUnrelayedAt: moment.nullable(),
       awaiting: count,
       failed: count,
@@ -38,8 +44,9 @@ const health = z.strictObject({
 const readiness = z.strictObject({ status: z.enum(['starting', 'serving', 'draining']) })
 
 /**
- * `/health` is always 200 and tells how each dependency is. `/health/ready` is 503 only while starting or draining: an outage
- * behind us must not make the balancer cut the callers of Passthru flows off.
+ * `/health` is always 200 and tells how each dependency is. `/health/ready` is 503 until this process has reached a PostgreSQL with all
+ * migrations of its build, and while it drains. A later outage of a dependency does not change it: the balancer must not cut off the
+ * callers of Passthru flows.
  */
 export function healthOperations({ database, relay, checks, lifecycle }: HealthDependencies): Operation[] {
   const lookAtDatabase = createProbe('database', () => pipelineHealth(database))
@@ -55,7 +62,8 @@ export function healthOperations({ database, relay, checks, lifecycle }: HealthD
       async handle() {
         const [recordings, temporal] = await Promise.all([lookAtDatabase(), lookAtTemporal()])
         const relaying = relay.state()
-        const healthy = recordings && temporal && relaying.state === 'relaying' && !recordings.stalled && recordings.setAside === 0
+        const allRelayed = recordings && relaying.state === 'relaying' && recordings.setAside === 0 && recordings.withoutResponse === 0
+        const healthy = allRelayed && temporal && !recordings.stalled
         return {
           status: healthy ? ('ok' as const) : ('degraded' as const),
           database: recordings ? ('ok' as const) : ('unavailable' as const),

@@ -1,9 +1,10 @@
 // Where the link of a mailed password reset leads. The token stands behind `#` and goes nowhere but into the form's request.
-import type { Router } from 'express'
+import type { RequestHandler, Router } from 'express'
 import { pageRoutes } from '../page.ts'
 
-export function resetPage(): Router {
-  return pageRoutes('/reset-password', { title: 'Set a new password', scripts: { 'page.js': SCRIPT }, styles: { 'page.css': STYLE } })
+export function resetPage(limit: RequestHandler): Router {
+  const page = { title: 'Set a new password', scripts: { 'page.js': SCRIPT }, styles: { 'page.css': FORM_STYLE } }
+  return pageRoutes('/reset-password', page, limit)
 }
 
 const SCRIPT = `
@@ -40,7 +41,8 @@ form.addEventListener('submit', async (event) => {
 })
 `
 
-const STYLE = `
+/** Of all pages that are one form. */
+export const FORM_STYLE = `
 main { font: 1rem/1.5 system-ui, sans-serif; max-width: 24rem; margin: 4rem auto; padding: 0 1rem }
 label, input, button { display: block; width: 100%; box-sizing: border-box }
 input, button { font: inherit; padding: .5rem; margin: .5rem 0 }

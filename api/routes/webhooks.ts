@@ -17,12 +17,16 @@ import { isDatabaseOutage } from '../../platform/database-errors.ts'
 import { retrying, type RetryPolicy } from '../../platform/retry.ts'
 import { withDeadline } from '../../platform/deadline.ts'
 import { RETRY_AFTER_OUTAGE } from '../middleware/errors.ts'
+import type { Limits } from '../limits.ts'
 import { queryOf, rawQueryOf, webhookOrigin, type WebhookGuard } from '../middleware/webhook-origin.ts'
 
 export interface WebhookDependencies {
   database: Database
+  /** Nothing is recorded while it is `starting`: the database may lack a migration of this build. */
+  lifecycle: { state: 'starting' | 'serving' | 'draining' }
   logger: Logger
   guard: WebhookGuard
+  limits: Limits
   /** Recording an event twice is recording it once, so a cut connection need not become a 503. */
   databaseRetry: RetryPolicy
   /** Called once an event is committed, so that the relay need not wait for its next look. */
@@ -37,9 +41,8 @@ const deliveries = counter('webhook_deliveries_total', 'Webhooks of proven origi
 
 export function webhookRoutes(deps: WebhookDependencies): Router {
   const router = Router({ strict: false })
-  for (const route of WEBHOOK_ROUTES) {
-    router.all(`/${route}`, ...webhookOrigin(deps.guard, deps.logger), (request, response) => receive(deps, route, request, response))
-  }
+  const origin = webhookOrigin(deps.guard, { logger: deps.logger, refusalLimit: deps.limits.perAddress('general') })
+  for (const route of WEBHOOK_ROUTES) router.all(`/${route}`, origin, (request, response) => receive(deps, route, request, response))
   return router
 }
 
@@ -51,8 +54,10 @@ async function receive(deps: WebhookDependencies, route: WebhookRoute, request: 
   const requestId = response.locals.requestId as string
   const delivery = { source: 'exotel' as const, route, rawBody, contentType, requestId }
   const retry = { what: 'record event', isTransient: isDatabaseOutage, logger: deps.logger }
-  const save = <T>(work: () => Promise<T>): Promise<T> =>
-    withDeadline(retrying(deps.databaseRetry, retry, work), method === 'GET' ? GET_DEADLINE_MS : POST_DEADLINE_MS)
+  const save = async <T>(work: () => Promise<T>): Promise<T> => {
+    if (deps.lifecycle.state === 'starting') throw new Error('No database with all migrations of this build was reached yet')
+    return withDeadline(retrying(deps.databaseRetry, retry, work), method === 'GET' ? GET_DEADLINE_MS : POST_DEADLINE_MS)
+  }
   try {
     const fields = method === 'GET' ? decodeForm(publicQuery(request)) : await decodeBody(rawBody, contentType)
     const event = readCallEvent(fields, route, method)

@@ -1,6 +1,8 @@
 import { open, type FileHandle } from 'node:fs/promises'
 
 const WINDOW_BYTES = 256 * 1024
+/** Parsers look a few frames ahead and come back: what lies so little before stays in the window. */
+const BEHIND_BYTES = 16 * 1024
 
 /** Reads small pieces all over a large file through one window, so that memory stays flat whatever the file's size. */
 export class FileWindow {
@@ -20,11 +22,13 @@ export class FileWindow {
     return new FileWindow(file, (await file.stat()).size)
   }
 
-  /** Up to `length` bytes at `offset`, fewer at the end of the file; valid until the next call. */
+  /** Up to `length` bytes at `offset`, fewer or none at the end of the file; valid until the next call. */
   async bytes(offset: number, length: number): Promise<Buffer> {
-    if (offset < this.#start || offset + length > this.#start + this.#length) await this.#fill(offset)
+    const end = Math.min(offset + length, this.size)
+    if (offset < 0 || offset >= end) return this.#buffer.subarray(0, 0)
+    if (offset < this.#start || end > this.#start + this.#length) await this.#fill(Math.max(0, offset - BEHIND_BYTES))
     const from = offset - this.#start
-    return this.#buffer.subarray(from, Math.min(from + length, this.#length))
+    return this.#buffer.subarray(from, Math.min(end - this.#start, this.#length))
   }
 
   async close(): Promise<void> {

@@ -6,21 +6,37 @@ import { inspectWav } from './wav.ts'
 
 const SNIFF_BYTES = 512
 
-/** Judges a file by its content alone, whatever its name or Content-Type said. Reads all of it once, in flat memory. */
+/**
+ * Judges a file by its content alone, whatever its name or Content-Type said. Reads all of it once, in flat memory.
+ * @throws only where the file cannot be read from the disk
+ */
 export async function inspectAudio(path: string): Promise<Finding> {
   const file = await FileWindow.open(path)
   try {
-    if (file.size === 0) return { kind: 'none', reason: 'The file is empty' }
-    const text = textKind(await file.bytes(0, SNIFF_BYTES))
-    if (text) return { kind: 'none', reason: `The file is ${text}, not audio` }
-    return (
-      (await inspectWav(file)) ??
-      (await inspectMp3(file)) ??
-      (await otherFormat(path)) ?? { kind: 'none', reason: 'The file has no audio frames' }
-    )
+    return await inspectOpened(file, path)
+  } catch (error) {
+    if (isDiskError(error)) throw error
+    // A parser's mistake: the bytes may be audio, so they are kept, and a repetition would fail in the same way.
+    const audio = { contentType: 'application/octet-stream', extension: 'bin' }
+    return { kind: 'damaged', audio, reason: 'The file cannot be read as audio' }
   } finally {
     await file.close()
   }
+}
+
+async function inspectOpened(file: FileWindow, path: string): Promise<Finding> {
+  if (file.size === 0) return { kind: 'none', reason: 'The file is empty' }
+  const text = textKind(await file.bytes(0, SNIFF_BYTES))
+  if (text) return { kind: 'none', reason: `The file is ${text}, not audio` }
+  return (
+    (await inspectWav(file)) ??
+    (await inspectMp3(file)) ??
+    (await otherFormat(path)) ?? { kind: 'none', reason: 'The file has no audio frames' }
+  )
+}
+
+function isDiskError(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error
 }
 
 function textKind(head: Buffer): string | undefined {

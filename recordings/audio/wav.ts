@@ -11,10 +11,13 @@ interface Chunk {
   size: number
 }
 
+const RIFF_HEADER_BYTES = 12
 const CHUNK_HEADER_BYTES = 8
 const MAX_CHUNKS = 10_000
 /** What writers to a pipe put where they cannot know the size. */
 const STREAMED_SIZES = new Set([0, 0xffffffff, 0x7fffffff, 0x7ffff000, 0xfffff000])
+/** Chunks that describe the audio, and a `data` chunk that is empty. */
+const NO_AUDIO = new Set(['fmt ', 'fact', 'ds64', 'data', 'LIST', 'bext', 'JUNK', 'PAD ', 'FLLR', 'cue ', 'smpl', 'id3 ', 'ID3 ', 'PEAK'])
 const EXTENSIBLE = 0xfffe
 const CODECS: Record<number, { codec: string; bits: number[] }> = {
   1: { codec: 'pcm', bits: [8, 16, 24] },
@@ -29,10 +32,13 @@ export async function inspectWav(file: FileWindow): Promise<Finding | undefined>
   const chunks = await readChunks(file)
   const data = chunks.find(({ id }) => id === 'data')
   const available = data ? Math.min(data.size, file.size - data.start) : 0
-  if (!data || available <= 0) return { kind: 'none', reason: 'The WAV has a header but no audio' }
+  const audio: AudioFacts = { contentType: 'audio/wav', extension: 'wav' }
+  if (!data || available <= 0) {
+    if (isExplained(file, chunks)) return { kind: 'none', reason: 'The WAV has a header but no audio' }
+    return { kind: 'damaged', audio, reason: 'The WAV cannot be read to its end, so its audio cannot be found' }
+  }
 
   const format = await readFormat(file, chunks)
-  const audio: AudioFacts = { contentType: 'audio/wav', extension: 'wav' }
   if ('trouble' in format) return { kind: 'damaged', audio, reason: format.trouble }
   const { codec, channels, sampleRate, bits } = format
   const frameBytes = (channels * bits) / 8
@@ -60,16 +66,30 @@ export async function inspectWav(file: FileWindow): Promise<Finding | undefined>
 async function readChunks(file: FileWindow): Promise<Chunk[]> {
   const chunks: Chunk[] = []
   let size64: number | undefined
-  let offset = 12
+  let offset = RIFF_HEADER_BYTES
   while (offset + CHUNK_HEADER_BYTES <= file.size && chunks.length < MAX_CHUNKS) {
     const header = await file.bytes(offset, CHUNK_HEADER_BYTES)
     const chunk = { id: header.toString('latin1', 0, 4), start: offset + CHUNK_HEADER_BYTES, size: header.readUInt32LE(4) }
-    if (chunk.id === 'ds64') size64 = Number((await file.bytes(chunk.start, 16)).readBigUInt64LE(8))
+    if (chunk.id === 'ds64') size64 = await sizeInDs64(file, chunk)
     if (chunk.id === 'data') chunk.size = await sizeOfData(file, chunk, size64)
     chunks.push(chunk)
     offset = await nextChunk(file, chunk.start + chunk.size)
   }
   return chunks
+}
+
+/** The size of the audio in a 64-bit file; undefined where the file ends before it. */
+async function sizeInDs64(file: FileWindow, { start }: Chunk): Promise<number | undefined> {
+  const bytes = await file.bytes(start, 16)
+  return bytes.length === 16 ? Number(bytes.readBigUInt64LE(8)) : undefined
+}
+
+/** Each byte is a chunk's header or the content of a whole chunk of a kind that we know, so none of them can be audio. */
+function isExplained(file: FileWindow, chunks: Chunk[]): boolean {
+  const last = chunks.at(-1)
+  if (!last || !chunks.every(({ id }) => NO_AUDIO.has(id))) return false
+  const behind = file.size - (last.start + last.size)
+  return last.start >= file.size || behind === 0 || behind === 1 // one byte of padding
 }
 
 async function sizeOfData(file: FileWindow, { start, size }: Chunk, size64: number | undefined): Promise<number> {

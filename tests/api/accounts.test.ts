@@ -1,6 +1,19 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { hash } from '@node-rs/argon2'
-import { bearer, get, loggedIn, mailsTo, newPerson, post, registered, tokenIn, type BearerTokens } from '../support/accounts.ts'
+import {
+  bearer,
+  get,
+  loggedIn,
+  mailsTo,
+  newPerson,
+  post,
+  registered,
+  subjectsTo,
+  tokenIn,
+  verified,
+  type BearerTokens,
+  type Person,
+} from '../support/accounts.ts'
 import { startBackend, type Backend } from '../support/backend.ts'
 import { eventually } from '../support/eventually.ts'
 
@@ -18,20 +31,20 @@ const me = (accessToken: string) => get(api, '/api/auth/me', bearer(accessToken)
 const refresh = (refreshToken: string) => post<BearerTokens>(api, '/api/auth/refresh', { refreshToken })
 
 describe('Registration', () => {
-  test('When somebody registers, then login works right after, with the role that sees nothing but itself', async () => {
+  test('When somebody registers and verifies the address, then login works, with the role that sees nothing but itself', async () => {
     const person = newPerson()
     const answer = await post(api, '/api/auth/register', person)
     expect(answer).toMatchObject({ status: 202, body: { status: 'accepted' } })
+    await verified(backend, person)
     const tokens = await loggedIn(api, person)
     expect(tokens).toEqual({ accessToken: expect.any(String), refreshToken: expect.any(String), tokenType: 'Bearer', expiresIn: 900 })
     expect(await me(tokens.accessToken)).toMatchObject({ status: 200, body: { email: person.email, name: 'Somebody', role: 'user' } })
     const [row] = await query<{ password_hash: string }>('SELECT password_hash FROM users WHERE email = $1', [person.email])
     expect(row!.password_hash).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/)
-    await mailsTo(backend.mailDirectory, person.email, 'Your account')
   })
 
   test('When the address has an account, then the answer is the same, nothing changes, and its owner is told', async () => {
-    const person = await registered(api)
+    const person = await registered(backend)
     const first = await post(api, '/api/auth/register', newPerson())
     const again = await post(api, '/api/auth/register', {
       ...person,
@@ -55,6 +68,8 @@ describe('Registration', () => {
     ['a role', { role: 'admin' }, 'role'],
     ['a short password', { password: 'eleven char' }, 'password'],
     ['a password of 129 characters', { password: 'x'.repeat(129) }, 'password'],
+    ['a password that nobody reads to its end', { password: 'a\u0301\u0328'.repeat(400) }, 'password'],
+    ['a name that nobody reads to its end', { name: 'n'.repeat(60_000) }, 'name'],
     ['a common password', { password: 'QWERTY123456' }, 'password'],
     ['half a character in the password', { password: `\ud800${'x'.repeat(12)}` }, 'password'],
     ['a number for a string', { password: 123456789012 }, 'password'],
@@ -83,13 +98,14 @@ describe('Registration', () => {
   test('When the password has any Unicode, then it works however it is composed', async () => {
     const person = { ...newPerson(), password: 'क्षमा करें é 🙏🏽 passphrase' }
     expect((await post(api, '/api/auth/register', { ...person, password: person.password.normalize('NFD') })).status).toBe(202)
+    await verified(backend, person)
     await loggedIn(api, person)
   })
 })
 
 describe('Login', () => {
   test('When address or password is wrong, or the account is not active, then the answer is the same', async () => {
-    const [person, inactive] = [await registered(api), await registered(api)]
+    const [person, inactive] = [await registered(backend), await registered(backend)]
     await query('UPDATE users SET active = false WHERE email = $1', [inactive.email])
     const tries = [
       { email: person.email, password: 'not the passphrase' },
@@ -105,7 +121,7 @@ describe('Login', () => {
   })
 
   test('When a hash was made with other parameters, then login makes it anew', async () => {
-    const person = await registered(api)
+    const person = await registered(backend)
     const old = await hash(person.password, { memoryCost: 8192, timeCost: 1, parallelism: 1 })
     await query('UPDATE users SET password_hash = $1 WHERE email = $2', [old, person.email])
     await loggedIn(api, person)
@@ -115,7 +131,7 @@ describe('Login', () => {
   })
 
   test('When the account is deleted or made inactive, then its access token is good no more', async () => {
-    const [one, other] = [await registered(api), await registered(api)]
+    const [one, other] = [await registered(backend), await registered(backend)]
     const tokens = [await loggedIn(api, one), await loggedIn(api, other)]
     await query('DELETE FROM users WHERE email = $1', [one.email])
     await query('UPDATE users SET active = false WHERE email = $1', [other.email])
@@ -137,7 +153,7 @@ describe('Login', () => {
 
 describe('Refresh tokens', () => {
   test('When a token is used, then it is rotated, and only hashes are stored', async () => {
-    const first = await loggedIn(api, await registered(api))
+    const first = await loggedIn(api, await registered(backend))
     const second = await refresh(first.refreshToken)
     expect(second.status).toBe(200)
     expect(second.body.refreshToken).not.toBe(first.refreshToken)
@@ -147,21 +163,21 @@ describe('Refresh tokens', () => {
   })
 
   test('When the answer was lost and the client asks again, then it gets the same successor and stays logged in', async () => {
-    const { refreshToken } = await loggedIn(api, await registered(api))
+    const { refreshToken } = await loggedIn(api, await registered(backend))
     const [lost, again] = [await refresh(refreshToken), await refresh(refreshToken)]
     expect(again.body.refreshToken).toBe(lost.body.refreshToken)
     expect((await refresh(again.body.refreshToken)).status).toBe(200)
   })
 
   test('When ten refresh at once, then all get the same successor', async () => {
-    const { refreshToken } = await loggedIn(api, await registered(api))
+    const { refreshToken } = await loggedIn(api, await registered(backend))
     const answers = await Promise.all(Array.from({ length: 10 }, () => refresh(refreshToken)))
     expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 10 }, () => 200))
     expect(new Set(answers.map(({ body }) => body.refreshToken)).size).toBe(1)
   })
 
   test('When an old token is used after its time of grace, then the whole family ends although the request fails', async () => {
-    const stolen = await loggedIn(api, await registered(api))
+    const stolen = await loggedIn(api, await registered(backend))
     const owner = await refresh(stolen.refreshToken)
     await query(`UPDATE refresh_token_blacklist SET created_at = now() - interval '11 seconds'`)
     const thief = await refresh(stolen.refreshToken)
@@ -172,7 +188,7 @@ describe('Refresh tokens', () => {
   })
 
   test('When a token two generations old is used within seconds, then it counts as stolen all the same', async () => {
-    const { refreshToken } = await loggedIn(api, await registered(api))
+    const { refreshToken } = await loggedIn(api, await registered(backend))
     const second = await refresh(refreshToken)
     const third = await refresh(second.body.refreshToken)
     expect((await refresh(refreshToken)).status).toBe(401)
@@ -183,7 +199,7 @@ describe('Refresh tokens', () => {
     ['its session is over', 'UPDATE sessions SET refresh_expires_at = now(), expires_at = now() WHERE user_id = $1'],
     ['it was not used for too long', 'UPDATE sessions SET refresh_expires_at = now() WHERE user_id = $1'],
   ])('When %s, then it is refused', async (_when, sql) => {
-    const person = await registered(api)
+    const person = await registered(backend)
     const { refreshToken } = await loggedIn(api, person)
     const [user] = await query<{ id: string }>('SELECT id FROM users WHERE email = $1', [person.email])
     await query(sql, [user!.id])
@@ -191,7 +207,7 @@ describe('Refresh tokens', () => {
   })
 
   test('When a session is refreshed again and again, then it does not outlive its own end', async () => {
-    const person = await registered(api)
+    const person = await registered(backend)
     const { refreshToken } = await loggedIn(api, person)
     await query(
       `UPDATE sessions SET expires_at = now() + interval '1 hour', refresh_expires_at = now() + interval '1 minute'
@@ -216,7 +232,7 @@ describe('Refresh tokens', () => {
 
 describe('Logout', () => {
   test.each(['refresh token', 'access token'])('When one logs out by the %s, then that session ends and others go on', async (by) => {
-    const person = await registered(api)
+    const person = await registered(backend)
     const [here, there] = [await loggedIn(api, person), await loggedIn(api, person)]
     const answer = await (by === 'access token'
       ? post(api, '/api/auth/logout', '', bearer(here.accessToken))
@@ -229,7 +245,7 @@ describe('Logout', () => {
   })
 
   test('When a Bearer token comes with cookies of another session, then the token alone counts', async () => {
-    const person = await registered(api)
+    const person = await registered(backend)
     const [here, there] = [await loggedIn(api, person), await loggedIn(api, person)]
     const headers = { ...bearer(here.accessToken), cookie: `__Secure-refresh=${there.refreshToken}` }
     expect((await post(api, '/api/auth/logout', '', headers)).status).toBe(204)
@@ -242,7 +258,7 @@ describe('Logout', () => {
   })
 
   test('When one logs out everywhere, then all sessions end', async () => {
-    const person = await registered(api)
+    const person = await registered(backend)
     const [here, there] = [await loggedIn(api, person), await loggedIn(api, person)]
     expect((await post(api, '/api/auth/logout-all', '', bearer(here.accessToken))).status).toBe(204)
     for (const { accessToken, refreshToken } of [here, there]) {
@@ -270,7 +286,7 @@ describe('Passwords', () => {
   }
 
   test('When a link is used, then the new password works, all sessions end, and its owner is told', async () => {
-    const person = await registered(api)
+    const person = await registered(backend)
     const session = await loggedIn(api, person)
     const token = await resetToken(person.email)
     const password = 'quite another passphrase'
@@ -284,7 +300,7 @@ describe('Passwords', () => {
   })
 
   test('When two use one link at once, then one of them succeeds', async () => {
-    const person = await registered(api)
+    const person = await registered(backend)
     const token = await resetToken(person.email)
     const passwords = ['the first of two passphrases', 'the second of two passphrases']
     const answers = await Promise.all(passwords.map((password) => post(api, '/api/auth/reset-password', { token, password })))
@@ -293,7 +309,7 @@ describe('Passwords', () => {
   })
 
   test('When a link has expired, or its account is gone, then it is refused', async () => {
-    const [late, gone] = [await registered(api), await registered(api)]
+    const [late, gone] = [await registered(backend), await registered(backend)]
     const tokens = [await resetToken(late.email), await resetToken(gone.email)]
     await query(
       `UPDATE password_reset_tokens SET created_at = now() - interval '16 minutes', expires_at = now() - interval '1 minute'
@@ -305,15 +321,27 @@ describe('Passwords', () => {
       expect((await post(api, '/api/auth/reset-password', { token, password: 'quite another passphrase' })).status).toBe(403)
   })
 
+  test('When another link is issued while a link is used, then both end, also where the clock of the database steps back', async () => {
+    const person = await registered(backend)
+    const token = await resetToken(person.email)
+    await query(
+      `INSERT INTO password_reset_tokens (user_id, token_hash, created_at, expires_at)
+       SELECT id, encode(sha256('later'), 'hex'), now() + interval '5 seconds', now() + interval '15 minutes' FROM users WHERE email = $1`,
+      [person.email],
+    )
+    expect((await post(api, '/api/auth/reset-password', { token, password: 'quite another passphrase' })).status).toBe(204)
+    expect((await post(api, '/api/auth/reset-password', { token: 'later', password: 'yet another passphrase' })).status).toBe(403)
+  })
+
   test('When the new password is weak, then the link stays good', async () => {
-    const person = await registered(api)
+    const person = await registered(backend)
     const token = await resetToken(person.email)
     expect((await post(api, '/api/auth/reset-password', { token, password: 'passwordpassword' })).status).toBe(422)
     expect((await post(api, '/api/auth/reset-password', { token, password: 'quite another passphrase' })).status).toBe(204)
   })
 
   test('When a second link is asked for and used, then the first is worth nothing', async () => {
-    const person = await registered(api)
+    const person = await registered(backend)
     const [first, second] = await twoLinks(person.email)
     expect((await post(api, '/api/auth/reset-password', { token: second, password: 'quite another passphrase' })).status).toBe(204)
     expect((await post(api, '/api/auth/reset-password', { token: first, password: 'yet another passphrase' })).status).toBe(403)
@@ -321,7 +349,7 @@ describe('Passwords', () => {
 
   test('When a login is under way while the password is reset, then no session of the old password stays', async () => {
     for (let round = 0; round < 8; round += 1) {
-      const person = await registered(api)
+      const person = await registered(backend)
       const token = await resetToken(person.email)
       const logins = Array.from({ length: 3 }, () =>
         post<BearerTokens>(api, '/api/auth/login', { email: person.email, password: person.password }),
@@ -337,7 +365,7 @@ describe('Passwords', () => {
 
   test('When sessions are refreshed while the password is reset, then nothing locks up and none of them stays', async () => {
     for (let round = 0; round < 8; round += 1) {
-      const person = await registered(api)
+      const person = await registered(backend)
       const sessions = [await loggedIn(api, person), await loggedIn(api, person), await loggedIn(api, person)]
       const token = await resetToken(person.email)
       const [reset, ...refreshed] = await Promise.all([
@@ -354,7 +382,7 @@ describe('Passwords', () => {
 
   test('When the password is changed while its owner resets it, then the reset wins', async () => {
     for (let round = 0; round < 8; round += 1) {
-      const person = await registered(api)
+      const person = await registered(backend)
       const thief = await loggedIn(api, person)
       const token = await resetToken(person.email)
       const change = { currentPassword: person.password, newPassword: 'the passphrase of a thief' }
@@ -368,7 +396,7 @@ describe('Passwords', () => {
 
   test('When two links of one account are used at once, then one of them succeeds, and nothing locks up', async () => {
     for (let round = 0; round < 6; round += 1) {
-      const person = await registered(api)
+      const person = await registered(backend)
       const tokens = await twoLinks(person.email)
       const answers = await Promise.all(
         tokens.map((token, i) => post(api, '/api/auth/reset-password', { token, password: `quite another passphrase ${i}` })),
@@ -378,13 +406,12 @@ describe('Passwords', () => {
   })
 
   test('When an account is not active, then it gets no link, and one that it has is worth nothing', async () => {
-    const [before, after] = [await registered(api), await registered(api)]
+    const [before, after] = [await registered(backend), await registered(backend)]
     const token = await resetToken(before.email)
     await query('UPDATE users SET active = false WHERE email = ANY($1)', [[before.email, after.email]])
     expect((await post(api, '/api/auth/reset-password', { token, password: 'quite another passphrase' })).status).toBe(403)
     await post(api, '/api/auth/forgot-password', { email: after.email })
-    const marker = await registered(api)
-    await resetToken(marker.email) // mails are sent in order
+    expect(await subjectsTo(backend, after.email)).not.toContain('Set a new password')
     expect(
       await query('SELECT t.id FROM password_reset_tokens t JOIN users u ON u.id = t.user_id WHERE u.email = $1', [after.email]),
     ).toEqual([])
@@ -392,7 +419,7 @@ describe('Passwords', () => {
 
   test('When an address has no account, then the answer is the same and no mail is sent', async () => {
     const stranger = newPerson()
-    const known = await registered(api)
+    const known = await registered(backend)
     const answers = [
       await post(api, '/api/auth/forgot-password', { email: stranger.email }),
       await post(api, '/api/auth/forgot-password', { email: known.email }, { host: 'evil.example.com' }),
@@ -407,30 +434,90 @@ describe('Passwords', () => {
   })
 
   test('When one changes the password, then other sessions end and this one goes on', async () => {
-    const person = await registered(api)
+    const person = await registered(backend)
     const [here, there] = [await loggedIn(api, person), await loggedIn(api, person)]
     const change = (currentPassword: string, newPassword: string) =>
       post(api, '/api/auth/change-password', { currentPassword, newPassword }, bearer(here.accessToken))
     expect((await change('not the passphrase', 'quite another passphrase')).body).toMatchObject({ status: 403, code: 'wrong_password' })
     expect((await change(person.password, 'short')).status).toBe(422)
-    expect((await change(person.password, 'quite another passphrase')).status).toBe(204)
+    expect((await change(person.password, 'quite another passphrase')).status).toBe(200)
     expect((await me(here.accessToken)).status).toBe(200)
-    expect((await refresh(here.refreshToken)).status).toBe(200)
     expect((await me(there.accessToken)).status).toBe(401)
     await loggedIn(api, { ...person, password: 'quite another passphrase' })
+  })
+
+  test('When one changes the password, then the refresh token of this session is replaced, and the old one ends nothing', async () => {
+    const person = await registered(backend)
+    const before = await loggedIn(api, person)
+    const body = { currentPassword: person.password, newPassword: 'quite another passphrase' }
+    const after = await post<BearerTokens>(api, '/api/auth/change-password', body, bearer(before.accessToken))
+    expect(after).toMatchObject({ status: 200, body: { tokenType: 'Bearer', expiresIn: 900 } })
+    expect((await refresh(before.refreshToken)).status).toBe(401)
+    expect((await me(after.body.accessToken)).status).toBe(200)
+    expect((await refresh(after.body.refreshToken)).status).toBe(200)
+  })
+
+  test('When the new password is the current one, in whatever way its letters are composed, then it is refused', async () => {
+    const person = { ...newPerson(), password: 'caf\u00e9 au lait, please' }
+    await post(api, '/api/auth/register', person)
+    await verified(backend, person)
+    const { accessToken } = await loggedIn(api, person)
+    for (const newPassword of [person.password, person.password.normalize('NFD')]) {
+      const body = { currentPassword: person.password, newPassword }
+      const answer = await post(api, '/api/auth/change-password', body, bearer(accessToken))
+      expect(answer).toMatchObject({ status: 422, body: { code: 'invalid_fields', errors: [{ field: 'newPassword' }] } })
+    }
+    expect(await subjectsTo(backend, person.email)).toEqual(['Confirm your address'])
+  })
+
+  test.each([
+    [
+      'changes the password',
+      async (person: Person) => {
+        const { accessToken } = await loggedIn(api, person)
+        const body = { currentPassword: person.password, newPassword: 'quite another passphrase' }
+        return post(api, '/api/auth/change-password', body, bearer(accessToken))
+      },
+    ],
+    [
+      'resets the password',
+      async (person: Person) => {
+        const body = { token: await resetToken(person.email), password: 'quite another passphrase' }
+        return post(api, '/api/auth/reset-password', body)
+      },
+    ],
+  ])('When an address is registered by others while its owner %s, then both lock in the same order', async (_what, change) => {
+    const person = await registered(backend)
+    const registration = await backend.database.connect()
+    try {
+      await registration.query('BEGIN')
+      await registration.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [person.email])
+      const changing = change(person)
+      await eventually('the change to wait for the registration', async () => {
+        const { rowCount } = await registration.query(
+          `SELECT FROM pg_locks JOIN pg_database d ON d.oid = database AND datname = current_database() WHERE locktype = 'advisory' AND NOT granted`,
+        )
+        return rowCount === 1
+      })
+      await registration.query('SELECT FROM users WHERE email = $1 FOR NO KEY UPDATE NOWAIT', [person.email])
+      await registration.query('COMMIT')
+      expect((await changing).status).toBeLessThan(300)
+    } finally {
+      registration.release(true)
+    }
   })
 })
 
 describe('Browser sessions', () => {
   async function browser() {
-    const person = await registered(api)
+    const person = await registered(backend)
     const { status, body, headers } = await post<{ csrfToken: string }>(api, '/api/auth/login', {
       email: person.email,
       password: person.password,
       cookies: true,
     })
     const set = headers.getSetCookie()
-    return { status, body, set, cookie: set.map((each) => each.split(';')[0]).join('; ') }
+    return { person, status, body, set, cookie: set.map((each) => each.split(';')[0]).join('; ') }
   }
 
   test('When one logs in with cookies, then no script can read the tokens', async () => {
@@ -465,5 +552,19 @@ describe('Browser sessions', () => {
     expect(left.status).toBe(204)
     expect(left.headers.getSetCookie().every((cookie) => cookie.includes('Expires=Thu, 01 Jan 1970'))).toBe(true)
     expect((await get(api, '/api/auth/me', { cookie: renewed })).status).toBe(401)
+  })
+
+  test('When the password is changed by cookie, then the cookies are replaced, and the tokens are not in the answer', async () => {
+    const { cookie, body, person } = await browser()
+    const headers = { cookie, 'x-csrf-token': body.csrfToken }
+    const change = { currentPassword: person.password, newPassword: 'quite another passphrase' }
+    const answer = await post(api, '/api/auth/change-password', change, headers)
+    expect(answer).toMatchObject({ status: 200, body: { tokenType: 'Cookie', csrfToken: body.csrfToken } })
+    expect((await post(api, '/api/auth/refresh', {}, headers)).status).toBe(401)
+    const renewed = answer.headers
+      .getSetCookie()
+      .map((each) => each.split(';')[0])
+      .join('; ')
+    expect((await post(api, '/api/auth/refresh', {}, { ...headers, cookie: renewed })).status).toBe(200)
   })
 })

@@ -67,7 +67,7 @@ test('When a field has the wrong type, then that is said, and not that it is mis
   })
 })
 
-test.each(['/docs', '/docs/start.js', '/reset-password', '/reset-password/page.js'])(
+test.each(['/docs', '/docs/start.js', '/reset-password', '/reset-password/page.js', '/verify-email', '/verify-email/page.js'])(
   'When %s is asked for in odd ways, then nothing breaks',
   async (path) => {
     for (const headers of [{ range: 'bytes=99999999-' }, { 'if-match': '"a"' }, { 'if-none-match': '*' }] as Record<string, string>[])
@@ -85,7 +85,7 @@ test('When names mean something to JavaScript, then they are ignored', async () 
 })
 
 test('When anything is asked, then the answer keeps browsers on their guard and says nothing of what serves it', async () => {
-  for (const path of ['/health', '/docs/', '/api/nothing', '/reset-password']) {
+  for (const path of ['/health', '/docs/', '/api/nothing', '/reset-password', '/verify-email']) {
     const { headers } = await fetch(`${api}${path}`)
     expect(headers.get('x-powered-by')).toBeNull()
     expect(headers.get('content-security-policy')).toMatch(/^default-src 'none';script-src 'self';/)
@@ -104,7 +104,7 @@ test('When anything is asked, then the answer keeps browsers on their guard and 
 })
 
 test('When pages are opened, then all they load comes from us', async () => {
-  for (const path of ['/docs/', '/reset-password/']) {
+  for (const path of ['/docs/', '/reset-password/', '/verify-email/']) {
     const html = await (await fetch(`${api}${path}`)).text()
     expect(html).not.toMatch(/<script>|onload=|https?:/)
     for (const [, src] of html.matchAll(/(?:src|href)="([^"]+)"/g)) expect((await fetch(`${api}${src}`)).status).toBe(200)

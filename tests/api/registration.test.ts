@@ -1,14 +1,12 @@
 import { execFile as execFileCallback } from 'node:child_process'
-import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { SMTPServer } from 'smtp-server'
 import { freePort } from '../../dev/ports.ts'
-import { bearer, get, loggedIn, newPerson, post } from '../support/accounts.ts'
+import { bearer, get, loggedIn, newPerson, post, registered, subjectsTo, verified } from '../support/accounts.ts'
 import { startBackend, type Backend } from '../support/backend.ts'
 import { eventually } from '../support/eventually.ts'
+import { startMailServer } from '../support/mail-server.ts'
 import { dist } from '../support/servers.ts'
 
 const execFile = promisify(execFileCallback)
@@ -37,17 +35,16 @@ const register = (api: string, body: object) => post(api, '/api/auth/register', 
 
 describe('When registration is', () => {
   test('closed, then nobody registers, and who has an account logs in', async () => {
-    const known = newPerson()
-    await register(backend.apiUrl, known)
+    const known = await registered(backend)
     for (const person of [newPerson(), known])
       expect(await register(apis.closed, person)).toMatchObject({ status: 403, body: { code: 'registration_closed' } })
     await loggedIn(apis.closed, known)
   })
 
   test('by invitation, then only who was invited registers, and only with the address that was', async () => {
-    const [invited, other] = [newPerson(), newPerson()]
+    const [invited, other] = [newPerson(), await registered(backend)]
     const { said: invitation } = await admin('invite', invited.email.toUpperCase())
-    const { accessToken } = await loggedIn(backend.apiUrl, await register(backend.apiUrl, other).then(() => other))
+    const { accessToken } = await loggedIn(backend.apiUrl, other)
     for (const body of [
       invited,
       { ...invited, invitation: '' },
@@ -58,37 +55,38 @@ describe('When registration is', () => {
       expect(await register(apis.invite, body)).toMatchObject({ status: 403, body: { code: 'invitation_required' } })
     expect(await register(apis.invite, { ...invited, invitation })).toMatchObject({ status: 202 })
     await loggedIn(apis.invite, invited)
+    expect(await subjectsTo(backend, invited.email)).toEqual(['Your account'])
+  })
+
+  test('open, and a stranger has registered the address of an invited person, then the invitation makes the account his', async () => {
+    const stranger = newPerson()
+    await register(backend.apiUrl, stranger)
+    const invited = { ...stranger, password: 'the passphrase of the invited' }
+    const { said: invitation } = await admin('invite', invited.email)
+    expect(await register(backend.apiUrl, { ...invited, invitation })).toMatchObject({ status: 202 })
+    await loggedIn(backend.apiUrl, invited)
+    expect((await post(backend.apiUrl, '/api/auth/login', { email: stranger.email, password: stranger.password })).status).toBe(401)
   })
 })
 
-test('When the API is told to stop while mails are under way, then they are sent first', async () => {
-  const received: string[] = []
-  const server = new SMTPServer({
-    authOptional: true,
-    disabledCommands: ['STARTTLS'],
-    onData(stream, session, done) {
-      received.push(...session.envelope.rcptTo.map(({ address }) => address))
-      stream.resume().on('end', () => setTimeout(() => done(), 500))
-    },
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const mailPort = (server.server.address() as AddressInfo).port
-  const port = await freePort(0)
-  const api = `http://127.0.0.1:${port}`
-  const child = backend.launch('api', {
-    PORT: String(port),
-    OPERATIONS_PORT: String(await freePort(0)),
-    SMTP_URL: `smtp://127.0.0.1:${mailPort}`,
-    PUBLIC_URL: 'https://calls.example.com',
-  })
-  await eventually('the API to be ready', async () => (await fetch(`${api}/health/ready`)).ok)
-  const person = newPerson()
-  await register(backend.apiUrl, person)
-  await post(api, '/api/auth/forgot-password', { email: person.email })
-  child.kill('SIGTERM')
-  const [code] = (await once(child, 'exit')) as [number]
-  expect([code, received]).toEqual([0, [person.email]])
-  await new Promise<void>((resolve) => server.close(resolve))
+test('When the API is killed while mails wait for the mail server, then the next process sends them', async () => {
+  const mailPort = await freePort(0)
+  const env = { SMTP_URL: `smtp://127.0.0.1:${mailPort}`, PUBLIC_URL: 'https://calls.example.com', RETRY_MAIL_FIRST_SECONDS: '0.1' }
+  const other = await startBackend({ start: ['api'], env })
+  try {
+    const person = newPerson()
+    await register(other.apiUrl, person)
+    await eventually('an attempt', async () => (await other.database.query('SELECT FROM account_mails WHERE attempts > 0')).rowCount === 1)
+    await other.end('api', 'SIGKILL')
+    await other.database.query('UPDATE account_mails SET next_attempt_at = now()') // its claim has expired
+    const server = await startMailServer(mailPort)
+    await other.start('api')
+    const [mail] = await eventually('the mail', async () => server.received.length > 0 && server.received)
+    expect(mail).toContain(`To: ${person.email}`)
+    await server.close()
+  } finally {
+    await other.stop()
+  }
 })
 
 describe('npm run admin', () => {
@@ -103,9 +101,18 @@ describe('npm run admin', () => {
     expect((await get(backend.apiUrl, '/api/auth/me', bearer(accessToken))).status).toBe(401)
   })
 
-  test('When a role changes, then the very next request has it; when an account is deactivated, then it has none', async () => {
+  test('When an administrator is made of an address that is not verified, then the account works, and its link does not', async () => {
     const person = newPerson()
     await register(backend.apiUrl, person)
+    await subjectsTo(backend, person.email)
+    const { said } = await admin('create', person.email)
+    const password = /Password, shown only now: (\S+)$/.exec(said)![1]!
+    await expect(verified(backend, { ...person, password })).rejects.toThrow('Verification answered 403')
+    await loggedIn(backend.apiUrl, { ...person, password })
+  })
+
+  test('When a role changes, then the very next request has it; when an account is deactivated, then it has none', async () => {
+    const person = await registered(backend)
     const { accessToken } = await loggedIn(backend.apiUrl, person)
     const me = () => get(backend.apiUrl, '/api/auth/me', bearer(accessToken))
     expect((await admin('role', person.email, 'operator')).code).toBe(0)
@@ -118,8 +125,7 @@ describe('npm run admin', () => {
   })
 
   test('When the signing key is replaced, then access tokens end, and sessions go on by refreshing', async () => {
-    const person = newPerson()
-    await register(backend.apiUrl, person)
+    const person = await registered(backend)
     const { accessToken, refreshToken } = await loggedIn(backend.apiUrl, person)
     expect((await admin('new-signing-key')).code).toBe(0)
     const port = await freePort(0)

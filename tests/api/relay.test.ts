@@ -1,68 +1,247 @@
-// The relay on a real database, with a Temporal that answers as a test says.
-import { ServiceError, type Client } from '@temporalio/client'
-import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
+// The relay on a real database, with a Temporal client that answers as a test says.
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { pino } from 'pino'
-import { startRelay, type Relay } from '../../api/relay.ts'
+import { RELAY_LIMITS, startRelay, type Relay } from '../../api/relay.ts'
 import type { Database } from '../../platform/database.ts'
 import { eventually } from '../support/eventually.ts'
-import { openDatabase, newCallSid } from '../support/servers.ts'
+import { scriptTemporal, type Answer, type ScriptedTemporal } from '../support/scripted-temporal.ts'
+import { newCallSid, openDatabase } from '../support/servers.ts'
 import { POLICY } from '../support/workflow-lab.ts'
 
-const DEADLINE_EXCEEDED = 4
+/** More than the relay sends side by side. */
+const MANY = 60
+/** So long that a paused event is not tried twice within a test. */
+const LATER = 3600
 
 let database: Database
 let close: () => Promise<void>
 let relay: Relay | undefined
+let temporal: ScriptedTemporal | undefined
+let lines: string[] = []
 beforeAll(async () => {
-  ;({ database, close } = await openDatabase())
+  ;({ database, close } = await openDatabase(10))
 })
-afterEach(() => relay?.stop())
-afterAll(async () => {
-  await close?.()
+beforeEach(async () => {
+  lines = []
+  await database.webhookEvent.deleteMany()
 })
+afterEach(async () => {
+  temporal?.endHangs()
+  await relay?.stop()
+})
+afterAll(() => close?.())
 
 async function commit(callSids: string[]): Promise<void> {
   await database.webhookEvent.createMany({
     data: callSids.map((callSid) => ({ source: 'exotel', route: 'call-end', identity: callSid, callSid, relayState: 'pending' })),
   })
 }
+const newCalls = (count: number): string[] => Array.from({ length: count }, newCallSid)
 const eventOf = (callSid: string) => database.webhookEvent.findFirstOrThrow({ where: { callSid } })
+const started = (callSids: string[]) => database.webhookEvent.count({ where: { callSid: { in: callSids }, relayState: 'started' } })
+const standsStill = (relay: Relay) => relay.state().state === 'waiting' && relay.state().problem !== undefined
+/** Lets the pauses of all events end now. */
+const endPauses = () => database.$executeRaw`UPDATE webhook_events SET next_relay_at = now() WHERE relay_state = 'pending'`
 
-/** Never answers in time for these calls. */
-function temporalWithout(slow: string[]): () => Promise<Client> {
-  const late = Object.assign(new Error('4 DEADLINE_EXCEEDED'), { code: DEADLINE_EXCEEDED, details: 'Deadline exceeded', metadata: {} })
-  const signalWithStart = async (_type: string, { workflowId }: { workflowId: string }): Promise<void> => {
-    if (slow.some((callSid) => workflowId.endsWith(callSid))) throw new ServiceError('no answer', { cause: late })
-  }
-  const connection = { withDeadline: (_deadline: number, work: () => unknown) => work() }
-  return async () => ({ connection, workflow: { signalWithStart } }) as unknown as Client
+function start(answer: (callSid: string, before: number) => Answer): { relay: Relay; temporal: ScriptedTemporal } {
+  temporal = scriptTemporal(answer)
+  relay = startRelay({
+    database,
+    temporal: temporal.client,
+    policy: POLICY,
+    pauses: { firstMs: 20, maxMs: 50 },
+    limits: RELAY_LIMITS,
+    ready: Promise.resolve(),
+    logger: pino({ level: 'warn' }, { write: (line) => void lines.push(line) }),
+  })
+  return { relay, temporal }
 }
 
-test('When one event gets no answer in time and others of its batch do, then it alone is set aside', async () => {
-  const [slow, quick] = [newCallSid(), newCallSid()]
-  await commit([slow, quick])
-  relay = startRelay({
-    database,
-    temporal: temporalWithout([slow]),
-    policy: POLICY,
-    pauses: { firstMs: 1000, maxMs: 30_000 },
-    logger: pino({ level: 'silent' }),
+describe('When many events get no response and Temporal as a whole responds', () => {
+  test.each(['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'CANCELLED', 'hangs'] as const)(
+    'then (%s) the events behind them are started, and the relay does not wait',
+    async (answer) => {
+      const [failing, good] = [newCalls(MANY), newCalls(5)]
+      await commit(failing)
+      await commit(good)
+      const { relay } = start((callSid) => (failing.includes(callSid) ? answer : 'ok'))
+      await eventually('the others to be started', async () => (await started(good)) === good.length)
+      expect(relay.state().state).toBe('relaying')
+      for (const callSid of failing) expect(await eventOf(callSid)).toMatchObject({ relayState: 'pending', relayTries: 0 })
+    },
+  )
+
+  test('then each moves behind the others with its own growing pause, and its tries stay as they were', async () => {
+    const [callSid] = newCalls(1) as [string]
+    await commit([callSid])
+    const { temporal } = start(() => 'UNAVAILABLE')
+    const pauses: number[] = []
+    for (let waits = 1; waits <= 7; waits += 1) {
+      const event = await eventually('the next attempt', async () => {
+        const row = await eventOf(callSid)
+        return row.relayWaits === waits && row
+      })
+      pauses.push(Math.ceil((event.nextRelayAt.getTime() - Date.now()) / 1000))
+      expect(event).toMatchObject({ relayTries: 0, claimedUntil: null, claimedBy: null, relayError: 'shard status unknown' })
+      await endPauses()
+    }
+    expect(pauses).toEqual([1, 2, 4, 8, 16, 30, 30])
+    expect(temporal.signals.length).toBeLessThanOrEqual(8)
   })
-  await eventually('it to be set aside', async () => (await eventOf(slow)).relayTries > 0)
-  expect(await eventOf(quick)).toMatchObject({ relayState: 'started' })
-  expect(relay.state()).toMatchObject({ state: 'relaying' })
+
+  test('then an event that gets a response again is started', async () => {
+    const [callSid] = newCalls(1) as [string]
+    await commit([callSid])
+    start((_callSid, before) => (before < 2 ? 'UNAVAILABLE' : 'ok'))
+    await eventually('it to be started', async () => {
+      await endPauses()
+      return (await started([callSid])) === 1
+    })
+    expect(await eventOf(callSid)).toMatchObject({ relayError: null, claimedBy: null })
+  })
+
+  test('then those that wait for their next attempt take no place of new ones', async () => {
+    const failing = newCalls(300)
+    await commit(failing)
+    await database.$executeRaw`UPDATE webhook_events SET relay_waits = 3, next_relay_at = now() - interval '1 minute'`
+    const good = newCalls(5)
+    await commit(good)
+    start((callSid) => (failing.includes(callSid) ? 'hangs' : 'ok'))
+    await eventually('the new ones to be started', async () => (await started(good)) === good.length)
+  })
 })
 
-test('When no event gets an answer in time, then the relay as a whole waits, and no event is blamed', async () => {
-  const slow = [newCallSid(), newCallSid()]
-  await commit(slow)
+describe('When Temporal as a whole does not respond', () => {
+  test('then the relay waits, blames no event, and sends nothing until getSystemInfo succeeds', async () => {
+    const calls = newCalls(30)
+    await commit(calls)
+    let away = true
+    const { relay, temporal } = start(() => (away ? 'UNAVAILABLE' : 'ok'))
+    temporal.failSystemLooks(Infinity)
+    await eventually('the relay to wait', async () => standsStill(relay))
+    await eventually('no claim to be left', async () => (await database.webhookEvent.count({ where: { claimedBy: { not: null } } })) === 0)
+    const [signals, looks] = [temporal.signals.length, temporal.systemLooks()]
+    await eventually('further looks', async () => temporal.systemLooks() > looks + 3)
+    expect(temporal.signals.length).toBe(signals)
+    for (const callSid of calls) expect(await eventOf(callSid)).toMatchObject({ relayState: 'pending', relayTries: 0, relayWaits: 0 })
+    away = false
+    temporal.failSystemLooks(0)
+    await eventually('all to be started', async () => (await started(calls)) === calls.length)
+    expect(relay.state().state).toBe('relaying')
+  })
+
+  test('then events that waited without a response wait no longer when it responds again, and deferred ones keep their pause', async () => {
+    const [waiting, deferred, fresh] = newCalls(3) as [string, string, string]
+    await commit([waiting, deferred])
+    await database.$executeRaw`
+      UPDATE webhook_events SET next_relay_at = now() + make_interval(secs => ${LATER}),
+        relay_waits = CASE WHEN call_sid = ${waiting} THEN 6 ELSE 0 END, relay_tries = CASE WHEN call_sid = ${deferred} THEN 6 ELSE 0 END`
+    let away = true
+    const { relay, temporal } = start(() => (away ? 'DEADLINE_EXCEEDED' : 'ok'))
+    temporal.failSystemLooks(Infinity)
+    await commit([fresh])
+    relay.kick()
+    await eventually('the relay to wait', async () => standsStill(relay))
+    expect(temporal.signals).not.toContain(waiting)
+    away = false
+    temporal.failSystemLooks(0)
+    await eventually('both to be started', async () => (await started([waiting, fresh])) === 2)
+    expect(temporal.signals).not.toContain(deferred)
+  })
+
+  test('then it goes on afterwards without waiting for single events that get no response', async () => {
+    const [first, failing, good] = [newCalls(1), newCalls(3), newCalls(MANY)]
+    await commit(first)
+    const { relay, temporal } = start((callSid, before) => {
+      if (failing.includes(callSid)) return 'hangs'
+      return first.includes(callSid) && before === 0 ? 'UNAVAILABLE' : 'ok'
+    })
+    temporal.failSystemLooks(Infinity)
+    await eventually('the relay to wait', async () => standsStill(relay))
+    await commit(failing)
+    await commit(good)
+    temporal.failSystemLooks(0)
+    await eventually('the others to be started', async () => (await started(good)) === good.length)
+    expect(temporal.hanging()).toBe(failing.length)
+  })
+
+  test('then health shows code and time of the newest problem, also afterwards, and each new reason is logged', async () => {
+    const [callSid] = newCalls(1) as [string]
+    await commit([callSid])
+    let answer: Answer = 'namespace missing'
+    const { relay } = start(() => answer)
+    const logged = (reason: RegExp) => eventually(`a line about ${reason}`, async () => lines.some((line) => reason.test(line)))
+    const first = await eventually('the first problem', async () => relay.state().problem !== undefined && relay.state())
+    expect(first).toMatchObject({ state: 'waiting', problem: 'TemporalUnavailable' })
+    await logged(/npm run temporal:setup/)
+    answer = 'PERMISSION_DENIED'
+    await logged(/unauthorized/)
+    const second = relay.state()
+    expect(second).toMatchObject({ state: 'waiting', since: first.since, problem: 'TemporalUnavailable' })
+    expect(Date.parse(second.problemAt!)).toBeGreaterThanOrEqual(Date.parse(first.problemAt!))
+    answer = 'ok'
+    await eventually('the relay to go on', async () => relay.state().state === 'relaying')
+    expect(relay.state()).toMatchObject({ problem: 'TemporalUnavailable', problemAt: expect.any(String) })
+  })
+})
+
+test.each(['namespace missing', 'search attribute missing', 'PERMISSION_DENIED', 'RESOURCE_EXHAUSTED'] as const)(
+  'When Temporal answers %s, then the relay as a whole waits, although getSystemInfo succeeds',
+  async (answer) => {
+    const [bad, good] = [newCalls(MANY), newCalls(5)]
+    await commit(bad)
+    await commit(good)
+    const { relay } = start((callSid) => (bad.includes(callSid) ? answer : 'ok'))
+    await eventually('the relay to wait', async () => standsStill(relay))
+    await eventually('the others to be started all the same', async () => (await started(good)) === good.length)
+    for (const callSid of bad) expect(await eventOf(callSid)).toMatchObject({ relayState: 'pending', relayTries: 0, relayWaits: 0 })
+  },
+)
+
+test.each(['INVALID_ARGUMENT', 'workflow is busy', 'message too large'] as const)(
+  'When Temporal refuses one event with %s, then it alone is deferred',
+  async (answer) => {
+    const [refused, good] = newCalls(2) as [string, string]
+    await commit([refused, good])
+    const { relay } = start((callSid) => (callSid === refused ? answer : 'ok'))
+    await eventually('it to be deferred', async () => (await eventOf(refused)).relayTries === 1)
+    await eventually('the other to be started', async () => (await started([good])) === 1)
+    expect(relay.state()).toMatchObject({ state: 'relaying' })
+    expect(await eventOf(refused)).toMatchObject({ relayWaits: 0, claimedBy: null, relayError: expect.any(String) })
+  },
+)
+
+test('When the relay stops while requests get no response, then it does not wait for them, and their events can be claimed at once', async () => {
+  const calls = newCalls(5)
+  await commit(calls)
+  const { relay, temporal } = start(() => 'hangs')
+  await eventually('all requests to be under way', async () => temporal.hanging() === calls.length)
+  await relay.stop()
+  expect(temporal.hanging()).toBe(calls.length)
+  for (const callSid of calls)
+    expect(await eventOf(callSid)).toMatchObject({ claimedUntil: null, claimedBy: null, relayTries: 0, relayWaits: 0 })
+})
+
+test('When the database is not migrated yet, then the relay claims nothing until it is', async () => {
+  const [callSid] = newCalls(1) as [string]
+  await commit([callSid])
+  temporal = scriptTemporal(() => 'ok')
+  let migrated: (value?: unknown) => void = () => {}
   relay = startRelay({
     database,
-    temporal: temporalWithout(slow),
+    temporal: temporal.client,
     policy: POLICY,
-    pauses: { firstMs: 1000, maxMs: 30_000 },
+    pauses: { firstMs: 20, maxMs: 50 },
+    limits: RELAY_LIMITS,
+    ready: new Promise((resolve) => {
+      migrated = resolve
+    }),
     logger: pino({ level: 'silent' }),
   })
-  await eventually('it to stand still', async () => relay!.state().state === 'waiting')
-  for (const callSid of slow) expect(await eventOf(callSid)).toMatchObject({ relayState: 'pending', relayTries: 0 })
+  relay.kick()
+  expect(relay.state().state).toBe('waiting')
+  expect(await eventOf(callSid)).toMatchObject({ relayState: 'pending', claimedBy: null })
+  migrated()
+  await eventually('it to be started', async () => (await started([callSid])) === 1)
+  expect(relay.state().state).toBe('relaying')
 })

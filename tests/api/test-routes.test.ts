@@ -66,10 +66,11 @@ test('When a connection fails, then 200 says what is wrong, without a secret', a
 })
 
 test('When they are mounted in production by mistake, then they refuse a second time', async () => {
-  const unlimited = { perAddress: () => (_request: unknown, _response: unknown, next: () => void) => next() } as unknown as Limits
+  const unlimited = (_request: unknown, _response: unknown, next: () => void) => next()
+  const limits = { perAddress: () => unlimited } as unknown as Limits
   const checks = { database: async () => 'fine' } as ConnectionChecks
   const app = express().use(
-    operationRoutes(testOperations({ environment: 'test', devTestToken: TOKEN, checks, limits: unlimited, logger })),
+    operationRoutes(testOperations({ environment: 'test', devTestToken: TOKEN, checks, limits, logger }), unlimited),
   )
   app.use(errorHandler(logger))
   const server = app.listen(0)

@@ -44,7 +44,7 @@ test('When nobody is logged in, then every answer is one that the document names
 })
 
 test('When somebody is logged in, then too', async () => {
-  const { accessToken } = await loggedIn(backend.apiUrl, await registered(backend.apiUrl))
+  const { accessToken } = await loggedIn(backend.apiUrl, await registered(backend))
   const which: [string, string] = ['--exclude-path-regex', `${WEBHOOKS}|${LOGOUT}`]
   expect(await findings(which, '--header', `Authorization: Bearer ${accessToken}`)).toBe('')
 })

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { FAULTS, type Fault } from '../../simulator/faults.ts'
 import { startBackend, type Backend } from '../support/backend.ts'
+import { eventually } from '../support/eventually.ts'
 import { sample } from '../support/samples.ts'
 
 let backend: Backend
@@ -9,9 +10,30 @@ beforeAll(async () => {
 })
 afterAll(() => backend?.stop())
 
+/** Long enough that a part of it is on disk when its first transfer is cut. */
+const RECORDING = 'outbound-mono.mp3'
+
+describe.each(['late-recording', 'rate-limited-long'] as const)(
+  'When the first of two recordings of a call has the fault "%s",',
+  (fault) => {
+    test('then the second is stored meanwhile, before its link expires, and the first in the end', async () => {
+      const { call, told } = backend.simulator.call({ fault, recording: sample(RECORDING) })
+      await told
+      await eventually('the first to be asked for', async () => call.requests > 0)
+      const { link, acknowledged } = await backend.simulator.further(call, sample('short-vbr-id3.mp3'), 'expiring')
+      expect(acknowledged).toBe(true)
+      const states = async () => Object.fromEntries((await backend.recordingRows(call.callSid)).map((row) => [row.source_url, row.state]))
+      await eventually('the second to be stored', async () => (await states())[link] === 'stored')
+      expect(await states()).toEqual({ [backend.simulator.linkTo(call)]: 'awaiting', [link]: 'stored' })
+      await backend.concluded(call.callSid)
+      expect(await states()).toEqual({ [backend.simulator.linkTo(call)]: 'stored', [link]: 'stored' })
+    })
+  },
+)
+
 describe.each(Object.keys(FAULTS) as Fault[])('When Exotel misbehaves as in "%s"', (fault) => {
   test('then the recording ends as it deserves, and nothing is left behind', async () => {
-    const { call, told } = backend.simulator.call({ fault, recording: sample('short-vbr-id3.mp3') })
+    const { call, told } = backend.simulator.call({ fault, recording: sample(RECORDING) })
     await told
     const row = await backend.concluded(call.callSid)
     const expected = FAULTS[fault] as { ends: string; code?: string }

@@ -45,7 +45,7 @@ test('When a failed recording is due while another one of its call is still awai
     'the first to be awaited',
     async () => (await backend.callRow(first.callSid))?.recording_error_code === 'RecordingNotFound',
   )
-  const { link } = await backend.simulator.further(first, sample('voicemail-pcm.wav'))
+  const { link } = await backend.simulator.further(first, sample('voicemail-pcm.wav'), 'plain')
   const second = [...backend.simulator.calls.values()].find(({ partOf }) => partOf === first.callSid)!
   second.fault = 'wrong-length'
   const rowOf = async () => (await backend.recordingRows(first.callSid)).find(({ source_url }) => source_url === link)

@@ -74,7 +74,7 @@ async function webhooks(): Promise<void> {
 }
 
 async function accounts(): Promise<void> {
-  const person = await registered(backend.apiUrl)
+  const person = await registered(backend)
   let tokens = await loggedIn(backend.apiUrl, person)
   for (let i = 0; i < 20; i += 1) {
     await get(backend.apiUrl, '/api/auth/me', bearer(tokens.accessToken))

@@ -23,7 +23,9 @@ afterAll(async () => {
   await opened?.close()
 })
 beforeEach(() =>
-  sql.query('TRUNCATE users, sessions, refresh_token_blacklist, password_reset_tokens, rate_limits, signing_keys, webhook_events CASCADE'),
+  sql.query(
+    'TRUNCATE users, account_mails, sessions, refresh_token_blacklist, password_reset_tokens, rate_limits, signing_keys, webhook_events CASCADE',
+  ),
 )
 
 async function user(email = `${randomUUID()}@example.com`): Promise<string> {
@@ -163,6 +165,26 @@ describe('Clean-up', () => {
     for (const what of ['sessions', 'resetTokens', 'blacklist', 'rateLimits'] as const) await deleteExpired(opened.database, what, 100)
     for (const table of ['sessions', 'password_reset_tokens', 'refresh_token_blacklist', 'rate_limits'])
       expect([table, await count(table)]).toEqual([table, 1])
+  })
+
+  test('When a mail is two days old, or an address was not verified for a week, then the row goes', async () => {
+    const mail = `INSERT INTO account_mails (kind, recipient, mailbox, expires_at, created_at) VALUES ('welcome', 'a', 'a', now(), now() - `
+    await sql.query(`${mail} interval '47 hours'), ('welcome', 'a', 'a', now(), now() - interval '49 hours')`)
+    const account = async (name: string, created: string, again: string | null, verified: boolean): Promise<unknown> =>
+      sql.query(
+        `INSERT INTO users (email, name, password_hash, created_at, registered_again_at, verified_at)
+         VALUES ($1, $2, $3, now() - $4::interval, now() - $5::interval, CASE WHEN $6 THEN now() END)`,
+        [`${name}@example.com`, name, HASH, created, again, verified],
+      )
+    await account('fresh', '6 days', null, false)
+    await account('again', '8 days', '6 days', false)
+    await account('verified', '8 days', '8 days', true)
+    await account('old', '8 days', null, false)
+    await account('old-again', '9 days', '8 days', false)
+    expect(await deleteExpired(opened.database, 'mails', 100)).toBe(1)
+    expect(await deleteExpired(opened.database, 'unverifiedAccounts', 100)).toBe(2)
+    const { rows } = await sql.query<{ name: string }>('SELECT name FROM users ORDER BY name')
+    expect(rows.map(({ name }) => name)).toEqual(['again', 'fresh', 'verified'])
   })
 
   test('When somebody holds a row, then clean-up passes it by', async () => {

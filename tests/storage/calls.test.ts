@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { pino } from 'pino'
-import { claimEvents, markRelayed, releaseEvents, setAside } from '../../calls/claim-events.ts'
+import { claimEvents } from '../../calls/claim-events.ts'
 import { concludeRecording as concludeAttempt } from '../../calls/conclude-recording.ts'
 import { noteWait } from '../../calls/note-wait.ts'
 import { recordEvent } from '../../calls/record-event.ts'
 import { fixRecordingDate, linksOf, nameRecording } from '../../calls/recording-facts.ts'
 import { deliveryIdentity, readCallEvent, type WebhookRoute } from '../../exotel/call-event.ts'
+import { readMigrations } from '../../platform/migrations.ts'
 import { assertMigrated, connectDatabase, type Database } from '../../platform/database.ts'
 import type { Conclusion, Outcome } from '../../workflows/contracts/recording.ts'
 import { RECOVERY } from '../support/activities.ts'
@@ -212,43 +213,17 @@ describe('When recordings are concluded, then the states only go up:', () => {
 
 describe('When the relay claims events', () => {
   async function claimAll() {
-    const claimed = await claimEvents(database, 1000)
+    const claimed = await claimEvents(database, { fresh: 1000, waiting: 0 })
     return new Map(claimed.map((event) => [event.callSid, event]))
   }
 
-  test('then two at once never hold the same one, and what is released or expired comes again', async () => {
-    await markAll()
-    const sids = Array.from({ length: 30 }, newCallSid)
-    for (const callSid of sids) await record('call-end', { CallSid: callSid, Status: 'completed' })
-    const ids = await database.$transaction(async (slow) => {
-      const claimed = await claimEvents(slow, 10) // not committed while the others claim theirs
-      const batches = await Promise.all(Array.from({ length: 3 }, () => claimEvents(database, 5)))
-      return [...claimed, ...batches.flat()].map(({ id }) => id)
-    })
-    expect(ids.length).toBeGreaterThan(10)
-    expect(new Set(ids).size).toBe(ids.length)
-    expect(await claimEvents(database, 100)).toHaveLength(30 - ids.length)
-    await releaseEvents(database, ids.slice(0, 5))
-    expect((await claimEvents(database, 100)).map(({ id }) => id).toSorted()).toEqual(ids.slice(0, 5).toSorted())
-    await database.$executeRaw`UPDATE webhook_events SET claimed_until = now() - interval '1 s' WHERE id = ${ids[9]!}`
-    expect((await claimEvents(database, 100)).map(({ id }) => id)).toEqual([ids[9]])
-  })
-
-  test('then a call that only begins is none, and one set aside waits longer each time', async () => {
-    await markAll()
-    const callSid = newCallSid()
-    await record('call-start', { CallSid: newCallSid(), Status: 'ringing' })
-    await record('call-end', { CallSid: callSid })
-    const [event] = [...(await claimAll()).values()]
-    expect(event).toMatchObject({ callSid, bringsNothingNew: false })
-    const pauses: number[] = []
-    for (let i = 0; i < 3; i += 1) {
-      await setAside(database, event!.id, 'refused')
-      const row = await database.webhookEvent.findUniqueOrThrow({ where: { id: event!.id } })
-      pauses.push(Math.round((row.nextRelayAt.getTime() - Date.now()) / 1000))
-    }
-    expect(pauses).toEqual([5, 10, 20])
-    expect(await claimEvents(database, 10)).toEqual([])
+  test('then an event of a call that only begins is not among them', async () => {
+    const [begins, ends] = [newCallSid(), newCallSid()]
+    await record('call-start', { CallSid: begins, Status: 'ringing' })
+    await record('call-end', { CallSid: ends })
+    const claimed = await claimAll()
+    expect(claimed.has(begins)).toBe(false)
+    expect(claimed.get(ends)).toMatchObject({ bringsNothingNew: false, relayTries: 0, relayWaits: 0 })
   })
 
   test('then PostgreSQL decides whether an event brings anything new', async () => {
@@ -279,8 +254,7 @@ describe('When the relay claims events', () => {
   })
 
   async function markAll() {
-    const events = await database.webhookEvent.findMany({ where: { relayState: 'pending' }, select: { id: true } })
-    await markRelayed(database, { started: events.map(({ id }) => id), nothingNew: [] })
+    await database.webhookEvent.updateMany({ where: { relayState: 'pending' }, data: { relayState: 'started' } })
   }
 })
 
@@ -320,7 +294,7 @@ test('When the server’s own zone is another, then times are the same instants 
       SELECT to_char(ended_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') AS text, now() FROM calls WHERE call_sid = ${callSid}`
     expect(row!.text).toBe('2026-11-26 00:00')
     expect(Math.abs(row!.now.getTime() - Date.now())).toBeLessThan(60_000)
-    await assertMigrated(elsewhere)
+    await assertMigrated(elsewhere, readMigrations())
   } finally {
     await elsewhere.$disconnect()
   }
@@ -334,11 +308,12 @@ test('When a query of ours runs, then it has its index', async () => {
     ])
     return rows.map((row) => row['QUERY PLAN']).join('\n')
   }
-  expect(
-    await plan(
-      `SELECT id FROM webhook_events WHERE relay_state = 'pending' AND next_relay_at <= now() ORDER BY next_relay_at, id LIMIT 20`,
-    ),
-  ).toContain('webhook_events_relay_idx')
+  const dueEvents = (lane: string) =>
+    plan(
+      `SELECT id FROM webhook_events WHERE relay_state = 'pending' AND ${lane} AND next_relay_at <= now() ORDER BY next_relay_at, id LIMIT 20`,
+    )
+  expect(await dueEvents('relay_waits = 0')).toContain('webhook_events_relay_new_idx')
+  expect(await dueEvents('relay_waits > 0')).toContain('webhook_events_relay_waiting_idx')
   expect(await plan(`SELECT 1 FROM recordings WHERE call_sid = 'a' AND source_url = 'b'`)).toContain('recordings_call_sid_source_url_key')
   const due = `SELECT call_sid FROM recordings WHERE state IN ('failed', 'quarantined') AND next_try_at <= now()`
   expect(await plan(due)).toContain('recordings_due_idx')

@@ -1,23 +1,32 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { hash } from '@node-rs/argon2'
 import { randomUUID } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import pg from 'pg'
 import { pino } from 'pino'
 import { deleteExpired } from '../../accounts/clean-up.ts'
 import type { AccountsContext } from '../../accounts/context.ts'
 import { logIn } from '../../accounts/login.ts'
-import { changePassword, issuePasswordReset, resetPassword } from '../../accounts/password-reset.ts'
+import { changePassword, issueResetToken, requestPasswordReset, resetPassword } from '../../accounts/password-reset.ts'
+import { register } from '../../accounts/registration.ts'
+import { startMailSender } from '../../accounts/mail-sender.ts'
+import { issueVerificationToken, verifyAddress } from '../../accounts/verification.ts'
 import { authenticate, endSessions, refreshSession } from '../../accounts/sessions.ts'
 import { createSigningKeys } from '../../accounts/signing-keys.ts'
 import { signAccessToken } from '../../accounts/access-tokens.ts'
-import { claimEvents, markRelayed } from '../../calls/claim-events.ts'
+import { claimEvents, deferEvents, endWaits, markRelayed, recordNoResponse, releaseEvents, type Claim } from '../../calls/claim-events.ts'
 import { eraseOldBodies } from '../../calls/clean-up.ts'
+import { sampleStoredRows, storedRowsAfter } from '../../calls/object-check.ts'
+import { unknownKeys } from '../../calls/object-owners.ts'
 import { recordEvent } from '../../calls/record-event.ts'
 import { type Prisma, PrismaClient } from '../../platform/generated/client.ts'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { Problem } from '../../platform/problem.ts'
-import { noPost } from '../../platform/post.ts'
-import { createDatabase } from '../support/servers.ts'
+import { folderPost, noPost } from '../../platform/post.ts'
+import { eventually } from '../support/eventually.ts'
+import { createDatabase, openDatabase } from '../support/servers.ts'
 
 /** So many rows that no planner reads them all for a handful. */
 const ROWS = 20_000
@@ -46,9 +55,10 @@ async function fill(): Promise<void> {
   const series = `generate_series(1, ${ROWS}) AS i`
   const hash = "encode(sha256(i::text::bytea), 'hex')"
   const passwordHash = await passwordHashed('a passphrase')
-  await sql.query(`INSERT INTO users (email, name, password_hash) SELECT 'p' || i || '@example.com', 'P', $1 FROM ${series}`, [
-    passwordHash,
-  ])
+  await sql.query(
+    `INSERT INTO users (email, name, password_hash, verified_at) SELECT 'p' || i || '@example.com', 'P', $1, now() FROM ${series}`,
+    [passwordHash],
+  )
   await sql.query(`INSERT INTO sessions (user_id, refresh_hash, refresh_expires_at, expires_at)
     SELECT u.id, encode(sha256(u.email::bytea), 'hex'), now() + interval '1 day', now() + interval '1 day' FROM users u`)
   await sql.query(`INSERT INTO refresh_token_blacklist (token_hash, session_id, user_id, reason, expires_at)
@@ -56,10 +66,14 @@ async function fill(): Promise<void> {
   await sql.query(
     `INSERT INTO password_reset_tokens (user_id, token_hash) SELECT u.id, encode(sha256(u.id::text::bytea), 'hex') FROM users u`,
   )
+  await sql.query(`INSERT INTO account_mails (kind, recipient, mailbox, expires_at, ended_at, outcome)
+    SELECT 'welcome', 'p' || i || '@example.com', 'p' || i || '@example.com', now(), now(), 'sent' FROM ${series}`)
   await sql.query(`INSERT INTO rate_limits SELECT 'k' || i, 1, 9e12 FROM ${series}`)
   await sql.query(`INSERT INTO calls (call_sid, status, recording_state) SELECT 'c' || i, 'completed', 'none' FROM ${series}`)
   await sql.query(`INSERT INTO recordings (call_sid, source_url, state, bucket, object_key, bytes, sha256)
     SELECT 'c' || i, 'https://recordings.exotel.com/' || i, 'stored', 'b', 'k' || i, 1, ${hash} FROM ${series}`)
+  await sql.query(`INSERT INTO recording_attempts (call_sid, source_url, identity, state, error, error_code, bucket, object_key)
+    SELECT 'c' || i, 'https://recordings.exotel.com/' || i, ${hash}, 'quarantined', 'cut', 'RecordingDamaged', 'b', 'q' || i FROM ${series}`)
   await sql.query(`INSERT INTO webhook_events (source, route, identity, call_sid, raw_body, relay_state)
     SELECT 'exotel', 'call-end', ${hash}, 'c' || i, 'x', 'started' FROM ${series}`)
   await sql.query('ANALYZE')
@@ -92,7 +106,8 @@ const silent = pino({ level: 'silent' })
 const accounts = (): AccountsContext => ({
   database,
   keys: createSigningKeys(database),
-  post: noPost(silent),
+  mails: { kick: () => {}, stop: async () => {} },
+  post: noPost(),
   logger: silent,
   registration: 'open',
   sessionDays: 30,
@@ -114,8 +129,24 @@ async function change(): Promise<void> {
     data: { passwordHash: await passwordHashed(password) },
   })
   await logIn(accounts(), { email, password }) // with a hash that is made anew
-  const identity = { userId, sessionId: randomUUID(), email, name: 'P', role: 'user' as const }
+  const session = await database.session.findFirstOrThrow({ where: { userId } })
+  const identity = { userId, sessionId: session.id, email, name: 'P', role: 'user' as const }
   await changePassword(accounts(), identity, { currentPassword: password, newPassword: 'quite another passphrase' })
+}
+const claim = (id: bigint): Claim & { reason: string } => ({ id, claimId: randomUUID(), reason: 'no answer' })
+async function sendWaitingMails(): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'mail-'))
+  const post = folderPost(folder, { from: 'caly <no-reply@example.com>', logger: silent })
+  const sender = startMailSender({
+    database,
+    post,
+    publicUrl: 'https://calls.example.com',
+    pauses: { firstMs: 1, maxMs: 1 },
+    logger: silent,
+  })
+  await eventually('a look into the outbox', async () => statements.some(({ text }) => text.includes('SKIP LOCKED')))
+  await sender.stop()
+  rmSync(folder, { recursive: true })
 }
 const event = {
   callSid: 'c77',
@@ -134,13 +165,23 @@ test.each([
   ['somebody logs in', () => logIn(accounts(), { email: 'p77@example.com', password: 'x' })],
   ['a refresh token is used', () => refreshSession(accounts(), 'p77@example.com')],
   ['all sessions of somebody end', () => endSessions(database, { userId: randomUUID() }, 'logged_out')],
-  ['a password is forgotten', () => issuePasswordReset(accounts(), 'p77@example.com')],
+  ['a password is forgotten', () => requestPasswordReset(accounts(), { email: 'p77@example.com', source: '192.0.2.1' })],
+  ['a reset link is made', () => issueResetToken(database, 'p77@example.com')],
+  [
+    'somebody registers',
+    () => register(accounts(), { email: 'p77@example.com', password: 'quite another passphrase', name: 'P', source: '192.0.2.1' }),
+  ],
+  ['a verification link is made', () => issueVerificationToken(database, 'p77@example.com')],
+  ['a verification link is used', () => verifyAddress(accounts(), { token: 'a-token-of-somebody', password: 'x' })],
+  ['mails are sent', () => sendWaitingMails()],
   ['a reset link is used', () => useLink()],
   ['a password is changed', () => change()],
   ['expired sessions go', () => deleteExpired(database, 'sessions', 5)],
   ['expired reset tokens go', () => deleteExpired(database, 'resetTokens', 5)],
   ['expired blacklist rows go', () => deleteExpired(database, 'blacklist', 5)],
   ['expired limits go', () => deleteExpired(database, 'rateLimits', 5)],
+  ['old mails go', () => deleteExpired(database, 'mails', 5)],
+  ['accounts that were never verified go', () => deleteExpired(database, 'unverifiedAccounts', 5)],
   ['old bodies go', () => eraseOldBodies(database, 90, 5)],
   [
     'a webhook is recorded',
@@ -153,14 +194,79 @@ test.each([
         fields: {},
       }),
   ],
-  ['the relay claims events', () => claimEvents(database, 20)],
-  ['the relay marks events', () => markRelayed(database, { started: [77n], nothingNew: [78n] })],
+  ['the relay claims events', () => claimEvents(database, { fresh: 20, waiting: 20 })],
+  ['the relay marks events', () => markRelayed(database, { started: [claim(77n)], nothingNew: [claim(78n)] })],
+  ['the relay defers events', () => deferEvents(database, [claim(77n)])],
+  ['the relay moves events behind others', () => recordNoResponse(database, [claim(77n)])],
+  ['the relay releases events', () => releaseEvents(database, [claim(77n)])],
+  ['the relay ends pauses', () => endWaits(database)],
+  ['a sample of stored recordings is taken', () => sampleStoredRows(database, { bucket: 'b', limit: 200 })],
+  ['all stored recordings are read in pages', () => storedRowsAfter(database, '10000', { bucket: 'b', limit: 200 })],
+  [
+    'a page of objects is looked up',
+    () =>
+      unknownKeys(
+        database,
+        Array.from({ length: 1000 }, (_, index) => `k${index}`),
+      ),
+  ],
 ])('When %s, then no large table is read whole', async (_what, work) => {
   expect(await tablesReadWhole(work)).toEqual([])
+})
+
+describe('When a sample of stored recordings is taken', () => {
+  const sample = async () => (await sampleStoredRows(database, { bucket: 'b', limit: 200 })).map(({ id }) => Number(id))
+
+  test('then it covers the table evenly, whatever gaps the ids have', async () => {
+    // The second half of the rows gets ids far behind the first half: half of a fair sample lies there all the same.
+    await sql.query(`UPDATE recordings SET id = id + 1000000000 WHERE id > ${ROWS / 2}`)
+    await sql.query('VACUUM FULL ANALYZE recordings')
+    const ids = (await Promise.all([sample(), sample(), sample()])).flat()
+    expect(ids).toHaveLength(600)
+    for (const [from, to] of quarters()) {
+      const share = ids.filter((id) => id > from && id <= to).length / ids.length
+      expect(share).toBeGreaterThan(0.1)
+      expect(share).toBeLessThan(0.4)
+    }
+  })
+
+  test('then each time other rows are taken, none of them twice', async () => {
+    const [first, second] = [await sample(), await sample()]
+    expect(new Set(first).size).toBe(200)
+    expect(first.filter((id) => second.includes(id)).length).toBeLessThan(100)
+  })
+
+  test('then a table of a few rows is read whole, and an empty one gives none', async () => {
+    const few = await openDatabase()
+    expect(await sampleStoredRows(few.database, { bucket: 'b', limit: 200 })).toEqual([])
+    const row = { state: 'stored', bucket: 'b', objectKey: 'k', bytes: 1n, sha256: 'a'.repeat(64) }
+    await few.database.call.create({ data: { callSid: 'c', recordings: { create: [1, 2].map((n) => ({ ...row, sourceUrl: `${n}` })) } } })
+    expect(await sampleStoredRows(few.database, { bucket: 'b', limit: 200 })).toHaveLength(2)
+    await few.close()
+  })
+
+  /** The ids of each quarter of the rows, first excluded, last included. */
+  function quarters(): [number, number][] {
+    const far = 1_000_000_000
+    return [0, 1, 2, 3].map((nth) => {
+      const shift = nth < 2 ? 0 : far
+      return [shift + (nth * ROWS) / 4, shift + ((nth + 1) * ROWS) / 4]
+    })
+  }
 })
 
 test('When an index is missing, then this test notices', async () => {
   await sql.query('DROP INDEX users_email_key')
   expect(await tablesReadWhole(() => logIn(accounts(), { email: 'p77@example.com', password: 'x' }))).not.toEqual([])
   await sql.query('CREATE UNIQUE INDEX users_email_key ON users (email)')
+})
+
+test('When thousands of events wait for a response, then new events are claimed without reading them', async () => {
+  await sql.query(`UPDATE webhook_events SET relay_state = 'pending', relay_waits = CASE WHEN id % 10 = 0 THEN 0 ELSE 3 END`)
+  await sql.query('ANALYZE webhook_events')
+  expect(await tablesReadWhole(() => claimEvents(database, { fresh: 20, waiting: 20 }))).toEqual([])
+  const { rows } = await sql.query<{ 'QUERY PLAN': string }>(
+    `EXPLAIN SELECT id FROM webhook_events WHERE relay_state = 'pending' AND relay_waits = 0 AND next_relay_at <= now() ORDER BY next_relay_at, id LIMIT 20`,
+  )
+  expect(rows.map((row) => row['QUERY PLAN']).join('\n')).toContain('webhook_events_relay_new_idx')
 })

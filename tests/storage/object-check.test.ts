@@ -1,9 +1,10 @@
 import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import { createHash } from 'node:crypto'
-import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { concludeRecording } from '../../calls/conclude-recording.ts'
 import { nameRecording } from '../../calls/recording-facts.ts'
 import { openWorkbench, RECOVERY, type Workbench } from '../support/activities.ts'
+import { eventually } from '../support/eventually.ts'
 import { startFaultyS3, type FaultyS3 } from '../support/faulty-s3.ts'
 import { newCallSid } from '../support/servers.ts'
 
@@ -25,6 +26,7 @@ afterAll(async () => {
 const keyOf = (callSid: string, begins = SHA256.slice(0, 12)) => `recordings/2026/11/26/${callSid}-${begins}.mp3`
 const put = (Key: string, Body = BYTES) =>
   bench.bucket.client.send(new PutObjectCommand({ Bucket: bench.bucket.name, Key, Body, ContentType: 'audio/mpeg' }))
+const waitsFor = (type: string) => expect.objectContaining({ type, category: 'BENIGN' })
 const callOf = (callSid: string) => bench.database.call.findUniqueOrThrow({ where: { callSid }, include: { recordings: true } })
 
 /** A row that says stored, with or without its object. */
@@ -74,18 +76,124 @@ test('When very many objects are gone at once, then nothing is believed and some
   expect(bench.alarms.active()).toEqual([])
 })
 
-test('When the store is away or the bucket is not there, then that says nothing about any object', async () => {
+test('When the store is away, then that says nothing about any object', async () => {
   const callSid = await stored()
-  for (const fault of [
-    { status: 503, code: 'SlowDown' },
-    { status: 404, code: 'NoSuchBucket' },
-  ]) {
-    faulty.next('HEAD', fault)
-    await expect(bench.run('checkRows', { sampled: true })).rejects.toEqual(
-      expect.objectContaining({ type: 'StorageUnavailable', category: 'BENIGN' }),
-    )
-  }
+  faulty.next('HEAD', { status: 503, code: 'SlowDown' })
+  await expect(bench.run('checkRows', { sampled: true })).rejects.toEqual(waitsFor('StorageUnavailable'))
   expect(await callOf(callSid)).toMatchObject({ recordingState: 'stored' })
+  expect(bench.alarms.active()).toEqual([])
+})
+
+test.each([
+  ['the bucket does not exist', 'HEAD', { status: 404, code: 'NoSuchBucket' }],
+  ['the key may not see the bucket', 'HEAD', { status: 403, code: 'AccessDenied' }],
+  ['the key may not list objects', 'GET', { status: 403, code: 'AccessDenied' }],
+  ['the key is wrong', 'GET', { status: 403, code: 'InvalidAccessKeyId' }],
+])('When %s, then the check waits with an alarm, until that is corrected', async (_what, method, fault) => {
+  const callSid = await stored()
+  const check = () => (method === 'HEAD' ? bench.run('checkRows', { sampled: true }) : bench.run('checkObjects', {}))
+  faulty.next(method, fault)
+  await expect(check()).rejects.toEqual(waitsFor('StorageMisconfigured'))
+  expect(bench.alarms.active().map(({ name }) => name)).toEqual(['StorageMisconfigured'])
+  expect(await callOf(callSid)).toMatchObject({ recordingState: 'stored' })
+  await check()
+  expect(bench.alarms.active()).toEqual([])
+})
+
+describe('When the store ends a page of the list early', () => {
+  /** Keeps that many objects of a page, and says that more follow. */
+  const cutAfter = (keep: number) => (xml: string) => {
+    const contents = xml.match(/<Contents>.*?<\/Contents>/gs) ?? []
+    const begin = /<StartAfter>(.*?)<\/StartAfter>/.exec(xml)?.[1] ?? '!'
+    const token = `<NextContinuationToken>${begin}</NextContinuationToken>`
+    return contents
+      .slice(keep)
+      .reduce((rest, each) => rest.replace(each, ''), xml)
+      .replace(/<IsTruncated>.*?<\/IsTruncated>/, `<IsTruncated>true</IsTruncated>${token}`)
+  }
+  async function countObjects(): Promise<number> {
+    let objects = 0
+    let after: string | undefined
+    do {
+      const page = await bench.run('checkObjects', after === undefined ? {} : { after })
+      objects += page.objects
+      after = page.last
+    } while (after !== undefined)
+    return objects
+  }
+
+  test.each([
+    ['after one object', [cutAfter(1), cutAfter(1)]],
+    ['before the first object', [cutAfter(0)]],
+    ['before and after the first object', [cutAfter(0), cutAfter(1), cutAfter(0)]],
+  ])('%s, then the check goes on where the page ended', async (_where, rewrites) => {
+    for (let i = 0; i < 3; i += 1) await stored()
+    const all = (await bench.bucket.keys()).length
+    faulty.rewriteLists(...rewrites)
+    expect(await countObjects()).toBe(all)
+  })
+
+  test('and the next one does not advance, then the check waits instead of reading it for ever', async () => {
+    await stored()
+    faulty.rewriteLists(cutAfter(0), cutAfter(0), cutAfter(0))
+    await expect(bench.run('checkObjects', {})).rejects.toEqual(waitsFor('StorageUnavailable'))
+    faulty.rewriteLists(cutAfter(1))
+    const { last } = await bench.run('checkObjects', {})
+    const sameObject = `<Contents><Key>${last}</Key><Size>1</Size></Contents>`
+    faulty.rewriteLists((xml) => cutAfter(1)(xml.replace(/<Contents>.*<\/Contents>/s, sameObject)))
+    await expect(bench.run('checkObjects', { after: last! })).rejects.toEqual(waitsFor('StorageUnavailable'))
+    faulty.rewriteLists()
+  })
+})
+
+describe('When a stored call has a second object in the bucket', () => {
+  test('then the object is kept and never read, and is looked at again once the first one is gone', async () => {
+    const callSid = await stored()
+    const second = `recordings/2026/11/27/${callSid}-${SHA256.slice(0, 12)}.mp3`
+    await put(second)
+    const before = await bench.database.recordingAttempt.count({ where: { callSid } })
+    for (let night = 0; night < 2; night += 1) {
+      faulty.requests.length = 0
+      expect(await bench.run('checkObjects', {})).toMatchObject({ adopted: 0, surplus: 1 })
+      expect(faulty.requests.filter(({ method, url }) => method === 'GET' && url.includes(callSid))).toEqual([])
+    }
+    expect(await bench.database.recordingAttempt.count({ where: { callSid } })).toBe(before)
+    expect(await callOf(callSid)).toMatchObject({ recordingUrl: expect.stringContaining(keyOf(callSid)) })
+
+    await bench.bucket.client.send(new DeleteObjectCommand({ Bucket: bench.bucket.name, Key: keyOf(callSid) }))
+    await bench.run('checkRows', { sampled: false })
+    expect(await callOf(callSid)).toMatchObject({ recordingState: 'failed' })
+    expect(await bench.run('checkObjects', {})).toMatchObject({ adopted: 1, surplus: 0 })
+    expect(await callOf(callSid)).toMatchObject({ recordingState: 'stored', recordingUrl: expect.stringContaining(second) })
+  })
+
+  test('then the row of the check counts it', async () => {
+    const found = { rows: 1, missing: 0, objects: 2, unknown: 0, adopted: 0, deleted: 0, foreign: 0, surplus: 1 }
+    await bench.run('endObjectCheck', { ...found, full: false })
+    expect(await bench.database.objectCheck.findFirst({ orderBy: { id: 'desc' } })).toMatchObject(found)
+  })
+})
+
+test('When an object does not hold the bytes that its key names, then it is read once, and again only if it is replaced', async () => {
+  const callSid = newCallSid()
+  const key = keyOf(callSid, 'cccccccccccc')
+  await nameRecording(bench.database, callSid, { sourceUrl: LINK })
+  await put(key)
+  const reads = async (): Promise<number> => {
+    faulty.requests.length = 0
+    await bench.run('checkObjects', {})
+    return faulty.requests.filter(({ method, url }) => method === 'GET' && url.includes(callSid)).length
+  }
+  expect(await reads()).toBe(1)
+  expect(await reads()).toBe(0)
+  expect(await bench.database.recordingAttempt.findMany({ where: { callSid } })).toMatchObject([
+    { state: 'failed', errorCode: 'RecordingInvalid', sourceUrl: `object:${key}`, objectKey: null },
+  ])
+  await eventually('the store’s clock to go on', async () => {
+    await put(key)
+    return (await reads()) === 1
+  })
+  expect(await bench.bucket.keys()).toContain(key)
 })
 
 test('When an object has no row, then a known call adopts it, an erased one loses it, and all others are left alone', async () => {

@@ -1,14 +1,16 @@
 import { PutObjectCommand } from '@aws-sdk/client-s3'
+import { CancelledFailure } from '@temporalio/common'
 import { createHash, randomBytes } from 'node:crypto'
 import { copyFileSync, existsSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { RecordingStore } from '../../recordings/store.ts'
-import type { Spooled, UploadInput, Verdict } from '../../workflows/contracts/recording.ts'
+import type { UploadInput } from '../../workflows/contracts/recording.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
 import { mp3 } from '../support/audio.ts'
 import { eventually } from '../support/eventually.ts'
 import { startFaultyS3, type FaultyS3 } from '../support/faulty-s3.ts'
 import { newCallSid, servers } from '../support/servers.ts'
+import { spoolRecording } from '../support/spooled.ts'
 
 let faulty: FaultyS3
 let bench: Workbench
@@ -21,16 +23,7 @@ afterAll(async () => {
   await faulty?.close()
 })
 
-/** A validated file in the spool, ready for its upload. */
-async function spool(bytes = Buffer.concat([mp3(), randomBytes(20)])): Promise<{ input: UploadInput; path: string }> {
-  const callSid = newCallSid()
-  const file = bench.spool.fileFor(callSid, 'x')
-  const path = bench.spool.path(file)
-  writeFileSync(path, bytes)
-  const spooled: Spooled = { queue: bench.spool.queue, file, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') }
-  const verdict = (await bench.run('validateRecording', { callSid, spooled })) as Exclude<Verdict, { verdict: 'refused' }>
-  return { input: { callSid, spooled, verdict }, path }
-}
+const spool = (bytes?: Buffer) => spoolRecording(bench, bytes && { bytes })
 const upload = (input: UploadInput) => bench.run('uploadRecording', input)
 const failure = (type: string, more: object = {}) => expect.objectContaining({ type, ...more })
 const times = <T>(count: number, each: T): T[] => Array.from({ length: count }, () => each)
@@ -192,6 +185,76 @@ describe('When the store fails five times in a row', () => {
     await upload(input)
   })
 
+  test('then one large upload does not keep the others waiting: a short probe lets all of them through', async () => {
+    await open()
+    const large = await spool()
+    const small = await spool()
+    const { reached, release } = faulty.hold('PUT', new RegExp(large.input.callSid))
+    const slow = eventually('the store to be back', () => upload(large.input).catch(() => undefined))
+    await reached
+    await upload(small.input)
+    release()
+    await slow
+  })
+
+  test('then a store that can be read but not written is not back, and no upload is sent to it', async () => {
+    const puts: { status: number; code: string }[] = times(200, away)
+    faulty.next('PUT', ...puts)
+    for (let i = 0; i < 5; i += 1) await expect(upload((await spool()).input)).rejects.toEqual(failure('StorageUnavailable', waits))
+    const { input } = await spool()
+    faulty.requests.length = 0
+    await eventually('two probes', async () => {
+      await expect(upload(input)).rejects.toEqual(failure('StorageUnavailable', waits))
+      return faulty.requests.filter(({ method, url }) => method === 'PUT' && url.includes('.probe')).length === 2
+    })
+    expect(faulty.requests.filter(({ url }) => url.includes(input.callSid))).toEqual([])
+    expect(bench.alarms.active().map(({ name }) => name)).toEqual(['StorageUnavailable'])
+    faulty.next('PUT')
+    await eventually('the store to be back', () => upload(input).catch(() => undefined))
+    expect(bench.alarms.active()).toEqual([])
+    expect(await bench.bucket.openUploads()).toBe(0)
+  })
+
+  test.each([
+    ['whose file is lost', (path: string) => rmSync(path), undefined],
+    ['that a shutdown stops', () => {}, 'WORKER_SHUTDOWN'],
+    ['that is cancelled', () => {}, 'CANCELLED'],
+  ])('then an upload %s among them is no success', async (_which, spoil, stop) => {
+    faulty.next('PUT', ...times(5, away))
+    for (let i = 0; i < 5; i += 1) {
+      if (i === 3) await stoppedUpload(spoil, stop)
+      await expect(upload((await spool()).input)).rejects.toEqual(failure('StorageUnavailable', waits))
+    }
+    expect(bench.alarms.active().map(({ name }) => name)).toEqual(['StorageUnavailable'])
+    const { input } = await spool()
+    await eventually('the store to be back', () => upload(input).catch(() => undefined))
+  })
+
+  async function stoppedUpload(spoil: (path: string) => void, stop: string | undefined): Promise<void> {
+    const { input, path } = await spool()
+    spoil(path)
+    const environment = bench.environment()
+    if (stop) environment.cancel(stop as never)
+    await expect(environment.run(bench.activities.uploadRecording, input)).rejects.toThrow()
+  }
+
+  test('then a probe that a shutdown or a cancellation finds under way is finished all the same', async () => {
+    await open()
+    const { input } = await spool()
+    const environment = bench.environment()
+    const { reached, release } = faulty.hold('HEAD', /probe|recordings/)
+    const first = eventually('a probe', async () => {
+      const error: unknown = await environment.run(bench.activities.uploadRecording, input).catch((each: unknown) => each)
+      return error instanceof CancelledFailure
+    })
+    await reached
+    environment.cancel()
+    release()
+    await first
+    await upload((await spool()).input)
+    expect(bench.alarms.active()).toEqual([])
+  })
+
   test('then faults of single objects are not counted', async () => {
     faulty.next('PUT', ...times(6, { status: 400, code: 'BadDigest' }))
     for (let i = 0; i < 6; i += 1) await expect(upload((await spool()).input)).rejects.toEqual(failure('StorageUnavailable', waits))
@@ -223,7 +286,8 @@ test('When the file disappears in the moment of the upload, then the request end
     contentType: 'audio/mpeg',
     metadata: {},
   }
-  await expect(store.put(object, { signal: AbortSignal.timeout(10_000), onProgress: () => {} })).rejects.toMatchObject({ code: 'ENOENT' })
+  const control = { signal: AbortSignal.timeout(10_000), onProgress: () => {}, isCancelled: () => false }
+  await expect(store.put(object, control)).rejects.toMatchObject({ code: 'ENOENT' })
   store.close()
 })
 

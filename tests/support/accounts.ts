@@ -1,7 +1,8 @@
 // A client of the accounts' API, and people to try it with.
 import { randomBytes } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Backend } from './backend.ts'
 import { eventually } from './eventually.ts'
 
 export interface Answer<Body = Record<string, unknown>> {
@@ -54,11 +55,31 @@ export function bearer(token: string): { authorization: string } {
   return { authorization: `Bearer ${token}` }
 }
 
-export async function registered(apiUrl: string, headers: Record<string, string> = {}): Promise<Person> {
+/** Where accounts are made: an API, and the folder that its mails go to. */
+export interface AccountsServer {
+  apiUrl: string
+  mailDirectory: string
+}
+
+/** A person whose account is verified by the link of the mail, as in real life. */
+export async function registered(server: AccountsServer, headers: Record<string, string> = {}): Promise<Person> {
   const person = newPerson()
-  const { status } = await post(apiUrl, '/api/auth/register', person, headers)
+  const { status } = await post(server.apiUrl, '/api/auth/register', person, headers)
   if (status !== 202) throw new Error(`Registration answered ${status}`)
+  await verified(server, person, headers)
   return person
+}
+
+/** Opens the newest link that was mailed to this person. */
+export async function verified(
+  { apiUrl, mailDirectory }: AccountsServer,
+  person: Person,
+  headers: Record<string, string> = {},
+): Promise<void> {
+  const mails = await mailsTo(mailDirectory, person.email, 'Confirm your address')
+  const body = { token: tokenIn(mails.at(-1)!), password: person.password }
+  const { status } = await post(apiUrl, '/api/auth/verify-email', body, headers)
+  if (status !== 204) throw new Error(`Verification answered ${status}`)
 }
 
 export async function loggedIn(apiUrl: string, person: Person, headers: Record<string, string> = {}): Promise<BearerTokens> {
@@ -68,15 +89,34 @@ export async function loggedIn(apiUrl: string, person: Person, headers: Record<s
   return body
 }
 
-/** The mails to an address whose subject has these words, once there are any. */
-export function mailsTo(folder: string, address: string, subject: string): Promise<string[]> {
-  return eventually(`a mail "${subject}"`, async () => {
-    const mails = readdirSync(folder)
-      .filter((name) => name.endsWith('.eml'))
-      .map((name) => readFileSync(join(folder, name), 'utf8'))
-      .filter((mail) => mail.includes(`To: ${address}`) && mail.includes(`Subject: ${subject}`))
-    return mails.length > 0 && mails
+/** The mails to an address whose subject has these words, oldest first, once there are at least so many. */
+export function mailsTo(folder: string, address: string, subject: string, atLeast = 1): Promise<string[]> {
+  return eventually(`${atLeast} mails "${subject}"`, async () => {
+    const mails = mailsIn(folder).filter((mail) => mail.includes(`To: ${address}`) && mail.includes(`Subject: ${subject}`))
+    return mails.length >= atLeast && mails
   })
+}
+
+/** The subjects of all mails to an address, oldest first, once no mail waits to be sent. */
+export async function subjectsTo(
+  { database, mailDirectory }: Pick<Backend, 'database' | 'mailDirectory'>,
+  address: string,
+): Promise<string[]> {
+  await eventually('all mails to be sent', async () => {
+    const { rows } = await database.query<{ waiting: boolean }>(
+      'SELECT EXISTS (SELECT FROM account_mails WHERE ended_at IS NULL) AS waiting',
+    )
+    return !rows[0]!.waiting
+  })
+  return mailsIn(mailDirectory)
+    .filter((mail) => mail.includes(`To: ${address}`))
+    .map((mail) => /^Subject: (.*)$/m.exec(mail)![1]!)
+}
+
+function mailsIn(folder: string): string[] {
+  if (!existsSync(folder)) return []
+  const names = readdirSync(folder).filter((name) => name.endsWith('.eml'))
+  return names.toSorted().map((name) => readFileSync(join(folder, name), 'utf8'))
 }
 
 /** The secret behind the `#` of a mailed link. */

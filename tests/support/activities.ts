@@ -5,8 +5,9 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { createActivities, type Activities } from '../../activities/create.ts'
+import type { RecoveryPlan } from '../../calls/recovery-plan.ts'
 import { ExotelApi } from '../../exotel/api-client.ts'
-import { createRecordingAgent } from '../../exotel/recording-request.ts'
+import { createRecordingAgents, START_DEADLINE_MS } from '../../exotel/recording-request.ts'
 import type { UrlPolicy } from '../../exotel/url-policy.ts'
 import { createAlarms, type Alarms } from '../../platform/alarms.ts'
 import { connectDatabase, type Database } from '../../platform/database.ts'
@@ -14,9 +15,11 @@ import { createStoreBreaker } from '../../recordings/breaker.ts'
 import { ObjectInventory } from '../../recordings/inventory.ts'
 import { Spool, type SpoolLimits } from '../../recordings/spool.ts'
 import { RecordingStore } from '../../recordings/store.ts'
+import type { Pace } from '../../recordings/timed-chunks.ts'
+import { RECORDING_PACE } from '../../recordings/transfer.ts'
 import { ACCOUNT } from './backend.ts'
 import { openBucket, type Bucket } from './bucket.ts'
-import { createBucket, createDatabase, home } from './servers.ts'
+import { createBucket, createDatabase, home, servers } from './servers.ts'
 
 export const RECOVERY = { pausesMs: [15, 60, 360, 1440, 4320, 1440].map((minutes) => minutes * 60_000), forMs: 30 * 24 * 3600_000 }
 
@@ -39,38 +42,50 @@ export async function openWorkbench(
   options: {
     apiBaseUrl?: string
     s3Endpoint?: string
+    singlePutMaxBytes?: number
+    /** Another process's; without it a new one. */
+    bucket?: string
     maxBytes?: number
     limits?: SpoolLimits
     policy?: UrlPolicy
+    downloads?: { slots?: number; startMs?: number; pace?: Pace }
     waitScale?: number
+    recovery?: RecoveryPlan
   } = {},
 ): Promise<Workbench> {
   const logger = pino({ level: 'silent' })
-  const [created, access] = await Promise.all([createDatabase(), createBucket()])
+  const [created, access] = await Promise.all([
+    createDatabase(),
+    options.bucket === undefined ? createBucket() : { ...servers.s3, bucket: options.bucket },
+  ])
   const database = connectDatabase({ url: created.applicationUrl, poolSize: 5, logger })
   const owner = connectDatabase({ url: created.url, poolSize: 1, logger })
   const folder = mkdtempSync(join(home, 'spool-'))
   const spool = await Spool.open(folder, 'bench', options.limits ?? { maxBytes: 10 * 1024 ** 3, minFreeBytes: 0 }, () => {})
-  const store = new RecordingStore({ ...access, endpoint: options.s3Endpoint ?? access.endpoint, connections: 8 })
+  const store = new RecordingStore(
+    { ...access, endpoint: options.s3Endpoint ?? access.endpoint, connections: 8 },
+    options.singlePutMaxBytes,
+  )
   const inventory = new ObjectInventory({ ...access, endpoint: options.s3Endpoint ?? access.endpoint, connections: 2 })
   const policy = options.policy ?? { hosts: ['127.0.0.1'], allowLocal: true }
-  const dispatcher = createRecordingAgent(policy)
+  const agents = createRecordingAgents(policy)
   const alarms = createAlarms(logger)
   const activities = createActivities({
     database,
     exotelApi: new ExotelApi({ baseUrl: options.apiBaseUrl ?? 'http://127.0.0.1:1', ...ACCOUNT }),
-    source: { policy, credentials: ACCOUNT, dispatcher },
+    source: { policy, credentials: ACCOUNT, agents },
+    downloads: { slots: 16, startMs: START_DEADLINE_MS, pace: RECORDING_PACE, ...options.downloads },
     spool,
     store,
     inventory,
-    breaker: createStoreBreaker({ alarms, logger, waitScale: 1 }),
+    breaker: createStoreBreaker({ alarms, logger, waitScale: 1, probe: (signal) => store.probe(signal) }),
     alarms,
     logger,
     maxBytes: options.maxBytes ?? 6 * 1024 ** 3,
     pauses: { firstMs: 2000 * (options.waitScale ?? 1), maxMs: 300_000 * (options.waitScale ?? 1) },
     waitScale: options.waitScale ?? 1,
     cleanUp: { webhookBodyDays: 90, sessionDays: 30 },
-    recovery: { plan: RECOVERY, perPass: 100, quietMs: 600_000 },
+    recovery: { plan: options.recovery ?? RECOVERY, perPass: 100, quietMs: 600_000 },
     temporal: undefined as never, // what asks Temporal is tested through the whole backend
   })
   const environment = (attempt = 1): MockActivityEnvironment =>
@@ -85,7 +100,7 @@ export async function openWorkbench(
     spool,
     alarms,
     async close() {
-      await dispatcher.destroy()
+      agents.destroy()
       store.close()
       inventory.close()
       await spool.close()

@@ -1,5 +1,6 @@
 import { createServer, request as send, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { servers } from './servers.ts'
 
 /** `status` with an error code (200: acknowledged and thrown away), or a broken connection. */
@@ -10,8 +11,10 @@ export interface FaultyS3 {
   requests: { method: string; url: string; headers: IncomingMessage['headers'] }[]
   /** The next requests of this method fail so; then all is well again. */
   next(method: string, ...faults: S3Fault[]): void
-  /** The next request of this method waits at the door until it is let through. */
-  hold(method: string): { reached: Promise<void>; release: () => void }
+  /** The next request of this method, to a URL that matches, waits until it is released. */
+  hold(method: string, url?: RegExp): { reached: Promise<void>; release: () => void }
+  /** The next answers to requests that list objects are rewritten so, one each. */
+  rewriteLists(...rewrites: ((xml: string) => string)[]): void
   /** Answers of HEAD without an ETag. */
   hideEtags: boolean
   close(): Promise<void>
@@ -21,19 +24,21 @@ export interface FaultyS3 {
 export async function startFaultyS3(): Promise<FaultyS3> {
   const target = new URL(servers.s3.endpoint)
   const faults = new Map<string, S3Fault[]>()
-  const holds = new Map<string, () => Promise<void>>()
+  const holds: { method: string; url: RegExp; wait: () => Promise<void> }[] = []
+  const rewrites: ((xml: string) => string)[] = []
   const s3: FaultyS3 = {
     url: '',
     requests: [],
     next: (method, ...next) => void faults.set(method, next),
-    hold(method) {
+    hold(method, url = /^/) {
       let reach = (): void => {}
       let release = (): void => {}
       const reached = new Promise<void>((resolve) => (reach = resolve))
       const released = new Promise<void>((resolve) => (release = resolve))
-      holds.set(method, () => (reach(), released))
+      holds.push({ method, url, wait: () => (reach(), released) })
       return { reached, release }
     },
+    rewriteLists: (...next) => void rewrites.splice(0, rewrites.length, ...next),
     hideEtags: false,
     close: () =>
       new Promise((resolve) => {
@@ -45,10 +50,10 @@ export async function startFaultyS3(): Promise<FaultyS3> {
     s3.requests.push({ method: request.method!, url: request.url!, headers: request.headers })
     const fault = faults.get(request.method!)?.shift()
     if (fault) return fail(fault, request, response)
-    const held = holds.get(request.method!)
-    holds.delete(request.method!)
-    if (held) void held().then(() => forward(request, response))
-    else forward(request, response)
+    const held = holds.findIndex(({ method, url }) => method === request.method && url.test(request.url!))
+    if (held === -1) return forward(request, response)
+    const [{ wait }] = holds.splice(held, 1) as [(typeof holds)[number]]
+    void wait().then(() => forward(request, response))
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   s3.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
@@ -67,6 +72,9 @@ export async function startFaultyS3(): Promise<FaultyS3> {
     const onward = send(
       { host: target.hostname, port: target.port, method: request.method, path: request.url, headers: request.headers },
       (answer) => {
+        const rewrite = request.url!.includes('list-type=2') ? rewrites.shift() : undefined
+        if (rewrite)
+          return void text(answer).then((xml) => response.writeHead(200, { 'content-type': 'application/xml' }).end(rewrite(xml)))
         const headers = { ...answer.headers }
         if (s3.hideEtags && request.method === 'HEAD') delete headers.etag
         response.writeHead(answer.statusCode!, headers)

@@ -8,8 +8,8 @@ export function sign(body: Buffer | string, secret = WEBHOOK_SECRET): string {
 }
 
 /** A webhook as Exotel sends it: JSON, signed. */
-export async function postWebhook(apiUrl: string, route: Route, fields: object): Promise<Response> {
-  return postRaw(apiUrl, route, JSON.stringify(fields), { 'content-type': 'application/json' })
+export async function postWebhook(apiUrl: string, route: Route, fields: object, headers: Record<string, string> = {}): Promise<Response> {
+  return postRaw(apiUrl, route, JSON.stringify(fields), { 'content-type': 'application/json', ...headers })
 }
 
 /** Any bytes, signed unless the headers say otherwise. */

@@ -1,9 +1,9 @@
-import { describe, expect, test } from '@jest/globals'
+import { describe, expect, jest, test } from '@jest/globals'
 import { generateKeyPair, SignJWT, UnsecuredJWT } from 'jose'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { signAccessToken, verifyAccessToken } from '../../accounts/access-tokens.ts'
 import { EMAIL_ADDRESS, normaliseEmail } from '../../accounts/email-address.ts'
-import { hashPassword, passwordWeakness, verifyPassword } from '../../accounts/passwords.ts'
+import { hashPassword, isSamePassword, passwordWeakness, verifyPassword } from '../../accounts/passwords.ts'
 import { hashToken, newRefreshToken, successorOf } from '../../accounts/refresh-tokens.ts'
 import { createInvitation } from '../../accounts/registration.ts'
 import type { SigningKeys } from '../../accounts/signing-keys.ts'
@@ -148,6 +148,17 @@ describe('Passwords', () => {
     expect(await verifyPassword(stored, 'cafe\u0301 au lait, please')).toEqual({ right: true, stale: false })
     expect((await verifyPassword(stored, 'cafe au lait, please')).right).toBe(false)
     expect(await hashPassword('caf\u00e9 au lait, please')).not.toBe(stored)
+  })
+
+  test('When it is longer than any password, then it is refused before its letters are composed', async () => {
+    const long = 'a' + '\u0301\u0328'.repeat(16_000)
+    const normalize = jest.spyOn(String.prototype, 'normalize')
+    expect(passwordWeakness(long, 'a@example.com')).toMatch(/at most 128/)
+    expect((await verifyPassword(undefined, long)).right).toBe(false)
+    await hashPassword(long)
+    expect(isSamePassword(long, long)).toBe(true)
+    expect(normalize).not.toHaveBeenCalled()
+    normalize.mockRestore()
   })
 
   test('When there is no account, then no password is right', async () => {

@@ -136,6 +136,48 @@ describe('When an MP3 is cut off, then it is damaged:', () => {
   })
 })
 
+describe('When a WAV cannot be read to its end, then it is kept as damaged:', () => {
+  const huge = wav({ riff: 'RF64', dataSize: 0xffffffff })
+  huge.writeBigUInt64LE(2n ** 63n, 28)
+  test.each([
+    ['RF64 that ends within its ds64 chunk', Buffer.from('RF64\xff\xff\xff\xffWAVEds64\x1c\x00\x00', 'latin1')],
+    [
+      'RF64 with 15 of 16 bytes of ds64',
+      Buffer.concat([Buffer.from('RF64\xff\xff\xff\xffWAVEds64\x1c\x00\x00\x00', 'latin1'), Buffer.alloc(15)]),
+    ],
+    ['RF64 that announces 2^63 bytes', huge],
+    ['a chunk before the audio that announces too much', wav({ before: [Buffer.from('LIST\xff\xff\xff\x0f', 'latin1')] })],
+    ['a data chunk with another name', Buffer.from(wav().toString('latin1').replace('data', 'dat\0'), 'latin1')],
+  ])('%s', async (_how, bytes) => {
+    expect(await inspect(bytes)).toMatchObject({ kind: 'damaged', audio: { extension: 'wav' }, reason: expect.any(String) })
+  })
+})
+
+test('When any bytes of a real recording are changed, cut or repeated, then there is a finding, never an error', async () => {
+  const originals = [
+    ...['agent-mulaw.wav', 'inbound-dual.mp3', 'short-vbr-id3.mp3'].map((name) => readFileSync(sample(name)).subarray(0, 20_000)),
+    wav({ riff: 'RF64', dataSize: 0xffffffff, seconds: 1 }),
+    wav({ extensible: true, fact: 100, seconds: 1, after: [chunk('LIST', Buffer.alloc(10))] }),
+    mp3({ xingFrames: 50, id3: 100, trailer: Buffer.from('APETAGEX'.padEnd(32, '\0')) }),
+    Buffer.concat([Buffer.from('OggS'), Buffer.alloc(24), Buffer.from('\x01vorbis'), Buffer.alloc(100)]),
+    Buffer.from('0000001c6674797069736f6d0000020069736f6d69736f32617663316d703431', 'hex'),
+  ]
+  // Headers decide, so most changes are made there.
+  const place = fc.oneof({ weight: 4, arbitrary: fc.nat(80) }, { weight: 1, arbitrary: fc.nat(20_000) })
+  const value = fc.oneof(fc.constantFrom(0, 1, 0x7f, 0x80, 0xff), fc.nat(255))
+  const changes = fc.array(fc.tuple(place, value), { maxLength: 12 })
+  await fc.assert(
+    fc.asyncProperty(fc.constantFrom(...originals), changes, fc.nat(20_000), fc.boolean(), async (original, changed, cut, twice) => {
+      const bytes = Buffer.from(original)
+      for (const [at, byte] of changed) bytes[at % bytes.length] = byte
+      const part = cut % 3 === 0 ? bytes.subarray(0, cut % bytes.length) : bytes
+      const finding = await inspect(twice ? Buffer.concat([part, part]) : part)
+      expect(JSON.stringify(finding)).not.toMatch(/NaN|Infinity|null/)
+    }),
+    { numRuns: 1000 },
+  )
+})
+
 test('When real audio of another format comes, then it is kept as evidence', async () => {
   expect(await inspect(Buffer.concat([Buffer.from('OggS'), Buffer.alloc(24), Buffer.from('\x01vorbis'), Buffer.alloc(100)]))).toMatchObject(
     { kind: 'damaged', audio: { extension: 'ogg' } },

@@ -65,12 +65,8 @@ describe('When a body cannot be read, then the error says why:', () => {
     ['a JSON array', Buffer.from('[1]'), 'application/json', /not an object/],
     ['no boundary', multipart([field('CallSid', 'a1')]), 'multipart/form-data', /oundary/],
     ['line feeds instead of CRLF', multipart([field('CallSid', 'a1')], { newline: '\n' }), MULTIPART, /no readable text part/],
-    [
-      'nested without end',
-      Buffer.from('{"a":'.repeat(100_000) + '1' + '}'.repeat(100_000)),
-      'application/json',
-      /nested deeper|not valid JSON/,
-    ],
+    ['nested without end', Buffer.from('{"a":'.repeat(100_000) + '1' + '}'.repeat(100_000)), 'application/json', /nested deeper/],
+    ['101 levels', Buffer.from(`${'{"a":'.repeat(101)}1${'}'.repeat(101)}`), 'application/json', /nested deeper/],
     [
       'too many fields',
       Buffer.from(JSON.stringify(Object.fromEntries(Array.from({ length: 10_001 }, (_, i) => [i, 1])))),
@@ -85,9 +81,38 @@ describe('When a body cannot be read, then the error says why:', () => {
   })
 })
 
+describe('When a body contradicts its content type, then it is refused:', () => {
+  const multipartBody = multipart([field('CallSid', 'a1'), field('CustomField', 'x&CallSid=b2')])
+  test.each([
+    ['JSON as a form', Buffer.from('{"CallSid":"a1","x":"&CallSid=b2&"}'), 'application/x-www-form-urlencoded'],
+    [
+      'JSON behind blanks and a mark as a form',
+      Buffer.from(`\uFEFF${' '.repeat(200)}\n{"x":"&CallSid=b2&"}`),
+      'application/x-www-form-urlencoded',
+    ],
+    ['a JSON array as a form', Buffer.from('["&CallSid=b2&"]'), 'application/x-www-form-urlencoded'],
+    ['multipart as a form', multipartBody, 'application/x-www-form-urlencoded'],
+    ['multipart without a type', multipartBody, undefined],
+    ['multipart as text', multipartBody, 'text/plain'],
+    ['multipart as JSON', multipartBody, 'application/json'],
+    ['a form as JSON', Buffer.from('CallSid=a1'), 'application/json'],
+    ['a form as multipart', Buffer.from('CallSid=a1'), MULTIPART],
+    ['JSON with parts inside as multipart', Buffer.from(`{"CallSid":"a1",\r\n--B\r\n${field('CallSid', 'b2')}\r\n--B--\r\n}`), MULTIPART],
+  ])('%s', async (_how, body, type) => {
+    await expect(decodeBody(body, type)).rejects.toThrow(UnreadableDelivery)
+  })
+})
+
 test('When a field is nested deeper than any that we know, then it stays as it came, as text', async () => {
   const body = Buffer.from('{"CallSid":"a1","a":{"b":{"c":{"d":{"e":{"f":{"g":{"h":1}}}}}}}}')
   expect(await decodeBody(body, 'application/json')).toEqual({ CallSid: 'a1', a: { b: { c: { d: { e: { f: { g: '{"h":1}' } } } } } } })
+})
+
+test('When brackets stand in texts, side by side or up to a hundred deep, then they are read', async () => {
+  const texts = JSON.stringify({ CallSid: 'a1', x: `"\\${'{['.repeat(200)}\\`, y: Array.from({ length: 200 }, () => ({})) })
+  expect(await decodeBody(Buffer.from(texts), 'application/json')).toMatchObject({ CallSid: 'a1' })
+  const deep = `{"CallSid":"a1","a":${'['.repeat(99)}${']'.repeat(99)}}`
+  expect(await decodeBody(Buffer.from(deep), 'application/json')).toMatchObject({ CallSid: 'a1' })
 })
 
 test('When JSON begins with a byte order mark, then it is read all the same', async () => {

@@ -79,6 +79,33 @@ describe('When a link is checked', () => {
     'https://[::ffff:127.0.0.1]/',
     'https://[::ffff:7f00:1]/',
     'https://[64:ff9b::7f00:1]/',
+    'https://[::169.254.169.254]/',
+    'https://[::127.0.0.1]/',
+    'https://[::7f00:1]/',
+    'https://[::8.8.8.8]/',
+    'https://[::ffff:0:7f00:1]/',
+    'https://[64:ff9b::a00:1]/',
+    'https://[64:ff9b:1::a00:1]/',
+    'https://[2002:7f00:1::]/',
+    'https://[2001:0:4136:e378:8000:63bf:80ff:fffe]/',
+    'https://[2001:db8::1]/',
+    'https://[2001:2::1]/',
+    'https://[3fff::1]/',
+    'https://[5f00::1]/',
+    'https://[100:0:0:1::1]/',
+    'https://[::]/',
+    'https://[fec0::1]/',
+    'https://[ff02::1]/',
+    'https://[4000::1]/',
+    'https://192.0.2.1/',
+    'https://198.18.0.1/',
+    'https://198.51.100.1/',
+    'https://203.0.113.1/',
+    'https://224.0.0.1/',
+    'https://240.0.0.1/',
+    'https://255.255.255.255/',
+    'https://0177.0.0.1/',
+    'https://127.1/',
     'https://10.0.0.1/',
     'https://192.168.1.1/',
     'https://100.64.0.1/',
@@ -92,6 +119,24 @@ describe('When a link is checked', () => {
     expect(() => checkUrl(link, policy, 'named')).toThrow(UrlRefused)
     expect(() => checkUrl(link, policy, 'redirect')).toThrow(UrlRefused)
   })
+
+  test.each(['https://8.8.8.8/', 'https://[2606:4700::1111]/', 'https://[2a00:1450:4001:81b::200e]/', 'https://[::ffff:8.8.8.8]/'])(
+    'then %s is public, so a redirect may lead there',
+    (link) => {
+      expect(checkUrl(link, policy, 'redirect')).toMatchObject({ own: false })
+    },
+  )
+
+  test('then the address of an interface, fe80::1%eth0, is refused after a lookup', () => {
+    expect(() => checkAddress('fe80::1%eth0', policy)).toThrow(UrlRefused)
+  })
+
+  test.each(['::127.0.0.1', '::7f00:1', '64:ff9b::7f00:1', '2002:7f00:1::1', '::169.254.169.254'])(
+    'then development does not use %s, which hides an IPv4 address',
+    (address) => {
+      expect(() => checkAddress(address, development)).toThrow(UrlRefused)
+    },
+  )
 
   test('then development may use this machine, and still no metadata service', () => {
     expect(checkUrl('http://127.0.0.1:4010/1.mp3', development, 'named')).toMatchObject({ own: true })

@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { pino } from 'pino'
-import { clientKey } from '../../api/limits.ts'
+import { clientKey } from '../../platform/client-address.ts'
 import { createRiseDetector } from '../../platform/leaks.ts'
-import { isTransientMailError } from '../../platform/post.ts'
+import { isPermanentMailError } from '../../platform/post.ts'
 import { problem, PROBLEMS } from '../../platform/problem.ts'
 import { retrying } from '../../platform/retry.ts'
 
@@ -14,11 +14,13 @@ describe('Client addresses', () => {
     ['1.2.3.4', '1.2.3.4'],
     ['::ffff:1.2.3.4', '1.2.3.4'],
     ['::ffff:102:304', '1.2.3.4'],
-    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
-    ['2001:db8:1:2::', '2001:db8:1:2::/64'],
-    ['::1', '0:0:0:0::/64'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1::/48'],
+    ['2001:db8:1:2::', '2001:db8:1::/48'],
+    ['2001:db8:1:ffff::1', '2001:db8:1::/48'],
+    ['2001:db8:2::1', '2001:db8:2::/48'],
+    ['::1', '0:0:0::/48'],
     ['1.2.3.4:5678', '1.2.3.4'],
-    ['[2001:db8::1]:443', '2001:db8:0:0::/64'],
+    ['[2001:db8::1]:443', '2001:db8:0::/48'],
   ])('When it is %s, then it counts as %s', (ip, key) => {
     expect(clientKey(ip, '9.9.9.9')).toBe(key)
   })
@@ -66,14 +68,15 @@ describe('Retries', () => {
   })
 
   test.each([
-    [{ code: 'ECONNECTION' }, true],
-    [{ code: 'ETIMEDOUT' }, true],
-    [{ code: 'EENVELOPE', responseCode: 451 }, true],
-    [{ code: 'EENVELOPE', responseCode: 550 }, false],
+    [{ code: 'ECONNECTION' }, false],
+    [{ code: 'ETIMEDOUT' }, false],
+    [{ code: 'EENVELOPE', responseCode: 451 }, false],
+    [{ code: 'EENVELOPE', responseCode: 550 }, true],
+    [{ code: 'EMESSAGE', responseCode: 554 }, true],
     [{ code: 'EAUTH', responseCode: 535 }, false],
     [{}, false],
-  ])('When a mail fails with %j, then trying again: %s', (error, again) => {
-    expect(isTransientMailError(error)).toBe(again)
+  ])('When a mail fails with %j, then that is permanent: %s', (error, permanent) => {
+    expect(isPermanentMailError(error)).toBe(permanent)
   })
 })
 

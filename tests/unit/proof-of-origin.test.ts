@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 import { describe, expect, test } from '@jest/globals'
-import { proveOrigin, type OriginSettings, type Presented } from '../../exotel/proof-of-origin.ts'
+import { judgeHeaders, proveOrigin, type OriginSettings, type Presented } from '../../exotel/proof-of-origin.ts'
 
 const SECRET = 'the-secret'
 const NOW = new Date('2026-11-25T10:00:00Z')
@@ -129,5 +129,49 @@ describe('When a timestamp comes along', () => {
       by: 'signature',
       staleTimestamp: true,
     })
+  })
+})
+
+describe('When only the headers are there', () => {
+  const headers = (presented: Partial<Presented>, settings: Partial<OriginSettings> = {}) => {
+    const { rawBody: _, ...rest } = {
+      method: 'POST',
+      rawBody: BODY,
+      signatures: [],
+      authorization: undefined,
+      token: undefined,
+      timestamp: undefined,
+      ...presented,
+    }
+    return judgeHeaders(rest, { signatureSecrets: [SECRET], timestamp: 'enforce', ...settings }, NOW)
+  }
+  const basic = (text: string) => `Basic ${Buffer.from(text).toString('base64')}`
+
+  test('then a signature of the right form is judged with the body', () => {
+    expect(headers({ signatures: ['0'.repeat(40)] })).toBe('needs body')
+    expect(headers({ signatures: [digest().toString('base64')] })).toBe('needs body')
+  })
+
+  test.each([
+    ['nothing', {}, {}, 'Missing webhook signature'],
+    ['nothing, and no secret is configured', {}, { signatureSecrets: [] }, 'Missing webhook credentials'],
+    ['a signature that is none', { signatures: ['wrong'] }, {}, 'Invalid webhook signature'],
+    ['two signatures, one of which is none', { signatures: ['0'.repeat(40), ''] }, {}, 'Invalid webhook signature'],
+    [
+      'a signature where no secret is configured',
+      { signatures: ['0'.repeat(40)] },
+      { signatureSecrets: [] },
+      'Missing webhook credentials',
+    ],
+    ['a wrong password', { authorization: basic('user:no') }, { basic: 'user:pass' }, 'Invalid webhook credentials'],
+    ['a wrong token', { token: 'no' }, { token: 'tok' }, 'Invalid webhook token'],
+    ['a signature with an old timestamp', { signatures: ['0'.repeat(40)], timestamp: '1' }, {}, 'Webhook timestamp is outside 5 minutes'],
+  ] as [string, Partial<Presented>, Partial<OriginSettings>, string][])('then %s is refused', (_what, presented, settings, reason) => {
+    expect(headers(presented, settings)).toEqual({ proven: false, reason })
+  })
+
+  test('then a right password or token is proven', () => {
+    expect(headers({ authorization: basic('user:pass') }, { basic: 'user:pass' })).toMatchObject({ proven: true, by: 'basic' })
+    expect(headers({ token: 'tok' }, { token: 'tok' })).toMatchObject({ proven: true, by: 'token' })
   })
 })

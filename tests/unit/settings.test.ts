@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { expect, test } from '@jest/globals'
 import { BadConfiguration, readConfig } from '../../platform/config.ts'
 import { redact } from '../../platform/redact.ts'
+import { PRODUCTION } from '../support/production.ts'
 
 const MINIMAL = {
   NODE_ENV: 'development',
@@ -111,6 +112,48 @@ test.each([
   expect(redact(text)).toBe(expected)
 })
 
+test('When the text is longer than a log needs, then its rest is left out, and no part of a secret stays at the cut', () => {
+  const secret = 'https://s.exotel.com/1.mp3?Signature=abcdef'
+  for (const filler of ['word ', 'a', 'a://', 'eyJ-', 'http://', '+91 98765 43210 ', 'x@', 'Bearer ']) {
+    for (let before = 8150; before < 8200; before += 1) {
+      const redacted = redact(`${filler.repeat(9000).slice(0, before)} call +91 98765 43210 to 9876543210 ${secret} ${'b '.repeat(30_000)}`)
+      expect(redacted.length).toBeLessThan(8300)
+      expect(redacted).toMatch(/characters left out\]$/)
+      expect(redacted).not.toMatch(/98765|43210|Signature/)
+    }
+  }
+})
+
+test('When a secret stands behind text that only looks like one, then it is still taken out', () => {
+  expect(redact('http://a http://b/http://c?token=1 x-eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln')).toBe(
+    'http://a http://b/http://c x-[token]',
+  )
+  expect(redact('a://b://user:pw@host')).toBe('a://b://host')
+  expect(redact(`user_${'a'.repeat(2000)}://user:pw@host`)).not.toContain('pw')
+})
+
+test('When nothing else is set, then only production is reachable from other machines, and only development shows /docs', () => {
+  const production = { ...MINIMAL, ...PRODUCTION }
+  for (const NODE_ENV of ['development', 'test'])
+    expect(readConfig({ ...MINIMAL, NODE_ENV })).toMatchObject({ HOST: '127.0.0.1', OPERATIONS_HOST: '127.0.0.1', SERVE_DOCS: true })
+  expect(readConfig(production)).toMatchObject({ HOST: '::', OPERATIONS_HOST: '::', SERVE_DOCS: false })
+  expect(readConfig({ ...production, HOST: '10.0.0.5', OPERATIONS_HOST: '127.0.0.1', SERVE_DOCS: 'true' })).toMatchObject({
+    HOST: '10.0.0.5',
+    OPERATIONS_HOST: '127.0.0.1',
+    SERVE_DOCS: true,
+  })
+  expect(() => readConfig({ ...MINIMAL, HOST: 'example.com' })).toThrow(/HOST must be an IP address/)
+})
+
 test('When mails are sent but nobody says where their links lead, then it does not start', () => {
   expect(() => readConfig({ ...MINIMAL, SMTP_URL: 'smtp://localhost' })).toThrow(/PUBLIC_URL is missing/)
+})
+
+test('When production lets anybody register but sends no mail, then it does not start', () => {
+  const production = { ...MINIMAL, ...PRODUCTION, REGISTRATION: '' }
+  expect(() => readConfig(production)).toThrow(/REGISTRATION is open but SMTP_URL is missing/)
+  expect(readConfig({ ...production, REGISTRATION: 'invite' })).toMatchObject({ REGISTRATION: 'invite' })
+  const mail = { SMTP_URL: 'smtp://localhost', PUBLIC_URL: 'https://calls.example.com' }
+  expect(readConfig({ ...production, ...mail })).toMatchObject({ REGISTRATION: 'open' })
+  expect(readConfig(MINIMAL)).toMatchObject({ REGISTRATION: 'open' })
 })

@@ -92,6 +92,9 @@ export interface ObjectsPage {
   deleted: number
   /** Under keys that are none of ours: counted, and left alone. */
   foreign?: number
+  /** Of calls whose recording is stored under another key: kept, and not read. */
+  surplus?: number
+  /** Absent: no objects follow. */
   last?: string
 }
 
@@ -109,5 +112,14 @@ export interface ObjectCheckRequest {
 }
 
 /** In the order in which they are cleaned up. */
-export const CLEAN_UP_KINDS = ['sessions', 'blacklist', 'resetTokens', 'rateLimits', 'webhookBodies', 'signingKeys'] as const
+export const CLEAN_UP_KINDS = [
+  'sessions',
+  'blacklist',
+  'resetTokens',
+  'rateLimits',
+  'webhookBodies',
+  'signingKeys',
+  'mails',
+  'unverifiedAccounts',
+] as const
 export type CleanUpKind = (typeof CLEAN_UP_KINDS)[number]

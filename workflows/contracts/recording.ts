@@ -161,11 +161,11 @@ export interface Question extends CallRef {
 
 /** What Exotel's Call Details said about a call's recording. `erased`: Exotel was not asked, because the call is erased here. */
 export type CallDetailsAnswer =
-  | { answer: 'erased' }
   | { answer: 'named'; sourceUrl: string }
   | { answer: 'none'; status?: string; durationSeconds?: number }
   | { answer: 'unknown call' }
   | { answer: 'unavailable'; reason: string }
+  | { answer: 'erased' }
 
 /** Whether a recording that was refused to us can be had after all. */
 export interface Access {

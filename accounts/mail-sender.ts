@@ -1,0 +1,158 @@
+// Sends the mails of the outbox. Every API process runs this loop; a claim that expires keeps them out of each other's way, and
+// lets another process take over the mails of one that died.
+import { setTimeout as pause } from 'node:timers/promises'
+import { backoffMs } from '../platform/backoff.ts'
+import type { Database } from '../platform/database.ts'
+import { withDeadline } from '../platform/deadline.ts'
+import type { Logger } from '../platform/logger.ts'
+import { isPermanentMailError, type Mail, type Post } from '../platform/post.ts'
+import type { Pauses } from '../platform/retry.ts'
+import { mails, type MailKind } from './mail-outbox.ts'
+import { alreadyRegistered, passwordChanged, passwordReset, verification, welcome } from './mails.ts'
+import { issueResetToken } from './password-reset.ts'
+import { issueVerificationToken } from './verification.ts'
+
+export interface MailSender {
+  /** A mail was committed: send it now. */
+  kick(): void
+  /** Ends after the mails that are being sent; the others stay in the outbox. */
+  stop(): Promise<void>
+}
+
+interface MailSenderDependencies {
+  database: Database
+  post: Post
+  /** Where links lead. */
+  publicUrl: string
+  /** Between the attempts of one mail. */
+  pauses: Pauses
+  logger: Logger
+}
+
+const BATCH = 5
+/** For mails of other processes, and for those whose next attempt is due. */
+const POLL_MS = 2000
+const DELIVERY_DEADLINE_MS = 60_000
+/** Longer than a delivery can take. */
+const CLAIM_SECONDS = 120
+
+interface ClaimedMail {
+  id: string
+  kind: MailKind
+  recipient: string
+  attempts: number
+}
+
+/** Without a mail server nothing is sent: the mails expire in the outbox. */
+export function startMailSender(deps: MailSenderDependencies): MailSender {
+  if (!deps.post.available) return { kick: () => {}, stop: async () => {} }
+  const stopping = new AbortController()
+  let kicked = new AbortController()
+  let failing = false
+  const done = run()
+  return {
+    kick: () => kicked.abort(),
+    async stop() {
+      stopping.abort()
+      kicked.abort()
+      await done
+    },
+  }
+
+  async function run(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      kicked = new AbortController()
+      const { signal } = kicked
+      const claimed = await sendBatch(deps).then(working, waiting)
+      if (claimed < BATCH) await pause(POLL_MS, undefined, { signal }).catch(() => {})
+    }
+  }
+
+  function working(claimed: number): number {
+    failing = false
+    return claimed
+  }
+
+  /** One line for an outage, not one for each look. */
+  function waiting(error: unknown): number {
+    if (!failing) deps.logger.error({ error }, 'Mails wait: the outbox cannot be read')
+    failing = true
+    return 0
+  }
+}
+
+/** @returns how many mails were due */
+async function sendBatch(deps: MailSenderDependencies): Promise<number> {
+  await expireMails(deps)
+  const claimed = await claimMails(deps.database)
+  await Promise.all(claimed.map((mail) => sendOne(deps, mail)))
+  return claimed.length
+}
+
+async function expireMails({ database, logger }: MailSenderDependencies): Promise<void> {
+  const expired = await database.$queryRaw<{ kind: string; attempts: number }[]>`
+    UPDATE account_mails SET ended_at = clock_timestamp(), outcome = 'expired'
+    WHERE ended_at IS NULL AND next_attempt_at <= clock_timestamp()::timestamptz(3) AND expires_at <= clock_timestamp()
+    RETURNING kind, attempts`
+  for (const { kind, attempts } of expired) logger.error({ kind, attempts }, 'Mail was not sent in time')
+  mails.inc({ result: 'expired' }, expired.length)
+}
+
+function claimMails(database: Database): Promise<ClaimedMail[]> {
+  return database.$queryRaw<ClaimedMail[]>`
+    UPDATE account_mails SET attempts = attempts + 1, next_attempt_at = clock_timestamp() + make_interval(secs => ${CLAIM_SECONDS}::int)
+    WHERE id IN (
+      SELECT id FROM account_mails WHERE ended_at IS NULL AND next_attempt_at <= clock_timestamp()::timestamptz(3)
+      ORDER BY next_attempt_at LIMIT ${BATCH} FOR UPDATE SKIP LOCKED
+    )
+    RETURNING id, kind, recipient, attempts`
+}
+
+async function sendOne(deps: MailSenderDependencies, claimed: ClaimedMail): Promise<void> {
+  const { post, pauses, logger } = deps
+  const { id, kind, attempts } = claimed
+  try {
+    const mail = await compose(deps, claimed)
+    // The same id in each attempt, so that a mail server that took it twice delivers it once.
+    if (mail) await withDeadline(post.deliver(mail, id), DELIVERY_DEADLINE_MS)
+    await endMail(deps.database, claimed, mail ? 'sent' : 'dropped')
+  } catch (error) {
+    if (isPermanentMailError(error)) {
+      logger.error({ error, kind, attempts }, 'Mail refused by the mail server')
+      return endMail(deps.database, claimed, 'refused')
+    }
+    const pauseMs = backoffMs(attempts, pauses)
+    logger.warn({ error, kind, attempts, pauseMs }, 'Mail could not be sent: tried again')
+    await deps.database.$executeRaw`
+      UPDATE account_mails SET next_attempt_at = clock_timestamp() + make_interval(secs => ${pauseMs / 1000}::float)
+      WHERE id = ${id}::uuid AND attempts = ${attempts} AND ended_at IS NULL`
+  }
+}
+
+/** Unless another process has claimed it meanwhile. */
+async function endMail(database: Database, { id, attempts }: ClaimedMail, outcome: 'sent' | 'refused' | 'dropped'): Promise<void> {
+  await database.$executeRaw`
+    UPDATE account_mails SET ended_at = clock_timestamp(), outcome = ${outcome}
+    WHERE id = ${id}::uuid AND attempts = ${attempts} AND ended_at IS NULL`
+  mails.inc({ result: outcome })
+}
+
+/** @returns undefined where no mail is due to this address: it has no account, or none that such a mail is for */
+async function compose({ database, publicUrl }: MailSenderDependencies, { kind, recipient }: ClaimedMail): Promise<Mail | undefined> {
+  switch (kind) {
+    case 'verification': {
+      const token = await issueVerificationToken(database, recipient)
+      return token === undefined ? undefined : verification(recipient, publicUrl, token)
+    }
+    case 'password_reset': {
+      const token = await issueResetToken(database, recipient)
+      return token === undefined ? undefined : passwordReset(recipient, publicUrl, token)
+    }
+    case 'welcome':
+      return welcome(recipient)
+    case 'already_registered':
+      return alreadyRegistered(recipient)
+    case 'password_changed':
+      return passwordChanged(recipient)
+  }
+}

@@ -1,0 +1,48 @@
+// Who registers an address proves that it is theirs: by the mailed link, and the password that was chosen. The password is asked
+// for because a stranger may have registered the address; its owner must not activate an account whose password a stranger knows.
+import { randomBytes } from 'node:crypto'
+import type { Queryable } from '../platform/database.ts'
+import { problem } from '../platform/problem.ts'
+import type { AccountsContext } from './context.ts'
+import { VERIFICATION_HOURS } from './mail-outbox.ts'
+import { verifyPassword } from './passwords.ts'
+import { hashToken } from './refresh-tokens.ts'
+
+/**
+ * Makes the secret of a link, which replaces the one before.
+ * @returns undefined where the address has no account that waits for its verification
+ */
+export async function issueVerificationToken(database: Queryable, email: string): Promise<string | undefined> {
+  const token = randomBytes(32).toString('base64url')
+  const issued = await database.$executeRaw`
+    UPDATE users SET verification_hash = ${hashToken(token)},
+      verification_expires_at = now() + make_interval(hours => ${VERIFICATION_HOURS}::int)
+    WHERE email = ${email} AND verified_at IS NULL AND active`
+  return issued > 0 ? token : undefined
+}
+
+/**
+ * Verifies the address of the account that the link was mailed to. Of two who come at once one is refused.
+ * @throws {Problem} `verification_token_invalid`, `wrong_password`
+ */
+export async function verifyAddress(
+  { database }: AccountsContext,
+  { token, password }: { token: string; password: string },
+): Promise<void> {
+  const tokenHash = hashToken(token)
+  const [user] = await database.$queryRaw<{ passwordHash: string }[]>`
+    SELECT password_hash AS "passwordHash" FROM users
+    WHERE verification_hash = ${tokenHash} AND verification_expires_at > now() AND active`
+  if (!user) throw invalidToken()
+  const { right } = await verifyPassword(user.passwordHash, password)
+  if (!right) throw problem('wrong_password', 'The password is not the one that was chosen at registration')
+  // The password may have been replaced by another registration meanwhile.
+  const verified = await database.$executeRaw`
+    UPDATE users SET verified_at = now(), verification_hash = NULL, verification_expires_at = NULL
+    WHERE verification_hash = ${tokenHash} AND password_hash = ${user.passwordHash} AND verification_expires_at > now() AND active`
+  if (verified === 0) throw invalidToken()
+}
+
+function invalidToken(): Error {
+  return problem('verification_token_invalid', 'The link is unknown, used, replaced or expired: register again')
+}

@@ -1,0 +1,15 @@
+import { markRecordingsErased } from '../calls/object-owners.ts'
+import type { Dependencies } from './dependencies.ts'
+
+/**
+ * Deletes an object of an erased call. The rows come first: an object that could not be deleted is found by the next check of
+ * the bucket, but nothing finds a row that still names a deleted object.
+ */
+export async function deleteErasedObject(
+  { database, inventory }: Pick<Dependencies, 'database' | 'inventory'>,
+  { callSid, key }: { callSid: string; key: string },
+  signal: AbortSignal,
+): Promise<void> {
+  await markRecordingsErased(database, callSid)
+  await inventory.delete(key, signal)
+}

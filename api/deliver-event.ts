@@ -1,0 +1,63 @@
+// One event to Temporal, and what the result says about the event and about Temporal as a whole.
+import { isGrpcServiceError, type Client } from '@temporalio/client'
+import type { ClaimedEvent } from '../calls/claim-events.ts'
+import type { RecordingPolicy } from '../workflows/contracts/recording.ts'
+import { classifyTemporalError, type TemporalTrouble } from './temporal-errors.ts'
+import { tellWorkflow } from './tell-workflow.ts'
+
+/** `nothing_new`: no workflow has to receive the event. For the others see {@link TemporalTrouble}. */
+export type DeliveryOutcome = { kind: 'started' } | { kind: 'nothing_new' } | TemporalTrouble
+
+export interface DeliveryDependencies {
+  temporal: () => Promise<Client>
+  policy: RecordingPolicy
+  systemFault: SystemCheck
+}
+
+/** Resolves with why Temporal as a whole does not respond, or with undefined where it does. */
+export type SystemCheck = () => Promise<string | undefined>
+
+const SYSTEM_CHECK_DEADLINE_MS = 3000
+const UNIMPLEMENTED = 12
+
+/** Sends the event's signal outside any transaction. Never throws. */
+export async function deliverEvent({ temporal, policy, systemFault }: DeliveryDependencies, event: ClaimedEvent): Promise<DeliveryOutcome> {
+  if (event.bringsNothingNew) return { kind: 'nothing_new' }
+  let client: Client
+  try {
+    client = await temporal()
+  } catch (error) {
+    return { kind: 'temporal_fault', reason: unreachable(error) }
+  }
+  try {
+    await tellWorkflow(client, event, policy)
+    return { kind: 'started' }
+  } catch (error) {
+    const trouble = classifyTemporalError(error)
+    if (trouble.kind !== 'no_response') return trouble
+    const fault = await systemFault()
+    return fault === undefined ? trouble : { kind: 'temporal_fault', reason: fault }
+  }
+}
+
+/** Calls `getSystemInfo`; all who ask while a call is under way get its result. */
+export function createSystemCheck(temporal: () => Promise<Client>): SystemCheck {
+  let current: Promise<string | undefined> | undefined
+  const check = async (): Promise<string | undefined> => {
+    try {
+      const { connection } = await temporal()
+      await connection.withDeadline(Date.now() + SYSTEM_CHECK_DEADLINE_MS, () => connection.workflowService.getSystemInfo({}))
+      return undefined
+    } catch (error) {
+      const isOldServer = isGrpcServiceError(error) && error.code === UNIMPLEMENTED
+      return isOldServer ? undefined : unreachable(error)
+    } finally {
+      current = undefined
+    }
+  }
+  return () => (current ??= check())
+}
+
+function unreachable(error: unknown): string {
+  return `Temporal does not respond: ${error instanceof Error ? error.message : String(error)}`
+}

@@ -1,0 +1,128 @@
+// Slows down whoever guesses passwords, without locking out the owner of the account: failures are counted for each source of each
+// account, and for the account over all sources. The second count does not apply to a source that has logged in to the account.
+import { createHash } from 'node:crypto'
+import { Problem } from '../platform/problem.ts'
+import { consume, tooMany, unavailable, type CreateLimiter } from './rate-limiter.ts'
+
+export interface GuessLimits {
+  /**
+   * Lets a source try a password of an account. After a few wrong ones in a row each further try has to wait longer. Tries that
+   * are in progress count like wrong ones, so that many at once are many; the same whether or not the account exists.
+   */
+  guardLogin<T>(login: Login, attempt: () => Promise<T>): Promise<T>
+  /** The same for passwords that only the holder of some secret can try; `key` names the secret. */
+  guardGuesses<T>(key: string, attempt: () => Promise<T>): Promise<T>
+  /** The owner of the account has proved who he is, from this source: the account's failures are forgotten. */
+  forgive(login: Login): Promise<void>
+}
+
+interface Login {
+  /** The address in its stored form. */
+  account: string
+  /** The client's address. */
+  source: string
+}
+
+/** One of the counts that a try has to pass. */
+interface Guard {
+  key: string
+  freeFailures: number
+}
+
+const FIRST_PAUSE_SECONDS = 5
+const LONGEST_PAUSE_SECONDS = 15 * 60
+const FAILURES_REMEMBERED_SECONDS = 24 * 3600
+/** A process that dies leaves its tries counted for no longer. */
+const TRIES_REMEMBERED_SECONDS = 10
+/** So many sources must use up all their free failures before other sources of the account have to wait, too. */
+const SOURCES_PER_ACCOUNT = 4
+const KNOWN_SOURCE_SECONDS = 30 * 24 * 3600
+
+export function createGuessLimits(limiter: CreateLimiter, freeFailures: number): GuessLimits {
+  const failures = limiter('failures', freeFailures, FAILURES_REMEMBERED_SECONDS)
+  const tries = limiter('tries', freeFailures, TRIES_REMEMBERED_SECONDS)
+  const pauses = limiter('pause', 1, FIRST_PAUSE_SECONDS)
+  const knownSources = limiter('known', 1, KNOWN_SOURCE_SECONDS)
+
+  return {
+    async guardLogin({ account, source }, attempt) {
+      const ofSource = { key: sourceKey({ account, source }), freeFailures }
+      const ofAccount = { key: hashed(account), freeFailures: freeFailures * SOURCES_PER_ACCOUNT }
+      const known = await knownSources.get(ofSource.key).catch(() => Promise.reject(unavailable()))
+      const result = await guard(known ? [ofSource] : [ofSource, ofAccount], attempt)
+      await forgiveGuards([ofSource, ofAccount])
+      await remember(ofSource.key)
+      return result
+    },
+
+    async guardGuesses(key, attempt) {
+      const only = { key: hashed(key), freeFailures }
+      const result = await guard([only], attempt)
+      await forgiveGuards([only])
+      return result
+    },
+
+    async forgive(login) {
+      await forgiveGuards([{ key: sourceKey(login) }, { key: hashed(login.account) }])
+      await remember(sourceKey(login))
+    },
+  }
+
+  async function guard<T>(guards: Guard[], attempt: () => Promise<T>): Promise<T> {
+    const entered: Guard[] = []
+    try {
+      for (const each of guards) {
+        entered.push(each)
+        await admit(each)
+      }
+      return await attempt()
+    } catch (error) {
+      if (isWrongGuess(error)) await countFailure(guards).catch(() => {})
+      throw error
+    } finally {
+      await Promise.all(entered.map(({ key }) => tries.reward(key))).catch(() => {})
+    }
+  }
+
+  /** @throws {Problem} `rate_limited`, `limits_unavailable` */
+  async function admit({ key, freeFailures: free }: Guard): Promise<void> {
+    const [failed, running] = await Promise.all([failures.get(key), tries.penalty(key)]).catch(() => Promise.reject(unavailable()))
+    const before = failed?.consumedPoints ?? 0
+    if (before + running.consumedPoints <= free) return
+    const customDuration = pauseSeconds(Math.max(1, before + 1 - free))
+    const pause = await consume(() => pauses.consume(key, 1, { customDuration }))
+    if (pause instanceof Error) throw unavailable()
+    if (pause.refused) throw tooMany('account', pause.msBeforeNext)
+  }
+
+  /** A source adds its free failures to the account's count and no more: one alone cannot make the others wait. */
+  async function countFailure([ofSource, ofAccount]: Guard[]): Promise<void> {
+    const { consumedPoints } = await failures.penalty(ofSource!.key)
+    if (ofAccount && consumedPoints <= freeFailures) await failures.penalty(ofAccount.key)
+  }
+
+  async function forgiveGuards(guards: Pick<Guard, 'key'>[]): Promise<void> {
+    await Promise.all(guards.flatMap(({ key }) => [failures.delete(key), pauses.delete(key)])).catch(() => {})
+  }
+
+  async function remember(key: string): Promise<void> {
+    await knownSources.set(key, 1, KNOWN_SOURCE_SECONDS).catch(() => {})
+  }
+}
+
+function isWrongGuess(error: unknown): boolean {
+  return error instanceof Problem && (error.code === 'invalid_credentials' || error.code === 'wrong_password')
+}
+
+function pauseSeconds(failuresBeyond: number): number {
+  return Math.min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** Math.min(failuresBeyond - 1, 20))
+}
+
+function sourceKey({ account, source }: Login): string {
+  return hashed(`${account} ${source}`)
+}
+
+/** Addresses of people stay out of the table. */
+function hashed(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 32)
+}

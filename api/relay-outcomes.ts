@@ -1,0 +1,71 @@
+// What became of events, in PostgreSQL, logs and metrics. Outcomes that arrive while a statement runs are recorded together.
+import { deferEvents, markRelayed, recordNoResponse, releaseEvents, type ClaimedEvent } from '../calls/claim-events.ts'
+import type { Database } from '../platform/database.ts'
+import type { Logger } from '../platform/logger.ts'
+import { counter } from '../platform/metrics.ts'
+import type { DeliveryOutcome } from './deliver-event.ts'
+
+interface Delivery {
+  event: ClaimedEvent
+  outcome: DeliveryOutcome
+}
+
+const relayed = counter('relay_events_total', 'Events by what became of them', ['result'])
+/** Labels of the metric, which existed before the outcomes got their names. */
+const RESULTS = {
+  started: 'started',
+  nothing_new: 'nothing_new',
+  refused: 'set_aside',
+  no_response: 'no_response',
+  temporal_fault: 'released',
+}
+
+/** Resolves once the outcome is committed. */
+export function createOutcomeRecorder(database: Database, logger: Logger): (delivery: Delivery) => Promise<void> {
+  return inGroups(async (deliveries) => {
+    await record(database, deliveries)
+    for (const delivery of deliveries) {
+      relayed.inc({ result: RESULTS[delivery.outcome.kind] })
+      log(logger, delivery)
+    }
+  })
+}
+
+async function record(database: Database, deliveries: Delivery[]): Promise<void> {
+  const of = (kind: DeliveryOutcome['kind']) =>
+    deliveries
+      .filter(({ outcome }) => outcome.kind === kind)
+      .map(({ event, outcome }) => ({ id: event.id, claimId: event.claimId, reason: 'reason' in outcome ? outcome.reason : '' }))
+  await markRelayed(database, { started: of('started'), nothingNew: of('nothing_new') })
+  await deferEvents(database, of('refused'))
+  await recordNoResponse(database, of('no_response'))
+  await releaseEvents(database, of('temporal_fault'))
+}
+
+function log(logger: Logger, { event, outcome }: Delivery): void {
+  const facts = { callSid: event.callSid, event: String(event.id) }
+  if (outcome.kind === 'refused')
+    logger.error({ ...facts, tries: event.relayTries + 1, reason: outcome.reason }, 'Recording event set aside: Temporal refuses it')
+  // One line an event: it is tried again every 30 s at most.
+  if (outcome.kind === 'no_response' && event.relayWaits === 0)
+    logger.warn({ ...facts, reason: outcome.reason }, 'Recording event got no response from Temporal: tried again behind the others')
+}
+
+/** Items that come while `write` runs make up the next group. Resolves or rejects with the write of the item's group. */
+function inGroups<T>(write: (items: T[]) => Promise<void>): (item: T) => Promise<void> {
+  let last: Promise<unknown> = Promise.resolve()
+  let next: { items: T[]; written: Promise<void> } | undefined
+  return (item) => {
+    if (!next) {
+      const items: T[] = []
+      const written = last.then(() => {
+        next = undefined
+        return write(items)
+      })
+      next = { items, written }
+      last = written.catch(() => {})
+    }
+    next.items.push(item)
+    return next.written
+  }
+}

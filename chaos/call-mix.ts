@@ -1,0 +1,128 @@
+// Which calls a run makes: a fixed share of each class, so that a short run has several of each, drawn from the seed within it.
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { CallPlan } from '../simulator/call.ts'
+import { FAULTS, type Fault } from '../simulator/faults.ts'
+import { pick, type Random } from './plan.ts'
+
+export interface PlannedCall {
+  atMs: number
+  plan: CallPlan & { callSid: string }
+  /** A second recording, which only a webhook names. */
+  further?: { afterMs: number; recording: string; link: 'plain' | 'expiring' }
+}
+
+const SAMPLES = ['agent-mulaw.wav', 'inbound-dual.mp3', 'outbound-mono.mp3', 'short-vbr-id3.mp3', 'voicemail-pcm.wav']
+const CHANGED_FILES: readonly Fault[] = [
+  'changed-etag',
+  'changed-last-modified',
+  'changed-weak-etag',
+  'changed-length',
+  'changed-total-unknown',
+  'changed-unannounced',
+  'if-range-ignored',
+  'if-range-ignored-date',
+  'if-range-ignored-bare',
+]
+const ODD_SERVERS: readonly Fault[] = [
+  'range-ignored',
+  'range-moved',
+  'range-short',
+  'range-refused',
+  'range-total-unknown',
+  'connection-close',
+  'chunked',
+  'chunked-cut',
+]
+const LATE: readonly Fault[] = ['late-recording', 'rate-limited-long']
+/** `until-close`: where a line is cut, HTTP cannot tell the rest of such a file from its end. */
+const LEFT_OUT: readonly Fault[] = ['none', 'until-close', ...CHANGED_FILES, ...ODD_SERVERS, ...LATE, 'link-expires']
+const NAMES = Object.keys(FAULTS) as Fault[]
+const LASTING = NAMES.filter((name) => FAULTS[name].ends === 'failed')
+const HEALED = NAMES.filter((name) => FAULTS[name].ends === 'stored' && !LEFT_OUT.includes(name))
+const UNANSWERED = ['busy', 'no-answer', 'failed'] as const
+/** Soon enough that the first recording is still on its way. */
+const FURTHER_WITHIN_MS = 4000
+
+type Draft = Omit<PlannedCall, 'atMs' | 'plan'> & { plan: CallPlan }
+interface CallClass {
+  /** Of all calls. */
+  share: number
+  /** @param nth from 0 to 1: where the call lies among those of its class, so that each fault of the class gets as many */
+  draft: (random: Random, nth: number, damaged: string) => Draft
+}
+
+const CLASSES: CallClass[] = [
+  { share: 0.07, draft: (random) => ({ plan: { fault: 'none', status: pick(random, UNANSWERED), durationSeconds: 0 } }) },
+  { share: 0.05, draft: (random) => ({ plan: { fault: 'none', recording: anySample(random), untold: true } }) },
+  { share: 0.02, draft: (_random, _nth, damaged) => ({ plan: { fault: 'none', recording: damaged } }) },
+  { share: 0.06, draft: oneOf(LASTING) },
+  { share: 0.2, draft: oneOf(HEALED) },
+  { share: 0.15, draft: oneOf(CHANGED_FILES) },
+  { share: 0.12, draft: oneOf(ODD_SERVERS) },
+  { share: 0.05, draft: oneOf(['link-expires']) },
+  { share: 0.04, draft: oneOf(LATE) },
+  { share: 0.06, draft: (random, nth) => withFurther(random, at(LATE, nth), 'expiring') },
+  { share: 0.08, draft: (random) => withFurther(random, 'none', 'plain') },
+]
+
+/** The calls of a run in the order of their beginnings. @param folder for recordings of its own making */
+export function planCalls(random: Random, { calls, minutes, folder }: { calls: number; minutes: number; folder: string }): PlannedCall[] {
+  const damaged = makeDamaged(folder)
+  return Array.from({ length: calls }, (_, index) => {
+    const { plan, ...rest } = draftAt((index + random()) / calls, random, damaged)
+    return { atMs: Math.round(random() * minutes * 60_000), plan: { ...plan, callSid: drawCallSid(random) }, ...rest }
+  }).toSorted((a, b) => a.atMs - b.atMs)
+}
+
+/** Some of the calls, by their ids, for which every delay would count: their second recording's link expires. */
+export function isUrgent({ further }: PlannedCall): boolean {
+  return further?.link === 'expiring'
+}
+
+function draftAt(position: number, random: Random, damaged: string): Draft {
+  let from = 0
+  for (const { share, draft } of CLASSES) {
+    if (position < from + share) return draft(random, (position - from) / share, damaged)
+    from += share
+  }
+  return { plan: { fault: 'none', recording: anySample(random) } }
+}
+
+function oneOf(faults: readonly Fault[]): CallClass['draft'] {
+  return (random, nth) => ({ plan: { fault: at(faults, nth), recording: anySample(random) } })
+}
+
+function withFurther(random: Random, fault: Fault, link: 'plain' | 'expiring'): Draft {
+  const recording = anySample(random)
+  const other = pick(
+    random,
+    SAMPLES.map(sample).filter((path) => path !== recording),
+  )
+  return { plan: { fault, recording }, further: { afterMs: random() * FURTHER_WITHIN_MS, recording: other, link } }
+}
+
+function at<T>(from: readonly T[], nth: number): T {
+  return from[Math.floor(nth * from.length)]!
+}
+
+function anySample(random: Random): string {
+  return sample(pick(random, SAMPLES))
+}
+
+function sample(name: string): string {
+  return fileURLToPath(new URL(`../simulator/recordings/${name}`, import.meta.url))
+}
+
+function makeDamaged(folder: string): string {
+  mkdirSync(folder, { recursive: true })
+  const damaged = join(folder, 'damaged.wav')
+  const whole = readFileSync(sample('voicemail-pcm.wav'))
+  writeFileSync(damaged, whole.subarray(0, Math.floor(whole.length * 0.6)))
+  return damaged
+}
+
+function drawCallSid(random: Random): string {
+  return Array.from({ length: 32 }, () => Math.floor(random() * 16).toString(16)).join('')
+}

@@ -1,0 +1,60 @@
+// The product's own full check of the bucket, run through a store with short pages: it has to see everything and miss nothing.
+import { paginateListObjectsV2, S3Client } from '@aws-sdk/client-s3'
+import { Client, Connection } from '@temporalio/client'
+import pg from 'pg'
+import type { Places } from './checker.ts'
+
+/** What the workflow says that it found. */
+interface Found {
+  rows: number
+  missing: number
+  objects: number
+  unknown: number
+  adopted: number
+  deleted: number
+}
+
+const ENDS_WITHIN = '3m'
+
+/** @returns what is wrong with its result */
+export async function runFullObjectCheck({ databaseUrl, s3, temporal }: Places): Promise<string[]> {
+  const [rows, objects] = await Promise.all([countStoredRows(databaseUrl), countObjects(s3)])
+  const expected: Found = { rows, missing: 0, objects, unknown: 0, adopted: 0, deleted: 0 }
+  const found = await runWorkflow(temporal).catch((error: Error) => error)
+  if (found instanceof Error) return [`the full object check did not end well: ${found.message}`]
+  return (Object.keys(expected) as (keyof Found)[]).flatMap((count) =>
+    found[count] === expected[count] ? [] : [`the full object check says ${found[count]} for ${count}, not ${expected[count]}`],
+  )
+}
+
+/** As an operator starts it, see docs/operations.md. */
+async function runWorkflow({ address, namespace }: Places['temporal']): Promise<Found> {
+  const connection = await Connection.connect({ address })
+  try {
+    return (await new Client({ connection, namespace }).workflow.execute('ObjectCheckWorkflow', {
+      taskQueue: 'recordings',
+      workflowId: 'object-check-full',
+      args: [{ full: true }],
+      workflowExecutionTimeout: ENDS_WITHIN,
+    })) as Found
+  } finally {
+    await connection.close()
+  }
+}
+
+async function countStoredRows(databaseUrl: string): Promise<number> {
+  const client = new pg.Client({ connectionString: databaseUrl })
+  await client.connect()
+  const { rows } = await client
+    .query<{ count: string }>(`SELECT count(*) FROM recordings WHERE state = 'stored'`)
+    .finally(() => client.end())
+  return Number(rows[0]!.count)
+}
+
+async function countObjects({ bucket: Bucket, endpoint, region, ...credentials }: Places['s3']): Promise<number> {
+  const client = new S3Client({ endpoint, region, credentials, forcePathStyle: true })
+  let objects = 0
+  for await (const { Contents = [] } of paginateListObjectsV2({ client }, { Bucket })) objects += Contents.length
+  client.destroy()
+  return objects
+}

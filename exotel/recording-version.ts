@@ -1,0 +1,74 @@
+// Which version of a recording a response is about, and which bytes of it: decides whether a part on disk may be continued.
+import type { IncomingHttpHeaders } from 'node:http'
+
+/** The beginning of one version of a recording, which is on disk already. */
+export interface KnownPart {
+  /** Length of the part, and so the first byte that is missing. */
+  from: number
+  /** A strong ETag, or Last-Modified; see {@link validatorOf}. */
+  validator: string
+  /** Of the whole recording; absent where the source did not say. */
+  totalBytes?: number
+}
+
+interface ContentRange {
+  /** Absent in a 416. */
+  sent?: { from: number; to: number }
+  /** Absent where the source sends `*`. */
+  totalBytes?: number
+}
+
+const ENTITY_TAG = /^"[^"]*"$/
+/** RFC 9110, 8.8.2.2: a file may change again within the second of its Last-Modified. */
+const LAST_MODIFIED_SETTLED_MS = 1000
+
+/**
+ * What changes whenever the bytes change: a strong ETag, or without any ETag Last-Modified, which counts only together with a total
+ * length. Undefined with a weak ETag, which may stay the same while the date does too [RFC 9110, 13.1.5], and for compressed bodies:
+ * their offsets are not those of the recording.
+ */
+export function validatorOf(headers: IncomingHttpHeaders, totalBytes: number | undefined): string | undefined {
+  if (singleHeader(headers['content-encoding'])) return undefined
+  const etag = singleHeader(headers.etag)
+  if (etag) return ENTITY_TAG.test(etag) ? etag : undefined
+  const lastModified = singleHeader(headers['last-modified'])
+  if (!lastModified || totalBytes === undefined) return undefined
+  const ageMs = Date.parse(singleHeader(headers.date) ?? '') - Date.parse(lastModified)
+  return ageMs >= LAST_MODIFIED_SETTLED_MS ? lastModified : undefined
+}
+
+/** The total length where a 206 to a request without Range has all bytes of the recording. */
+export function totalOfWhole(headers: IncomingHttpHeaders): number | undefined {
+  const { sent, totalBytes } = contentRange(headers)
+  return sent?.from === 0 && sent.to + 1 === totalBytes ? totalBytes : undefined
+}
+
+/** The total length where a 206 has all bytes behind the part, of the same version; a server may have ignored If-Range. */
+export function totalOfRest(headers: IncomingHttpHeaders, part: KnownPart): number | undefined {
+  const { sent, totalBytes = part.totalBytes } = contentRange(headers)
+  const fits = isSameVersion(headers, part) && sent?.from === part.from && sent.to + 1 === totalBytes
+  return fits ? totalBytes : undefined
+}
+
+/** True where a 416 says that there is nothing behind the part, of the same version. */
+export function isNothingLeft(headers: IncomingHttpHeaders, part: KnownPart): boolean {
+  return contentRange(headers).totalBytes === part.from && isSameVersion(headers, part)
+}
+
+function isSameVersion(headers: IncomingHttpHeaders, part: KnownPart): boolean {
+  const { totalBytes } = contentRange(headers)
+  const sameTotal = totalBytes === undefined || part.totalBytes === undefined || totalBytes === part.totalBytes
+  return sameTotal && validatorOf(headers, totalBytes) === part.validator
+}
+
+function contentRange(headers: IncomingHttpHeaders): ContentRange {
+  const [, from, to, total] = /^bytes (?:(\d+)-(\d+)|\*)\/(\d+|\*)$/i.exec(singleHeader(headers['content-range']) ?? '') ?? []
+  return {
+    ...(from !== undefined && { sent: { from: Number(from), to: Number(to) } }),
+    ...(total !== undefined && total !== '*' && { totalBytes: Number(total) }),
+  }
+}
+
+export function singleHeader(header: string | string[] | undefined): string | undefined {
+  return Array.isArray(header) ? header[0] : header
+}

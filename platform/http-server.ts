@@ -1,0 +1,74 @@
+// An HTTP server whose clients cost a bounded amount of memory and time, whatever they send or do not read.
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import { clientKey } from './client-address.ts'
+import { ConnectionPool, type Connection, type ConnectionLimits } from './connection-pool.ts'
+import { counter } from './metrics.ts'
+
+export type { ConnectionLimits } from './connection-pool.ts'
+
+/** Above any balancer's own limit (60 s), so that it never sends a request on a socket that we are closing. */
+const KEEP_ALIVE_TIMEOUT_MS = 75_000
+const HEADERS_TIMEOUT_MS = 20_000
+const REQUEST_TIMEOUT_MS = 30_000
+/** Node looks only this often whether a timeout has passed; its default of 30 s would more than double them. */
+const TIMEOUT_CHECK_MS = 2000
+
+/** Exotel and balancers need a few hundred connections at most; a waiting one costs about 20 kB. */
+export const CONNECTION_LIMITS: ConnectionLimits = { perAddress: 1000, total: 4000, pipelined: 16, unreadMs: 30_000 }
+
+const closedConnections = counter('connections_closed_total', 'Connections closed because a limit was reached', ['limit'])
+
+export interface BoundedServerOptions {
+  /** True for addresses of trusted proxies, through which all clients come: they have no limit of their own. */
+  isProxy?: (address: string) => boolean
+  limits?: ConnectionLimits
+}
+
+/**
+ * Calls `handler` for one request of a connection at a time. Closes connections that pipeline too much, that take no bytes of
+ * their answer for `unreadMs`, and, beyond the numbers of `limits`, those that have waited longest for their client.
+ */
+export function createBoundedServer(handler: RequestListener, options: BoundedServerOptions = {}): Server {
+  const { isProxy = () => false, limits = CONNECTION_LIMITS } = options
+  const server = createServer({
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+  })
+  const pool = new ConnectionPool(limits, (limit) => closedConnections.inc({ limit }))
+  const connections = new WeakMap<Socket, Connection>()
+
+  server.on('connection', (socket) => {
+    const address = socket.remoteAddress ?? ''
+    const connection = pool.add(socket, isProxy(address) ? undefined : clientKey(address, undefined))
+    if (connection) connections.set(socket, connection)
+  })
+  const takeTurn = (request: IncomingMessage, response: ServerResponse): void => {
+    const connection = connections.get(request.socket)
+    if (connection) pool.handleInTurn(connection, request, response, handler)
+  }
+  server.on('request', takeTurn)
+  server.on('checkContinue', takeTurn) // whoever reads the body asks for it
+  server.on('checkExpectation', takeTurn) // an Expect that we do not know changes nothing
+
+  const watch = setInterval(() => pool.closeUnread(), limits.unreadMs / 10).unref()
+  server.on('close', () => clearInterval(watch))
+  return server
+}
+
+/** Connections that wait to be accepted. With Node's 511, a burst makes other clients wait 1 s until they ask again. */
+const BACKLOG = 4096
+/** Every IPv4 and IPv6 address, or every IPv4 address where the machine has no IPv6. */
+const ALL_ADDRESSES = '::'
+
+/** @returns the port, which differs from the one asked for where that is 0 */
+export async function listenOn(server: Server, { host, port }: { host: string; port: number }): Promise<number> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    // Only without a host does Node fall back to IPv4.
+    server.listen({ port, backlog: BACKLOG, ...(host !== ALL_ADDRESSES && { host }) }, resolve)
+  })
+  return (server.address() as AddressInfo).port
+}

@@ -1,0 +1,3 @@
+-- Loses how many surplus objects each check found.
+ALTER TABLE "object_checks" DROP COLUMN "surplus";
+DELETE FROM "_prisma_migrations" WHERE "migration_name" = '0007_object_check_surplus';

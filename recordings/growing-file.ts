@@ -1,0 +1,112 @@
+// A spool file while a download writes it. Its note never claims more than what is on the disk, of one version of the source.
+import { createHash, type Hash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { open, type FileHandle } from 'node:fs/promises'
+import type { KnownPart } from '../exotel/recording-version.ts'
+import type { Spool } from './spool.ts'
+
+/** The beginning of a recording that an earlier attempt left, and the hash of it. */
+export interface Part extends KnownPart {
+  sha256: Hash
+}
+
+/** What the note says about the source of the bytes. */
+interface Source {
+  validator?: string
+  totalBytes?: number
+}
+
+export interface WholeFile {
+  bytes: number
+  /** Hex. */
+  sha256: string
+}
+
+/**
+ * The part that can be continued. It is read and compared with its note: after a crash or a loss of power, file and note may
+ * be of different times, and a file may have its length without its bytes.
+ */
+export async function readPart(spool: Spool, file: string, signal: AbortSignal): Promise<Part | undefined> {
+  const { validator, totalBytes, synced } = await spool.note(file)
+  if (!validator || !synced?.bytes || (await spool.bytesOf(file)) < synced.bytes) return undefined
+  const sha256 = createHash('sha256')
+  const beginning = createReadStream(spool.path(file), { end: synced.bytes - 1, signal, highWaterMark: 1024 ** 2 })
+  for await (const chunk of beginning as AsyncIterable<Buffer>) sha256.update(chunk)
+  if (sha256.copy().digest('hex') !== synced.sha256) return undefined
+  return { from: synced.bytes, validator, ...(totalBytes !== undefined && { totalBytes }), sha256 }
+}
+
+export class GrowingFile {
+  readonly #spool: Spool
+  readonly #file: string
+  readonly #source: Source
+  readonly #handle: FileHandle
+  readonly #sha256: Hash
+  #bytes: number
+  #syncedBytes: number
+
+  private constructor(at: { spool: Spool; file: string }, source: Source, handle: FileHandle, beginning: { bytes: number; sha256: Hash }) {
+    this.#spool = at.spool
+    this.#file = at.file
+    this.#source = source
+    this.#handle = handle
+    this.#sha256 = beginning.sha256
+    this.#bytes = beginning.bytes
+    this.#syncedBytes = beginning.bytes
+  }
+
+  /**
+   * An empty file in place of whatever is there. The note goes first. The new file is another inode, so that an attempt that
+   * still reads the old one reads one version to its end.
+   */
+  static async create(spool: Spool, file: string, source: Source): Promise<GrowingFile> {
+    await spool.remove(file)
+    const handle = await open(spool.path(file), 'wx')
+    return new GrowingFile({ spool, file }, source, handle, { bytes: 0, sha256: createHash('sha256') })
+  }
+
+  /** The file of the part, without what lies behind the part. */
+  static async reopen(spool: Spool, file: string, part: Part, source: Source): Promise<GrowingFile> {
+    const handle = await open(spool.path(file), 'r+')
+    await handle.truncate(part.from)
+    return new GrowingFile({ spool, file }, source, handle, { bytes: part.from, sha256: part.sha256 })
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  get unsyncedBytes(): number {
+    return this.#bytes - this.#syncedBytes
+  }
+
+  /** A disk that is nearly full may take less than it was given, without an error. */
+  async append(chunk: Buffer): Promise<void> {
+    for (let written = 0; written < chunk.length;) {
+      const { bytesWritten } = await this.#handle.write(chunk, written, chunk.length - written, this.#bytes + written)
+      written += bytesWritten
+    }
+    this.#sha256.update(chunk)
+    this.#bytes += chunk.length
+  }
+
+  /** Notes what has arrived, so that a later attempt continues there; nothing where the source cannot be resumed. */
+  async checkpoint(): Promise<void> {
+    if (!this.#source.validator || this.unsyncedBytes === 0) return
+    await this.#handle.datasync()
+    await this.#spool.writeNote(this.#file, { ...this.#source, synced: { bytes: this.#bytes, sha256: this.#sha256.copy().digest('hex') } })
+    this.#syncedBytes = this.#bytes
+  }
+
+  /** Notes that every byte has arrived. */
+  async complete(): Promise<WholeFile> {
+    await this.#handle.datasync()
+    const complete = { bytes: this.#bytes, sha256: this.#sha256.digest('hex') }
+    await this.#spool.writeNote(this.#file, { ...this.#source, complete })
+    return complete
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close()
+  }
+}

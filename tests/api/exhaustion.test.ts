@@ -1,0 +1,128 @@
+// Clients that ask for more than they read, or send more than they may.
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { startBackend, type Backend } from '../support/backend.ts'
+import { eventually } from '../support/eventually.ts'
+import { countAnswers, rawClient } from '../support/raw-client.ts'
+import { newCallSid } from '../support/servers.ts'
+import { postRaw, postWebhook, sign } from '../support/webhook.ts'
+
+const BASIC = 'exotel:pass word'
+let backend: Backend
+beforeAll(async () => {
+  backend = await startBackend({ start: ['api'], env: { EXOTEL_WEBHOOK_BASIC: BASIC, EXOTEL_WEBHOOK_TOKEN: 'tok' } })
+})
+afterAll(() => backend?.stop())
+
+const GET = (path: string) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`
+const HUNDREDS = 1200
+const webhookHead = (headers: string, path = '/webhooks/exotel/call-end') => `POST ${path} HTTP/1.1\r\nHost: x\r\n${headers}\r\n\r\n`
+const basic = (text: string) => `Authorization: Basic ${Buffer.from(text).toString('base64')}`
+
+test.each(['/docs/swagger-ui-bundle.js', '/openapi.json', '/health', '/api/nothing'])(
+  'When hundreds of requests for %s are sent at once on one connection, then it is closed after a few answers',
+  async (path) => {
+    const { closed } = await rawClient(backend.apiUrl, GET(path).repeat(HUNDREDS))
+    expect((await closed).split('HTTP/1.1 ').length - 1).toBeLessThan(20)
+    expect((await fetch(`${backend.apiUrl}/health/ready`)).status).toBe(200)
+  },
+)
+
+test('When a few requests are sent at once on one connection, then all are answered in their order', async () => {
+  const { received, socket } = await rawClient(
+    backend.apiUrl,
+    GET('/health/ready') + GET('/docs/start.js') + GET('/nothing') + GET('/health'),
+  )
+  await eventually('four answers', async () => received().split('HTTP/1.1 ').length === 5)
+  expect([...received().matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)).toEqual(['200', '200', '404', '200'])
+  socket.destroy()
+})
+
+describe('When a webhook cannot be proven by what its headers hold, then it is refused before its body is read:', () => {
+  test.each([
+    ['nothing at all', '', ''],
+    ['a signature that is none', 'X-Exotel-Signature: wrong\r\n', ''],
+    ['a wrong password', `${basic('exotel:no')}\r\n`, ''],
+    ['a wrong token', '', '?token=no'],
+  ])('%s', async (_what, header, query) => {
+    const head = webhookHead(`${header}Expect: 100-continue\r\nContent-Length: 1000000`, `/webhooks/exotel/call-end${query}`)
+    const { received, socket } = await rawClient(backend.apiUrl, head)
+    await eventually('an answer', async () => received().includes('webhook_not_authenticated'))
+    expect(received()).toMatch(/^HTTP\/1\.1 401 /)
+    socket.destroy()
+  })
+})
+
+test('When a client waits with its body until it is wanted, then it is told to go on once its headers are right', async () => {
+  const callSid = newCallSid()
+  const body = JSON.stringify({ CallSid: callSid, Status: 'busy' })
+  const head = webhookHead(`X-Exotel-Signature: ${sign(body)}\r\nExpect: 100-continue\r\nContent-Length: ${body.length}`)
+  const { received, socket } = await rawClient(backend.apiUrl, head)
+  await eventually('100 Continue', async () => received().startsWith('HTTP/1.1 100 Continue'))
+  socket.write(body)
+  await eventually('the answer', async () => countAnswers(received(), 200) === 1)
+  socket.destroy()
+})
+
+describe('When many connections send large bodies whose signature is not right', () => {
+  const LARGE = 1_000_000
+  const part = Buffer.alloc(900_000, ' ')
+  const head = webhookHead(`X-Exotel-Signature: ${'0'.repeat(40)}\r\nContent-Length: ${LARGE}`)
+
+  test('then only some of them are held in memory, and usual webhooks are answered meanwhile', async () => {
+    const all = await Promise.all(Array.from({ length: 40 }, () => rawClient(backend.apiUrl, Buffer.concat([Buffer.from(head), part]))))
+    const refused = () => all.filter(({ received }) => countAnswers(received(), 503) === 1)
+    await eventually('most to be refused', async () => refused().length >= 31) // 8 MB hold nine of them
+    expect(refused()[0]!.received()).toMatch(/Retry-After: \d+[^]*"code":"busy"/i)
+    expect((await postWebhook(backend.apiUrl, 'call-start', { CallSid: newCallSid() })).status).toBe(200)
+
+    const large = { CallSid: newCallSid(), CustomField: 'a'.repeat(900_000) }
+    for (const { socket } of all) socket.destroy()
+    await eventually('the memory to be free again', async () => (await postWebhook(backend.apiUrl, 'call-start', large)).status === 200)
+  })
+})
+
+test.each([
+  ['chunked', 'Transfer-Encoding: chunked', `${(1_100_000).toString(16)}\r\n${'a'.repeat(1_100_000)}\r\n0\r\n\r\n`],
+  ['announced', 'Content-Length: 1100000', ''],
+])('When a signed body is too large, %s, then that is said without all of it being read', async (_how, header, body) => {
+  const { received, socket } = await rawClient(backend.apiUrl, webhookHead(`X-Exotel-Signature: ${'0'.repeat(40)}\r\n${header}`) + body)
+  await eventually('an answer', async () => countAnswers(received(), 413) === 1)
+  socket.destroy()
+})
+
+describe('When signed bytes are sent again with another content type, then they are refused:', () => {
+  test.each([
+    ['JSON as a form', 'application/x-www-form-urlencoded'],
+    ['JSON as multipart', 'multipart/form-data; boundary=B'],
+  ])('%s', async (_how, type) => {
+    const body = JSON.stringify({ CallSid: newCallSid(), CustomField: '&CallSid=injected&Status=completed&' })
+    const response = await postRaw(backend.apiUrl, 'call-end', body, { 'content-type': type })
+    expect(response.status).toBe(400)
+    expect(await response.json()).toMatchObject({ code: 'unreadable_body' })
+    expect(await backend.callRow('injected')).toBeUndefined()
+  })
+})
+
+describe('When a field is longer than any honest one, then it is refused for its length alone:', () => {
+  const long = '\u0315\u0300\u05ae\u0062'.repeat(8000)
+  test.each([
+    ['/api/auth/register', { email: 'a@example.com', name: 'A', password: long }, 'password'],
+    ['/api/auth/register', { email: `${'a'.repeat(60_000)}@example.com`, name: 'A', password: 'x' }, 'email'],
+    ['/api/auth/register', { email: 'a@example.com', name: 'x'.repeat(60_000), password: 'x' }, 'name'],
+    ['/api/auth/register', { email: 'a@example.com', name: 'A', password: 'x', invitation: 'x'.repeat(60_000) }, 'invitation'],
+    ['/api/auth/login', { email: 'a@example.com', password: long }, 'password'],
+    ['/api/auth/reset-password', { token: 'x'.repeat(60_000), password: 'x' }, 'token'],
+    ['/api/auth/reset-password', { token: 'x', password: long }, 'password'],
+    ['/api/auth/refresh', { refreshToken: 'x'.repeat(60_000) }, 'refreshToken'],
+  ])('%s %#', async (path, body, field) => {
+    const response = await fetch(`${backend.apiUrl}${path}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+    expect(response.status).toBe(422)
+    const { errors } = (await response.json()) as { errors: { field: string; message: string }[] }
+    const about = errors.filter((each) => each.field === field)
+    expect(about).toEqual([{ field, message: expect.stringMatching(/at most|too big/i) }])
+  })
+})

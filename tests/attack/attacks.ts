@@ -1,0 +1,205 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { rawClient, type RawClient } from '../support/raw-client.ts'
+import { postRaw } from '../support/webhook.ts'
+import { openSockets, type Target } from './measure.ts'
+import {
+  compressed,
+  deepJson,
+  formWithFields,
+  head,
+  LONG_PASSWORD,
+  manyAddresses,
+  multipartWithParts,
+  post,
+  repeated,
+  times,
+} from './requests.ts'
+
+export interface Attack {
+  name: string
+  /** Settings of the API that differ from those of the other attacks. */
+  env?: NodeJS.ProcessEnv
+  /** Once before measuring, so that what is made at the first use is not counted. */
+  warmUp?: (target: Target) => Promise<unknown>
+  /** @returns the seconds until the server had closed all connections, where it has to close them */
+  run: (target: Target) => Promise<number | void>
+  bounds: Bounds
+}
+
+interface Bounds {
+  /** More than when idle. */
+  memoryMB: number
+  loopDelayMs: number
+  answerMs: number
+  closedWithinSeconds: number
+}
+
+/** What no attack may exceed, unless it says otherwise. */
+const USUAL: Bounds = { memoryMB: 96, loopDelayMs: 500, answerMs: 1000, closedWithinSeconds: Infinity }
+const BUNDLE = '/docs/swagger-ui-bundle.js'
+const MB = 1024 ** 2
+const WEBHOOK = '/webhooks/exotel/call-end'
+const FALSE_SIGNATURE = { 'X-Exotel-Signature': '0'.repeat(40) }
+
+const getBundle = ({ apiUrl }: Target): Promise<unknown> => fetch(`${apiUrl}${BUNDLE}`).then((response) => response.text())
+
+export const ATTACKS: Attack[] = [
+  {
+    name: 'unread answers of 1,200 pipelined requests',
+    warmUp: getBundle,
+    run: (target) => untilClosed(target, 20, () => rawClient(target.apiUrl, head('GET', BUNDLE).repeat(1200), 'paused')),
+    bounds: { ...USUAL, memoryMB: 64, closedWithinSeconds: 40 },
+  },
+  ...[BUNDLE, '/openapi.json', '/health', '/nowhere'].map((path) => ({
+    name: `unread answers of 16 pipelined requests for ${path}, while bytes come in`,
+    warmUp: ({ apiUrl }: Target) => fetch(`${apiUrl}${path}`).then((response) => response.text()),
+    run: ({ apiUrl }: Target) =>
+      holdWhile(
+        20_000,
+        20,
+        () => rawClient(apiUrl, head('GET', path).repeat(16), 'paused'),
+        ({ socket }) => socket.write('G'),
+      ),
+    bounds: { ...USUAL, memoryMB: 64 },
+  })),
+  {
+    name: 'one byte of an answer a second',
+    warmUp: getBundle,
+    run: (target) =>
+      untilClosed(
+        target,
+        50,
+        () => rawClient(target.apiUrl, head('GET', BUNDLE).repeat(8), 'paused'),
+        ({ socket }) => socket.read(1),
+      ),
+    bounds: { ...USUAL, memoryMB: 64, closedWithinSeconds: 45 },
+  },
+  {
+    name: 'long passwords of combining characters',
+    run: ({ apiUrl }) => repeated(100, 10, () => post(apiUrl, '/api/auth/register', LONG_PASSWORD)),
+    bounds: USUAL,
+  },
+  {
+    name: 'bodies of 1 MB without any proof',
+    run: ({ apiUrl }) => holdWhile(5000, 400, sending(apiUrl, unfinishedBody({}))),
+    bounds: USUAL,
+  },
+  {
+    name: 'bodies of 1 MB with a false signature',
+    run: ({ apiUrl }) => holdWhile(5000, 400, sending(apiUrl, unfinishedBody(FALSE_SIGNATURE))),
+    bounds: USUAL,
+  },
+  {
+    name: 'headers that never end',
+    run: (target) =>
+      untilClosed(
+        target,
+        200,
+        () => rawClient(target.apiUrl, 'GET /health HTTP/1.1\r\nHost: x\r\nX-Slow: '),
+        ({ socket }) => socket.write('a'),
+      ),
+    bounds: { ...USUAL, closedWithinSeconds: 24 },
+  },
+  {
+    name: 'bodies that never end',
+    run: (target) =>
+      untilClosed(
+        target,
+        200,
+        () => rawClient(target.apiUrl, loginHead(100_000)),
+        ({ socket }) => socket.write('a'),
+      ),
+    bounds: { ...USUAL, closedWithinSeconds: 34 },
+  },
+  {
+    name: '3,000 connections that send nothing',
+    run: (target) => untilClosed(target, 3000, () => rawClient(target.apiUrl, '')),
+    bounds: { ...USUAL, closedWithinSeconds: 24 },
+  },
+  {
+    name: 'connections that are half closed',
+    run: (target) =>
+      untilClosed(target, 500, async () => {
+        const client = await rawClient(target.apiUrl, Math.random() < 0.5 ? head('GET', BUNDLE) : loginHead(1000), 'paused')
+        client.socket.end()
+        return client
+      }),
+    bounds: { ...USUAL, closedWithinSeconds: 45 },
+  },
+  {
+    name: '10,000 addresses behind a proxy',
+    env: { TRUST_PROXY: 'loopback', RATE_LIMIT_GENERAL: '300' },
+    run: ({ apiUrl }) => manyAddresses(apiUrl, 10_000, WEBHOOK),
+    bounds: USUAL,
+  },
+  ...[
+    { what: 'nested JSON of 1 MB', body: deepJson(MB - 1000), type: 'application/json' },
+    { what: 'forms of 10,000 fields', body: formWithFields(10_000), type: 'application/x-www-form-urlencoded' },
+    { what: 'multipart of 10,000 parts', body: multipartWithParts(10_000), type: 'multipart/form-data; boundary=B' },
+  ].map(({ what, body, type }) => ({
+    name: `${what}, rightly signed`,
+    run: ({ apiUrl }: Target) => repeated(40, 4, () => postRaw(apiUrl, 'call-start', body, { 'content-type': type })),
+    bounds: { ...USUAL, memoryMB: 256 }, // of Exotel alone, and each is stored,
+  })),
+  {
+    name: 'nested JSON without an account',
+    run: ({ apiUrl }) => repeated(200, 10, () => post(apiUrl, '/api/auth/login', deepJson(60_000))),
+    bounds: USUAL,
+  },
+  {
+    name: 'compressed bodies',
+    run: ({ apiUrl }) => repeated(50, 10, () => postRaw(apiUrl, 'call-end', compressed(100 * MB), { 'content-encoding': 'gzip' })),
+    bounds: USUAL,
+  },
+]
+
+function loginHead(length: number): string {
+  return `${head('POST', '/api/auth/login', { 'Content-Type': 'application/json', 'Content-Length': length })}{"email":"`
+}
+
+/** Connections that share what they send, so that the attacker itself stays light. */
+function sending(apiUrl: string, bytes: Buffer): () => Promise<RawClient> {
+  return () => rawClient(apiUrl, bytes)
+}
+
+/** All but the last byte of 1 MB. */
+function unfinishedBody(headers: object): Buffer {
+  return Buffer.concat([Buffer.from(head('POST', WEBHOOK, { ...headers, 'Content-Length': MB })), Buffer.alloc(MB - 1, ' ')])
+}
+
+type EverySecond = (client: RawClient) => unknown
+
+/** Opens connections and holds them. */
+async function holdWhile(ms: number, count: number, open: () => Promise<RawClient>, everySecond: EverySecond = () => {}): Promise<void> {
+  const clients = await times(count, open)
+  const tick = setInterval(() => clients.forEach(everySecond), 1000)
+  await pause(ms)
+  clearInterval(tick)
+  for (const { socket } of clients) socket.destroy()
+}
+
+const HELD_AT_MOST_MS = 60_000
+/** What the server itself opens to PostgreSQL meanwhile. */
+const OWN_SOCKETS = 8
+
+/**
+ * Opens connections and holds them until the server has closed all of them. Only the server is asked: a client that does not read
+ * learns nothing of that.
+ * @returns the seconds until then
+ */
+async function untilClosed(
+  target: Target,
+  count: number,
+  open: () => Promise<RawClient>,
+  everySecond: EverySecond = () => {},
+): Promise<number> {
+  const before = await openSockets(target)
+  const clients = await times(count, open)
+  const began = performance.now()
+  const tick = setInterval(() => clients.forEach(everySecond), 1000)
+  do await pause(500)
+  while ((await openSockets(target)) > before + OWN_SOCKETS && performance.now() - began < HELD_AT_MOST_MS)
+  clearInterval(tick)
+  for (const { socket } of clients) socket.destroy()
+  return Math.round((performance.now() - began) / 100) / 10
+}

@@ -1,0 +1,35 @@
+// `npm run test:attack [-- NAME …]`: attacks on one API process, each with a measured bound on memory, event loop delay and the
+// answer time of another client. All traffic stays on this machine. The last line is JSON; exit code 0 only if all bounds hold.
+import { mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { buildInto } from '../../dev/build.ts'
+import { clearLeftovers, Keeper } from '../../dev/keeper.ts'
+import { loadSecrets } from '../../dev/secrets.ts'
+import { startServers } from '../../dev/stack.ts'
+import { runMain } from '../../platform/process.ts'
+import type { Result } from './run.ts'
+
+const home = fileURLToPath(new URL('../../.data/attack', import.meta.url))
+
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true'
+runMain(async () => {
+  await clearLeftovers(home)
+  rmSync(home, { recursive: true, force: true })
+  mkdirSync(home, { recursive: true })
+  const keeper = new Keeper(home)
+  process.once('SIGINT', () => void keeper.stop().then(() => process.exit(130)))
+  const results = await attackOwnStack(keeper).finally(() => keeper.stop())
+  const held = results.length > 0 && results.every(({ broken }) => broken.length === 0)
+  console.log(JSON.stringify({ ok: held, attacks: results }))
+  process.exit(held ? 0 : 1)
+})
+
+async function attackOwnStack(keeper: Keeper): Promise<Result[]> {
+  const servers = await startServers(keeper, { home, secrets: loadSecrets(home), kind: 'any', report: () => {} })
+  const dist = join(home, 'dist')
+  await buildInto(dist)
+  process.env.TEST_STACK = JSON.stringify({ servers, home, dist })
+  const { runAttacks } = await import('./run.ts') // tests/support reads TEST_STACK when it is loaded
+  return runAttacks(process.argv.slice(2))
+}

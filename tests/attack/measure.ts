@@ -1,0 +1,49 @@
+// What a process costs and how fast another client is answered, while something else happens.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import type { Probed } from './probe.ts'
+
+export interface Target {
+  apiUrl: string
+  metricsUrl: string
+  pid: number
+  /** The longest delay of the event loop that was read: each reading of the metrics begins a new measurement. */
+  loopDelayMs: number
+}
+
+export type Measured = Probed & Pick<Target, 'loopDelayMs'>
+
+const PROBE = fileURLToPath(new URL('./probe.ts', import.meta.url))
+
+/** Measures until `work` has ended. */
+export async function measure(target: Target, work: () => Promise<unknown>): Promise<Measured> {
+  const probe = spawn(process.execPath, ['--import', 'tsx', PROBE, target.apiUrl, String(target.pid)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  const lines = createInterface({ input: probe.stdout })
+  let last = ''
+  lines.on('line', (line) => (last = line))
+  await once(lines, 'line') // it has had its first answer
+  await readMetrics(target)
+  target.loopDelayMs = 0
+  await work()
+  await readMetrics(target)
+  probe.stdin.end()
+  await once(lines, 'close')
+  const { memoryMB, answerMs, failures } = JSON.parse(last) as Probed
+  return { memoryMB, loopDelayMs: Math.round(target.loopDelayMs), answerMs: Math.round(answerMs), failures }
+}
+
+/** Sockets that the process has open, those to its servers included. */
+export async function openSockets(target: Target): Promise<number> {
+  return (await readMetrics(target))('nodejs_active_resources{type="TCPSocketWrap"}')
+}
+
+async function readMetrics(target: Target): Promise<(name: string) => number> {
+  const lines = (await (await fetch(target.metricsUrl)).text()).split('\n')
+  const metric = (name: string): number => Number(lines.find((line) => line.startsWith(`${name} `))?.slice(name.length) ?? 0)
+  target.loopDelayMs = Math.max(target.loopDelayMs, metric('nodejs_eventloop_lag_max_seconds') * 1000)
+  return metric
+}

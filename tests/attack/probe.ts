@@ -1,0 +1,61 @@
+// Another client of the API, in a process of its own: an attacker that is busy must not make its answers look slow.
+// Asks until its stdin ends, then prints what it measured as JSON.
+import { execFileSync } from 'node:child_process'
+import { request } from 'node:http'
+import { setTimeout as pause } from 'node:timers/promises'
+import { newCallSid } from '../support/servers.ts'
+import { sign } from '../support/webhook.ts'
+
+export interface Probed {
+  /** The most resident memory of the API. */
+  memoryMB: number
+  /** The longest answer time. */
+  answerMs: number
+  /** Requests without the right answer. */
+  failures: number
+}
+
+const PROBE_EVERY_MS = 50
+const ANSWER_TIMEOUT_MS = 20_000
+/** Another address than the attacker's, where the machine has one. */
+const OWN_ADDRESS = process.platform === 'linux' ? '127.0.0.2' : '127.0.0.1'
+
+const [apiUrl = '', pid = ''] = process.argv.slice(2)
+const end = new AbortController()
+process.stdin.on('end', () => end.abort()).resume()
+
+const probed: Probed = { memoryMB: 0, answerMs: 0, failures: 0 }
+for (let i = 0; !end.signal.aborted; i += 1) {
+  probed.memoryMB = Math.max(probed.memoryMB, residentMB())
+  const began = performance.now()
+  const status = await (i % 2 === 0 ? ask('GET', '/health/ready') : sendWebhook())
+  if (i === 0)
+    console.log('ready') // the first answer waits for nothing but this process
+  else probed.answerMs = Math.max(probed.answerMs, performance.now() - began)
+  if (status !== 200) probed.failures += 1
+  await pause(PROBE_EVERY_MS)
+}
+console.log(JSON.stringify(probed))
+
+function sendWebhook(): Promise<number> {
+  return ask('POST', '/webhooks/exotel/call-start', JSON.stringify({ CallSid: newCallSid(), Status: 'in-progress' }))
+}
+
+/** On a connection of its own. @returns the status; 0 where there was no answer */
+function ask(method: string, path: string, body = ''): Promise<number> {
+  const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), 'x-exotel-signature': sign(body) }
+  return new Promise((resolve) => {
+    const asked = request(`${apiUrl}${path}`, { method, headers, agent: false, localAddress: OWN_ADDRESS, timeout: ANSWER_TIMEOUT_MS })
+    asked.on('response', (response) => {
+      response.resume().on('end', () => resolve(response.statusCode ?? 0))
+      response.on('error', () => resolve(0))
+    })
+    asked.on('timeout', () => asked.destroy())
+    asked.on('error', () => resolve(0))
+    asked.end(body)
+  })
+}
+
+function residentMB(): number {
+  return Math.round(Number(execFileSync('ps', ['-o', 'rss=', '-p', pid], { encoding: 'utf8' })) / 1024)
+}

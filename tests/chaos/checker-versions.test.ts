@@ -1,0 +1,108 @@
+// The checker and files with several versions, and calls with several recordings.
+import { createHash } from 'node:crypto'
+import { afterAll, beforeAll, test } from '@jest/globals'
+import type { Truth } from '../../chaos/truth.ts'
+import { earlierVersion, readRecording, type Recording } from '../../simulator/versions.ts'
+import { sample } from '../support/samples.ts'
+import { expectFound, startCleanRun, type CleanRun, type Planted } from './clean-run.ts'
+
+let run: CleanRun
+beforeAll(async () => {
+  run = await startCleanRun()
+})
+afterAll(() => run?.backend.stop())
+
+/** The stored recording and the version that its source served before. */
+function versions(): [Recording, Recording] {
+  const present = readRecording(sample('short-vbr-id3.mp3'), new Date())
+  return [present, earlierVersion(present, { length: 'same', lastModified: 'other' })]
+}
+
+function withVersions(...served: Recording[]): Truth {
+  const { recordings, status } = run.truth.calls[run.victim.callSid]!
+  const changed = { ...recordings[0]!, versions: served.map(({ sha256, bytes }) => ({ sha256, bytes: bytes.length })) }
+  return { ...run.truth, calls: { ...run.truth.calls, [run.victim.callSid]: { status, recordings: [changed] } } }
+}
+
+/** The object gets these bytes and its row their hash, as if the product had stored them. @returns what undoes it */
+async function replaceStored(bytes: Buffer): Promise<() => Promise<void>> {
+  const write = async (content: Buffer): Promise<void> => {
+    await run.put(run.victim.key, content)
+    const sha256 = createHash('sha256').update(content).digest('hex')
+    await run.sql('UPDATE recordings SET sha256 = $2, bytes = $3 WHERE call_sid = $1', run.victim.callSid, sha256, content.length)
+  }
+  await write(bytes)
+  return () => write(run.victim.bytes)
+}
+
+/** As the call's row has it while one of its recordings is missing. */
+function setErrorCode(code: string | null): Promise<unknown> {
+  return run.sql('UPDATE calls SET recording_error_code = $2, recording_error = $2 WHERE call_sid = $1', run.victim.callSid, code)
+}
+
+/** What is planted, and which kinds of finding it must give. */
+const FAULTS: [string, string[], () => Promise<Planted>][] = [
+  [
+    'an object begins as one version and ends as another',
+    ['wrong'],
+    async () => {
+      const [present, earlier] = versions()
+      const mix = Buffer.concat([earlier.bytes.subarray(0, 8000), present.bytes.subarray(8000)])
+      const undo = await replaceStored(mix)
+      return { undo, truth: withVersions(present, earlier) }
+    },
+  ],
+  [
+    'an object is of one version, and its row of another',
+    ['wrong'],
+    async () => {
+      const [present, earlier] = versions()
+      await run.put(run.victim.key, earlier.bytes)
+      return { undo: () => run.put(run.victim.key, run.victim.bytes), truth: withVersions(present, earlier) }
+    },
+  ],
+  [
+    'an object is the version that its source served before',
+    [],
+    async () => {
+      const [present, earlier] = versions()
+      const undo = await replaceStored(earlier.bytes)
+      return { undo, truth: withVersions(present, earlier) }
+    },
+  ],
+  [
+    'the link of a second recording expired before it was fetched',
+    ['lost'],
+    async () => {
+      const { recordings, status } = run.truth.calls[run.victim.callSid]!
+      const second = { ...recordings[0]!, link: recordings[0]!.link.replace('.mp3', '-2.mp3') }
+      await run.sql(
+        `INSERT INTO recordings (call_sid, source_url, state, error, error_code) VALUES ($1, $2, 'failed', 'refused', 'ExotelUnauthorized')`,
+        run.victim.callSid,
+        second.link,
+      )
+      await setErrorCode('ExotelUnauthorized')
+      return {
+        undo: async () => {
+          await run.sql('DELETE FROM recordings WHERE source_url = $1', second.link)
+          await setErrorCode(null)
+        },
+        truth: { ...run.truth, calls: { ...run.truth.calls, [run.victim.callSid]: { status, recordings: [...recordings, second] } } },
+      }
+    },
+  ],
+  [
+    'nobody ever heard of a second recording that was acknowledged',
+    ['lost'],
+    async () => {
+      const { recordings, status } = run.truth.calls[run.victim.callSid]!
+      const second = { ...recordings[0]!, link: recordings[0]!.link.replace('.mp3', '-2.mp3') }
+      return {
+        undo: () => {},
+        truth: { ...run.truth, calls: { ...run.truth.calls, [run.victim.callSid]: { status, recordings: [...recordings, second] } } },
+      }
+    },
+  ],
+]
+
+test.each(FAULTS)('When %s, then the checker finds %j', (_what, kinds, plant) => expectFound(run, kinds, plant))

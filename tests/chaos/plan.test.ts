@@ -1,0 +1,47 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, test } from '@jest/globals'
+import { isUrgent, planCalls, type PlannedCall } from '../../chaos/call-mix.ts'
+import { planSetting, planWorkflowTroubles, seededRandom } from '../../chaos/plan.ts'
+import { FAULTS, type Fault } from '../../simulator/faults.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'plan-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const SEEDS = Array.from({ length: 20 }, (_, index) => index + 1)
+const shortRun = (seed: number): PlannedCall[] => planCalls(seededRandom(seed), { calls: 60, minutes: 2, folder })
+const count = (calls: PlannedCall[], is: (call: PlannedCall) => boolean): number => calls.filter(is).length
+const faultIs =
+  (...starts: string[]) =>
+  (call: PlannedCall) =>
+    starts.some((start) => call.plan.fault.startsWith(start))
+
+test.each(SEEDS)('When a run has 60 calls and the seed is %i, then it has several of each class', (seed) => {
+  const calls = shortRun(seed)
+  expect(count(calls, faultIs('changed-', 'if-range-'))).toBeGreaterThanOrEqual(7)
+  expect(count(calls, faultIs('range-', 'chunked', 'connection-'))).toBeGreaterThanOrEqual(5)
+  expect(count(calls, faultIs('link-expires'))).toBeGreaterThanOrEqual(2)
+  expect(count(calls, (call) => isUrgent(call) && faultIs('late-recording', 'rate-limited-long')(call))).toBeGreaterThanOrEqual(2)
+  expect(count(calls, ({ further }) => further?.link === 'plain')).toBeGreaterThanOrEqual(3)
+  expect(count(calls, ({ plan }) => plan.untold === true)).toBeGreaterThanOrEqual(2)
+  expect(count(calls, ({ plan }) => FAULTS[plan.fault].ends === 'failed')).toBeGreaterThanOrEqual(2)
+  expect(
+    planWorkflowTroubles(
+      seededRandom(seed),
+      calls.map(({ plan }) => plan.callSid),
+    ).size,
+  ).toBeGreaterThanOrEqual(3)
+  expect(planSetting(seededRandom(seed)).keysInPage).toBeGreaterThan(1)
+})
+
+test('When a run is long, then it has every fault but the one that no client can detect on a line that is cut', () => {
+  const made = new Set(planCalls(seededRandom(7), { calls: 900, minutes: 15, folder }).map(({ plan }) => plan.fault))
+  const missing = (Object.keys(FAULTS) as Fault[]).filter((fault) => !made.has(fault))
+  expect(missing).toEqual(['until-close'])
+})
+
+test('When the seed is the same, then the plan is the same, to the ids of the calls', () => {
+  expect(shortRun(5)).toEqual(shortRun(5))
+  expect(shortRun(5)).not.toEqual(shortRun(6))
+})

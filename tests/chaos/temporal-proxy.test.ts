@@ -1,0 +1,84 @@
+// The proxy before a real Temporal: it fails the workflows that the plan names, and carries everything else.
+import { Client, Connection, isGrpcServiceError, ServiceError } from '@temporalio/client'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import type { WorkflowTrouble } from '../../chaos/plan.ts'
+import { startTcpProxy, type TcpProxy } from '../../chaos/tcp-proxy.ts'
+import { startTemporalProxy, type TemporalProxy } from '../../chaos/temporal-proxy.ts'
+import { recordingWorkflowId } from '../../workflows/contracts/names.ts'
+import { eventually } from '../support/eventually.ts'
+import { createNamespace, newCallSid, servers } from '../support/servers.ts'
+
+const troubles = new Map<string, WorkflowTrouble>()
+const UNAVAILABLE = 14
+const DEADLINE_EXCEEDED = 4
+let namespace: Awaited<ReturnType<typeof createNamespace>>
+let proxy: TemporalProxy
+let line: TcpProxy
+let connection: Connection
+let client: Client
+
+beforeAll(async () => {
+  namespace = await createNamespace()
+  proxy = await startTemporalProxy(servers.temporal.address, troubles)
+  line = await startTcpProxy('127.0.0.1', proxy.port)
+  // The client's own retries would outlast a short trouble.
+  connection = await Connection.connect({ address: `127.0.0.1:${line.port}`, interceptors: [] })
+  client = new Client({ connection, namespace: namespace.namespace })
+})
+afterAll(async () => {
+  await connection?.close()
+  await line?.close()
+  await proxy?.close()
+  await namespace?.close()
+})
+
+/** @returns the gRPC code; undefined: Temporal answered */
+async function start(callSid: string, deadlineMs = 10_000): Promise<number | undefined> {
+  try {
+    await connection.withDeadline(Date.now() + deadlineMs, () =>
+      client.workflow.signalWithStart('RecordingWorkflow', {
+        workflowId: recordingWorkflowId(callSid),
+        taskQueue: 'of-nobody',
+        signal: 'news',
+        args: [{ text: 'x'.repeat(200_000) }],
+      }),
+    )
+    return undefined
+  } catch (error) {
+    const cause = error instanceof ServiceError ? error.cause : error
+    if (isGrpcServiceError(cause)) return cause.code
+    throw error
+  }
+}
+
+test('When the plan names no trouble for a workflow, then it starts, and Temporal answers all other requests, too', async () => {
+  const callSid = newCallSid()
+  expect(await start(callSid)).toBeUndefined()
+  const description = await client.workflow.getHandle(recordingWorkflowId(callSid)).describe()
+  expect([description.status.name, description.historyLength]).toEqual(['RUNNING', 3])
+  await expect(client.workflow.getHandle(recordingWorkflowId(newCallSid())).describe()).rejects.toThrow(/not found/)
+})
+
+test('When one is unavailable for a time, then it fails, others start meanwhile, and it starts afterwards', async () => {
+  const [troubled, other] = [newCallSid(), newCallSid()]
+  troubles.set(troubled, { what: 'unavailable', forMs: 1500 })
+  expect(await start(troubled)).toBe(UNAVAILABLE)
+  expect(await start(other)).toBeUndefined()
+  await eventually('the trouble to end', async () => (await start(troubled)) === undefined)
+})
+
+test('When one hangs for a time, then its deadline passes, others start meanwhile, and it starts afterwards', async () => {
+  const [troubled, other] = [newCallSid(), newCallSid()]
+  troubles.set(troubled, { what: 'hang', forMs: 1500 })
+  const hanging = start(troubled, 1000)
+  expect(await start(other)).toBeUndefined()
+  expect(await hanging).toBe(DEADLINE_EXCEEDED)
+  await eventually('the trouble to end', async () => (await start(troubled, 1000)) === undefined)
+})
+
+test('When the line before the proxy is cut, then nothing passes, and everything does once it is mended', async () => {
+  line.cut()
+  expect(await start(newCallSid(), 1000)).toBeDefined()
+  line.mend()
+  await eventually('a workflow to start', async () => (await start(newCallSid(), 2000)) === undefined)
+})

@@ -1,0 +1,84 @@
+// API and worker as processes on a database that is older or newer than their build, or away.
+import { afterEach, beforeEach, expect, test } from '@jest/globals'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { startTcpProxy } from '../../chaos/tcp-proxy.ts'
+import { readMigrations } from '../../platform/migrations.ts'
+import { startBackend, type Backend } from '../support/backend.ts'
+import { eventually } from '../support/eventually.ts'
+import { newCallSid, servers } from '../support/servers.ts'
+import { postWebhook } from '../support/webhook.ts'
+
+const NEWEST = readMigrations().at(-1)!
+const PROCESSES = ['api', 'worker'] as const
+
+let backend: Backend
+beforeEach(async () => {
+  backend = await startBackend({ start: [], env: { EXOTEL_WEBHOOK_TOKEN: 'tok' } })
+})
+afterEach(() => backend?.stop())
+
+const sqlOf = (file: string) => readFileSync(fileURLToPath(new URL(`../../prisma/migrations/${NEWEST}/${file}`, import.meta.url)), 'utf8')
+const record = (name: string) =>
+  backend.database.query(`INSERT INTO _prisma_migrations (id, checksum, migration_name, finished_at) VALUES ($1, '', $1, now())`, [name])
+const readyUrl = (name: (typeof PROCESSES)[number]) =>
+  name === 'api' ? `${backend.apiUrl}/health/ready` : `${backend.workerHealthUrl}/ready`
+const readiness = async (name: (typeof PROCESSES)[number]) => (await fetch(readyUrl(name))).status
+const post = () => postWebhook(backend.apiUrl, 'call-end', { CallSid: newCallSid(), Status: 'busy' })
+
+test('When the newest migration and its columns are missing, then both processes wait until it is applied, and name it', async () => {
+  await backend.database.query(sqlOf('rollback.sql'))
+  for (const name of PROCESSES) backend.launch(name)
+  for (const name of PROCESSES) {
+    await eventually(`${name} to say what is missing`, async () => backend.logs(name).includes(NEWEST))
+    expect(backend.logs(name)).toContain('npx prisma migrate deploy')
+    await eventually(`${name} to answer`, async () => (await readiness(name)) === 503)
+  }
+  const posted = await post()
+  expect([posted.status, posted.headers.get('retry-after')]).toEqual([503, '10'])
+  expect(await posted.json()).toMatchObject({ code: 'database_unavailable' })
+  expect((await fetch(`${backend.apiUrl}/webhooks/exotel/call-end?token=tok&CallSid=${newCallSid()}&CallStatus=busy`)).status).toBe(200)
+  const { rows } = await backend.database.query('SELECT FROM webhook_events')
+  expect(rows).toEqual([])
+
+  await backend.database.query(sqlOf('migration.sql'))
+  await record(NEWEST)
+  for (const name of PROCESSES) await eventually(`${name} to be ready`, async () => (await readiness(name)) === 200)
+  expect((await post()).status).toBe(200)
+})
+
+test('When the database has a migration that the build does not know, then both processes are ready, and the API stays so', async () => {
+  await record('9999_newer')
+  for (const name of PROCESSES) await backend.start(name)
+  expect((await post()).status).toBe(200)
+  await backend.database.query('DELETE FROM _prisma_migrations WHERE migration_name = $1', [NEWEST])
+  expect(await readiness('api')).toBe(200)
+  expect((await post()).status).toBe(200)
+})
+
+test('When PostgreSQL is away while the API starts, then it becomes ready when PostgreSQL is back, and stays ready in later outages', async () => {
+  const { hostname, port } = new URL(servers.databaseUrl)
+  const line = await startTcpProxy(hostname, Number(port))
+  try {
+    const database = new URL(backend.env.DATABASE_URL!)
+    database.port = String(line.port)
+    line.cut()
+    backend.launch('api', { DATABASE_URL: database.href })
+    await eventually('the API to answer', async () => (await readiness('api')) === 503)
+    expect((await post()).status).toBe(503)
+    line.mend()
+    await eventually('the API to be ready', async () => (await readiness('api')) === 200)
+    line.cut()
+    expect((await post()).status).toBe(503)
+    expect(await readiness('api')).toBe(200)
+    expect(await backend.end('api', 'SIGTERM')).toBe(0)
+  } finally {
+    await line.close()
+  }
+})
+
+test('When the API is asked to stop before it reached PostgreSQL, then it ends cleanly', async () => {
+  backend.launch('api', { DATABASE_URL: 'postgresql://postgres@127.0.0.1:1/x' })
+  await eventually('the API to answer', async () => (await readiness('api')) === 503)
+  expect(await backend.end('api', 'SIGTERM')).toBe(0)
+})

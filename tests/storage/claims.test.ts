@@ -1,0 +1,139 @@
+// Claims of events in PostgreSQL: who may take an event, and who may change it.
+import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
+import {
+  claimEvents,
+  deferEvents,
+  endWaits,
+  markRelayed,
+  recordNoResponse,
+  releaseEvents,
+  type ClaimedEvent,
+} from '../../calls/claim-events.ts'
+import type { Database } from '../../platform/database.ts'
+import { newCallSid, openDatabase } from '../support/servers.ts'
+
+let database: Database
+let close: () => Promise<void>
+beforeAll(async () => {
+  ;({ database, close } = await openDatabase())
+})
+beforeEach(() => database.webhookEvent.deleteMany())
+afterAll(() => close?.())
+
+async function commit(count: number): Promise<void> {
+  const calls = Array.from({ length: count }, newCallSid)
+  await database.webhookEvent.createMany({
+    data: calls.map((callSid) => ({ source: 'exotel', route: 'call-end', identity: callSid, callSid, relayState: 'pending' })),
+  })
+}
+const claim = (count: number) => claimEvents(database, { fresh: count, waiting: count })
+const idsOf = (events: { id: bigint }[]) => events.map(({ id }) => id).toSorted()
+const rowOf = ({ id }: { id: bigint }) => database.webhookEvent.findUniqueOrThrow({ where: { id } })
+const expireLeases = () => database.$executeRaw`UPDATE webhook_events SET claimed_until = now() - interval '1 s'`
+const endPauses = () => database.$executeRaw`UPDATE webhook_events SET next_relay_at = now()`
+
+test('When several claim at once, then no event is claimed twice, and what is released or expired can be claimed again', async () => {
+  await commit(30)
+  const claimed = await database.$transaction(async (slow) => {
+    const first = await claimEvents(slow, { fresh: 10, waiting: 10 }) // not committed while the others claim theirs
+    const others = await Promise.all(Array.from({ length: 3 }, () => claim(5)))
+    return [...first, ...others.flat()]
+  })
+  expect(claimed.length).toBeGreaterThan(10)
+  expect(new Set(claimed.map(({ id }) => id)).size).toBe(claimed.length)
+  expect(await claim(100)).toHaveLength(30 - claimed.length)
+  await releaseEvents(database, claimed.slice(0, 5))
+  expect(idsOf(await claim(100))).toEqual(idsOf(claimed.slice(0, 5)))
+  await database.$executeRaw`UPDATE webhook_events SET claimed_until = now() - interval '1 s' WHERE id = ${claimed[9]!.id}`
+  expect(idsOf(await claim(100))).toEqual([claimed[9]!.id])
+})
+
+const WRITES: [string, (claims: ClaimedEvent[]) => Promise<void>][] = [
+  ['marks it as started', (claims) => markRelayed(database, { started: claims, nothingNew: [] })],
+  ['marks it as nothing new', (claims) => markRelayed(database, { started: [], nothingNew: claims })],
+  ['releases it', (claims) => releaseEvents(database, claims)],
+  ['moves it behind others', (claims) => recordNoResponse(database, claims.map(withReason))],
+  ['defers it', (claims) => deferEvents(database, claims.map(withReason))],
+]
+const withReason = (event: ClaimedEvent) => ({ ...event, reason: 'late' })
+
+test.each(WRITES)(
+  'When a claim expired and another claimed the event, and the first one %s, then nothing changes',
+  async (_what, write) => {
+    await commit(1)
+    const first = await claim(1)
+    await expireLeases()
+    const second = await claim(1)
+    expect(idsOf(second)).toEqual(idsOf(first))
+    const before = await rowOf(second[0]!)
+    await write(first)
+    expect(await rowOf(second[0]!)).toEqual(before)
+    await write(second)
+    expect(await rowOf(second[0]!)).toMatchObject({ claimedBy: null, claimedUntil: null })
+  },
+)
+
+test.each(WRITES)('When an event was marked as started, and its former claim %s, then it stays started', async (_what, write) => {
+  await commit(1)
+  const claimed = await claim(1)
+  await markRelayed(database, { started: claimed, nothingNew: [] })
+  const before = await rowOf(claimed[0]!)
+  await write(claimed)
+  expect(await rowOf(claimed[0]!)).toEqual(before)
+})
+
+test('When many are recorded at once, then each gets its own reason', async () => {
+  await commit(3)
+  const claimed = await claim(3)
+  await recordNoResponse(
+    database,
+    claimed.map((event, index) => ({ ...event, reason: `reason ${index} ${'x'.repeat(600)}` })),
+  )
+  for (const [index, event] of claimed.entries()) {
+    const { relayError, relayWaits } = await rowOf(event)
+    expect(relayError).toMatch(new RegExp(`^reason ${index} x+$`))
+    expect(relayError).toHaveLength(500)
+    expect(relayWaits).toBe(1)
+  }
+})
+
+test('When an event is deferred again and again, then its pause grows from 5 s to an hour, and its waits begin anew', async () => {
+  await commit(1)
+  await database.$executeRaw`UPDATE webhook_events SET relay_waits = 4`
+  const pauses: number[] = []
+  for (let tries = 1; tries <= 12; tries += 1) {
+    const [event] = await claim(1)
+    await deferEvents(database, [{ ...event!, reason: 'refused' }])
+    const row = await rowOf(event!)
+    expect(row).toMatchObject({ relayTries: tries, relayWaits: 0, relayError: 'refused' })
+    pauses.push(Math.ceil((row.nextRelayAt.getTime() - Date.now()) / 1000))
+    expect(await claim(10)).toEqual([])
+    await endPauses()
+  }
+  expect(pauses).toEqual([5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600])
+})
+
+test('When events wait for a response, then they are claimed separately from the others, the longest due first', async () => {
+  await commit(6)
+  const [a, b, ...others] = (await database.webhookEvent.findMany({ orderBy: { id: 'asc' } })) as { id: bigint }[]
+  await database.$executeRaw`UPDATE webhook_events SET relay_waits = 2, next_relay_at = now() - interval '1 hour' WHERE id = ${b!.id}`
+  await database.$executeRaw`UPDATE webhook_events SET relay_waits = 9, next_relay_at = now() - interval '2 hours' WHERE id = ${a!.id}`
+  expect(idsOf(await claimEvents(database, { fresh: 3, waiting: 1 }))).toEqual(idsOf([a!, ...others.slice(0, 3)]))
+  expect(idsOf(await claimEvents(database, { fresh: 0, waiting: 5 }))).toEqual([b!.id])
+})
+
+test('When pauses end because Temporal responds again, then only those of pending events that waited for a response do', async () => {
+  await commit(4)
+  const [waited, deferred, relayed, due] = await claim(4)
+  const claims = [waited!, relayed!, due!].map(withReason)
+  await recordNoResponse(database, claims)
+  await deferEvents(database, [withReason(deferred!)])
+  await database.$executeRaw`UPDATE webhook_events SET relay_state = 'started' WHERE id = ${relayed!.id}`
+  await database.$executeRaw`UPDATE webhook_events SET next_relay_at = now() - interval '1 s', relay_waits = 5 WHERE id = ${due!.id}`
+  const before = { deferred: await rowOf(deferred!), relayed: await rowOf(relayed!), due: await rowOf(due!) }
+  await endWaits(database)
+  expect(idsOf(await claim(10))).toEqual(idsOf([waited!, due!]))
+  expect(await rowOf(deferred!)).toEqual(before.deferred)
+  expect(await rowOf(relayed!)).toEqual(before.relayed)
+  expect((await rowOf(due!)).nextRelayAt).toEqual(before.due.nextRelayAt)
+})

@@ -1,0 +1,271 @@
+// A call is erased by an UPDATE of its row, at any moment of its recordings' way. Afterwards nothing brings its audio back.
+import { PutObjectCommand } from '@aws-sdk/client-s3'
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { concludeRecording } from '../../calls/conclude-recording.ts'
+import { markObjectMissing } from '../../calls/object-check.ts'
+import { nameRecording } from '../../calls/recording-facts.ts'
+import type { Database } from '../../platform/database.ts'
+import type { Outcome } from '../../workflows/contracts/recording.ts'
+import { openWorkbench, RECOVERY, type Workbench } from '../support/activities.ts'
+import { startFaultyS3, type FaultyS3 } from '../support/faulty-s3.ts'
+import { startScriptedServer, type Answer, type ScriptedServer } from '../support/scripted-server.ts'
+import { newCallSid } from '../support/servers.ts'
+import { SOURCE_URL, spoolRecording } from '../support/spooled.ts'
+
+const OTHER_URL = `${SOURCE_URL}2`
+const AUDIO = { contentType: 'audio/mpeg', extension: 'mp3' }
+const BYTES = Buffer.from('the bytes of a recording')
+const SHA256 = createHash('sha256').update(BYTES).digest('hex')
+
+let faulty: FaultyS3
+let exotel: ScriptedServer
+let bench: Workbench
+let database: Database
+beforeAll(async () => {
+  ;[faulty, exotel] = await Promise.all([startFaultyS3(), startScriptedServer()])
+  bench = await openWorkbench({ s3Endpoint: faulty.url, apiBaseUrl: exotel.url, waitScale: 0 }) // no object is too young
+  database = bench.database
+})
+afterAll(async () => {
+  await bench?.close()
+  await Promise.all([faulty?.close(), exotel?.close()])
+})
+
+const namesRecording: Answer = (_request, response) =>
+  response.end(
+    JSON.stringify({ Call: { Status: 'completed', RecordingUrl: SOURCE_URL, PreSignedRecordingUrl: `${SOURCE_URL}?Signature=1` } }),
+  )
+const callOf = (callSid: string) => database.call.findUniqueOrThrow({ where: { callSid }, include: { recordings: true } })
+const objectsOf = async (callSid: string) => (await bench.bucket.keys()).filter((key) => key.includes(callSid))
+const check = () => bench.run('checkObjects', {})
+const keyOf = (callSid: string, prefix = 'recordings') => `${prefix}/2026/11/26/${callSid}-${SHA256.slice(0, 12)}.mp3`
+
+async function erase(callSid: string, { rows = false } = {}): Promise<void> {
+  const erased = { recordingState: 'erased', recordingUrl: null, recordingError: null, recordingErrorCode: null }
+  await database.call.upsert({ where: { callSid }, create: { callSid, ...erased }, update: erased })
+  if (rows) await database.recording.updateMany({ where: { callSid }, data: { state: 'erased' } })
+}
+
+function outcomeOf(callSid: string, state: 'stored' | 'quarantined'): Extract<Outcome, { key: string }> {
+  const key = keyOf(callSid, state === 'stored' ? 'recordings' : 'quarantine')
+  const object = { bucket: bench.bucket.name, key, url: `${faulty.url}/${key}`, bytes: BYTES.length, sha256: SHA256, audio: AUDIO }
+  return state === 'stored' ? { state, ...object } : { state, code: 'RecordingDamaged', error: 'cut', ...object }
+}
+
+/** An object in the bucket, and its run's conclusion. */
+async function conclude(callSid: string, state: 'stored' | 'quarantined', sourceUrl = SOURCE_URL): Promise<Outcome> {
+  const outcome = outcomeOf(callSid, state)
+  await bench.bucket.client.send(new PutObjectCommand({ Bucket: outcome.bucket, Key: outcome.key, Body: BYTES }))
+  await concludeRecording(database, { callSid, sourceUrl, outcome }, { attempt: `${callSid} ${sourceUrl} ${state}`, plan: RECOVERY })
+  return outcome
+}
+
+describe('When a call is erased at any moment, then its audio is gone after the next check, and stays gone:', () => {
+  type Step = 'erase' | 'named by the API' | 'upload' | 'conclude' | 'quarantine' | 'check'
+  const orders = permutations<Step>(['erase', 'named by the API', 'upload', 'conclude', 'check'])
+    .filter((order) => order.indexOf('upload') < order.indexOf('conclude'))
+    .concat(permutations<Step>(['erase', 'quarantine', 'check']))
+
+  test.each([
+    ['alone', false],
+    ['with its rows', true],
+  ])(`${orders.length} orders, the call erased %s`, async (_how, rows) => {
+    exotel.script(namesRecording)
+    for (const order of orders) {
+      const callSid = newCallSid()
+      const play = openCall(callSid, rows)
+      for (const step of order) await play[step]()
+      await check()
+      const call = await callOf(callSid)
+      expect({ order, objects: await objectsOf(callSid) }).toEqual({ order, objects: [] })
+      expect(call).toMatchObject({ recordingState: 'erased', recordingUrl: null, recordingErrorCode: null })
+      expect(call.recordings.filter(({ state }) => state === 'stored' || state === 'quarantined')).toEqual([])
+      expect(await bench.run('findRecording', { callSid })).toEqual({ answer: 'erased' })
+    }
+  })
+
+  function openCall(callSid: string, rows: boolean): Record<Step, () => Promise<unknown>> {
+    let uploaded: Outcome = { state: 'failed', code: 'Cancelled', error: 'The call was erased' }
+    return {
+      erase: () => erase(callSid, { rows }),
+      'named by the API': () => bench.run('findRecording', { callSid }),
+      upload: async () => {
+        const { input } = await spoolRecording(bench, { callSid })
+        const { bytes, sha256 } = input.spooled
+        const object = await bench.run('uploadRecording', input).catch(() => undefined)
+        if (object) uploaded = { state: 'stored', ...object, bytes, sha256, audio: input.verdict.audio }
+      },
+      conclude: () => bench.run('updateCall', { callSid, sourceUrl: SOURCE_URL, outcome: uploaded }),
+      quarantine: () => conclude(callSid, 'quarantined', OTHER_URL),
+      check,
+    }
+  }
+})
+
+describe('When a recording arrives for a call that was erased meanwhile', () => {
+  test('then its run deletes the object that it has uploaded', async () => {
+    const callSid = newCallSid()
+    const { input } = await spoolRecording(bench, { callSid })
+    const object = await bench.run('uploadRecording', input)
+    await erase(callSid)
+    const { bytes, sha256 } = input.spooled
+    const outcome = { state: 'stored' as const, ...object, bytes, sha256, audio: AUDIO }
+    await bench.run('updateCall', { callSid, sourceUrl: SOURCE_URL, outcome })
+    expect(await objectsOf(callSid)).toEqual([])
+    expect(await callOf(callSid)).toMatchObject({ recordingState: 'erased', recordings: [] })
+    expect(await database.recordingAttempt.count({ where: { callSid } })).toBe(0)
+  })
+
+  test('and the object cannot be deleted, then the run ends, and the next check deletes it', async () => {
+    const callSid = newCallSid()
+    const outcome = outcomeOf(callSid, 'stored')
+    await bench.bucket.client.send(new PutObjectCommand({ Bucket: outcome.bucket, Key: outcome.key, Body: BYTES }))
+    await erase(callSid)
+    faulty.next('DELETE', { status: 503, code: 'SlowDown' })
+    await bench.run('updateCall', { callSid, sourceUrl: SOURCE_URL, outcome })
+    expect(await objectsOf(callSid)).toHaveLength(1)
+    expect(await check()).toMatchObject({ deleted: 1 })
+    expect(await objectsOf(callSid)).toEqual([])
+  })
+
+  test('then nothing is uploaded any more', async () => {
+    const { input } = await spoolRecording(bench)
+    await erase(input.callSid)
+    faulty.requests.length = 0
+    await expect(bench.run('uploadRecording', input)).rejects.toEqual(expect.objectContaining({ type: 'Cancelled', nonRetryable: true }))
+    expect(faulty.requests).toEqual([])
+    expect(existsSync(bench.spool.path(input.spooled.file))).toBe(true) // its run discards it
+  })
+
+  test('and only this recording is erased, then an object that another recording of the call names stays', async () => {
+    const callSid = newCallSid()
+    await conclude(callSid, 'stored')
+    await database.recording.create({ data: { callSid, sourceUrl: OTHER_URL, state: 'erased' } })
+    await bench.run('updateCall', { callSid, sourceUrl: OTHER_URL, outcome: outcomeOf(callSid, 'stored') })
+    expect(await objectsOf(callSid)).toHaveLength(1)
+    expect(await callOf(callSid)).toMatchObject({ recordingState: 'stored' })
+  })
+
+  test('and only this recording is erased, then its object is deleted', async () => {
+    const callSid = newCallSid()
+    const outcome = outcomeOf(callSid, 'stored')
+    await database.call.create({ data: { callSid, recordings: { create: { sourceUrl: SOURCE_URL, state: 'erased' } } } })
+    await bench.bucket.client.send(new PutObjectCommand({ Bucket: outcome.bucket, Key: outcome.key, Body: BYTES }))
+    await bench.run('updateCall', { callSid, sourceUrl: SOURCE_URL, outcome })
+    expect(await objectsOf(callSid)).toEqual([])
+  })
+
+  test('then the conclusion that waits for the erasure to commit is refused', async () => {
+    const callSid = newCallSid()
+    await nameRecording(database, callSid, { sourceUrl: SOURCE_URL })
+    const context = { attempt: callSid, plan: RECOVERY }
+    const [concluded, named] = await duringErasure(callSid, [
+      () => concludeRecording(database, { callSid, sourceUrl: SOURCE_URL, outcome: outcomeOf(callSid, 'stored') }, context),
+      () => nameRecording(database, callSid, { sourceUrl: OTHER_URL }),
+    ])
+    expect([concluded, named]).toEqual([{ givenUp: false, erased: true }, false])
+    expect((await callOf(callSid)).recordings).toMatchObject([{ sourceUrl: SOURCE_URL, state: 'awaiting' }])
+  })
+
+  /** Starts the work while an UPDATE that erases the call is not committed yet. */
+  async function duringErasure(callSid: string, work: (() => Promise<unknown>)[]): Promise<unknown[]> {
+    let started: Promise<unknown>[] = []
+    await database.$transaction(async (transaction) => {
+      await transaction.call.update({ where: { callSid }, data: { recordingState: 'erased' } })
+      started = work.map((each) => each())
+      await untilWaiting(work.length)
+    })
+    return Promise.all(started)
+  }
+
+  async function untilWaiting(count: number): Promise<void> {
+    for (let waiting = 0; waiting < count;) {
+      const rows = await database.$queryRaw<{ waiting: number }[]>`
+        SELECT count(*)::int AS waiting FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
+      waiting = rows[0]!.waiting
+    }
+  }
+})
+
+describe('When the bucket is checked after a call was erased', () => {
+  test('then its quarantined object is deleted, although an attempt names it', async () => {
+    const callSid = newCallSid()
+    await conclude(callSid, 'quarantined')
+    expect(await check()).toMatchObject({ deleted: 0 })
+    await erase(callSid)
+    expect(await check()).toMatchObject({ deleted: 1 })
+    expect(await objectsOf(callSid)).toEqual([])
+  })
+
+  test('then all of its several objects are deleted, and its rows no longer say stored', async () => {
+    const callSid = newCallSid()
+    await conclude(callSid, 'stored')
+    await conclude(callSid, 'quarantined', OTHER_URL)
+    await erase(callSid)
+    expect(await check()).toMatchObject({ deleted: 2 })
+    expect(await objectsOf(callSid)).toEqual([])
+    expect((await callOf(callSid)).recordings.map(({ state }) => state)).toEqual(['erased', 'erased'])
+  })
+
+  test('and an object cannot be deleted, then an alarm says so, until a check deletes it', async () => {
+    const callSid = newCallSid()
+    await conclude(callSid, 'stored')
+    await erase(callSid)
+    faulty.next('DELETE', { status: 403, code: 'AccessDenied' })
+    expect(await check()).toMatchObject({ deleted: 0 })
+    expect(bench.alarms.active().map(({ name }) => name)).toEqual(['ErasedObjectsKept'])
+    expect(await check()).toMatchObject({ deleted: 1 })
+    expect(bench.alarms.active()).toEqual([])
+  })
+
+  test('then its rows are not compared with the bucket, and stay as they are', async () => {
+    const callSid = newCallSid()
+    await conclude(callSid, 'stored')
+    const { id } = (await callOf(callSid)).recordings[0]!
+    await erase(callSid)
+    await bench.bucket.client.send(new PutObjectCommand({ Bucket: bench.bucket.name, Key: keyOf(callSid), Body: 'shorter' }))
+    for (const sampled of [true, false]) expect(await bench.run('checkRows', { sampled })).toMatchObject({ missing: 0 })
+    const row = { id: String(id), callSid, key: keyOf(callSid), bytes: BYTES.length }
+    expect(await markObjectMissing(database, row, { error: 'gone', attempt: callSid })).toEqual({ givenUp: false })
+    expect((await callOf(callSid)).recordings).toMatchObject([{ state: 'stored', errorCode: null }])
+  })
+})
+
+describe('When Exotel would be asked about an erased call', () => {
+  test('then it is not', async () => {
+    const callSid = newCallSid()
+    await erase(callSid)
+    exotel.script(namesRecording)
+    expect(await bench.run('findRecording', { callSid })).toEqual({ answer: 'erased' })
+    expect(await bench.run('renewAccess', { callSid, sourceUrl: SOURCE_URL })).toEqual({ access: 'refused' })
+    expect(exotel.requests).toEqual([])
+  })
+
+  test.each([
+    ['findRecording', { answer: 'erased' }],
+    ['renewAccess', { access: 'refused' }],
+  ] as const)('and it is erased during %s, then the answer is dropped', async (name, answer) => {
+    const callSid = newCallSid()
+    exotel.script(async (request, response) => {
+      await erase(callSid)
+      namesRecording(request, response)
+    })
+    expect(await bench.run(name, { callSid, sourceUrl: SOURCE_URL })).toEqual(answer)
+    expect(exotel.requests).toHaveLength(1)
+    expect((await callOf(callSid)).recordings).toEqual([])
+  })
+
+  test('then a recording of it that was erased alone gets no new link', async () => {
+    const callSid = newCallSid()
+    await database.call.create({ data: { callSid, recordings: { create: { sourceUrl: SOURCE_URL, state: 'erased' } } } })
+    expect(await nameRecording(database, callSid, { sourceUrl: SOURCE_URL, fetchUrl: `${SOURCE_URL}?x=1` })).toBe(false)
+    expect((await callOf(callSid)).recordings).toMatchObject([{ state: 'erased', fetchUrl: null }])
+  })
+})
+
+function permutations<T>(items: T[]): T[][] {
+  if (items.length <= 1) return [items]
+  return items.flatMap((item, index) => permutations(items.toSpliced(index, 1)).map((rest) => [item, ...rest]))
+}

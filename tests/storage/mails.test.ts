@@ -1,0 +1,261 @@
+// The outbox of account mails, sent through a real SMTP server.
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import pg from 'pg'
+import { pino } from 'pino'
+import { addMail, mailAllowed, type MailRequest } from '../../accounts/mail-outbox.ts'
+import { startMailSender, type MailSender } from '../../accounts/mail-sender.ts'
+import { freePort } from '../../dev/ports.ts'
+import { noPost, smtpPost } from '../../platform/post.ts'
+import { tokenIn } from '../support/accounts.ts'
+import { eventually } from '../support/eventually.ts'
+import { startMailServer, type MailServer } from '../support/mail-server.ts'
+import { openDatabase } from '../support/servers.ts'
+
+const HASH = '$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA'
+const logger = pino({ level: 'silent' })
+
+let opened: Awaited<ReturnType<typeof openDatabase>>
+let sql: pg.Client
+beforeAll(async () => {
+  opened = await openDatabase(10)
+  sql = new pg.Client({ connectionString: opened.url })
+  await sql.connect()
+})
+afterAll(async () => {
+  await sql?.end()
+  await opened?.close()
+})
+
+let server: MailServer
+const senders: MailSender[] = []
+beforeEach(async () => {
+  await sql.query('TRUNCATE users, account_mails CASCADE')
+  server = await startMailServer()
+})
+afterEach(async () => {
+  await Promise.all(senders.splice(0).map((sender) => sender.stop()))
+  await server.close()
+})
+
+function startSender(url = server.url): MailSender {
+  const post = smtpPost(url, { from: 'caly <no-reply@example.com>', logger })
+  const sender = startMailSender({
+    database: opened.database,
+    post,
+    publicUrl: 'https://calls.example.com',
+    pauses: { firstMs: 1, maxMs: 5 },
+    logger,
+  })
+  senders.push(sender)
+  return sender
+}
+const add = (request: MailRequest): Promise<void> => addMail(opened.database, request)
+const allowed = (request: MailRequest): Promise<boolean> => opened.database.$transaction((tx) => mailAllowed(tx, logger, request))
+const user = (email: string, verified: boolean): Promise<unknown> =>
+  sql.query('INSERT INTO users (email, name, password_hash, verified_at) VALUES ($1, $2, $3, CASE WHEN $4 THEN now() END)', [
+    email,
+    'A',
+    HASH,
+    verified,
+  ])
+interface Row {
+  kind: string
+  recipient: string
+  attempts: number
+  outcome: string
+}
+const ended = (): Promise<Row[]> =>
+  eventually('all mails to end', async () => {
+    const { rows } = await sql.query<Row>('SELECT kind, recipient, attempts, outcome FROM account_mails ORDER BY created_at, recipient')
+    return rows.every(({ outcome }) => outcome) && rows
+  })
+
+describe('Sending', () => {
+  test('When the process that caused a mail dies after its commit, then another one sends it', async () => {
+    await add({ kind: 'password_changed', to: 'a@example.com' })
+    startSender()
+    expect(await ended()).toEqual([{ kind: 'password_changed', recipient: 'a@example.com', attempts: 1, outcome: 'sent' }])
+    expect(server.received).toHaveLength(1)
+  })
+
+  test('When a process dies while it sends a mail, then another one sends it once the claim has expired', async () => {
+    await add({ kind: 'password_changed', to: 'a@example.com' })
+    await sql.query(`UPDATE account_mails SET attempts = 1, next_attempt_at = now() + interval '2 minutes'`)
+    const sender = startSender()
+    await add({ kind: 'welcome', to: 'b@example.com' })
+    sender.kick()
+    await eventually('the other mail', async () => server.received.length === 1)
+    expect(server.received[0]).toContain('To: b@example.com')
+    await sql.query(`UPDATE account_mails SET next_attempt_at = now() WHERE ended_at IS NULL`)
+    sender.kick()
+    expect((await ended()).map(({ attempts }) => attempts)).toEqual([2, 1])
+  })
+
+  test('When the mail server is away, then mails wait, and arrive once when it is back', async () => {
+    const port = await freePort(0)
+    startSender(`smtp://127.0.0.1:${port}`)
+    await add({ kind: 'password_changed', to: 'a@example.com' })
+    await eventually('some attempts', async () => (await sql.query('SELECT FROM account_mails WHERE attempts > 2')).rowCount === 1)
+    const back = await startMailServer(port)
+    expect(await ended()).toMatchObject([{ outcome: 'sent' }])
+    expect(back.received).toHaveLength(1)
+    await back.close()
+  })
+
+  test('When the mail server asks for another try, then the mail comes again with the same id', async () => {
+    server.answers.push(451, 421)
+    await add({ kind: 'password_changed', to: 'a@example.com' })
+    startSender()
+    expect(await ended()).toMatchObject([{ attempts: 3, outcome: 'sent' }])
+    expect(new Set(server.received.map((mail) => /Message-ID: (\S+)/i.exec(mail)![1])).size).toBe(1)
+  })
+
+  test('When the mail server refuses a mail permanently, then it is not sent again', async () => {
+    server.answers.push(550)
+    await add({ kind: 'password_changed', to: 'a@example.com' })
+    startSender()
+    expect(await ended()).toMatchObject([{ attempts: 1, outcome: 'refused' }])
+    expect(server.received).toHaveLength(1)
+  })
+
+  test('When three processes send at once, then each mail goes out once', async () => {
+    for (let i = 0; i < 30; i += 1) await add({ kind: 'welcome', to: `p${i}@example.com` })
+    for (let i = 0; i < 3; i += 1) startSender()
+    expect((await ended()).every(({ attempts, outcome }) => attempts === 1 && outcome === 'sent')).toBe(true)
+    expect(new Set(server.received.map((mail) => /To: (\S+)/.exec(mail)![1])).size).toBe(30)
+    expect(server.received).toHaveLength(30)
+  })
+
+  test('When a process is told to stop, then the mails in hand are sent, and the others stay', async () => {
+    const sender = startSender()
+    await sender.stop()
+    await add({ kind: 'welcome', to: 'a@example.com' })
+    sender.kick()
+    startSender()
+    expect(await ended()).toMatchObject([{ outcome: 'sent' }])
+  })
+
+  test.each([
+    ['password_reset', 16],
+    ['password_changed', 24 * 60 + 1],
+    ['verification', 24 * 60 + 1],
+  ] as const)('When a mail of kind %s is not sent within %i minutes, then it expires', async (kind, minutes) => {
+    await user('a@example.com', kind !== 'verification')
+    await add({ kind, to: 'a@example.com' })
+    await sql.query('UPDATE account_mails SET expires_at = expires_at - make_interval(mins => $1)', [minutes])
+    startSender()
+    expect(await ended()).toMatchObject([{ attempts: 0, outcome: 'expired' }])
+    expect(server.received).toEqual([])
+  })
+
+  test('When no mail server is set, then nothing is claimed', async () => {
+    await add({ kind: 'welcome', to: 'a@example.com' })
+    const sender = startMailSender({
+      database: opened.database,
+      post: noPost(),
+      publicUrl: 'https://calls.example.com',
+      pauses: { firstMs: 1, maxMs: 5 },
+      logger,
+    })
+    sender.kick()
+    await sender.stop()
+    expect((await sql.query('SELECT FROM account_mails WHERE attempts = 0')).rowCount).toBe(1)
+  })
+})
+
+describe('Who gets a mail', () => {
+  test.each([
+    ['a reset', 'password_reset', undefined, 'dropped'],
+    ['a reset', 'password_reset', false, 'dropped'],
+    ['a reset', 'password_reset', true, 'sent'],
+    ['a verification', 'verification', undefined, 'dropped'],
+    ['a verification', 'verification', false, 'sent'],
+    ['a verification', 'verification', true, 'dropped'],
+  ] as const)(
+    'When %s (%s) is asked for an account whose address is verified: %s, then it is %s',
+    async (_what, kind, verified, outcome) => {
+      if (verified !== undefined) await user('a@example.com', verified)
+      await add({ kind, to: 'a@example.com' })
+      startSender()
+      expect(await ended()).toMatchObject([{ outcome }])
+      expect(server.received).toHaveLength(outcome === 'sent' ? 1 : 0)
+    },
+  )
+
+  test('When a link is mailed, then no row holds it', async () => {
+    await user('a@example.com', true)
+    await user('b@example.com', false)
+    await add({ kind: 'password_reset', to: 'a@example.com', source: '192.0.2.1' })
+    await add({ kind: 'verification', to: 'b@example.com', source: '192.0.2.1' })
+    startSender()
+    await ended()
+    const { rows } = await sql.query(
+      'SELECT to_json(m) AS mail, (SELECT json_agg(t) FROM password_reset_tokens t) AS tokens, (SELECT json_agg(u) FROM users u) AS users FROM account_mails m',
+    )
+    const tokens = server.received.map((mail) => tokenIn(mail.replaceAll('\r\n', '\n')))
+    expect(tokens).toHaveLength(2)
+    for (const secret of [...tokens, '192.0.2.1']) expect(JSON.stringify(rows)).not.toContain(secret)
+  })
+})
+
+describe('Limits', () => {
+  const reset = (to: string, source: string): MailRequest => ({ kind: 'password_reset', to, source })
+
+  test('When thirty ask at once, then the limit lets through exactly as many as it says', async () => {
+    const ask = (i: number): Promise<boolean> =>
+      opened.database.$transaction(
+        async (tx) => {
+          const request = reset('a@example.com', `192.0.2.${i}`)
+          const may = await mailAllowed(tx, logger, request)
+          if (may) await addMail(tx, request)
+          return may
+        },
+        { maxWait: 20_000, timeout: 20_000 },
+      )
+    const answers = await Promise.all(Array.from({ length: 30 }, (_, i) => ask(i)))
+    expect(answers.filter(Boolean)).toHaveLength(3)
+  })
+
+  test('When one source has had its part, then others may ask; each kind has its own count', async () => {
+    for (let i = 0; i < 2; i += 1) await add(reset('a@example.com', 'one'))
+    expect(await allowed(reset('a@example.com', 'one'))).toBe(false)
+    expect(await allowed(reset('a@example.com', 'other'))).toBe(true)
+    expect(await allowed(reset('b@example.com', 'one'))).toBe(true)
+    expect(await allowed({ kind: 'password_changed', to: 'a@example.com' })).toBe(true)
+  })
+
+  test('When the window is over, then mails are allowed again; a link is valid for as long as the window', async () => {
+    for (let i = 0; i < 3; i += 1) await add(reset('a@example.com', `source ${i}`))
+    await sql.query(`UPDATE account_mails SET created_at = now() - interval '14 minutes'`)
+    expect(await allowed(reset('a@example.com', 'other'))).toBe(false)
+    await sql.query(`UPDATE account_mails SET created_at = now() - interval '16 minutes'`)
+    expect(await allowed(reset('a@example.com', 'other'))).toBe(true)
+  })
+
+  test('When addresses are one mailbox, then they are counted together', async () => {
+    for (const to of ['a+one@example.com', 'a+two@example.com', 'a@example.com']) await add(reset(to, to))
+    expect(await allowed(reset('a+three@example.com', 'other'))).toBe(false)
+  })
+})
+
+describe('The schema', () => {
+  test.each([
+    [
+      'a mail of a kind that does not exist',
+      `INSERT INTO account_mails (kind, recipient, mailbox, expires_at) VALUES ('spam', 'a', 'a', now())`,
+    ],
+    ['a mail that has ended without an outcome', 'UPDATE account_mails SET ended_at = now()'],
+    ['an outcome that does not exist', `UPDATE account_mails SET ended_at = now(), outcome = 'lost'`],
+    ['a source in clear', `UPDATE account_mails SET source_hash = '192.0.2.1'`],
+    ['a verification link in clear', `UPDATE users SET verification_hash = 'token', verification_expires_at = now()`],
+    ['a verification link that never expires', `UPDATE users SET verification_hash = repeat('0', 64)`],
+    [
+      'a verified address with a link',
+      `UPDATE users SET verified_at = now(), verification_hash = repeat('0', 64), verification_expires_at = now()`,
+    ],
+  ])('When %s is written, then it is refused', async (_what, statement) => {
+    await user('a@example.com', false)
+    await add({ kind: 'verification', to: 'a@example.com' })
+    await expect(sql.query(statement)).rejects.toThrow(/violates/)
+  })
+})

@@ -1,0 +1,306 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { gzipSync } from 'node:zlib'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { openWorkbench, type Workbench } from '../support/activities.ts'
+import { eventually } from '../support/eventually.ts'
+import { startScriptedServer, type Answer, type ScriptedServer } from '../support/scripted-server.ts'
+import { newCallSid } from '../support/servers.ts'
+
+type Headers = Record<string, string | number>
+
+const MB = 1024 ** 2
+const V1 = randomBytes(3 * MB)
+const V2 = randomBytes(V1.length)
+const CUT = 2 * MB
+const ETAG_1 = { etag: '"v1"' }
+const ETAG_2 = { etag: '"v2"' }
+const DATED = { 'last-modified': 'Mon, 02 Nov 2026 10:00:00 GMT', date: 'Mon, 02 Nov 2026 10:05:00 GMT' }
+
+let exotel: ScriptedServer
+let bench: Workbench
+let source: { callSid: string; sourceUrl: string }
+beforeAll(async () => {
+  exotel = await startScriptedServer()
+  bench = await openWorkbench({ maxBytes: 64 * MB })
+})
+afterAll(async () => {
+  await bench?.close()
+  await exotel?.close()
+})
+beforeEach(() => {
+  source = { callSid: newCallSid(), sourceUrl: `${exotel.url}/recordings/1.mp3` }
+})
+
+const download = () => bench.run('downloadRecording', source)
+const file = () => bench.spool.fileFor(source.callSid, source.sourceUrl)
+const notePath = () => `${bench.spool.path(file())}.json`
+const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
+const incomplete = expect.objectContaining({ type: 'DownloadIncomplete', nonRetryable: true })
+const ranges = () => exotel.requests.map(({ headers }) => headers.range)
+
+const whole =
+  (bytes: Buffer, headers: Headers): Answer =>
+  (_request, response) =>
+    response.writeHead(200, { 'content-length': bytes.length, ...headers }).end(bytes)
+
+/** Answers 200 and breaks the connection once the client has the first `cut` bytes on its disk. */
+const cut =
+  (bytes: Buffer, headers: Headers, length: Headers = { 'content-length': bytes.length }): Answer =>
+  async (_request, response) => {
+    response.writeHead(200, { ...length, ...headers })
+    response.write(bytes.subarray(0, CUT))
+    await eventually('the client to have the beginning', async () => (await bench.spool.bytesOf(file())) >= CUT)
+    response.destroy()
+  }
+
+/** Answers 206 from the byte that was asked for, whatever If-Range says. */
+const rest =
+  (bytes: Buffer, headers: Headers, total: number | '*' = bytes.length): Answer =>
+  (request, response) => {
+    const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1])
+    const range = { 'content-range': `bytes ${from}-${bytes.length - 1}/${total}`, 'content-length': bytes.length - from }
+    response.writeHead(206, { ...range, ...headers }).end(bytes.subarray(from))
+  }
+
+async function leavePart(headers: Headers, length?: Headers): Promise<void> {
+  exotel.script(cut(V1, headers, length))
+  await expect(download()).rejects.toEqual(incomplete)
+}
+
+async function expectStartedAgain(answers: Answer[], expected: Buffer): Promise<void> {
+  exotel.script(...answers)
+  expect(await download()).toMatchObject({ bytes: expected.length, sha256: sha256(expected) })
+  expect(sha256(readFileSync(bench.spool.path(file())))).toBe(sha256(expected))
+  expect(ranges()).toStrictEqual([`bytes=${CUT}-`, undefined])
+}
+
+describe('When the rest is of the same version, then it is written behind the part:', () => {
+  test.each<[string, Headers, Headers, number | '*']>([
+    ['a strong ETag', ETAG_1, { etag: '"v1"' }, V1.length],
+    ['a strong ETag, and the 206 does not say the total', ETAG_1, ETAG_1, '*'],
+    ['Last-Modified and the total length', DATED, DATED, V1.length],
+  ])('%s', async (_how, first, second, total) => {
+    await leavePart(first)
+    exotel.script(rest(V1, second, total))
+    expect(await download()).toMatchObject({ bytes: V1.length, sha256: sha256(V1) })
+    expect(exotel.requests[0]!.headers).toMatchObject({ range: `bytes=${CUT}-`, 'if-range': Object.values(first)[0] })
+    expect(exotel.requests).toHaveLength(1)
+  })
+
+  test('a strong ETag, and only the 206 says the total', async () => {
+    await leavePart(ETAG_1, {})
+    exotel.script(rest(V1, ETAG_1))
+    expect(await download()).toMatchObject({ bytes: V1.length, sha256: sha256(V1) })
+    expect(exotel.requests).toHaveLength(1)
+  })
+
+  test('a short rest that is labelled as JSON', async () => {
+    const bytes = V1.subarray(0, CUT + 100)
+    exotel.script(cut(bytes, ETAG_1))
+    await expect(download()).rejects.toEqual(incomplete)
+    exotel.script(rest(bytes, { ...ETAG_1, 'content-type': 'application/json' }))
+    expect(await download()).toMatchObject({ sha256: sha256(bytes) })
+  })
+})
+
+describe('When a 206 may be of another version than the part, then the download starts again in the same attempt:', () => {
+  test.each<[string, Headers, Answer]>([
+    ['another ETag', ETAG_1, rest(V2, ETAG_2)],
+    ['another ETag and no total', ETAG_1, rest(V2, ETAG_2, '*')],
+    ['no ETag', ETAG_1, rest(V2, {})],
+    ['a weak ETag', ETAG_1, rest(V2, { etag: 'W/"v1"' })],
+    ['an ETag without quotes', ETAG_1, rest(V2, { etag: 'v1' })],
+    ['the same ETag and another total', ETAG_1, rest(Buffer.concat([V2, V2]), ETAG_1)],
+    ['the same Last-Modified and another total', DATED, rest(Buffer.concat([V2, V2]), DATED)],
+    ['the same Last-Modified and no total', DATED, rest(V2, DATED, '*')],
+    ['another Last-Modified', DATED, rest(V2, { ...DATED, 'last-modified': 'Mon, 02 Nov 2026 10:00:07 GMT' })],
+    ['only Last-Modified where the part had an ETag', { ...ETAG_1, ...DATED }, rest(V2, DATED)],
+    ['a body that is compressed', ETAG_1, rest(V2, { ...ETAG_1, 'content-encoding': 'gzip' })],
+    [
+      'another range',
+      ETAG_1,
+      (_request, response) => response.writeHead(206, { ...ETAG_1, 'content-range': `bytes 0-${V2.length - 1}/${V2.length}` }).end(V2),
+    ],
+    [
+      'a range that ends early',
+      ETAG_1,
+      (_request, response) =>
+        response.writeHead(206, { ...ETAG_1, 'content-range': `bytes ${CUT}-${CUT + 9}/${V2.length}` }).end('0123456789'),
+    ],
+    ['no Content-Range', ETAG_1, (_request, response) => response.writeHead(206, ETAG_1).end(V2.subarray(CUT))],
+  ])('%s', async (_how, headers, answer) => {
+    await leavePart(headers)
+    await expectStartedAgain([answer, whole(V2, ETAG_2)], V2)
+  })
+
+  test('the total is unknown to the part and to the 206', async () => {
+    await leavePart(ETAG_1, {})
+    await expectStartedAgain([rest(V2, ETAG_1, '*'), whole(V2, ETAG_2)], V2)
+  })
+})
+
+test('When a server answers requests with and without Range by another range, then the attempt ends after both', async () => {
+  await leavePart(ETAG_1)
+  exotel.script((_request, response) =>
+    response.writeHead(206, { ...ETAG_1, 'content-range': `bytes 10-20/${V1.length}` }).end(V1.subarray(10, 21)),
+  )
+  await expect(download()).rejects.toEqual(incomplete)
+  expect(ranges()).toStrictEqual([`bytes=${CUT}-`, undefined])
+})
+
+describe('When nothing tells whether the source has changed, then no Range is requested:', () => {
+  test.each<[string, Headers, Headers | undefined]>([
+    ['neither ETag nor Last-Modified', {}, undefined],
+    ['a weak ETag', { etag: 'W/"v1"' }, undefined],
+    ['a weak ETag beside Last-Modified', { ...DATED, etag: 'W/"v1"' }, undefined],
+    ['Last-Modified without a length', DATED, {}],
+    ['Last-Modified in the second of the answer', { ...DATED, date: DATED['last-modified'] }, undefined],
+  ])('%s', async (_how, headers, length) => {
+    await leavePart(headers, length)
+    exotel.script(whole(V2, headers))
+    expect(await download()).toMatchObject({ sha256: sha256(V2) })
+    expect(ranges()).toStrictEqual([undefined])
+  })
+
+  test('a compressed body', async () => {
+    const zipped = gzipSync(V1)
+    const headers = { ...ETAG_1, 'content-encoding': 'gzip', 'content-length': zipped.length }
+    exotel.script(async (_request, response) => {
+      response.writeHead(200, headers).write(zipped.subarray(0, CUT))
+      await eventually('some of it to be decoded', async () => (await bench.spool.bytesOf(file())) > MB)
+      response.destroy()
+    })
+    await expect(download()).rejects.toEqual(incomplete)
+    exotel.script((_request, response) => response.writeHead(200, headers).end(zipped))
+    expect(await download()).toMatchObject({ sha256: sha256(V1) })
+    expect(ranges()).toStrictEqual([undefined])
+  })
+})
+
+describe('When the answer is 416', () => {
+  const outOfRange =
+    (headers: Headers): Answer =>
+    (_request, response) =>
+      response.writeHead(416, headers).end()
+
+  test.each<[string, Headers]>([
+    ['without a length', ETAG_1],
+    ['with a length that the part does not have', { ...ETAG_1, 'content-range': `bytes */${MB}` }],
+  ])('then the download starts again in the same attempt: %s', async (_how, headers) => {
+    await leavePart(ETAG_1)
+    await expectStartedAgain([outOfRange(headers), whole(V2, ETAG_2)], V2)
+  })
+
+  test('then a part of that length is the whole file where its ETag holds', async () => {
+    await leavePart(ETAG_1, {})
+    exotel.script(outOfRange({ ...ETAG_1, 'content-range': `bytes */${CUT}` }))
+    expect(await download()).toMatchObject({ bytes: CUT, sha256: sha256(V1.subarray(0, CUT)) })
+  })
+
+  test('then a part of that length is not trusted where the ETag is another', async () => {
+    await leavePart(ETAG_1, {})
+    await expectStartedAgain([outOfRange({ ...ETAG_2, 'content-range': `bytes */${CUT}` }), whole(V2, ETAG_2)], V2)
+  })
+
+  test('to a request without Range, then it is an incomplete download', async () => {
+    exotel.script(outOfRange({ 'content-range': 'bytes */0' }))
+    await expect(download()).rejects.toEqual(incomplete)
+  })
+})
+
+test('When a 206 without a request for a range covers the whole recording, then it is taken', async () => {
+  exotel.script((_request, response) =>
+    response.writeHead(206, { ...ETAG_1, 'content-range': `bytes 0-${V1.length - 1}/${V1.length}` }).end(V1),
+  )
+  expect(await download()).toMatchObject({ bytes: V1.length, sha256: sha256(V1) })
+})
+
+test('When a rest is longer than announced, then nothing of it is kept', async () => {
+  await leavePart(ETAG_1)
+  exotel.script((_request, response) => {
+    response.writeHead(206, { ...ETAG_1, 'content-range': `bytes ${CUT}-${V1.length - 1}/${V1.length}` })
+    response.write(V1.subarray(CUT))
+    response.end('more')
+  })
+  await expect(download()).rejects.toEqual(incomplete)
+  exotel.script(whole(V1, ETAG_1))
+  expect(await download()).toMatchObject({ sha256: sha256(V1) })
+  expect(ranges()).toStrictEqual([undefined])
+})
+
+describe('When a crash leaves a part that its note does not describe, then the part is not used:', () => {
+  /** The next request must be answered by the whole second version; a resumed one would join both. */
+  async function expectWhole(): Promise<void> {
+    exotel.script((request, response) => (request.headers.range ? rest(V2, ETAG_1) : whole(V2, ETAG_1))(request, response))
+    expect(await download()).toMatchObject({ sha256: sha256(V2) })
+    expect(ranges()).toStrictEqual([undefined])
+  }
+
+  test('its tail is zeros', async () => {
+    await leavePart(ETAG_1)
+    writeFileSync(bench.spool.path(file()), Buffer.concat([V1.subarray(0, MB), Buffer.alloc(CUT - MB)]))
+    await expectWhole()
+  })
+
+  test('it is shorter', async () => {
+    await leavePart(ETAG_1)
+    truncateSync(bench.spool.path(file()), MB)
+    await expectWhole()
+  })
+
+  test('it has bytes of another version', async () => {
+    await leavePart(ETAG_1)
+    writeFileSync(bench.spool.path(file()), V2.subarray(0, CUT))
+    await expectWhole()
+  })
+
+  test('it has no note', async () => {
+    await leavePart(ETAG_1)
+    writeFileSync(notePath(), '')
+    await expectWhole()
+  })
+})
+
+test('When bytes lie behind the part that its note describes, then they are cut off', async () => {
+  await leavePart(ETAG_1)
+  writeFileSync(bench.spool.path(file()), Buffer.concat([V1.subarray(0, CUT), Buffer.alloc(2 * MB)]))
+  exotel.script(rest(V1, ETAG_1))
+  expect(await download()).toMatchObject({ bytes: V1.length, sha256: sha256(V1) })
+  expect(sha256(readFileSync(bench.spool.path(file())))).toBe(sha256(V1))
+})
+
+test('When a new version is being written, then no note describes the old one', async () => {
+  await leavePart(ETAG_1)
+  exotel.script(async (_request, response) => {
+    response.writeHead(200, { ...ETAG_2, 'content-length': V2.length }).write(V2.subarray(0, CUT))
+    await eventually('the new version to be written', async () =>
+      readFileSync(bench.spool.path(file())).subarray(0, CUT).equals(V2.subarray(0, CUT)),
+    )
+    expect(existsSync(notePath())).toBe(false)
+    response.end(V2.subarray(CUT))
+  })
+  expect(await download()).toMatchObject({ sha256: sha256(V2) })
+})
+
+test('When a transfer is long, then it notes what is on the disk before it ends', async () => {
+  const bytes = randomBytes(20 * MB)
+  exotel.script(async (_request, response) => {
+    response.writeHead(200, { ...ETAG_1, 'content-length': bytes.length }).write(bytes.subarray(0, 18 * MB))
+    const { synced } = await eventually('a note', async () => existsSync(notePath()) && bench.spool.note(file()))
+    expect(synced!.bytes).toBeGreaterThanOrEqual(16 * MB)
+    expect(synced!.sha256).toBe(sha256(bytes.subarray(0, synced!.bytes)))
+    response.end(bytes.subarray(18 * MB))
+  })
+  expect(await download()).toMatchObject({ sha256: sha256(bytes) })
+})
+
+test('When every byte of a part has arrived already, then nobody is asked', async () => {
+  exotel.script(whole(V1, ETAG_1))
+  await download()
+  const all = { bytes: V1.length, sha256: sha256(V1) }
+  await bench.spool.writeNote(file(), { validator: '"v1"', totalBytes: V1.length, synced: all })
+  exotel.script((_request, response) => response.writeHead(500).end())
+  expect(await download()).toMatchObject(all)
+  expect(exotel.requests).toEqual([])
+})

@@ -1,0 +1,43 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import type { Client } from '@temporalio/client'
+import { ensureSchedules, type ScheduleSettings } from '../../deploy/schedules.ts'
+import { SCHEDULES } from '../../workflows/contracts/names.ts'
+import { createNamespace } from '../support/servers.ts'
+
+const SETTINGS: ScheduleSettings = {
+  RECORDING_WAIT_SCALE: 1,
+  RECOVERY_EVERY_MINUTES: 5,
+  RECONCILE_EVERY_MINUTES: 60,
+  LINK_SWEEP_EVERY_MINUTES: 3,
+  SESSION_CLEANUP_EVERY_MINUTES: 60,
+}
+const HOUR_MS = 3600_000
+
+let client: Client
+let close: () => Promise<void>
+beforeAll(async () => {
+  ;({ client, close } = await createNamespace())
+})
+afterAll(async () => {
+  await close?.()
+})
+
+const policiesOf = async (scheduleId: string) => (await client.schedule.getHandle(scheduleId).describe()).policies
+
+test('When Temporal was unavailable at the time of a nightly run, then it starts up to 12 h late; others do not pile up', async () => {
+  const { objectCheck, reconcileNightly, ...others } = SCHEDULES
+  await ensureSchedules(client, SETTINGS)
+  for (const nightly of [objectCheck, reconcileNightly])
+    expect(await policiesOf(nightly)).toMatchObject({ overlap: 'SKIP', catchupWindow: 12 * HOUR_MS })
+  for (const regular of Object.values(others)) expect(await policiesOf(regular)).toMatchObject({ overlap: 'SKIP', catchupWindow: 60_000 })
+})
+
+test('When a schedule was made with another window, then the next start corrects it', async () => {
+  const handle = client.schedule.getHandle(SCHEDULES.objectCheck)
+  await handle.update(
+    ({ spec, action, policies, state }) => ({ spec, action, policies: { ...policies, catchupWindow: '1m' }, state }) as never,
+  )
+  expect(await policiesOf(SCHEDULES.objectCheck)).toMatchObject({ catchupWindow: 60_000 })
+  await ensureSchedules(client, SETTINGS)
+  expect(await policiesOf(SCHEDULES.objectCheck)).toMatchObject({ catchupWindow: 12 * HOUR_MS })
+})

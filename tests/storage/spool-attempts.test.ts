@@ -1,0 +1,135 @@
+import { MockActivityEnvironment } from '@temporalio/testing'
+import { DefaultLogger } from '@temporalio/worker'
+import { createHash, randomBytes } from 'node:crypto'
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
+import { openWorkbench, type Workbench } from '../support/activities.ts'
+import { eventually } from '../support/eventually.ts'
+import { startScriptedServer, type ScriptedServer } from '../support/scripted-server.ts'
+import { newCallSid } from '../support/servers.ts'
+
+const BYTES = randomBytes(1024 ** 2)
+const SHA256 = createHash('sha256').update(BYTES).digest('hex')
+const PAGE = '<html>'
+const HALF = BYTES.length / 2
+
+let exotel: ScriptedServer
+let bench: Workbench
+let source: { callSid: string; sourceUrl: string }
+beforeAll(async () => {
+  exotel = await startScriptedServer()
+  bench = await openWorkbench()
+})
+afterAll(async () => {
+  await bench?.close()
+  await exotel?.close()
+})
+beforeEach(() => {
+  source = { callSid: newCallSid(), sourceUrl: `${exotel.url}/1.mp3` }
+})
+
+const file = () => bench.spool.fileFor(source.callSid, source.sourceUrl)
+const superseded = expect.objectContaining({ type: 'SpoolFileLost', nonRetryable: true })
+
+/** An activity as an attempt that Temporal scheduled at this time. */
+function runScheduledAt<Name extends 'downloadRecording' | 'validateRecording' | 'discardRecording'>(
+  currentAttemptScheduledTimestampMs: number,
+  name: Name,
+  input: Parameters<Workbench['activities'][Name]>[0],
+): ReturnType<Workbench['activities'][Name]> {
+  const environment = new MockActivityEnvironment({ currentAttemptScheduledTimestampMs }, { logger: new DefaultLogger('ERROR') })
+  return environment.run(bench.activities[name] as never, input as never) as never
+}
+
+/** A download that has half of the recording on disk and gets the rest when it is told to. */
+async function downloadHalf(scheduledMs: number) {
+  let finish = (): void => {}
+  exotel.script((_request, response) => {
+    response.writeHead(200, { 'content-length': BYTES.length, etag: '"v1"' }).write(BYTES.subarray(0, HALF))
+    finish = () => response.end(BYTES.subarray(HALF))
+  })
+  const result = runScheduledAt(scheduledMs, 'downloadRecording', source)
+  result.catch(() => {})
+  await eventually('half of it to be on disk', async () => (await bench.spool.bytesOf(file())) === HALF)
+  return { result, finish: () => finish() }
+}
+
+test('When an attempt to download comes after a later one, then it does nothing, and the later one completes the file', async () => {
+  const later = await downloadHalf(2)
+  await expect(runScheduledAt(1, 'downloadRecording', source)).rejects.toEqual(superseded)
+  later.finish()
+  expect(await later.result).toMatchObject({ bytes: BYTES.length, sha256: SHA256 })
+})
+
+test('When a later attempt to download comes, then it continues the part of the one that it ends', async () => {
+  const earlier = await downloadHalf(1)
+  exotel.script((request, response) => {
+    response.writeHead(206, { 'content-range': `bytes ${HALF}-${BYTES.length - 1}/${BYTES.length}`, etag: '"v1"' })
+    response.end(BYTES.subarray(HALF))
+  })
+  expect(await runScheduledAt(2, 'downloadRecording', source)).toMatchObject({ bytes: BYTES.length, sha256: SHA256 })
+  await expect(earlier.result).rejects.toEqual(superseded)
+  expect(exotel.requests[0]!.headers.range).toBe(`bytes=${HALF}-`)
+})
+
+test('When a step discards the file of an attempt that was given up, then that one ends first', async () => {
+  const givenUp = await downloadHalf(1)
+  await runScheduledAt(2, 'discardRecording', source)
+  await expect(givenUp.result).rejects.toEqual(superseded)
+  expect(readdirSync(bench.spool.directory).filter((name) => name.startsWith(file()))).toEqual([])
+})
+
+test('When a step discards the file after a later download has begun, then that download goes on', async () => {
+  const later = await downloadHalf(2)
+  await expect(runScheduledAt(1, 'discardRecording', source)).rejects.toEqual(superseded)
+  later.finish()
+  expect(await later.result).toMatchObject({ sha256: SHA256 })
+})
+
+test('When a validation is about to delete a file that a later download writes, then that download goes on', async () => {
+  const spooled = { queue: bench.spool.queue, file: file(), bytes: HALF, sha256: createHash('sha256').update(PAGE).digest('hex') }
+  const later = await downloadHalf(2)
+  await expect(runScheduledAt(1, 'validateRecording', { ...source, spooled })).rejects.toEqual(superseded)
+  later.finish()
+  expect(await later.result).toMatchObject({ sha256: SHA256 })
+  expect(readFileSync(bench.spool.path(file())).equals(BYTES)).toBe(true)
+})
+
+test('When a validation is about to delete a file that a later download has completed, then that file stays', async () => {
+  exotel.script((_request, response) => response.writeHead(200, { 'content-length': BYTES.length }).end(BYTES))
+  const whole = await runScheduledAt(2, 'downloadRecording', source)
+  const spooled = { ...whole, sha256: createHash('sha256').update(PAGE).digest('hex') }
+  await expect(runScheduledAt(3, 'validateRecording', { ...source, spooled })).rejects.toEqual(superseded)
+  expect(readFileSync(bench.spool.path(file())).equals(BYTES)).toBe(true)
+})
+
+test('When the bytes of a whole file have changed, then the validation deletes it, and it is downloaded again', async () => {
+  exotel.script((_request, response) => response.writeHead(200, { 'content-length': BYTES.length }).end(BYTES))
+  const whole = await runScheduledAt(1, 'downloadRecording', source)
+  writeFileSync(bench.spool.path(file()), randomBytes(BYTES.length))
+  await expect(runScheduledAt(2, 'validateRecording', { ...source, spooled: whole })).rejects.toEqual(superseded)
+  expect(await runScheduledAt(3, 'downloadRecording', source)).toEqual(whole)
+  expect(exotel.requests).toHaveLength(2)
+})
+
+test('When an attempt begins while the sweep asks whether the call is open, then what it writes stays', async () => {
+  await bench.spool.writeNote(file(), {})
+  let writing: Promise<void> | undefined
+  const swept = await bench.spool.sweep(async (callSid) => {
+    if (callSid !== source.callSid) return true
+    const attempt = { scheduledMs: 1, signal: new AbortController().signal }
+    writing = bench.spool.asWriter(file(), attempt, () => writeFile(bench.spool.path(file()), BYTES))
+    return false
+  })
+  expect(swept).toEqual([])
+  await writing
+  expect(readFileSync(bench.spool.path(file())).equals(BYTES)).toBe(true)
+})
+
+test('When the sweep meets a file that is being written, then it stays', async () => {
+  const writing = await downloadHalf(1)
+  expect(await bench.spool.sweep(async () => false)).not.toContain(file())
+  writing.finish()
+  expect(await writing.result).toMatchObject({ sha256: SHA256 })
+})

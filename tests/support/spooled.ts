@@ -1,0 +1,27 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import type { Spooled, UploadInput, Verdict } from '../../workflows/contracts/recording.ts'
+import type { Workbench } from './activities.ts'
+import { mp3 } from './audio.ts'
+import { newCallSid } from './servers.ts'
+
+export const SOURCE_URL = 'https://recordings.exotel.com/a/1.mp3'
+
+export interface SpooledRecording {
+  input: UploadInput
+  path: string
+}
+
+/** A downloaded and validated file in the spool, ready for its upload. */
+export async function spoolRecording(
+  bench: Workbench,
+  { bytes = Buffer.concat([mp3(), randomBytes(20)]), callSid = newCallSid() }: { bytes?: Buffer; callSid?: string } = {},
+): Promise<SpooledRecording> {
+  const file = bench.spool.fileFor(callSid, SOURCE_URL)
+  const path = bench.spool.path(file)
+  writeFileSync(path, bytes)
+  const sha256 = createHash('sha256').update(bytes).digest('hex')
+  const spooled: Spooled = { queue: bench.spool.queue, file, bytes: bytes.length, sha256 }
+  const verdict = (await bench.run('validateRecording', { callSid, spooled })) as Exclude<Verdict, { verdict: 'refused' }>
+  return { input: { callSid, sourceUrl: SOURCE_URL, spooled, verdict }, path }
+}

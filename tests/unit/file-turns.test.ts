@@ -1,0 +1,87 @@
+import { expect, test } from '@jest/globals'
+import { FileBusy, FileTurns, Superseded, type Attempt } from '../../recordings/file-turns.ts'
+
+/** Takes a turn whose work runs until it is told to end, and waits until the work has begun. */
+async function begin(turns: FileTurns, scheduledMs: number) {
+  let end = (): void => {}
+  let result: Promise<void> | undefined
+  const signal = await new Promise<AbortSignal>((began) => {
+    result = turns.take('file', attempt(scheduledMs), (own) => {
+      began(own)
+      return new Promise((resolve) => (end = resolve))
+    })
+  })
+  return { signal, end, result: result! }
+}
+const attempt = (scheduledMs: number, signal = new AbortController().signal): Attempt => ({ scheduledMs, signal })
+const write = async () => 'written'
+
+test('When a later attempt comes, then the earlier one is aborted, and the later one begins after its end', async () => {
+  const turns = new FileTurns()
+  const first = await begin(turns, 1)
+  let began = false
+  const second = turns.take('file', attempt(2), async () => void (began = true))
+  expect(first.signal.reason).toBeInstanceOf(Superseded)
+  expect(began).toBe(false)
+  first.end()
+  await second
+  expect(began).toBe(true)
+})
+
+test('When several attempts wait for one, then only the latest of them runs', async () => {
+  const turns = new FileTurns()
+  const first = await begin(turns, 1)
+  const waiting = [2, 3, 4, 5].map((scheduledMs) => turns.take('file', attempt(scheduledMs), async () => scheduledMs))
+  for (const each of waiting.slice(0, 3)) await expect(each).rejects.toThrow(Superseded)
+  first.end()
+  expect(await waiting[3]).toBe(5)
+})
+
+test('When an attempt arrives after one that was scheduled later, then it does nothing, and the later one goes on', async () => {
+  const turns = new FileTurns()
+  const later = await begin(turns, 2)
+  await expect(turns.take('file', attempt(1), write)).rejects.toThrow(Superseded)
+  expect(later.signal.aborted).toBe(false)
+  later.end()
+  await later.result
+  expect(await turns.take('file', attempt(1), write)).toBe('written')
+})
+
+test('When an earlier attempt does not end, then the later ones give up waiting, and none writes beside it', async () => {
+  const turns = new FileTurns(50)
+  const stuck = await begin(turns, 1)
+  for (const scheduledMs of [2, 3]) await expect(turns.take('file', attempt(scheduledMs), write)).rejects.toThrow(FileBusy)
+  stuck.end()
+  await stuck.result
+  expect(await turns.take('file', attempt(4), write)).toBe('written')
+})
+
+test('When an attempt is cancelled while it waits, then it ends at once', async () => {
+  const turns = new FileTurns()
+  const first = await begin(turns, 1)
+  const cancel = new AbortController()
+  const second = turns.take('file', attempt(2, cancel.signal), write)
+  cancel.abort(new Error('cancelled'))
+  await expect(second).rejects.toThrow('cancelled')
+  first.end()
+  await first.result
+})
+
+test('When a turn asks for the file again while it begins, then the other one waits for it', async () => {
+  const turns = new FileTurns()
+  const order: string[] = []
+  let other: Promise<unknown> | undefined
+  await turns.take('file', attempt(1), async () => {
+    other = turns.take('file', attempt(2), async () => order.push('other'))
+    await Promise.resolve()
+    order.push('first')
+  })
+  await other
+  expect(order).toEqual(['first', 'other'])
+})
+
+test('When an attempt fails, then the next one runs', async () => {
+  const turns = new FileTurns()
+  await expect(turns.take('file', attempt(1), () => Promise.reject(new Error('broken')))).rejects.toThrow('broken')
+  expect(await turns.take('file', attempt(2), write)).toBe('written')
+})

@@ -1,0 +1,154 @@
+import { afterEach, expect, test } from '@jest/globals'
+import type { RequestListener, Server } from 'node:http'
+import type { Socket } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
+import express, { type RequestHandler } from 'express'
+import { pageRoutes } from '../../api/page.ts'
+import { CONNECTION_LIMITS, createBoundedServer, listenOn, type ConnectionLimits } from '../../platform/http-server.ts'
+import { eventually } from '../support/eventually.ts'
+import { countAnswers, rawClient, type RawClient } from '../support/raw-client.ts'
+
+const opened: { servers: Server[]; clients: RawClient[] } = { servers: [], clients: [] }
+afterEach(() => {
+  for (const { socket } of opened.clients.splice(0)) socket.destroy()
+  for (const server of opened.servers.splice(0)) server.close().closeAllConnections()
+})
+
+async function serve(handler: RequestListener, limits: Partial<ConnectionLimits> = {}, isProxy = (_address: string) => false) {
+  const server = createBoundedServer(handler, { isProxy, limits: { ...CONNECTION_LIMITS, ...limits } })
+  opened.servers.push(server)
+  return `http://127.0.0.1:${await listenOn(server, { host: '127.0.0.1', port: 0 })}`
+}
+
+async function client(url: string, sent: string | Buffer, reading: 'flowing' | 'paused' = 'flowing'): Promise<RawClient> {
+  const made = await rawClient(url, sent, reading)
+  opened.clients.push(made)
+  return made
+}
+
+function connectionsOf(server: Server): Promise<number> {
+  return new Promise((resolve) => server.getConnections((_error, count) => resolve(count)))
+}
+
+const GET = (path = '/') => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`
+const answerAtOnce: RequestListener = (request, response) => void response.end(`answer to ${request.url}`)
+const unlimited: RequestHandler = (_request, _response, next) => next()
+const isOpen = ({ socket }: RawClient): boolean => !socket.destroyed
+
+test('When requests are pipelined, then one is handled at a time, and answers keep their order', async () => {
+  let running = 0
+  let most = 0
+  const url = await serve(async (request, response) => {
+    running += 1
+    most = Math.max(most, running)
+    await pause(5)
+    running -= 1
+    response.end(`answer to ${request.url}`)
+  })
+  const { received } = await client(url, ['/a', '/b', '/c', '/d'].map(GET).join(''))
+  await eventually('four answers', async () => countAnswers(received(), 200) === 4)
+  expect(received().match(/answer to \/\w/g)).toEqual(['answer to /a', 'answer to /b', 'answer to /c', 'answer to /d'])
+  expect(most).toBe(1)
+})
+
+test('When more requests are pipelined than may wait, then the connection is closed and no more of them are handled', async () => {
+  let handled = 0
+  const url = await serve((_request, response) => {
+    handled += 1
+    response.end()
+  })
+  const { closed } = await client(url, GET().repeat(1200))
+  expect(countAnswers(await closed, 200)).toBeLessThanOrEqual(CONNECTION_LIMITS.pipelined + 1)
+  expect(handled).toBeLessThanOrEqual(CONNECTION_LIMITS.pipelined + 1)
+})
+
+test('When a client does not read its answer, then it is closed, also while it goes on sending', async () => {
+  const url = await serve((_request, response) => void response.end(Buffer.alloc(20_000_000)), { unreadMs: 300 })
+  await client(url, GET(), 'paused')
+  const sending = await client(url, GET(), 'paused')
+  const drip = setInterval(() => sending.socket.write('G'), 50)
+  await eventually('both to be closed', async () => (await connectionsOf(opened.servers[0]!)) === 0).finally(() => clearInterval(drip))
+})
+
+test('When a client reads slowly but steadily, then it gets the whole answer', async () => {
+  const page = Buffer.alloc(8_000_000, 'a').toString()
+  const app = express().use(pageRoutes('/page', { title: 'Page', scripts: { 'big.js': page }, styles: {} }, unlimited))
+  const url = await serve(app, { unreadMs: 1000 })
+  const slow = await client(url, GET('/page/big.js').replace('Host', 'Connection: close\r\nHost'), 'paused')
+  let bytes = 0
+  slow.socket.on('readable', () => {})
+  const reading = setInterval(
+    () => (bytes += (slow.socket.read(Math.min(200_000, slow.socket.readableLength || 1)) as Buffer | null)?.length ?? 0),
+    10,
+  )
+  await slow.closed.finally(() => clearInterval(reading))
+  expect(bytes).toBeGreaterThanOrEqual(page.length)
+})
+
+test('When many clients leave a page unread, then they share its memory', async () => {
+  const page = 'a'.repeat(2_000_000)
+  const app = express().use(pageRoutes('/page', { title: 'Page', scripts: { 'big.js': page }, styles: {} }, unlimited))
+  const url = await serve(app)
+  await (await fetch(`${url}/page/big.js`)).text()
+  const before = process.memoryUsage().arrayBuffers
+  const sockets: Socket[] = []
+  opened.servers[0]!.on('connection', (socket) => sockets.push(socket))
+  await Promise.all(Array.from({ length: 50 }, () => client(url, GET('/page/big.js').repeat(10), 'paused')))
+  await eventually('all answers to wait', async () => sockets.length === 50 && sockets.every(({ writableLength }) => writableLength > 0))
+  expect(await (await fetch(`${url}/page/big.js`)).text()).toHaveLength(page.length)
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(20_000_000)
+})
+
+test('When an address has as many connections as it may, then the one that has waited longest makes room', async () => {
+  const url = await serve(answerAtOnce, { perAddress: 3 })
+  const [first, second, third] = [await client(url, ''), await client(url, ''), await client(url, 'GET / HTTP/1.1\r\n')]
+  const fourth = await client(url, GET('/4'))
+  await first.closed
+  await eventually('the fourth to be answered', async () => fourth.received().includes('answer to /4'))
+  const fifth = await client(url, GET('/5'))
+  await second.closed
+  await eventually('the fifth to be answered', async () => fifth.received().includes('answer to /5'))
+  expect([third, fourth, fifth].every(isOpen)).toBe(true)
+})
+
+test('When a connection was just used, then others make room before it', async () => {
+  const url = await serve(answerAtOnce, { perAddress: 2 })
+  const [used, unused] = [await client(url, ''), await client(url, '')]
+  used.socket.write(GET('/used'))
+  await eventually('an answer', async () => used.received().includes('answer to /used'))
+  await client(url, GET())
+  await unused.closed
+  expect(isOpen(used)).toBe(true)
+})
+
+/** A handler that never answers, and how many requests it has. */
+function silentHandler(): { handler: RequestListener; handles: (count: number) => Promise<unknown> } {
+  let requests = 0
+  const handles = (count: number) => eventually(`${count} requests to be handled`, async () => requests === count)
+  return { handler: () => void (requests += 1), handles }
+}
+
+test('When a body never ends, then its connection makes room, and one whose request is being answered does not', async () => {
+  const { handler, handles } = silentHandler()
+  const url = await serve(handler, { perAddress: 2 })
+  const unfinished = await client(url, 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc')
+  await handles(1)
+  const answered = [await client(url, GET())]
+  await handles(2)
+  answered.push(await client(url, GET()))
+  await unfinished.closed
+  await handles(3)
+  const refused = await client(url, GET())
+  await refused.closed
+  expect(answered.every(isOpen)).toBe(true)
+})
+
+test('When connections come from a trusted proxy, then only their total is bounded', async () => {
+  const { handler, handles } = silentHandler()
+  const url = await serve(handler, { perAddress: 2, total: 4 }, (address) => address === '127.0.0.1')
+  const all = await Promise.all(Array.from({ length: 4 }, () => client(url, GET())))
+  await handles(4)
+  const refused = await client(url, GET())
+  await refused.closed
+  expect(all.every(isOpen)).toBe(true)
+})

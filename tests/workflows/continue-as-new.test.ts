@@ -1,0 +1,92 @@
+// On a real server, which decides what a run inherits and which refuses a completion that crosses a signal.
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { NativeConnection, Worker } from '@temporalio/worker'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { tellWorkflow } from '../../api/tell-workflow.ts'
+import type { ClaimedEvent } from '../../calls/claim-events.ts'
+import { DOWNLOADS_QUEUE, RECORDINGS_QUEUE, recordingWorkflowId, spoolQueues } from '../../workflows/contracts/names.ts'
+import type { Conclusion, SourceRef } from '../../workflows/contracts/recording.ts'
+import { eventually } from '../support/eventually.ts'
+import { createNamespace, dist, newCallSid, servers } from '../support/servers.ts'
+import { endOfTry, POLICY } from '../support/workflow-lab.ts'
+
+const LINKS = ['A', 'B', 'C', 'D', 'E'].map((name) => `https://recordings.exotel.com/a/${name}.mp3`)
+const [LATE, ...OTHERS] = LINKS as [string, ...string[]]
+
+let temporal: Awaited<ReturnType<typeof createNamespace>>
+let connection: NativeConnection
+beforeAll(async () => {
+  temporal = await createNamespace()
+  connection = await NativeConnection.connect({ address: servers.temporal.address })
+})
+afterAll(async () => {
+  await connection?.close()
+  await temporal?.close()
+})
+
+test('When a run continues as new while links arrive, then each is transferred once, and each run is found by its call', async () => {
+  const callSid = newCallSid()
+  const conclusions: Conclusion[] = []
+  const activities = {
+    downloadRecording: async ({ sourceUrl }: SourceRef) => {
+      if (sourceUrl === LATE && conclusions.length < OTHERS.length) throw endOfTry('RecordingNotFound')
+      return { queue: 'spool-scripted', file: 'f', bytes: 10, sha256: 'a'.repeat(64) }
+    },
+    validateRecording: async () => ({ verdict: 'good', etag: 'e', audio: { contentType: 'audio/mpeg', extension: 'mp3' } }),
+    uploadRecording: async () => ({ bucket: 'b', key: 'k', url: 'u' }),
+    updateCall: async (conclusion: Conclusion) => void conclusions.push(conclusion),
+    noteWait: async () => {},
+    discardRecording: async () => {},
+  }
+  const common = { connection, namespace: temporal.namespace, activities }
+  const workflowBundle = { code: readFileSync(join(dist, 'workflow-bundle.js'), 'utf8') }
+  const workers = await Promise.all([
+    Worker.create({ ...common, taskQueue: RECORDINGS_QUEUE, workflowBundle }),
+    Worker.create({ ...common, taskQueue: DOWNLOADS_QUEUE }),
+    Worker.create({ ...common, taskQueue: spoolQueues('spool-scripted').transfers }),
+  ])
+  const running = Promise.all(workers.map((worker) => worker.run()))
+  try {
+    const policy = { ...POLICY, waitScale: 1 / 1000, continueAsNewAfterEvents: 80 }
+    const tell = (sourceUrl: string) => tellWorkflow(temporal.client, eventOf(callSid, sourceUrl), policy)
+    await tell(LATE)
+    for (const [index, link] of OTHERS.entries()) {
+      await eventually('the next run', async () => (await runsOf(callSid)).length > index + 1, 60_000)
+      await tell(link)
+    }
+    await temporal.client.workflow.getHandle(recordingWorkflowId(callSid)).result()
+    expect(conclusions.map(({ sourceUrl, outcome }) => `${sourceUrl} ${outcome.state}`).toSorted()).toEqual(
+      LINKS.map((link) => `${link} stored`),
+    )
+    const runs = await eventually('the last run to be listed as ended', async () => {
+      const all = await runsOf(callSid)
+      return all.some(({ status }) => status.name === 'COMPLETED') && all
+    })
+    expect(new Set(runs.map(({ status }) => status.name))).toEqual(new Set(['CONTINUED_AS_NEW', 'COMPLETED']))
+  } finally {
+    for (const worker of workers) worker.shutdown()
+    await running
+  }
+}, 120_000)
+
+async function runsOf(callSid: string) {
+  const runs = []
+  for await (const run of temporal.client.workflow.list({ query: `CallSid = '${callSid}'` })) runs.push(run)
+  return runs
+}
+
+function eventOf(callSid: string, sourceUrl: string): ClaimedEvent {
+  const known = { status: 'completed', endedAt: null, durationSeconds: null, requestId: null, receivedAt: new Date() }
+  return {
+    ...known,
+    id: 1n,
+    claimId: '',
+    source: 'exotel',
+    callSid,
+    sourceUrls: [sourceUrl],
+    relayTries: 0,
+    relayWaits: 0,
+    bringsNothingNew: false,
+  }
+}
