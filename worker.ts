@@ -16,6 +16,7 @@ import { watchForLeaks } from './platform/leaks.ts'
 import { createLogger, type Logger } from './platform/logger.ts'
 import { collectProcessMetrics } from './platform/metrics.ts'
 import { readMigrations } from './platform/migrations.ts'
+import { requireSupportedNode } from './platform/node-version.ts'
 import { serveOperations } from './platform/operations-server.ts'
 import { createProbe } from './platform/probe.ts'
 import { CannotStart, exitAfter, runMain, stopSignal } from './platform/process.ts'
@@ -35,6 +36,7 @@ runMain(async () => {
   const config = readConfig()
   const migrations = readMigrations()
   const logger = createLogger({ level: config.LOG_LEVEL, file: config.LOG_FILE, name: 'worker' })
+  requireSupportedNode(config, (problem) => logger.warn(problem))
   collectProcessMetrics()
   watchForLeaks(logger)
   const stopping = new AbortController()

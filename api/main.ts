@@ -6,6 +6,7 @@ import { watchForLeaks } from '../platform/leaks.ts'
 import { createLogger } from '../platform/logger.ts'
 import { collectProcessMetrics } from '../platform/metrics.ts'
 import { readMigrations } from '../platform/migrations.ts'
+import { requireSupportedNode } from '../platform/node-version.ts'
 import { serveOperations } from '../platform/operations-server.ts'
 import { exitAfter, runMain, stopSignal } from '../platform/process.ts'
 import { pausesOf, retryPolicy } from '../platform/retry-settings.ts'
@@ -35,6 +36,7 @@ runMain(async () => {
   const config = readConfig()
   const migrations = readMigrations()
   const logger = createLogger({ level: config.LOG_LEVEL, file: config.LOG_FILE, name: 'api' })
+  requireSupportedNode(config, (problem) => logger.warn(problem))
   collectProcessMetrics()
   const leaks = watchForLeaks(logger)
   const database = connectDatabase({ url: config.DATABASE_URL, poolSize: config.DATABASE_POOL_SIZE, logger })

@@ -52,7 +52,7 @@ export async function startChaosStack(keeper: Keeper, { home, dist, random, sett
     waitScale: WAIT_SCALE,
     port: 0,
   })
-  const [database, temporal] = [new URL(servers.databaseUrl), servers.temporal.address]
+  const [database, temporal] = [new URL(servers.applicationDatabaseUrl), servers.temporal.address]
   const temporalProxy = await startTemporalProxy(temporal, troubles)
   const shortPages = await startShortPages(servers.s3, setting.keysInPage)
   const targets: Record<LineName, string> = {

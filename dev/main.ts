@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { readConfig } from '../platform/config.ts'
+import { describeOldNode } from '../platform/node-version.ts'
 import { stopSignal } from '../platform/process.ts'
 import { FAULTS, isFault } from '../simulator/faults.ts'
 import { makeCalls } from './call.ts'
@@ -15,6 +16,7 @@ import { startServices, type DevStack } from './services.ts'
 import { startServers } from './stack.ts'
 import { tellStory } from './story.ts'
 
+process.env.NODE_ENV ||= 'development' // whoever runs this command asks for development
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true' // printed at every start on Node 20 else
 const home = fileURLToPath(new URL('../.data', import.meta.url))
 const stackFile = join(home, 'dev.json')
@@ -116,7 +118,8 @@ async function startAll(keeper: Keeper): Promise<DevStack> {
   if (running) throw new Refused(`The stack is running already (pid ${running.pid}).`)
   assertSettings()
   await clearLeftovers(home)
-  say('Starting the stack:')
+  const oldNode = describeOldNode()
+  say(oldNode ? `Starting the stack (${oldNode}):` : 'Starting the stack:')
   const secrets = loadSecrets(home)
   const report = (what: string, ms: number): void => say(`  ✔ ${what} (${(ms / 1000).toFixed(1)} s)`)
   const servers = await startServers(keeper, { home, secrets, kind: 'usual', report })
@@ -130,6 +133,7 @@ async function startAll(keeper: Keeper): Promise<DevStack> {
 
 /** What the environment says is looked at before anything is started; what it leaves out, the stack brings. */
 function assertSettings(): void {
+  if (process.env.NODE_ENV === 'production') throw new Refused('NODE_ENV is production, but this command is for development: unset it.')
   const brought = [
     'DATABASE_URL',
     'WASABI_BUCKET',

@@ -6,11 +6,13 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import pg from 'pg'
+import { ensureDatabaseRoles, type LoginRole } from '../deploy/database-roles.ts'
 import type { Keeper } from './keeper.ts'
 import { freePort, waitForPort } from './ports.ts'
 
 const execFile = promisify(execFileCallback)
 const DATABASE = 'caly'
+const SUPERUSER = 'postgres'
 /** Written once initdb has come to its end: one that was cut leaves what looks like a cluster. */
 const INITIALISED = 'initialised'
 /** PostgreSQL refuses to run as root; this one exists everywhere and owns nothing. */
@@ -25,8 +27,16 @@ export interface PostgresOptions {
   durable: boolean
 }
 
-/** @returns the URL of an empty or grown database `caly` */
-export async function startPostgres(keeper: Keeper, { home, port: wanted, durable }: PostgresOptions): Promise<string> {
+/** URLs of one database for the two roles that production has as well. */
+export interface DatabaseUrls {
+  /** Owns the tables; runs migrations. */
+  owner: string
+  /** What API and worker connect as. */
+  application: string
+}
+
+/** @returns the URLs of an empty or grown database `caly`; the application's role has no rights before the migrations */
+export async function startPostgres(keeper: Keeper, { home, port: wanted, durable }: PostgresOptions): Promise<DatabaseUrls> {
   const data = join(home, 'data')
   const port = await freePort(wanted)
   const { initdb, postgres } = await binaries()
@@ -34,28 +44,55 @@ export async function startPostgres(keeper: Keeper, { home, port: wanted, durabl
   const user = asUser(home)
   const env = { ...process.env, LC_ALL: 'C.UTF-8' }
   if (!existsSync(join(home, INITIALISED))) await initialise(initdb, home, data, user, env)
-  const password = readFileSync(join(home, 'password'), 'utf8')
   const settings = ['listen_addresses=127.0.0.1', ...(durable ? [] : ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off'])]
   const args = ['-p', String(port), '-k', '', ...settings.flatMap((each) => ['-c', each]), '-c', 'max_connections=200', '-D', data]
   const program = user.wrap(postgres, args)
   const child = keeper.start({ name: 'postgres', ...program, ...user.ids, env, cwd: '/', stopSignal: 'SIGINT' })
   await waitForPort(port, child, 'PostgreSQL')
-  const url = `postgresql://postgres:${password}@127.0.0.1:${port}`
-  await ensureDatabase(`${url}/postgres`)
-  return `${url}/${DATABASE}`
+  const urlOf = ({ name, password }: LoginRole, database = DATABASE): string =>
+    `postgresql://${name}:${password}@127.0.0.1:${port}/${database}`
+  const superuser = { name: SUPERUSER, password: passwordIn(home, 'password') }
+  const owner = { name: 'caly_owner', password: passwordIn(home, 'owner-password') }
+  const application = { name: 'caly', password: passwordIn(home, 'application-password') }
+  await asSuperuser(urlOf(superuser, 'postgres'), async (client) => {
+    await ensureDatabaseRoles(client, { database: DATABASE, owner, application })
+    // Tests create databases and roles, and end and observe connections of the application.
+    await client.query(`ALTER ROLE ${owner.name} CREATEDB CREATEROLE`)
+    await client.query(`GRANT pg_signal_backend, pg_read_all_stats TO ${owner.name}`)
+  })
+  await asSuperuser(urlOf(superuser), (client) => client.query(takeOver(owner.name)))
+  return { owner: urlOf(owner), application: urlOf(application) }
+}
+
+/** In the stack of an earlier version the superuser owned everything. */
+function takeOver(owner: string): string {
+  return `DO $$ DECLARE each TEXT; BEGIN
+    FOR each IN SELECT format('TABLE %s', oid::regclass) FROM pg_class
+                WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relowner <> '${owner}'::regrole
+                UNION ALL SELECT format('FUNCTION %s', oid::regprocedure) FROM pg_proc
+                WHERE pronamespace = 'public'::regnamespace AND proowner <> '${owner}'::regrole
+    LOOP EXECUTE format('ALTER %s OWNER TO ${owner}', each); END LOOP;
+  END $$`
+}
+
+function passwordIn(home: string, file: string): string {
+  const path = join(home, file)
+  if (!existsSync(path)) writeFileSync(path, randomBytes(16).toString('hex'), { mode: 0o600 })
+  return readFileSync(path, 'utf8')
 }
 
 async function initialise(initdb: string, home: string, data: string, user: RunAs, env: NodeJS.ProcessEnv): Promise<void> {
   rmSync(data, { recursive: true, force: true }) // left by a start that was cut
   mkdirSync(data, { mode: 0o700 })
   const password = join(home, 'password')
-  writeFileSync(password, randomBytes(16).toString('hex'), { mode: 0o600 })
+  rmSync(password, { force: true })
+  passwordIn(home, 'password')
   if (isRoot) for (const path of [data, password]) chownSync(path, NOBODY, NOBODY)
   const args = [
     '-D',
     data,
     '-U',
-    'postgres',
+    SUPERUSER,
     '--auth=scram-sha-256',
     `--pwfile=${password}`,
     '--encoding=UTF8',
@@ -69,16 +106,16 @@ async function initialise(initdb: string, home: string, data: string, user: RunA
   writeFileSync(join(home, INITIALISED), '')
 }
 
-async function ensureDatabase(url: string): Promise<void> {
-  for (let tries = 1; ; tries += 1) {
+/** Waits until the server has recovered from a crash, or started up. */
+async function asSuperuser(url: string, work: (client: pg.Client) => Promise<unknown>): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
     const client = new pg.Client({ connectionString: url })
     try {
       await client.connect()
-      const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [DATABASE])
-      if (rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE}`)
+      await work(client)
       return
     } catch (error) {
-      if (tries === 100) throw error // it recovers from a crash, or starts up
+      if (attempt === 100) throw error
       await pause(100)
     } finally {
       await client.end().catch(() => {})

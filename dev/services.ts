@@ -13,6 +13,7 @@ export interface DevStack {
   pid: number
   apiUrl: string
   operationsUrls: { api: string; worker: string }
+  /** Of the role that owns the tables, whatever role the processes use. */
   databaseUrl: string
   temporalAddress: string
   temporalNamespace: string
@@ -56,7 +57,7 @@ export async function startServices(keeper: Keeper, servers: Servers, secrets: S
     spoolDirectory: process.env.SPOOL_DIRECTORY ?? join(home, 'spool'),
   }
   mkdirSync(stack.spoolDirectory, { recursive: true })
-  const env = environmentOf(stack, port)
+  const env = environmentOf(stack, servers.applicationDatabaseUrl, port)
   const program = (name: string, script: string, more: NodeJS.ProcessEnv = {}) => ({
     name,
     file: process.execPath,
@@ -76,7 +77,7 @@ export async function startServices(keeper: Keeper, servers: Servers, secrets: S
   return stack
 }
 
-function environmentOf(stack: DevStack, port: number): NodeJS.ProcessEnv {
+function environmentOf(stack: DevStack, databaseUrl: string, port: number): NodeJS.ProcessEnv {
   const local = stack.simulatorUrl ? { EXOTEL_ALLOW_LOCAL: 'true', EXOTEL_RECORDING_HOSTS: '127.0.0.1' } : {}
   return {
     ...local,
@@ -85,7 +86,7 @@ function environmentOf(stack: DevStack, port: number): NodeJS.ProcessEnv {
     RECORDING_WAIT_SCALE: stack.simulatorUrl ? DEV_WAIT_SCALE : '1',
     ...process.env,
     PORT: String(port),
-    DATABASE_URL: stack.databaseUrl,
+    DATABASE_URL: databaseUrl,
     TEMPORAL_ADDRESS: stack.temporalAddress,
     TEMPORAL_NAMESPACE: stack.temporalNamespace,
     WASABI_ENDPOINT: stack.s3.endpoint,

@@ -7,14 +7,17 @@ import { promisify } from 'node:util'
 import { setUpTemporal } from '../deploy/temporal-namespace.ts'
 import { readTemporalSettings } from '../platform/config.ts'
 import { temporalConnectionOptions } from '../platform/temporal.ts'
-import { startPostgres } from './postgres.ts'
+import { startPostgres, type DatabaseUrls } from './postgres.ts'
 import type { Keeper } from './keeper.ts'
 import { assertBucket, ensureBucket, startS3, type S3Access } from './s3-server.ts'
 import type { Secrets } from './secrets.ts'
 import { startTemporal } from './temporal-server.ts'
 
 export interface Servers {
+  /** Of the role that owns the tables. */
   databaseUrl: string
+  /** Of the role that API and worker connect as. */
+  applicationDatabaseUrl: string
   temporal: { address: string; namespace: string; uiUrl: string | undefined }
   s3: S3Access & { bucket: string }
 }
@@ -35,30 +38,30 @@ const PORTS = { postgres: 5433, temporal: 7233, temporalUi: 8233, s3: 7070 }
 
 /** Starts all at once; one failure ends the start. Database migrated, namespace and bucket made. */
 export async function startServers(keeper: Keeper, options: StackOptions): Promise<Servers> {
-  const [databaseUrl, temporal, s3] = await Promise.all([
+  const [{ owner: databaseUrl, application: applicationDatabaseUrl }, temporal, s3] = await Promise.all([
     database(keeper, options),
     temporalServer(keeper, options),
     objectStore(keeper, options),
   ])
-  return { databaseUrl, temporal, s3 }
+  return { databaseUrl, applicationDatabaseUrl, temporal, s3 }
 }
 
-async function database(keeper: Keeper, { home, kind, report }: StackOptions): Promise<string> {
+async function database(keeper: Keeper, { home, kind, report }: StackOptions): Promise<DatabaseUrls> {
   const began = Date.now()
   const given = process.env.DATABASE_URL
-  const url =
-    given ??
-    (await startPostgres(keeper, { home: join(home, 'postgres'), port: kind === 'usual' ? PORTS.postgres : 0, durable: kind === 'usual' }))
+  const urls = given
+    ? { application: given, owner: process.env.MIGRATION_DATABASE_URL || given }
+    : await startPostgres(keeper, { home: join(home, 'postgres'), port: kind === 'usual' ? PORTS.postgres : 0, durable: kind === 'usual' })
   report(given ? 'PostgreSQL from DATABASE_URL' : 'PostgreSQL is up', Date.now() - began)
   const migrating = Date.now()
-  await migrate(url)
+  await migrate(urls.owner)
   report('migrations are applied (prisma migrate deploy)', Date.now() - migrating)
-  return url
+  return urls
 }
 
 /** The real `prisma migrate deploy`. */
-async function migrate(databaseUrl: string): Promise<void> {
-  const env = { ...process.env, DATABASE_URL: databaseUrl }
+async function migrate(ownerUrl: string): Promise<void> {
+  const env = { ...process.env, MIGRATION_DATABASE_URL: ownerUrl }
   await execFile(process.execPath, ['node_modules/prisma/build/index.js', 'migrate', 'deploy'], { cwd: root, env }).catch(
     ({ stderr = '', stdout = '' }: { stderr?: string; stdout?: string }) => {
       const given = process.env.DATABASE_URL ? ' Check DATABASE_URL, or unset it to have a server of our own.' : ''

@@ -1,6 +1,8 @@
 // Every setting of the API and the worker: one schema, read once at start. `.env.example` explains each.
 import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
+import { isAddressRange } from './address-ranges.ts'
+import { brokenProductionRules } from './production-rules.ts'
 import { retrySettings } from './retry-settings.ts'
 
 const flag = z.enum(['true', 'false', '1', '0']).transform((text) => text === 'true' || text === '1')
@@ -31,7 +33,12 @@ const recordingWaitScale = z.coerce.number().positive().max(1).default(1)
 
 const schema = z
   .object({
-    NODE_ENV: z.enum(['development', 'test', 'production']).default('development'),
+    /** Production unless somebody asks for development: it refuses settings that protect nothing. */
+    NODE_ENV: z.enum(['development', 'test', 'production']).default('production'),
+    /** Lets production start on a version of Node that gets no security fixes. */
+    ALLOW_OLD_NODE: flag.default(false),
+    /** Node's own. */
+    NODE_TLS_REJECT_UNAUTHORIZED: z.string().optional(),
     LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
     LOG_FILE: z.string().optional(),
     /** The address to listen on: by default all in production, this machine only elsewhere. */
@@ -48,7 +55,10 @@ const schema = z
     /** How long requests and transfers may go on after SIGTERM. */
     SHUTDOWN_GRACE_SECONDS: count.default(10),
 
+    /** The application's role. */
     DATABASE_URL: filled,
+    /** The role that owns the tables; `prisma.config.ts` reads it for migrations. */
+    MIGRATION_DATABASE_URL: filled.optional(),
     DATABASE_POOL_SIZE: count.default(10),
 
     ...temporalSettings,
@@ -132,23 +142,7 @@ const schema = z
     if (settings.SMTP_URL && !settings.PUBLIC_URL)
       context.addIssue({ code: 'custom', path: ['PUBLIC_URL'], message: 'is missing: links in mails lead there' })
     if (settings.NODE_ENV !== 'production') return
-    if (settings.REGISTRATION === 'open' && !settings.SMTP_URL)
-      context.addIssue({
-        code: 'custom',
-        path: ['REGISTRATION'],
-        message: 'is open but SMTP_URL is missing: addresses are verified by mail. Set SMTP_URL, or REGISTRATION=invite or closed',
-      })
-    if (settings.PUBLIC_URL?.startsWith('http:'))
-      context.addIssue({ code: 'custom', path: ['PUBLIC_URL'], message: 'must be https in production: links with secrets lead there' })
-    if (settings.EXOTEL_ALLOW_LOCAL)
-      context.addIssue({ code: 'custom', path: ['EXOTEL_ALLOW_LOCAL'], message: 'must not be set in production' })
-    if (!settings.EXOTEL_WEBHOOK_SECRET.length && !settings.EXOTEL_WEBHOOK_BASIC && !settings.EXOTEL_WEBHOOK_TOKEN) {
-      context.addIssue({
-        code: 'custom',
-        path: ['EXOTEL_WEBHOOK_SECRET'],
-        message: 'is missing: production needs a proof of origin (or EXOTEL_WEBHOOK_BASIC, or EXOTEL_WEBHOOK_TOKEN)',
-      })
-    }
+    for (const { setting, message } of brokenProductionRules(settings)) context.addIssue({ code: 'custom', path: [setting], message })
   })
   .transform((settings) => ({
     ...settings,
@@ -210,10 +204,6 @@ function splitList(text: string): string[] {
     .split(',')
     .map((each) => each.trim())
     .filter(Boolean)
-}
-
-function isAddressRange(text: string): boolean {
-  return text.includes('/') ? ipaddr.isValidCIDR(text) : ipaddr.isValid(text)
 }
 
 function readPauses(text: string, context: z.RefinementCtx): number[] {

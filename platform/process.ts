@@ -9,6 +9,7 @@ const FAILED = 1
 
 /** Runs a process's main function; what it throws is said in one line. */
 export function runMain(main: () => Promise<void>): void {
+  process.env.NODE_ENV ||= 'production' // libraries take an unset NODE_ENV for development
   main().catch((error: unknown) => {
     console.error(error instanceof BadConfiguration || error instanceof CannotStart ? error.message : error)
     process.exit(FAILED)

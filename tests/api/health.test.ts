@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import { freePort } from '../../dev/ports.ts'
 import { startBackend, type Backend } from '../support/backend.ts'
 import { eventually } from '../support/eventually.ts'
+import { PRODUCTION } from '../support/production.ts'
 
 /** PostgreSQL and Temporal refuse connections; the worker waits for them. */
 let backend: Backend
@@ -79,8 +80,7 @@ test.each([
   [{ SERVE_DOCS: 'true' }, 200],
 ])('When production is started with %j, then /docs is answered with %i', async (env, status) => {
   const port = await freePort(0)
-  const production = { NODE_ENV: 'production', EXOTEL_ALLOW_LOCAL: 'false', HOST: '127.0.0.1' }
-  backend.launch('api', { ...production, PORT: String(port), OPERATIONS_PORT: '0', ...env })
+  backend.launch('api', { ...PRODUCTION, HOST: '127.0.0.1', PORT: String(port), OPERATIONS_PORT: '0', ...env })
   const response = await eventually('it to answer', () => fetch(`http://127.0.0.1:${port}/docs`))
   expect(response.status).toBe(status)
 })

@@ -11,6 +11,7 @@ import { freePort } from '../../dev/ports.ts'
 import { bearer, get, post } from '../support/accounts.ts'
 import { startBackend, type Backend } from '../support/backend.ts'
 import { eventually } from '../support/eventually.ts'
+import { PRODUCTION } from '../support/production.ts'
 
 const TOKEN = 'the-token-of-the-test-routes'
 const logger = pino({ level: 'silent' })
@@ -85,7 +86,7 @@ test('When they are mounted in production by mistake, then they refuse a second 
 })
 
 test.each([
-  ['in production', { NODE_ENV: 'production', EXOTEL_ALLOW_LOCAL: 'false', REGISTRATION: 'closed' }],
+  ['in production', PRODUCTION],
   ['without DEV_TEST_TOKEN', { DEV_TEST_TOKEN: '' }],
 ])('When the API runs %s, then there are no test routes', async (_how, env) => {
   const api = await anotherApi(env)

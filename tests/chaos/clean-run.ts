@@ -33,7 +33,7 @@ export async function startCleanRun(): Promise<CleanRun> {
   const { env, simulator } = backend
   const spool = mkdtempSync(join(home, 'spool-'))
   const places: Places = {
-    databaseUrl: env.DATABASE_URL!,
+    databaseUrl: backend.databaseUrl,
     s3: {
       endpoint: env.WASABI_ENDPOINT!,
       region: env.WASABI_REGION!,

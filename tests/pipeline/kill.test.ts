@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals'
-import pg from 'pg'
+import type pg from 'pg'
 import type { SimulatedCall } from '../../simulator/call.ts'
 import type { RecordingStatus } from '../../workflows/contracts/recording.ts'
 import { startBackend, type Backend } from '../support/backend.ts'
@@ -9,7 +9,8 @@ import { sample } from '../support/samples.ts'
 
 let faulty: FaultyS3
 let backend: Backend
-let locker: pg.Client
+/** Of the owner: the application may not lock tables. */
+let locker: pg.PoolClient
 beforeAll(async () => {
   faulty = await startFaultyS3()
   backend = await startBackend({ env: { WASABI_ENDPOINT: faulty.url } })
@@ -19,10 +20,9 @@ afterAll(async () => {
   await faulty?.close()
 })
 beforeEach(async () => {
-  locker = new pg.Client({ connectionString: backend.env.DATABASE_URL! })
-  await locker.connect()
+  locker = await backend.database.connect()
 })
-afterEach(() => locker.end())
+afterEach(() => locker.release(true))
 
 async function atStep(callSid: string, step: string) {
   await eventually(`${callSid} to be at ${step}`, async () => {

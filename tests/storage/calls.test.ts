@@ -14,9 +14,10 @@ import { openDatabase, newCallSid } from '../support/servers.ts'
 
 let database: Database
 let close: () => Promise<void>
+let owner: Database
 let databaseUrl: string
 beforeAll(async () => {
-  ;({ database, close, url: databaseUrl } = await openDatabase(10))
+  ;({ database, owner, close, url: databaseUrl } = await openDatabase(10))
 })
 afterAll(async () => {
   await close?.()
@@ -284,7 +285,7 @@ test('When links are asked for, then the one to fetch comes first, and a pre-sig
 
 test('When the server’s own zone is another, then times are the same instants all the same', async () => {
   const [{ name }] = (await database.$queryRaw`SELECT current_database() AS name`) as [{ name: string }]
-  await database.$executeRawUnsafe(`ALTER DATABASE ${name} SET timezone = 'Asia/Kolkata'`)
+  await owner.$executeRawUnsafe(`ALTER DATABASE ${name} SET timezone = 'Asia/Kolkata'`)
   const elsewhere = connectDatabase({ url: databaseUrl, poolSize: 1, logger: pino({ level: 'silent' }) })
   try {
     const callSid = newCallSid()

@@ -142,7 +142,7 @@ test('When a pass ends with a gap, then the next one begins where the last compl
   await endPass(bench.database, { passId: second.passId, ...outcome, problem: 'a gap' })
   const third = await beginPass(bench.database, 'regular', 'run/3')
   expect(third.from).toEqual(second.from)
-  await bench.database.reconcilePass.updateMany({
+  await bench.owner.reconcilePass.updateMany({
     where: { id: BigInt(first.passId) },
     data: { windowTo: new Date(Date.now() + 24 * HOUR) },
   })

@@ -28,7 +28,10 @@ export interface Workbench {
   /** As Temporal would run it; rejects with its failure. */
   run<Name extends keyof Activities>(name: Name, ...args: Parameters<Activities[Name]>): ReturnType<Activities[Name]>
   environment(attempt?: number): MockActivityEnvironment
+  /** As the application's role. */
   database: Database
+  /** As the owner of the tables, for tests that arrange rows. */
+  owner: Database
   bucket: Bucket
   spool: Spool
   alarms: Alarms
@@ -55,7 +58,8 @@ export async function openWorkbench(
     createDatabase(),
     options.bucket === undefined ? createBucket() : { ...servers.s3, bucket: options.bucket },
   ])
-  const database = connectDatabase({ url: created.url, poolSize: 5, logger })
+  const database = connectDatabase({ url: created.applicationUrl, poolSize: 5, logger })
+  const owner = connectDatabase({ url: created.url, poolSize: 1, logger })
   const folder = mkdtempSync(join(home, 'spool-'))
   const spool = await Spool.open(folder, 'bench', options.limits ?? { maxBytes: 10 * 1024 ** 3, minFreeBytes: 0 }, () => {})
   const store = new RecordingStore(
@@ -91,6 +95,7 @@ export async function openWorkbench(
     run: (name, ...args) => environment().run(activities[name] as never, ...(args as unknown as never[])) as never,
     environment,
     database,
+    owner,
     bucket: openBucket(access),
     spool,
     alarms,
@@ -100,7 +105,7 @@ export async function openWorkbench(
       inventory.close()
       await spool.close()
       rmSync(folder, { recursive: true, force: true })
-      await database.$disconnect()
+      await Promise.all([database.$disconnect(), owner.$disconnect()])
       await created.drop()
     },
   }

@@ -29,7 +29,9 @@ export interface Backend {
   apiUrl: string
   workerHealthUrl: string
   simulator: Simulator
+  /** As the owner of the tables; the processes connect as the application's role. */
   database: pg.Pool
+  databaseUrl: string
   temporal: Client
   bucket: Bucket
   mailDirectory: string
@@ -104,7 +106,7 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'], d
     ...process.env,
     NODE_ENV: 'test',
     LOG_LEVEL: 'debug',
-    DATABASE_URL: throughPort(database.url, databasePort),
+    DATABASE_URL: throughPort(database.applicationUrl, databasePort),
     TEMPORAL_ADDRESS: servers.temporal.address,
     TEMPORAL_NAMESPACE: namespace.namespace,
     WASABI_ENDPOINT: access.endpoint,
@@ -142,6 +144,7 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'], d
     workerHealthUrl: `http://127.0.0.1:${ports.workerOperations}/health`,
     simulator,
     database: pool,
+    databaseUrl: database.url,
     temporal: namespace.client,
     bucket,
     mailDirectory,

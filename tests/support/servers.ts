@@ -19,8 +19,16 @@ export function newCallSid(): string {
   return randomBytes(16).toString('hex')
 }
 
+export interface TestDatabase {
+  /** Of the role that owns the tables: for tests that arrange rows or change the schema. */
+  url: string
+  /** Of the role that API and worker connect as. */
+  applicationUrl: string
+  drop: () => Promise<void>
+}
+
 /** A migrated database of its own. */
-export async function createDatabase(): Promise<{ url: string; drop: () => Promise<void> }> {
+export async function createDatabase(): Promise<TestDatabase> {
   const name = uniqueName('test').replaceAll('-', '_')
   const admin = new URL(servers.databaseUrl)
   const template = admin.pathname.slice(1)
@@ -32,20 +40,33 @@ export async function createDatabase(): Promise<{ url: string; drop: () => Promi
     await client.query(sql).finally(() => client.end())
   }
   await run(`CREATE DATABASE ${name} TEMPLATE ${template}`)
-  const url = new URL(servers.databaseUrl)
-  url.pathname = `/${name}`
-  return { url: url.href, drop: () => run(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`) }
+  const urlOf = (template: string): string => Object.assign(new URL(template), { pathname: `/${name}` }).href
+  const urls = { url: urlOf(servers.databaseUrl), applicationUrl: urlOf(servers.applicationDatabaseUrl) }
+  return { ...urls, drop: () => run(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`) }
 }
 
-/** A migrated database of its own, as the product connects to it. */
-export async function openDatabase(poolSize = 5): Promise<{ database: Database; url: string; close: () => Promise<void> }> {
-  const { url, drop } = await createDatabase()
-  const database = connectDatabase({ url, poolSize, logger: pino({ level: 'silent' }) })
+/** A migrated database of its own. */
+export interface OpenDatabase {
+  /** As the product connects to it. */
+  database: Database
+  /** As the owner of the tables, for tests that arrange rows. */
+  owner: Database
+  /** The owner's. */
+  url: string
+  close: () => Promise<void>
+}
+
+export async function openDatabase(poolSize = 5): Promise<OpenDatabase> {
+  const { url, applicationUrl, drop } = await createDatabase()
+  const logger = pino({ level: 'silent' })
+  const database = connectDatabase({ url: applicationUrl, poolSize, logger })
+  const owner = connectDatabase({ url, poolSize: 2, logger })
   return {
     database,
+    owner,
     url,
     async close() {
-      await database.$disconnect()
+      await Promise.all([database.$disconnect(), owner.$disconnect()])
       await drop()
     },
   }

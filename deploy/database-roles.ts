@@ -1,0 +1,40 @@
+// The roles of a new PostgreSQL server: an owner of the tables for migrations, and the application's with few rights.
+import pg from 'pg'
+
+export interface LoginRole {
+  name: string
+  password: string
+}
+
+export interface DatabaseRoles {
+  database: string
+  /** Owns the database and runs migrations; no superuser. */
+  owner: LoginRole
+  /** What API and worker connect as; a member of APPLICATION_GROUP. */
+  application: LoginRole
+}
+
+/** Migrations grant rights to this role. */
+export const APPLICATION_GROUP = 'caly_app'
+
+const quoted = pg.escapeIdentifier
+
+/**
+ * Creates what is missing and sets the passwords; safe to run again.
+ * @param administrator a connection that may create roles and databases
+ */
+export async function ensureDatabaseRoles(administrator: pg.Client, { database, owner, application }: DatabaseRoles): Promise<void> {
+  await ensureRole(administrator, APPLICATION_GROUP, 'NOLOGIN')
+  for (const { name, password } of [owner, application]) {
+    await ensureRole(administrator, name, `LOGIN PASSWORD ${pg.escapeLiteral(password)}`)
+  }
+  await administrator.query(`GRANT ${quoted(APPLICATION_GROUP)} TO ${quoted(application.name)}`)
+  const { rowCount } = await administrator.query('SELECT FROM pg_database WHERE datname = $1', [database])
+  if (rowCount === 0) await administrator.query(`CREATE DATABASE ${quoted(database)}`)
+  await administrator.query(`ALTER DATABASE ${quoted(database)} OWNER TO ${quoted(owner.name)}`)
+}
+
+async function ensureRole(administrator: pg.Client, name: string, options: string): Promise<void> {
+  const { rowCount } = await administrator.query('SELECT FROM pg_roles WHERE rolname = $1', [name])
+  await administrator.query(`${rowCount === 0 ? 'CREATE' : 'ALTER'} ROLE ${quoted(name)} ${options}`)
+}

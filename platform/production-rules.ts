@@ -1,0 +1,197 @@
+// Settings that protect nothing, or that lose recordings. Production refuses to start with them; development may use them.
+// Messages name the setting and the reason, never the value.
+import { getDomain } from 'tldts'
+import { isTooWide } from './address-ranges.ts'
+import { isGuessable, isPlaceholder } from './weak-secrets.ts'
+
+/** The settings that the rules read, as `config.ts` parses them. */
+export interface ProductionSettings {
+  NODE_TLS_REJECT_UNAUTHORIZED?: string | undefined
+  TRUST_PROXY: number | string[] | false
+  DATABASE_URL: string
+  MIGRATION_DATABASE_URL?: string | undefined
+  TEMPORAL_API_KEY?: string | undefined
+  WASABI_ENDPOINT?: string | undefined
+  WASABI_ACCESS_KEY: string
+  WASABI_SECRET_KEY: string
+  EXOTEL_WEBHOOK_SECRET: string[]
+  EXOTEL_WEBHOOK_BASIC?: string | undefined
+  EXOTEL_WEBHOOK_TOKEN?: string | undefined
+  EXOTEL_WEBHOOK_ADDRESSES: string[]
+  EXOTEL_API_BASE_URL: string
+  EXOTEL_ACCOUNT_SID: string
+  EXOTEL_API_KEY: string
+  EXOTEL_API_TOKEN: string
+  EXOTEL_RECORDING_HOSTS: string[]
+  EXOTEL_ALLOW_LOCAL: boolean
+  REGISTRATION: 'open' | 'invite' | 'closed'
+  PUBLIC_URL?: string | undefined
+  SMTP_URL?: string | undefined
+  SESSION_DAYS: number
+  RATE_LIMIT_LOGIN: number
+  RATE_LIMIT_REGISTRATION: number
+  RATE_LIMIT_FORGOT: number
+  RATE_LIMIT_FAILURES: number
+  RECORDING_WAIT_SCALE: number
+}
+
+type Setting = keyof ProductionSettings
+
+export interface ProductionRule {
+  setting: Setting
+  message: string
+  isBroken: (settings: ProductionSettings) => boolean
+}
+
+/** We choose these ourselves, or Exotel, Wasabi and Temporal Cloud issue them with at least this length. */
+const SECRET_LENGTH = 16
+const DATABASE_PASSWORD_LENGTH = 12
+/** Mail providers choose these. */
+const MAIL_PASSWORD_LENGTH = 8
+/** A content delivery network, a load balancer, an ingress and a sidecar are four. */
+const MAX_PROXY_HOPS = 5
+const MAX_SESSION_DAYS = 366
+/** Attempts a minute or a day: more are no limit for a program that guesses passwords. */
+const MAX_ATTEMPTS = 1000
+const HOST_PATTERN = /^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*(:\d+)?$/i
+/** Each of these is one organization's domain, and everybody can have a host or a bucket below it. */
+const SHARED_HOSTS = new Set(
+  ['aliyuncs.com', 'amazonaws.com', 'backblazeb2.com', 'cloudflarestorage.com', 'digitaloceanspaces.com', 'googleapis.com']
+    .concat(['oraclecloud.com', 'wasabisys.com', 'windows.net'])
+    .map((domain) => `*.${domain}`),
+)
+const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/
+
+export const PRODUCTION_RULES: readonly ProductionRule[] = [
+  rule('NODE_TLS_REJECT_UNAUTHORIZED', 'must not be 0: certificates would not be verified', (value) => value === '0'),
+  rule('TRUST_PROXY', `must not trust more than ${MAX_PROXY_HOPS} proxies: clients could choose their own address`, (value) =>
+    typeof value === 'number' ? value > MAX_PROXY_HOPS : false,
+  ),
+  rule('TRUST_PROXY', 'must name your own proxies: with a range this wide, clients could choose their own address', (value) =>
+    Array.isArray(value) ? value.some(isTooWide) : false,
+  ),
+  ...secretRules('DATABASE_URL', DATABASE_PASSWORD_LENGTH, (value) => databasePassword(value)),
+  rule('DATABASE_URL', 'has a password that is its user name', isPasswordTheUserName),
+  ...secretRules('MIGRATION_DATABASE_URL', DATABASE_PASSWORD_LENGTH, (value) => databasePassword(value)),
+  rule('MIGRATION_DATABASE_URL', 'has a password that is its user name', isPasswordTheUserName),
+  ...secretRules('TEMPORAL_API_KEY', SECRET_LENGTH, (value) => [value]),
+  rule('WASABI_ENDPOINT', 'must be https: recordings would be readable on the way', isPlainHttp),
+  ...secretRules('WASABI_ACCESS_KEY', SECRET_LENGTH, (value) => [value]),
+  ...secretRules('WASABI_SECRET_KEY', SECRET_LENGTH, (value) => [value]),
+  {
+    setting: 'EXOTEL_WEBHOOK_SECRET',
+    message: 'is missing: production needs a proof of origin (or EXOTEL_WEBHOOK_BASIC, or EXOTEL_WEBHOOK_TOKEN)',
+    isBroken: ({ EXOTEL_WEBHOOK_SECRET: secrets, EXOTEL_WEBHOOK_BASIC: basic, EXOTEL_WEBHOOK_TOKEN: token }) =>
+      secrets.length === 0 && !basic && !token,
+  },
+  ...secretRules('EXOTEL_WEBHOOK_SECRET', SECRET_LENGTH, (values) => values),
+  ...secretRules('EXOTEL_WEBHOOK_BASIC', SECRET_LENGTH, (value) => [value?.slice(value.indexOf(':') + 1)]),
+  ...secretRules('EXOTEL_WEBHOOK_TOKEN', SECRET_LENGTH, (value) => [value]),
+  rule('EXOTEL_WEBHOOK_ADDRESSES', 'has a range so wide that it restricts nothing: name the addresses, or leave it empty', (value) =>
+    value.some(isTooWide),
+  ),
+  rule('EXOTEL_API_BASE_URL', 'must be https: the API key would be readable on the way', isPlainHttp),
+  rule('EXOTEL_ACCOUNT_SID', 'is a placeholder', isPlaceholder),
+  ...secretRules('EXOTEL_API_KEY', SECRET_LENGTH, (value) => [value]),
+  ...secretRules('EXOTEL_API_TOKEN', SECRET_LENGTH, (value) => [value]),
+  rule(
+    'EXOTEL_RECORDING_HOSTS',
+    'must be host names below a domain that one organization owns, such as *.exotel.com: they get the API key',
+    (value) => !value.every(isOwnedHost),
+  ),
+  rule('EXOTEL_ALLOW_LOCAL', 'must not be set in production', (value) => value),
+  {
+    setting: 'REGISTRATION',
+    message: 'is open but SMTP_URL is missing: addresses are verified by mail. Set SMTP_URL, or REGISTRATION=invite or closed',
+    isBroken: ({ REGISTRATION, SMTP_URL }) => REGISTRATION === 'open' && !SMTP_URL,
+  },
+  rule('PUBLIC_URL', 'must be https in production: links with secrets lead there', isPlainHttp),
+  ...secretRules('SMTP_URL', MAIL_PASSWORD_LENGTH, (value) => [passwordIn(value)]),
+  rule('SMTP_URL', 'must not switch TLS or the verification of certificates off', isMailTlsOff),
+  rule('SMTP_URL', 'sends its password without TLS if the server offers none: use smtps://, or add ?requireTLS=true', isMailPasswordPlain),
+  rule('SESSION_DAYS', `must be at most ${MAX_SESSION_DAYS}: sessions would hardly end`, (value) => value > MAX_SESSION_DAYS),
+  ...(['RATE_LIMIT_LOGIN', 'RATE_LIMIT_REGISTRATION', 'RATE_LIMIT_FORGOT', 'RATE_LIMIT_FAILURES'] as const).map((setting) =>
+    rule(setting, `must be at most ${MAX_ATTEMPTS}: more is no limit`, (value) => value > MAX_ATTEMPTS),
+  ),
+  rule('RECORDING_WAIT_SCALE', 'must be 1 in production: recordings would be given up too early', (value) => value !== 1),
+]
+
+/** The first broken rule of each setting. */
+export function brokenProductionRules(settings: ProductionSettings): ProductionRule[] {
+  const broken = PRODUCTION_RULES.filter(({ isBroken }) => isBroken(settings))
+  return broken.filter(({ setting }, index) => broken.findIndex((each) => each.setting === setting) === index)
+}
+
+/** A setting that is absent breaks no rule about its value. */
+function rule<S extends Setting>(
+  setting: S,
+  message: string,
+  isBroken: (value: NonNullable<ProductionSettings[S]>) => boolean,
+): ProductionRule {
+  return {
+    setting,
+    message,
+    isBroken: ({ [setting]: value }) => value !== undefined && isBroken(value as NonNullable<ProductionSettings[S]>),
+  }
+}
+
+/** @param secretsIn the setting's secrets; an undefined one is not set */
+function secretRules<S extends Setting>(
+  setting: S,
+  minLength: number,
+  secretsIn: (value: NonNullable<ProductionSettings[S]>) => (string | undefined)[],
+): ProductionRule[] {
+  const someSecret = (isWeak: (secret: string) => boolean) => (value: NonNullable<ProductionSettings[S]>) =>
+    secretsIn(value).some((secret) => secret !== undefined && isWeak(secret))
+  return [
+    rule(setting, 'is a placeholder, or contains one: set a secret of your own', someSecret(isPlaceholder)),
+    rule(
+      setting,
+      `has a secret that is easily guessed: at least ${minLength} random characters are needed`,
+      someSecret((secret) => isGuessable(secret, minLength)),
+    ),
+  ]
+}
+
+function isPlainHttp(url: string): boolean {
+  return url.toLowerCase().startsWith('http:')
+}
+
+/** A pattern such as `*.com`, `*.co.in`, `s3.amazonaws.com` or `*.amazonaws.com` matches hosts or buckets of anybody. */
+function isOwnedHost(pattern: string): boolean {
+  if (!HOST_PATTERN.test(pattern)) return false
+  const host = pattern.toLowerCase().replace(/:\d+$/, '')
+  if (SHARED_HOSTS.has(host)) return false
+  return getDomain(host.replace(/^\*\./, ''), { allowPrivateDomains: true }) !== null
+}
+
+/** Undefined where there is none: PostgreSQL then takes it from elsewhere, or identifies the client in another way. */
+function passwordIn(url: string): string | undefined {
+  return URL.canParse(url) ? decoded(new URL(url).password) || undefined : undefined
+}
+
+function databasePassword(url: string): (string | undefined)[] {
+  return [passwordIn(url), URL.canParse(url) ? (new URL(url).searchParams.get('password') ?? undefined) : undefined]
+}
+
+function isPasswordTheUserName(url: string): boolean {
+  return passwordIn(url) !== undefined && passwordIn(url) === decoded(new URL(url).username)
+}
+
+function isMailTlsOff(smtpUrl: string): boolean {
+  const options = new URL(smtpUrl).searchParams
+  return options.get('ignoreTLS') === 'true' || ['false', '0'].includes(options.get('tls.rejectUnauthorized') ?? '')
+}
+
+function isMailPasswordPlain(smtpUrl: string): boolean {
+  const { protocol, hostname, password, searchParams } = new URL(smtpUrl)
+  return protocol === 'smtp:' && password !== '' && searchParams.get('requireTLS') !== 'true' && !LOOPBACK.test(hostname)
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}

@@ -1,0 +1,66 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { loadComposeSecrets, shellDefaults } from '../../deploy/compose-secrets.ts'
+
+let folder: string
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'compose-'))
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const compose = readFileSync(new URL('../../docker-compose.yml', import.meta.url), 'utf8')
+
+/** The text of each service, by its name. */
+const services = new Map(
+  compose
+    .split(/^services:$/m)[1]!
+    .split(/^volumes:$/m)[0]!
+    .split(/^ {2}(?=[a-z0-9-]+:$)/m)
+    .slice(1)
+    .map((text) => [text.split(':')[0]!, text]),
+)
+
+test('When ports are published, then on this machine only', () => {
+  const published = [...compose.matchAll(/^ +- '([^']*:\d+)'/gm)].map(([, port]) => port!)
+  expect(published.length).toBeGreaterThan(2)
+  expect(published.filter((port) => !port.startsWith('127.0.0.1:'))).toEqual([])
+})
+
+test('When a service exists, then its image is read-only, and it has neither rights of root nor unlimited memory', () => {
+  const confined = /^x-confined: &confined\n(?: {2}.*\n)+/m.exec(compose)![0]
+  for (const line of ['read_only: true', 'cap_drop: [ALL]', "security_opt: ['no-new-privileges:true']", 'mem_limit: 1g']) {
+    expect(confined).toContain(line)
+  }
+  expect(compose).toMatch(/^x-app: &app\n {2}<<: \*confined\n/m)
+  expect([...services.keys()]).toEqual(expect.arrayContaining(['postgres', 'temporal', 's3', 'migrate', 'temporal-setup', 'api', 'worker']))
+  for (const [name, text] of services) {
+    expect({ name, isConfined: /^ {4}<<: \*(confined|app)$/m.test(text) }).toEqual({ name, isConfined: true })
+    expect(text).not.toMatch(/privileged|read_only: false|cap_drop|security_opt/)
+  }
+  const asRoot = [...services].filter(([, text]) => /user: root/.test(text)).map(([name]) => name)
+  expect(asRoot).toEqual(['prepare'])
+})
+
+test('When secrets are generated, then the next start has the same, and they are readable by their owner only', () => {
+  const path = join(folder, 'secrets.json')
+  const secrets = loadComposeSecrets(path)
+  expect(loadComposeSecrets(path)).toEqual(secrets)
+  expect(statSync(path).mode & 0o777).toBe(0o600)
+  expect(new Set(Object.values(secrets)).size).toBe(5)
+  for (const secret of Object.values(secrets)) expect(secret).toMatch(/^[0-9a-f]{20,}$/)
+  expect(loadComposeSecrets(join(folder, 'other.json'))).not.toEqual(secrets)
+})
+
+test('When a shell reads the file, then what is set stays, and what is missing or empty is filled in', () => {
+  const path = join(folder, 'app.sh')
+  writeFileSync(path, shellDefaults({ GIVEN: 'no', EMPTY: 'generated', ABSENT: 'postgresql://a:b@c:5432/d', OTHER: '${GIVEN:-no}' }))
+  const env = { PATH: process.env.PATH, GIVEN: 'of the user', EMPTY: '' }
+  const script = `. ${path} && exec "$0" "$@"`
+  const print = 'console.log([process.env.GIVEN, process.env.EMPTY, process.env.ABSENT, process.env.OTHER].join("|"))'
+  expect(execFileSync('/bin/sh', ['-c', script, process.execPath, '-e', print], { env, encoding: 'utf8' }).trim()).toBe(
+    'of the user|generated|postgresql://a:b@c:5432/d|of the user',
+  )
+})

@@ -1,0 +1,158 @@
+import { expect, test } from '@jest/globals'
+import { readConfig } from '../../platform/config.ts'
+import { describeOldNode, requireSupportedNode } from '../../platform/node-version.ts'
+import { CannotStart } from '../../platform/process.ts'
+import { PRODUCTION_RULES } from '../../platform/production-rules.ts'
+import { PRODUCTION } from '../support/production.ts'
+
+const SOUND: NodeJS.ProcessEnv = {
+  ...PRODUCTION,
+  DATABASE_URL: 'postgresql://caly:database-for-tests-1@db.internal:5432/caly',
+  WASABI_BUCKET: 'recordings',
+}
+/** Built here, so that no scanner takes it for a credential. */
+const database = (user: string, password: string): string => `postgresql://${[user, password].join(':')}@db.internal/caly`
+const smtp = (scheme: string, password: string, rest = ''): string => `${scheme}://${['user', password].join(':')}@mail.example.com${rest}`
+const PUBLIC_URL = 'https://calls.example.com'
+
+/** Per setting and message: values that break the rule. */
+const BROKEN: [NodeJS.ProcessEnv, RegExp][] = [
+  [{ NODE_TLS_REJECT_UNAUTHORIZED: '0' }, /NODE_TLS_REJECT_UNAUTHORIZED must not be 0/],
+  ...each('TRUST_PROXY', ['6', '99'], /must not trust more than 5 proxies/),
+  ...each(
+    'TRUST_PROXY',
+    ['0.0.0.0/0', '::/0', '10.0.0.1, 0.0.0.0/1', '0.0.0.0/7', '::ffff:0:0/96', '::ffff:0.0.0.0/97', '::/64', '2000::/3'],
+    /must name your own proxies/,
+  ),
+  ...each('DATABASE_URL', [database('caly', 'change-me'), database('postgres', 'postgres')], /DATABASE_URL is a placeholder/),
+  ...each(
+    'DATABASE_URL',
+    [database('caly', 'caly'), database('caly', 'x'), 'postgresql://db.internal/caly?user=caly&password=short'],
+    /DATABASE_URL has a secret that is easily guessed/,
+  ),
+  ...each('DATABASE_URL', [database('a-long-user-name', 'a-long-user-name')], /DATABASE_URL has a password that is its user name/),
+  ...each('MIGRATION_DATABASE_URL', [database('owner', 'change-me')], /MIGRATION_DATABASE_URL is a placeholder/),
+  ...each('MIGRATION_DATABASE_URL', [database('caly', 'caly')], /MIGRATION_DATABASE_URL has a secret that is easily guessed/),
+  ...each(
+    'MIGRATION_DATABASE_URL',
+    [database('a-long-user-name', 'a-long-user-name')],
+    /MIGRATION_DATABASE_URL has a password that is its user name/,
+  ),
+  ...secret('TEMPORAL_API_KEY'),
+  ...each('WASABI_ENDPOINT', ['http://s3:7070', 'HTTP://s3.ap-southeast-1.wasabisys.com'], /WASABI_ENDPOINT must be https/),
+  ...secret('WASABI_ACCESS_KEY'),
+  ...secret('WASABI_SECRET_KEY', ['caly-secret', 'minioadmin']),
+  ...each('EXOTEL_WEBHOOK_SECRET', ['', ' , '], /EXOTEL_WEBHOOK_SECRET is missing: production needs a proof of origin/),
+  ...secret('EXOTEL_WEBHOOK_SECRET', ['webhooks-for-tests-1, change-me']),
+  ...each('EXOTEL_WEBHOOK_SECRET', ['webhooks-for-tests-1, b'], /EXOTEL_WEBHOOK_SECRET has a secret that is easily guessed/),
+  ...each('EXOTEL_WEBHOOK_BASIC', ['user:change-me', 'user:password'], /EXOTEL_WEBHOOK_BASIC is a placeholder/),
+  ...each('EXOTEL_WEBHOOK_BASIC', ['u:p', 'a-long-user-name-for-tests:p'], /EXOTEL_WEBHOOK_BASIC has a secret that is easily guessed/),
+  ...secret('EXOTEL_WEBHOOK_TOKEN'),
+  ...each('EXOTEL_WEBHOOK_ADDRESSES', ['0.0.0.0/0', '::/0', '203.0.113.7,::ffff:0:0/96'], /EXOTEL_WEBHOOK_ADDRESSES has a range so wide/),
+  ...each('EXOTEL_API_BASE_URL', ['http://api.exotel.com'], /EXOTEL_API_BASE_URL must be https/),
+  ...each('EXOTEL_ACCOUNT_SID', ['change-me', 'your_account_sid'], /EXOTEL_ACCOUNT_SID is a placeholder/),
+  ...secret('EXOTEL_API_KEY'),
+  ...secret('EXOTEL_API_TOKEN', ['your-api-token', '<replace me with the token>']),
+  ...each(
+    'EXOTEL_RECORDING_HOSTS',
+    ['*', '*.com', 'com', '*.co.in', '*.exotel.com,*.in', '*.amazonaws.com', 's3.amazonaws.com', 'localhost', '10.0.0.1', '*exotel.com'],
+    /EXOTEL_RECORDING_HOSTS must be host names below a domain/,
+  ),
+  ...each('EXOTEL_ALLOW_LOCAL', ['true'], /EXOTEL_ALLOW_LOCAL must not be set/),
+  ...each('REGISTRATION', ['open'], /REGISTRATION is open but SMTP_URL is missing/),
+  ...each('PUBLIC_URL', ['http://calls.example.com'], /PUBLIC_URL must be https/),
+  [{ PUBLIC_URL, SMTP_URL: smtp('smtps', 'change-me') }, /SMTP_URL is a placeholder/],
+  [{ PUBLIC_URL, SMTP_URL: smtp('smtps', 'p') }, /SMTP_URL has a secret that is easily guessed/],
+  [{ PUBLIC_URL, SMTP_URL: smtp('smtps', 'mail-for-tests', '?tls.rejectUnauthorized=false') }, /SMTP_URL must not switch TLS/],
+  [{ PUBLIC_URL, SMTP_URL: 'smtp://mail.example.com?ignoreTLS=true' }, /SMTP_URL must not switch TLS/],
+  [{ PUBLIC_URL, SMTP_URL: smtp('smtp', 'mail-for-tests', ':587') }, /SMTP_URL sends its password without TLS/],
+  ...each('SESSION_DAYS', ['36500'], /SESSION_DAYS must be at most 366/),
+  ...['RATE_LIMIT_LOGIN', 'RATE_LIMIT_REGISTRATION', 'RATE_LIMIT_FORGOT', 'RATE_LIMIT_FAILURES'].flatMap((name) =>
+    each(name, ['100000'], new RegExp(`${name} must be at most 1000`)),
+  ),
+  ...each('RECORDING_WAIT_SCALE', ['0.01'], /RECORDING_WAIT_SCALE must be 1/),
+]
+
+function each(setting: string, values: string[], message: RegExp): [NodeJS.ProcessEnv, RegExp][] {
+  return values.map((value) => [{ [setting]: value }, message])
+}
+
+function secret(setting: string, placeholders: string[] = []): [NodeJS.ProcessEnv, RegExp][] {
+  return [
+    ...each(
+      setting,
+      ['change-me', 'CHANGE_ME', 'my-secret-key', 'example-value-of-a-secret', ...placeholders],
+      new RegExp(`${setting} is a placeholder`),
+    ),
+    ...each(setting, ['x', 'fifteen-letters', '0101010101010101'], new RegExp(`${setting} has a secret that is easily guessed`)),
+  ]
+}
+
+const messageOf = (env: NodeJS.ProcessEnv): string => {
+  try {
+    readConfig(env)
+    return ''
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
+test.each(BROKEN)('When production is started with %j, then the message is %s', (env, message) => {
+  const said = messageOf({ ...SOUND, ...env })
+  expect(said).toMatch(message)
+  expect(said.match(/(?<= )[A-Z_]{5,}(?= (must|is|has|sends))/g)).toHaveLength(1) // each setting once, and no other
+})
+
+test('When a rule exists, then a test above breaks it', () => {
+  const said = BROKEN.map(([env]) => messageOf({ ...SOUND, ...env })).join('\n')
+  const untested = PRODUCTION_RULES.map(({ setting, message }) => `${setting} ${message}`).filter((each) => !said.includes(each))
+  expect(untested).toEqual([])
+})
+
+test('When several settings are refused, then each is named with its reason, and no value is shown', () => {
+  const said = messageOf({ ...SOUND, EXOTEL_API_TOKEN: 'change-me', DATABASE_URL: database('caly', 'hunter2'), TRUST_PROXY: '::/0' })
+  expect(said).toMatch(/TRUST_PROXY .*DATABASE_URL .*EXOTEL_API_TOKEN /)
+  expect(said).not.toMatch(/change-me|hunter2|::\/0/)
+})
+
+test.each<NodeJS.ProcessEnv>([
+  {},
+  { EXOTEL_WEBHOOK_SECRET: '', EXOTEL_WEBHOOK_BASIC: 'user:basic-for-tests-12' },
+  { EXOTEL_WEBHOOK_SECRET: '', EXOTEL_WEBHOOK_TOKEN: 'token-for-tests-1234' },
+  { TRUST_PROXY: '5' },
+  { TRUST_PROXY: 'loopback, 10.0.0.0/8, 104.16.0.0/13, fc00::/7, 2400:cb00::/32, ::1, ::ffff:10.0.0.0/104' },
+  { DATABASE_URL: 'postgresql://caly@db.internal/caly', MIGRATION_DATABASE_URL: database('owner', 'owner-for-tests-1') },
+  { DATABASE_URL: '/var/run/postgresql caly' },
+  { EXOTEL_RECORDING_HOSTS: 'recordings.exotel.com, *.exotel.in:8443, recordings.s3.amazonaws.com' },
+  { REGISTRATION: 'open', PUBLIC_URL, SMTP_URL: smtp('smtps', 'mail-for-tests') },
+  { PUBLIC_URL, SMTP_URL: smtp('smtp', 'mail-for-tests', ':587?requireTLS=true') },
+  { PUBLIC_URL, SMTP_URL: 'smtp://localhost:25' },
+  { EXOTEL_API_TOKEN: '3f9a1c5e7b2d4860af13579bdf02468ace' },
+])('When production is started with sound settings and %j, then it starts', (env) => {
+  expect(messageOf({ ...SOUND, ...env })).toBe('')
+})
+
+test.each(['development', 'test'])('When %s is asked for, then weak settings are accepted', (NODE_ENV) => {
+  for (const [env] of BROKEN) expect(messageOf({ ...SOUND, ...env, NODE_ENV })).toBe('')
+})
+
+test('When nobody says what the process is, then it is production', () => {
+  const { NODE_ENV: _, ...unsaid } = SOUND
+  expect(readConfig(unsaid)).toMatchObject({ NODE_ENV: 'production', LOG_FILE: '' })
+  expect(messageOf({ ...unsaid, EXOTEL_API_TOKEN: 'x' })).toMatch(/EXOTEL_API_TOKEN/)
+})
+
+test('When Node is too old, then production refuses to start, development warns once, and tests do neither', () => {
+  const warnings: string[] = []
+  const start = (NODE_ENV: 'production' | 'development' | 'test', version: string, ALLOW_OLD_NODE = false) =>
+    requireSupportedNode({ NODE_ENV, ALLOW_OLD_NODE }, (text) => warnings.push(text), version)
+  expect(() => start('production', '20.20.2')).toThrow(CannotStart)
+  expect(() => start('production', '20.20.2')).toThrow(/^Node 20\.20\.2 .*production needs Node 22 or later, or ALLOW_OLD_NODE=true$/)
+  start('production', '20.20.2', true)
+  start('production', '22.0.0')
+  start('development', '24.11.0')
+  start('test', '20.20.2')
+  expect(warnings).toEqual([])
+  start('development', '20.20.2')
+  expect(warnings).toEqual([describeOldNode('20.20.2')])
+})
