@@ -21,7 +21,7 @@ export interface Relay {
   stop(): Promise<void>
 }
 
-export interface RelayState {
+interface RelayState {
   /** `waiting`: PostgreSQL or Temporal as a whole is not available, or the database is not migrated. */
   state: 'relaying' | 'waiting'
   since: string

@@ -15,7 +15,7 @@ import { gauge } from '../platform/metrics.ts'
 import { classifyStoreError, StoreAway } from './store-errors.ts'
 
 /** `nothing`: the error is ours (a lost file, a shutdown, a cancellation) and neither counts nor resets the count. */
-export type StoreCondition = 'away' | 'serves' | 'nothing'
+type StoreCondition = 'away' | 'serves' | 'nothing'
 
 export interface StoreBreaker {
   /**

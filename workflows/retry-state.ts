@@ -3,7 +3,7 @@ import { RATE_LIMITED, SPOOL_FILE_LOST, type FailureCode } from './contracts/fai
 import type { Access, RecordingPolicy, RetryState } from './contracts/recording.ts'
 import type { Failure } from './failure.ts'
 
-export type RetryDecision =
+type RetryDecision =
   | { kind: 'conclude'; code: FailureCode; error: string }
   | { kind: 'retry'; pauseMs: number; why: string }
   /** Exotel refused the recording: ask its API for a pre-signed link, then call {@link afterRenewal}. */
