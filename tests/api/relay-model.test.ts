@@ -76,7 +76,7 @@ test(`When any events fail in any way (${RUNS} histories), then every other even
 }, 1_200_000)
 
 async function play(history: History): Promise<void> {
-  await database.webhookEvent.deleteMany()
+  await owner.webhookEvent.deleteMany()
   const plans = new Map(history.events.map((plan) => [newCallSid(), plan]))
   await database.webhookEvent.createMany({
     data: [...plans.keys()].map((callSid) => ({ source: 'exotel', route: 'x', identity: callSid, callSid, relayState: 'pending' })),

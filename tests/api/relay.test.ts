@@ -43,7 +43,7 @@ const eventOf = (callSid: string) => database.webhookEvent.findFirstOrThrow({ wh
 const started = (callSids: string[]) => database.webhookEvent.count({ where: { callSid: { in: callSids }, relayState: 'started' } })
 const standsStill = (relay: Relay) => relay.state().state === 'waiting' && relay.state().problem !== undefined
 /** Lets the pauses of all events end now. */
-const endPauses = () => database.$executeRaw`UPDATE webhook_events SET next_relay_at = now() WHERE relay_state = 'pending'`
+const endPauses = () => database.$executeRaw`UPDATE webhook_events SET next_relay_at = now() - interval '1 s' WHERE relay_state = 'pending'`
 
 function start(answer: (callSid: string, before: number) => Answer, on = database): { relay: Relay; temporal: ScriptedTemporal } {
   temporal = scriptTemporal(answer)

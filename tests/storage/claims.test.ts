@@ -13,11 +13,12 @@ import type { Database } from '../../platform/database.ts'
 import { newCallSid, openDatabase } from '../support/servers.ts'
 
 let database: Database
+let owner: Database
 let close: () => Promise<void>
 beforeAll(async () => {
-  ;({ database, close } = await openDatabase())
+  ;({ database, owner, close } = await openDatabase())
 })
-beforeEach(() => database.webhookEvent.deleteMany())
+beforeEach(() => owner.webhookEvent.deleteMany())
 afterAll(() => close?.())
 
 async function commit(count: number): Promise<void> {
@@ -30,7 +31,8 @@ const claim = (count: number) => claimEvents(database, { fresh: count, waiting: 
 const idsOf = (events: { id: bigint }[]) => events.map(({ id }) => id).toSorted()
 const rowOf = ({ id }: { id: bigint }) => database.webhookEvent.findUniqueOrThrow({ where: { id } })
 const expireLeases = () => database.$executeRaw`UPDATE webhook_events SET claimed_until = now() - interval '1 s'`
-const endPauses = () => database.$executeRaw`UPDATE webhook_events SET next_relay_at = now()`
+/** The column keeps milliseconds: the very moment may be rounded up, and not be due yet. */
+const endPauses = () => database.$executeRaw`UPDATE webhook_events SET next_relay_at = now() - interval '1 s'`
 
 test('When several claim at once, then no event is claimed twice, and what is released or expired can be claimed again', async () => {
   await commit(30)
