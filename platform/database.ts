@@ -61,8 +61,12 @@ function connectionOptions(url: string, poolSize: number): pg.PoolConfig {
  * @throws where PostgreSQL cannot be reached, lacks one of the migrations, or stands behind a pooler that drops our time zone
  */
 export async function assertMigrated(database: Database, migrations: string[]): Promise<void> {
-  const [row] = await database.$queryRaw<{ hasMigrations: boolean; zone: string }[]>`
-    SELECT to_regclass('_prisma_migrations') IS NOT NULL AS "hasMigrations", current_setting('TimeZone') AS zone`
+  const [row] = await database.$queryRaw<{ hasMigrations: boolean; mayRead: boolean | null; zone: string }[]>`
+    SELECT to_regclass('_prisma_migrations') IS NOT NULL AS "hasMigrations", current_setting('TimeZone') AS zone,
+           has_table_privilege(to_regclass('_prisma_migrations')::oid, 'SELECT') AS "mayRead"`
+  if (row?.mayRead === false) {
+    throw new Error('This role may not read the tables: it has to be a member of caly_app, and all migrations have to be applied')
+  }
   const applied = row?.hasMigrations ? await appliedMigrations(database) : []
   const missing = migrations.filter((name) => !applied.includes(name))
   if (missing.length > 0) {

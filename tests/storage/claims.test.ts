@@ -13,11 +13,12 @@ import type { Database } from '../../platform/database.ts'
 import { newCallSid, openDatabase } from '../support/servers.ts'
 
 let database: Database
+let owner: Database
 let close: () => Promise<void>
 beforeAll(async () => {
-  ;({ database, close } = await openDatabase())
+  ;({ database, owner, close } = await openDatabase())
 })
-beforeEach(() => database.webhookEvent.deleteMany())
+beforeEach(() => owner.webhookEvent.deleteMany())
 afterAll(() => close?.())
 
 async function commit(count: number): Promise<void> {

@@ -8,9 +8,11 @@ const MIGRATIONS = readMigrations()
 const NEWEST = MIGRATIONS.at(-1)!
 
 let database: Database
+/** Changes the list of migrations, which the application may only read. */
+let owner: Database
 let close: () => Promise<void>
 beforeEach(async () => {
-  ;({ database, close } = await openDatabase(1))
+  ;({ database, owner, close } = await openDatabase(1))
 })
 afterEach(() => close?.())
 
@@ -21,8 +23,8 @@ test('When all migrations of the build are applied, then the database is accepte
 })
 
 test('When the database has a migration that the build does not know, then it is accepted, whether it is applied or failed', async () => {
-  await database.$executeRaw`INSERT INTO _prisma_migrations (id, checksum, migration_name, finished_at) VALUES ('a', '', '9998_newer', now())`
-  await database.$executeRaw`INSERT INTO _prisma_migrations (id, checksum, migration_name) VALUES ('b', '', '9999_half_applied')`
+  await owner.$executeRaw`INSERT INTO _prisma_migrations (id, checksum, migration_name, finished_at) VALUES ('a', '', '9998_newer', now())`
+  await owner.$executeRaw`INSERT INTO _prisma_migrations (id, checksum, migration_name) VALUES ('b', '', '9999_half_applied')`
   await assertMigrated(database, MIGRATIONS)
 })
 
@@ -31,7 +33,7 @@ test.each([
   ['failed', `UPDATE _prisma_migrations SET finished_at = NULL WHERE migration_name = '${NEWEST}'`],
   ['was resolved as rolled back', `UPDATE _prisma_migrations SET rolled_back_at = now() WHERE migration_name = '${NEWEST}'`],
 ])('When the newest migration %s, then the message names it and the command', async (_how, sql) => {
-  await database.$executeRawUnsafe(sql)
+  await owner.$executeRawUnsafe(sql)
   const refused = assertMigrated(database, MIGRATIONS)
   await expect(refused).rejects.toThrow(NEWEST)
   await expect(refused).rejects.toThrow('npx prisma migrate deploy')
@@ -39,16 +41,21 @@ test.each([
 })
 
 test('When a migration failed, was resolved and was applied again, then the database is accepted', async () => {
-  await database.$executeRaw`INSERT INTO _prisma_migrations (id, checksum, migration_name, rolled_back_at) VALUES ('a', '', ${NEWEST}, now())`
+  await owner.$executeRaw`INSERT INTO _prisma_migrations (id, checksum, migration_name, rolled_back_at) VALUES ('a', '', ${NEWEST}, now())`
   await assertMigrated(database, MIGRATIONS)
 })
 
 test('When an older migration is missing, then a newer one does not replace it', async () => {
-  await database.$executeRaw`DELETE FROM _prisma_migrations WHERE migration_name = ${MIGRATIONS[1]!}`
+  await owner.$executeRaw`DELETE FROM _prisma_migrations WHERE migration_name = ${MIGRATIONS[1]!}`
   await expect(assertMigrated(database, MIGRATIONS)).rejects.toThrow(MIGRATIONS[1])
 })
 
 test('When the database has no tables yet, then the message names the first migration', async () => {
-  await database.$executeRaw`DROP TABLE _prisma_migrations`
+  await owner.$executeRaw`DROP TABLE _prisma_migrations`
   await expect(assertMigrated(database, MIGRATIONS)).rejects.toThrow('0001_calls')
+})
+
+test('When this role may not read the list, then the message says which role it needs', async () => {
+  await owner.$executeRaw`REVOKE ALL ON _prisma_migrations FROM caly_app`
+  await expect(assertMigrated(database, MIGRATIONS)).rejects.toThrow('member of caly_app')
 })
