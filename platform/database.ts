@@ -65,7 +65,7 @@ export async function assertMigrated(database: Database, migrations: string[]): 
     SELECT to_regclass('_prisma_migrations') IS NOT NULL AS "hasMigrations", current_setting('TimeZone') AS zone,
            has_table_privilege(to_regclass('_prisma_migrations')::oid, 'SELECT') AS "mayRead"`
   if (row?.mayRead === false) {
-    throw new Error('This role may not read the tables: it has to be a member of caly_app, and all migrations have to be applied')
+    throw new Error('This role may not read the list of migrations: make it a member of caly_app, and run `npx prisma migrate deploy`')
   }
   const applied = row?.hasMigrations ? await appliedMigrations(database) : []
   const missing = migrations.filter((name) => !applied.includes(name))

@@ -14,16 +14,17 @@ const MANY = 60
 const LATER = 3600
 
 let database: Database
+let owner: Database
 let close: () => Promise<void>
 let relay: Relay | undefined
 let temporal: ScriptedTemporal | undefined
 let lines: string[] = []
 beforeAll(async () => {
-  ;({ database, close } = await openDatabase(10))
+  ;({ database, owner, close } = await openDatabase(10))
 })
 beforeEach(async () => {
   lines = []
-  await database.webhookEvent.deleteMany()
+  await owner.webhookEvent.deleteMany()
 })
 afterEach(async () => {
   temporal?.endHangs()
