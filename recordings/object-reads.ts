@@ -28,12 +28,13 @@ export async function hashObject(
   place: Place,
   abortSignal: AbortSignal,
   onProgress: (bytes: number) => void,
+  pace = OBJECT_PACE,
 ): Promise<{ sha256: string; contentType: string | undefined }> {
   const { Body, ContentType } = await client.send(new GetObjectCommand(place), { abortSignal })
   const sha256 = createHash('sha256')
   let bytes = 0
   const body = Body as Readable // in Node the SDK returns the response itself
-  for await (const chunk of timedChunks(body, body, OBJECT_PACE)) {
+  for await (const chunk of timedChunks(body, body, pace)) {
     sha256.update(chunk)
     onProgress((bytes += chunk.length))
   }

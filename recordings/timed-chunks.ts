@@ -23,7 +23,7 @@ export async function* timedChunks(body: Readable, chunks: Readable, { idleMs, b
   const iterator = chunks[Symbol.asyncIterator]() as AsyncIterator<Buffer>
   const began = performance.now()
   let bytes = 0
-  const tooSlow = (): TooSlow => new TooSlow(`${bytes} bytes in ${Math.round((performance.now() - began) / 1000)} s`)
+  const tooSlow = (): TooSlow => new TooSlow(`too slow: ${bytes} bytes in ${Math.round((performance.now() - began) / 1000)} s`)
   try {
     for (;;) {
       const leftMs = baseMs + (bytes / MB) * msPerMb - (performance.now() - began)

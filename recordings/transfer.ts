@@ -102,7 +102,7 @@ async function* chunksOf({ body, encoding }: RecordingBody, pace: Pace, signal: 
     yield* timedChunks(body, decoded, pace)
   } catch (error) {
     signal.throwIfAborted()
-    if (error instanceof TooSlow) throw new TransferBroken(`The transfer is too slow: ${error.message}`)
+    if (error instanceof TooSlow) throw new TransferBroken(`The transfer is ${error.message}`)
     throw new TransferBroken(`The transfer was cut: ${error instanceof Error ? error.message : String(error)}`)
   }
 }

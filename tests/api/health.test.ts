@@ -33,7 +33,7 @@ describe('When PostgreSQL and Temporal are away, then health shows states, count
     })
     expect(health).toMatchObject({ status: 'degraded', database: 'unavailable', relay: { state: 'waiting' } })
     expect(textsIn(health).filter((text) => !CODE_OR_TIME.test(text))).toEqual([])
-    expect(backend.logs('api')).toMatch(/Recording relay stands still/)
+    expect(backend.logs('api')).toMatch(/"alarm":"DatabaseUnavailable","reason":"[^"]+/)
   })
 
   test('the operations port of the API', async () => {

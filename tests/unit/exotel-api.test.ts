@@ -1,0 +1,86 @@
+import type { ServerResponse } from 'node:http'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { ExotelApi, ExotelCredentialsRefused, ExotelRateLimited, ExotelUnavailable } from '../../exotel/api-client.ts'
+import { eventually } from '../support/eventually.ts'
+import { startScriptedServer, type Answer, type ScriptedServer } from '../support/scripted-server.ts'
+
+const DEADLINE_MS = 2000
+
+let exotel: ScriptedServer
+let api: ExotelApi
+let closed: number
+beforeAll(async () => {
+  exotel = await startScriptedServer()
+  api = new ExotelApi({ baseUrl: exotel.url, accountSid: 'account', apiKey: 'key', apiToken: 'token' }, DEADLINE_MS)
+})
+afterAll(() => exotel?.close())
+
+const ask = (signal: AbortSignal = new AbortController().signal) => api.callDetails('call', signal)
+
+function repeat(response: ServerResponse, text: string): void {
+  closed = 0
+  response.write(text)
+  const timer = setInterval(() => response.write(text), 50)
+  response.on('close', () => {
+    clearInterval(timer)
+    closed += 1
+  })
+}
+const repeating =
+  (status: number, text: string): Answer =>
+  (_request, response) =>
+    repeat(response.writeHead(status, { 'retry-after': '5' }), text)
+
+describe('When the response of the API', () => {
+  test('has no headers in time, then the API is unavailable', async () => {
+    exotel.script(() => {})
+    await expect(ask()).rejects.toThrow(ExotelUnavailable)
+  })
+
+  test('drips, then the API is unavailable after the deadline', async () => {
+    exotel.script(repeating(200, ' '))
+    await expect(ask()).rejects.toThrow(/cannot be read: No answer within/)
+    await eventually('the connection to be closed', async () => closed === 1)
+  })
+
+  test('never ends, then the API is unavailable', async () => {
+    exotel.script(repeating(200, '['.repeat(1024 ** 2)))
+    await expect(ask()).rejects.toThrow(/longer than/)
+    await eventually('the connection to be closed', async () => closed === 1)
+  })
+
+  test('is cut, then the API is unavailable', async () => {
+    exotel.script((_request, response) => response.writeHead(200, { 'content-length': 100 }).write('{', () => response.destroy()))
+    await expect(ask()).rejects.toThrow(ExotelUnavailable)
+  })
+
+  test('is no JSON, then the error does not quote it', async () => {
+    exotel.script((_request, response) => response.end('09876543210'))
+    await expect(ask()).rejects.toThrow(/^Exotel's answer is not JSON$/)
+  })
+})
+
+describe('When the body of an error drips or never ends, then the status decides:', () => {
+  test.each([
+    ['x', 'drips'],
+    ['x'.repeat(100_000), 'never ends'],
+  ])('%#', async (text) => {
+    exotel.script(repeating(404, text))
+    expect(await ask()).toBeUndefined()
+    await eventually('the connection to be closed', async () => closed === 1)
+    exotel.script(repeating(401, text))
+    await expect(ask()).rejects.toThrow(ExotelCredentialsRefused)
+    exotel.script(repeating(429, text))
+    await expect(ask()).rejects.toThrow(ExotelRateLimited)
+    exotel.script(repeating(500, text))
+    await expect(ask()).rejects.toThrow(/answered 500/)
+  })
+})
+
+test('When the caller aborts, then his reason is thrown', async () => {
+  const caller = new AbortController()
+  const reason = new Error('stop')
+  exotel.script((_request, response) => response.write('{', () => caller.abort(reason)))
+  await expect(ask(caller.signal)).rejects.toBe(reason)
+  await expect(ask(caller.signal)).rejects.toBe(reason)
+})
