@@ -22,6 +22,8 @@ interface RecoverySettings {
   perPass: number
   /** A waiting call of which nothing was heard for this long is looked at. */
   quietMs: number
+  /** A failed recording that was named to an open run is named again after this long at the earliest. */
+  openRunPauseMs: number
 }
 
 interface DownloadSettings {
@@ -62,6 +64,8 @@ export interface Dependencies {
 
 /** Longer than any workflow takes to be started. */
 const QUIET_MINUTES = 10
+/** A transfer that waits for Exotel or for S3 may take hours. */
+const OPEN_RUN_PAUSE_MINUTES = 6 * 60
 
 /** Opens no connection yet, and Temporal's comes later; the caller closes what it handed in, the store and the source's agents. */
 export function openDependencies(
@@ -94,5 +98,6 @@ function recoverySettings(config: Config): RecoverySettings {
     plan: { pausesMs: config.RECOVERY_PAUSES_MINUTES.map(minutes), forMs: minutes(config.RECOVERY_FOR_DAYS * 24 * 60) },
     perPass: config.RECOVERY_PER_PASS,
     quietMs: minutes(QUIET_MINUTES),
+    openRunPauseMs: minutes(OPEN_RUN_PAUSE_MINUTES),
   }
 }

@@ -1,11 +1,12 @@
 // Step 1: Exotel's recording lies whole in this worker's spool. The story is here; the transfer itself in recordings/transfer.ts.
 import { Context } from '@temporalio/activity'
-import { linksOf, type Link } from '../calls/recording-facts.ts'
+import { isCallErased, linksOf, type Link } from '../calls/recording-facts.ts'
 import { readAnswer, type FailedAnswer, type RecordingAnswer } from '../exotel/recording-answer.ts'
 import { requestRecording } from '../exotel/recording-request.ts'
 import { HostNotAllowed, UrlRefused } from '../exotel/url-policy.ts'
 import { startDeadline } from '../platform/deadline.ts'
-import { readPart, type Part, type WholeFile } from '../recordings/growing-file.ts'
+import { readPart, resumableBytesOf, type Part, type WholeFile } from '../recordings/growing-file.ts'
+import type { Spool } from '../recordings/spool.ts'
 import { completePart, receiveInto, TooLarge, TransferBroken } from '../recordings/transfer.ts'
 import { RATE_LIMITED, type FailureCode } from '../workflows/contracts/failures.ts'
 import type { SourceRef, Spooled } from '../workflows/contracts/recording.ts'
@@ -72,6 +73,7 @@ async function downloadInto(file: string, download: Download): Promise<WholeFile
 
 async function fetchInto(file: string, download: Download): Promise<WholeFile> {
   const { deps, recording, signal } = download
+  if (await isCallErased(deps.database, recording.callSid)) throw endTry('Cancelled', 'The call was erased')
   const part = await readPart(deps.spool, file, signal)
   if (part && part.from === part.totalBytes) return completePart(deps.spool, file, part)
   return receive(file, download, await linksOf(deps.database, recording.callSid, recording.sourceUrl), part)
@@ -81,17 +83,12 @@ async function fetchInto(file: string, download: Download): Promise<WholeFile> {
 async function receive(file: string, download: Download, links: Link[], part: Part | undefined): Promise<WholeFile> {
   const { signal, onProgress } = download
   const { spool, maxBytes, downloads } = download.deps
-  const partLeft = async (retryAfterMs: number | undefined) => ({
-    retryAfterMs,
-    queue: spool.queue,
-    reachedBytes: await spool.bytesOf(file),
-  })
   const answer = await askForRecording(download, links, part)
   switch (answer.kind) {
     case 'failed':
-      throw endTry(answer.code, answer.reason, await partLeft(answer.retryAfterMs))
+      throw endTry(answer.code, answer.reason, { ...(await partLeft(spool, file)), retryAfterMs: answer.retryAfterMs })
     case 'rate limited':
-      throw endTry(RATE_LIMITED, 'Exotel answered 429', await partLeft(answer.retryAfterMs))
+      throw endTry(RATE_LIMITED, 'Exotel answered 429', { ...(await partLeft(spool, file)), retryAfterMs: answer.retryAfterMs })
     case 'part is whole':
       return completePart(spool, file, part!)
     case 'part unusable':
@@ -133,12 +130,16 @@ async function askLink({ deps, hostAlarm, signal }: Download, link: Link, part: 
 
 /** Names what a transfer throws; everything else is left to {@link runActivity}. */
 async function asFailure({ spool }: Needs, file: string, error: unknown): Promise<unknown> {
-  const fail = async (code: FailureCode): Promise<Error> =>
-    endTry(code, (error as Error).message, { queue: spool.queue, reachedBytes: await spool.bytesOf(file) })
+  const fail = async (code: FailureCode): Promise<Error> => endTry(code, (error as Error).message, await partLeft(spool, file))
   if (diskTrouble(error) === 'SpoolFull') await spool.remove(file) // what does not fit must not keep others from fitting
   if (error instanceof TooLarge) return fail('RecordingTooLarge')
   if (error instanceof TransferBroken) return fail('DownloadIncomplete')
   return error
+}
+
+/** What a failed attempt leaves on this worker's disk, for the workflow's decision where the next attempt runs. */
+async function partLeft(spool: Spool, file: string): Promise<{ queue: string; reachedBytes: number; resumableBytes: number }> {
+  return { queue: spool.queue, reachedBytes: await spool.bytesOf(file), resumableBytes: await resumableBytesOf(spool, file) }
 }
 
 /** A refused address comes out of the socket's resolver, wrapped or not. */

@@ -3,10 +3,13 @@ import type { Client } from '@temporalio/client'
 import { WorkflowNotFoundError } from '@temporalio/common'
 import { RECORDING_WORKFLOW, recordingWorkflowId } from '../workflows/contracts/names.ts'
 
+const DEADLINE_MS = 10_000
+
 /** Whether a run owns the call now. Terminated, timed out, deleted or never started: nobody does. */
 export async function isRunOpen(temporal: Client, callSid: string): Promise<boolean> {
+  const describe = () => temporal.workflow.getHandle(recordingWorkflowId(callSid)).describe()
   try {
-    return (await temporal.workflow.getHandle(recordingWorkflowId(callSid)).describe()).status.name === 'RUNNING'
+    return (await temporal.withDeadline(Date.now() + DEADLINE_MS, describe)).status.name === 'RUNNING'
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return false
     throw error

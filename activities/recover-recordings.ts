@@ -47,28 +47,33 @@ export function createRecoverRecordings(deps: Pick<Dependencies, 'database' | 't
     return begun
   }
 
-  /** A search has no link to signal: it begins again once the run has ended. */
-  function beginDue(call: Unfinished): Promise<boolean> {
-    return call.sourceUrls.length > 0 ? beginCall(call) : beginUnlessOpen(call)
+  /**
+   * A search has no link to signal: it begins again once the run has ended. A run that is open may have the recording in hand already,
+   * which may take long, so that it is not named again soon.
+   */
+  async function beginDue(call: Unfinished): Promise<boolean> {
+    if (call.sourceUrls.length === 0) return beginUnlessOpen(call)
+    return beginCall(call, (await isOpen(call)) ? recovery.openRunPauseMs : firstPauseMs)
   }
 
   async function beginUnlessOpen(call: Unfinished): Promise<boolean> {
-    const { callSid } = call
-    // One call that Temporal can say nothing of must not keep the others from being looked at.
-    const open = await isRunOpen(temporal, callSid).catch((error: unknown) => {
+    if (!(await isOpen(call))) return beginCall(call, firstPauseMs)
+    await lookAgain(database, call.callSid, firstPauseMs)
+    return false
+  }
+
+  /** One call that Temporal can say nothing of must not keep the others from being looked at. */
+  function isOpen({ callSid }: Unfinished): Promise<boolean> {
+    return isRunOpen(temporal, callSid).catch((error: unknown) => {
       logger.warn({ error, callSid }, 'Recording run cannot be looked at by recovery')
       return true
     })
-    if (open) {
-      await lookAgain(database, callSid, firstPauseMs)
-      return false
-    }
-    return beginCall(call)
   }
 
-  async function beginCall(call: Unfinished): Promise<true> {
+  /** @param leaseMs until the call is due again, should nothing be concluded */
+  async function beginCall(call: Unfinished, leaseMs: number): Promise<true> {
     const { callSid, sourceUrls, occasion } = call
-    await beginAgain(database, call, firstPauseMs)
+    await beginAgain(database, call, leaseMs)
     logger.info({ callSid, occasion, recordings: sourceUrls.length }, 'Recording begun anew by recovery')
     return true
   }

@@ -81,7 +81,10 @@ async function putSpooled(store: RecordingStore, run: Run, object: ObjectToStore
     await assertSpooled(object, run)
     await store.put(object, control)
   } catch (error) {
-    if (!run.signal.aborted && (await store.holds(object, control).catch(() => false))) return
+    if (!run.signal.aborted && (await store.holds(object, control).catch(() => false))) {
+      await store.endUploads(object.key, control.signal).catch(() => {}) // best effort: the sweep of old uploads does the rest
+      return
+    }
     throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? fileLost() : error
   }
 }

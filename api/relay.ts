@@ -143,7 +143,7 @@ export function startRelay(deps: RelayDependencies): Relay {
       underWay.set(event, delivery)
       return delivery
     })
-    return { deliveries, moreIsDue: waiting === room.waiting || events.length - waiting === room.fresh }
+    return { deliveries, moreIsDue: isFilled(room.waiting, waiting) || isFilled(room.fresh, events.length - waiting) }
   }
 
   /** Never throws. A claim whose outcome cannot be recorded expires, and the event is delivered again, which changes nothing. */
@@ -207,6 +207,11 @@ export function startRelay(deps: RelayDependencies): Relay {
     underWay.clear()
     await releaseEvents(database, abandoned).catch(() => {}) // else their leases expire
   }
+}
+
+/** More may be due where all the room that there was is taken. A lane without room says when it has some again. */
+function isFilled(room: number, claimed: number): boolean {
+  return room > 0 && claimed === room
 }
 
 function now(): string {

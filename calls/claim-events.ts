@@ -38,6 +38,8 @@ const MAX_DEFERRAL_SECONDS = 3600
 /** An event whose request gets no response is tried again after at most this long. */
 const MAX_WAIT_SECONDS = 30
 const MAX_REASON_LENGTH = 500
+/** So few that the statement ends well before its timeout. */
+const WAITS_IN_ONE_STATEMENT = 1000
 
 /**
  * Leases events that are due, the longest due first. Claims of others are passed over, expired ones are taken: whoever died while
@@ -120,13 +122,16 @@ export async function deferEvents(database: Queryable, claims: (Claim & { reason
 
 /** Temporal as a whole responds again: what waited for a response is due now, and its next pause is a short one. */
 export async function endWaits(database: Queryable): Promise<void> {
-  await database.$executeRaw`
-    UPDATE webhook_events SET next_relay_at = now(), relay_waits = 1
-    WHERE id IN (
-      SELECT id FROM webhook_events
-      WHERE relay_state = 'pending' AND relay_waits > 0 AND next_relay_at > now()
-      FOR UPDATE SKIP LOCKED
-    )`
+  let ended: number
+  do {
+    ended = await database.$executeRaw`
+      UPDATE webhook_events SET next_relay_at = now(), relay_waits = 1
+      WHERE id IN (
+        SELECT id FROM webhook_events
+        WHERE relay_state = 'pending' AND relay_waits > 0 AND next_relay_at > now()
+        LIMIT ${WAITS_IN_ONE_STATEMENT} FOR UPDATE SKIP LOCKED
+      )`
+  } while (ended === WAITS_IN_ONE_STATEMENT)
 }
 
 /** @param assignments of columns of `webhook_events`; `own.reason` is the claim's reason */

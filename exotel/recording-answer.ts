@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream'
 import { readStart } from '../platform/read-start.ts'
 import type { FailureCode } from '../workflows/contracts/failures.ts'
 import { discardBody, type HttpResponse } from './http-request.ts'
-import { isNothingLeft, singleHeader, totalOfRest, totalOfWhole, validatorOf, type KnownPart } from './recording-version.ts'
+import { encodingOf, isNothingLeft, singleHeader, totalOfRest, totalOfWhole, validatorOf, type KnownPart } from './recording-version.ts'
 import { retryAfterMs } from './retry-after.ts'
 
 export type RecordingAnswer =
@@ -124,7 +124,7 @@ function recordingBody(
   body: Readable,
   { from, totalBytes, validator }: { from: number; totalBytes: number | undefined; validator: string | undefined },
 ): RecordingBody {
-  const encoding = singleHeader(headers['content-encoding'])?.toLowerCase()
+  const encoding = encodingOf(headers)
   return {
     kind: 'body',
     body,

@@ -9,7 +9,7 @@ export interface RecordingRequest {
   signal: AbortSignal
 }
 
-export interface ExotelCredentials {
+interface ExotelCredentials {
   apiKey: string
   apiToken: string
 }

@@ -28,7 +28,7 @@ const LAST_MODIFIED_SETTLED_MS = 1000
  * their offsets are not those of the recording.
  */
 export function validatorOf(headers: IncomingHttpHeaders, totalBytes: number | undefined): string | undefined {
-  if (singleHeader(headers['content-encoding'])) return undefined
+  if (encodingOf(headers)) return undefined
   const etag = singleHeader(headers.etag)
   if (etag) return ENTITY_TAG.test(etag) ? etag : undefined
   const lastModified = singleHeader(headers['last-modified'])
@@ -67,6 +67,12 @@ function contentRange(headers: IncomingHttpHeaders): ContentRange {
     ...(from !== undefined && { sent: { from: Number(from), to: Number(to) } }),
     ...(total !== undefined && total !== '*' && { totalBytes: Number(total) }),
   }
+}
+
+/** Lower case; undefined where the body is the recording itself. */
+export function encodingOf(headers: IncomingHttpHeaders): string | undefined {
+  const encoding = singleHeader(headers['content-encoding'])?.trim().toLowerCase()
+  return encoding === 'identity' ? undefined : encoding || undefined
 }
 
 export function singleHeader(header: string | string[] | undefined): string | undefined {

@@ -61,11 +61,14 @@ function connectionOptions(url: string, poolSize: number): pg.PoolConfig {
  * @throws where PostgreSQL cannot be reached, lacks one of the migrations, or stands behind a pooler that drops our time zone
  */
 export async function assertMigrated(database: Database, migrations: string[]): Promise<void> {
-  const [row] = await database.$queryRaw<{ hasMigrations: boolean; mayRead: boolean | null; zone: string }[]>`
-    SELECT to_regclass('_prisma_migrations') IS NOT NULL AS "hasMigrations", current_setting('TimeZone') AS zone,
-           has_table_privilege(to_regclass('_prisma_migrations')::oid, 'SELECT') AS "mayRead"`
-  if (row?.mayRead === false) {
-    throw new Error('This role may not read the list of migrations: make it a member of caly_app, and run `npx prisma migrate deploy`')
+  const [row] = await database.$queryRaw<{ hasMigrations: boolean; mayRead: boolean; zone: string }[]>`
+    SELECT migrations IS NOT NULL AS "hasMigrations", COALESCE(has_table_privilege(migrations, 'SELECT'), false) AS "mayRead",
+           current_setting('TimeZone') AS zone
+    FROM to_regclass('_prisma_migrations') AS migrations`
+  if (row?.hasMigrations && !row.mayRead) {
+    throw new Error(
+      `This role may not read which migrations are applied, of which ${migrations.at(-1)} is needed: run \`npx prisma migrate deploy\`, and make the role a member of caly_app`,
+    )
   }
   const applied = row?.hasMigrations ? await appliedMigrations(database) : []
   const missing = migrations.filter((name) => !applied.includes(name))

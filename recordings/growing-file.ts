@@ -36,6 +36,12 @@ export async function readPart(spool: Spool, file: string, signal: AbortSignal):
   return { from: synced.bytes, validator, ...(totalBytes !== undefined && { totalBytes }), sha256 }
 }
 
+/** How much of the file a later attempt on this disk can continue, according to its note. */
+export async function resumableBytesOf(spool: Spool, file: string): Promise<number> {
+  const { validator, synced } = await spool.note(file)
+  return validator && synced ? synced.bytes : 0
+}
+
 export class GrowingFile {
   readonly #spool: Spool
   readonly #file: string

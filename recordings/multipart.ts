@@ -82,6 +82,13 @@ export async function putInParts(
   }
 }
 
+/** Ends all open uploads of a key: its object is stored, so nobody needs their parts. */
+export async function endUploads(client: S3Client, place: { Bucket: string; Key: string }, signal: AbortSignal): Promise<void> {
+  for await (const { Key, UploadId } of openUploads(client, place.Bucket, place.Key, signal)) {
+    if (Key === place.Key) await client.send(new AbortMultipartUploadCommand({ ...place, UploadId }), { abortSignal: signal })
+  }
+}
+
 /**
  * Ends uploads that nobody has completed for a long time. One that is still wanted starts anew.
  * @returns how many were ended

@@ -185,21 +185,30 @@ export class Spool {
     return (await readdir(this.directory)).filter((name) => FILE_NAME.test(name))
   }
 
-  /** Deletes what belongs to calls without an open workflow; files that are being written stay. */
-  async sweep(isOpen: (callSid: string) => Promise<boolean>): Promise<string[]> {
+  /**
+   * Deletes what belongs to calls without an open workflow; files that are being written stay.
+   * @param onError one file that cannot be swept keeps none of the others
+   */
+  async sweep(isOpen: (callSid: string) => Promise<boolean>, onError: (file: string, error: unknown) => void): Promise<string[]> {
     const swept: string[] = []
     const names = await readdir(this.directory)
     for (const file of new Set(names.flatMap((name) => BELONGINGS.exec(name)?.[1] ?? []))) {
-      if (await this.#sweepFile(file, isOpen)) swept.push(file)
+      try {
+        if (await this.#sweepFile(file, isOpen)) swept.push(file)
+      } catch (error) {
+        onError(file, error)
+      }
     }
     return swept
   }
 
-  /** Holds the file while it asks: an attempt that begins meanwhile ends this turn, and the file stays. */
+  /** Holds the file while it asks: an attempt that begins meanwhile ends this turn at once, and the file stays. */
   async #sweepFile(file: string, isOpen: (callSid: string) => Promise<boolean>): Promise<boolean> {
     const beforeAll: Attempt = { scheduledMs: 0, signal: new AbortController().signal }
     const sweep = async (signal: AbortSignal): Promise<boolean> => {
-      if ((await isOpen(FILE_NAME.exec(file)![1]!)) || signal.aborted) return false
+      const taken = new Promise<true>((resolve) => signal.addEventListener('abort', () => resolve(true)))
+      const isWanted = await Promise.race([isOpen(FILE_NAME.exec(file)![1]!), taken])
+      if (isWanted || signal.aborted) return false
       await this.remove(file)
       return true
     }

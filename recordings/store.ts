@@ -2,7 +2,7 @@
 import { PutObjectCommand, type PutObjectCommandInput, type S3Client } from '@aws-sdk/client-s3'
 import { SINGLE_PUT_MAX_BYTES } from './digests.ts'
 import { withFileBody } from './file-body.ts'
-import { putInParts, sweepUploads, tryUpload } from './multipart.ts'
+import { endUploads, putInParts, sweepUploads, tryUpload } from './multipart.ts'
 import { hashObject, headObject } from './object-reads.ts'
 import { createS3Client, type StoreSettings } from './s3-client.ts'
 import { signContent } from './sign-content.ts'
@@ -111,6 +111,11 @@ export class RecordingStore {
       () => true,
       (error: unknown) => classifyStoreError(error).of === 'service',
     )
+  }
+
+  /** For an object that is stored: ends what other attempts have begun to upload under its key. */
+  async endUploads(key: string, signal: AbortSignal): Promise<void> {
+    await endUploads(this.#client, { Bucket: this.bucket, Key: key }, signal)
   }
 
   /** @returns how many uploads in parts, begun before `olderThan` and never completed, were ended */

@@ -30,7 +30,7 @@ export async function startSweeps(sweeps: Sweeps): Promise<void> {
 }
 
 async function sweepSpool({ spool, isOpen, logger }: Sweeps): Promise<void> {
-  const files = await spool.sweep(isOpen)
+  const files = await spool.sweep(isOpen, (file, error) => logger.warn({ error, file }, 'Recording spool file not swept'))
   swept.inc({ what: 'spool file' }, files.length)
   if (files.length > 0) logger.info({ files: files.length }, 'Recording spool swept')
 }

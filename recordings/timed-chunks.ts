@@ -1,7 +1,7 @@
 // Reads a body from the network, and ends it when its bytes come too slowly.
 import type { Readable } from 'node:stream'
 
-/** A body may be silent for `idleMs`, and may take `baseMs` and `msPerMb` for each MB that has arrived. */
+/** We wait for a body `idleMs` at a time, and in total `baseMs` and `msPerMb` for each MB that has arrived. */
 export interface Pace {
   idleMs: number
   baseMs: number
@@ -14,22 +14,25 @@ const MB = 1024 ** 2
 
 /**
  * The limit follows from the bytes that have arrived, not from an announced length: a source that announces gigabytes and sends
- * single bytes is ended as soon as one that announces nothing.
- * Destroys the body in the end.
+ * single bytes is ended as soon as one that announces nothing. Only the time counts in which we wait for the source, so that a slow
+ * disk of ours is not its fault. Destroys the body in the end.
  * @param chunks the body, or what is decoded from it
  * @throws {TooSlow} or the error of the body
  */
 export async function* timedChunks(body: Readable, chunks: Readable, { idleMs, baseMs, msPerMb }: Pace): AsyncGenerator<Buffer> {
   const iterator = chunks[Symbol.asyncIterator]() as AsyncIterator<Buffer>
-  const began = performance.now()
   let bytes = 0
-  const tooSlow = (): TooSlow => new TooSlow(`too slow: ${bytes} bytes in ${Math.round((performance.now() - began) / 1000)} s`)
+  let waitedMs = 0
+  const tooSlow = (ms: number): TooSlow => new TooSlow(`too slow: ${bytes} bytes in ${Math.round(ms / 1000)} s`)
   try {
     for (;;) {
-      const leftMs = baseMs + (bytes / MB) * msPerMb - (performance.now() - began)
-      if (leftMs <= 0) throw tooSlow()
-      const timer = setTimeout(() => body.destroy(tooSlow()), Math.min(idleMs, leftMs))
+      const leftMs = baseMs + (bytes / MB) * msPerMb - waitedMs
+      if (leftMs <= 0) throw tooSlow(waitedMs)
+      const limitMs = Math.min(idleMs, leftMs)
+      const timer = setTimeout(() => body.destroy(tooSlow(waitedMs + limitMs)), limitMs)
+      const began = performance.now()
       const next = await iterator.next().finally(() => clearTimeout(timer))
+      waitedMs += performance.now() - began
       if (next.done) return
       bytes += next.value.length
       yield next.value

@@ -8,6 +8,8 @@ export interface Failure {
   message: string
   /** How far a download has come in all its tries. */
   reachedBytes?: number
+  /** How much of it lies on that worker's disk and can be resumed. */
+  resumableBytes?: number
   retryAfterMs?: number
   /** Queue of the worker whose disk holds a part of the recording. */
   spool?: string
@@ -19,11 +21,12 @@ export function failureIn(error: unknown): Failure {
   if (!(cause instanceof ApplicationFailure))
     return { code: 'InternalError', message: cause instanceof Error ? cause.message : String(cause) }
   const code = codeOf(cause.type)
-  const [details] = (cause.details ?? []) as { reachedBytes?: number; retryAfterMs?: number; queue?: string }[]
+  const [details] = (cause.details ?? []) as { reachedBytes?: number; resumableBytes?: number; retryAfterMs?: number; queue?: string }[]
   return {
     code,
     message: cause.message,
     ...(details?.reachedBytes !== undefined && { reachedBytes: details.reachedBytes }),
+    ...(details?.resumableBytes !== undefined && { resumableBytes: details.resumableBytes }),
     ...(details?.retryAfterMs !== undefined && { retryAfterMs: details.retryAfterMs }),
     ...(details?.queue !== undefined && { spool: details.queue }),
   }

@@ -4,6 +4,7 @@ import { isUnanswered, type CallFacts } from './call-facts.ts'
 import type { CallDetailsAnswer, EndedCall, Outcome, Question } from './contracts/recording.ts'
 import { failureIn } from './failure.ts'
 import { askExotel, refTo } from './recording-activities.ts'
+import type { Inbox } from './recording-inbox.ts'
 import type { RecordingRun } from './recording-run.ts'
 
 /** Exotel has a recording 1 to 5 min after the end of the call, 15 at peak [reporting/recording-access]. */
@@ -21,7 +22,7 @@ export async function findRecording(run: RecordingRun): Promise<Outcome | undefi
     progress.step('find', 'Asking Exotel whether the call has a recording')
     const next = timeToAskAfter(Math.max(atMs, Date.now()), call, facts)
     answer = await askUnlessLinkArrives(run, { ...refTo(call), ...(next !== undefined && { nextAskAt: new Date(next).toISOString() }) })
-    if (answer?.answer === 'named') inbox.add(answer.sourceUrl)
+    if (answer) addNamed(inbox, answer)
     if (inbox.hasLinks()) return undefined
     if (answer?.answer === 'erased') return { state: 'not_recorded' }
     if (answer?.answer === 'none' && isUnanswered(answer.status)) return { state: 'not_recorded', status: answer.status }
@@ -30,14 +31,29 @@ export async function findRecording(run: RecordingRun): Promise<Outcome | undefi
 }
 
 /** Undefined once a link has arrived meanwhile: asking may take hours while Exotel refuses our credentials. */
-async function askUnlessLinkArrives({ inbox }: RecordingRun, question: Question): Promise<CallDetailsAnswer | undefined> {
+async function askUnlessLinkArrives(run: RecordingRun, question: Question): Promise<CallDetailsAnswer | undefined> {
+  const { inbox } = run
   const scope = new CancellationScope()
   const asked = scope.run(() => askExotel(question)).catch(asUnavailable)
   await Promise.race([asked, condition(inbox.hasLinks)])
   if (!inbox.hasLinks()) return asked
-  asked.catch(() => {}) // the answer is not needed any more
-  scope.cancel()
+  const answered = asked.then((answer) => addNamed(inbox, answer), ignoreCancellation)
+  run.question = {
+    end() {
+      scope.cancel()
+      return answered
+    },
+  }
   return undefined
+}
+
+/** The activity has made the row of a recording that it names: this run has to transfer it. */
+function addNamed(inbox: Inbox, answer: CallDetailsAnswer): void {
+  if (answer.answer === 'named') inbox.add(answer.sourceUrl)
+}
+
+function ignoreCancellation(error: unknown): void {
+  if (!isCancellation(error)) throw error
 }
 
 /** An answer that cannot be read is none. */

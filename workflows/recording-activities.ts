@@ -1,6 +1,6 @@
 // The activities of a recording with their queues, time limits and retries. Retries have no limit: the workflow counts the
 // tries that count, and everything else (a worker that died, left or waits for S3) has to go on until it works.
-import { isCancellation, proxyActivities, type ActivityInterfaceFor } from '@temporalio/workflow'
+import { ActivityCancellationType, isCancellation, proxyActivities, type ActivityInterfaceFor } from '@temporalio/workflow'
 import type { Activities } from '../activities/create.ts'
 import type { ValidateInput } from '../activities/validate-recording.ts'
 import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE, spoolQueues } from './contracts/names.ts'
@@ -28,8 +28,14 @@ const heartbeatTimeout = '15s'
 
 /** 6 GB at 1 s per MB are 1.7 h; the activities end themselves before. */
 const downloads = proxyActivities<Activities>({ taskQueue: DOWNLOADS_QUEUE, startToCloseTimeout: '2h', heartbeatTimeout, retry })
-/** One request of at most 15 s, and two statements. */
-const exotelApi = proxyActivities<Activities>({ taskQueue: EXOTEL_API_QUEUE, startToCloseTimeout: '45s', retry })
+/** One request of at most 15 s, and two statements. A cancelled question may have an answer all the same, which must not be lost. */
+const exotelApi = proxyActivities<Activities>({
+  taskQueue: EXOTEL_API_QUEUE,
+  startToCloseTimeout: '45s',
+  heartbeatTimeout,
+  cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+  retry,
+})
 const rows = proxyActivities<Activities>({ taskQueue: RECORDINGS_QUEUE, startToCloseTimeout: '20s', retry })
 const brieflyRows = proxyActivities<Activities>({ taskQueue: RECORDINGS_QUEUE, scheduleToCloseTimeout: '10s', retry })
 

@@ -4,8 +4,12 @@ import type { CarriedOver, LinkState, Outcome, SearchState } from './contracts/r
 import { newRetryState } from './retry-state.ts'
 
 export interface Inbox {
-  /** @param retriesOnly a link that is being transferred now is not queued again: recovery may name it late */
-  add(sourceUrl: string, options?: { retriesOnly: boolean }): void
+  /**
+   * Queues the link, unless it is queued or stored already.
+   * @param fromRecovery the row says that the recording is missing, so it is queued although this run has stored it; while it is being
+   *   transferred it is not queued a second time
+   */
+  add(sourceUrl: string, options?: { fromRecovery: boolean }): void
   hasLinks(): boolean
   /** All queued links; each is in hand until it is concluded or put back. */
   takeLinks(): LinkState[]
@@ -47,11 +51,12 @@ export function openInbox(facts: CallFacts, carried: CarriedOver | undefined): I
     carryOver: () => ({ links: queued, searched }),
   }
 
-  function add(sourceUrl: string, { retriesOnly } = { retriesOnly: false }): void {
+  function add(sourceUrl: string, { fromRecovery } = { fromRecovery: false }): void {
     namedAny = true
     const current = inHand.get(sourceUrl)
-    if (current) current.namedAgain ||= !retriesOnly
-    else if (!stored.has(sourceUrl) && !queued.some((link) => link.sourceUrl === sourceUrl)) queued.push(newLink(sourceUrl))
+    if (current) return void (current.namedAgain ||= !fromRecovery)
+    if (fromRecovery) stored.delete(sourceUrl)
+    if (!stored.has(sourceUrl) && !queued.some((link) => link.sourceUrl === sourceUrl)) queued.push(newLink(sourceUrl))
   }
 }
 

@@ -19,16 +19,17 @@ export async function RecordingWorkflow(call: EndedCall, carried?: CarriedOver):
   const inbox = openInbox(facts, carried)
   setHandler(callNews, ({ sourceUrls, recovery = false, ...news }) => {
     facts.update(news)
-    for (const sourceUrl of sourceUrls) inbox.add(sourceUrl, { retriesOnly: recovery })
+    for (const sourceUrl of sourceUrls) inbox.add(sourceUrl, { fromRecovery: recovery })
   })
   const progress = trackProgress(call, carried?.concluded)
   const root = CancellationScope.current()
   const isCancelled = (): boolean => root.consideredCancelled
-  const run = { call, facts, inbox, progress, slots: openTransferSlots(), isCancelled }
+  const run: RecordingRun = { call, facts, inbox, progress, slots: openTransferSlots(), isCancelled }
 
   do {
-    await untilHistoryIsLong(call, () => (inbox.hasLinks() ? transferAll(run) : search(run)))
-    if (hasMore(inbox) && isHistoryLong(call) && !isCancelled()) {
+    await untilHistoryIsLong(run, () => (inbox.hasLinks() ? transferAll(run) : search(run)))
+    if (!inbox.hasLinks()) await run.question?.end() // its answer may name another recording
+    if (hasMore(inbox) && isHistoryLong(run) && !isCancelled()) {
       const state = { facts: facts.carryOver(), ...inbox.carryOver(), concluded: progress.conclusions() }
       await continueAsNew<typeof RecordingWorkflow>(call, state)
     }
@@ -43,18 +44,23 @@ function hasMore(inbox: Inbox): boolean {
 }
 
 /** Ends the work once the history is long: what is not concluded then is in the inbox again. */
-async function untilHistoryIsLong(call: EndedCall, work: () => Promise<void>): Promise<void> {
+async function untilHistoryIsLong(run: RecordingRun, work: () => Promise<void>): Promise<void> {
   const scope = new CancellationScope()
   const done = scope.run(work)
-  await CancellationScope.nonCancellable(() => Promise.race([done, condition(() => isHistoryLong(call))]))
-  if (isHistoryLong(call)) scope.cancel()
+  await CancellationScope.nonCancellable(() => Promise.race([done, condition(() => isHistoryLong(run))]))
+  if (isHistoryLong(run)) scope.cancel()
   await done
 }
 
-/** Temporal ends a run whose history has 51,200 events or 50 MB. */
-function isHistoryLong({ policy }: EndedCall): boolean {
+/**
+ * Temporal ends a run whose history has 51,200 events or 50 MB. A transfer is not interrupted before the second limit: a whole file may
+ * wait for S3 that Exotel no longer has.
+ */
+function isHistoryLong({ call, slots }: RecordingRun): boolean {
   const { continueAsNewSuggested, historyLength } = workflowInfo()
-  return continueAsNewSuggested || historyLength >= policy.continueAsNewAfterEvents
+  const { continueAsNewAfterEvents } = call.policy
+  const isLong = continueAsNewSuggested || historyLength >= continueAsNewAfterEvents
+  return isLong && (slots.areFree() || historyLength >= 4 * continueAsNewAfterEvents)
 }
 
 /** Transfers all links side by side, those that arrive meanwhile included. A late recording delays no other. */

@@ -96,13 +96,19 @@ export function preparingUntilMs(
 }
 
 /** The state without what belonged to the failed attempt alone. */
-function withoutAttempt({ resumeOn: _resumeOn, nextAttemptAt: _nextAttemptAt, ...state }: RetryState, failure: Failure): RetryState {
-  const { code, spool, reachedBytes = 0 } = failure
+function withoutAttempt({ resumeOn: _resumeOn, nextAttemptAt: _nextAttemptAt, ...before }: RetryState, failure: Failure): RetryState {
+  const { code, spool, resumableBytes = 0 } = failure
+  const state = code === SPOOL_FILE_LOST || code === 'InternalError' ? before : withoutTrouble(before)
   return {
     ...state,
     linkRenewed: state.linkRenewed && code === 'ExotelUnauthorized', // a pre-signed link may expire between two attempts
-    ...(spool !== undefined && reachedBytes >= WORTH_RESUMING_BYTES && { resumeOn: spool }),
+    ...(spool !== undefined && resumableBytes >= WORTH_RESUMING_BYTES && { resumeOn: spool }),
   }
+}
+
+/** The day that lost files and internal errors are tolerated begins again after an attempt that met neither. */
+function withoutTrouble({ firstTroubleAtMs: _firstTroubleAtMs, ...state }: RetryState): RetryState {
+  return { ...state, spoolLosses: 0, internalErrors: 0 }
 }
 
 function counted(state: RetryState, failure: Failure, context: RetryContext): RetryStep {

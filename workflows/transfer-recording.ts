@@ -30,6 +30,7 @@ async function attemptTransfer({ call, progress }: RecordingRun, link: LinkState
     progress.step('download', 'Downloading from Exotel', sourceUrl)
     const spooled = await download(call.policy, recording, link.retry.resumeOn)
     remember(link, spooled.queue)
+    link.retry = { ...link.retry, resumeOn: spooled.queue } // should the next run go on here: that worker has the whole file
 
     progress.step('validate', `Validating ${spooled.bytes} bytes`, sourceUrl)
     const verdict = await validate(call.policy, { ...recording, spooled })

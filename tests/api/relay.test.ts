@@ -1,5 +1,6 @@
 // The relay on a real database, with a Temporal client that answers as a test says.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { setTimeout as pause } from 'node:timers/promises'
 import { pino } from 'pino'
 import { RELAY_LIMITS, startRelay, type Relay } from '../../api/relay.ts'
 import type { Database } from '../../platform/database.ts'
@@ -44,10 +45,10 @@ const standsStill = (relay: Relay) => relay.state().state === 'waiting' && relay
 /** Lets the pauses of all events end now. */
 const endPauses = () => database.$executeRaw`UPDATE webhook_events SET next_relay_at = now() WHERE relay_state = 'pending'`
 
-function start(answer: (callSid: string, before: number) => Answer): { relay: Relay; temporal: ScriptedTemporal } {
+function start(answer: (callSid: string, before: number) => Answer, on = database): { relay: Relay; temporal: ScriptedTemporal } {
   temporal = scriptTemporal(answer)
   relay = startRelay({
-    database,
+    database: on,
     temporal: temporal.client,
     policy: POLICY,
     pauses: { firstMs: 20, maxMs: 50 },
@@ -245,4 +246,20 @@ test('When the database is not migrated yet, then the relay claims nothing until
   migrated()
   await eventually('it to be started', async () => (await started([callSid])) === 1)
   expect(relay.state().state).toBe('relaying')
+})
+
+test('When the places of one lane are taken and nothing else is due, then the relay looks for events only now and then', async () => {
+  let statements = 0
+  const counted = new Proxy(database, {
+    get: (target, name) => {
+      if (name === '$queryRaw') statements += 1
+      return Reflect.get(target, name) as unknown
+    },
+  })
+  await commit(newCalls(RELAY_LIMITS.sideBySide))
+  const { temporal } = start(() => 'hangs', counted)
+  await eventually('all of them to be under way', async () => temporal.hanging() === RELAY_LIMITS.sideBySide)
+  statements = 0
+  await pause(RELAY_LIMITS.slowAfterMs * 0.8) // the statements of this time are what is counted
+  expect(statements).toBeLessThan(5)
 })

@@ -31,6 +31,14 @@ describe.each(['late-recording', 'rate-limited-long'] as const)(
   },
 )
 
+describe.each(['until-close', 'connection-close'] as const)('When many downloads end with their connection ("%s")', (fault) => {
+  test('then the worker stores them all', async () => {
+    const calls = Array.from({ length: 12 }, () => backend.simulator.call({ fault, recording: sample(RECORDING) }).call)
+    const rows = await Promise.all(calls.map((call) => backend.concluded(call.callSid)))
+    expect(rows.map((row) => row.recording_state)).toEqual(calls.map(() => 'stored'))
+  })
+})
+
 describe.each(Object.keys(FAULTS) as Fault[])('When Exotel misbehaves as in "%s"', (fault) => {
   test('then the recording ends as it deserves, and nothing is left behind', async () => {
     const { call, told } = backend.simulator.call({ fault, recording: sample(RECORDING) })

@@ -55,6 +55,10 @@ async function downloadHalf(scheduledMs: number) {
   return { result, finish: () => finish() }
 }
 
+const failOnError = (_file: string, error: unknown): never => {
+  throw error
+}
+
 test('When an attempt to download comes after a later one, then it does nothing, and the later one completes the file', async () => {
   const later = await downloadHalf(2)
   await expect(runScheduledAt(1, 'downloadRecording', source)).rejects.toEqual(superseded)
@@ -121,15 +125,47 @@ test('When an attempt begins while the sweep asks whether the call is open, then
     const attempt = { scheduledMs: 1, signal: new AbortController().signal }
     writing = bench.spool.asWriter(file(), attempt, () => writeFile(bench.spool.path(file()), BYTES))
     return false
-  })
+  }, failOnError)
   expect(swept).toEqual([])
   await writing
   expect(readFileSync(bench.spool.path(file())).equals(BYTES)).toBe(true)
 })
 
+test('When the question about one file hangs, then an attempt takes the file over at once', async () => {
+  await bench.spool.writeNote(file(), {})
+  let asked = (): void => {}
+  const asking = new Promise<void>((resolve) => (asked = resolve))
+  const sweeping = bench.spool.sweep((callSid) => {
+    if (callSid !== source.callSid) return Promise.resolve(true)
+    asked()
+    return new Promise<boolean>(() => {})
+  }, failOnError)
+  await asking
+  await bench.spool.asWriter(file(), { scheduledMs: 1, signal: new AbortController().signal }, () =>
+    writeFile(bench.spool.path(file()), BYTES),
+  )
+  expect(await sweeping).toEqual([])
+  expect(readFileSync(bench.spool.path(file())).equals(BYTES)).toBe(true)
+})
+
+test('When one file cannot be swept, then the others are', async () => {
+  const calls = Array.from({ length: 5 }, newCallSid)
+  for (const callSid of calls) await bench.spool.writeNote(bench.spool.fileFor(callSid, 'x'), {})
+  const failed: string[] = []
+  const swept = await bench.spool.sweep(
+    async (callSid) => {
+      if (callSid === calls.toSorted()[0]) throw new Error('no response')
+      return !calls.includes(callSid)
+    },
+    (name) => failed.push(name),
+  )
+  expect(failed).toEqual([bench.spool.fileFor(calls.toSorted()[0]!, 'x')])
+  expect(swept).toHaveLength(4)
+})
+
 test('When the sweep meets a file that is being written, then it stays', async () => {
   const writing = await downloadHalf(1)
-  expect(await bench.spool.sweep(async () => false)).not.toContain(file())
+  expect(await bench.spool.sweep(async () => false, failOnError)).not.toContain(file())
   writing.finish()
   expect(await writing.result).toMatchObject({ sha256: SHA256 })
 })

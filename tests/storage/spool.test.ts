@@ -80,7 +80,12 @@ test('When leftovers are swept, then files of open calls and of writers stay', a
     { scheduledMs: 1, signal: new AbortController().signal },
     () => new Promise<void>((resolve) => (finish = resolve)),
   )
-  const swept = await spool.sweep(async (callSid) => callSid === open)
+  const failed: string[] = []
+  const swept = await spool.sweep(
+    async (callSid) => callSid === open,
+    (file) => failed.push(file),
+  )
+  expect(failed).toEqual([])
   expect(swept.toSorted()).toEqual([spool.fileFor(closed, 'x'), spool.fileFor(noted, 'x')].toSorted())
   expect(existsSync(`${spool.path(spool.fileFor(noted, 'x'))}.json`)).toBe(false)
   expect((await spool.files()).toSorted()).toEqual([spool.fileFor(open, 'x'), spool.fileFor(written, 'x')].toSorted())

@@ -85,7 +85,7 @@ export async function openWorkbench(
     pauses: { firstMs: 2000 * (options.waitScale ?? 1), maxMs: 300_000 * (options.waitScale ?? 1) },
     waitScale: options.waitScale ?? 1,
     cleanUp: { webhookBodyDays: 90, sessionDays: 30 },
-    recovery: { plan: options.recovery ?? RECOVERY, perPass: 100, quietMs: 600_000 },
+    recovery: { plan: options.recovery ?? RECOVERY, perPass: 100, quietMs: 600_000, openRunPauseMs: 6 * 3600_000 },
     temporal: undefined as never, // what asks Temporal is tested through the whole backend
   })
   const environment = (attempt = 1): MockActivityEnvironment =>

@@ -105,7 +105,8 @@ export async function play(lab: Lab, database: Database, history: History): Prom
       if (outcome === 'spool full') throw givenBack('SpoolFull', MINUTE)
       spool.add(sourceUrl)
       if (outcome === 'cut') return fail('DownloadIncomplete', { queue: 'spool-lab', reachedBytes: 1000 })
-      if (outcome === 'far and cut') return fail('DownloadIncomplete', { queue: 'spool-lab', reachedBytes: 2 * 1024 ** 2 })
+      if (outcome === 'far and cut')
+        return fail('DownloadIncomplete', { queue: 'spool-lab', reachedBytes: 2 * 1024 ** 2, resumableBytes: 2 * 1024 ** 2 })
       return { queue: 'spool-lab', file: sourceUrl, bytes: 10, sha256: 'a'.repeat(64) }
     },
     validateRecording: async ({ spooled: { file } }) => {

@@ -77,7 +77,7 @@ describe('When the body of an error drips or never ends, then the status decides
   })
 })
 
-test('When the caller aborts, then his reason is thrown', async () => {
+test('When the caller aborts, then the reason of the abort is thrown', async () => {
   const caller = new AbortController()
   const reason = new Error('stop')
   exotel.script((_request, response) => response.write('{', () => caller.abort(reason)))

@@ -41,7 +41,9 @@ function hold(queue = QUEUE): Held {
     fail: () => (end.fail(new Error('failed')), ended),
   }
 }
-const seconds = (count: number): void => void jest.advanceTimersByTime(count * 1000)
+const seconds = (count: number): void => {
+  jest.advanceTimersByTime(count * 1000)
+}
 const isRaised = (): boolean => alarms.active().some(({ name }) => name === 'DownloadsStalled')
 
 test('When a slot is free, then there is no alarm', () => {

@@ -1,5 +1,6 @@
 // On a real server, which decides what a run inherits and which refuses a completion that crosses a signal.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { Context } from '@temporalio/activity'
 import { NativeConnection, Worker } from '@temporalio/worker'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,9 +10,17 @@ import { DOWNLOADS_QUEUE, RECORDINGS_QUEUE, recordingWorkflowId, spoolQueues } f
 import type { Conclusion, SourceRef } from '../../workflows/contracts/recording.ts'
 import { eventually } from '../support/eventually.ts'
 import { createNamespace, dist, newCallSid, servers } from '../support/servers.ts'
-import { endOfTry, POLICY } from '../support/workflow-lab.ts'
+import { endOfTry, givenBack, POLICY } from '../support/workflow-lab.ts'
 
 const LINKS = ['A', 'B', 'C', 'D', 'E'].map((name) => `https://recordings.exotel.com/a/${name}.mp3`)
+const WHOLE = { queue: 'spool-scripted', file: 'f', bytes: 10, sha256: 'a'.repeat(64) }
+/** Activities that succeed at once. */
+const WORKING = {
+  validateRecording: async () => ({ verdict: 'good', etag: 'e', audio: { contentType: 'audio/mpeg', extension: 'mp3' } }),
+  uploadRecording: async () => ({ bucket: 'b', key: 'k', url: 'u' }),
+  noteWait: async () => {},
+  discardRecording: async () => {},
+}
 const [LATE, ...OTHERS] = LINKS as [string, ...string[]]
 
 let temporal: Awaited<ReturnType<typeof createNamespace>>
@@ -29,27 +38,16 @@ test('When a run continues as new while links arrive, then each is transferred o
   const callSid = newCallSid()
   const conclusions: Conclusion[] = []
   const activities = {
+    ...WORKING,
     downloadRecording: async ({ sourceUrl }: SourceRef) => {
       if (sourceUrl === LATE && conclusions.length < OTHERS.length) throw endOfTry('RecordingNotFound')
-      return { queue: 'spool-scripted', file: 'f', bytes: 10, sha256: 'a'.repeat(64) }
+      return WHOLE
     },
-    validateRecording: async () => ({ verdict: 'good', etag: 'e', audio: { contentType: 'audio/mpeg', extension: 'mp3' } }),
-    uploadRecording: async () => ({ bucket: 'b', key: 'k', url: 'u' }),
     updateCall: async (conclusion: Conclusion) => void conclusions.push(conclusion),
-    noteWait: async () => {},
-    discardRecording: async () => {},
   }
-  const common = { connection, namespace: temporal.namespace, activities }
-  const workflowBundle = { code: readFileSync(join(dist, 'workflow-bundle.js'), 'utf8') }
-  const workers = await Promise.all([
-    Worker.create({ ...common, taskQueue: RECORDINGS_QUEUE, workflowBundle }),
-    Worker.create({ ...common, taskQueue: DOWNLOADS_QUEUE }),
-    Worker.create({ ...common, taskQueue: spoolQueues('spool-scripted').transfers }),
-  ])
-  const running = Promise.all(workers.map((worker) => worker.run()))
-  try {
+  await withWorkers(activities, async () => {
     const policy = { ...POLICY, waitScale: 1 / 1000, continueAsNewAfterEvents: 80 }
-    const tell = (sourceUrl: string) => tellWorkflow(temporal.client, eventOf(callSid, sourceUrl), policy)
+    const tell = (sourceUrl: string) => tellWorkflow(temporal.client, eventOf(callSid, [sourceUrl]), policy)
     await tell(LATE)
     for (const [index, link] of OTHERS.entries()) {
       await eventually('the next run', async () => (await runsOf(callSid)).length > index + 1, 60_000)
@@ -64,11 +62,55 @@ test('When a run continues as new while links arrive, then each is transferred o
       return all.some(({ status }) => status.name === 'COMPLETED') && all
     })
     expect(new Set(runs.map(({ status }) => status.name))).toEqual(new Set(['CONTINUED_AS_NEW', 'COMPLETED']))
+  })
+}, 120_000)
+
+test('When a whole file has waited for S3 during very many events, then the next run goes on with that file', async () => {
+  const callSid = newCallSid()
+  const [waiting, limited] = LINKS as [string, string]
+  const conclusions: Conclusion[] = []
+  const downloads: string[] = []
+  let discarded = 0
+  const activities = {
+    ...WORKING,
+    downloadRecording: async ({ sourceUrl }: SourceRef) => {
+      if (sourceUrl === limited && conclusions.length === 0) throw endOfTry('ExotelRateLimited')
+      if (sourceUrl === waiting) downloads.push(Context.current().info.taskQueue)
+      return WHOLE
+    },
+    uploadRecording: async ({ sourceUrl }: SourceRef) => {
+      if (sourceUrl === waiting && downloads.length < 2) throw givenBack('StorageUnavailable', 500)
+      return { bucket: 'b', key: 'k', url: 'u' }
+    },
+    updateCall: async (conclusion: Conclusion) => void conclusions.push(conclusion),
+    discardRecording: async () => void (discarded += 1),
+  }
+  await withWorkers(activities, async () => {
+    const policy = { ...POLICY, waitScale: 1 / 1000, continueAsNewAfterEvents: 40 }
+    await tellWorkflow(temporal.client, eventOf(callSid, [waiting, limited]), policy)
+    await temporal.client.workflow.getHandle(recordingWorkflowId(callSid)).result()
+    expect(downloads).toEqual([DOWNLOADS_QUEUE, spoolQueues(WHOLE.queue).downloads])
+    expect(conclusions.map(({ sourceUrl, outcome }) => `${sourceUrl} ${outcome.state}`)).toEqual([`${waiting} stored`, `${limited} stored`])
+    expect(discarded).toBe(0)
+  })
+}, 120_000)
+
+async function withWorkers(activities: object, work: () => Promise<void>): Promise<void> {
+  const common = { connection, namespace: temporal.namespace, activities }
+  const workflowBundle = { code: readFileSync(join(dist, 'workflow-bundle.js'), 'utf8') }
+  const queues = [DOWNLOADS_QUEUE, ...Object.values(spoolQueues(WHOLE.queue))]
+  const workers = await Promise.all([
+    Worker.create({ ...common, taskQueue: RECORDINGS_QUEUE, workflowBundle }),
+    ...queues.map((taskQueue) => Worker.create({ ...common, taskQueue })),
+  ])
+  const running = Promise.all(workers.map((worker) => worker.run()))
+  try {
+    await work()
   } finally {
     for (const worker of workers) worker.shutdown()
     await running
   }
-}, 120_000)
+}
 
 async function runsOf(callSid: string) {
   const runs = []
@@ -76,7 +118,7 @@ async function runsOf(callSid: string) {
   return runs
 }
 
-function eventOf(callSid: string, sourceUrl: string): ClaimedEvent {
+function eventOf(callSid: string, sourceUrls: string[]): ClaimedEvent {
   const known = { status: 'completed', endedAt: null, durationSeconds: null, requestId: null, receivedAt: new Date() }
   return {
     ...known,
@@ -84,7 +126,7 @@ function eventOf(callSid: string, sourceUrl: string): ClaimedEvent {
     claimId: '',
     source: 'exotel',
     callSid,
-    sourceUrls: [sourceUrl],
+    sourceUrls,
     relayTries: 0,
     relayWaits: 0,
     bringsNothingNew: false,

@@ -54,7 +54,7 @@ const PATHS: Record<string, (lab: Lab) => Promise<Run>> = {
   },
   'resumed-on-its-worker': (lab) => {
     let tries = 0
-    const broken = endOfTry('DownloadIncomplete', { queue: 'spool-lab', reachedBytes: 5 * 1024 ** 2 })
+    const broken = endOfTry('DownloadIncomplete', { queue: 'spool-lab', reachedBytes: 5 * 1024 ** 2, resumableBytes: 5 * 1024 ** 2 })
     const whole = { queue: 'spool-lab', file: 'f', bytes: 6 * 1024 ** 2, sha256: 'a' }
     return ended(lab.start({ sourceUrls: [LINK] }, { downloadRecording: async () => (++tries === 1 ? Promise.reject(broken) : whole) }))
   },

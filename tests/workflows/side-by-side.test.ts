@@ -1,5 +1,6 @@
 // Several recordings of one call: none delays another.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { eventually } from '../support/eventually.ts'
 import { BUSY_SPOOL, endOfTry, givenBack, openLab, POLICY, type Lab, type Run } from '../support/workflow-lab.ts'
 
 type History = Awaited<ReturnType<Run['handle']['fetchHistory']>>
@@ -125,6 +126,24 @@ describe('When recovery names a failed recording while another one keeps the run
     ])
   })
 
+  test('then one that this run has stored, and whose object has vanished since, is transferred again', async () => {
+    const run = await lab.start(
+      { sourceUrls: [A, B], endedAt: iso(await now()) },
+      {
+        downloadRecording: async ({ sourceUrl }) =>
+          sourceUrl === A && run.conclusions.length < 2 ? Promise.reject(endOfTry('RecordingNotFound')) : WHOLE,
+      },
+    )
+    await lab.env.sleep(15 * MINUTE)
+    expect(run.conclusions).toMatchObject([{ sourceUrl: B, outcome: { state: 'stored' } }])
+    await run.tell({ sourceUrls: [B] })
+    await lab.env.sleep(MINUTE)
+    expect(run.conclusions).toHaveLength(1) // a repeated webhook brings nothing new
+    await run.tell({ sourceUrls: [B], recovery: true })
+    expect(await run.ended()).toBeUndefined()
+    expect(run.conclusions.map(({ sourceUrl }) => sourceUrl)).toEqual([B, B, A])
+  })
+
   test('then one that is being transferred is not transferred a second time', async () => {
     const run = await lab.start(
       { sourceUrls: [A], endedAt: iso((await now()) - HOUR) },
@@ -199,6 +218,30 @@ describe('When the history of a run becomes long', () => {
     expect(new Set(asked)).toEqual(new Set([1, 2, 5, 10, 15, 30, 60]))
   })
 
+  test('then a transfer in progress is not interrupted', async () => {
+    const downloads: string[] = []
+    const began = await now()
+    const run = await lab.start(
+      { sourceUrls: [A, B], endedAt: iso(began) },
+      {
+        downloadRecording: async ({ sourceUrl }) => {
+          downloads.push(sourceUrl)
+          if (sourceUrl === B && (await now()) - began < 10 * MINUTE) throw endOfTry('RecordingNotFound')
+          return WHOLE
+        },
+        uploadRecording: async () =>
+          (await now()) - began < 12 * MINUTE
+            ? Promise.reject(givenBack('StorageUnavailable', MINUTE))
+            : { bucket: 'b', key: 'k', url: 'u' },
+      },
+      { policy: { ...policy, continueAsNewAfterEvents: 60 } },
+    )
+    expect(await run.ended()).toBeUndefined()
+    expect(downloads.filter((link) => link === A)).toHaveLength(1)
+    expect(run.conclusions).toHaveLength(2)
+    expect(Math.max(...(await eventsOfRuns(run)))).toBeGreaterThan(60)
+  })
+
   test('then a run that is cancelled writes its row all the same', async () => {
     const run = await lab.start(
       { sourceUrls: [A], endedAt: iso(await now()) },
@@ -239,6 +282,22 @@ test('When the queue of a worker is longer than the limit, then its files do not
   expect(await run.ended()).toBeUndefined()
   expect(answers).toEqual([])
   expect(downloads).toBe(2)
+})
+
+test('When Exotel names a recording at the moment when a webhook names another one, then both are transferred', async () => {
+  const run = await lab.start(
+    { status: 'completed', endedAt: iso(await now()) },
+    {
+      findRecording: async () => {
+        await run.news({ sourceUrls: [A] })
+        // The run has taken A up, and this answer comes later.
+        await eventually('A to be taken up', async () => run.calls.includes('downloadRecording'))
+        return { answer: 'named', sourceUrl: B }
+      },
+    },
+  )
+  expect(await run.ended()).toBeUndefined()
+  expect(run.conclusions.map(({ sourceUrl }) => sourceUrl).toSorted()).toEqual([A, B])
 })
 
 test('When Exotel’s API is away for hours, then it is asked once afterwards, not once for each time that has passed', async () => {

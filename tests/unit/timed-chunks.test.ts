@@ -1,0 +1,90 @@
+import { PassThrough, Readable } from 'node:stream'
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals'
+import { timedChunks, TooSlow, type Pace } from '../../recordings/timed-chunks.ts'
+
+const PACE: Pace = { idleMs: 30_000, baseMs: 30_000, msPerMb: 1000 }
+const MB = 1024 ** 2
+
+beforeEach(() => {
+  jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask', 'setImmediate'] })
+})
+afterEach(() => {
+  jest.useRealTimers()
+})
+
+const seconds = (count: number): Promise<void> => jest.advanceTimersByTimeAsync(count * 1000)
+
+function read(body: Readable, pace: Pace = PACE): { bytes: number; ended: Promise<unknown> } {
+  const reading = { bytes: 0, ended: Promise.resolve<unknown>(undefined) }
+  reading.ended = (async () => {
+    for await (const chunk of timedChunks(body, body, pace)) reading.bytes += chunk.length
+  })().catch((error: unknown) => error)
+  return reading
+}
+
+/** Writes `bytes` each second. */
+async function send(body: PassThrough, bytes: number, times: number): Promise<void> {
+  for (let i = 0; i < times && !body.destroyed; i += 1) {
+    body.write(Buffer.alloc(bytes))
+    await seconds(1)
+  }
+}
+
+describe('When a body', () => {
+  test('is silent, then it is ended after the idle time', async () => {
+    const body = new PassThrough()
+    const { ended } = read(body, { ...PACE, baseMs: 600_000 })
+    await seconds(29)
+    expect(body.destroyed).toBe(false)
+    await seconds(2)
+    expect(await ended).toBeInstanceOf(TooSlow)
+  })
+
+  test('is silent when its total time ends, then it is ended at that time', async () => {
+    const body = new PassThrough()
+    const { ended } = read(body, { ...PACE, idleMs: 600_000 })
+    await seconds(31)
+    expect(body.destroyed).toBe(true)
+    expect(await ended).toBeInstanceOf(TooSlow)
+  })
+
+  test('comes one byte per second, then it is ended after the total time', async () => {
+    const body = new PassThrough()
+    const { ended } = read(body)
+    await send(body, 1, 60)
+    expect(body.destroyed).toBe(true)
+    expect(await ended).toEqual(new TooSlow('too slow: 30 bytes in 30 s'))
+  })
+
+  test('comes at 1 MB per second, then it is read to its end', async () => {
+    const body = new PassThrough({ highWaterMark: 4 * MB })
+    const reading = read(body)
+    await send(body, MB, 120)
+    body.end()
+    expect(await reading.ended).toBeUndefined()
+    expect(reading.bytes).toBe(120 * MB)
+  })
+
+  test('is there already when its time is used up, then it is still ended', async () => {
+    const body = Readable.from([Buffer.alloc(1)])
+    expect(await read(body, { ...PACE, baseMs: 0 }).ended).toBeInstanceOf(TooSlow)
+  })
+})
+
+test('When the reader takes long for each chunk, then the source is not blamed', async () => {
+  const body = Readable.from(Array.from({ length: 10 }, () => Buffer.alloc(1)))
+  let bytes = 0
+  for await (const chunk of timedChunks(body, body, PACE)) {
+    bytes += chunk.length
+    await seconds(60)
+  }
+  expect(bytes).toBe(10)
+})
+
+test('When the reader stops, then the body is destroyed', async () => {
+  const body = new PassThrough()
+  body.write('audio')
+  for await (const _chunk of timedChunks(body, body, PACE)) break
+  expect(body.destroyed).toBe(true)
+  expect(jest.getTimerCount()).toBe(0)
+})
