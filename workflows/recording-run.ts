@@ -4,7 +4,7 @@ import type { Inbox } from './recording-inbox.ts'
 import type { Progress } from './recording-progress.ts'
 import type { TransferSlots } from './transfer-slots.ts'
 
-export interface OpenQuestion {
+interface OpenQuestion {
   /** Cancels it; a recording that its answer names all the same is in the inbox afterwards. */
   end(): Promise<void>
 }
