@@ -234,6 +234,19 @@ test('When the request’s target is a whole URL, then it is refused as any othe
   expect(answer).toMatch(/^HTTP\/1.1 4\d\d /)
 })
 
+test('When the signed body of a start is sent again to call-end, then the run starts, and the call keeps the status that it had', async () => {
+  const CallSid = newCallSid()
+  const body = JSON.stringify({ CallSid, Status: 'in-progress' })
+  for (const route of ['call-start', 'call-end'] as const) {
+    expect((await postRaw(backend.apiUrl, route, body, { 'content-type': 'application/json' })).status).toBe(200)
+  }
+  expect(await eventRows(CallSid)).toMatchObject([
+    { route: 'call-start', relay_state: 'none' },
+    { route: 'call-end', relay_state: expect.stringMatching(/pending|started/) },
+  ])
+  expect(await backend.callRow(CallSid)).toMatchObject({ status: 'in-progress', recording_state: 'awaiting' })
+})
+
 test('When statuses come out of order, then the row never goes back and nothing absent erases anything', async () => {
   const callSid = newCallSid()
   const link = 'https://recordings.exotel.com/a/1.mp3'

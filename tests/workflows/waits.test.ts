@@ -72,6 +72,18 @@ describe('When a call ends without a link', () => {
     expect(run.conclusions).toMatchObject([{ outcome: { state: 'failed', code: 'ExotelUnavailable' } }])
   })
 
+  test('then a status that says the call is running is no verdict: Exotel is asked', async () => {
+    const run = await lab.start(
+      { status: 'in-progress' },
+      {
+        findRecording: async () =>
+          run.calls.length < 3 ? { answer: 'none', status: 'in-progress' } : { answer: 'named', sourceUrl: LINK },
+      },
+    )
+    expect(await run.ended()).toBeUndefined()
+    expect(run.conclusions).toMatchObject([{ sourceUrl: LINK, outcome: { state: 'stored' } }])
+  })
+
   test('then a webhook of last month is asked about once, at once', async () => {
     const ended = (await now()) - 20 * 24 * HOUR
     const run = await lab.start({ status: 'completed', endedAt: iso(ended) })
