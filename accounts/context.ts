@@ -12,6 +12,8 @@ export interface AccountsContext {
   mails: MailSender
   post: Post
   logger: Logger
+  /** Requests for mails of one client address in a day. */
+  mailsPerSource: number
   registration: 'open' | 'invite' | 'closed'
   /** A session ends after so long, or after so long without a refresh. */
   sessionDays: number

@@ -3,7 +3,7 @@ import type { Queryable } from '../platform/database.ts'
 import { problem } from '../platform/problem.ts'
 import type { AccountsContext, Identity, Tokens } from './context.ts'
 import { normaliseEmail } from './email-address.ts'
-import { addMail, mailAllowed, type MailRequest } from './mail-outbox.ts'
+import { addHeldBackMail, addMail, mailAllowed, type MailRequest } from './mail-outbox.ts'
 import { hashPassword, isSamePassword, verifyPassword } from './passwords.ts'
 import { hashToken } from './refresh-tokens.ts'
 import { refuseWeakPassword } from './registration.ts'
@@ -11,13 +11,15 @@ import { endSessions, renewSession } from './sessions.ts'
 
 /**
  * Adds the mail with a link to the outbox. The same for every address, so that neither response nor time shows whether it has an
- * account: that is looked up when the mail is sent.
+ * account: that is looked up when the mail is sent. A mail that a limit holds back is written as well: limits count mails that
+ * were sent, so a shorter time would show that there is an account.
  * @param source the client address that asks
  */
 export async function requestPasswordReset(accounts: AccountsContext, { email, source }: { email: string; source: string }): Promise<void> {
   const mail: MailRequest = { kind: 'password_reset', to: normaliseEmail(email), source }
   await accounts.database.$transaction(async (tx) => {
-    if (await mailAllowed(tx, accounts.logger, mail)) await addMail(tx, mail)
+    const allowed = await mailAllowed(tx, accounts, mail)
+    await (allowed ? addMail(tx, mail) : addHeldBackMail(tx, mail))
   })
   accounts.mails.kick()
 }
@@ -48,7 +50,7 @@ export async function resetPassword(accounts: AccountsContext, { token, password
   const passwordHash = await hashPassword(password)
   const notice: MailRequest = { kind: 'password_changed', to: owner.email }
   await database.$transaction(async (tx) => {
-    const allowed = await mailAllowed(tx, accounts.logger, notice)
+    const allowed = await mailAllowed(tx, accounts, notice)
     // Two links of one account come one after the other. Whoever refreshes meanwhile needs this row only as a key.
     await tx.$queryRaw`SELECT FROM users WHERE id = ${owner.id}::uuid FOR NO KEY UPDATE`
     const used = await tx.$executeRaw`
@@ -88,7 +90,7 @@ export async function changePassword(
   const passwordHash = await hashPassword(newPassword)
   const notice: MailRequest = { kind: 'password_changed', to: email }
   const tokens = await database.$transaction(async (tx) => {
-    const allowed = await mailAllowed(tx, accounts.logger, notice)
+    const allowed = await mailAllowed(tx, accounts, notice)
     // A reset wins, before or after: it was made by whoever reads the mailbox.
     const changed = await tx.$executeRaw`
       UPDATE users SET password_hash = ${passwordHash} WHERE id = ${userId}::uuid AND password_hash = ${user.passwordHash} AND active`

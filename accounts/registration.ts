@@ -35,7 +35,7 @@ export async function register(accounts: AccountsContext, { email, password, nam
   const passwordHash = await hashPassword(password)
   const to = normaliseEmail(email)
   await accounts.database.$transaction(async (tx) => {
-    const allowed = await mailAllowed(tx, accounts.logger, { kind: 'verification', to, source })
+    const allowed = await mailAllowed(tx, accounts, { kind: 'verification', to, source })
     if (!allowed && !invited) return
     const kind = await writeAccount(tx, { email: to, name, passwordHash, invited })
     if (allowed) await addMail(tx, { kind, to, source })

@@ -16,6 +16,7 @@ export function createAccounts(config: Config, { database, logger }: { database:
     post,
     mails: startMailSender({ database, post, publicUrl: config.PUBLIC_URL, pauses: pausesOf(config, 'MAIL'), logger }),
     logger,
+    mailsPerSource: config.RATE_LIMIT_MAILS,
     registration: config.REGISTRATION,
     sessionDays: config.SESSION_DAYS,
     sessionIdleDays: config.SESSION_IDLE_DAYS,

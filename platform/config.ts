@@ -105,6 +105,8 @@ const schema = z
     RATE_LIMIT_REGISTRATION: count.default(3),
     RATE_LIMIT_FORGOT: count.default(3),
     RATE_LIMIT_GENERAL: count.default(300),
+    /** Mails about registration a day and client address, and as many with reset links. */
+    RATE_LIMIT_MAILS: count.default(20),
     /** Wrong passwords from one client address for one account before each further one has to wait. */
     RATE_LIMIT_FAILURES: count.default(5),
 

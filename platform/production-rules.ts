@@ -31,6 +31,7 @@ export interface ProductionSettings {
   RATE_LIMIT_LOGIN: number
   RATE_LIMIT_REGISTRATION: number
   RATE_LIMIT_FORGOT: number
+  RATE_LIMIT_MAILS: number
   RATE_LIMIT_FAILURES: number
   RECORDING_WAIT_SCALE: number
 }
@@ -110,8 +111,8 @@ export const PRODUCTION_RULES: readonly ProductionRule[] = [
   rule('SMTP_URL', 'must not switch TLS or the verification of certificates off', isMailTlsOff),
   rule('SMTP_URL', 'sends its password without TLS if the server offers none: use smtps://, or add ?requireTLS=true', isMailPasswordPlain),
   rule('SESSION_DAYS', `must be at most ${MAX_SESSION_DAYS}: sessions would hardly end`, (value) => value > MAX_SESSION_DAYS),
-  ...(['RATE_LIMIT_LOGIN', 'RATE_LIMIT_REGISTRATION', 'RATE_LIMIT_FORGOT', 'RATE_LIMIT_FAILURES'] as const).map((setting) =>
-    rule(setting, `must be at most ${MAX_ATTEMPTS}: more is no limit`, (value) => value > MAX_ATTEMPTS),
+  ...(['RATE_LIMIT_LOGIN', 'RATE_LIMIT_REGISTRATION', 'RATE_LIMIT_FORGOT', 'RATE_LIMIT_MAILS', 'RATE_LIMIT_FAILURES'] as const).map(
+    (setting) => rule(setting, `must be at most ${MAX_ATTEMPTS}: more is no limit`, (value) => value > MAX_ATTEMPTS),
   ),
   rule('RECORDING_WAIT_SCALE', 'must be 1 in production: recordings would be given up too early', (value) => value !== 1),
 ]

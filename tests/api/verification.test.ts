@@ -166,6 +166,15 @@ describe('Mail limits of registration', () => {
     expect(await subjectsTo(backend, person.email)).toHaveLength(6)
   })
 
+  test('When one source registers many addresses, then those above its limit of the day get no mail and no account', async () => {
+    const limited = await anotherApi({ RATE_LIMIT_MAILS: '2' })
+    const [people, source] = [[newPerson(), newPerson(), newPerson()], newSource()]
+    for (const person of people) expect((await post(limited, '/api/auth/register', person, source)).status).toBe(202)
+    const mailed = await Promise.all(people.map(({ email }) => subjectsTo(backend, email)))
+    expect(mailed).toEqual([[LINK], [LINK], []])
+    expect(await query('SELECT FROM users WHERE email = $1', [people[2]!.email])).toEqual([])
+  })
+
   test('When an owner is told of registrations with his address, then at most five times a day', async () => {
     const person = await registered(backend, newSource())
     for (let i = 0; i < 8; i += 1) await register(person)
@@ -195,6 +204,24 @@ describe('Mail limits of accounts', () => {
     const links = await mailsTo(backend.mailDirectory, person.email, RESET, 3)
     const body = { token: tokenIn(links[0]!), password: 'quite another passphrase' }
     expect((await post(api, '/api/auth/reset-password', body, newSource())).status).toBe(204)
+  })
+
+  test('When a stranger asks for resets of addresses of the same mailbox, then the owner gets his link, and each request is written down', async () => {
+    const person = await registered(backend, newSource())
+    const alias = (tag: string) => person.email.replace('@', `+${tag}@`)
+    const [one, other] = [newSource(), newSource()]
+    for (const tag of ['a', 'b', 'd']) expect((await forgot(alias(tag), one)).status).toBe(202)
+    for (const tag of ['c', 'e', 'f']) expect((await forgot(alias(tag), other)).status).toBe(202)
+    expect((await forgot(person.email, newSource())).status).toBe(202)
+    expect((await subjectsTo(backend, person.email)).filter((subject) => subject === RESET)).toHaveLength(1)
+  })
+
+  test('When a limit holds a reset back, then the request writes a row all the same, so that its time does not tell of an account', async () => {
+    const [person, nobody] = [await registered(backend, newSource()), newPerson()]
+    const rowsOf = ({ email }: Person) => query(`SELECT FROM account_mails WHERE recipient = $1 AND kind = 'password_reset'`, [email])
+    for (const { email } of [person, nobody]) for (let i = 0; i < 5; i += 1) await forgot(email, newSource())
+    expect(await rowsOf(person)).toHaveLength(5)
+    expect(await rowsOf(nobody)).toHaveLength(5)
   })
 
   test('When a password is changed again and again, then its owner gets five notices an hour', async () => {

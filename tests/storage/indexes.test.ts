@@ -66,8 +66,8 @@ async function fill(): Promise<void> {
   await sql.query(
     `INSERT INTO password_reset_tokens (user_id, token_hash) SELECT u.id, encode(sha256(u.id::text::bytea), 'hex') FROM users u`,
   )
-  await sql.query(`INSERT INTO account_mails (kind, recipient, mailbox, expires_at, ended_at, outcome)
-    SELECT 'welcome', 'p' || i || '@example.com', 'p' || i || '@example.com', now(), now(), 'sent' FROM ${series}`)
+  await sql.query(`INSERT INTO account_mails (kind, recipient, mailbox, source_hash, expires_at, ended_at, outcome)
+    SELECT 'welcome', 'p' || i || '@example.com', 'p' || i || '@example.com', ${hash}, now(), now(), 'sent' FROM ${series}`)
   await sql.query(`INSERT INTO rate_limits SELECT 'k' || i, 1, 9e12 FROM ${series}`)
   await sql.query(`INSERT INTO calls (call_sid, status, recording_state) SELECT 'c' || i, 'completed', 'none' FROM ${series}`)
   await sql.query(`INSERT INTO recordings (call_sid, source_url, state, bucket, object_key, bytes, sha256)
@@ -109,6 +109,7 @@ const accounts = (): AccountsContext => ({
   mails: { kick: () => {}, stop: async () => {} },
   post: noPost(),
   logger: silent,
+  mailsPerSource: 20,
   registration: 'open',
   sessionDays: 30,
   sessionIdleDays: 7,

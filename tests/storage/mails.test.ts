@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import pg from 'pg'
 import { pino } from 'pino'
-import { addMail, mailAllowed, type MailRequest } from '../../accounts/mail-outbox.ts'
+import { addHeldBackMail, addMail, mailAllowed, type MailRequest } from '../../accounts/mail-outbox.ts'
 import { startMailSender, type MailSender } from '../../accounts/mail-sender.ts'
 import { freePort } from '../../dev/ports.ts'
 import { noPost, smtpPost } from '../../platform/post.ts'
@@ -50,7 +50,8 @@ function startSender(url = server.url): MailSender {
   return sender
 }
 const add = (request: MailRequest): Promise<void> => addMail(opened.database, request)
-const allowed = (request: MailRequest): Promise<boolean> => opened.database.$transaction((tx) => mailAllowed(tx, logger, request))
+const limiter = { logger, mailsPerSource: 20 }
+const allowed = (request: MailRequest): Promise<boolean> => opened.database.$transaction((tx) => mailAllowed(tx, limiter, request))
 const user = (email: string, verified: boolean): Promise<unknown> =>
   sql.query('INSERT INTO users (email, name, password_hash, verified_at) VALUES ($1, $2, $3, CASE WHEN $4 THEN now() END)', [
     email,
@@ -200,18 +201,18 @@ describe('Who gets a mail', () => {
 
 describe('Limits', () => {
   const reset = (to: string, source: string): MailRequest => ({ kind: 'password_reset', to, source })
+  const asked = (request: MailRequest): Promise<boolean> =>
+    opened.database.$transaction(
+      async (tx) => {
+        const may = await mailAllowed(tx, limiter, request)
+        if (may) await addMail(tx, request)
+        return may
+      },
+      { maxWait: 20_000, timeout: 20_000 },
+    )
 
   test('When thirty ask at once, then the limit lets through exactly as many as it says', async () => {
-    const ask = (i: number): Promise<boolean> =>
-      opened.database.$transaction(
-        async (tx) => {
-          const request = reset('a@example.com', `192.0.2.${i}`)
-          const may = await mailAllowed(tx, logger, request)
-          if (may) await addMail(tx, request)
-          return may
-        },
-        { maxWait: 20_000, timeout: 20_000 },
-      )
+    const ask = (i: number) => asked(reset('a@example.com', `192.0.2.${i}`))
     const answers = await Promise.all(Array.from({ length: 30 }, (_, i) => ask(i)))
     expect(answers.filter(Boolean)).toHaveLength(3)
   })
@@ -232,9 +233,93 @@ describe('Limits', () => {
     expect(await allowed(reset('a@example.com', 'other'))).toBe(true)
   })
 
-  test('When addresses are one mailbox, then they are counted together', async () => {
-    for (const to of ['a+one@example.com', 'a+two@example.com', 'a@example.com']) await add(reset(to, to))
+  test('When a stranger has resets sent to addresses that have no account, then nobody of that mailbox gets fewer', async () => {
+    await user('owner@example.com', true)
+    for (const tag of ['a', 'a', 'b', 'b', 'c', 'c', 'd', 'd']) await add(reset(`owner+${tag}@example.com`, `stranger ${tag}`))
+    startSender()
+    expect(new Set((await ended()).map(({ outcome }) => outcome))).toEqual(new Set(['dropped']))
+    expect(await allowed(reset('owner@example.com', 'stranger a'))).toBe(true)
+    expect(await allowed(reset('owner+a@example.com', 'stranger a'))).toBe(true)
+  })
+
+  test('When resets are held back, then they are never sent, and count for their source only', async () => {
+    await user('a@example.com', true)
+    for (let i = 0; i < 20; i += 1) await addHeldBackMail(opened.database, reset('a@example.com', 'one'))
+    await add({ kind: 'welcome', to: 'b@example.com' })
+    startSender()
+    await ended()
+    expect(server.received.map((mail) => /To: (\S+)/.exec(mail)![1])).toEqual(['b@example.com'])
+    expect(await allowed(reset('a@example.com', 'other'))).toBe(true)
+    expect(await allowed(reset('a@example.com', 'one'))).toBe(false)
+  })
+
+  test('When other addresses of a mailbox have used up its limit, then the address without additions still gets its own mails', async () => {
+    const registration = (to: string, source: string): MailRequest => ({ kind: 'verification', to, source })
+    for (let i = 0; i < 5; i += 1) await add(registration(`second+${i}@example.com`, `stranger ${i % 2}`))
+    expect(await allowed(registration('second+other@example.com', 'other'))).toBe(false)
+    expect(await allowed(registration('second@example.com', 'stranger 0'))).toBe(true)
+    for (let i = 0; i < 5; i += 1) await add(registration('second@example.com', `source ${i}`))
+    expect(await allowed(registration('second@example.com', 'other'))).toBe(false)
+  })
+
+  test('When one source asks for addresses of one mailbox, then it uses up a part of the mailbox’s limit', async () => {
+    for (let i = 0; i < 3; i += 1) await add({ kind: 'verification', to: `a+${i}@example.com`, source: 'one' })
+    expect(await allowed({ kind: 'verification', to: 'a+other@example.com', source: 'one' })).toBe(false)
+    expect(await allowed({ kind: 'verification', to: 'a+other@example.com', source: 'other' })).toBe(true)
+  })
+
+  test('When resets go to an address with additions, then other addresses with additions get theirs, up to the mailbox’s limit', async () => {
+    for (let i = 0; i < 3; i += 1) await add(reset('a+one@example.com', `source ${i}`))
+    expect(await allowed(reset('a+one@example.com', 'other'))).toBe(false)
+    expect(await allowed(reset('a+two@example.com', 'other'))).toBe(true)
+    for (let i = 3; i < 6; i += 1) await add(reset('a+two@example.com', `source ${i}`))
     expect(await allowed(reset('a+three@example.com', 'other'))).toBe(false)
+    expect(await allowed(reset('a@example.com', 'other'))).toBe(true)
+  })
+
+  test.each([
+    ['f.irst@gmail.com', 'fi.rst@gmail.com', false],
+    ['f.irst@gmail.com', 'fi.r.st+list@googlemail.com', false],
+    ['f.irst@example.com', 'fi.rst@example.com', true],
+    ['+one@example.com', '+two@example.com', true],
+  ])('When %s has used up the limit of its mailbox, then another mail to %s is allowed: %s', async (to, other, may) => {
+    for (let i = 0; i < 5; i += 1) await add({ kind: 'verification', to, source: `source ${i}` })
+    expect(await allowed({ kind: 'verification', to: other, source: 'other' })).toBe(may)
+  })
+
+  test('When resets come all day long, then an address gets ten, and one source causes three of them', async () => {
+    const addAnHourAgo = async (source: string): Promise<void> => {
+      await add(reset('a@example.com', source))
+      await sql.query(`UPDATE account_mails SET created_at = now() - interval '1 hour'`)
+    }
+    for (let i = 0; i < 3; i += 1) await addAnHourAgo('one')
+    expect(await allowed(reset('a@example.com', 'one'))).toBe(false)
+    expect(await allowed(reset('a@example.com', 'other'))).toBe(true)
+    for (let i = 3; i < 10; i += 1) await addAnHourAgo(`source ${i}`)
+    expect(await allowed(reset('a@example.com', 'other'))).toBe(false)
+    await sql.query(`UPDATE account_mails SET created_at = now() - interval '25 hours'`)
+    expect(await allowed(reset('a@example.com', 'one'))).toBe(true)
+  })
+
+  test.each(['password_reset', 'verification'] as const)(
+    'When one source asks for mails of kind %s to many recipients, then it gets twenty a day, whether they have accounts or not',
+    async (kind) => {
+      for (let i = 0; i < 20; i += 1) await add({ kind, to: `p${i}@example.com`, source: 'one' })
+      startSender()
+      expect((await ended()).every(({ outcome }) => outcome === 'dropped')).toBe(true)
+      const request: MailRequest = { kind, to: 'other@example.com', source: 'one' }
+      expect(await allowed(request)).toBe(false)
+      expect(await allowed({ ...request, source: 'other' })).toBe(true)
+      expect(await allowed({ ...request, kind: kind === 'verification' ? 'password_reset' : 'verification' })).toBe(true)
+      await sql.query(`UPDATE account_mails SET created_at = now() - interval '25 hours'`)
+      expect(await allowed(request)).toBe(true)
+    },
+  )
+
+  test('When one source asks for thirty recipients at once, then exactly as many are allowed as the limit says', async () => {
+    const ask = (i: number) => asked(reset(`p${i}@example.com`, 'one'))
+    const answers = await Promise.all(Array.from({ length: 30 }, (_, i) => ask(i)))
+    expect(answers.filter(Boolean)).toHaveLength(20)
   })
 })
 

@@ -133,6 +133,7 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'], d
     RATE_LIMIT_LOGIN: '100000',
     RATE_LIMIT_REGISTRATION: '100000',
     RATE_LIMIT_FORGOT: '100000',
+    RATE_LIMIT_MAILS: '100000',
     RATE_LIMIT_GENERAL: '100000',
     RATE_LIMIT_FAILURES: '100000',
     ...own,

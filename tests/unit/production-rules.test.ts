@@ -67,7 +67,7 @@ const BROKEN: [NodeJS.ProcessEnv, RegExp][] = [
   [{ PUBLIC_URL, SMTP_URL: 'smtp://mail.example.com?ignoreTLS=true' }, /SMTP_URL must not switch TLS/],
   [{ PUBLIC_URL, SMTP_URL: smtp('smtp', 'mail-for-tests', ':587') }, /SMTP_URL sends its password without TLS/],
   ...each('SESSION_DAYS', ['36500'], /SESSION_DAYS must be at most 366/),
-  ...['RATE_LIMIT_LOGIN', 'RATE_LIMIT_REGISTRATION', 'RATE_LIMIT_FORGOT', 'RATE_LIMIT_FAILURES'].flatMap((name) =>
+  ...['RATE_LIMIT_LOGIN', 'RATE_LIMIT_REGISTRATION', 'RATE_LIMIT_FORGOT', 'RATE_LIMIT_MAILS', 'RATE_LIMIT_FAILURES'].flatMap((name) =>
     each(name, ['100000'], new RegExp(`${name} must be at most 1000`)),
   ),
   ...each('RECORDING_WAIT_SCALE', ['0.01'], /RECORDING_WAIT_SCALE must be 1/),

@@ -32,7 +32,7 @@ CREATE TABLE "account_mails" (
     CONSTRAINT "account_mails_kind_check" CHECK ("kind" IN ('verification', 'welcome', 'already_registered', 'password_reset', 'password_changed')),
     CONSTRAINT "account_mails_source_hash_check" CHECK ("source_hash" ~ '^[0-9a-f]{64}$'),
     CONSTRAINT "account_mails_ended_check" CHECK (("ended_at" IS NULL) = ("outcome" IS NULL)),
-    CONSTRAINT "account_mails_outcome_check" CHECK ("outcome" IN ('sent', 'refused', 'expired', 'dropped'))
+    CONSTRAINT "account_mails_outcome_check" CHECK ("outcome" IN ('sent', 'refused', 'expired', 'dropped', 'held_back'))
 );
 
 -- CreateIndex
@@ -40,6 +40,9 @@ CREATE UNIQUE INDEX "users_verification_hash_key" ON "users"("verification_hash"
 
 -- CreateIndex
 CREATE INDEX "account_mails_mailbox_created_at_idx" ON "account_mails"("mailbox", "created_at");
+
+-- CreateIndex
+CREATE INDEX "account_mails_source_hash_created_at_idx" ON "account_mails"("source_hash", "created_at");
 
 -- CreateIndex
 CREATE INDEX "account_mails_created_at_idx" ON "account_mails"("created_at");
