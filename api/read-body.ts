@@ -1,6 +1,7 @@
 // Reads a request's body into memory: whole, of a bounded length, and of a bounded length together with all others.
 import type { Request, Response } from 'express'
 import { clientKey } from '../platform/client-address.ts'
+import { GrowingBuffer } from '../platform/growing-buffer.ts'
 import { counter } from '../platform/metrics.ts'
 import { problem, type Problem } from '../platform/problem.ts'
 
@@ -29,24 +30,23 @@ export async function readBody(request: Request, response: Response, maxBytes: n
   if (request.get('expect')?.toLowerCase() === '100-continue') response.writeContinue()
   const hold = holdMemory(clientKey(request.ip, request.socket.remoteAddress), response)
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
-    let bytes = 0
+    const body = new GrowingBuffer(maxBytes)
     const stop = (error: Problem): void => {
       request.off('data', onData).resume()
-      chunks.length = 0
+      body.clear()
       reject(error)
     }
     const onData = (chunk: Buffer): void => {
-      bytes += chunk.length
-      if (bytes > maxBytes) return stop(tooLarge())
-      if (!hold(bytes)) {
+      const length = body.length + chunk.length
+      if (length > maxBytes) return stop(tooLarge())
+      if (!hold(body.capacityFor(length))) {
         refusedBodies.inc()
         return stop(problem('busy', 'Too many large requests are being read', RETRY_AFTER))
       }
-      chunks.push(chunk)
+      body.append(chunk)
     }
     request.on('data', onData)
-    request.once('end', () => resolve(Buffer.concat(chunks)))
+    request.once('end', () => resolve(body.bytes()))
     request.once('close', () => reject(problem('bad_request', 'The request ended before its body did')))
     request.once('error', () => reject(problem('bad_request', 'The request ended before its body did')))
   })

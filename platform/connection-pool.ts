@@ -1,12 +1,13 @@
 // The open connections of one server, and what each may cost.
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { hasBody, limitPieces } from './body-pieces.ts'
 
 export interface ConnectionLimits {
   /** Connections of one client address. */
   perAddress: number
   total: number
-  /** Requests of one connection that wait while another one is answered. */
+  /** Requests of one connection that wait while another one is answered; none of them has a body. */
   pipelined: number
   /** How long a client may take no bytes of what was written for it. A write of ours has 64 kB at most, or is one JSON text. */
   unreadMs: number
@@ -26,7 +27,7 @@ export interface Connection {
 }
 
 /** Why a connection was closed. */
-type Limit = keyof ConnectionLimits
+type Limit = keyof ConnectionLimits | 'bodyPieces'
 
 export class ConnectionPool {
   readonly #limits: ConnectionLimits
@@ -53,7 +54,8 @@ export class ConnectionPool {
 
   /**
    * One request at a time: Node itself would parse and start all requests of a packet, however many, and keep all their answers
-   * until the first is read.
+   * until the first is read. A request with a body never waits, since Node would keep its body meanwhile: browsers and proxies do not
+   * pipeline such requests.
    */
   handleInTurn(connection: Connection, request: IncomingMessage, response: ServerResponse, handler: RequestListener): void {
     const start = (): void => {
@@ -61,9 +63,11 @@ export class ConnectionPool {
       response.once('close', () => this.#answered(connection))
       handler(request, response)
     }
+    if (hasBody(request)) limitPieces(request, () => this.#close(connection, 'bodyPieces'))
     if (connection.socket.destroyed) return
     if (!connection.current) return start()
-    if (connection.waiting.length >= this.#limits.pipelined) return this.#close(connection, 'pipelined')
+    const mayWait = !hasBody(request) && connection.waiting.length < this.#limits.pipelined
+    if (!mayWait) return this.#close(connection, 'pipelined')
     connection.waiting.push(start)
   }
 

@@ -26,8 +26,9 @@ export interface BoundedServerOptions {
 }
 
 /**
- * Calls `handler` for one request of a connection at a time. Closes connections that pipeline too much, that take no bytes of
- * their answer for `unreadMs`, and, beyond the numbers of `limits`, those that have waited longest for their client.
+ * Calls `handler` for one request of a connection at a time. Closes connections that pipeline too much or a request with a body,
+ * that send a body in too many pieces, that take no bytes of their answer for `unreadMs`, and, beyond the numbers of `limits`, those
+ * that have waited longest for their client.
  */
 export function createBoundedServer(handler: RequestListener, options: BoundedServerOptions = {}): Server {
   const { isProxy = () => false, limits = CONNECTION_LIMITS } = options

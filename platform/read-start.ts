@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import { GrowingBuffer } from './growing-buffer.ts'
 
 export type BodyStart =
   /** The body ended within the limit. */
@@ -10,17 +11,15 @@ export type BodyStart =
 
 /** Reads a body up to a limit. A body that is longer is destroyed, which closes its connection. Never rejects. */
 export async function readStart(body: Readable, maxBytes: number): Promise<BodyStart> {
-  const chunks: Buffer[] = []
-  let length = 0
-  const bytes = (): Buffer => Buffer.concat(chunks).subarray(0, maxBytes)
+  const start = new GrowingBuffer(maxBytes)
   try {
     for await (const chunk of body as AsyncIterable<Buffer>) {
-      chunks.push(chunk)
-      length += chunk.length
-      if (length > maxBytes) return { kind: 'longer', bytes: bytes() } // leaving the loop destroys the body
+      const room = maxBytes - start.length
+      start.append(chunk.subarray(0, room))
+      if (chunk.length > room) return { kind: 'longer', bytes: start.bytes() } // leaving the loop destroys the body
     }
-    return { kind: 'whole', bytes: bytes() }
+    return { kind: 'whole', bytes: start.bytes() }
   } catch (error) {
-    return { kind: 'broken', bytes: bytes(), error: error instanceof Error ? error : new Error(String(error)) }
+    return { kind: 'broken', bytes: start.bytes(), error: error instanceof Error ? error : new Error(String(error)) }
   }
 }

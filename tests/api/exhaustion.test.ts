@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { startBackend, type Backend } from '../support/backend.ts'
 import { eventually } from '../support/eventually.ts'
-import { countAnswers, rawClient } from '../support/raw-client.ts'
+import { countAnswers, oneByteChunks, rawClient } from '../support/raw-client.ts'
 import { newCallSid } from '../support/servers.ts'
 import { postRaw, postWebhook, sign } from '../support/webhook.ts'
 
@@ -34,6 +34,31 @@ test('When a few requests are sent at once on one connection, then all are answe
   )
   await eventually('four answers', async () => received().split('HTTP/1.1 ').length === 5)
   expect([...received().matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)).toEqual(['200', '200', '404', '200'])
+  socket.destroy()
+})
+
+describe('When bodies come in thousands of chunks of one byte, then the connection is closed and nothing is answered:', () => {
+  const small = oneByteChunks(' '.repeat(16_000))
+  const chunked = 'Content-Type: application/json\r\nTransfer-Encoding: chunked'
+  const login = webhookHead(chunked, '/api/auth/login')
+  const webhook = webhookHead(`X-Exotel-Signature: ${'0'.repeat(40)}\r\n${chunked}`)
+  const proven = webhookHead(`${basic(BASIC)}\r\n${chunked}`)
+  test.each([
+    ['of a login', login + small],
+    ['of a webhook with a false signature', webhook + small],
+    ['of a proven webhook', proven + small],
+    ['behind a request that is being answered', GET('/api/auth/me') + (login + small).repeat(16)],
+  ])('%s', async (_what, sent) => {
+    const { closed } = await rawClient(backend.apiUrl, sent)
+    expect(await closed).toBe('')
+    expect((await fetch(`${backend.apiUrl}/health/ready`)).status).toBe(200)
+  })
+})
+
+test('When a body comes in a few chunks of one byte, then it is read', async () => {
+  const head = webhookHead('Content-Type: application/json\r\nTransfer-Encoding: chunked', '/api/auth/login')
+  const { received, socket } = await rawClient(backend.apiUrl, head + oneByteChunks('{"email":1}'))
+  await eventually('an answer', async () => countAnswers(received(), 422) === 1)
   socket.destroy()
 })
 

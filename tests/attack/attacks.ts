@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { rawClient, type RawClient } from '../support/raw-client.ts'
+import { oneByteChunks, rawClient, type RawClient } from '../support/raw-client.ts'
 import { postRaw } from '../support/webhook.ts'
 import { openSockets, type Target } from './measure.ts'
 import {
@@ -40,6 +40,9 @@ const BUNDLE = '/docs/swagger-ui-bundle.js'
 const MB = 1024 ** 2
 const WEBHOOK = '/webhooks/exotel/call-end'
 const FALSE_SIGNATURE = { 'X-Exotel-Signature': '0'.repeat(40) }
+const SMALL_CHUNKS =
+  head('POST', '/api/auth/login', { 'Content-Type': 'application/json', 'Transfer-Encoding': 'chunked' }) +
+  oneByteChunks(' '.repeat(16_000))
 
 const getBundle = ({ apiUrl }: Target): Promise<unknown> => fetch(`${apiUrl}${BUNDLE}`).then((response) => response.text())
 
@@ -110,6 +113,16 @@ export const ATTACKS: Attack[] = [
         ({ socket }) => socket.write('a'),
       ),
     bounds: { ...USUAL, closedWithinSeconds: 34 },
+  },
+  {
+    name: 'bodies in chunks of one byte',
+    run: (target) => untilClosed(target, 100, sending(target.apiUrl, Buffer.from(SMALL_CHUNKS))),
+    bounds: { ...USUAL, closedWithinSeconds: 10 },
+  },
+  {
+    name: 'pipelined bodies in chunks of one byte',
+    run: (target) => untilClosed(target, 100, sending(target.apiUrl, Buffer.from(head('GET', '/api/auth/me') + SMALL_CHUNKS.repeat(16)))),
+    bounds: { ...USUAL, closedWithinSeconds: 10 },
   },
   {
     name: '3,000 connections that send nothing',

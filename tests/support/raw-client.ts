@@ -26,3 +26,8 @@ export async function rawClient(url: string, sent: string | Buffer, reading: 'fl
 export function countAnswers(text: string, status: number): number {
   return text.split(`HTTP/1.1 ${status} `).length - 1
 }
+
+/** Bytes for a body with `Transfer-Encoding: chunked`: each character is a chunk of its own. */
+export function oneByteChunks(text: string): string {
+  return `${[...text].map((character) => `1\r\n${character}\r\n`).join('')}0\r\n\r\n`
+}

@@ -1,12 +1,13 @@
 import { afterEach, expect, test } from '@jest/globals'
-import type { RequestListener, Server } from 'node:http'
+import type { IncomingMessage, RequestListener, Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import express, { type RequestHandler } from 'express'
 import { pageRoutes } from '../../api/page.ts'
+import { readBody } from '../../api/read-body.ts'
 import { CONNECTION_LIMITS, createBoundedServer, listenOn, type ConnectionLimits } from '../../platform/http-server.ts'
 import { eventually } from '../support/eventually.ts'
-import { countAnswers, rawClient, type RawClient } from '../support/raw-client.ts'
+import { countAnswers, oneByteChunks, rawClient, type RawClient } from '../support/raw-client.ts'
 
 const opened: { servers: Server[]; clients: RawClient[] } = { servers: [], clients: [] }
 afterEach(() => {
@@ -30,6 +31,7 @@ function connectionsOf(server: Server): Promise<number> {
   return new Promise((resolve) => server.getConnections((_error, count) => resolve(count)))
 }
 
+const POST_CHUNKED = 'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n'
 const GET = (path = '/') => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`
 const answerAtOnce: RequestListener = (request, response) => void response.end(`answer to ${request.url}`)
 const unlimited: RequestHandler = (_request, _response, next) => next()
@@ -60,6 +62,61 @@ test('When more requests are pipelined than may wait, then the connection is clo
   const { closed } = await client(url, GET().repeat(1200))
   expect(countAnswers(await closed, 200)).toBeLessThanOrEqual(CONNECTION_LIMITS.pipelined + 1)
   expect(handled).toBeLessThanOrEqual(CONNECTION_LIMITS.pipelined + 1)
+})
+
+test.each([
+  ['of an announced length', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc'],
+  ['in chunks', `${POST_CHUNKED}3\r\nabc\r\n0\r\n\r\n`],
+  ['of a GET', 'GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc'],
+  ['that is sent once it is wanted', 'POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n'],
+])('When a request with a body %s is sent behind one that is being answered, then the connection is closed', async (_what, second) => {
+  let handled = 0
+  const url = await serve(() => void (handled += 1))
+  const { closed } = await client(url, GET() + second)
+  await closed
+  expect(handled).toBe(1)
+})
+
+test('When a request with an empty body is sent behind another one, then both are answered', async () => {
+  const url = await serve(answerAtOnce)
+  const { received } = await client(url, `${GET('/a')}POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n`)
+  await eventually('two answers', async () => received().includes('answer to /b'))
+})
+
+test('When an unread body comes in very small pieces, then few of them are kept, and the connection is closed', async () => {
+  const requests: IncomingMessage[] = []
+  const url = await serve((request) => void requests.push(request))
+  const { closed } = await client(url, POST_CHUNKED + oneByteChunks(' '.repeat(5000)))
+  await closed
+  expect(requests.map(({ readableLength }) => readableLength <= 66)).toEqual([true])
+})
+
+test('When a body that is being read comes in very small pieces, then it never ends', async () => {
+  let pieces = 0
+  let ended = 0
+  let requestsClosed = 0
+  const url = await serve((request) => {
+    request.on('data', () => (pieces += 1))
+    request.on('end', () => (ended += 1))
+    request.on('close', () => (requestsClosed += 1))
+  })
+  const { closed } = await client(url, POST_CHUNKED + oneByteChunks(' '.repeat(5000)))
+  await closed
+  await eventually('the request to be closed', async () => requestsClosed === 1)
+  expect({ ended, few: pieces <= 66 }).toEqual({ ended: 0, few: true })
+})
+
+test('When a body comes in few small pieces or in many larger ones, then the whole of it is read, and no piece is kept', async () => {
+  const app = express().use(async (request, response) => {
+    const reading = readBody(request, response, 100_000)
+    request.on('data', (piece: Buffer) => piece.fill('-')) // after it was read
+    response.end(`read ${(await reading).toString()}`)
+  })
+  const url = await serve(app)
+  const small = await client(url, POST_CHUNKED + oneByteChunks('abcdefgh'.repeat(8)))
+  await eventually('the first body', async () => small.received().endsWith(`read ${'abcdefgh'.repeat(8)}`))
+  const larger = await client(url, `${POST_CHUNKED}${`40\r\n${'abcdefgh'.repeat(8)}\r\n`.repeat(1000)}0\r\n\r\n`)
+  await eventually('the second body', async () => larger.received().endsWith(`read ${'abcdefgh'.repeat(8000)}`))
 })
 
 test('When a client does not read its answer, then it is closed, also while it goes on sending', async () => {

@@ -1,0 +1,31 @@
+// Bounds the number of pieces in which the body of a request arrives.
+import type { IncomingMessage } from 'node:http'
+
+/** A body may have this many pieces, and one more for each `BYTES_PER_PIECE`. */
+const GRANTED_PIECES = 64
+const BYTES_PER_PIECE = 64
+
+export function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+}
+
+/**
+ * Node makes a Buffer of about 400 bytes for each chunk, also for a chunk of one byte, keeps it until it is read, and counts only the
+ * bytes inside. Node's HTTP parser gives each piece to `push`, so that pieces are counted here whether or not anybody reads them.
+ * @param onTooMany closes the connection; what Node still parses of it is dropped, the end of the body included, so that nobody
+ * takes the part that was read for the whole body
+ */
+export function limitPieces(request: IncomingMessage, onTooMany: () => void): void {
+  const push = request.push.bind(request)
+  let pieces = 0
+  let bytes = 0
+  request.push = (piece: Buffer | null) => {
+    if (request.socket.destroyed) return false
+    if (piece === null) return push(null)
+    pieces += 1
+    bytes += piece.length
+    if (pieces <= GRANTED_PIECES + bytes / BYTES_PER_PIECE) return push(piece)
+    onTooMany()
+    return false
+  }
+}
