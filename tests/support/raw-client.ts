@@ -29,5 +29,8 @@ export function countAnswers(text: string, status: number): number {
 
 /** Bytes for a body with `Transfer-Encoding: chunked`: each character is a chunk of its own. */
 export function oneByteChunks(text: string): string {
-  return `${[...text].map((character) => `1\r\n${character}\r\n`).join('')}0\r\n\r\n`
+  return `${text
+    .split('')
+    .map((character) => `1\r\n${character}\r\n`)
+    .join('')}0\r\n\r\n`
 }
