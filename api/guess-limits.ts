@@ -86,13 +86,20 @@ export function createGuessLimits(limiter: CreateLimiter, freeFailures: number):
 
   /** @throws {Problem} `rate_limited`, `limits_unavailable` */
   async function admit({ key, freeFailures: free }: Guard): Promise<void> {
-    const [failed, running] = await Promise.all([failures.get(key), tries.penalty(key)]).catch(() => Promise.reject(unavailable()))
+    const { running, failed } = await countsOf(key).catch(() => Promise.reject(unavailable()))
     const before = failed?.consumedPoints ?? 0
     if (before + running.consumedPoints <= free) return
     const customDuration = pauseSeconds(Math.max(1, before + 1 - free))
     const pause = await consume(() => pauses.consume(key, 1, { customDuration }))
     if (pause instanceof Error) throw unavailable()
     if (pause.refused) throw tooMany('account', pause.msBeforeNext)
+  }
+
+  /** In this order: a try that ends in between is counted twice, and never not at all. */
+  async function countsOf(key: string) {
+    const running = await tries.penalty(key)
+    const failed = await failures.get(key)
+    return { running, failed }
   }
 
   /** A source adds its free failures to the account's count and no more: one alone cannot make the others wait. */
