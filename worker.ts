@@ -9,7 +9,7 @@ import { isRunOpen } from './activities/recording-runs.ts'
 import { HEARTBEAT_MS } from './activities/run.ts'
 import { ensureSchedules } from './deploy/schedules.ts'
 import { missingSearchAttributes } from './deploy/temporal-namespace.ts'
-import { createAlarms } from './platform/alarms.ts'
+import { alarmsWithoutReasons, createAlarms } from './platform/alarms.ts'
 import { readConfig, type Config } from './platform/config.ts'
 import { connectDatabase, assertMigrated } from './platform/database.ts'
 import { watchForLeaks } from './platform/leaks.ts'
@@ -69,7 +69,7 @@ runMain(async () => {
       health: async () => ({
         ready: state.now === 'running',
         state: state.now,
-        alarms: alarms.active().map(({ name, since }) => ({ name, since })), // their reasons belong to the log
+        alarms: alarmsWithoutReasons(alarms),
         store: deps.breaker.state(),
         database: (await lookAtDatabase()) ? 'ok' : 'unavailable',
         temporal: (await lookAtTemporal()) ? 'ok' : 'unavailable',

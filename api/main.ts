@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { createAlarms, type Alarms } from '../platform/alarms.ts'
+import { alarmsWithoutReasons, createAlarms } from '../platform/alarms.ts'
 import { readConfig } from '../platform/config.ts'
 import { assertMigrated, connectDatabase, openPool } from '../platform/database.ts'
 import { watchForLeaks } from '../platform/leaks.ts'
@@ -102,7 +102,7 @@ runMain(async () => {
   const operations = await serveOperations(
     { host: config.OPERATIONS_HOST, port: config.OPERATIONS_PORT },
     {
-      health: async () => ({ ready: lifecycle.state === 'serving', state: lifecycle.state, alarms: namesOf(alarms) }),
+      health: async () => ({ ready: lifecycle.state === 'serving', state: lifecycle.state, alarms: alarmsWithoutReasons(alarms) }),
       // Where PostgreSQL is away, the last figures stand; /health tells that it is.
       measure: () => withDeadline(measurePipeline(database), 2000).catch(() => {}),
     },
@@ -132,8 +132,3 @@ runMain(async () => {
   logger.info('API has stopped')
   process.exit(0)
 })
-
-/** What health shows: the reasons belong to the log. */
-function namesOf(alarms: Alarms): { name: string; since: string }[] {
-  return alarms.active().map(({ name, since }) => ({ name, since }))
-}

@@ -26,3 +26,8 @@ export function createAlarms(logger: Logger): Alarms {
     active: () => [...standing].map(([name, { reason, since }]) => ({ name, reason, since })),
   }
 }
+
+/** What health shows: the reasons belong to the log. */
+export function alarmsWithoutReasons(alarms: Alarms): { name: string; since: string }[] {
+  return alarms.active().map(({ name, since }) => ({ name, since }))
+}
