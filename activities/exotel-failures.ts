@@ -1,15 +1,27 @@
-import { ExotelCredentialsRefused, ExotelRateLimited, ExotelUnavailable } from '../exotel/api-client.ts'
+import { ExotelAccountNotFound, ExotelCredentialsRefused, ExotelRateLimited, ExotelUnavailable } from '../exotel/api-client.ts'
 import type { Dependencies } from './dependencies.ts'
 import { giveBack } from './failures.ts'
 import type { Run } from './run.ts'
 
-export const CREDENTIALS_ALARM = 'ExotelCredentialsRefused'
+const CREDENTIALS_ALARM = 'ExotelCredentialsRefused'
+const ACCOUNT_ALARM = 'ExotelAccountNotFound'
 
-/** What Exotel's API threw, as a task given back; refused credentials raise an alarm. Other errors stay as they are. */
+/** Exotel has answered with a call or a list of calls: address, account and key are right. */
+export function clearSettingsAlarms({ alarms }: Pick<Dependencies, 'alarms'>): void {
+  alarms.clear(CREDENTIALS_ALARM)
+  alarms.clear(ACCOUNT_ALARM)
+}
+
+/** What Exotel's API threw, as a task given back; wrong settings raise an alarm. Other errors stay as they are. */
 export function asGivenBack({ alarms, pauses }: Pick<Dependencies, 'alarms' | 'pauses'>, { attempt }: Run, error: unknown): unknown {
   if (error instanceof ExotelCredentialsRefused) {
     alarms.raise(CREDENTIALS_ALARM, `${error.message}: check EXOTEL_ACCOUNT_SID, EXOTEL_API_KEY and EXOTEL_API_TOKEN`)
     return giveBack('ExotelCredentialsRefused', error.message, { attempt, pauses })
+  }
+  if (error instanceof ExotelAccountNotFound) {
+    alarms.clear(CREDENTIALS_ALARM)
+    alarms.raise(ACCOUNT_ALARM, `${error.message}: check EXOTEL_API_BASE_URL (the region of the account) and EXOTEL_ACCOUNT_SID`)
+    return giveBack('ExotelAccountNotFound', error.message, { attempt, pauses })
   }
   if (error instanceof ExotelRateLimited) return giveBack('ExotelRateLimited', error.message, { attempt, pauses, ms: error.retryAfterMs })
   if (error instanceof ExotelUnavailable) return giveBack('ExotelUnavailable', error.message, { attempt, pauses })

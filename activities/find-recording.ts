@@ -1,12 +1,13 @@
 // Exotel's Call Details: does the call have a recording, and may we have it? One request an activity, on the queue that
 // keeps the whole fleet within Exotel's limit.
 import { noteWait } from '../calls/note-wait.ts'
-import { isCallErased, nameRecording } from '../calls/recording-facts.ts'
+import { advanceStatus, isCallErased, nameRecording } from '../calls/recording-facts.ts'
 import type { CallDetails } from '../exotel/api-answers.ts'
 import { ExotelUnavailable } from '../exotel/api-client.ts'
-import type { Access, CallDetailsAnswer, Question, SourceRef } from '../workflows/contracts/recording.ts'
+import { isRunning } from '../workflows/contracts/call-status.ts'
+import type { Access, CallDetailsAnswer, Question, SourceRef, Wait } from '../workflows/contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
-import { asGivenBack, CREDENTIALS_ALARM } from './exotel-failures.ts'
+import { asGivenBack, clearSettingsAlarms } from './exotel-failures.ts'
 import { runActivity, type Run } from './run.ts'
 
 type Needs = Pick<Dependencies, 'database' | 'exotelApi' | 'alarms' | 'logger' | 'pauses'>
@@ -18,22 +19,27 @@ type Needs = Pick<Dependencies, 'database' | 'exotelApi' | 'alarms' | 'logger' |
 export function createFindRecording(deps: Needs) {
   return (question: Question): Promise<CallDetailsAnswer> =>
     runActivity(deps, question, async (run) => {
-      const { callSid, nextAskAt } = question
+      const { callSid } = question
       if (await isCallErased(deps.database, callSid)) return { answer: 'erased' }
       const details = await ask(deps, run, () => deps.exotelApi.callDetails(callSid, run.signal))
       if (!(details instanceof ExotelUnavailable) && details?.source) {
         const named = await nameRecording(deps.database, callSid, details.source)
         return named ? { answer: 'named', sourceUrl: details.source.sourceUrl } : { answer: 'erased' }
       }
-      if (nextAskAt !== undefined) {
-        const reason = details instanceof ExotelUnavailable ? { code: 'ExotelUnavailable', error: details.message } : undefined
-        await noteWait(deps.database, { callSid, nextTryAt: nextAskAt, ...(reason && { reason }) })
+      if (details instanceof ExotelUnavailable) {
+        await noteNextAsk(deps, question.callSid, question.nextAskAt, { code: 'ExotelUnavailable', error: details.message })
+        return { answer: 'unavailable', reason: details.message }
       }
-      if (details instanceof ExotelUnavailable) return { answer: 'unavailable', reason: details.message }
+      const { status, durationSeconds } = details ?? {}
+      await noteNextAsk(deps, callSid, isRunning(status) ? question.nextAskWhileRunningAt : question.nextAskAt)
       if (details === undefined) return { answer: 'unknown call' }
-      const { status, durationSeconds } = details
+      if (status !== undefined) await advanceStatus(deps.database, callSid, status)
       return { answer: 'none', ...(status && { status }), ...(durationSeconds !== undefined && { durationSeconds }) }
     })
+}
+
+async function noteNextAsk({ database }: Needs, callSid: string, nextTryAt: string | undefined, reason?: Wait['reason']): Promise<void> {
+  if (nextTryAt !== undefined) await noteWait(database, { callSid, nextTryAt, ...(reason && { reason }) })
 }
 
 /**
@@ -54,7 +60,7 @@ export function createRenewAccess(deps: Needs) {
     })
 }
 
-/** "Unavailable" is an answer here, which the workflow judges; everything else is waited for. */
+/** "Unavailable" is an answer here, which the workflow judges; everything else is waited for. Undefined: Exotel does not know the call. */
 async function ask(
   deps: Needs,
   run: Run,
@@ -62,7 +68,8 @@ async function ask(
 ): Promise<CallDetails | ExotelUnavailable | undefined> {
   try {
     const details = await request()
-    deps.alarms.clear(CREDENTIALS_ALARM)
+    if (details === undefined) await deps.exotelApi.confirmAccount(run.signal)
+    clearSettingsAlarms(deps)
     return details
   } catch (error) {
     if (error instanceof ExotelUnavailable) return error

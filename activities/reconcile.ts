@@ -10,11 +10,10 @@ import {
   type EndedCallEvent,
 } from '../calls/reconcile.ts'
 import type { CallsPage, ListedCall } from '../exotel/api-answers.ts'
-import { knownStatus } from '../exotel/call-event.ts'
 import { counter } from '../platform/metrics.ts'
 import type { ListPage, ListRequest, Pass, PassEnd, PassRequest } from '../workflows/contracts/maintenance.ts'
 import type { Dependencies } from './dependencies.ts'
-import { asGivenBack, CREDENTIALS_ALARM } from './exotel-failures.ts'
+import { asGivenBack, clearSettingsAlarms } from './exotel-failures.ts'
 import { runEffect } from './run.ts'
 
 type Needs = Pick<Dependencies, 'database' | 'exotelApi' | 'alarms' | 'logger' | 'pauses'>
@@ -84,7 +83,7 @@ export function createReconcileActivities(deps: Needs) {
   }
 
   async function bringInPage(source: 'reconcile' | 'backfill', page: CallsPage): Promise<ListPage> {
-    alarms.clear(CREDENTIALS_ALARM)
+    clearSettingsAlarms(deps)
     const news = await bringIn(database, source, page.calls.map(eventOf))
     broughtIn.inc({ source, what: 'call' }, news.callsNew)
     broughtIn.inc({ source, what: 'recording' }, news.recordingsNew)
@@ -93,7 +92,6 @@ export function createReconcileActivities(deps: Needs) {
   }
 }
 
-function eventOf({ status: said, source, ...call }: ListedCall): EndedCallEvent {
-  const status = knownStatus(said)
-  return { ...call, ...(status !== undefined && { status }), sources: source ? [source] : [] }
+function eventOf({ source, ...call }: ListedCall): EndedCallEvent {
+  return { ...call, sources: source ? [source] : [] }
 }

@@ -23,6 +23,8 @@ export async function tellWorkflow(temporal: Client, event: ClaimedEvent, policy
     ...(event.status !== null && { status: event.status }),
     ...(event.endedAt !== null && { endedAt: event.endedAt.toISOString() }),
     ...(event.durationSeconds !== null && { durationSeconds: event.durationSeconds }),
+    ...(event.endHeardAt !== null && { endHeardAt: event.endHeardAt.toISOString() }),
+    ...(event.searchAgain && { searchAgain: true }),
     ...(event.source === 'recovery' && { recovery: true }),
   }
   await temporal.connection.withDeadline(Date.now() + DEADLINE_MS, () =>

@@ -23,6 +23,10 @@ export interface ClaimedEvent extends Claim {
   relayTries: number
   /** How often its request got no response. */
   relayWaits: number
+  /** When the event arrived, where it ends the call. */
+  endHeardAt: Date | null
+  /** The call counts as not recorded, and this event ends it: Exotel has to be asked again. */
+  searchAgain: boolean
   /** PostgreSQL, not Temporal's memory, decides whether there is work left. */
   bringsNothingNew: boolean
 }
@@ -45,7 +49,7 @@ const WAITS_IN_ONE_STATEMENT = 1000
  * Leases events that are due, the longest due first. Claims of others are passed over, expired ones are taken: whoever died while
  * relaying loses nothing. Events that waited for a response are claimed separately, so that they never take the place of others.
  * An event brings nothing new where its call is erased, each recording that it names is stored, or it names none and the call is
- * concluded already (unless the call turned out to be answered since).
+ * concluded already (unless the call counts as not recorded, and the event ends it or brings another status).
  */
 export async function claimEvents(database: Queryable, limits: ClaimLimits): Promise<ClaimedEvent[]> {
   return database.$queryRaw<ClaimedEvent[]>`
@@ -58,11 +62,13 @@ export async function claimEvents(database: Queryable, limits: ClaimLimits): Pro
     ), claimed AS (
       UPDATE webhook_events e SET claimed_until = now() + make_interval(secs => ${LEASE_SECONDS}), claimed_by = ${randomUUID()}::uuid
       FROM due WHERE e.id = due.id
-      RETURNING e.id, e.claimed_by, e.source, e.call_sid, e.source_urls, e.request_id, e.received_at, e.relay_tries, e.relay_waits
+      RETURNING e.id, e.claimed_by, e.source, e.route, e.call_sid, e.source_urls, e.request_id, e.received_at, e.relay_tries, e.relay_waits
     )
     SELECT e.id, e.claimed_by AS "claimId", e.source, e.call_sid AS "callSid", e.source_urls AS "sourceUrls", e.request_id AS "requestId",
            e.received_at AS "receivedAt", e.relay_tries AS "relayTries", e.relay_waits AS "relayWaits",
            c.status, c.ended_at AS "endedAt", c.duration_seconds AS "durationSeconds",
+           CASE WHEN e.route = 'call-end' THEN e.received_at END AS "endHeardAt",
+           COALESCE(c.recording_state = 'not_recorded' AND e.route = 'call-end', false) AS "searchAgain",
            COALESCE(CASE
              WHEN c.recording_state = 'erased' THEN true
              WHEN cardinality(e.source_urls) > 0 THEN NOT EXISTS (
@@ -70,7 +76,7 @@ export async function claimEvents(database: Queryable, limits: ClaimLimits): Pro
                LEFT JOIN recordings r ON r.call_sid = e.call_sid AND r.source_url = named.url
                WHERE r.state IS NULL OR r.state NOT IN ('stored', 'erased'))
              WHEN c.recording_state IN ('failed', 'quarantined') THEN e.source = 'exotel'
-             WHEN c.recording_state = 'not_recorded' THEN c.recording_concluded_status IS NOT DISTINCT FROM c.status
+             WHEN c.recording_state = 'not_recorded' THEN e.route <> 'call-end' AND c.recording_concluded_status IS NOT DISTINCT FROM c.status
              ELSE c.recording_state = 'stored'
            END, false) AS "bringsNothingNew"
     FROM claimed e LEFT JOIN calls c USING (call_sid)

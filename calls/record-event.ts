@@ -22,8 +22,9 @@ export interface ReadDelivery extends Delivery {
 }
 
 /**
- * Records the event and creates or advances its call. Statuses, times and durations only go up and what is absent erases
- * nothing, so that any order and number of deliveries leaves the same row. An erased call learns nothing any more.
+ * Records the event and creates or advances its call. What is absent erases nothing. Of two statuses the further one stays, of two
+ * times the earlier, of two durations the longer, and of two texts the one that comes first in byte order (so `+91…` and not `0…`).
+ * Therefore any order and number of deliveries leaves the same row. An erased call learns nothing any more.
  * @returns duplicate: the same delivery was recorded before, and nothing was changed
  */
 export async function recordEvent(database: Queryable, delivery: ReadDelivery): Promise<{ duplicate: boolean }> {
@@ -42,15 +43,15 @@ export async function recordEvent(database: Queryable, delivery: ReadDelivery): 
              ${starts ? 'awaiting' : 'none'}
       FROM event
       ON CONFLICT (call_sid) DO UPDATE SET
-        account_sid = COALESCE(c.account_sid, excluded.account_sid),
+        account_sid = LEAST(c.account_sid COLLATE "C", excluded.account_sid),
         status = CASE WHEN call_status_rank(excluded.status) > call_status_rank(c.status) THEN excluded.status ELSE c.status END,
-        direction = COALESCE(c.direction, excluded.direction),
-        from_number = COALESCE(c.from_number, excluded.from_number),
-        to_number = COALESCE(c.to_number, excluded.to_number),
+        direction = LEAST(c.direction COLLATE "C", excluded.direction),
+        from_number = LEAST(c.from_number COLLATE "C", excluded.from_number),
+        to_number = LEAST(c.to_number COLLATE "C", excluded.to_number),
         started_at = LEAST(c.started_at, excluded.started_at),
         ended_at = LEAST(c.ended_at, excluded.ended_at),
         duration_seconds = GREATEST(c.duration_seconds, excluded.duration_seconds),
-        custom_field = COALESCE(c.custom_field, excluded.custom_field),
+        custom_field = LEAST(c.custom_field COLLATE "C", excluded.custom_field),
         recording_state = CASE WHEN c.recording_state = 'none' THEN excluded.recording_state ELSE c.recording_state END,
         recording_state_since = CASE WHEN c.recording_state = 'none' THEN now() ELSE c.recording_state_since END,
         updated_at = now()

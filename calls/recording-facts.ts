@@ -1,6 +1,7 @@
 // What activities need of a call's rows beyond their small inputs.
 import type { NamedSource } from '../exotel/source-url.ts'
 import type { Queryable } from '../platform/database.ts'
+import type { CallStatus } from '../workflows/contracts/call-status.ts'
 
 export interface Link {
   url: string
@@ -34,6 +35,13 @@ export async function nameRecording(database: Queryable, callSid: string, source
     ON CONFLICT (call_sid, source_url) DO UPDATE SET fetch_url = COALESCE(excluded.fetch_url, r.fetch_url), updated_at = now()
     WHERE r.state <> 'erased'`
   return named > 0
+}
+
+/** Exotel's API told the status of the call: it counts like that of an event. */
+export async function advanceStatus(database: Queryable, callSid: string, status: CallStatus): Promise<void> {
+  await database.$executeRaw`
+    UPDATE calls SET status = ${status}, updated_at = now()
+    WHERE call_sid = ${callSid} AND recording_state <> 'erased' AND call_status_rank(${status}) > call_status_rank(status)`
 }
 
 /** Of an erased call nothing is fetched, asked for or stored any more. */

@@ -12,8 +12,9 @@ export interface RecoveryPlan {
 /** Another try brings nothing: Exotel no longer has it, our own rules refuse it, or a person said so. */
 const FINAL: ReadonlySet<FailureCode> = new Set(['RecordingExpired', 'RecordingTooLarge', 'RecordingUrlRefused', 'Cancelled'])
 
-/** Exotel's word that there is none is asked for again a few times only. */
+/** A search without a result is repeated a few times only. */
 const SEARCHES = 5
+const SEARCHED: ReadonlySet<FailureCode> = new Set(['RecordingMissing', 'CallUnknown'])
 
 /** When a recording that has failed (`failures` times since `since`, this one counted) is tried again; undefined: never. */
 export function nextRecovery(
@@ -22,7 +23,7 @@ export function nextRecovery(
   { pausesMs, forMs }: RecoveryPlan,
 ): Date | undefined {
   if (!('code' in outcome) || FINAL.has(outcome.code)) return undefined
-  if (outcome.code === 'RecordingMissing' && failures >= SEARCHES) return undefined
+  if (SEARCHED.has(outcome.code) && failures >= SEARCHES) return undefined
   const pauseMs = pausesMs[Math.min(failures, pausesMs.length) - 1] ?? 0
   const at = now.getTime() + pauseMs
   return at <= since.getTime() + forMs ? new Date(at) : undefined

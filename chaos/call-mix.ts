@@ -35,9 +35,20 @@ const ODD_SERVERS: readonly Fault[] = [
   'chunked',
   'chunked-cut',
 ]
+const CALL_FLOWS: readonly Fault[] = ['passthru', 'passthru-no-link', 'passthru-early']
+const LATER_RIGHT: readonly Fault[] = ['call-unknown-first', 'empty-first', 'refused-first']
 const LATE: readonly Fault[] = ['late-recording', 'rate-limited-long']
 /** `until-close`: where a line is cut, HTTP cannot tell the rest of such a file from its end. */
-const LEFT_OUT: readonly Fault[] = ['none', 'until-close', ...CHANGED_FILES, ...ODD_SERVERS, ...LATE, 'link-expires']
+const LEFT_OUT: readonly Fault[] = [
+  'none',
+  'until-close',
+  ...CHANGED_FILES,
+  ...ODD_SERVERS,
+  ...LATE,
+  ...CALL_FLOWS,
+  ...LATER_RIGHT,
+  'link-expires',
+]
 const NAMES = Object.keys(FAULTS) as Fault[]
 const LASTING = NAMES.filter((name) => FAULTS[name].ends === 'failed')
 const HEALED = NAMES.filter((name) => FAULTS[name].ends === 'stored' && !LEFT_OUT.includes(name))
@@ -54,11 +65,14 @@ interface CallClass {
 }
 
 const CLASSES: CallClass[] = [
-  { share: 0.07, draft: (random) => ({ plan: { fault: 'none', status: pick(random, UNANSWERED), durationSeconds: 0 } }) },
+  { share: 0.05, draft: (random) => ({ plan: { fault: 'none', status: pick(random, UNANSWERED), durationSeconds: 0 } }) },
+  { share: 0.02, draft: (random) => ({ plan: { fault: 'passthru', status: pick(random, UNANSWERED), durationSeconds: 0 } }) },
+  { share: 0.06, draft: oneOf(CALL_FLOWS) },
+  { share: 0.05, draft: oneOf(LATER_RIGHT) },
   { share: 0.05, draft: (random) => ({ plan: { fault: 'none', recording: anySample(random), untold: true } }) },
   { share: 0.02, draft: (_random, _nth, damaged) => ({ plan: { fault: 'none', recording: damaged } }) },
   { share: 0.06, draft: oneOf(LASTING) },
-  { share: 0.2, draft: oneOf(HEALED) },
+  { share: 0.13, draft: oneOf(HEALED) },
   { share: 0.15, draft: oneOf(CHANGED_FILES) },
   { share: 0.12, draft: oneOf(ODD_SERVERS) },
   { share: 0.05, draft: oneOf(['link-expires']) },

@@ -83,6 +83,7 @@ function environmentOf(stack: DevStack, databaseUrl: string, port: number): Node
     ...local,
     NODE_ENV: 'development',
     AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true', // for people on Node 20: not news to them at every start
+    EXOTEL_WEBHOOK_BASIC: `exotel:${stack.exotel.webhookSecret}`, // for GET, which has no body to sign
     RECORDING_WAIT_SCALE: stack.simulatorUrl ? DEV_WAIT_SCALE : '1',
     ...process.env,
     PORT: String(port),

@@ -1,11 +1,12 @@
 // What Exotel's Calls API answers, read leniently: nothing but a call's id has to be right for it to be found.
 import { z } from 'zod'
 import { callSid } from './call-event.ts'
+import { knownStatus, type CallStatus } from '../workflows/contracts/call-status.ts'
 import { readSourceUrl, type NamedSource } from './source-url.ts'
 import { parseExotelTime } from './time.ts'
 
 export interface CallDetails {
-  status?: string
+  status?: CallStatus
   durationSeconds?: number
   /** What Exotel calls the recording; with a pre-signed link to fetch where it gave one. */
   source?: NamedSource
@@ -97,9 +98,10 @@ function isLastPage({ Metadata, Calls }: z.infer<typeof listAnswer>): boolean {
 
 function detailsOf({ Status, Duration, RecordingUrl, PreSignedRecordingUrl }: z.infer<typeof callAnswer>['Call']): CallDetails {
   const named = readSourceUrl(RecordingUrl ?? undefined) ?? readSourceUrl(PreSignedRecordingUrl ?? undefined)
+  const status = knownStatus(Status ?? undefined)
   const seconds = Number(Duration ?? Number.NaN)
   return {
-    ...(Status ? { status: Status.toLowerCase() } : {}),
+    ...(status && { status }),
     ...(seconds >= 0 && seconds <= LONGEST_CALL_SECONDS ? { durationSeconds: Math.round(seconds) } : {}),
     ...(named ? { source: PreSignedRecordingUrl ? { ...named, fetchUrl: PreSignedRecordingUrl } : named } : {}),
   }

@@ -30,6 +30,8 @@ export function exotelApiSettings(
 export class ExotelUnavailable extends Error {}
 /** 401 or 403: our key and token are refused. */
 export class ExotelCredentialsRefused extends Error {}
+/** 404 for the list of calls: the account does not exist at this address, which may be the one of another region. */
+export class ExotelAccountNotFound extends Error {}
 /** 429 */
 export class ExotelRateLimited extends Error {
   readonly retryAfterMs: number | undefined
@@ -39,6 +41,8 @@ export class ExotelRateLimited extends Error {
   }
 }
 
+/** So long a list that was answered proves that address and account are right. */
+const ACCOUNT_KNOWN_FOR_MS = 60_000
 /** For one request in total, with the body of its response. */
 const DEADLINE_MS = 15_000
 const MAX_ANSWER_BYTES = 5 * 1024 ** 2
@@ -48,6 +52,7 @@ export class ExotelApi {
   readonly #settings: ExotelApiSettings
   readonly #deadlineMs: number
   readonly #agents = createHttpAgents()
+  #accountSeenAt = Number.NEGATIVE_INFINITY
 
   constructor(settings: ExotelApiSettings, deadlineMs = DEADLINE_MS) {
     this.#settings = settings
@@ -69,7 +74,8 @@ export class ExotelApi {
 
   /**
    * A page of ended calls, oldest first: those that began within the window (a month at most), or up to 100 by their ids.
-   * Throws as {@link callDetails} does.
+   * Throws as {@link callDetails} does, and where the account is not found.
+   * @throws {ExotelAccountNotFound}
    */
   async listCalls(
     filter: { from: Date; to: Date } | { callSids: string[] },
@@ -80,9 +86,22 @@ export class ExotelApi {
     if ('callSids' in filter) query.set('Sid', filter.callSids.join(','))
     else query.set('DateCreated', `gte:${formatExotelTime(filter.from)};lte:${formatExotelTime(filter.to)}`)
     if (after !== undefined) query.set('After', after)
-    const page = readCallsPage(await this.#get(`Calls.json?${query.toString()}`, signal))
+    const answer = await this.#get(`Calls.json?${query.toString()}`, signal)
+    if (answer === undefined) throw new ExotelAccountNotFound('Exotel answered 404 to the request for the list of calls')
+    const page = readCallsPage(answer)
+    this.#accountSeenAt = performance.now()
     if (!page) throw new ExotelUnavailable('The list of calls has not the documented form')
     return page
+  }
+
+  /**
+   * After a 404 for one call: is it about the call, or are our address or account wrong? Requests the list of calls, unless one was
+   * answered within the last minute. Throws as {@link listCalls} does.
+   */
+  async confirmAccount(signal: AbortSignal): Promise<void> {
+    if (performance.now() - this.#accountSeenAt < ACCOUNT_KNOWN_FOR_MS) return
+    const to = new Date()
+    await this.listCalls({ from: new Date(to.getTime() - 60_000), to }, undefined, signal)
   }
 
   async #details(callSid: string, query: string, signal: AbortSignal): Promise<CallDetails | undefined> {

@@ -2,6 +2,8 @@
 // [developer.exotel.com status callback; support articles 48283 and 3000132269 for Passthru].
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
+import { isFinal, type CallStatus } from '../workflows/contracts/call-status.ts'
+import { callStatusOf, isAboutLeg } from './call-status.ts'
 import type { Fields, FieldValue } from './fields.ts'
 import { readSourceUrl, type NamedSource } from './source-url.ts'
 import { parseExotelTime } from './time.ts'
@@ -9,15 +11,12 @@ import { parseExotelTime } from './time.ts'
 export const WEBHOOK_ROUTES = ['call-start', 'call-end', 'recording'] as const
 export type WebhookRoute = (typeof WEBHOOK_ROUTES)[number]
 
-const FINAL_STATUSES = new Set(['completed', 'busy', 'no-answer', 'failed', 'canceled'])
-const KNOWN_STATUSES = new Set(['queued', 'ringing', 'in-progress', ...FINAL_STATUSES])
-
 export interface CallEvent {
   callSid: string
   route: WebhookRoute
   accountSid?: string
-  /** Exotel's word, lower case; absent where it is none that Exotel documents. */
-  status?: string
+  /** Absent where the event does not tell the status of the call. */
+  status?: CallStatus
   direction?: string
   from?: string
   to?: string
@@ -54,6 +53,10 @@ const delivery = z.object({
   AccountSid: text,
   Status: text,
   CallStatus: text,
+  CallType: text,
+  DialCallStatus: text,
+  DialWhomNumber: text,
+  EventType: text,
   Direction: text,
   From: text,
   CallFrom: text,
@@ -68,19 +71,21 @@ const delivery = z.object({
   CustomField: text,
 })
 
+type Delivery = z.infer<typeof delivery>
+
 /** The delivery's CallSid is missing or impossible; the message names the field. */
 export class BadCallSid extends Error {}
 
 /**
- * @param method a POST to `call-end` ends the call whatever its status; Passthru's GET comes from the middle of a flow
+ * `call-end` ends the call whatever it says, `call-start` never does, and `recording` where it brings a final status.
  * @throws {BadCallSid}
  */
-export function readCallEvent(fields: Fields, route: WebhookRoute, method: 'GET' | 'POST'): CallEvent {
+export function readCallEvent(fields: Fields, route: WebhookRoute): CallEvent {
   const read = delivery.safeParse(fields)
   if (!read.success) throw new BadCallSid(read.error.issues[0]?.message ?? 'CallSid is not usable')
   const said = read.data
-  const status = knownStatus(said.Status ?? said.CallStatus)
-  const final = status !== undefined && FINAL_STATUSES.has(status)
+  const mayEnd = route !== 'call-start' && !isAboutLeg(said)
+  const status = callStatusOf(said, { mayEnd })
   return withoutAbsent({
     callSid: said.CallSid,
     route,
@@ -90,21 +95,31 @@ export function readCallEvent(fields: Fields, route: WebhookRoute, method: 'GET'
     from: said.From ?? said.CallFrom,
     to: said.To ?? said.CallTo,
     startedAt: parseExotelTime(said.StartTime),
-    endedAt: parseExotelTime(said.EndTime) ?? (final ? parseExotelTime(said.DateUpdated) : undefined),
-    durationSeconds: readSeconds(said.ConversationDuration) ?? readSeconds(said.DialCallDuration) ?? readSeconds(said.RecordingDuration),
+    endedAt: mayEnd ? endOf(said, status) : undefined,
+    durationSeconds: durationOf(said, status),
     customField: said.CustomField,
     sources: readSources(fields),
-    ended: final || (route === 'call-end' && method === 'POST'),
+    ended: route === 'call-end' || isFinal(status),
   })
+}
+
+function endOf({ EndTime, DateUpdated }: Delivery, status: CallStatus | undefined): Date | undefined {
+  return parseExotelTime(EndTime) ?? (isFinal(status) ? parseExotelTime(DateUpdated) : undefined)
+}
+
+/** `DialCallDuration` includes the time that the agent's phone rang, so it counts only where the call was answered. */
+function durationOf(said: Delivery, status: CallStatus | undefined): number | undefined {
+  const dialled = status === 'completed' ? readSeconds(said.DialCallDuration) : undefined
+  return readSeconds(said.ConversationDuration) ?? dialled ?? readSeconds(said.RecordingDuration)
 }
 
 /**
  * What makes a repeated delivery the same event: its fields, sorted, without the time of sending. Another content type or
- * multipart boundary changes nothing; that it ends the call does, since a GET in the middle of a flow may look the same.
+ * multipart boundary changes nothing.
  */
-export function deliveryIdentity({ route, ended }: Pick<CallEvent, 'route' | 'ended'>, fields: Fields): string {
+export function deliveryIdentity(route: WebhookRoute, fields: Fields): string {
   const { CurrentTime: _, ...lasting } = fields
-  return hash(['exotel', route, ended ? 'ended' : 'open', canonical(lasting)])
+  return hash(['exotel', route, canonical(lasting)])
 }
 
 /** The identity of a delivery that nobody can read: its very bytes. */
@@ -113,8 +128,8 @@ export function unreadableIdentity(route: WebhookRoute, rawBody: Buffer): string
 }
 
 function readSources(fields: Fields): NamedSource[] {
-  const sources = [readSourceUrl(textOf(fields.RecordingUrl)), readSourceUrl(textOf(streamOf(fields.Stream)?.RecordingUrl))]
-  const named = sources.filter((each) => each !== undefined)
+  const links = [fields.RecordingUrl, streamOf(fields.Stream)?.RecordingUrl].flat()
+  const named = links.map((link) => readSourceUrl(textOf(link))).filter((each) => each !== undefined)
   return named.filter((each, index) => named.findIndex(({ sourceUrl }) => sourceUrl === each.sourceUrl) === index)
 }
 
@@ -132,12 +147,6 @@ function streamOf(value: FieldValue | undefined): Fields | undefined {
 
 function textOf(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined
-}
-
-/** Exotel's word, lower case; undefined where it is none that Exotel documents. */
-export function knownStatus(raw: string | undefined): string | undefined {
-  const status = raw?.toLowerCase()
-  return status && KNOWN_STATUSES.has(status) ? status : undefined
 }
 
 function readSeconds(raw: string | undefined): number | undefined {

@@ -39,7 +39,7 @@ export async function decodeBody(body: Buffer, contentType: string | undefined):
 /** A query string, with `Stream[Status]` and the like nested. */
 export function decodeForm(text: string): Fields {
   if (text.split('&', MAX_FIELDS + 1).length > MAX_FIELDS) throw tooManyFields() // qs would drop the rest without a word
-  return tidy(qs.parse(text, { depth: MAX_DEPTH, parameterLimit: MAX_FIELDS, arrayLimit: 100, allowPrototypes: false }))
+  return tidy(qs.parse(text, { depth: MAX_DEPTH, parameterLimit: MAX_FIELDS, arrayLimit: MAX_FIELDS, allowPrototypes: false }))
 }
 
 type Encoding = 'json' | 'multipart' | 'form'

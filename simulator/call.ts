@@ -26,7 +26,17 @@ export interface SimulatedCall {
 }
 
 /** Minutes from the call's end until its recording is served, for the faults that delay it. Those of one hour at most are waited for. */
-const AVAILABLE_AFTER_MINUTES: Partial<Record<Fault, number>> = { 'link-expires': 3, 'late-recording': 55, 'rate-limited-long': 55 }
+const AVAILABLE_AFTER_MINUTES: Partial<Record<Fault, number>> = {
+  'link-expires': 3,
+  'late-recording': 55,
+  'rate-limited-long': 55,
+  'passthru-early': 1,
+  'call-unknown-first': 12,
+  'empty-first': 12,
+  'refused-first': 12,
+}
+/** A call that goes on when the first event to `call-end` is sent ends later. */
+const ENDS_AFTER_MINUTES: Partial<Record<Fault, number>> = { 'passthru-early': 15 }
 
 export interface CallPlan {
   fault: Fault
@@ -45,7 +55,8 @@ export interface CallPlan {
 export function makeCall(plan: CallPlan, { now, waitScale }: { now: Date; waitScale: number }): SimulatedCall {
   const { fault } = plan
   const durationSeconds = plan.durationSeconds ?? 42
-  const endedAt = plan.endedAt ?? now
+  const minuteMs = 60_000 * waitScale
+  const endedAt = plan.endedAt ?? new Date(now.getTime() + (ENDS_AFTER_MINUTES[fault] ?? 0) * minuteMs)
   const recording = plan.recording === undefined ? undefined : readRecording(plan.recording, now)
   const { change } = sourceOf(fault)
   return {
@@ -57,8 +68,18 @@ export function makeCall(plan: CallPlan, { now, waitScale }: { now: Date; waitSc
     startedAt: new Date(endedAt.getTime() - durationSeconds * 1000),
     endedAt,
     durationSeconds,
-    availableAt: new Date(endedAt.getTime() + (AVAILABLE_AFTER_MINUTES[fault] ?? 0) * 60_000 * waitScale),
+    availableAt: new Date(endedAt.getTime() + (AVAILABLE_AFTER_MINUTES[fault] ?? 0) * minuteMs),
     requests: 0,
     signedLinksOnly: fault === 'link-expires',
   }
+}
+
+/** The call is over. */
+export function hasEnded({ endedAt }: SimulatedCall): boolean {
+  return Date.now() >= endedAt.getTime()
+}
+
+/** The recording can be had. */
+export function isAvailable({ availableAt }: SimulatedCall): boolean {
+  return Date.now() >= availableAt.getTime()
 }

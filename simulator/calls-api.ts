@@ -1,6 +1,6 @@
 // Exotel's Calls API, v1, for the calls that the stand-in has made [developer.exotel.com: Call Details, bulk call details].
 import { formatExotelTime, parseExotelTime } from '../exotel/time.ts'
-import type { SimulatedCall } from './call.ts'
+import { hasEnded, isAvailable, type SimulatedCall } from './call.ts'
 
 /** The links that an answer names. */
 export interface AnsweredLinks {
@@ -23,7 +23,8 @@ export function listCalls(calls: SimulatedCall[], query: URLSearchParams, path: 
   const sids = query.get('Sid')?.split(',')
   const [from, to] = readRange(query.get('DateCreated') ?? '')
   const matching = calls
-    .filter((call) => call.partOf === undefined && (!sids || sids.includes(call.callSid)) && call.startedAt >= from && call.startedAt <= to)
+    .filter((call) => call.partOf === undefined && isKnown(call) && hasEnded(call))
+    .filter((call) => (!sids || sids.includes(call.callSid)) && call.startedAt >= from && call.startedAt <= to)
     .toSorted((a, b) => a.startedAt.getTime() - b.startedAt.getTime())
   const size = Math.min(Number(query.get('PageSize') ?? DEFAULT_PAGE_SIZE), MAX_PAGE_SIZE)
   const start = matching.findIndex((call) => call.callSid === query.get('After')) + 1
@@ -37,16 +38,21 @@ export function listCalls(calls: SimulatedCall[], query: URLSearchParams, path: 
   }
 }
 
+/** Exotel's API knows the call. */
+export function isKnown(call: SimulatedCall): boolean {
+  return call.fault !== 'call-unknown-first' || isAvailable(call)
+}
+
 function describe(call: SimulatedCall, query: URLSearchParams, links: AnsweredLinks): object {
-  const available = call.recording !== undefined && Date.now() >= call.availableAt.getTime()
+  const available = call.recording !== undefined && isAvailable(call)
   const presigned = available && query.has('RecordingUrlValidity') && call.fault !== 'unauthorized'
   return {
     Sid: call.callSid,
-    Status: call.status,
+    Status: hasEnded(call) ? call.status : 'in-progress',
     DateCreated: formatExotelTime(call.startedAt),
     StartTime: formatExotelTime(call.startedAt),
-    EndTime: formatExotelTime(call.endedAt),
-    Duration: call.durationSeconds,
+    EndTime: hasEnded(call) ? formatExotelTime(call.endedAt) : null,
+    Duration: hasEnded(call) ? call.durationSeconds : null,
     Direction: 'inbound',
     From: '09876543210',
     To: '+918045678901',

@@ -79,6 +79,22 @@ export const FAULTS = {
   /** The link is pre-signed and expires at the moment when the recording becomes available; the plain link is refused. */
   'link-expires': { ends: 'stored' },
 
+  // Call flows, which tell of a call by GETs of the Passthru applet and by events about the agent's phone, without a final Status:
+  /** The last GET names the link. */
+  passthru: { ends: 'stored' },
+  /** No event names the link. */
+  'passthru-no-link': { ends: 'stored' },
+  /** The first GET to call-end comes while the call goes on for 15 min. No event names the link. */
+  'passthru-early': { ends: 'stored' },
+
+  // Until 12 min after the call's end:
+  /** Call Details answers 404, and no event names the link. */
+  'call-unknown-first': { ends: 'stored' },
+  /** The recording has no bytes. */
+  'empty-first': { ends: 'stored' },
+  /** The recording is refused, although the key is right. */
+  'refused-first': { ends: 'stored' },
+
   /** The end of the connection is the end of the file: HTTP cannot tell whether it was cut. */
   'until-close': { ends: 'stored' },
 } as const satisfies Record<string, { ends: 'stored' | 'failed'; code?: string }>

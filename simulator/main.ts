@@ -7,6 +7,7 @@ const settings = z.object({
   SIMULATOR_PORT: z.coerce.number(),
   SIMULATOR_API_URL: z.string(),
   EXOTEL_WEBHOOK_SECRET: z.string(),
+  EXOTEL_WEBHOOK_BASIC: z.string(),
   EXOTEL_ACCOUNT_SID: z.string(),
   EXOTEL_API_KEY: z.string(),
   EXOTEL_API_TOKEN: z.string(),
@@ -18,6 +19,7 @@ runMain(async () => {
   const simulator = await startSimulator({
     apiUrl: () => env.SIMULATOR_API_URL,
     secret: env.EXOTEL_WEBHOOK_SECRET.split(',')[0]!,
+    basic: env.EXOTEL_WEBHOOK_BASIC,
     accountSid: env.EXOTEL_ACCOUNT_SID,
     apiKey: env.EXOTEL_API_KEY,
     apiToken: env.EXOTEL_API_TOKEN,

@@ -1,7 +1,7 @@
 // Serves recordings as Exotel does (Basic auth, pre-signed links), or as the call's fault demands.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
-import type { SimulatedCall } from './call.ts'
+import { isAvailable, type SimulatedCall } from './call.ts'
 import { sendRecording, sourceOf } from './recording-server.ts'
 import type { Recording } from './versions.ts'
 
@@ -35,6 +35,9 @@ export async function serveRecording(
   if (refusal !== undefined) return fail(response, refusal)
   if (recording && call.fault === 'rate-limited-long' && !isAvailable(call))
     return fail(response, 429, { 'retry-after': String(LONG_RETRY_AFTER_SECONDS) })
+  if (recording && call.fault === 'empty-first' && !isAvailable(call))
+    return void response.writeHead(200, { 'content-type': 'audio/mpeg' }).end()
+  if (recording && call.fault === 'refused-first' && !isAvailable(call)) return fail(response, 403)
   if (!recording || !isAvailable(call)) return fail(response, 404)
   const send = (): void => sendCurrent(call, recording, request, response)
   switch (call.fault) {
@@ -78,10 +81,6 @@ function refusalOf(call: SimulatedCall, credentials: Credentials): number | unde
 function signatureRefusal({ authorization, signature }: Credentials): number | undefined {
   if (authorization) return 400
   return signature === 'valid' ? undefined : 403
-}
-
-function isAvailable({ availableAt }: SimulatedCall): boolean {
-  return Date.now() >= availableAt.getTime()
 }
 
 function sendCurrent(call: SimulatedCall, present: Recording, request: IncomingMessage, response: ServerResponse): void {

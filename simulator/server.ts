@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { makeCall, type CallPlan, type SimulatedCall } from './call.ts'
-import { callDetails, listCalls, type AnsweredLinks } from './calls-api.ts'
+import { callDetails, isKnown, listCalls, type AnsweredLinks } from './calls-api.ts'
 import { FAULTS, isFault } from './faults.ts'
 import { createLinks } from './links.ts'
 import { servePresigned, serveRecording, type Credentials } from './recording-routes.ts'
@@ -117,7 +117,7 @@ export async function startSimulator(settings: SimulatorSettings): Promise<Simul
     if (room !== 'v1') return json(response, 404, { RestException: { Status: 404, Message: 'Not found' } })
     if (!isAuthorized(request)) return json(response, 401, { RestException: { Status: 401, Message: 'Unauthorized' } })
     if (rest.at(-1) === 'Calls.json') return json(response, 200, listCalls([...calls.values()], searchParams, pathname, answered))
-    if (!found) return json(response, 404, { RestException: { Status: 404, Message: 'Call not found' } })
+    if (!found || !isKnown(found)) return json(response, 404, { RestException: { Status: 404, Message: 'Call not found' } })
     return json(response, 200, callDetails(found, searchParams, answered))
   }
 

@@ -2,22 +2,26 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { request } from 'undici'
+import type { WebhookRoute } from '../exotel/call-event.ts'
 import { formatExotelTime } from '../exotel/time.ts'
 import type { SimulatedCall } from './call.ts'
+import { flowEvents } from './call-flow.ts'
 
 export interface WebhookTarget {
   /** Of our API. */
   apiUrl: string
   secret: string
+  /** `user:password`, for requests without a body to sign. */
+  basic: string
   accountSid: string
   /** Shortens the pauses between a call's events. */
   waitScale: number
 }
 
-type Encoding = 'json' | 'form' | 'multipart'
 interface Delivery {
-  route: 'call-start' | 'call-end' | 'recording'
-  encoding: Encoding
+  route: WebhookRoute
+  /** A query is sent by GET, as the Passthru applet does it. */
+  encoding: 'json' | 'form' | 'multipart' | 'query'
   fields: Record<string, string>
 }
 
@@ -30,6 +34,7 @@ const LATE_LINK_AFTER_MS = 240_000
 
 /** Everything that Exotel tells of a call that has just ended. */
 export async function tellCall(call: SimulatedCall, recordingUrl: string | undefined, target: WebhookTarget): Promise<void> {
+  if (call.fault.startsWith('passthru')) return tellFlow(call, recordingUrl, target)
   const { start, end, link } = deliveriesOf(call, recordingUrl, target.accountSid)
   const linkAfterMs = (call.fault === 'late-url' ? LATE_LINK_AFTER_MS : LINK_AFTER_MS) * target.waitScale
   const copies = call.fault === 'duplicate' ? 3 : 1
@@ -43,9 +48,17 @@ export async function tellCall(call: SimulatedCall, recordingUrl: string | undef
   }
   await send(start)
   await send(end)
-  if (!link || call.fault === 'lost-webhook') return
+  if (!link || call.fault === 'lost-webhook' || call.fault === 'call-unknown-first') return
   await pause(linkAfterMs)
   await send(link)
+}
+
+/** What a call flow tells: the same events in the order in which it sends them. */
+async function tellFlow(call: SimulatedCall, recordingUrl: string | undefined, target: WebhookTarget): Promise<void> {
+  for (const { atMs, ...event } of flowEvents(call, call.fault === 'passthru' ? recordingUrl : undefined)) {
+    await pause(Math.max(0, atMs - Date.now()))
+    await deliver(event, target)
+  }
 }
 
 /** A further recording of a call: the one webhook that names it. False: nobody acknowledged it. */
@@ -81,14 +94,9 @@ function deliveriesOf(
 
 async function deliver(delivery: Delivery, target: WebhookTarget): Promise<boolean> {
   for (let tries = 0; tries <= RETRIES; tries += 1) {
-    const { body, contentType } = encode(delivery)
-    const signature = createHmac('sha1', target.secret).update(body).digest('hex')
-    const status = await request(`${target.apiUrl}/webhooks/exotel/${delivery.route}`, {
-      method: 'POST',
-      headers: { 'content-type': contentType, 'x-exotel-signature': signature },
-      body,
-      headersTimeout: TIMEOUT_MS,
-    }).then(
+    const url = `${target.apiUrl}/webhooks/exotel/${delivery.route}`
+    const sent = delivery.encoding === 'query' ? sendQuery(url, delivery.fields, target) : sendBody(url, delivery, target)
+    const status = await sent.then(
       async (response) => {
         await response.body.dump()
         return response.statusCode
@@ -101,11 +109,26 @@ async function deliver(delivery: Delivery, target: WebhookTarget): Promise<boole
   return false
 }
 
+type Response = ReturnType<typeof request>
+
+function sendQuery(url: string, fields: Delivery['fields'], { basic }: WebhookTarget): Response {
+  const headers = { authorization: `Basic ${Buffer.from(basic).toString('base64')}` }
+  return request(`${url}?${new URLSearchParams(fields).toString()}`, { headers, headersTimeout: TIMEOUT_MS })
+}
+
+function sendBody(url: string, delivery: Delivery, { secret }: WebhookTarget): Response {
+  const { body, contentType } = encode(delivery)
+  const signature = createHmac('sha1', secret).update(body).digest('hex')
+  const headers = { 'content-type': contentType, 'x-exotel-signature': signature }
+  return request(url, { method: 'POST', headers, body, headersTimeout: TIMEOUT_MS })
+}
+
 function encode({ encoding, fields }: Delivery): { body: Buffer; contentType: string } {
   switch (encoding) {
     case 'json':
       return { body: Buffer.from(JSON.stringify(fields)), contentType: 'application/json' }
     case 'form':
+    case 'query':
       return { body: Buffer.from(new URLSearchParams(fields).toString()), contentType: 'application/x-www-form-urlencoded' }
     case 'multipart': {
       const boundary = `----${randomBytes(12).toString('hex')}`

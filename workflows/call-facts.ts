@@ -1,4 +1,5 @@
 // What is known of the call itself: its status, its end and its duration, merged from all signals.
+import { isUnanswered } from './contracts/call-status.ts'
 import type { CallFactsSoFar, EndedCall } from './contracts/recording.ts'
 
 export interface CallFacts {
@@ -9,11 +10,12 @@ export interface CallFacts {
   durationSeconds(): number | undefined
   /** The end of the call; undefined where it is unknown or not plausible. */
   endedAtMs(): number | undefined
+  /** The end of the call as far as it is known: at the latest when the newest event arrived that ends it. */
+  latestEndMs(): number
   carryOver(): CallFactsSoFar
 }
 
-const UNANSWERED = new Set(['busy', 'no-answer', 'failed', 'canceled'])
-/** An end further from the arrival of its first event counts as unknown: the value, or a clock, is wrong. */
+/** An end long before the first event, or after the event that ended the call, counts as unknown: the value, or a clock, is wrong. */
 const PLAUSIBLE_MS = { before: 200 * 24 * 3600_000, after: 15 * 60_000 }
 
 export function collectFacts(call: EndedCall, earlier: CallFactsSoFar = {}): CallFacts {
@@ -21,21 +23,32 @@ export function collectFacts(call: EndedCall, earlier: CallFactsSoFar = {}): Cal
   return {
     update(facts) {
       const answered = known.status === 'completed'
-      known = { ...known, ...facts, ...(answered && { status: 'completed' }) }
+      const endHeardAt = newestOf(known.endHeardAt, facts.endHeardAt)
+      known = { ...known, ...facts, ...(answered && { status: 'completed' }), ...(endHeardAt !== undefined && { endHeardAt }) }
     },
     unanswered: () => isUnanswered(known.status),
     status: () => known.status,
     durationSeconds: () => known.durationSeconds,
-    endedAtMs() {
-      const endedMs = known.endedAt === undefined ? Number.NaN : Date.parse(known.endedAt)
-      const afterArrivalMs = endedMs - Date.parse(call.arrivedAt)
-      return afterArrivalMs > -PLAUSIBLE_MS.before && afterArrivalMs < PLAUSIBLE_MS.after ? endedMs : undefined
-    },
+    endedAtMs,
+    latestEndMs: () => endedAtMs() ?? endHeardAtMs(),
     carryOver: () => known,
+  }
+
+  function endedAtMs(): number | undefined {
+    const endedMs = known.endedAt === undefined ? Number.NaN : Date.parse(known.endedAt)
+    const isPlausible = endedMs > Date.parse(call.arrivedAt) - PLAUSIBLE_MS.before && endedMs < endHeardAtMs() + PLAUSIBLE_MS.after
+    return isPlausible ? endedMs : undefined
+  }
+
+  function endHeardAtMs(): number {
+    return Date.parse(known.endHeardAt ?? call.arrivedAt)
   }
 }
 
-/** A call that was not answered has no recording. */
-export function isUnanswered(status: string | undefined): status is string {
-  return status !== undefined && UNANSWERED.has(status)
+/** @param times ISO 8601 in UTC, so that their order as texts is their order in time */
+function newestOf(...times: (string | undefined)[]): string | undefined {
+  return times
+    .filter((time) => time !== undefined)
+    .toSorted()
+    .at(-1)
 }

@@ -13,6 +13,8 @@ export interface Failure {
   retryAfterMs?: number
   /** Queue of the worker whose disk holds a part of the recording. */
   spool?: string
+  /** The file has no bytes. */
+  isEmpty?: boolean
 }
 
 export function failureIn(error: unknown): Failure {

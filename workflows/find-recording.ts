@@ -1,33 +1,44 @@
 // No event named a recording: wait for one that does, and ask Exotel's Call Details meanwhile.
 import { CancellationScope, condition, isCancellation } from '@temporalio/workflow'
-import { isUnanswered, type CallFacts } from './call-facts.ts'
-import type { CallDetailsAnswer, EndedCall, Outcome, Question } from './contracts/recording.ts'
+import type { CallFacts } from './call-facts.ts'
+import { isRunning, isUnanswered as isUnansweredStatus } from './contracts/call-status.ts'
+import type { CallDetailsAnswer, EndedCall, Outcome, Question, SearchState } from './contracts/recording.ts'
 import { failureIn } from './failure.ts'
+import { questionTimes } from './question-times.ts'
 import { askExotel, refTo } from './recording-activities.ts'
 import type { Inbox } from './recording-inbox.ts'
 import type { RecordingRun } from './recording-run.ts'
 
-/** Exotel has a recording 1 to 5 min after the end of the call, 15 at peak [reporting/recording-access]. */
-const ASK_AFTER_MINUTES = [1, 2, 5, 10, 15, 30, 60]
+/** `unanswered`: Exotel was not asked. */
+type Search = { state: Exclude<SearchState, 'never'>; outcome: Outcome }
 
 /** @returns undefined once the inbox has a link */
-export async function findRecording(run: RecordingRun): Promise<Outcome | undefined> {
+export async function findRecording(run: RecordingRun): Promise<Search | undefined> {
   const { call, facts, inbox, progress } = run
+  const times = questionTimes(run)
+  const isUnanswered = (): boolean => facts.unanswered() && !inbox.mustAsk()
   let answer: CallDetailsAnswer | undefined
-  for (let atMs = firstTimeToAsk(call, facts); atMs !== undefined; atMs = timeToAskAfter(Date.now(), call, facts)) {
-    if (facts.unanswered()) return notRecorded(facts)
-    await progress.waitFor(inbox.hasLinks, atMs, answer ? `Exotel answered: ${answer.answer}` : 'No event has named a recording yet')
+
+  for (let atMs = times.next(); atMs !== undefined; atMs = times.next()) {
+    const at = atMs
+    const changes = (): boolean => inbox.hasLinks() || isUnanswered() || times.next() !== at
+    await progress.waitFor(changes, at, answer ? `Exotel answered: ${answer.answer}` : 'No event has named a recording yet')
     if (inbox.hasLinks()) return undefined
-    if (facts.unanswered()) return notRecorded(facts)
+    if (isUnanswered()) return { state: 'unanswered', outcome: notRecorded(facts) }
+    if (Date.now() < at) continue // an event has told another end of the call
+
     progress.step('find', 'Asking Exotel whether the call has a recording')
-    const next = timeToAskAfter(Math.max(atMs, Date.now()), call, facts)
-    answer = await askUnlessLinkArrives(run, { ...refTo(call), ...(next !== undefined && { nextAskAt: new Date(next).toISOString() }) })
+    inbox.noteQuestion()
+    answer = await askUnlessLinkArrives(run, { ...refTo(call), ...times.ask() })
     if (answer) addNamed(inbox, answer)
     if (inbox.hasLinks()) return undefined
-    if (answer?.answer === 'erased') return { state: 'not_recorded' }
-    if (answer?.answer === 'none' && isUnanswered(answer.status)) return { state: 'not_recorded', status: answer.status }
+    if (answer?.answer === 'erased') return { state: 'asked', outcome: { state: 'not_recorded' } }
+    if (answer?.answer !== 'none') continue
+    const { status } = answer
+    if (isUnansweredStatus(status)) return { state: 'asked', outcome: { state: 'not_recorded', status } }
+    if (isRunning(status)) times.noteRunning()
   }
-  return concludeWithout(call, facts, answer)
+  return { state: 'asked', outcome: concludeWithout(call, facts, answer) }
 }
 
 /** Undefined once a link has arrived meanwhile: asking may take hours while Exotel refuses our credentials. */
@@ -62,26 +73,14 @@ function asUnavailable(error: unknown): CallDetailsAnswer {
   return { answer: 'unavailable', reason: failureIn(error).message }
 }
 
-/** Now where one of the times has passed; else the first of them. */
-function firstTimeToAsk(call: EndedCall, facts: CallFacts): number | undefined {
-  const times = timesToAsk(call, facts)
-  return times.some((atMs) => atMs <= Date.now()) ? Date.now() : times[0]
-}
-
-/** Times that passed during an outage of Exotel's API are asked for once, not one after the other. */
-function timeToAskAfter(ms: number, call: EndedCall, facts: CallFacts): number | undefined {
-  return timesToAsk(call, facts).find((atMs) => atMs > ms)
-}
-
-function timesToAsk(call: EndedCall, facts: CallFacts): number[] {
-  const endedMs = facts.endedAtMs() ?? Date.parse(call.arrivedAt)
-  return ASK_AFTER_MINUTES.map((minutes) => endedMs + minutes * 60_000 * call.policy.waitScale)
-}
-
 /** Only Exotel's own answer makes a call "not recorded"; a long call without a recording lacks one. */
 function concludeWithout({ policy }: EndedCall, facts: CallFacts, answer: CallDetailsAnswer | undefined): Outcome {
   if (answer === undefined || answer.answer === 'unavailable') {
     return { state: 'failed', code: 'ExotelUnavailable', error: answer?.reason ?? 'Exotel was not asked' }
+  }
+  if (answer.answer === 'unknown call') return { state: 'failed', code: 'CallUnknown', error: 'Exotel does not know the call' }
+  if (answer.answer === 'none' && isRunning(answer.status)) {
+    return { state: 'failed', code: 'RecordingMissing', error: `Exotel still says "${answer.status}" of the call` }
   }
   const seconds = facts.durationSeconds() ?? (answer.answer === 'none' ? answer.durationSeconds : undefined)
   if (seconds !== undefined && seconds >= policy.expectedFromSeconds) {

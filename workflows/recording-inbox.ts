@@ -15,10 +15,20 @@ export interface Inbox {
   takeLinks(): LinkState[]
   putBack(link: LinkState): void
   conclude(link: LinkState, outcome: Outcome): void
-  /** No link was ever named, so Exotel has to be asked; again where a call that counted as unanswered was answered after all. */
+  /** An event has ended the call: an answer that Exotel gave before does not conclude the search. */
+  addEnd(): void
+  /** Exotel has to be asked, whatever the status of the call. */
+  searchAgain(): void
+  mustAsk(): boolean
+  /**
+   * No link was ever named, so Exotel has to be asked; again where a call that counted as unanswered was answered after all, and where
+   * an event has ended the call since.
+   */
   needsSearch(): boolean
+  /** Ends that arrive from now on are not answered by this question. */
+  noteQuestion(): void
   concludeSearch(state: SearchState): void
-  carryOver(): Pick<CarriedOver, 'links' | 'searched'>
+  carryOver(): Pick<CarriedOver, 'links' | 'searched' | 'searchAgain'>
 }
 
 export function openInbox(facts: CallFacts, carried: CarriedOver | undefined): Inbox {
@@ -27,6 +37,8 @@ export function openInbox(facts: CallFacts, carried: CarriedOver | undefined): I
   const stored = new Set(carried?.concluded.flatMap(({ state, sourceUrl }) => (state === 'stored' && sourceUrl ? [sourceUrl] : [])))
   let namedAny = queued.length > 0 || (carried?.concluded ?? []).some(({ sourceUrl }) => sourceUrl !== undefined)
   let searched: SearchState = carried?.searched ?? 'never'
+  let mustAsk = carried?.searchAgain ?? false
+  let endedSinceQuestion = false
 
   return {
     add,
@@ -46,9 +58,19 @@ export function openInbox(facts: CallFacts, carried: CarriedOver | undefined): I
       if (state === 'stored') stored.add(sourceUrl)
       else if (namedAgain) add(sourceUrl) // a newer event may have brought a newer pre-signed link
     },
-    needsSearch: () => !namedAny && (searched === 'never' || (searched === 'unanswered' && !facts.unanswered())),
-    concludeSearch: (state) => void (searched = state),
-    carryOver: () => ({ links: queued, searched }),
+    addEnd() {
+      endedSinceQuestion = true
+      if (searched !== 'never') mustAsk = true
+    },
+    searchAgain: () => void (mustAsk = true),
+    mustAsk: () => mustAsk,
+    needsSearch: () => !namedAny && (searched === 'never' || mustAsk || (searched === 'unanswered' && !facts.unanswered())),
+    noteQuestion: () => void (endedSinceQuestion = false),
+    concludeSearch(state) {
+      searched = state
+      mustAsk = state === 'asked' && endedSinceQuestion
+    },
+    carryOver: () => ({ links: queued, searched, ...(mustAsk && { searchAgain: true }) }),
   }
 
   function add(sourceUrl: string, { fromRecovery } = { fromRecovery: false }): void {

@@ -17,8 +17,10 @@ const callNews = defineSignal<[CallNews]>(CALL_NEWS_SIGNAL)
 export async function RecordingWorkflow(call: EndedCall, carried?: CarriedOver): Promise<ConcludedRecording[]> {
   const facts = collectFacts(call, carried?.facts)
   const inbox = openInbox(facts, carried)
-  setHandler(callNews, ({ sourceUrls, recovery = false, ...news }) => {
+  setHandler(callNews, ({ sourceUrls, recovery = false, searchAgain = false, ...news }) => {
     facts.update(news)
+    if (news.endHeardAt !== undefined) inbox.addEnd()
+    if (searchAgain) inbox.searchAgain()
     for (const sourceUrl of sourceUrls) inbox.add(sourceUrl, { fromRecovery: recovery })
   })
   const progress = trackProgress(call, carried?.concluded)
@@ -89,9 +91,10 @@ async function transferAndConclude(run: RecordingRun, link: LinkState): Promise<
 }
 
 async function search(run: RecordingRun): Promise<void> {
-  const outcome = await settled(run, () => findRecording(run))
-  if (outcome === undefined) return // a link has arrived, or the next run goes on
-  run.inbox.concludeSearch(run.facts.unanswered() ? 'unanswered' : 'asked')
+  const found = await settled(run, () => findRecording(run))
+  if (found === undefined) return // a link has arrived, or the next run goes on
+  const { state, outcome } = 'outcome' in found ? found : { state: 'asked' as const, outcome: found }
+  run.inbox.concludeSearch(state)
   await conclude(run, outcome)
 }
 
@@ -107,10 +110,10 @@ async function conclude({ call, progress }: RecordingRun, outcome: Outcome, link
 }
 
 /**
- * Returns the outcome; a cancellation by a person is an outcome, too. Undefined: nothing to conclude, the next run goes on.
+ * Returns the result of `work`; a cancellation by a person is an outcome, too. Undefined: nothing to conclude, the next run goes on.
  * Any other error is a bug in workflow code: it fails the workflow task until it is fixed.
  */
-async function settled(run: RecordingRun, work: () => Promise<Outcome | undefined>): Promise<Outcome | undefined> {
+async function settled<T>(run: RecordingRun, work: () => Promise<T>): Promise<T | Outcome | undefined> {
   try {
     return await work()
   } catch (error) {

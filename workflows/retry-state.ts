@@ -26,6 +26,10 @@ const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
 /** Exotel may need this long until a recording is available; longer where the end of the call is unknown. */
 const PREPARING_MS = { afterEnd: 60 * MINUTE_MS, afterArrival: 5 * HOUR_MS }
+const PREPARING = 'Exotel may need an hour'
+const MAX_WAIT_MS = 2 * MINUTE_MS
+/** Each further attempt also asks Exotel's API. */
+const MAX_WAIT_WHILE_REFUSED_MS = 10 * MINUTE_MS
 const INTERNAL_TROUBLE_FOR_MS = 24 * HOUR_MS
 /** An attempt that came this much further than any before starts the count of failures again. */
 const PROGRESS_BYTES = 1024 ** 2
@@ -50,10 +54,11 @@ export function afterFailure(before: RetryState, failure: Failure, context: Retr
     case RATE_LIMITED:
       return waiting(state, failure, 'Exotel limits the rate of requests', context)
     case 'RecordingNotFound':
-      return context.isPreparing ? waiting(state, failure, 'Exotel may need an hour', context) : counted(state, failure, context)
+      return context.isPreparing ? waiting(state, failure, PREPARING, context) : counted(state, failure, context)
     case 'ExotelUnauthorized':
-      return state.linkRenewed ? concluded(state, failure.code, failure.message) : { state, decision: { kind: 'renew link' } }
+      return state.linkRenewed ? refused(state, failure, context) : { state, decision: { kind: 'renew link' } }
     case 'RecordingInvalid':
+      return failure.isEmpty && context.isPreparing ? waiting(state, failure, PREPARING, context) : counted(state, failure, context)
     case 'DownloadIncomplete':
     case 'ExotelUnavailable':
       return counted(state, failure, context)
@@ -67,6 +72,7 @@ export function afterFailure(before: RetryState, failure: Failure, context: Retr
     case 'RecordingHostNotAllowed':
     case 'RecordingDamaged':
     case 'RecordingMissing':
+    case 'CallUnknown':
     case 'ObjectMissing':
     case 'Cancelled':
       return concluded(state, failure.code, failure.message)
@@ -76,8 +82,9 @@ export function afterFailure(before: RetryState, failure: Failure, context: Retr
 }
 
 /** Pure: what follows from the answer to the request for a pre-signed link. */
-export function afterRenewal(state: RetryState, { message }: Failure, { access }: Access, context: RetryContext): RetryStep {
-  if (access === 'refused') return concluded(state, 'ExotelUnauthorized', message)
+export function afterRenewal(state: RetryState, failure: Failure, { access }: Access, context: RetryContext): RetryStep {
+  const { message } = failure
+  if (access === 'refused') return refused(state, failure, context)
   if (access === 'unavailable') {
     return counted(state, { code: 'ExotelUnavailable', message: `${message}; Exotel's API does not answer either` }, context)
   }
@@ -111,6 +118,12 @@ function withoutTrouble({ firstTroubleAtMs: _firstTroubleAtMs, ...state }: Retry
   return { ...state, spoolLosses: 0, internalErrors: 0 }
 }
 
+/** Exotel accepts our key elsewhere and refuses this recording. It may do so while it prepares the recording. */
+function refused(state: RetryState, failure: Failure, context: RetryContext): RetryStep {
+  if (!context.isPreparing) return concluded(state, 'ExotelUnauthorized', failure.message)
+  return waiting({ ...state, linkRenewed: false }, failure, PREPARING, context, MAX_WAIT_WHILE_REFUSED_MS)
+}
+
 function counted(state: RetryState, failure: Failure, context: RetryContext): RetryStep {
   const { code, message, reachedBytes = 0, retryAfterMs = 0 } = failure
   const progressed = reachedBytes >= state.furthestBytes + PROGRESS_BYTES
@@ -123,9 +136,15 @@ function counted(state: RetryState, failure: Failure, context: RetryContext): Re
 }
 
 /** Not a failure: tried again without limit, after growing pauses. */
-function waiting(state: RetryState, { retryAfterMs = 0 }: Failure, why: string, context: RetryContext): RetryStep {
+function waiting(
+  state: RetryState,
+  { retryAfterMs = 0 }: Failure,
+  why: string,
+  context: RetryContext,
+  maxPauseMs = MAX_WAIT_MS,
+): RetryStep {
   const waits = state.waits + 1
-  return retry({ ...state, waits }, Math.max(growing(waits, 10 * SECOND_MS, 2 * MINUTE_MS), retryAfterMs), why, context)
+  return retry({ ...state, waits }, Math.max(growing(waits, 10 * SECOND_MS, maxPauseMs), retryAfterMs), why, context)
 }
 
 /** A lost spool file or an unknown error: tried again for a day, since a bug would otherwise repeat forever. */

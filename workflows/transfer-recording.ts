@@ -34,7 +34,9 @@ async function attemptTransfer({ call, progress }: RecordingRun, link: LinkState
 
     progress.step('validate', `Validating ${spooled.bytes} bytes`, sourceUrl)
     const verdict = await validate(call.policy, { ...recording, spooled })
-    if (verdict.verdict === 'refused') return { kind: 'failed', failure: { code: 'RecordingInvalid', message: verdict.reason } }
+    if (verdict.verdict === 'refused') {
+      return { kind: 'failed', failure: { code: 'RecordingInvalid', message: verdict.reason, isEmpty: spooled.bytes === 0 } }
+    }
 
     progress.step('upload', `Uploading ${spooled.bytes} bytes`, sourceUrl)
     const stored = await upload(call.policy, { ...recording, spooled, verdict })

@@ -60,8 +60,8 @@ async function receive(deps: WebhookDependencies, route: WebhookRoute, request: 
   }
   try {
     const fields = method === 'GET' ? decodeForm(publicQuery(request)) : await decodeBody(rawBody, contentType)
-    const event = readCallEvent(fields, route, method)
-    const identity = deliveryIdentity(event, fields)
+    const event = readCallEvent(fields, route)
+    const identity = deliveryIdentity(route, fields)
     const { duplicate } = await save(() => recordEvent(deps.database, { ...delivery, identity, event, fields }))
     deliveries.inc({ route, result: duplicate ? 'duplicate' : 'accepted' })
     if (!duplicate)

@@ -208,13 +208,16 @@ describe('When Passthru asks with GET', () => {
     expect(backend.logs('api')).not.toContain('ken&')
   })
 
-  test('then a call in progress only begins, and a final status ends it', async () => {
+  test('then call-end starts the search whatever the status, and a later status counts', async () => {
     const callSid = newCallSid()
     const get = (route: string, query: string) =>
       fetch(`${backend.apiUrl}/webhooks/exotel/${route}?CallSid=${callSid}&${query}`, { headers: basic })
+    await get('call-start', 'CallStatus=ringing')
+    await get('call-start', 'EventType=Dial&Status=busy&DialWhomNumber=09811111111')
+    expect(await backend.callRow(callSid)).toMatchObject({ status: 'ringing', recording_state: 'none' })
     await get('call-end', 'CallStatus=in-progress')
-    expect(await backend.callRow(callSid)).toMatchObject({ status: 'in-progress', recording_state: 'none' })
-    await get('call-end', 'CallStatus=completed&EndTime=1970-01-01%2005:30:00')
+    expect(await backend.callRow(callSid)).toMatchObject({ status: 'in-progress', recording_state: 'awaiting' })
+    await get('call-end', 'CallType=completed&EndTime=1970-01-01%2005:30:00')
     expect(await backend.callRow(callSid)).toMatchObject({ status: 'completed', recording_state: 'awaiting', ended_at: null })
   })
 })

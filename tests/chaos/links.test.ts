@@ -24,7 +24,7 @@ beforeAll(async () => {
   })
   await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve))
   const apiUrl = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}`
-  const account = { accountSid: 'acme', apiKey: 'key', apiToken: 'token', secret: 'secret' }
+  const account = { accountSid: 'acme', apiKey: 'key', apiToken: 'token', secret: 'secret', basic: 'user:password' }
   simulator = await startSimulator({ ...account, apiUrl: () => apiUrl, waitScale: WAIT_SCALE, port: 0 })
 })
 afterAll(async () => {

@@ -21,6 +21,8 @@ test.each(SEEDS)('When a run has 60 calls and the seed is %i, then it has severa
   const calls = shortRun(seed)
   expect(count(calls, faultIs('changed-', 'if-range-'))).toBeGreaterThanOrEqual(7)
   expect(count(calls, faultIs('range-', 'chunked', 'connection-'))).toBeGreaterThanOrEqual(5)
+  expect(count(calls, faultIs('passthru'))).toBeGreaterThanOrEqual(3)
+  expect(count(calls, faultIs('empty-', 'refused-', 'call-unknown'))).toBeGreaterThanOrEqual(2)
   expect(count(calls, faultIs('link-expires'))).toBeGreaterThanOrEqual(2)
   expect(count(calls, (call) => isUrgent(call) && faultIs('late-recording', 'rate-limited-long')(call))).toBeGreaterThanOrEqual(2)
   expect(count(calls, ({ further }) => further?.link === 'plain')).toBeGreaterThanOrEqual(3)

@@ -43,8 +43,8 @@ function concludeRecording(on: Database, conclusion: Conclusion, attempt = `atte
   return concludeAttempt(on, conclusion, { attempt, plan: RECOVERY })
 }
 function record(route: WebhookRoute, fields: Fields) {
-  const event = readCallEvent(fields, route, 'POST')
-  const identity = deliveryIdentity(event, fields)
+  const event = readCallEvent(fields, route)
+  const identity = deliveryIdentity(route, fields)
   return recordEvent(database, {
     source: 'exotel',
     route,
@@ -61,10 +61,16 @@ const recordingOf = (callSid: string, sourceUrl = LINK) => database.recording.fi
 
 describe('When the events of a call come in any order, once or twice, then its row is the same:', () => {
   const events: [WebhookRoute, Fields][] = [
-    ['call-start', { Status: 'in-progress', StartTime: '2026-11-25 10:00:00', From: '09876543210' }],
-    ['call-end', { Status: 'completed', EndTime: '2026-11-25 10:05:00', ConversationDuration: '290' }],
-    ['recording', { RecordingUrl: LINK, ConversationDuration: '288' }],
-    ['call-end', { Status: 'no-answer', DateUpdated: '2026-11-25 10:06:00' }],
+    [
+      'call-start',
+      { Status: 'in-progress', StartTime: '2026-11-25 10:00:00', From: '09876543210', CustomField: 'b', Direction: 'incoming' },
+    ],
+    [
+      'call-end',
+      { Status: 'completed', EndTime: '2026-11-25 10:05:00', ConversationDuration: '290', From: '+919876543210', CustomField: 'c' },
+    ],
+    ['recording', { RecordingUrl: LINK, ConversationDuration: '288', To: '08045678901', CustomField: 'a', AccountSid: 'x' }],
+    ['call-end', { Status: 'no-answer', DateUpdated: '2026-11-25 10:06:00', To: '8045678901', Direction: 'inbound', AccountSid: 'X' }],
   ]
   const orders = permutations([0, 1, 2, 3])
 
@@ -77,7 +83,9 @@ describe('When the events of a call come in any order, once or twice, then its r
         return row
       }),
     )
-    expect(rows[0]).toMatchObject({ status: 'completed', durationSeconds: 290, fromNumber: '09876543210', recordingState: 'awaiting' })
+    expect(rows[0]).toMatchObject({ status: 'completed', durationSeconds: 290, recordingState: 'awaiting' })
+    const texts = { fromNumber: '+919876543210', toNumber: '08045678901', customField: 'a', direction: 'inbound', accountSid: 'X' }
+    expect(rows[0]).toMatchObject(texts)
     expect(rows[0]!.endedAt).toEqual(new Date('2026-11-25T04:35:00Z'))
     for (const row of rows) expect(row).toEqual(rows[0])
   })
@@ -229,10 +237,10 @@ describe('When the relay claims events', () => {
   test('then PostgreSQL decides whether an event brings anything new', async () => {
     await markAll()
     const [fresh, again, answered, second, gone] = [newCallSid(), newCallSid(), newCallSid(), newCallSid(), newCallSid()]
+    await record('recording', { CallSid: answered, Status: 'no-answer' })
     await record('recording', { CallSid: fresh, RecordingUrl: LINK })
     await record('recording', { CallSid: again, RecordingUrl: LINK })
     await concludeRecording(database, { callSid: again, sourceUrl: LINK, outcome: stored })
-    await record('call-end', { CallSid: answered, Status: 'no-answer' })
     await concludeRecording(database, { callSid: answered, outcome: { state: 'not_recorded', status: 'no-answer' } })
     await record('recording', { CallSid: second, RecordingUrl: LINK })
     await concludeRecording(database, { callSid: second, sourceUrl: LINK, outcome: stored })
@@ -244,13 +252,31 @@ describe('When the relay claims events', () => {
     expect(first.get(answered)!.bringsNothingNew).toBe(true)
     expect(first.get(gone)!.bringsNothingNew).toBe(true)
     await markAll()
-    await record('call-end', { CallSid: answered, Status: 'completed' })
+    await record('recording', { CallSid: answered, Status: 'completed' })
     await record('recording', { CallSid: second, RecordingUrl: `${LINK}2` })
     await record('call-end', { CallSid: again, Status: 'completed' })
     const later = await claimAll()
     expect(later.get(answered)).toMatchObject({ bringsNothingNew: false, status: 'completed' })
     expect(later.get(second)!.bringsNothingNew).toBe(false)
     expect(later.get(again)!.bringsNothingNew).toBe(true)
+  })
+
+  test('then an end that arrives after "not recorded" begins a new search, whatever its status', async () => {
+    await markAll()
+    const [silent, same, stays] = [newCallSid(), newCallSid(), newCallSid()]
+    for (const callSid of [silent, same, stays]) {
+      await record('recording', { CallSid: callSid, Status: 'busy' })
+      await concludeRecording(database, { callSid, outcome: { state: 'not_recorded', status: 'busy' } })
+    }
+    await markAll()
+    await record('call-end', { CallSid: silent })
+    await record('call-end', { CallSid: same, Status: 'busy' })
+    await record('recording', { CallSid: stays, Status: 'busy', CustomField: 'x' })
+    const claimed = await claimAll()
+    for (const callSid of [silent, same]) {
+      expect(claimed.get(callSid)).toMatchObject({ bringsNothingNew: false, searchAgain: true, endHeardAt: expect.any(Date) })
+    }
+    expect(claimed.get(stays)).toMatchObject({ bringsNothingNew: true, searchAgain: false, endHeardAt: null })
   })
 
   async function markAll() {

@@ -89,6 +89,7 @@ interface RecordingRow {
 const WAIT_SCALE = 1 / 180
 export const ACCOUNT = { accountSid: 'acme', apiKey: 'key', apiToken: 'token-of-the-account' }
 export const WEBHOOK_SECRET = 'webhook-secret'
+const WEBHOOK_BASIC = 'exotel:webhook-password'
 
 export async function startBackend({ env: own = {}, start = ['api', 'worker'], databasePort }: BackendOptions = {}): Promise<Backend> {
   const [database, namespace, access] = await Promise.all([createDatabase(), createNamespace(), createBucket()])
@@ -98,7 +99,14 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'], d
   mkdirSync(spool, { recursive: true })
   const ports = { api: await freePort(0), apiOperations: await freePort(0), workerOperations: await freePort(0) }
   const apiUrl = `http://127.0.0.1:${ports.api}`
-  const simulator = await startSimulator({ ...ACCOUNT, apiUrl: () => apiUrl, secret: WEBHOOK_SECRET, waitScale: WAIT_SCALE, port: 0 })
+  const simulator = await startSimulator({
+    ...ACCOUNT,
+    apiUrl: () => apiUrl,
+    secret: WEBHOOK_SECRET,
+    basic: WEBHOOK_BASIC,
+    waitScale: WAIT_SCALE,
+    port: 0,
+  })
   const pool = new pg.Pool({ connectionString: database.url, max: 3 })
   pool.on('error', () => {}) // tests cut connections
   const bucket = openBucket(access)
@@ -115,6 +123,7 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'], d
     WASABI_ACCESS_KEY: access.accessKeyId,
     WASABI_SECRET_KEY: access.secretAccessKey,
     EXOTEL_WEBHOOK_SECRET: WEBHOOK_SECRET,
+    EXOTEL_WEBHOOK_BASIC: WEBHOOK_BASIC,
     EXOTEL_ACCOUNT_SID: ACCOUNT.accountSid,
     EXOTEL_API_KEY: ACCOUNT.apiKey,
     EXOTEL_API_TOKEN: ACCOUNT.apiToken,

@@ -1,11 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
-import { BadCallSid, deliveryIdentity, readCallEvent } from '../../exotel/call-event.ts'
+import { BadCallSid, deliveryIdentity, readCallEvent, WEBHOOK_ROUTES, type WebhookRoute } from '../../exotel/call-event.ts'
 
-const read = (
-  fields: Record<string, never> | object,
-  route: 'call-start' | 'call-end' | 'recording' = 'call-end',
-  method: 'GET' | 'POST' = 'POST',
-) => readCallEvent({ CallSid: 'a1', ...fields } as never, route, method)
+const read = (fields: object, route: WebhookRoute = 'call-end') => readCallEvent({ CallSid: 'a1', ...fields } as never, route)
 
 test('When a status callback comes, then its documented fields are read', () => {
   expect(
@@ -41,8 +37,7 @@ test('When a status callback comes, then its documented fields are read', () => 
 test('When Passthru sends its own names, then they are read too', () => {
   const event = read(
     { CallFrom: '1', CallTo: '2', CallStatus: 'Completed', DialCallDuration: '7', EndTime: '1970-01-01 05:30:00' },
-    'call-end',
-    'GET',
+    'recording',
   )
   expect(event).toMatchObject({ from: '1', to: '2', status: 'completed', durationSeconds: 7, ended: true })
   expect(event).not.toHaveProperty('endedAt')
@@ -64,18 +59,74 @@ describe('When recordings are named in a stream, then they count beside Recordin
   })
 })
 
-describe('When does a call end?', () => {
-  test.each([
-    ['call-end by POST without a status', 'call-end', 'POST', {}, true],
-    ['call-end by GET without a status', 'call-end', 'GET', {}, false],
-    ['call-end by GET in the middle', 'call-end', 'GET', { CallStatus: 'in-progress' }, false],
-    ['call-start with a final status', 'call-start', 'POST', { Status: 'busy' }, true],
-    ['recording with a final status', 'recording', 'POST', { Status: 'no-answer' }, true],
-    ['call-start in progress', 'call-start', 'POST', { Status: 'in-progress' }, false],
-    ['a status that nobody knows', 'call-start', 'POST', { Status: 'exploded' }, false],
-  ] as const)('%s', (_how, route, method, fields, ended) => {
-    expect(read(fields, route, method).ended).toBe(ended)
+describe('When an event speaks of a status, then it counts for the call only where it is about the call:', () => {
+  test.each<[string, WebhookRoute, object, string | undefined]>([
+    ['a status callback', 'call-end', { EventType: 'terminal', Status: 'no-answer' }, 'no-answer'],
+    ['a status callback without EventType', 'recording', { Status: 'Busy' }, 'busy'],
+    ['a call that was answered', 'call-end', { EventType: 'answered', Status: 'in-progress', CallStatus: 'in-progress' }, 'in-progress'],
+    ['an answered event with a final status', 'call-end', { EventType: 'answered', Status: 'completed' }, undefined],
+    ["an agent's line while it rings", 'call-start', { EventType: 'Dial', Status: 'busy', DialWhomNumber: '09811111111' }, undefined],
+    ["an agent's line, on call-end", 'call-end', { EventType: 'Dial', Status: 'busy', DialWhomNumber: '09811111111' }, undefined],
+    ["the end of an agent's leg", 'recording', { EventType: 'Terminal', Status: 'busy', DialWhomNumber: '09811111111' }, undefined],
+    ['an event type that nobody knows', 'call-end', { EventType: 'hangup', Status: 'failed' }, undefined],
+    ['a final status on call-start', 'call-start', { Status: 'busy' }, undefined],
+    ['a final CallStatus on call-start', 'call-start', { CallStatus: 'completed', CallType: 'completed' }, undefined],
+    ['a running status on call-start', 'call-start', { Status: 'in-progress' }, 'in-progress'],
+    ['CallStatus where Status is missing', 'call-end', { CallStatus: 'canceled' }, 'canceled'],
+    ['Status before CallStatus', 'call-end', { Status: 'busy', CallStatus: 'completed' }, 'busy'],
+    ['CallStatus where nobody knows Status', 'call-end', { Status: 'free', CallStatus: 'no-answer' }, 'no-answer'],
+    ['CallStatus before CallType', 'call-end', { CallStatus: 'no-answer', CallType: 'completed' }, 'no-answer'],
+    ['a conversation by CallType', 'call-end', { CallType: 'completed', DialCallStatus: 'busy' }, 'completed'],
+    ['a message by CallType', 'call-end', { CallType: 'voicemail' }, 'completed'],
+    ['CallType call-attempt', 'call-end', { CallType: 'call-attempt' }, undefined],
+    ['CallType client-hangup', 'call-end', { CallType: 'client-hangup' }, undefined],
+    ['CallType incomplete', 'call-end', { CallType: 'incomplete' }, undefined],
+    ['a completed leg', 'call-end', { DialCallStatus: 'completed' }, 'completed'],
+    ['a leg that was busy', 'call-end', { DialCallStatus: 'busy' }, undefined],
+    ['a leg that failed', 'recording', { DialCallStatus: 'failed' }, undefined],
+    ['a status that Exotel never sends', 'call-end', { Status: 'exploded' }, undefined],
+    ['an empty status', 'call-end', { Status: '', CallStatus: 'completed' }, 'completed'],
+  ])('%s', (_how, route, fields, status) => {
+    expect(read(fields, route).status).toBe(status)
   })
+})
+
+describe('When does an event end the call?', () => {
+  const FINAL = { Status: 'completed', CallStatus: 'completed', CallType: 'completed', DialCallStatus: 'completed' }
+  test.each<[string, WebhookRoute, object, boolean]>([
+    ['call-end without a status', 'call-end', {}, true],
+    ['call-end that says the call is running', 'call-end', { CallStatus: 'in-progress' }, true],
+    ['call-end about a leg', 'call-end', { EventType: 'Dial', Status: 'busy' }, true],
+    ['call-start with every final status', 'call-start', FINAL, false],
+    ['recording with a final status', 'recording', { Status: 'no-answer' }, true],
+    ['recording with a completed leg', 'recording', { DialCallStatus: 'completed' }, true],
+    ['recording with a leg that was busy', 'recording', { DialCallStatus: 'busy' }, false],
+    ['recording about a leg', 'recording', { EventType: 'Dial', ...FINAL }, false],
+    ['recording without a status', 'recording', {}, false],
+  ])('%s', (_how, route, fields, ended) => {
+    expect(read(fields, route).ended).toBe(ended)
+  })
+})
+
+describe('When a time or duration belongs to a leg, then it is not that of the call:', () => {
+  const TIMES = { EndTime: '2026-11-25 10:05:00', DateUpdated: '2026-11-25 10:06:00' }
+  test.each<[string, WebhookRoute, object]>([
+    ['call-start', 'call-start', { ...TIMES, Status: 'completed' }],
+    ["an agent's leg", 'call-end', { ...TIMES, EventType: 'Dial', Status: 'busy' }],
+    ['the time of a status that is not final', 'call-end', { DateUpdated: TIMES.DateUpdated, Status: 'in-progress' }],
+  ])('%s', (_how, route, fields) => {
+    expect(read(fields, route)).not.toHaveProperty('endedAt')
+  })
+
+  test('the ringing of a call that nobody answered', () => {
+    expect(read({ DialCallStatus: 'no-answer', DialCallDuration: '31' })).not.toHaveProperty('durationSeconds')
+    expect(read({ CallType: 'completed', DialCallDuration: '31' })).toHaveProperty('durationSeconds', 31)
+  })
+})
+
+test('When a list of links is sent as RecordingUrl, then each is a recording', () => {
+  const links = ['https://recordings.exotel.com/1.mp3', 'https://recordings.exotel.com/2.mp3']
+  expect(read({ RecordingUrl: [...links, links[0]] }).sources).toEqual(links.map((sourceUrl) => ({ sourceUrl })))
 })
 
 describe('When the CallSid is impossible, then the error names the field:', () => {
@@ -89,8 +140,8 @@ describe('When the CallSid is impossible, then the error names the field:', () =
     ['a new line', 'a\nb'],
     ['a NUL', 'a\uFFFD'],
   ])('%s', (_how, CallSid) => {
-    expect(() => readCallEvent({ CallSid } as never, 'call-end', 'POST')).toThrow(BadCallSid)
-    expect(() => readCallEvent({ CallSid } as never, 'call-end', 'POST')).toThrow(/CallSid/)
+    expect(() => readCallEvent({ CallSid } as never, 'call-end')).toThrow(BadCallSid)
+    expect(() => readCallEvent({ CallSid } as never, 'call-end')).toThrow(/CallSid/)
   })
 })
 
@@ -107,22 +158,10 @@ test('When odd values come in other fields, then they are left out and the event
 })
 
 test('When a delivery is repeated, then it has the same identity, whatever its order and its time of sending', () => {
-  const first = deliveryIdentity(
-    { route: 'call-end', ended: true },
-    { CallSid: 'a1', Status: 'completed', CurrentTime: '2026-11-25 10:00:00', Legs: [{ a: '1' }] },
-  )
-  expect(
-    deliveryIdentity(
-      { route: 'call-end', ended: true },
-      { Legs: [{ a: '1' }], Status: 'completed', CallSid: 'a1', CurrentTime: '2026-11-25 10:00:07' },
-    ),
-  ).toBe(first)
-  expect(deliveryIdentity({ route: 'call-start', ended: true }, { CallSid: 'a1', Status: 'completed', Legs: [{ a: '1' }] })).not.toBe(first)
-  expect(deliveryIdentity({ route: 'call-end', ended: true }, { CallSid: 'a1', Status: 'busy', Legs: [{ a: '1' }] })).not.toBe(first)
-})
-
-test('When a GET in the middle of a flow and the POST of the end look the same, then they are two events', () => {
-  const fields = { CallSid: 'a1' }
-  const [get, post] = (['GET', 'POST'] as const).map((method) => deliveryIdentity(readCallEvent(fields, 'call-end', method), fields))
-  expect(get).not.toBe(post)
+  const fields = { CallSid: 'a1', Status: 'completed', Legs: [{ a: '1' }] }
+  const first = deliveryIdentity('call-end', { ...fields, CurrentTime: '2026-11-25 10:00:00' })
+  const reordered = Object.fromEntries(Object.entries(fields).toReversed())
+  expect(deliveryIdentity('call-end', { ...reordered, CurrentTime: '2026-11-25 10:00:07' })).toBe(first)
+  expect(deliveryIdentity('call-end', { ...fields, Status: 'busy' })).not.toBe(first)
+  expect(new Set(WEBHOOK_ROUTES.map((route) => deliveryIdentity(route, fields))).size).toBe(3)
 })

@@ -130,6 +130,8 @@ function eventOf(callSid: string, sourceUrls: string[]): ClaimedEvent {
     sourceUrls,
     relayTries: 0,
     relayWaits: 0,
+    endHeardAt: null,
+    searchAgain: false,
     bringsNothingNew: false,
   }
 }

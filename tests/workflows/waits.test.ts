@@ -147,6 +147,62 @@ describe('When Exotel does not have the recording yet', () => {
   })
 })
 
+describe('When Exotel refuses a recording or sends no bytes while it may still prepare it', () => {
+  const WHOLE = { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' }
+  const EMPTY = { ...WHOLE, bytes: 0 }
+  const refused = () => Promise.reject(endOfTry('ExotelUnauthorized'))
+  const untilMinute = (began: number, minutes: number) => async () => (await now()) - began < minutes * MINUTE
+
+  test.each(['refused', 'renewed'] as const)('then a refusal is a wait for most of an hour (access %s)', async (access) => {
+    const began = await now()
+    const isEarly = untilMinute(began, 50)
+    const run = await lab.start(
+      { sourceUrls: [LINK], endedAt: iso(began) },
+      { downloadRecording: async () => ((await isEarly()) ? refused() : WHOLE), renewAccess: async () => ({ access }) },
+    )
+    expect(await run.ended()).toBeUndefined()
+    expect(run.conclusions).toMatchObject([{ outcome: { state: 'stored' } }])
+    expect(run.calls.filter((name) => name === 'renewAccess').length).toBeLessThan(15)
+  })
+
+  test('then a refusal after the hour ends it', async () => {
+    const began = await now()
+    const run = await lab.start(
+      { sourceUrls: [LINK], endedAt: iso(began) },
+      { downloadRecording: refused, renewAccess: async () => ({ access: 'refused' }) },
+    )
+    expect(await run.ended()).toBe('ExotelUnauthorized')
+    expect(run.concludedAtMs - began).toBeGreaterThan(60 * MINUTE)
+    expect(run.concludedAtMs - began).toBeLessThan(75 * MINUTE)
+  })
+
+  test('then an empty file is a wait for most of an hour', async () => {
+    const began = await now()
+    const isEarly = untilMinute(began, 55)
+    const run = await lab.start(
+      { sourceUrls: [LINK], endedAt: iso(began) },
+      {
+        downloadRecording: async () => ((await isEarly()) ? EMPTY : WHOLE),
+        validateRecording: async ({ spooled }) =>
+          spooled.bytes === 0
+            ? { verdict: 'refused', reason: 'The file is empty' }
+            : { verdict: 'good', etag: 'e', audio: { contentType: 'audio/mpeg', extension: 'mp3' } },
+      },
+    )
+    expect(await run.ended()).toBeUndefined()
+    expect(run.conclusions).toMatchObject([{ outcome: { state: 'stored' } }])
+  })
+
+  test('then a file that is empty after the hour is tried three times', async () => {
+    const run = await lab.start(
+      { sourceUrls: [LINK], endedAt: iso((await now()) - HOUR) },
+      { downloadRecording: async () => EMPTY, validateRecording: async () => ({ verdict: 'refused', reason: 'The file is empty' }) },
+    )
+    expect(await run.ended()).toBe('RecordingInvalid')
+    expect(run.calls.filter((name) => name === 'downloadRecording')).toHaveLength(3)
+  })
+})
+
 describe('When something of ours is away', () => {
   test('then S3 may be gone for 24 h, and the recording is stored without a second download', async () => {
     const until = (await now()) + 24 * HOUR
@@ -290,7 +346,7 @@ describe('When tries fail', () => {
     )
     expect(await run.ended()).toBeUndefined()
     const refused = await lab.start(
-      { sourceUrls: [LINK] },
+      { sourceUrls: [LINK], endedAt: iso((await now()) - HOUR) },
       { downloadRecording: () => Promise.reject(endOfTry('ExotelUnauthorized')), renewAccess: async () => ({ access: 'renewed' }) },
     )
     expect(await refused.ended()).toBe('ExotelUnauthorized')
@@ -457,4 +513,107 @@ test('When Exotel itself says that nobody took the call, then the search ends', 
   expect(await run.ended()).toBeUndefined()
   expect(run.calls).toEqual(['findRecording', 'updateCall'])
   expect(run.conclusions).toMatchObject([{ outcome: { state: 'not_recorded', status: 'busy' } }])
+})
+
+describe('When events about the end of a call disagree', () => {
+  const none = async () => ({ answer: 'none', status: 'completed', durationSeconds: 3 }) as const
+
+  test('then Exotel is asked until the call is over, and for an hour after that', async () => {
+    const began = await now()
+    const asked: number[] = []
+    const run = await lab.start(
+      { status: 'ringing', endHeardAt: iso(began) },
+      {
+        findRecording: async () => {
+          const ms = await now()
+          asked.push(ms)
+          return ms - began < 35 * MINUTE ? { answer: 'none', status: 'in-progress' } : none()
+        },
+      },
+    )
+    expect(await run.ended()).toBeUndefined()
+    expect(asked.map((ms) => Math.round((ms - began) / MINUTE))).toEqual([1, 11, 21, 31, 41, 46, 61, 91])
+    expect(run.conclusions).toMatchObject([{ outcome: { state: 'not_recorded' } }])
+  })
+
+  test('then a call that never ends for Exotel counts as missing after five hours', async () => {
+    const began = await now()
+    const run = await lab.start({ endHeardAt: iso(began) }, { findRecording: async () => ({ answer: 'none', status: 'ringing' }) })
+    expect(await run.ended()).toBe('RecordingMissing')
+    expect(run.concludedAtMs - began).toBeGreaterThanOrEqual(5 * HOUR)
+    expect(run.calls.filter((name) => name === 'findRecording').length).toBeLessThan(35)
+  })
+
+  test('then the real end of a running call is followed by a question at once', async () => {
+    const began = await now()
+    const run = await lab.start(
+      { endHeardAt: iso(began) },
+      {
+        findRecording: async () =>
+          (await now()) - began < 4 * MINUTE ? { answer: 'none', status: 'in-progress' } : { answer: 'named', sourceUrl: LINK },
+      },
+    )
+    await lab.env.sleep(4 * MINUTE)
+    await run.news({ status: 'completed', endHeardAt: iso(began + 4 * MINUTE) })
+    expect(await run.ended()).toBeUndefined()
+    expect(run.conclusions).toMatchObject([{ sourceUrl: LINK, outcome: { state: 'stored' } }])
+    expect(run.concludedAtMs - began).toBeLessThan(6 * MINUTE)
+  })
+
+  test('then an end that arrives while "not recorded" is written begins a new search, also of an unanswered call', async () => {
+    let written = 0
+    const run = await lab.start(
+      { status: 'busy', endHeardAt: iso(await now()) },
+      {
+        updateCall: async () => {
+          written += 1
+          if (written === 1) await run.news({ status: 'busy', endHeardAt: iso(await now()) })
+        },
+        findRecording: async () => ({ answer: 'named', sourceUrl: LINK }),
+      },
+    )
+    expect(await run.ended()).toBeUndefined()
+    expect(run.conclusions.map(({ outcome }) => outcome.state)).toEqual(['not_recorded', 'stored'])
+  })
+
+  test('then an end that arrives while the last question is asked is followed by one more question', async () => {
+    const began = await now()
+    let asked = 0
+    const run = await lab.start(
+      { status: 'completed', endedAt: iso(began - 2 * HOUR) },
+      {
+        findRecording: async () => {
+          asked += 1
+          if (asked === 1) await run.news({ status: 'completed', endHeardAt: iso(await now()) })
+          return asked === 1 ? none() : { answer: 'named', sourceUrl: LINK }
+        },
+      },
+    )
+    expect(await run.ended()).toBeUndefined()
+    expect(run.conclusions.map(({ outcome }) => outcome.state)).toEqual(['not_recorded', 'stored'])
+  })
+
+  test('then the relay can have Exotel asked at once, whatever the status', async () => {
+    const began = await now()
+    const run = await lab.start({ status: 'busy', endHeardAt: iso(began), searchAgain: true }, { findRecording: none })
+    expect(await run.ended()).toBeUndefined()
+    expect(run.calls[0]).toBe('findRecording')
+    expect(run.conclusions).toMatchObject([{ outcome: { state: 'not_recorded' } }])
+  })
+
+  test('then a second end adds no question where the next one is still to come', async () => {
+    const began = await now()
+    const run = await lab.start({ status: 'completed', endedAt: iso(began), endHeardAt: iso(began) }, { findRecording: none })
+    await run.news({ status: 'completed', endHeardAt: iso(began + 1000) })
+    expect(await run.ended()).toBeUndefined()
+    expect(run.calls.filter((name) => name === 'findRecording')).toHaveLength(7)
+    expect(run.conclusions).toHaveLength(1)
+  })
+})
+
+test('When Exotel does not know the call, then it is asked for an hour, and the failure has a code of its own', async () => {
+  const began = await now()
+  const run = await lab.start({ status: 'completed', endedAt: iso(began) }, { findRecording: async () => ({ answer: 'unknown call' }) })
+  expect(await run.ended()).toBe('CallUnknown')
+  expect(run.concludedAtMs - began).toBeGreaterThanOrEqual(60 * MINUTE)
 })

@@ -7,6 +7,7 @@ const FAILURE_CODES = [
   'RecordingDamaged', // audio, but cut off, damaged or of a format that we do not take: kept in quarantine
   'RecordingTooLarge',
   'RecordingMissing', // an answered call that should have a recording and has none
+  'CallUnknown', // Exotel answers 404 for the call, although it lists other calls of the account
   'RecordingUrlRefused', // bad scheme, private address, not a URL
   'RecordingHostNotAllowed', // a public host that EXOTEL_RECORDING_HOSTS does not name
   'DownloadIncomplete', // cut, stalled, too slow, or not as long as announced
@@ -28,6 +29,7 @@ export type WaitingCode =
   | 'ExotelRateLimited'
   | 'ExotelUnavailable' // of its list of calls; of one recording it is a failure
   | 'ExotelCredentialsRefused'
+  | 'ExotelAccountNotFound' // 404 for the list of calls: EXOTEL_API_BASE_URL or EXOTEL_ACCOUNT_SID is wrong
   | 'WorkerShutdown'
 
 /** The spooled file is not there, or not as it was: download again. */

@@ -36,6 +36,8 @@ export interface CallFactsSoFar {
   /** ISO 8601 */
   endedAt?: string
   durationSeconds?: number
+  /** When the newest event that ends the call arrived, ISO 8601. */
+  endHeardAt?: string
 }
 
 /** What one event told about the call; sent as a signal, also with the start. */
@@ -44,6 +46,8 @@ export interface CallNews extends CallFactsSoFar {
   sourceUrls: string[]
   /** The event comes from recovery: a link that is being transferred now is not queued a second time. */
   recovery?: boolean
+  /** The call counts as not recorded: Exotel is asked again, whatever the status. */
+  searchAgain?: boolean
 }
 
 /** What is known of the attempts to transfer one recording. */
@@ -81,6 +85,8 @@ export interface CarriedOver {
   facts: CallFactsSoFar
   links: LinkState[]
   searched: SearchState
+  /** Exotel is asked again, whatever the status. */
+  searchAgain?: boolean
   concluded: ConcludedRecording[]
 }
 
@@ -157,6 +163,8 @@ export interface Wait extends CallRef {
 export interface Question extends CallRef {
   /** When Exotel is asked again, ISO 8601; absent: this is the last time. */
   nextAskAt?: string
+  /** The same where Exotel says that the call is not over. */
+  nextAskWhileRunningAt?: string
 }
 
 /** What Exotel's Call Details said about a call's recording. `erased`: Exotel was not asked, because the call is erased here. */

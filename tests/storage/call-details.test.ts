@@ -1,0 +1,110 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
+import { eventually } from '../support/eventually.ts'
+import { openWorkbench, type Workbench } from '../support/activities.ts'
+import { startScriptedServer, type ScriptedServer } from '../support/scripted-server.ts'
+import { newCallSid } from '../support/servers.ts'
+
+const LINK = 'https://recordings.exotel.com/a/1.mp3'
+
+let exotel: ScriptedServer
+let bench: Workbench
+beforeAll(async () => {
+  exotel = await startScriptedServer()
+})
+afterAll(() => exotel?.close())
+
+/** What Exotel's API answers, by whether the request is for the list of calls. */
+function answer(call: [number, object?], list: [number, object?]): void {
+  exotel.script((request, response) => {
+    const [status, body] = request.url!.includes('/Calls.json') ? list : call
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body ?? {}))
+  })
+}
+const EMPTY_LIST = { Metadata: { Total: 0, NextPageUri: null }, Calls: [] }
+const details = (call: object): [number, object] => [200, { Call: { Sid: 'x', ...call } }]
+const requests = (): string[] => exotel.requests.map(({ url }) => (url.includes('/Calls.json') ? 'list' : 'call'))
+const alarmNames = (): string[] => bench.alarms.active().map(({ name }) => name)
+
+// The memory of the last list belongs to one client of the API.
+const openBench = async (): Promise<void> => {
+  bench = await openWorkbench({ apiBaseUrl: exotel.url })
+}
+afterEach(() => bench?.close())
+
+describe('When Exotel answers 404 for a call,', () => {
+  test('then the list of calls decides whether the account is right: the call is unknown where the list is answered', async () => {
+    await openBench()
+    answer([404], [200, EMPTY_LIST])
+    expect(await bench.run('findRecording', { callSid: newCallSid() })).toEqual({ answer: 'unknown call' })
+    expect(requests()).toEqual(['call', 'list'])
+    expect(alarmNames()).toEqual([])
+    expect(await bench.run('findRecording', { callSid: newCallSid() })).toEqual({ answer: 'unknown call' })
+    expect(requests()).toEqual(['call', 'list', 'call']) // a list that was answered a moment ago is proof enough
+  })
+
+  test.each([
+    ['findRecording', 404, 'ExotelAccountNotFound', /EXOTEL_API_BASE_URL .* EXOTEL_ACCOUNT_SID/],
+    ['findRecording', 401, 'ExotelCredentialsRefused', /EXOTEL_API_KEY/],
+    ['renewAccess', 404, 'ExotelAccountNotFound', /EXOTEL_API_BASE_URL .* EXOTEL_ACCOUNT_SID/],
+  ] as const)('then %s waits with an alarm where the list is answered with %i', async (name, status, code, text) => {
+    await openBench()
+    answer([404], [status])
+    const work = bench.run(name, { callSid: newCallSid(), sourceUrl: LINK })
+    await expect(work).rejects.toMatchObject({ type: code, nonRetryable: false })
+    expect(bench.alarms.active()).toMatchObject([{ name: code, reason: expect.stringMatching(text) }])
+    answer([404], [200, EMPTY_LIST])
+    await bench.run(name, { callSid: newCallSid(), sourceUrl: LINK })
+    expect(alarmNames()).toEqual([])
+  })
+
+  test('then the question waits where the list gives no answer', async () => {
+    await openBench()
+    answer([404], [503])
+    expect(await bench.run('findRecording', { callSid: newCallSid() })).toMatchObject({ answer: 'unavailable' })
+  })
+})
+
+test('When the list of calls is answered with 404, then reconciliation waits with the alarm', async () => {
+  await openBench()
+  answer([404], [404])
+  await expect(bench.run('sweepLinks', [newCallSid()])).rejects.toMatchObject({ type: 'ExotelAccountNotFound', nonRetryable: false })
+  expect(alarmNames()).toEqual(['ExotelAccountNotFound'])
+})
+
+describe('When Call Details tells the status of a call,', () => {
+  const statusOf = async (callSid: string) => (await bench.database.call.findUniqueOrThrow({ where: { callSid } })).status
+
+  test.each([
+    ['ringing', 'completed', 'completed'],
+    ['ringing', 'In-Progress', 'in-progress'],
+    [null, 'busy', 'busy'],
+    ['completed', 'busy', 'completed'],
+    ['ringing', 'exploded', 'ringing'],
+  ])('then the row goes on from %s with %s: %s', async (before, Status, after) => {
+    await openBench()
+    const callSid = newCallSid()
+    await bench.owner.call.create({ data: { callSid, status: before, recordingState: 'awaiting' } })
+    answer(details({ Status }), [500])
+    await bench.run('findRecording', { callSid })
+    expect(await statusOf(callSid)).toBe(after)
+  })
+
+  test('then the row says when Exotel is asked again, for a running call and for one that is over', async () => {
+    await openBench()
+    const [soon, later] = [new Date(Date.now() + 60_000), new Date(Date.now() + 600_000)]
+    const question = { nextAskAt: soon.toISOString(), nextAskWhileRunningAt: later.toISOString() }
+    for (const [Status, next] of [
+      ['in-progress', later],
+      ['completed', soon],
+    ] as const) {
+      const callSid = newCallSid()
+      await bench.owner.call.create({ data: { callSid, recordingState: 'awaiting' } })
+      answer(details({ Status }), [500])
+      await bench.run('findRecording', { callSid, ...question })
+      await eventually('the row to say it', async () => {
+        const { recordingNextTryAt } = await bench.database.call.findUniqueOrThrow({ where: { callSid } })
+        return recordingNextTryAt?.getTime() === next.getTime()
+      })
+    }
+  })
+})

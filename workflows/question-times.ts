@@ -1,0 +1,62 @@
+// When Exotel is asked whether a call has a recording.
+import type { Question } from './contracts/recording.ts'
+import type { RecordingRun } from './recording-run.ts'
+
+/** Exotel has a recording 1 to 5 min after the end of the call, 15 at peak [reporting/recording-access]. */
+const ASK_AFTER_END_MINUTES = [1, 2, 5, 10, 15, 30, 60]
+/** While Exotel says that the call is not over. A call lasts 4 h at most [api/make-a-call-api, TimeLimit]. */
+const RUNNING_EVERY_MINUTES = 10
+const RUNNING_FOR_MINUTES = 5 * 60
+
+export interface QuestionTimes {
+  /** The time of the next question, ms since 1970; undefined after the last one. An event that tells a later end of the call changes it. */
+  next(): number | undefined
+  /** The question is asked now. @returns what the call's row says about the next one */
+  ask(): Pick<Question, 'nextAskAt' | 'nextAskWhileRunningAt'>
+  /** Exotel's answer says that the call is not over. */
+  noteRunning(): void
+}
+
+export function questionTimes({ call, facts, inbox }: Pick<RecordingRun, 'call' | 'facts' | 'inbox'>): QuestionTimes {
+  const minuteMs = 60_000 * call.policy.waitScale
+  let askedAtMs: number | undefined
+  let wasRunningAtMs: number | undefined
+
+  return {
+    next() {
+      if (askedAtMs === undefined) return first()
+      if (wasRunningAtMs !== askedAtMs) return after(Date.now())
+      return facts.latestEndMs() > wasRunningAtMs ? after(wasRunningAtMs) : whileRunning(wasRunningAtMs)
+    },
+    ask() {
+      askedAtMs = Date.now()
+      const [next, running] = [after(askedAtMs), whileRunning(askedAtMs)]
+      return { ...(next !== undefined && { nextAskAt: iso(next) }), ...(running !== undefined && { nextAskWhileRunningAt: iso(running) }) }
+    },
+    noteRunning: () => void (wasRunningAtMs = askedAtMs),
+  }
+
+  /** Now where one of the times has passed, or where the call counted as not recorded. */
+  function first(): number | undefined {
+    const times = afterEnd()
+    return inbox.mustAsk() || times.some((atMs) => atMs <= Date.now()) ? Date.now() : times[0]
+  }
+
+  /** Times that passed during an outage of Exotel's API are asked for once, not one after the other. */
+  function after(ms: number): number | undefined {
+    return afterEnd().find((atMs) => atMs > ms)
+  }
+
+  function afterEnd(): number[] {
+    const endMs = Math.max(facts.latestEndMs(), wasRunningAtMs ?? 0)
+    return ASK_AFTER_END_MINUTES.map((minutes) => endMs + minutes * minuteMs)
+  }
+
+  function whileRunning(ms: number): number | undefined {
+    return ms < Date.parse(call.arrivedAt) + RUNNING_FOR_MINUTES * minuteMs ? ms + RUNNING_EVERY_MINUTES * minuteMs : undefined
+  }
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString()
+}
