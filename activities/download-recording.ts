@@ -12,7 +12,8 @@ import { RATE_LIMITED, type FailureCode } from '../workflows/contracts/failures.
 import type { SourceRef, Spooled } from '../workflows/contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
 import { endTry } from './failures.ts'
-import { createHostAlarm, type HostAlarm } from './host-alarm.ts'
+import { createHostAlarm } from './host-alarm.ts'
+import type { LastingAlarm } from './lasting-alarm.ts'
 import { diskTrouble, runActivity, SPOOL_ALARM, type Run } from './run.ts'
 import { asWriterFailure, thisAttempt } from './spool-writer.ts'
 import { createStalledDownloads } from './stalled-downloads.ts'
@@ -27,7 +28,7 @@ interface Download {
   deps: Needs
   run: Run
   recording: SourceRef
-  hostAlarm: HostAlarm
+  hostAlarm: LastingAlarm
   /** Of the run, and aborted too where a later attempt takes the file over. */
   signal: AbortSignal
   onProgress: (bytes: number) => void
@@ -120,7 +121,7 @@ async function askLink({ deps, hostAlarm, signal }: Download, link: Link, part: 
   } catch (error) {
     signal.throwIfAborted()
     const refusal = policyErrorIn(error)
-    if (refusal instanceof HostNotAllowed) hostAlarm.refused(new URL(link.url).hostname)
+    if (refusal instanceof HostNotAllowed) hostAlarm.raise(new URL(link.url).hostname)
     const code = refusal instanceof HostNotAllowed ? 'RecordingHostNotAllowed' : refusal ? 'RecordingUrlRefused' : 'ExotelUnavailable'
     return { kind: 'failed', code, reason: refusal?.message ?? `Exotel does not answer: ${(error as Error).message}` }
   } finally {

@@ -1,16 +1,9 @@
-// The alarm about hosts of links that EXOTEL_RECORDING_HOSTS does not name.
+// The alarm about hosts of links that the settings do not name.
 import type { Dependencies } from './dependencies.ts'
+import { createLastingAlarm, type LastingAlarm } from './lasting-alarm.ts'
 
-export interface HostAlarm {
-  refused(host: string): void
-}
-
-const NAME = 'RecordingHostNotAllowed'
-/** Hosts come from webhooks: the alarm stays readable whatever they name. */
-const MAX_HOSTS = 10
 /** Beyond the longest pause of recovery: its own timer, and the time until the workflow runs. */
 const SLACK_MS = 3600_000
-const MAX_TIMER_MS = 2 ** 31 - 1
 
 /**
  * Stands as long as links are refused for their host, and names the hosts. Settings are read at start, so a host that is refused
@@ -18,31 +11,11 @@ const MAX_TIMER_MS = 2 ** 31 - 1
  * again, on one worker or another: where this one has not refused a host for longer than recovery's longest pause, the alarm about
  * that host ends here. It also ends with the process, which is how a changed setting takes effect.
  */
-export function createHostAlarm({ alarms, recovery, waitScale }: Pick<Dependencies, 'alarms' | 'recovery' | 'waitScale'>): HostAlarm {
-  const quietMs = Math.min(MAX_TIMER_MS, Math.max(0, ...recovery.plan.pausesMs) + SLACK_MS * waitScale)
-  const timers = new Map<string, NodeJS.Timeout>()
-  return {
-    refused(host) {
-      forget(host)
-      const [oldest] = timers.keys()
-      if (timers.size === MAX_HOSTS) forget(oldest!)
-      timers.set(host, setTimeout(() => ended(host), quietMs).unref())
-      raise()
-    },
-  }
-
-  function ended(host: string): void {
-    forget(host)
-    if (timers.size > 0) raise()
-    else alarms.clear(NAME)
-  }
-
-  function forget(host: string): void {
-    clearTimeout(timers.get(host))
-    timers.delete(host)
-  }
-
-  function raise(): void {
-    alarms.raise(NAME, `Links lead to hosts that EXOTEL_RECORDING_HOSTS does not name: ${[...timers.keys()].join(', ')}`)
-  }
+export function createHostAlarm({ alarms, recovery, waitScale }: Pick<Dependencies, 'alarms' | 'recovery' | 'waitScale'>): LastingAlarm {
+  return createLastingAlarm(alarms, {
+    name: 'RecordingHostNotAllowed',
+    quietMs: Math.max(0, ...recovery.plan.pausesMs) + SLACK_MS * waitScale,
+    reason: (hosts) =>
+      `Links lead to hosts that neither EXOTEL_RECORDING_HOSTS nor EXOTEL_PUBLIC_RECORDING_HOSTS names: ${hosts.join(', ')}`,
+  })
 }

@@ -1,35 +1,45 @@
 import { concludeRecording } from '../calls/conclude-recording.ts'
 import { unknownKeys } from '../calls/object-owners.ts'
+import { isDatabaseOutage, sqlStateOf } from '../platform/database-errors.ts'
 import { counter } from '../platform/metrics.ts'
 import type { Conclusion } from '../workflows/contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
 import { deleteErasedObject } from './erased-objects.ts'
 import { giveBack } from './failures.ts'
 import { noteGivenUp } from './given-up.ts'
+import { createLastingAlarm } from './lasting-alarm.ts'
 import { runActivity, type Run } from './run.ts'
 
 const concluded = counter('recordings_concluded_total', 'Recordings by how their way ended', ['state', 'code'])
 
-type Needs = Pick<Dependencies, 'database' | 'inventory' | 'recovery' | 'logger' | 'alarms' | 'pauses'>
+type Needs = Pick<Dependencies, 'database' | 'inventory' | 'recovery' | 'logger' | 'alarms' | 'pauses' | 'waitScale'>
 
 /** The activity has 20 s; where the store needs longer, the nightly check of the bucket deletes the object. */
 const DELETE_DEADLINE_MS = 8000
+/** A person has to put it right: another attempt soon would fail alike. */
+const REJECTED_PAUSE_MS = 3600_000
 
 /**
  * Step 4: the rows say what became of the recording. Idempotent, see {@link concludeRecording}. Of an erased call nothing is
  * written, and an object that this run has uploaded for it is deleted.
  */
 export function createUpdateCall(deps: Needs) {
-  const { database, recovery, logger, pauses } = deps
+  const { database, recovery, logger, waitScale } = deps
+  const rejectedAlarm = createLastingAlarm(deps.alarms, {
+    name: 'OutcomeRejected',
+    quietMs: 2 * REJECTED_PAUSE_MS * waitScale,
+    reason: (calls) => `PostgreSQL refuses to store how recordings of these calls ended: ${calls.join(', ')}. The log has its errors`,
+  })
   return (conclusion: Conclusion): Promise<void> =>
     runActivity(deps, conclusion, async (run) => {
       const context = { attempt: run.name, plan: recovery.plan }
-      const { givenUp, erased } = await concludeRecording(database, conclusion, context).catch((error: unknown) => {
-        // Whatever it is: without its row a run must not end.
-        logger.error({ error, callSid: conclusion.callSid }, 'Recording outcome cannot be written')
-        throw giveBack('DatabaseUnavailable', 'The outcome cannot be written', { attempt: run.attempt, pauses })
-      })
       const { callSid, outcome } = conclusion
+      const { givenUp, erased } = await concludeRecording(database, conclusion, context).catch((error: unknown) => {
+        logger.error({ error, callSid }, 'Recording outcome cannot be written')
+        if (!isDatabaseOutage(error)) rejectedAlarm.raise(callSid)
+        throw asWait(deps, run, error)
+      })
+      rejectedAlarm.end(callSid)
       const state = erased ? 'erased' : outcome.state
       const code = 'code' in outcome ? outcome.code : ''
       concluded.inc({ state, code })
@@ -37,6 +47,13 @@ export function createUpdateCall(deps: Needs) {
       if (givenUp) noteGivenUp(logger, { callSid, code })
       if (erased) await deleteObject(deps, run, conclusion)
     })
+}
+
+/** Whatever the error is: without its row a run must not end. */
+function asWait({ pauses, waitScale }: Needs, { attempt }: Run, error: unknown): Error {
+  if (isDatabaseOutage(error)) return giveBack('DatabaseUnavailable', 'The outcome cannot be written', { attempt, pauses })
+  const reason = `PostgreSQL refuses to store the outcome (SQLSTATE ${sqlStateOf(error) ?? 'unknown'})`
+  return giveBack('OutcomeRejected', reason, { attempt, pauses, ms: REJECTED_PAUSE_MS * waitScale })
 }
 
 /** Best effort: what stays is deleted by the nightly check of the bucket. */

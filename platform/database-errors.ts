@@ -39,6 +39,11 @@ function isConnectionTrouble(error: Error): boolean {
   )
 }
 
+/** The SQLSTATE of an error of PostgreSQL, such as `23514`; its text could hold values. */
+export function sqlStateOf(error: unknown): string | undefined {
+  return error instanceof Prisma.PrismaClientKnownRequestError ? sqlState(error) : undefined
+}
+
 function sqlState(error: Prisma.PrismaClientKnownRequestError): string | undefined {
   const meta = error.meta as { driverAdapterError?: { cause?: { originalCode?: string; code?: string } }; code?: string } | undefined
   const state = meta?.driverAdapterError?.cause?.originalCode ?? meta?.driverAdapterError?.cause?.code ?? meta?.code

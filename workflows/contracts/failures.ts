@@ -26,6 +26,7 @@ export type WaitingCode =
   | 'StorageUnavailable'
   | 'StorageMisconfigured'
   | 'DatabaseUnavailable'
+  | 'OutcomeRejected' // PostgreSQL refuses to store how a recording ended, and will again
   | 'ExotelRateLimited'
   | 'ExotelUnavailable' // of its list of calls; of one recording it is a failure
   | 'ExotelCredentialsRefused'

@@ -1,0 +1,46 @@
+// An alarm about faults that no success of this process can end: each is forgotten where it has not happened again for long enough.
+import type { Alarms } from '../platform/alarms.ts'
+
+export interface LastingAlarm {
+  /** @param subject what the fault is about, such as a host or a call */
+  raise(subject: string): void
+  /** The fault is over. */
+  end(subject: string): void
+}
+
+export interface LastingAlarmOptions {
+  name: string
+  /** Without the fault for this long, a subject is forgotten. */
+  quietMs: number
+  /** The reason of the alarm, from the subjects that it stands for. */
+  reason: (subjects: string[]) => string
+}
+
+/** Subjects may come from webhooks: the alarm stays readable whatever they are. */
+const MAX_SUBJECTS = 10
+const MAX_TIMER_MS = 2 ** 31 - 1
+
+export function createLastingAlarm(alarms: Alarms, { name, quietMs, reason }: LastingAlarmOptions): LastingAlarm {
+  const timers = new Map<string, NodeJS.Timeout>()
+  return { raise, end }
+
+  function raise(subject: string): void {
+    forget(subject)
+    const [oldest] = timers.keys()
+    if (timers.size === MAX_SUBJECTS) forget(oldest!)
+    timers.set(subject, setTimeout(() => end(subject), Math.min(MAX_TIMER_MS, quietMs)).unref())
+    alarms.raise(name, reason([...timers.keys()]))
+  }
+
+  function end(subject: string): void {
+    if (!timers.has(subject)) return
+    forget(subject)
+    if (timers.size > 0) alarms.raise(name, reason([...timers.keys()]))
+    else alarms.clear(name)
+  }
+
+  function forget(subject: string): void {
+    clearTimeout(timers.get(subject))
+    timers.delete(subject)
+  }
+}
