@@ -3,19 +3,22 @@ import { fixRecordingDate, isCallErased } from '../calls/recording-facts.ts'
 import { digestFile } from '../recordings/digests.ts'
 import { objectKey } from '../recordings/object-key.ts'
 import { classifyStoreError } from '../recordings/store-errors.ts'
-import type { ObjectToStore, RecordingStore, TransferControl } from '../recordings/store.ts'
+import type { Found, ObjectToStore, RecordingStore, TransferControl } from '../recordings/store.ts'
 import { SPOOL_FILE_LOST } from '../workflows/contracts/failures.ts'
 import type { Spooled, StoredObject, UploadInput } from '../workflows/contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
 import { endTry, giveBack } from './failures.ts'
+import { createLastingAlarm } from './lasting-alarm.ts'
 import { diskTrouble, runActivity, type Run } from './run.ts'
 import { thisAttempt } from './spool-writer.ts'
 
-type Needs = Pick<Dependencies, 'database' | 'spool' | 'store' | 'breaker' | 'alarms' | 'logger' | 'pauses'>
+type Needs = Pick<Dependencies, 'database' | 'spool' | 'store' | 'breaker' | 'alarms' | 'logger' | 'pauses' | 'waitScale'>
 
 /** An upload ends after this and a second per MB; without progress the socket ends it after a minute. */
 const BASE_DEADLINE_MS = 60_000
 const MS_PER_MB = 1000
+/** Nothing waits for a person, so the alarm ends by itself. */
+const FOREIGN_ALARM_MS = 24 * 3600_000
 /** Raised by whoever needs the bucket; cleared by whatever succeeds there next. */
 export const SETUP_ALARM = 'StorageMisconfigured'
 
@@ -25,13 +28,17 @@ export const SETUP_ALARM = 'StorageMisconfigured'
  * @throws SpoolFileLost where the bucket lacks the object and the file is gone or changed; Cancelled where the call is erased
  */
 export function createUploadRecording(deps: Needs) {
+  const foreignAlarm = createLastingAlarm(deps.alarms, {
+    name: 'ForeignObject',
+    quietMs: FOREIGN_ALARM_MS * deps.waitScale,
+    reason: (keys) => `Somebody else wrote objects under keys of ours: ${keys.join(', ')}. The recordings are stored under other keys`,
+  })
   return (input: UploadInput): Promise<StoredObject> =>
     runActivity(deps, input, async (run) => {
       const { callSid, spooled, verdict } = input
       if (await isCallErased(deps.database, callSid)) throw endTry('Cancelled', 'The call was erased')
-      const key = objectKey(input, await fixRecordingDate(deps.database, callSid))
-      await put(deps, run, {
-        key,
+      const { key, foreign } = await put(deps, run, {
+        key: objectKey(input, await fixRecordingDate(deps.database, callSid)),
         path: deps.spool.path(spooled.file),
         bytes: spooled.bytes,
         sha256: spooled.sha256,
@@ -41,7 +48,9 @@ export function createUploadRecording(deps: Needs) {
       })
       deps.alarms.clear(SETUP_ALARM)
       await removeSpooled(deps, run, spooled)
-      return { bucket: deps.store.bucket, key, url: deps.store.urlOf(key) }
+      if (foreign !== undefined) foreignAlarm.raise(foreign)
+      const remark = foreign !== undefined && { remark: `A foreign object has the key ${foreign}` }
+      return { bucket: deps.store.bucket, key, url: deps.store.urlOf(key), ...remark }
     })
 }
 
@@ -52,14 +61,16 @@ async function removeSpooled({ spool, logger }: Needs, run: Run, { file, sha256 
     .catch((error: unknown) => logger.warn({ error, file }, 'Recording is stored, but its spool file cannot be removed'))
 }
 
-async function put({ store, breaker, alarms, pauses }: Needs, run: Run, object: ObjectToStore): Promise<void> {
+async function put({ store, breaker, alarms, pauses }: Needs, run: Run, object: ObjectToStore): Promise<Found> {
   const deadline = AbortSignal.timeout(Math.ceil(BASE_DEADLINE_MS + (object.bytes / 1024 ** 2) * MS_PER_MB))
   const control = { signal: AbortSignal.any([run.signal, deadline]), onProgress: run.progress, isCancelled: run.cancelled }
   const isOurs = (error: unknown): boolean => run.signal.aborted || error instanceof ApplicationFailure || diskTrouble(error) !== undefined
   try {
-    await breaker.run(
+    return await breaker.run(
       async () => {
-        if (!(await store.holds(object, control))) await putSpooled(store, run, object, control)
+        const found = await store.find(object, control)
+        if (found.state !== 'same') await putSpooled(store, run, { ...object, key: found.key }, control, found.state)
+        return found
       },
       (error) => (isOurs(error) ? 'nothing' : classifyStoreError(error).of === 'service' ? 'away' : 'serves'),
     )
@@ -76,12 +87,23 @@ async function put({ store, breaker, alarms, pauses }: Needs, run: Run, object: 
  * Another attempt may have stored the object meanwhile: it has removed the file then, or completed the upload that both
  * sent parts to. So after any failure the bucket is asked once more.
  */
-async function putSpooled(store: RecordingStore, run: Run, object: ObjectToStore, control: TransferControl): Promise<void> {
+async function putSpooled(
+  store: RecordingStore,
+  run: Run,
+  object: ObjectToStore,
+  control: TransferControl,
+  replaces: 'nothing' | 'damaged',
+): Promise<void> {
+  const isStored = (): Promise<boolean> =>
+    store.find(object, control).then(
+      ({ key, state }) => key === object.key && state === 'same',
+      () => false,
+    )
   try {
     await assertSpooled(object, run)
-    await store.put(object, control)
+    await store.put(object, control, replaces)
   } catch (error) {
-    if (!run.signal.aborted && (await store.holds(object, control).catch(() => false))) {
+    if (!run.signal.aborted && (await isStored())) {
       await store.endUploads(object.key, control.signal).catch(() => {}) // best effort: the sweep of old uploads does the rest
       return
     }

@@ -10,9 +10,15 @@ export function objectKey({ callSid, spooled, verdict }: UploadInput, day: strin
   return `${room}/${day.replaceAll('-', '/')}/${callSid}-${spooled.sha256.slice(0, 12)}.${verdict.audio.extension}`
 }
 
-const KEY = /^(recordings|quarantine)\/\d{4}\/\d{2}\/\d{2}\/([A-Za-z0-9_-]{1,64})-([0-9a-f]{12})\.(\w+)$/
+/** Where a foreign object has the key: the same with the whole SHA-256 at the end of its name. */
+export function alternativeKey(key: string, sha256: string): string {
+  const dot = key.lastIndexOf('.')
+  return `${key.slice(0, dot)}-${sha256}${key.slice(dot)}`
+}
 
-/** The parts of a key that {@link objectKey} made; undefined for any other. */
+const KEY = /^(recordings|quarantine)\/\d{4}\/\d{2}\/\d{2}\/([A-Za-z0-9_-]{1,64})-([0-9a-f]{12})(?:-[0-9a-f]{64})?\.(\w+)$/
+
+/** The parts of a key that {@link objectKey} or {@link alternativeKey} made; undefined for any other. */
 export function readObjectKey(key: string): { room: string; callSid: string; hashBegins: string; extension: string } | undefined {
   const [, room, callSid, hashBegins, extension] = KEY.exec(key) ?? []
   return room && callSid && hashBegins && extension ? { room, callSid, hashBegins, extension } : undefined

@@ -40,7 +40,7 @@ export function classifyStoreError(error: unknown): StoreTrouble {
     return { of: 'service', reason: error instanceof Error ? `${error.name}: ${error.message}` : String(error) }
   const status = error.$metadata.httpStatusCode
   if (CLOCK_CODES.has(error.name)) return { of: 'setup', reason: `${error.name}: this machine's clock differs from the store's` }
-  const reason = `${error.name}: ${error.message} (HTTP ${status})`
+  const reason = `${error.name} (HTTP ${status})` // the store's text may hold the access key
   // A HEAD has no body: its errors are known by their status alone.
   if (SETUP_CODES.has(error.name) || status === 301) return { of: 'setup', reason }
   if (status === 403) return { of: 'refusal', reason }

@@ -1,8 +1,10 @@
 // Our S3 bucket. What is said to be stored is confirmed: by size and by a checksum that the server computed.
-import { PutObjectCommand, type PutObjectCommandInput, type S3Client } from '@aws-sdk/client-s3'
+import { PutObjectCommand, type HeadObjectCommandOutput, type PutObjectCommandInput, type S3Client } from '@aws-sdk/client-s3'
+import { setTimeout as pause } from 'node:timers/promises'
 import { SINGLE_PUT_MAX_BYTES } from './digests.ts'
 import { withFileBody } from './file-body.ts'
 import { endUploads, putInParts, sweepUploads, tryUpload } from './multipart.ts'
+import { alternativeKey } from './object-key.ts'
 import { hashObject, headObject } from './object-reads.ts'
 import { createS3Client, type StoreSettings } from './s3-client.ts'
 import { signContent } from './sign-content.ts'
@@ -26,6 +28,20 @@ export interface TransferControl {
   isCancelled: () => boolean
 }
 
+/**
+ * What the bucket has for a recording. `damaged`: the object has the metadata of this very recording and other bytes. `foreign` names
+ * the key of an object of somebody else; the recording's own place is another one then.
+ */
+export interface Found {
+  key: string
+  state: 'nothing' | 'same' | 'damaged'
+  foreign?: string
+}
+
+type Comparison = Found['state'] | 'foreign'
+
+/** A store may show an object only some time after it has accepted it. */
+const SHOWN_AFTER_MS = [250, 500, 1000, 2000, 4000, 8000]
 /** What an upload is tried with; nothing is stored under it. */
 const PROBE_KEY = 'recordings/.probe'
 
@@ -33,15 +49,20 @@ export class RecordingStore {
   readonly bucket: string
   readonly #endpoint: string
   readonly #singlePutMaxBytes: number
+  readonly #shownAfterMs: number[]
   readonly #client: S3Client
   #conditions: { IfNoneMatch: '*' } | Record<string, never> = { IfNoneMatch: '*' }
   /** What another object is compared with: the last one that was confirmed. */
   #knownKey = PROBE_KEY
 
-  /** @param singlePutMaxBytes larger files go up in parts */
-  constructor(settings: StoreSettings, singlePutMaxBytes = SINGLE_PUT_MAX_BYTES) {
+  /**
+   * @param singlePutMaxBytes larger files go up in parts
+   * @param shownAfterMs pauses between the looks for an object that the store says it has
+   */
+  constructor(settings: StoreSettings, singlePutMaxBytes = SINGLE_PUT_MAX_BYTES, shownAfterMs = SHOWN_AFTER_MS) {
     this.bucket = settings.bucket
     this.#singlePutMaxBytes = singlePutMaxBytes
+    this.#shownAfterMs = shownAfterMs
     this.#endpoint = settings.endpoint
     this.#client = createS3Client(settings)
   }
@@ -51,46 +72,58 @@ export class RecordingStore {
   }
 
   /**
-   * Stores the file under its key and confirms it. What is there already and equal stays; unequal bytes under our key (a
-   * crash of the store, a meddler) are replaced once.
+   * The place of the object, and what is there. Costs one HEAD where that is nothing or the object itself.
+   * @throws the SDK's error, and {@link ObjectMismatch} where foreign objects have both keys
+   */
+  async find(object: ObjectToStore, control: Omit<TransferControl, 'isCancelled'>): Promise<Found> {
+    const { key } = object
+    const state = await this.#compare(object, control)
+    if (state !== 'foreign') return { key, state }
+    const alternative = alternativeKey(key, object.sha256)
+    const there = await this.#compare({ ...object, key: alternative }, control)
+    if (there === 'foreign') throw new ObjectMismatch(`Foreign objects lie under ${key} and under ${alternative}`)
+    return { key: alternative, state: there, foreign: key }
+  }
+
+  /**
+   * Stores the file under its key and confirms it.
+   * @param replaces `damaged`: our own object for this recording, with other bytes. Nothing else is ever replaced
    * @throws {ObjectMismatch} or the SDK's error
    */
-  async put(object: ObjectToStore, control: TransferControl): Promise<void> {
+  async put(object: ObjectToStore, control: TransferControl, replaces: 'nothing' | 'damaged' = 'nothing'): Promise<void> {
     try {
-      await this.#send(object, control, this.#conditions)
+      await this.#send(object, control, replaces === 'nothing' ? this.#conditions : {})
     } catch (error) {
       if (isNotImplemented(error) && 'IfNoneMatch' in this.#conditions) {
         this.#conditions = {} // this store serves without: HEAD before and after is what we rely on
-        return this.put(object, control)
+        return this.put(object, control, replaces)
       }
       if (!isConflict(error)) throw error
-      if (await this.holds(object, control)) return
-      await this.#send(object, control, {})
     }
-    if (!(await this.holds(object, control))) throw new ObjectMismatch(`The bucket holds other bytes under ${object.key} than were sent`)
+    const state = await this.#compareOnceShown(object, control)
+    if (state === 'nothing') throw new ObjectMismatch(`The store says that it has ${object.key}, and does not show it`)
+    if (state !== 'same') throw new ObjectMismatch(`The bucket holds other bytes under ${object.key} than were sent`)
   }
 
-  /** True where the bucket's object has our size and our checksum; where HEAD gives no checksum, its bytes are read back. */
-  async holds(
-    object: Pick<ObjectToStore, 'key' | 'bytes' | 'sha256' | 'etag'>,
-    { signal, onProgress }: Omit<TransferControl, 'isCancelled'>,
-  ): Promise<boolean> {
-    const holds = await this.#isHeld(object, signal, onProgress)
-    if (holds) this.#knownKey = object.key
-    return holds
+  async #compareOnceShown(object: ObjectToStore, control: TransferControl): Promise<Comparison> {
+    for (const pauseMs of this.#shownAfterMs) {
+      const state = await this.#compare(object, control)
+      if (state !== 'nothing') return state
+      await pause(pauseMs, undefined, { signal: control.signal })
+    }
+    return this.#compare(object, control)
   }
 
-  async #isHeld(
-    object: Pick<ObjectToStore, 'key' | 'bytes' | 'sha256' | 'etag'>,
-    signal: AbortSignal,
-    onProgress: (bytes: number) => void,
-  ): Promise<boolean> {
+  /** By size and checksum; where HEAD does not give one that we know, the object's bytes are read. */
+  async #compare(object: ObjectToStore, { signal, onProgress }: Omit<TransferControl, 'isCancelled'>): Promise<Comparison> {
     const place = { Bucket: this.bucket, Key: object.key }
     const head = await headObject(this.#client, place, signal)
-    if (!head || head.ContentLength !== object.bytes) return false
-    if (head.ETag?.replaceAll('"', '') === object.etag) return true
-    if (head.ChecksumSHA256) return Buffer.from(head.ChecksumSHA256, 'base64').toString('hex') === object.sha256
-    return (await hashObject(this.#client, place, signal, onProgress)).sha256 === object.sha256
+    if (!head) return 'nothing'
+    const isOurs = Object.entries(object.metadata).every(([name, value]) => head.Metadata?.[name] === value)
+    const matches = matchesByHead(head, object) ?? (await hashObject(this.#client, place, signal, onProgress)).sha256 === object.sha256
+    if (!matches) return isOurs ? 'damaged' : 'foreign'
+    this.#knownKey = object.key
+    return 'same'
   }
 
   /**
@@ -138,4 +171,11 @@ export class RecordingStore {
       await this.#client.send(signContent(command, object.sha256), { abortSignal })
     })
   }
+}
+
+/** Undefined: the object's bytes have to be read. */
+function matchesByHead(head: HeadObjectCommandOutput, object: ObjectToStore): boolean | undefined {
+  if (head.ContentLength !== object.bytes) return false
+  if (head.ETag?.replaceAll('"', '') === object.etag) return true
+  return head.ChecksumSHA256 ? Buffer.from(head.ChecksumSHA256, 'base64').toString('hex') === object.sha256 : undefined
 }

@@ -39,18 +39,23 @@ async function attemptTransfer({ call, progress }: RecordingRun, link: LinkState
     }
 
     progress.step('upload', `Uploading ${spooled.bytes} bytes`, sourceUrl)
-    const stored = await upload(call.policy, { ...recording, spooled, verdict })
+    const { remark, ...stored } = await upload(call.policy, { ...recording, spooled, verdict })
     forget(link, spooled.queue) // the upload removes the file
     const object = { ...stored, bytes: spooled.bytes, sha256: spooled.sha256, audio: verdict.audio }
     const outcome: Outcome =
       verdict.verdict === 'damaged'
         ? { state: 'quarantined', code: 'RecordingDamaged', error: verdict.reason, ...object }
-        : { state: 'stored', ...object, ...(verdict.remark !== undefined && { remark: verdict.remark }) }
+        : { state: 'stored', ...object, ...withRemark(verdict.remark, remark) }
     return { kind: 'concluded', outcome }
   } catch (error) {
     if (isCancellation(error)) throw error
     return { kind: 'failed', failure: failureIn(error) }
   }
+}
+
+function withRemark(...remarks: (string | undefined)[]): { remark?: string } {
+  const remark = remarks.filter((each) => each !== undefined).join('; ')
+  return remark ? { remark } : {}
 }
 
 async function decide({ call, facts }: RecordingRun, { sourceUrl, retry }: LinkState, failure: Failure): Promise<Decided> {

@@ -2,7 +2,9 @@ import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { CancelledFailure } from '@temporalio/common'
 import { createHash, randomBytes } from 'node:crypto'
 import { copyFileSync, existsSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
+import { fixRecordingDate } from '../../calls/recording-facts.ts'
+import { readObjectKey } from '../../recordings/object-key.ts'
 import { RecordingStore } from '../../recordings/store.ts'
 import type { UploadInput } from '../../workflows/contracts/recording.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
@@ -33,7 +35,7 @@ test('When a file is uploaded, then the bucket holds its bytes under a key of th
   const { input, path } = await spool()
   faulty.requests.length = 0
   const stored = await upload(input)
-  const day = new Date().toISOString().slice(0, 10).replaceAll('-', '/')
+  const day = await dayOf(input.callSid)
   expect(stored).toEqual({
     bucket: bench.bucket.name,
     key: `recordings/${day}/${input.callSid}-${input.spooled.sha256.slice(0, 12)}.mp3`,
@@ -51,6 +53,13 @@ test('When a file is uploaded, then the bucket holds its bytes under a key of th
   expect(Object.keys(put.headers).filter((name) => /checksum|trailer|content-encoding/.test(name))).toEqual([])
 })
 
+/** The day in the keys of a call's objects, `yyyy/mm/dd`: midnight may pass in a test. */
+async function dayOf(callSid: string): Promise<string> {
+  return (await fixRecordingDate(bench.database, callSid)).replaceAll('-', '/')
+}
+const keyOf = async ({ callSid, spooled }: UploadInput) =>
+  `recordings/${await dayOf(callSid)}/${callSid}-${spooled.sha256.slice(0, 12)}.mp3`
+
 test('When it is uploaded already, then one look is enough, even without the file', async () => {
   const { input, path } = await spool()
   const first = await upload(input)
@@ -62,18 +71,96 @@ test('When it is uploaded already, then one look is enough, even without the fil
 
 test('When two upload the same at once, then there is one object, and both succeed', async () => {
   const { input } = await spool()
-  const [a, b] = await Promise.all([upload(input), upload(input)].map((each) => each.catch((error: { type: string }) => error.type)))
-  expect([a, b]).toContainEqual(expect.objectContaining({ bucket: bench.bucket.name }))
-  expect(await bench.bucket.keys(`recordings/`)).toEqual(expect.arrayContaining([expect.stringContaining(input.callSid)]))
+  const [a, b] = await Promise.all([upload(input), upload(input)])
+  expect(a).toEqual(b)
+  const keys = (await bench.bucket.keys(`recordings/`)).filter((key) => key.includes(input.callSid))
+  expect(keys).toEqual([a!.key])
+  expect(await bench.bucket.sha256Of(a!.key)).toBe(input.spooled.sha256)
 })
 
-test('When other bytes lie under our key, then they are replaced once', async () => {
-  const { input } = await spool()
-  const day = new Date().toISOString().slice(0, 10).replaceAll('-', '/')
-  const Key = `recordings/${day}/${input.callSid}-${input.spooled.sha256.slice(0, 12)}.mp3`
-  await bench.bucket.client.send(new PutObjectCommand({ Bucket: bench.bucket.name, Key, Body: 'half' }))
-  await upload(input)
-  expect(await bench.bucket.sha256Of(Key)).toBe(input.spooled.sha256)
+describe('When other bytes lie under our key,', () => {
+  const putThere = (Key: string, Metadata: Record<string, string>) =>
+    bench.bucket.client.send(new PutObjectCommand({ Bucket: bench.bucket.name, Key, Body: 'half', Metadata }))
+
+  test('then an object with the metadata of this recording is replaced, after it was read', async () => {
+    const { input } = await spool()
+    const { callSid, spooled } = input
+    const key = await keyOf(input)
+    await putThere(key, { callsid: callSid, sha256: spooled.sha256 })
+    expect(await upload(input)).toMatchObject({ key })
+    expect(await bench.bucket.sha256Of(key)).toBe(spooled.sha256)
+    expect(bench.alarms.active()).toEqual([])
+  })
+
+  test.each([
+    ['no metadata', () => ({})],
+    ['the metadata of another call', ({ spooled }: UploadInput) => ({ callsid: 'other', sha256: spooled.sha256 })],
+    ['the metadata of another recording of the call', ({ callSid }: UploadInput) => ({ callsid: callSid, sha256: 'b'.repeat(64) })],
+  ])('then an object with %s stays, and ours has another key, a remark and an alarm', async (_whose, metadataOf) => {
+    const { input } = await spool()
+    const key = await keyOf(input)
+    await putThere(key, metadataOf(input))
+    const before = await bench.bucket.sha256Of(key)
+    const ours = key.replace('.mp3', `-${input.spooled.sha256}.mp3`)
+    const stored = await upload(input)
+    expect(stored).toMatchObject({ key: ours, url: expect.stringContaining(ours), remark: expect.stringContaining(key) })
+    expect(await bench.bucket.sha256Of(ours)).toBe(input.spooled.sha256)
+    expect(await bench.bucket.sha256Of(key)).toBe(before)
+    expect(bench.alarms.active()).toMatchObject([{ name: 'ForeignObject', reason: expect.stringContaining(key) }])
+    expect(readObjectKey(ours)).toEqual(readObjectKey(key))
+
+    expect(await upload(input)).toEqual(stored) // again, without a file
+    await closeBench()
+  })
+
+  test('then one that somebody puts there during the upload stays as well', async () => {
+    const { input } = await spool()
+    const key = await keyOf(input)
+    const { reached, release } = faulty.hold('PUT', new RegExp(input.callSid))
+    const first = upload(input).catch((error: unknown) => error)
+    await reached
+    await putThere(key, {})
+    const before = await bench.bucket.sha256Of(key)
+    release()
+    expect(await first).toEqual(failure('StorageUnavailable', waits))
+    expect((await upload(input)).key).not.toBe(key)
+    expect(await bench.bucket.sha256Of(key)).toBe(before)
+    await closeBench()
+  })
+
+  /** The alarm would stand in the tests that follow. */
+  async function closeBench(): Promise<void> {
+    await bench.close()
+    bench = await openWorkbench({ s3Endpoint: faulty.url })
+  }
+})
+
+describe('When the store shows an object only some seconds after it has accepted it,', () => {
+  let patient: Workbench
+  beforeAll(async () => {
+    patient = await openWorkbench({ s3Endpoint: faulty.url, shownAfterMs: undefined })
+  })
+  afterAll(() => patient?.close())
+  afterEach(() => void (faulty.hideNewMs = 0))
+
+  test('then its bytes are sent once', async () => {
+    faulty.hideNewMs = 2500
+    const { input } = await spoolRecording(patient)
+    faulty.requests.length = 0
+    const { key } = await patient.run('uploadRecording', input)
+    expect(await patient.bucket.sha256Of(key)).toBe(input.spooled.sha256)
+    expect(faulty.requests.filter(({ method, url }) => method === 'PUT' && url.includes(input.callSid))).toHaveLength(1)
+  })
+
+  test('then an object that the store has and does not show is not overwritten, and the reason says so', async () => {
+    const { input } = await spool()
+    faulty.requests.length = 0
+    faulty.next('PUT', { status: 412, code: 'PreconditionFailed' })
+    await expect(upload(input)).rejects.toEqual(
+      failure('StorageUnavailable', { ...waits, message: expect.stringContaining('does not show it') }),
+    )
+    expect(faulty.requests.filter(({ method }) => method === 'PUT')).toHaveLength(1)
+  })
 })
 
 describe('When the file is not what was validated, then the recording is downloaded again:', () => {
@@ -106,7 +193,9 @@ describe('When the store is in trouble, then the task waits, and is done when th
   ] as const)('%s', async (_how, fault, type) => {
     const { input, path } = await spool()
     faulty.next('PUT', fault)
-    await expect(upload(input)).rejects.toEqual(failure(type, waits))
+    const error: unknown = await upload(input).catch((each: unknown) => each)
+    expect(error).toEqual(failure(type, waits))
+    expect(String((error as Error).message)).not.toContain(servers.s3.accessKeyId) // as S3's own text does
     expect(existsSync(path)).toBe(true)
     expect(bench.alarms.active().map(({ name }) => name)).toEqual(type === 'StorageMisconfigured' ? ['StorageMisconfigured'] : [])
     const { key } = await upload(input)

@@ -43,6 +43,8 @@ export async function openWorkbench(
     apiBaseUrl?: string
     s3Endpoint?: string
     singlePutMaxBytes?: number
+    /** As of a real store where it is absent. */
+    shownAfterMs?: number[] | undefined
     /** Another process's; without it a new one. */
     bucket?: string
     maxBytes?: number
@@ -65,6 +67,7 @@ export async function openWorkbench(
   const store = new RecordingStore(
     { ...access, endpoint: options.s3Endpoint ?? access.endpoint, connections: 8 },
     options.singlePutMaxBytes,
+    'shownAfterMs' in options ? options.shownAfterMs : [50, 100],
   )
   const inventory = new ObjectInventory({ ...access, endpoint: options.s3Endpoint ?? access.endpoint, connections: 2 })
   const policy = options.policy ?? { hosts: ['127.0.0.1'], allowLocal: true }

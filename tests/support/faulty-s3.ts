@@ -15,6 +15,8 @@ export interface FaultyS3 {
   hold(method: string, url?: RegExp): { reached: Promise<void>; release: () => void }
   /** The next answers to requests that list objects are rewritten so, one each. */
   rewriteLists(...rewrites: ((xml: string) => string)[]): void
+  /** For so long after an object was put, HEAD does not find it. */
+  hideNewMs: number
   /** Answers of HEAD without an ETag. */
   hideEtags: boolean
   close(): Promise<void>
@@ -25,6 +27,7 @@ export async function startFaultyS3(): Promise<FaultyS3> {
   const target = new URL(servers.s3.endpoint)
   const faults = new Map<string, S3Fault[]>()
   const holds: { method: string; url: RegExp; wait: () => Promise<void> }[] = []
+  const shownAt = new Map<string, number>()
   const rewrites: ((xml: string) => string)[] = []
   const s3: FaultyS3 = {
     url: '',
@@ -39,6 +42,7 @@ export async function startFaultyS3(): Promise<FaultyS3> {
       return { reached, release }
     },
     rewriteLists: (...next) => void rewrites.splice(0, rewrites.length, ...next),
+    hideNewMs: 0,
     hideEtags: false,
     close: () =>
       new Promise((resolve) => {
@@ -48,7 +52,10 @@ export async function startFaultyS3(): Promise<FaultyS3> {
   }
   const server = createServer((request, response) => {
     s3.requests.push({ method: request.method!, url: request.url!, headers: request.headers })
-    const fault = faults.get(request.method!)?.shift()
+    const path = request.url!.split('?')[0]!
+    if (request.method === 'PUT') response.on('finish', () => shownAt.set(path, performance.now() + s3.hideNewMs))
+    const isHidden = request.method === 'HEAD' && (shownAt.get(path) ?? 0) > performance.now()
+    const fault = isHidden ? { status: 404 } : faults.get(request.method!)?.shift()
     if (fault) return fail(fault, request, response)
     const held = holds.findIndex(({ method, url }) => method === request.method && url.test(request.url!))
     if (held === -1) return forward(request, response)
@@ -62,7 +69,9 @@ export async function startFaultyS3(): Promise<FaultyS3> {
   function fail(fault: S3Fault, request: IncomingMessage, response: ServerResponse): void {
     if ('reset' in fault) return void request.once('data', () => request.socket.destroy())
     request.resume().once('end', () => {
-      const body = fault.code ? `<?xml version="1.0"?><Error><Code>${fault.code}</Code><Message>scripted</Message></Error>` : ''
+      const body = fault.code
+        ? `<?xml version="1.0"?><Error><Code>${fault.code}</Code><Message>scripted for the key ${servers.s3.accessKeyId}</Message></Error>`
+        : ''
       response.writeHead(fault.status, { 'content-type': 'application/xml' }).end(request.method === 'HEAD' ? undefined : body)
     })
   }

@@ -129,6 +129,8 @@ export interface StoredObject {
   bucket: string
   key: string
   url: string
+  /** What is unusual about its place. */
+  remark?: string
 }
 
 interface ObjectFacts extends StoredObject {
