@@ -223,6 +223,28 @@ test('When a body never ends, then its connection makes room, and one whose requ
   expect(answered.every(isOpen)).toBe(true)
 })
 
+test.each([
+  ['of an announced length', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n', 'abc'],
+  ['in chunks', POST_CHUNKED, '3\r\nabc\r\n0\r\n\r\n'],
+])('When the whole of a body %s has arrived, read or not, then its connection makes no room for another', async (_how, head, body) => {
+  const { handler, handles } = silentHandler()
+  const ended: Promise<unknown>[] = []
+  const url = await serve(
+    (request, response) => {
+      ended.push(eventually('the whole body', async () => request.complete))
+      handler(request, response)
+    },
+    { perAddress: 1 },
+  )
+  const answered = await client(url, head)
+  await handles(1)
+  answered.socket.write(body)
+  await Promise.all(ended)
+  const refused = await client(url, GET())
+  await refused.closed
+  expect(isOpen(answered)).toBe(true)
+})
+
 test('When connections come from a trusted proxy, then only their total is bounded', async () => {
   const { handler, handles } = silentHandler()
   const url = await serve(handler, { perAddress: 2, total: 4 }, (address) => address === '127.0.0.1')
