@@ -40,6 +40,8 @@ const BUNDLE = '/docs/swagger-ui-bundle.js'
 const MB = 1024 ** 2
 const WEBHOOK = '/webhooks/exotel/call-end'
 const FALSE_SIGNATURE = { 'X-Exotel-Signature': '0'.repeat(40) }
+/** Others than the probe's, where the machine has them. */
+const FOUR_ADDRESSES = process.platform === 'linux' ? ['127.0.0.3', '127.0.0.4', '127.0.0.5', '127.0.0.6'] : []
 const SMALL_CHUNKS =
   head('POST', '/api/auth/login', { 'Content-Type': 'application/json', 'Transfer-Encoding': 'chunked' }) +
   oneByteChunks(' '.repeat(16_000))
@@ -76,6 +78,17 @@ export const ATTACKS: Attack[] = [
         ({ socket }) => socket.read(1),
       ),
     bounds: { ...USUAL, memoryMB: 64, closedWithinSeconds: 45 },
+  },
+  {
+    name: 'slow readers of four addresses hold all connections',
+    env: { RATE_LIMIT_GENERAL: '300' }, // without it, the system's own buffers are exhausted first
+    warmUp: getBundle,
+    run: ({ apiUrl }) => {
+      let opened = 0
+      const open = (): Promise<RawClient> => rawClient(apiUrl, head('GET', BUNDLE), 'paused', FOUR_ADDRESSES[opened++ % 4])
+      return holdWhile(20_000, 4000, open, ({ socket }) => socket.read(2000))
+    },
+    bounds: { ...USUAL, memoryMB: 256 }, // of 4,000 connections
   },
   {
     name: 'long passwords of combining characters',
@@ -184,11 +197,18 @@ type EverySecond = (client: RawClient) => unknown
 
 /** Opens connections and holds them. */
 async function holdWhile(ms: number, count: number, open: () => Promise<RawClient>, everySecond: EverySecond = () => {}): Promise<void> {
-  const clients = await times(count, open)
+  const clients = await openMany(count, open)
   const tick = setInterval(() => clients.forEach(everySecond), 1000)
   await pause(ms)
   clearInterval(tick)
   for (const { socket } of clients) socket.destroy()
+}
+
+/** A few at a time: what opening many at once costs is another question. */
+async function openMany(count: number, open: () => Promise<RawClient>): Promise<RawClient[]> {
+  const clients: RawClient[] = []
+  while (clients.length < count) clients.push(...(await times(20, open)))
+  return clients
 }
 
 const HELD_AT_MOST_MS = 60_000
