@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { alarmsWithoutReasons, createAlarms } from '../platform/alarms.ts'
+import { requireBoundedBodies } from '../platform/bounded-bodies.ts'
 import { readConfig } from '../platform/config.ts'
 import { assertMigrated, connectDatabase, openPool } from '../platform/database.ts'
 import { watchForLeaks } from '../platform/leaks.ts'
@@ -37,6 +38,7 @@ runMain(async () => {
   const migrations = readMigrations()
   const logger = createLogger({ level: config.LOG_LEVEL, file: config.LOG_FILE, name: 'api' })
   requireSupportedNode(config, (problem) => logger.warn(problem))
+  await requireBoundedBodies()
   collectProcessMetrics()
   const leaks = watchForLeaks(logger)
   const database = connectDatabase({ url: config.DATABASE_URL, poolSize: config.DATABASE_POOL_SIZE, logger })

@@ -38,8 +38,8 @@ export function pageRoutes(path: string, { title, scripts, styles }: Page, limit
   return router
 }
 
-/** One write: a client that takes less within 30 s is closed as one that does not read. */
-const SLICE_BYTES = 64 * 1024
+/** One write. A client that takes less within 30 s is closed (`CONNECTION_LIMITS`). */
+const SLICE_BYTES = 16 * 1024
 
 /** Sends slices of one buffer as the client takes them, so that a client that does not read costs no memory. */
 async function sendShared(response: Response, bytes: Buffer): Promise<void> {

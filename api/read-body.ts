@@ -8,7 +8,7 @@ import { problem, type Problem } from '../platform/problem.ts'
 const KB = 1024
 const MB = 1024 * KB
 /** Always granted: no webhook or form that was ever seen is longer, and connections are bounded. */
-const GRANTED_BYTES = 16 * KB
+export const GRANTED_BYTES = 16 * KB
 /** What all bodies may hold beyond that, and those of one client. */
 const TOTAL_BYTES = 32 * MB
 const CLIENT_BYTES = 8 * MB

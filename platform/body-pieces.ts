@@ -9,19 +9,31 @@ export function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }
 
+export interface BodyEvents {
+  /** The whole body has arrived, read or not. */
+  onEnd: () => void
+  /**
+   * Closes the connection. What Node still parses of it is dropped, the end of the body included, so that nobody takes the part that
+   * was read for the whole body.
+   */
+  onTooMany: () => void
+}
+
 /**
  * Node makes a Buffer of about 400 bytes for each chunk, also for a chunk of one byte, keeps it until it is read, and counts only the
  * bytes inside. Node's HTTP parser gives each piece to `push`, so that pieces are counted here whether or not anybody reads them.
- * @param onTooMany closes the connection; what Node still parses of it is dropped, the end of the body included, so that nobody
- * takes the part that was read for the whole body
+ * That is no documented behavior: `requireBoundedBodies` checks it when the process starts.
  */
-export function limitPieces(request: IncomingMessage, onTooMany: () => void): void {
+export function watchBody(request: IncomingMessage, { onEnd, onTooMany }: BodyEvents): void {
   const push = request.push.bind(request)
   let pieces = 0
   let bytes = 0
   request.push = (piece: Buffer | null) => {
     if (request.socket.destroyed) return false
-    if (piece === null) return push(null)
+    if (piece === null) {
+      onEnd()
+      return push(null)
+    }
     pieces += 1
     bytes += piece.length
     if (pieces <= GRANTED_PIECES + bytes / BYTES_PER_PIECE) return push(piece)

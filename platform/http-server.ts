@@ -2,7 +2,8 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { clientKey } from './client-address.ts'
-import { ConnectionPool, type Connection, type ConnectionLimits } from './connection-pool.ts'
+import type { Connection } from './connection-owners.ts'
+import { ConnectionPool, type ConnectionLimits } from './connection-pool.ts'
 import { counter } from './metrics.ts'
 
 export type { ConnectionLimits } from './connection-pool.ts'
@@ -14,8 +15,20 @@ const REQUEST_TIMEOUT_MS = 30_000
 /** Node looks only this often whether a timeout has passed; its default of 30 s would more than double them. */
 const TIMEOUT_CHECK_MS = 2000
 
-/** Exotel and balancers need a few hundred connections at most; a waiting one costs about 20 kB. */
-export const CONNECTION_LIMITS: ConnectionLimits = { perAddress: 1000, total: 4000, pipelined: 16, unreadMs: 30_000 }
+/** What a handler writes before it has to wait for the client; the same with each version of Node. */
+const WRITE_BUFFER_BYTES = 16 * 1024
+
+/**
+ * Exotel and balancers need a few hundred connections at most; a waiting one costs about 20 kB. A phone on a bad line takes some kB a
+ * second.
+ */
+export const CONNECTION_LIMITS: ConnectionLimits = {
+  perAddress: 1000,
+  total: 4000,
+  pipelined: 16,
+  unreadMs: 30_000,
+  unreadBytes: WRITE_BUFFER_BYTES,
+}
 
 const closedConnections = counter('connections_closed_total', 'Connections closed because a limit was reached', ['limit'])
 
@@ -27,8 +40,8 @@ export interface BoundedServerOptions {
 
 /**
  * Calls `handler` for one request of a connection at a time. Closes connections that pipeline too much or a request with a body,
- * that send a body in too many pieces, that take no bytes of their answer for `unreadMs`, and, beyond the numbers of `limits`, those
- * that have waited longest for their client.
+ * that send a body in too many pieces, that take too little of their answer, and, beyond the numbers of `limits`, those of the address
+ * that holds the most.
  */
 export function createBoundedServer(handler: RequestListener, options: BoundedServerOptions = {}): Server {
   const { isProxy = () => false, limits = CONNECTION_LIMITS } = options
@@ -37,6 +50,7 @@ export function createBoundedServer(handler: RequestListener, options: BoundedSe
     headersTimeout: HEADERS_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
     connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+    highWaterMark: WRITE_BUFFER_BYTES,
   })
   const pool = new ConnectionPool(limits, (limit) => closedConnections.inc({ limit }))
   const connections = new WeakMap<Socket, Connection>()

@@ -1,11 +1,13 @@
 // Guards the webhooks: methods, addresses, body, proof of origin. Whoever passes is Exotel; everybody else leaves no row.
 import ipaddr from 'ipaddr.js'
-import type { Request, RequestHandler } from 'express'
+import type { Request, RequestHandler, Response } from 'express'
 import { judgeHeaders, proveOrigin, type OriginSettings, type Verdict } from '../../exotel/proof-of-origin.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { counter } from '../../platform/metrics.ts'
 import { problem, Problem } from '../../platform/problem.ts'
-import { readBody } from '../read-body.ts'
+import { clientOf } from '../limits.ts'
+import { GRANTED_BYTES, readBody } from '../read-body.ts'
+import { WrongSignatures } from '../wrong-signatures.ts'
 
 export interface WebhookGuard extends OriginSettings {
   /** Addresses and CIDR ranges; empty: any. */
@@ -13,16 +15,20 @@ export interface WebhookGuard extends OriginSettings {
 }
 
 const MAX_BYTES = 1024 * 1024
+/** For an address that sent many wrong signatures: its body is not read, and the connection is closed so that no more of it comes. */
+const REFUSED_UNREAD = { 'Retry-After': '60', Connection: 'close' }
 const refusals = counter('webhook_refusals_total', 'Webhooks refused before anything was recorded', ['reason'])
 
 /**
  * In order: method, address, what the headers prove, raw body, signature. Handlers behind it find the bytes in `request.body`, a
  * Buffer. Who proves nothing is refused before the body is read, and with 429 after `refusalLimit`; who proves it is never limited.
+ * A signature can be checked only when the body was read: of an address that sent many wrong ones, only small bodies are read.
  */
 export function webhookOrigin(
   guard: WebhookGuard,
   { logger, refusalLimit }: { logger: Logger; refusalLimit: RequestHandler },
 ): RequestHandler {
+  const wrongSignatures = new WrongSignatures()
   return async (request, response, next) => {
     const refuse = (reason: string, error: Problem): void => {
       refusals.inc({ reason })
@@ -39,20 +45,43 @@ export function webhookOrigin(
     const presented = presentedBy(request)
     const early = judgeHeaders(presented, guard, new Date())
     if (early !== 'needs body' && !early.proven) return refuse(early.reason, notProven(guard, early.reason))
+    const client = clientOf(request)
+    const refuseSignature = (reason: string, error: Problem): void => {
+      wrongSignatures.add(client)
+      refuse(reason, error)
+    }
     let rawBody: Buffer
     try {
-      rawBody = request.method === 'POST' ? await readBody(request, response, MAX_BYTES) : Buffer.alloc(0)
+      rawBody = await readRaw(request, response, { smallOnly: early === 'needs body' && wrongSignatures.areManyFrom(client) })
     } catch (error) {
       // Whoever meets `busy` may be Exotel, and is told to come again.
       const isUnproven = error instanceof Problem && error.code !== 'busy' && early === 'needs body'
-      return isUnproven ? refuse(error.code, error) : next(error)
+      return isUnproven ? refuseSignature(error.code, error) : next(error)
     }
     const verdict = early === 'needs body' ? proveOrigin({ ...presented, rawBody }, guard, new Date()) : early
-    if (!verdict.proven) return refuse(verdict.reason, notProven(guard, verdict.reason))
+    if (!verdict.proven) return refuseSignature(verdict.reason, notProven(guard, verdict.reason))
+    wrongSignatures.clear(client)
     logProof(logger, request, verdict)
     request.body = rawBody
     next()
   }
+}
+
+/** @throws {Problem} as {@link readBody}; `busy` for a large body where only a small one is read */
+async function readRaw(request: Request, response: Response, { smallOnly }: { smallOnly: boolean }): Promise<Buffer> {
+  if (request.method !== 'POST') return Buffer.alloc(0)
+  if (!smallOnly) return readBody(request, response, MAX_BYTES)
+  try {
+    return await readBody(request, response, GRANTED_BYTES)
+  } catch (error) {
+    throw error instanceof Problem && error.code === 'body_too_large' ? refusedUnread() : error
+  }
+}
+
+/** 503 and not 429 or 413, because the webhook may be right: Exotel sends it again. */
+function refusedUnread(): Problem {
+  refusals.inc({ reason: 'many_wrong_signatures' })
+  return problem('busy', 'Many webhooks of this address had a wrong signature: large ones are not read for a while', REFUSED_UNREAD)
 }
 
 function presentedBy(request: Request): Parameters<typeof judgeHeaders>[0] {

@@ -103,6 +103,14 @@ test('When anything is asked, then the answer keeps browsers on their guard and 
   expect(preflight.headers.get('access-control-allow-origin')).toBeNull()
 })
 
+test.each(['/docs', '/docs/', '/docs/start.js', '/reset-password', '/verify-email', '/api/nothing', '/health', '/openapi.json'])(
+  'When %s is opened within a page of another site, or of our own, then browsers do not show it',
+  async (path) => {
+    const policy = (await fetch(`${api}${path}`)).headers.get('content-security-policy') ?? ''
+    expect(policy.split(';').filter((directive) => directive.startsWith('frame-ancestors'))).toEqual(["frame-ancestors 'none'"])
+  },
+)
+
 test('When pages are opened, then all they load comes from us', async () => {
   for (const path of ['/docs/', '/reset-password/', '/verify-email/']) {
     const html = await (await fetch(`${api}${path}`)).text()

@@ -40,6 +40,8 @@ const BUNDLE = '/docs/swagger-ui-bundle.js'
 const MB = 1024 ** 2
 const WEBHOOK = '/webhooks/exotel/call-end'
 const FALSE_SIGNATURE = { 'X-Exotel-Signature': '0'.repeat(40) }
+/** Others than the probe's, where the machine has them. */
+const FOUR_ADDRESSES = process.platform === 'linux' ? ['127.0.0.3', '127.0.0.4', '127.0.0.5', '127.0.0.6'] : []
 const SMALL_CHUNKS =
   head('POST', '/api/auth/login', { 'Content-Type': 'application/json', 'Transfer-Encoding': 'chunked' }) +
   oneByteChunks(' '.repeat(16_000))
@@ -76,6 +78,22 @@ export const ATTACKS: Attack[] = [
         ({ socket }) => socket.read(1),
       ),
     bounds: { ...USUAL, memoryMB: 64, closedWithinSeconds: 45 },
+  },
+  {
+    name: 'slow readers of four addresses hold all connections',
+    env: { RATE_LIMIT_GENERAL: '100' }, // 1,200 of these answers fill the buffers of the system: docs/deployment.md
+    warmUp: getBundle,
+    run: ({ apiUrl }) => {
+      let opened = 0
+      const open = async (): Promise<RawClient> => {
+        const i = (opened += 1)
+        await pause(i * 5) // other attacks show what many requests at once cost
+        return rawClient(apiUrl, head('GET', BUNDLE), 'paused', FOUR_ADDRESSES[i % 4])
+      }
+      return holdWhile(20_000, 4000, open, ({ socket }) => socket.read(2000))
+    },
+    // 4,000 connections are opened and end at once, and the attacker needs a core of its own. What matters is that nobody is refused.
+    bounds: { ...USUAL, memoryMB: 256, loopDelayMs: 1000, answerMs: 3000 },
   },
   {
     name: 'long passwords of combining characters',

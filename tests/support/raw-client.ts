@@ -10,10 +10,15 @@ export interface RawClient {
   closed: Promise<string>
 }
 
-/** Connects, sends, and reads unless `reading` is `paused`. */
-export async function rawClient(url: string, sent: string | Buffer, reading: 'flowing' | 'paused' = 'flowing'): Promise<RawClient> {
+/** Connects from `localAddress`, sends, and reads unless `reading` is `paused`. */
+export async function rawClient(
+  url: string,
+  sent: string | Buffer,
+  reading: 'flowing' | 'paused' = 'flowing',
+  localAddress?: string,
+): Promise<RawClient> {
   const { hostname, port } = new URL(url)
-  const socket = connect(Number(port), hostname)
+  const socket = connect({ port: Number(port), host: hostname, ...(localAddress !== undefined && { localAddress }) })
   let text = ''
   const closed = new Promise<string>((resolve) => socket.on('close', () => resolve(text)))
   socket.on('error', () => {})

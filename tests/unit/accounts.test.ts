@@ -161,6 +161,20 @@ describe('Passwords', () => {
     normalize.mockRestore()
   })
 
+  test('When 4 are hashed and 64 more wait, then the next one is refused with 503, and the others are hashed', async () => {
+    const normalize = jest.spyOn(String.prototype, 'normalize') // called once for each, when its turn has come
+    const accepted = Array.from({ length: 68 }, (_, i) => hashPassword(`correct horse ${i}`))
+    await expect(hashPassword('correct horse battery')).rejects.toMatchObject({
+      status: 503,
+      code: 'busy',
+      headers: { 'Retry-After': expect.stringMatching(/^\d+$/) },
+    })
+    expect(normalize).toHaveBeenCalledTimes(4)
+    expect(new Set(await Promise.all(accepted)).size).toBe(68)
+    expect(normalize).toHaveBeenCalledTimes(68)
+    normalize.mockRestore()
+  })
+
   test('When there is no account, then no password is right', async () => {
     for (const password of ['', 'correct horse battery']) expect((await verifyPassword(undefined, password)).right).toBe(false)
   })

@@ -44,6 +44,16 @@ test('When a service exists, then its image is read-only, and it has neither rig
   expect(asRoot).toEqual(['prepare'])
 })
 
+test('When the image runs, then it is not as root, with packages that ran no install script and are those of the lock file', () => {
+  const stages = readFileSync(new URL('../../Dockerfile', import.meta.url), 'utf8').split(/^(?=FROM )/m)
+  const last = stages.at(-1)!
+  expect([...last.matchAll(/^USER (.*)$/gm)].map(([, user]) => user)).toEqual(['node'])
+  expect(last.slice(last.indexOf('USER node'))).not.toMatch(/^(?:COPY|ADD|RUN)/m)
+  expect(last).toMatch(/^CMD \["node", /m)
+  expect(last).not.toMatch(/sudo|setuid|chmod/)
+  for (const install of stages.join('').matchAll(/npm (?:ci|i|install).*/g)) expect(install[0]).toMatch(/^npm ci .*--ignore-scripts/)
+})
+
 test('When secrets are generated, then the next start has the same, and they are readable by their owner only', () => {
   const path = join(folder, 'secrets.json')
   const secrets = loadComposeSecrets(path)

@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from '@jest/globals'
 import type { IncomingMessage, RequestListener, Server } from 'node:http'
 import type { Socket } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { setTimeout as pause } from 'node:timers/promises'
 import express, { type RequestHandler } from 'express'
 import { pageRoutes } from '../../api/page.ts'
@@ -91,6 +92,25 @@ test('When an unread body comes in very small pieces, then few of them are kept,
   expect(requests.map(({ readableLength }) => readableLength <= 66)).toEqual([true])
 })
 
+test('When a connection is closed for its small pieces, then the rest of the packet costs nothing, and later bodies are whole', async () => {
+  let pieces = 0
+  const url = await serve(async (request, response) => {
+    if (request.url === '/later') return void response.end((await text(request)).toUpperCase())
+    const push = request.push.bind(request)
+    request.push = (piece: Buffer | null) => {
+      pieces += 1
+      return push(piece)
+    }
+  })
+  const many = await Promise.all(Array.from({ length: 5 }, () => client(url, POST_CHUNKED + oneByteChunks(' '.repeat(5000)))))
+  await Promise.all(many.map(({ closed }) => closed))
+  expect(pieces).toBeLessThan(5 * 70)
+  const later = await Promise.all(
+    Array.from({ length: 20 }, () => client(url, POST_CHUNKED.replace('/', '/later') + oneByteChunks('abcdef'))),
+  )
+  await eventually('all bodies', async () => later.every(({ received }) => received().endsWith('ABCDEF')))
+})
+
 test('When a body that is being read comes in very small pieces, then it never ends', async () => {
   let pieces = 0
   let ended = 0
@@ -127,10 +147,13 @@ test('When a client does not read its answer, then it is closed, also while it g
   await eventually('both to be closed', async () => (await connectionsOf(opened.servers[0]!)) === 0).finally(() => clearInterval(drip))
 })
 
-test('When a client reads slowly but steadily, then it gets the whole answer', async () => {
-  const page = Buffer.alloc(8_000_000, 'a').toString()
+test.each([
+  ['less than it has to', { unreadMs: 500, unreadBytes: 50_000_000 }, false],
+  ['as much as it has to', { unreadMs: 1000, unreadBytes: 16_000 }, true],
+])('When a client goes on reading, %s, then it is closed or gets the whole answer', async (_much, limits, isWhole) => {
+  const page = Buffer.alloc(40_000_000, 'a').toString()
   const app = express().use(pageRoutes('/page', { title: 'Page', scripts: { 'big.js': page }, styles: {} }, unlimited))
-  const url = await serve(app, { unreadMs: 1000 })
+  const url = await serve(app, limits)
   const slow = await client(url, GET('/page/big.js').replace('Host', 'Connection: close\r\nHost'), 'paused')
   let bytes = 0
   slow.socket.on('readable', () => {})
@@ -139,7 +162,7 @@ test('When a client reads slowly but steadily, then it gets the whole answer', a
     10,
   )
   await slow.closed.finally(() => clearInterval(reading))
-  expect(bytes).toBeGreaterThanOrEqual(page.length)
+  expect(bytes >= page.length).toBe(isWhole)
 })
 
 test('When many clients leave a page unread, then they share its memory', async () => {
@@ -198,6 +221,28 @@ test('When a body never ends, then its connection makes room, and one whose requ
   const refused = await client(url, GET())
   await refused.closed
   expect(answered.every(isOpen)).toBe(true)
+})
+
+test.each([
+  ['of an announced length', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n', 'abc'],
+  ['in chunks', POST_CHUNKED, '3\r\nabc\r\n0\r\n\r\n'],
+])('When the whole of a body %s has arrived, read or not, then its connection makes no room for another', async (_how, head, body) => {
+  const { handler, handles } = silentHandler()
+  const ended: Promise<unknown>[] = []
+  const url = await serve(
+    (request, response) => {
+      ended.push(eventually('the whole body', async () => request.complete))
+      handler(request, response)
+    },
+    { perAddress: 1 },
+  )
+  const answered = await client(url, head)
+  await handles(1)
+  answered.socket.write(body)
+  await Promise.all(ended)
+  const refused = await client(url, GET())
+  await refused.closed
+  expect(isOpen(answered)).toBe(true)
 })
 
 test('When connections come from a trusted proxy, then only their total is bounded', async () => {
