@@ -1,4 +1,5 @@
 // IP addresses and CIDR ranges in settings.
+import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6
@@ -17,9 +18,10 @@ const MAPPED_BITS = 96
 /** Nobody outside has an address in these, so they do not count. */
 const OWN_RANGES = new Set(['carrierGradeNat', 'linkLocal', 'loopback', 'private', 'uniqueLocal'])
 
-/** True for one IP address and for one CIDR range. */
+/** True for one IP address and for one CIDR range, in usual notation: `ipaddr.js` also reads `1` as an address. */
 export function isAddressRange(text: string): boolean {
-  return text.includes('/') ? ipaddr.isValidCIDR(text) : ipaddr.isValid(text)
+  const [address = '', bits] = text.split('/', 2)
+  return isIP(address) !== 0 && (bits === undefined || ipaddr.isValidCIDR(text))
 }
 
 /**

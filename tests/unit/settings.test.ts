@@ -6,17 +6,7 @@ import { expect, test } from '@jest/globals'
 import { BadConfiguration, readConfig } from '../../platform/config.ts'
 import { redact } from '../../platform/redact.ts'
 import { PRODUCTION } from '../support/production.ts'
-
-const MINIMAL = {
-  NODE_ENV: 'development',
-  DATABASE_URL: 'postgresql://localhost/caly',
-  WASABI_BUCKET: 'recordings',
-  WASABI_ACCESS_KEY: 'key',
-  WASABI_SECRET_KEY: 'secret',
-  EXOTEL_ACCOUNT_SID: 'sid',
-  EXOTEL_API_KEY: 'key',
-  EXOTEL_API_TOKEN: 'token',
-}
+import { EVERY_SETTING, MINIMAL } from '../support/settings.ts'
 
 test('When only what has no default is set, then the rest is sensible', () => {
   expect(readConfig(MINIMAL)).toMatchObject({
@@ -47,22 +37,8 @@ test('When several secrets are set for one proof of origin, then each is one', (
 test('When a setting exists, then .env.example has a line for it, and for nothing else', () => {
   const example = readFileSync(new URL('../../.env.example', import.meta.url), 'utf8')
   const explained = [...example.matchAll(/^#? ?([A-Z][A-Z_]+)=/gm)].map(([, name]) => name)
-  expect(explained.toSorted()).toEqual(Object.keys(readConfig({ ...MINIMAL, ...OPTIONAL })).toSorted())
+  expect(explained.toSorted()).toEqual(Object.keys(readConfig(EVERY_SETTING)).toSorted())
 })
-
-/** Settings without a default do not show in what is read unless they are set. */
-const OPTIONAL = {
-  NODE_TLS_REJECT_UNAUTHORIZED: '1',
-  MIGRATION_DATABASE_URL: 'postgresql://localhost/caly',
-  SMTP_URL: 'smtp://localhost',
-  PUBLIC_URL: 'https://calls.example.com',
-  DEV_TEST_TOKEN: 'token',
-  RECONCILE_BACKFILL_FROM: '2026-06-01',
-  TEMPORAL_API_KEY: 'k',
-  EXOTEL_WEBHOOK_BASIC: 'u:p',
-  EXOTEL_WEBHOOK_TOKEN: 't',
-  WORKER_NAME: 'w',
-}
 
 test('When the log file’s disk is full, then the process goes on', () => {
   const script = `import('./platform/logger.ts').then(async ({ createLogger }) => {
@@ -156,4 +132,29 @@ test('When production lets anybody register but sends no mail, then it does not 
   const mail = { SMTP_URL: 'smtp://localhost', PUBLIC_URL: 'https://calls.example.com' }
   expect(readConfig({ ...production, ...mail })).toMatchObject({ REGISTRATION: 'open' })
   expect(readConfig(MINIMAL)).toMatchObject({ REGISTRATION: 'open' })
+})
+
+test.each([
+  ['SESSION_DAYS', '3000000000', 'must be a whole number from 1 to 36500'],
+  ['SHUTDOWN_GRACE_SECONDS', '2147484', 'must be a whole number from 1 to 3600'],
+  ['RETRY_RELAY_FIRST_SECONDS', '0', 'must be a number from 0.001 to 86400'],
+  ['RETRY_RELAY_FIRST_SECONDS', '31', 'must not be longer than RETRY_RELAY_MAX_SECONDS'],
+  ['RECOVERY_PAUSES_MINUTES', '15,Infinity', 'must be minutes, from 0.001 to 527040, separated by commas'],
+  ['TRUST_PROXY', '1,2', 'must be a number of hops up to 100, or addresses and ranges of proxies'],
+  ['EXOTEL_RECORDING_HOSTS', ',', 'must be host names, with *. for all below, separated by commas'],
+  ['EXOTEL_RECORDING_HOSTS', '*', 'must be host names, with *. for all below, separated by commas'],
+  ['EXOTEL_RECORDING_HOSTS', '*exotel.com', 'must be host names, with *. for all below, separated by commas'],
+  ['EXOTEL_WEBHOOK_SECRET', ' , ', 'must be secrets, separated by commas'],
+  ['WASABI_ENDPOINT', 's3.wasabisys.com', 'must be a URL such as https://host'],
+  ['WASABI_ENDPOINT', 's3://bucket', 'must be a URL such as https://host'],
+  ['EXOTEL_API_BASE_URL', 'localhost:4010', 'must be a URL such as https://host'],
+  ['EXOTEL_API_BASE_URL', 'ws://api.exotel.com', 'must be a URL such as https://host'],
+  ['PUBLIC_URL', 'https://calls.example.com/?a=1', 'must be a URL such as https://host'],
+  ['PUBLIC_URL', 'https://calls.example.com/#top', 'must be a URL such as https://host'],
+  ['DATABASE_URL', 'mysql://db.internal/caly', 'must be a PostgreSQL URL'],
+  ['DATABASE_URL', 'host=db.internal user=caly', 'must be a PostgreSQL URL'],
+  ['MIGRATION_DATABASE_URL', 'db.internal/caly', 'must be a PostgreSQL URL'],
+])('When %s is %s, then the message says that it %s', (name, value, message) => {
+  expect(() => readConfig({ ...MINIMAL, [name]: value })).toThrow(`${name} ${message}`)
+  expect(() => readConfig({ ...MINIMAL, [name]: value })).not.toThrow(/internal|s3:\/\/|api\.exotel/)
 })
