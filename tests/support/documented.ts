@@ -5,7 +5,7 @@ interface Media {
   schema: Record<string, unknown>
 }
 
-export interface DocumentedOperation {
+interface DocumentedOperation {
   operationId: string
   security: Record<string, string[]>[]
   responses: Record<string, { description: string; content?: Record<string, Media> }>
