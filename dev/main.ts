@@ -135,7 +135,7 @@ async function startAll(keeper: Keeper): Promise<DevStack> {
 function assertSettings(): void {
   if (process.env.NODE_ENV === 'production') throw new Refused('NODE_ENV is production, but this command is for development: unset it.')
   const brought = ['WASABI_BUCKET', 'WASABI_ACCESS_KEY', 'WASABI_SECRET_KEY', 'EXOTEL_ACCOUNT_SID', 'EXOTEL_API_KEY', 'EXOTEL_API_TOKEN']
-  const placeholders = { DATABASE_URL: 'postgresql://brought', ...Object.fromEntries(brought.map((name) => [name, 'brought'])) }
+  const placeholders = { DATABASE_URL: 'postgresql://brought/brought', ...Object.fromEntries(brought.map((name) => [name, 'brought'])) }
   readConfig({ ...placeholders, ...process.env })
 }
 

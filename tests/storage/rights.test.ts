@@ -211,7 +211,7 @@ test('When an account is added, then the application may set what a registration
   expect(rows.map(({ name }) => name)).toEqual(['email', 'name', 'password_hash', 'verified_at'])
 })
 
-const publicRights = readFileSync(new URL('../../prisma/migrations/0010_public_rights/migration.sql', import.meta.url), 'utf8')
+const publicRights = readFileSync(new URL('../../prisma/migrations/0011_public_rights/migration.sql', import.meta.url), 'utf8')
 
 test('When migrations were deployed to a database by its owner, then nobody else may create temporary tables there', async () => {
   const deployed = new pg.Client({ connectionString: servers.databaseUrl })

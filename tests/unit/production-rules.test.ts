@@ -45,7 +45,7 @@ const BROKEN: [NodeJS.ProcessEnv, RegExp][] = [
   ...each('TRUST_PROXY', ['6', '99'], /must not trust more than 5 proxies/),
   ...each(
     'TRUST_PROXY',
-    ['0.0.0.0/0', '::/0', '10.0.0.1, 0.0.0.0/1', '0.0.0.0/7', '::ffff:0:0/96', '::ffff:0.0.0.0/97', '::/64', '2000::/3'],
+    ['0.0.0.0/0', '::/0', '10.0.0.1, 0.0.0.0/1', '0.0.0.0/7', '10.0.0.0/7', '::ffff:0:0/96', '::ffff:0.0.0.0/97', '::/64', '2000::/3'],
     /must name your own proxies/,
   ),
   // Each is narrow enough, but together they contain every address.
@@ -154,7 +154,7 @@ test.each<NodeJS.ProcessEnv>([
   { TRUST_PROXY: '5' },
   { TRUST_PROXY: 'loopback, 10.0.0.0/8, 104.16.0.0/13, fc00::/7, 2400:cb00::/32, ::1, ::ffff:10.0.0.0/104' },
   { DATABASE_URL: 'postgresql://caly@db.internal/caly', MIGRATION_DATABASE_URL: database('owner', 'owner-for-tests-1') },
-  { DATABASE_URL: 'postgresql:///caly?host=/var/run/postgresql' },
+  { DATABASE_URL: 'postgresql://localhost/caly?host=/var/run/postgresql' },
   {
     EXOTEL_RECORDING_HOSTS: 'recordings.exotel.com, *.exotel.in:8443, recordings.s3.amazonaws.com, exotel.s3.ap-southeast-1.wasabisys.com',
   },

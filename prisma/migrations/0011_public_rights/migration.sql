@@ -1,3 +1,6 @@
+-- A lock that is not free within this time ends the migration; whoever needs the table waits behind it no longer than that.
+SET LOCAL lock_timeout = '2s';
+
 -- The application does not decide who is an administrator and which account is open: `npm run admin` does that, as the owner of the
 -- tables. A later migration that adds a column to "users" grants INSERT and UPDATE on it, where the application needs that.
 REVOKE INSERT ON "users" FROM "caly_app";

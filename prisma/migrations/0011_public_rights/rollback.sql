@@ -1,4 +1,5 @@
 -- Gives the default rights back, as far as this role may. Nothing is lost.
+SET LOCAL lock_timeout = '2s';
 GRANT INSERT ON "users" TO "caly_app";
 GRANT UPDATE ("role", "active") ON "users" TO "caly_app";
 DO $$
@@ -21,4 +22,4 @@ EXCEPTION
     WHEN insufficient_privilege THEN NULL;
 END
 $$;
-DELETE FROM "_prisma_migrations" WHERE "migration_name" = '0010_public_rights';
+DELETE FROM "_prisma_migrations" WHERE "migration_name" = '0011_public_rights';
