@@ -8,9 +8,9 @@ import { problem } from '../platform/problem.ts'
 import { sameText } from '../platform/same-text.ts'
 
 /** Browsers take the prefix only from a secure origin (localhost is one), for this host alone. */
-const ACCESS_COOKIE = '__Host-access'
+export const ACCESS_COOKIE = '__Host-access'
 const CSRF_COOKIE = '__Host-csrf'
-const REFRESH_COOKIE = '__Secure-refresh'
+export const REFRESH_COOKIE = '__Secure-refresh'
 const CSRF_HEADER = 'x-csrf-token'
 
 const STRICT: CookieOptions = { secure: true, sameSite: 'strict', path: '/' }

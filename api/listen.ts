@@ -1,4 +1,5 @@
 import type { Express } from 'express'
+import { randomUUID } from 'node:crypto'
 import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { createBoundedServer, listenOn } from '../platform/http-server.ts'
@@ -13,10 +14,12 @@ const UNREADABLE: Record<string, ProblemCode> = {
 function answerUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
   const shown = problem(UNREADABLE[error.code ?? ''] ?? 'bad_request', 'The request cannot be read')
-  const body = JSON.stringify(shown)
+  const requestId = randomUUID()
+  const body = JSON.stringify({ ...shown.toJSON(), requestId })
   const head = [
     `HTTP/1.1 ${shown.status} ${STATUS_CODES[shown.status]}`,
     'Content-Type: application/problem+json',
+    `X-Request-Id: ${requestId}`,
     `Content-Length: ${Buffer.byteLength(body)}`,
     'Connection: close',
   ]

@@ -2,10 +2,11 @@
 import { z } from 'zod'
 import { WEBHOOK_ROUTES } from '../exotel/call-event.ts'
 import { PROBLEMS, type ProblemCode } from '../platform/problem.ts'
+import { ACCESS_COOKIE, REFRESH_COOKIE } from './cookies.ts'
 import type { Operation } from './operation.ts'
 
 /** Raised with every change that a client could notice. */
-const API_VERSION = '1.1.0'
+const API_VERSION = '1.2.0'
 
 const problemSchema = z.strictObject({
   type: z.string(),
@@ -17,7 +18,9 @@ const problemSchema = z.strictObject({
   errors: z.array(z.strictObject({ field: z.string(), message: z.string() })).optional(),
 })
 
-const ALWAYS: ProblemCode[] = ['bad_request', 'method_not_allowed', 'internal_error', 'database_unavailable']
+/** Answered before there is a request that an operation could see. */
+const UNREADABLE: ProblemCode[] = ['bad_request', 'request_timeout', 'headers_too_large']
+const ALWAYS: ProblemCode[] = [...UNREADABLE, 'method_not_allowed', 'internal_error', 'database_unavailable']
 const WITH_BODY: ProblemCode[] = [
   'malformed_json',
   'body_too_large',
@@ -26,10 +29,9 @@ const WITH_BODY: ProblemCode[] = [
   'invalid_fields',
   'busy',
 ]
-const WITH_USER: ProblemCode[] = ['not_authenticated', 'csrf_token_invalid']
 
 const WEBHOOK_PROBLEMS: ProblemCode[] = [
-  'bad_request',
+  ...UNREADABLE,
   'unreadable_body',
   'invalid_call_sid',
   'webhook_not_authenticated',
@@ -44,11 +46,20 @@ const WEBHOOK_PROBLEMS: ProblemCode[] = [
 ]
 const webhookAnswer = z.strictObject({ status: z.literal('accepted'), callSid: z.string().nullable(), duplicate: z.boolean() })
 
-const SECURITY = {
-  none: [],
-  user: [{ accessToken: [] }],
-  testToken: [{ testToken: [] }],
+const SECURITY_SCHEMES = {
+  accessToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'From login or refresh' },
+  accessCookie: { type: 'apiKey', in: 'cookie', name: ACCESS_COOKIE, description: 'From login with `cookies: true`, or refresh' },
+  refreshCookie: { type: 'apiKey', in: 'cookie', name: REFRESH_COOKIE, description: 'The same; instead of a refresh token in the body' },
+  csrfToken: { type: 'apiKey', in: 'header', name: 'X-CSRF-Token', description: 'With cookies, for every POST: `csrfToken` of the login' },
+  exotelSignature: { type: 'apiKey', in: 'header', name: 'x-exotel-signature', description: 'HMAC-SHA1 of the raw body' },
+  exotelBasic: { type: 'http', scheme: 'basic', description: 'EXOTEL_WEBHOOK_BASIC' },
+  exotelToken: { type: 'apiKey', in: 'query', name: 'token', description: 'EXOTEL_WEBHOOK_TOKEN' },
+  testToken: { type: 'http', scheme: 'bearer', description: 'DEV_TEST_TOKEN' },
 }
+/** One of these suffices; what stands in one object is needed together. */
+type Security = { [scheme in keyof typeof SECURITY_SCHEMES]?: [] }[]
+const NOTHING = {}
+const BY_REFRESH_COOKIE = { refreshCookie: [], csrfToken: [] } as const satisfies Security[number]
 
 export function openApiDocument(operations: Operation[]): object {
   const paths: Record<string, Record<string, object>> = webhookPaths()
@@ -63,13 +74,7 @@ export function openApiDocument(operations: Operation[]): object {
     paths,
     components: {
       schemas: { Problem: jsonSchema(problemSchema) },
-      securitySchemes: {
-        accessToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'From login or refresh' },
-        exotelSignature: { type: 'apiKey', in: 'header', name: 'x-exotel-signature', description: 'HMAC-SHA1 of the raw body' },
-        exotelBasic: { type: 'http', scheme: 'basic', description: 'EXOTEL_WEBHOOK_BASIC' },
-        exotelToken: { type: 'apiKey', in: 'query', name: 'token', description: 'EXOTEL_WEBHOOK_TOKEN' },
-        testToken: { type: 'http', scheme: 'bearer', description: 'DEV_TEST_TOKEN' },
-      },
+      securitySchemes: SECURITY_SCHEMES,
     },
   }
 }
@@ -79,8 +84,8 @@ function describe({ path, method, summary, tag, security, guards, body, answer, 
     ...ALWAYS,
     ...(guards.length > 0 ? (['rate_limited'] as const) : []),
     ...(body ? WITH_BODY : []),
-    ...(security === 'user' ? WITH_USER : []),
-    ...(security === 'testToken' ? (['not_authenticated'] as const) : []),
+    ...(security === 'user' || security === 'testToken' ? (['not_authenticated'] as const) : []),
+    ...(security === 'user' && method === 'post' ? (['csrf_token_invalid'] as const) : []),
     ...problems,
   ]
   const schema = answer && jsonSchema(answer)
@@ -92,11 +97,28 @@ function describe({ path, method, summary, tag, security, guards, body, answer, 
     operationId: `${method} ${path}`.replaceAll(/[^a-z]+/gi, '_'),
     summary,
     tags: [tag],
-    security: SECURITY[security],
+    security: securityOf(security, method),
     ...(body && {
       requestBody: { required: !body.safeParse(undefined).success, content: { 'application/json': { schema: jsonSchema(body) } } },
     }),
-    responses: { ...Object.fromEntries(answers), ...problemResponses(codes) },
+    // A status of its own is never a problem: that of `/health/ready` is 503 as well.
+    responses: { ...problemResponses(codes), ...Object.fromEntries(answers) },
+  }
+}
+
+function securityOf(security: Operation['security'], method: Operation['method']): Security {
+  const byCookie: Security[number] = { accessCookie: [], ...(method === 'post' && { csrfToken: [] }) }
+  switch (security) {
+    case 'none':
+      return []
+    case 'user':
+      return [{ accessToken: [] }, byCookie]
+    case 'testToken':
+      return [{ testToken: [] }]
+    case 'refreshToken':
+      return [NOTHING, BY_REFRESH_COOKIE]
+    case 'anyToken':
+      return [NOTHING, { accessToken: [] }, byCookie, BY_REFRESH_COOKIE]
   }
 }
 

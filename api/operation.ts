@@ -11,8 +11,11 @@ export interface Operation<Body extends z.ZodType = z.ZodType, Answer extends z.
   path: string
   summary: string
   tag: string
-  /** How its caller shows who it is; checked by its `guards`. */
-  security: 'none' | 'user' | 'testToken'
+  /**
+   * How its caller shows who it is. `user` and `testToken` are checked by its `guards`; of the others, `handle` looks for a refresh
+   * token in body or cookie, and for `anyToken` also for an access token.
+   */
+  security: 'none' | 'user' | 'testToken' | 'refreshToken' | 'anyToken'
   /** In order, before the body is read: limits, then who asks. */
   guards: readonly RequestHandler[]
   /** Fields that it does not name are refused. Absent: it takes none. */

@@ -1,4 +1,5 @@
-// `npm run admin`: accounts, from a shell that reaches the database. Without DATABASE_URL: the development stack's.
+// `npm run admin`: accounts, from a shell that reaches the database as the owner of the tables, since the application may not make
+// administrators. Without MIGRATION_DATABASE_URL and DATABASE_URL: the development stack's.
 import { existsSync, readFileSync } from 'node:fs'
 import { pino } from 'pino'
 import { createAdministrator, setActive, setRole } from '../accounts/administration.ts'
@@ -6,7 +7,7 @@ import { EMAIL_ADDRESS, EMAIL_MAX_LENGTH } from '../accounts/email-address.ts'
 import { createInvitation } from '../accounts/registration.ts'
 import { addSigningKey, createSigningKeys, forgetOtherSigningKeys } from '../accounts/signing-keys.ts'
 import { connectDatabase, type Database } from '../platform/database.ts'
-import { isDatabaseOutage } from '../platform/database-errors.ts'
+import { isDatabaseOutage, isPermissionDenied } from '../platform/database-errors.ts'
 import { CannotStart, runMain } from '../platform/process.ts'
 
 const USAGE = `Usage: npm run admin -- COMMAND
@@ -57,15 +58,18 @@ runMain(async () => {
       throw new CannotStart(`"${email}" is not an e-mail address. ${USAGE}`)
     console.log(await run(database, email, more))
   } catch (error) {
-    throw isDatabaseOutage(error) ? new CannotStart('PostgreSQL does not answer: check DATABASE_URL.') : error
+    if (isPermissionDenied(error))
+      throw new CannotStart('This role may not change accounts: set MIGRATION_DATABASE_URL to the role that owns the tables.')
+    throw isDatabaseOutage(error) ? new CannotStart('PostgreSQL does not answer: check MIGRATION_DATABASE_URL or DATABASE_URL.') : error
   } finally {
     await database.$disconnect()
   }
 })
 
 function databaseUrl(): string {
-  if (process.env.DATABASE_URL) return process.env.DATABASE_URL
-  if (!existsSync(DEV_STACK)) throw new CannotStart('Set DATABASE_URL, or start the development stack with `npm run dev`.')
+  const url = process.env.MIGRATION_DATABASE_URL || process.env.DATABASE_URL
+  if (url) return url
+  if (!existsSync(DEV_STACK)) throw new CannotStart('Set MIGRATION_DATABASE_URL, or start the development stack with `npm run dev`.')
   return (JSON.parse(readFileSync(DEV_STACK, 'utf8')) as { databaseUrl: string }).databaseUrl
 }
 

@@ -19,9 +19,16 @@ export const APPLICATION_GROUP = 'caly_app'
 
 const quoted = pg.escapeIdentifier
 
+/** What only a superuser can take from everybody. The application needs no large objects, which could fill the disk. */
+const REVOKE_LARGE_OBJECTS = `DO $$ DECLARE each REGPROCEDURE; BEGIN
+  FOR each IN SELECT oid::regprocedure FROM pg_proc
+              WHERE pronamespace = 'pg_catalog'::regnamespace AND (proname ~ '^lo_' OR proname IN ('loread', 'lowrite'))
+  LOOP EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', each); END LOOP;
+END $$`
+
 /**
  * Creates what is missing and sets the passwords; safe to run again.
- * @param administrator a connection that may create roles and databases
+ * @param administrator a superuser's connection
  */
 export async function ensureDatabaseRoles(administrator: pg.Client, { database, owner, application }: DatabaseRoles): Promise<void> {
   await ensureRole(administrator, APPLICATION_GROUP, 'NOLOGIN')
@@ -32,6 +39,14 @@ export async function ensureDatabaseRoles(administrator: pg.Client, { database, 
   const { rowCount } = await administrator.query('SELECT FROM pg_database WHERE datname = $1', [database])
   if (rowCount === 0) await administrator.query(`CREATE DATABASE ${quoted(database)}`)
   await administrator.query(`ALTER DATABASE ${quoted(database)} OWNER TO ${quoted(owner.name)}`)
+  await inDatabase(administrator, database, REVOKE_LARGE_OBJECTS)
+}
+
+/** Rights on functions are those of one database. */
+async function inDatabase({ host, port, user, password }: pg.Client, database: string, sql: string): Promise<void> {
+  const client = new pg.Client({ host, port, user, password, database })
+  await client.connect()
+  await client.query(sql).finally(() => client.end())
 }
 
 async function ensureRole(administrator: pg.Client, name: string, options: string): Promise<void> {

@@ -1,10 +1,12 @@
 // `npm run temporal:setup`: run by a person or a release job before the first start against a Temporal server.
 import { Connection } from '@temporalio/client'
 import { BadConfiguration, readTemporalSettings } from '../platform/config.ts'
+import { EnvFileUnreadable, loadEnvFile } from '../platform/env-file.ts'
 import { temporalConnectionOptions } from '../platform/temporal.ts'
 import { setUpTemporal } from './temporal-namespace.ts'
 
 try {
+  loadEnvFile()
   const settings = readTemporalSettings()
   const connection = await Connection.connect(temporalConnectionOptions(settings))
   await setUpTemporal(connection, settings.TEMPORAL_NAMESPACE)
@@ -12,6 +14,10 @@ try {
   console.log(`Namespace ${settings.TEMPORAL_NAMESPACE} at ${settings.TEMPORAL_ADDRESS} is set up.`)
 } catch (error) {
   const message = error instanceof Error ? error.message : String(error)
-  console.error(error instanceof BadConfiguration ? message : `Temporal could not be set up: ${message}. Is TEMPORAL_ADDRESS right?`)
+  console.error(
+    error instanceof BadConfiguration || error instanceof EnvFileUnreadable
+      ? message
+      : `Temporal could not be set up: ${message}. Is TEMPORAL_ADDRESS right?`,
+  )
   process.exitCode = 1
 }

@@ -38,6 +38,7 @@ const PORTS = { postgres: 5433, temporal: 7233, temporalUi: 8233, s3: 7070 }
 
 /** Starts all at once; one failure ends the start. Database migrated, namespace and bucket made. */
 export async function startServers(keeper: Keeper, options: StackOptions): Promise<Servers> {
+  process.env.NO_ENV_FILE = 'true' // for each process that is started from here on: .env may name a real database
   const [{ owner: databaseUrl, application: applicationDatabaseUrl }, temporal, s3] = await Promise.all([
     database(keeper, options),
     temporalServer(keeper, options),

@@ -1,24 +1,57 @@
 // IP addresses and CIDR ranges in settings.
+import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6
+type Kind = 'ipv4' | 'ipv6'
+interface Network {
+  address: Address
+  bits: number
+}
 
-/** Wider ranges of public addresses are nobody's own network: the widest private one, 10.0.0.0/8, has 8 bits. */
+const BITS = { ipv4: 32, ipv6: 128 }
+/** A list of ranges contains at most as many public addresses as one range with this prefix. More belong to no single organization. */
 const MIN_PREFIX = { ipv4: 8, ipv6: 16 }
 /** IPv4 addresses in IPv6 notation: ::ffff:0:0/96. */
 const MAPPED = ipaddr.IPv6.parse('::ffff:0:0')
 const MAPPED_BITS = 96
-const OWN_RANGES = new Set(['uniqueLocal', 'linkLocal'])
+/** Nobody outside has an address in these, so they do not count. */
+const OWN_RANGES = new Set(['carrierGradeNat', 'linkLocal', 'loopback', 'private', 'uniqueLocal'])
 
+/** True for one IP address and for one CIDR range, in usual notation: `ipaddr.js` also reads `1` as an address. */
 export function isAddressRange(text: string): boolean {
-  return text.includes('/') ? ipaddr.isValidCIDR(text) : ipaddr.isValid(text)
+  const [address = '', bits] = text.split('/', 2)
+  return isIP(address) !== 0 && (bits === undefined || ipaddr.isValidCIDR(text))
 }
 
-/** True for 0.0.0.0/0, ::/0 and every other range that contains a large part of all addresses, in IPv6 notation too. */
-export function isTooWide(range: string): boolean {
-  if (!ipaddr.isValidCIDR(range)) return false
+/**
+ * True if the ranges contain a large part of all addresses: one that is wide, or many that are narrow. Addresses that two ranges
+ * contain count twice. Names such as `loopback` do not count.
+ */
+export function areTooWide(ranges: string[]): boolean {
+  const networks = ranges.flatMap(readRange).map(asIPv4).filter(isPublic)
+  const sizeOf = (kind: Kind): number =>
+    networks.filter(({ address }) => address.kind() === kind).reduce((sum, { bits }) => sum + 2 ** (BITS[kind] - bits), 0)
+  return (['ipv4', 'ipv6'] as const).some((kind) => sizeOf(kind) > 2 ** (BITS[kind] - MIN_PREFIX[kind]))
+}
+
+function readRange(range: string): Network[] {
+  if (!ipaddr.isValidCIDR(range)) return []
   const [address, bits]: [Address, number] = ipaddr.parseCIDR(range)
-  if (address.kind() === 'ipv4') return bits < MIN_PREFIX.ipv4
-  if (MAPPED.match(address as ipaddr.IPv6, Math.min(bits, MAPPED_BITS))) return bits - MAPPED_BITS < MIN_PREFIX.ipv4
-  return bits < MIN_PREFIX.ipv6 && !OWN_RANGES.has(address.range())
+  return [{ address, bits }]
+}
+
+/** Mapped addresses as what they mean. A range that contains all of them contains all IPv4 addresses. */
+function asIPv4({ address, bits }: Network): Network {
+  if (address.kind() === 'ipv4' || !MAPPED.match(address as ipaddr.IPv6, Math.min(bits, MAPPED_BITS))) return { address, bits }
+  if (bits <= MAPPED_BITS) return { address: ipaddr.IPv4.parse('0.0.0.0'), bits: 0 }
+  return { address: (address as ipaddr.IPv6).toIPv4Address(), bits: bits - MAPPED_BITS }
+}
+
+/** A range is private if its first and its last address are in the same kind of private range. */
+function isPublic({ address, bits }: Network): boolean {
+  const parser = address.kind() === 'ipv4' ? ipaddr.IPv4 : ipaddr.IPv6
+  const cidr = `${address.toString()}/${bits}`
+  const [first, last] = [parser.networkAddressFromCIDR(cidr).range(), parser.broadcastAddressFromCIDR(cidr).range()]
+  return first !== last || !OWN_RANGES.has(first)
 }

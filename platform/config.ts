@@ -1,35 +1,53 @@
 // Every setting of the API and the worker: one schema, read once at start. `.env.example` explains each.
-import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
-import { isAddressRange } from './address-ranges.ts'
 import { brokenProductionRules } from './production-rules.ts'
-import { retrySettings } from './retry-settings.ts'
+import { firstAboveMax, retrySettings } from './retry-settings.ts'
+import {
+  addressRanges,
+  decimal,
+  flag,
+  grpcAddress,
+  hosts,
+  httpUrl,
+  ipAddress,
+  mailSender,
+  matching,
+  pauses,
+  port,
+  postgresUrl,
+  secret,
+  secrets,
+  smtpUrl,
+  text,
+  trustedProxies,
+  whole,
+} from './setting-types.ts'
 
-const flag = z.enum(['true', 'false', '1', '0']).transform((text) => text === 'true' || text === '1')
-const list = z
-  .string()
-  .default('')
-  .transform((text) => splitList(text))
-const addresses = list.refine((each) => each.every(isAddressRange), 'must be IP addresses or CIDR ranges, separated by commas')
-const address = z.string().refine((text) => ipaddr.isValid(text), 'must be an IP address')
-const port = z.coerce.number().int().min(0).max(65_535)
-const count = z.coerce.number().int().positive()
-const minutes = z.coerce.number().positive()
-const filled = z.string().trim().min(1)
 const MB = 1024 ** 2
 const GB = 1024 ** 3
+const TB = 1024 ** 4
+
+/** A hundred years. */
+const days = whole(1, 36_500)
+/** Of schedules; up to a year. */
+const intervalMinutes = decimal(0.01, 527_040)
+const seconds = whole(1, 86_400)
+const bytes = whole(1, 1024 * TB)
+/** Of what goes on at the same time. */
+const parallel = whole(1, 1000)
+const rateLimit = whole(1, 1_000_000)
 
 const temporalSettings = {
-  TEMPORAL_ADDRESS: filled.default('127.0.0.1:7233'),
-  TEMPORAL_NAMESPACE: filled.default('default'),
-  TEMPORAL_API_KEY: filled.optional(),
+  TEMPORAL_ADDRESS: grpcAddress.default('127.0.0.1:7233'),
+  TEMPORAL_NAMESPACE: matching(/^[\w.-]{1,255}$/, 'the name of a namespace').default('default'),
+  TEMPORAL_API_KEY: secret.optional(),
   TEMPORAL_TLS: flag.default(false),
 }
 
 /** The first day of a backfill, where its command names none. */
 const backfillSettings = { RECONCILE_BACKFILL_FROM: z.iso.date().optional() }
 
-const recordingWaitScale = z.coerce.number().positive().max(1).default(1)
+const recordingWaitScale = decimal(0.0001, 1).default(1)
 
 const schema = z
   .object({
@@ -38,119 +56,122 @@ const schema = z
     /** Lets production start on a version of Node that gets no security fixes. */
     ALLOW_OLD_NODE: flag.default(false),
     /** Node's own. */
-    NODE_TLS_REJECT_UNAUTHORIZED: z.string().optional(),
+    NODE_TLS_REJECT_UNAUTHORIZED: z.enum(['0', '1']).optional(),
     LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
-    LOG_FILE: z.string().optional(),
+    LOG_FILE: text.optional(),
     /** The address to listen on: by default all in production, this machine only elsewhere. */
-    HOST: address.optional(),
+    HOST: ipAddress.optional(),
     PORT: port.default(3000),
     /** The same for OPERATIONS_PORT. */
-    OPERATIONS_HOST: address.optional(),
+    OPERATIONS_HOST: ipAddress.optional(),
     /** Metrics of the API, health and metrics of the worker: not for the public, hence apart. 0: any free port. */
     OPERATIONS_PORT: port.default(9464),
     /** Express' `trust proxy`: a number of hops, or addresses and ranges of proxies. */
-    TRUST_PROXY: z.string().default('').transform(readTrustProxy),
+    TRUST_PROXY: trustedProxies.default(false),
     /** The page /docs: by default everywhere but in production. */
     SERVE_DOCS: flag.optional(),
     /** How long requests and transfers may go on after SIGTERM. */
-    SHUTDOWN_GRACE_SECONDS: count.default(10),
+    SHUTDOWN_GRACE_SECONDS: whole(1, 3600).default(10),
 
     /** The application's role. */
-    DATABASE_URL: filled,
+    DATABASE_URL: postgresUrl,
     /** The role that owns the tables; `prisma.config.ts` reads it for migrations. */
-    MIGRATION_DATABASE_URL: filled.optional(),
-    DATABASE_POOL_SIZE: count.default(10),
+    MIGRATION_DATABASE_URL: postgresUrl.optional(),
+    DATABASE_POOL_SIZE: parallel.default(10),
 
     ...temporalSettings,
 
-    WASABI_ENDPOINT: z.url().optional(),
-    WASABI_REGION: filled.default('ap-southeast-1'),
-    WASABI_BUCKET: filled,
-    WASABI_ACCESS_KEY: filled,
-    WASABI_SECRET_KEY: filled,
+    WASABI_ENDPOINT: httpUrl.optional(),
+    WASABI_REGION: matching(/^[a-z0-9-]{1,63}$/, 'the name of a region').default('ap-southeast-1'),
+    WASABI_BUCKET: matching(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'the name of a bucket'),
+    WASABI_ACCESS_KEY: secret,
+    WASABI_SECRET_KEY: secret,
 
-    EXOTEL_WEBHOOK_SECRET: list,
-    EXOTEL_WEBHOOK_BASIC: z
-      .string()
-      .regex(/^[^:]+:.+$/, 'must be user:password')
-      .optional(),
-    EXOTEL_WEBHOOK_TOKEN: filled.optional(),
-    EXOTEL_WEBHOOK_ADDRESSES: addresses,
+    EXOTEL_WEBHOOK_SECRET: secrets.default([]),
+    EXOTEL_WEBHOOK_BASIC: matching(/^[^:\p{Cc}]+:\P{Cc}+$/u, 'user:password').optional(),
+    EXOTEL_WEBHOOK_TOKEN: text.optional(),
+    EXOTEL_WEBHOOK_ADDRESSES: addressRanges.default([]),
     EXOTEL_WEBHOOK_TIMESTAMP: z.enum(['enforce', 'log']).default('enforce'),
 
-    EXOTEL_API_BASE_URL: z.url().default('https://api.exotel.com'),
-    EXOTEL_ACCOUNT_SID: filled,
-    EXOTEL_API_KEY: filled,
-    EXOTEL_API_TOKEN: filled,
-    EXOTEL_RECORDING_HOSTS: z.string().default('*.exotel.com,*.exotel.in').transform(splitList),
+    EXOTEL_API_BASE_URL: httpUrl.default('https://api.exotel.com'),
+    EXOTEL_ACCOUNT_SID: matching(/^[\w.~-]{1,100}$/, 'the SID of an account'),
+    EXOTEL_API_KEY: secret,
+    EXOTEL_API_TOKEN: secret,
+    EXOTEL_RECORDING_HOSTS: hosts.default(['*.exotel.com', '*.exotel.in']),
     EXOTEL_ALLOW_LOCAL: flag.default(false),
 
     /** Guards the test routes; without it there are none. */
-    DEV_TEST_TOKEN: filled.optional(),
+    DEV_TEST_TOKEN: secret.optional(),
 
     /** Who may make an account: anybody, the invited, or nobody but an administrator. */
     REGISTRATION: z.enum(['open', 'invite', 'closed']).default('open'),
     /** A session ends after so long, or after so long without a refresh. */
-    SESSION_DAYS: count.default(30),
-    SESSION_IDLE_DAYS: count.default(7),
+    SESSION_DAYS: days.default(30),
+    SESSION_IDLE_DAYS: days.default(7),
     /** Where links in mails lead: the address under which people reach this service. */
-    PUBLIC_URL: z.url({ protocol: /^https?$/ }).optional(),
-    SMTP_URL: z.url({ protocol: /^smtps?$/ }).optional(),
-    MAIL_FROM: filled.default('caly <no-reply@localhost>'),
+    PUBLIC_URL: httpUrl.optional(),
+    SMTP_URL: smtpUrl.optional(),
+    MAIL_FROM: mailSender.default('caly <no-reply@localhost>'),
     /** Without SMTP_URL mails become files here; production sends none. */
-    MAIL_DIRECTORY: filled.default('.data/mail'),
+    MAIL_DIRECTORY: text.default('.data/mail'),
 
     /** Requests a minute and client address. */
-    RATE_LIMIT_LOGIN: count.default(5),
-    RATE_LIMIT_REGISTRATION: count.default(3),
-    RATE_LIMIT_FORGOT: count.default(3),
-    RATE_LIMIT_GENERAL: count.default(300),
+    RATE_LIMIT_LOGIN: rateLimit.default(5),
+    RATE_LIMIT_REGISTRATION: rateLimit.default(3),
+    RATE_LIMIT_FORGOT: rateLimit.default(3),
+    RATE_LIMIT_GENERAL: rateLimit.default(300),
     /** Mails about registration a day and client address, and as many with reset links. */
-    RATE_LIMIT_MAILS: count.default(20),
+    RATE_LIMIT_MAILS: rateLimit.default(20),
     /** Wrong passwords from one client address for one account before each further one has to wait. */
-    RATE_LIMIT_FAILURES: count.default(5),
+    RATE_LIMIT_FAILURES: rateLimit.default(5),
 
-    SESSION_CLEANUP_EVERY_MINUTES: minutes.default(30),
+    SESSION_CLEANUP_EVERY_MINUTES: intervalMinutes.default(30),
     /** Bodies of webhooks hold numbers and are of no use once their call is concluded. */
-    WEBHOOK_BODY_DAYS: count.default(90),
+    WEBHOOK_BODY_DAYS: days.default(90),
 
     ...retrySettings,
 
     /** Shortens every wait of a recording; frozen into a run's input at its start. */
     RECORDING_WAIT_SCALE: recordingWaitScale,
-    RECORDING_MAX_BYTES: count.default(6 * GB),
+    /** S3 stores no larger object. */
+    RECORDING_MAX_BYTES: whole(1, 5 * TB).default(6 * GB),
     /** An answered call at least this long that ends without a recording is `RecordingMissing`, not `not_recorded`. */
-    RECORDING_EXPECTED_FROM_SECONDS: count.default(10),
-    RECOVERY_EVERY_MINUTES: minutes.default(5),
+    RECORDING_EXPECTED_FROM_SECONDS: seconds.default(10),
+    RECOVERY_EVERY_MINUTES: intervalMinutes.default(5),
     /** After the first failure, the second, …; the last one for all that follow. */
-    RECOVERY_PAUSES_MINUTES: z.string().default('15,60,360,1440,4320,1440').transform(readPauses),
+    RECOVERY_PAUSES_MINUTES: pauses.default([15, 60, 360, 1440, 4320, 1440]),
     /** From the first failure: as long as Exotel keeps recordings. */
-    RECOVERY_FOR_DAYS: count.default(30),
-    RECOVERY_PER_PASS: count.default(200),
-    RECONCILE_EVERY_MINUTES: minutes.default(60),
-    LINK_SWEEP_EVERY_MINUTES: minutes.default(3),
+    RECOVERY_FOR_DAYS: days.default(30),
+    RECOVERY_PER_PASS: whole(1, 10_000).default(200),
+    RECONCILE_EVERY_MINUTES: intervalMinutes.default(60),
+    LINK_SWEEP_EVERY_MINUTES: intervalMinutes.default(3),
     ...backfillSettings,
-    SPOOL_DIRECTORY: filled.default('.data/spool'),
-    SPOOL_MAX_BYTES: count.default(20 * GB),
-    SPOOL_MIN_FREE_BYTES: count.default(512 * MB),
+    SPOOL_DIRECTORY: text.default('.data/spool'),
+    SPOOL_MAX_BYTES: bytes.default(20 * GB),
+    SPOOL_MIN_FREE_BYTES: bytes.default(512 * MB),
     /** How long a spooled file waits for its worker before the recording is downloaded again elsewhere. */
-    SPOOL_LOST_AFTER_SECONDS: count.default(600),
+    SPOOL_LOST_AFTER_SECONDS: seconds.default(600),
     /** Names this worker's spool in its task queue; must survive restarts and be unique. The host's name unless set. */
-    WORKER_NAME: filled.optional(),
-    WORKER_DOWNLOADS: count.default(16),
-    WORKER_UPLOADS: count.default(16),
+    WORKER_NAME: matching(/^[\w.-]{1,255}$/, 'letters, digits, dots, hyphens and underscores').optional(),
+    WORKER_DOWNLOADS: parallel.default(16),
+    WORKER_UPLOADS: parallel.default(16),
   })
   .superRefine((settings, context) => {
     if (settings.SMTP_URL && !settings.PUBLIC_URL)
       context.addIssue({ code: 'custom', path: ['PUBLIC_URL'], message: 'is missing: links in mails lead there' })
+    for (const name of firstAboveMax(settings))
+      context.addIssue({
+        code: 'custom',
+        path: [`RETRY_${name}_FIRST_SECONDS`],
+        message: `must not be longer than RETRY_${name}_MAX_SECONDS`,
+      })
     if (settings.NODE_ENV !== 'production') return
     for (const { setting, message } of brokenProductionRules(settings)) context.addIssue({ code: 'custom', path: [setting], message })
   })
   .transform((settings) => ({
     ...settings,
-    WASABI_ENDPOINT: (settings.WASABI_ENDPOINT ?? `https://s3.${settings.WASABI_REGION}.wasabisys.com`).replace(/\/+$/, ''),
-    EXOTEL_API_BASE_URL: settings.EXOTEL_API_BASE_URL.replace(/\/+$/, ''),
-    PUBLIC_URL: (settings.PUBLIC_URL ?? `http://localhost:${settings.PORT}`).replace(/\/+$/, ''),
+    WASABI_ENDPOINT: settings.WASABI_ENDPOINT ?? `https://s3.${settings.WASABI_REGION}.wasabisys.com`,
+    PUBLIC_URL: settings.PUBLIC_URL ?? `http://localhost:${settings.PORT}`,
     HOST: settings.HOST ?? defaultHost(settings.NODE_ENV),
     OPERATIONS_HOST: settings.OPERATIONS_HOST ?? defaultHost(settings.NODE_ENV),
     SERVE_DOCS: settings.SERVE_DOCS ?? settings.NODE_ENV !== 'production',
@@ -199,28 +220,4 @@ function describeIssue(issue: z.core.$ZodIssue): string {
 
 function defaultHost(environment: string): string {
   return environment === 'production' ? '::' : '127.0.0.1'
-}
-
-function splitList(text: string): string[] {
-  return text
-    .split(',')
-    .map((each) => each.trim())
-    .filter(Boolean)
-}
-
-function readPauses(text: string, context: z.RefinementCtx): number[] {
-  const pauses = splitList(text).map(Number)
-  if (pauses.length > 0 && pauses.every((each) => each > 0)) return pauses
-  context.addIssue({ code: 'custom', message: 'must be minutes, separated by commas' })
-  return z.NEVER
-}
-
-function readTrustProxy(text: string, context: z.RefinementCtx): number | string[] | false {
-  if (!text || text === 'false') return false
-  if (/^\d+$/.test(text)) return Number(text)
-  const named = new Set(['loopback', 'linklocal', 'uniquelocal'])
-  const proxies = splitList(text)
-  if (proxies.every((each) => named.has(each) || isAddressRange(each))) return proxies
-  context.addIssue({ code: 'custom', message: 'must be a number of hops, or addresses and ranges of proxies' })
-  return z.NEVER
 }

@@ -3,6 +3,8 @@ import { Prisma } from './generated/client.ts'
 /** SQLSTATE classes that blame the statement or its data, not the server's condition. */
 const STATEMENT_FAULTS = /^(0A|21|22|23|26|42|54)/
 
+const PERMISSION_DENIED = '42501'
+
 /** What pg and its adapter throw, as plain errors, where a connection cannot be had, breaks, or goes silent. */
 const CONNECTION_TROUBLE =
   /connection terminated|connection timeout|connection error|not queryable|timeout exceeded when trying to connect|query read timeout|connection (?:is |was )?(?:closed|reset|ended)|server closed the connection|socket hang up/i
@@ -28,6 +30,11 @@ export function isDatabaseOutage(error: unknown): boolean {
     error instanceof Prisma.PrismaClientUnknownRequestError ||
     (error instanceof Error && (error.name === 'DriverAdapterError' || isConnectionTrouble(error)))
   )
+}
+
+/** True where the role of the connection lacks a right. */
+export function isPermissionDenied(error: unknown): boolean {
+  return error instanceof Prisma.PrismaClientKnownRequestError && (error.code === 'P1010' || sqlState(error) === PERMISSION_DENIED)
 }
 
 function isConnectionTrouble(error: Error): boolean {

@@ -1,5 +1,6 @@
 // How a process of ours begins and ends.
 import { BadConfiguration } from './config.ts'
+import { EnvFileUnreadable, loadEnvFile } from './env-file.ts'
 
 /** Why a process cannot do its work, in one sentence for people. */
 export class CannotStart extends Error {}
@@ -7,13 +8,19 @@ export class CannotStart extends Error {}
 /** Exit code where the set-up is wrong, so that an orchestrator's log shows one clear sentence and no stack. */
 const FAILED = 1
 
-/** Runs a process's main function; what it throws is said in one line. */
+/** Reads `.env`, then runs a process's main function; what it throws is said in one line. */
 export function runMain(main: () => Promise<void>): void {
-  process.env.NODE_ENV ||= 'production' // libraries take an unset NODE_ENV for development
-  main().catch((error: unknown) => {
-    console.error(error instanceof BadConfiguration || error instanceof CannotStart ? error.message : error)
+  start(main).catch((error: unknown) => {
+    const isForPeople = [BadConfiguration, CannotStart, EnvFileUnreadable].some((each) => error instanceof each)
+    console.error(isForPeople ? (error as Error).message : error)
     process.exit(FAILED)
   })
+}
+
+async function start(main: () => Promise<void>): Promise<void> {
+  loadEnvFile()
+  process.env.NODE_ENV ||= 'production' // libraries take an unset NODE_ENV for development
+  await main()
 }
 
 /** Resolves at the first SIGTERM, SIGINT or SIGHUP; further ones change nothing. */

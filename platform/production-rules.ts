@@ -1,7 +1,7 @@
 // Settings that protect nothing, or that lose recordings. Production refuses to start with them; development may use them.
 // Messages name the setting and the reason, never the value.
-import { getDomain } from 'tldts'
-import { isTooWide } from './address-ranges.ts'
+import { areTooWide } from './address-ranges.ts'
+import { isOwnedHost } from './owned-hosts.ts'
 import { isGuessable, isPlaceholder } from './weak-secrets.ts'
 
 /** The settings that the rules read, as `config.ts` parses them. */
@@ -31,6 +31,7 @@ export interface ProductionSettings {
   RATE_LIMIT_LOGIN: number
   RATE_LIMIT_REGISTRATION: number
   RATE_LIMIT_FORGOT: number
+  RATE_LIMIT_GENERAL: number
   RATE_LIMIT_MAILS: number
   RATE_LIMIT_FAILURES: number
   RECORDING_WAIT_SCALE: number
@@ -54,13 +55,8 @@ const MAX_PROXY_HOPS = 5
 const MAX_SESSION_DAYS = 366
 /** Attempts a minute or a day: more are no limit for a program that guesses passwords. */
 const MAX_ATTEMPTS = 1000
-const HOST_PATTERN = /^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*(:\d+)?$/i
-/** Each of these is one organization's domain, and everybody can have a host or a bucket below it. */
-const SHARED_HOSTS = new Set(
-  ['aliyuncs.com', 'amazonaws.com', 'backblazeb2.com', 'cloudflarestorage.com', 'digitaloceanspaces.com', 'googleapis.com']
-    .concat(['oraclecloud.com', 'wasabisys.com', 'windows.net'])
-    .map((domain) => `*.${domain}`),
-)
+/** Requests a minute: as many people as may share one address need. */
+const MAX_REQUESTS = 10_000
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/
 
 export const PRODUCTION_RULES: readonly ProductionRule[] = [
@@ -68,8 +64,8 @@ export const PRODUCTION_RULES: readonly ProductionRule[] = [
   rule('TRUST_PROXY', `must not trust more than ${MAX_PROXY_HOPS} proxies: clients could choose their own address`, (value) =>
     typeof value === 'number' ? value > MAX_PROXY_HOPS : false,
   ),
-  rule('TRUST_PROXY', 'must name your own proxies: with a range this wide, clients could choose their own address', (value) =>
-    Array.isArray(value) ? value.some(isTooWide) : false,
+  rule('TRUST_PROXY', 'must name your own proxies: with ranges this wide, clients could choose their own address', (value) =>
+    Array.isArray(value) ? areTooWide(value) : false,
   ),
   ...secretRules('DATABASE_URL', DATABASE_PASSWORD_LENGTH, (value) => databasePassword(value)),
   rule('DATABASE_URL', 'has a password that is its user name', isPasswordTheUserName),
@@ -88,9 +84,7 @@ export const PRODUCTION_RULES: readonly ProductionRule[] = [
   ...secretRules('EXOTEL_WEBHOOK_SECRET', SECRET_LENGTH, (values) => values),
   ...secretRules('EXOTEL_WEBHOOK_BASIC', SECRET_LENGTH, (value) => [value?.slice(value.indexOf(':') + 1)]),
   ...secretRules('EXOTEL_WEBHOOK_TOKEN', SECRET_LENGTH, (value) => [value]),
-  rule('EXOTEL_WEBHOOK_ADDRESSES', 'has a range so wide that it restricts nothing: name the addresses, or leave it empty', (value) =>
-    value.some(isTooWide),
-  ),
+  rule('EXOTEL_WEBHOOK_ADDRESSES', 'has ranges so wide that they restrict nothing: name the addresses, or leave it empty', areTooWide),
   rule('EXOTEL_API_BASE_URL', 'must be https: the API key would be readable on the way', isPlainHttp),
   rule('EXOTEL_ACCOUNT_SID', 'is a placeholder', isPlaceholder),
   ...secretRules('EXOTEL_API_KEY', SECRET_LENGTH, (value) => [value]),
@@ -114,6 +108,7 @@ export const PRODUCTION_RULES: readonly ProductionRule[] = [
   ...(['RATE_LIMIT_LOGIN', 'RATE_LIMIT_REGISTRATION', 'RATE_LIMIT_FORGOT', 'RATE_LIMIT_MAILS', 'RATE_LIMIT_FAILURES'] as const).map(
     (setting) => rule(setting, `must be at most ${MAX_ATTEMPTS}: more is no limit`, (value) => value > MAX_ATTEMPTS),
   ),
+  rule('RATE_LIMIT_GENERAL', `must be at most ${MAX_REQUESTS}: more is no limit`, (value) => value > MAX_REQUESTS),
   rule('RECORDING_WAIT_SCALE', 'must be 1 in production: recordings would be given up too early', (value) => value !== 1),
 ]
 
@@ -156,14 +151,6 @@ function secretRules<S extends Setting>(
 
 function isPlainHttp(url: string): boolean {
   return url.toLowerCase().startsWith('http:')
-}
-
-/** A pattern such as `*.com`, `*.co.in`, `s3.amazonaws.com` or `*.amazonaws.com` matches hosts or buckets of anybody. */
-function isOwnedHost(pattern: string): boolean {
-  if (!HOST_PATTERN.test(pattern)) return false
-  const host = pattern.toLowerCase().replace(/:\d+$/, '')
-  if (SHARED_HOSTS.has(host)) return false
-  return getDomain(host.replace(/^\*\./, ''), { allowPrivateDomains: true }) !== null
 }
 
 /** Undefined where there is none: PostgreSQL then takes it from elsewhere, or identifies the client in another way. */

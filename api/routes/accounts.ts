@@ -123,6 +123,7 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
     }),
     operation({
       ...anybody,
+      security: 'refreshToken',
       path: '/api/auth/refresh',
       summary: 'Exchanges a refresh token for the next one and an access token',
       guards: [limits.perAddress('general')],
@@ -138,6 +139,7 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
     }),
     operation({
       ...anybody,
+      security: 'anyToken',
       path: '/api/auth/logout',
       summary: 'Ends the session of the refresh token (body or cookie) or of the access token',
       guards: [limits.perAddress('general')],

@@ -24,9 +24,13 @@ beforeAll(async () => {
 })
 afterAll(() => backend?.stop())
 
-/** As in the image. */
+/** As in the image, with the role that owns the tables. */
 async function admin(...args: string[]): Promise<{ code: number; said: string }> {
-  return execFile(process.execPath, [join(dist, 'deploy', 'admin.js'), ...args], { env: backend.env }).then(
+  return adminWith({ ...backend.env, MIGRATION_DATABASE_URL: backend.databaseUrl }, ...args)
+}
+
+async function adminWith(env: NodeJS.ProcessEnv, ...args: string[]): Promise<{ code: number; said: string }> {
+  return execFile(process.execPath, [join(dist, 'deploy', 'admin.js'), ...args], { env }).then(
     ({ stdout }) => ({ code: 0, said: stdout.trim() }),
     ({ code, stdout, stderr }: { code: number; stdout: string; stderr: string }) => ({ code, said: (stdout + stderr).trim() }),
   )
@@ -151,4 +155,20 @@ describe('npm run admin', () => {
     expect([code, said]).toEqual([1, expect.stringMatching(words)])
     expect(said).not.toMatch(/\n {4}at /)
   })
+})
+
+test('When the admin command has only the role of the application, then it says which setting is missing, and changes nothing', async () => {
+  const { email } = await registered(backend)
+  for (const args of [
+    ['create', email],
+    ['create', newPerson().email],
+    ['role', email, 'admin'],
+    ['deactivate', email],
+  ])
+    expect(await adminWith(backend.env, ...args)).toEqual({
+      code: 1,
+      said: 'This role may not change accounts: set MIGRATION_DATABASE_URL to the role that owns the tables.',
+    })
+  const { rows } = await backend.database.query('SELECT role, active FROM users WHERE email = $1', [email])
+  expect(rows).toEqual([{ role: 'user', active: true }])
 })

@@ -1,7 +1,7 @@
 // `npm run dev` as people use it, in a copy of the project beside which everything is installed.
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, readdirSync, rmSync, symlinkSync, mkdirSync } from 'node:fs'
+import { cpSync, readdirSync, rmSync, symlinkSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
@@ -12,12 +12,23 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 const project = join(home, uniqueName('a copy with spaces'))
 const SHARED = ['node_modules', '.cache']
 const LEFT_OUT = new Set([...SHARED, '.data', '.git', 'dist', 'logs', 'tests', 'coverage', '.installing', '.starting'])
-const { TEST_STACK: _, ...env } = process.env
+/** Without what the test run tells its own processes. */
+const { TEST_STACK: _, NO_ENV_FILE: __, ...env } = process.env
+/** Of a real installation. Nothing that this command starts may read it. */
+const POISON = `NODE_ENV=production
+DATABASE_URL=postgresql://caly@127.0.0.1:1/real
+MIGRATION_DATABASE_URL=postgresql://caly@127.0.0.1:1/real
+TEMPORAL_ADDRESS=127.0.0.1:1
+WASABI_ENDPOINT=http://127.0.0.1:1
+EXOTEL_API_BASE_URL=http://127.0.0.1:1
+WEBHOOK_BODY_DAYS=not-a-number
+`
 
 beforeAll(() => {
   mkdirSync(project)
   for (const name of readdirSync(root)) if (!LEFT_OUT.has(name)) cpSync(join(root, name), join(project, name), { recursive: true })
   for (const name of SHARED) symlinkSync(join(root, name), join(project, name))
+  writeFileSync(join(project, '.env'), POISON)
 })
 afterAll(async () => {
   spawnSync('pkill', ['-9', '-f', `${project}/`])

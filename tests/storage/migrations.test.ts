@@ -26,7 +26,10 @@ afterEach(async () => {
 })
 
 async function prisma(...args: string[]): Promise<{ code: number; output: string }> {
-  const env = { ...process.env, DATABASE_URL: database.url }
+  return prismaWith({ ...process.env, DATABASE_URL: database.url }, ...args)
+}
+
+async function prismaWith(env: NodeJS.ProcessEnv, ...args: string[]): Promise<{ code: number; output: string }> {
   return execFile(process.execPath, ['node_modules/prisma/build/index.js', ...args], { cwd: project, env }).then(
     ({ stdout, stderr }) => ({ code: 0, output: stdout + stderr }),
     (error: { code: number; stdout: string; stderr: string }) => ({ code: error.code, output: error.stdout + error.stderr }),
@@ -129,4 +132,13 @@ test('When bad rows are written, then the database refuses them', async () => {
       `INSERT INTO recordings (call_sid, source_url, state, bucket, object_key, bytes, sha256) VALUES ('a', 'x', 'stored', 'b', 'k', 0, 'abc')`,
     ),
   ).rejects.toThrow()
+})
+
+test('When the URL of the database stands in .env, then migrations go there, unless the process may not read it', async () => {
+  const { DATABASE_URL: _, MIGRATION_DATABASE_URL: __, NO_ENV_FILE: ___, ...env } = process.env
+  writeFileSync(join(project, '.env'), `DATABASE_URL=${database.url}\n`)
+  expect(await prismaWith(env, 'migrate', 'status')).toMatchObject({ code: 0, output: expect.stringContaining('up to date') })
+  const elsewhere = { ...env, DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/elsewhere' }
+  expect(await prismaWith(elsewhere, 'migrate', 'status')).toMatchObject({ code: 1, output: expect.stringContaining('127.0.0.1:1') })
+  expect(await prismaWith({ ...env, NO_ENV_FILE: 'true' }, 'migrate', 'status')).toMatchObject({ code: 1 })
 })

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import pg from 'pg'
 import { APPLICATION_GROUP } from '../../deploy/database-roles.ts'
-import { createDatabase, uniqueName, type TestDatabase } from '../support/servers.ts'
+import { createDatabase, servers, uniqueName, type TestDatabase } from '../support/servers.ts'
 
 interface Decision {
   /** Of SELECT, INSERT, DELETE, TRUNCATE, REFERENCES and TRIGGER. */
@@ -54,9 +54,9 @@ const DECISIONS: Record<string, Decision> = {
     fixed: words('id identity full rows missing objects unknown adopted deleted foreign surplus ended_at'),
   },
   users: {
-    rights: DELETED_BY_CLEAN_UP,
-    changes: words(`name password_hash role active registered_again_at verified_at verification_hash verification_expires_at`),
-    fixed: words('id email created_at updated_at'),
+    rights: 'SELECT DELETE', // and INSERT of some columns, see below
+    changes: words(`name password_hash registered_again_at verified_at verification_hash verification_expires_at`),
+    fixed: words('id email role active created_at updated_at'),
   },
   sessions: {
     rights: DELETED_BY_CLEAN_UP,
@@ -166,6 +166,12 @@ test.each([
   ['switch a trigger off', 'ALTER TABLE refresh_token_blacklist DISABLE TRIGGER ALL'],
   ['replace a function', `CREATE OR REPLACE FUNCTION call_status_rank(status TEXT) RETURNS INTEGER LANGUAGE SQL AS 'SELECT 1'`],
   ['pretend that a migration is applied', `UPDATE _prisma_migrations SET finished_at = now()`],
+  ['make an administrator', `INSERT INTO users (email, name, password_hash, role) VALUES ('a@example.com', 'A', '', 'admin')`],
+  ['give somebody another role', `UPDATE users SET role = 'admin'`],
+  ['open an account that is closed', 'UPDATE users SET active = true'],
+  ['create a temporary table', 'CREATE TEMPORARY TABLE mine (id INT)'],
+  ['create a large object', 'SELECT lo_create(0)'],
+  ['fill a large object', `SELECT lo_from_bytea(0, '\\x00')`],
   ['create a role', 'CREATE ROLE mine'],
   ['become the owner', 'SET ROLE caly_owner'],
   ['read a file of the server', `SELECT pg_read_file('/etc/hostname')`],
@@ -195,4 +201,44 @@ test('When the owner may not create that group, then the migration says what an 
   await expect(application.query(migration.replaceAll(APPLICATION_GROUP, group))).rejects.toThrow(
     `let an administrator run CREATE ROLE ${group} NOLOGIN, then deploy again`,
   )
+})
+
+test('When an account is added, then the application may set what a registration sets, and nothing else', async () => {
+  const { rows } = await application.query<{ name: string }>(
+    `SELECT attname AS name FROM pg_attribute WHERE attrelid = 'users'::regclass AND attnum > 0 AND NOT attisdropped
+       AND has_column_privilege(attrelid, attnum, 'INSERT') ORDER BY attname`,
+  )
+  expect(rows.map(({ name }) => name)).toEqual(['email', 'name', 'password_hash', 'verified_at'])
+})
+
+const publicRights = readFileSync(new URL('../../prisma/migrations/0011_public_rights/migration.sql', import.meta.url), 'utf8')
+
+test('When migrations were deployed to a database by its owner, then nobody else may create temporary tables there', async () => {
+  const deployed = new pg.Client({ connectionString: servers.databaseUrl })
+  await deployed.connect()
+  const { rows } = await deployed.query(`SELECT has_database_privilege('public', current_database(), 'TEMPORARY') AS allowed`)
+  await deployed.end()
+  expect(rows).toEqual([{ allowed: false }])
+})
+
+test('When the migrating role does not own the database, then the migration goes on, and says what an administrator has to do', async () => {
+  const [name, role] = [uniqueName('foreign').replaceAll('-', '_'), uniqueName('migrator').replaceAll('-', '_')]
+  await owner.query(`CREATE ROLE ${role} LOGIN PASSWORD 'of-this-test'`)
+  await owner.query(`CREATE DATABASE ${name}`)
+  const url = Object.assign(new URL(database.url), { pathname: `/${name}`, username: role, password: 'of-this-test' })
+  const migrator = new pg.Client({ connectionString: url.href })
+  const notices: string[] = []
+  migrator.on('notice', ({ message = '' }) => notices.push(message))
+  try {
+    await migrator.connect()
+    await migrator.query(publicRights.slice(publicRights.indexOf('DO $$')))
+    expect(notices.join('\n')).toMatch(new RegExp(`REVOKE TEMPORARY ON DATABASE ${name} FROM PUBLIC`))
+    expect((await migrator.query(`SELECT has_database_privilege('public', current_database(), 'TEMPORARY') AS allowed`)).rows).toEqual([
+      { allowed: true },
+    ])
+  } finally {
+    await migrator.end()
+    await owner.query(`DROP DATABASE ${name}`)
+    await owner.query(`DROP ROLE ${role}`)
+  }
 })

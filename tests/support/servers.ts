@@ -40,6 +40,7 @@ export async function createDatabase(): Promise<TestDatabase> {
     await client.query(sql).finally(() => client.end())
   }
   await run(`CREATE DATABASE ${name} TEMPLATE ${template}`)
+  await run(`REVOKE TEMPORARY ON DATABASE ${name} FROM PUBLIC`) // which the template does not hand on
   const urlOf = (template: string): string => Object.assign(new URL(template), { pathname: `/${name}` }).href
   const urls = { url: urlOf(servers.databaseUrl), applicationUrl: urlOf(servers.applicationDatabaseUrl) }
   return { ...urls, drop: () => run(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`) }

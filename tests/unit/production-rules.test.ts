@@ -15,15 +15,41 @@ const database = (user: string, password: string): string => `postgresql://${[us
 const smtp = (scheme: string, password: string, rest = ''): string => `${scheme}://${['user', password].join(':')}@mail.example.com${rest}`
 const PUBLIC_URL = 'https://calls.example.com'
 
+/** Hosts, or names below them, that belong to everybody who pays a provider, or that point to any address. */
+const SHARED_HOSTS = `s3.wasabisys.com s3.ap-southeast-1.wasabisys.com *.s3.ap-southeast-1.wasabisys.com *.wasabisys.com
+  storage.googleapis.com *.storage.googleapis.com firebasestorage.googleapis.com *.nip.io 10.0.0.1.nip.io *.sslip.io
+  *.ap-south-1.amazonaws.com s3.ap-south-1.amazonaws.com s3-ap-southeast-1.amazonaws.com *.recordings.s3.amazonaws.com
+  s3.dualstack.ap-south-1.amazonaws.com *.s3.cn-north-1.amazonaws.com.cn *.execute-api.ap-south-1.amazonaws.com
+  *.cloudfront.net *.blob.core.windows.net *.core.windows.net *.cloudapp.azure.com f001.backblazeb2.com
+  s3.us-west-004.backblazeb2.com objectstorage.ap-mumbai-1.oraclecloud.com *.aliyuncs.com oss-cn-hangzhou.aliyuncs.com
+  *.digitaloceanspaces.com *.recordings.nyc3.digitaloceanspaces.com *.github.io *.ngrok.io S3.AP-SOUTHEAST-1.WASABISYS.COM:443`
+  .trim()
+  .split(/\s+/)
+/** The first `count` networks of this size, over all IPv4 addresses. */
+function halves(bits: number, count = 2 ** bits): string[] {
+  return Array.from({ length: count }, (_, index) => {
+    const first = index * 2 ** (32 - bits)
+    return `${[24, 16, 8, 0].map((shift) => Math.floor(first / 2 ** shift) % 256).join('.')}/${bits}`
+  })
+}
+
+/** Short, or long and known to every program that guesses. */
+const GUESSABLE = ['x', 'fifteen-letters', '0101010101010101', '1234567890123456', 'qwertyuiopasdfgh', 'abcdefghijklmnop'].concat(
+  ['0123456789abcdef', 'fedcba9876543210', 'aaaabbbbccccdddd', 'monkeymonkeymonkey', '1q2w3e4r5t6y7u8i', 'iloveyou12345678'],
+  ['Summer2026Summer', 'P@ssw0rdP@ssw0rd', 'deadbeefdeadbeef'],
+)
+
 /** Per setting and message: values that break the rule. */
 const BROKEN: [NodeJS.ProcessEnv, RegExp][] = [
   [{ NODE_TLS_REJECT_UNAUTHORIZED: '0' }, /NODE_TLS_REJECT_UNAUTHORIZED must not be 0/],
   ...each('TRUST_PROXY', ['6', '99'], /must not trust more than 5 proxies/),
   ...each(
     'TRUST_PROXY',
-    ['0.0.0.0/0', '::/0', '10.0.0.1, 0.0.0.0/1', '0.0.0.0/7', '::ffff:0:0/96', '::ffff:0.0.0.0/97', '::/64', '2000::/3'],
+    ['0.0.0.0/0', '::/0', '10.0.0.1, 0.0.0.0/1', '0.0.0.0/7', '10.0.0.0/7', '::ffff:0:0/96', '::ffff:0.0.0.0/97', '::/64', '2000::/3'],
     /must name your own proxies/,
   ),
+  // Each is narrow enough, but together they contain every address.
+  ...each('TRUST_PROXY', [halves(9).join(), halves(24, 70_000).join(), halves(10, 5).join()], /must name your own proxies/),
   ...each('DATABASE_URL', [database('caly', 'change-me'), database('postgres', 'postgres')], /DATABASE_URL is a placeholder/),
   ...each(
     'DATABASE_URL',
@@ -42,20 +68,24 @@ const BROKEN: [NodeJS.ProcessEnv, RegExp][] = [
   ...each('WASABI_ENDPOINT', ['http://s3:7070', 'HTTP://s3.ap-southeast-1.wasabisys.com'], /WASABI_ENDPOINT must be https/),
   ...secret('WASABI_ACCESS_KEY'),
   ...secret('WASABI_SECRET_KEY', ['caly-secret', 'minioadmin']),
-  ...each('EXOTEL_WEBHOOK_SECRET', ['', ' , '], /EXOTEL_WEBHOOK_SECRET is missing: production needs a proof of origin/),
+  ...each('EXOTEL_WEBHOOK_SECRET', [''], /EXOTEL_WEBHOOK_SECRET is missing: production needs a proof of origin/),
   ...secret('EXOTEL_WEBHOOK_SECRET', ['webhooks-for-tests-1, change-me']),
   ...each('EXOTEL_WEBHOOK_SECRET', ['webhooks-for-tests-1, b'], /EXOTEL_WEBHOOK_SECRET has a secret that is easily guessed/),
   ...each('EXOTEL_WEBHOOK_BASIC', ['user:change-me', 'user:password'], /EXOTEL_WEBHOOK_BASIC is a placeholder/),
   ...each('EXOTEL_WEBHOOK_BASIC', ['u:p', 'a-long-user-name-for-tests:p'], /EXOTEL_WEBHOOK_BASIC has a secret that is easily guessed/),
   ...secret('EXOTEL_WEBHOOK_TOKEN'),
-  ...each('EXOTEL_WEBHOOK_ADDRESSES', ['0.0.0.0/0', '::/0', '203.0.113.7,::ffff:0:0/96'], /EXOTEL_WEBHOOK_ADDRESSES has a range so wide/),
+  ...each(
+    'EXOTEL_WEBHOOK_ADDRESSES',
+    ['0.0.0.0/0', '::/0', '203.0.113.7,::ffff:0:0/96', halves(9).join()],
+    /EXOTEL_WEBHOOK_ADDRESSES has ranges so wide/,
+  ),
   ...each('EXOTEL_API_BASE_URL', ['http://api.exotel.com'], /EXOTEL_API_BASE_URL must be https/),
   ...each('EXOTEL_ACCOUNT_SID', ['change-me', 'your_account_sid'], /EXOTEL_ACCOUNT_SID is a placeholder/),
   ...secret('EXOTEL_API_KEY'),
   ...secret('EXOTEL_API_TOKEN', ['your-api-token', '<replace me with the token>']),
   ...each(
     'EXOTEL_RECORDING_HOSTS',
-    ['*', '*.com', 'com', '*.co.in', '*.exotel.com,*.in', '*.amazonaws.com', 's3.amazonaws.com', 'localhost', '10.0.0.1', '*exotel.com'],
+    ['*.com', 'com', '*.co.in', '*.exotel.com,*.in', '*.amazonaws.com', 's3.amazonaws.com', 'localhost', '10.0.0.1'].concat(SHARED_HOSTS),
     /EXOTEL_RECORDING_HOSTS must be host names below a domain/,
   ),
   ...each('EXOTEL_ALLOW_LOCAL', ['true'], /EXOTEL_ALLOW_LOCAL must not be set/),
@@ -70,6 +100,7 @@ const BROKEN: [NodeJS.ProcessEnv, RegExp][] = [
   ...['RATE_LIMIT_LOGIN', 'RATE_LIMIT_REGISTRATION', 'RATE_LIMIT_FORGOT', 'RATE_LIMIT_MAILS', 'RATE_LIMIT_FAILURES'].flatMap((name) =>
     each(name, ['100000'], new RegExp(`${name} must be at most 1000`)),
   ),
+  ...each('RATE_LIMIT_GENERAL', ['10001', '100000'], /RATE_LIMIT_GENERAL must be at most 10000/),
   ...each('RECORDING_WAIT_SCALE', ['0.01'], /RECORDING_WAIT_SCALE must be 1/),
 ]
 
@@ -84,7 +115,7 @@ function secret(setting: string, placeholders: string[] = []): [NodeJS.ProcessEn
       ['change-me', 'CHANGE_ME', 'my-secret-key', 'example-value-of-a-secret', ...placeholders],
       new RegExp(`${setting} is a placeholder`),
     ),
-    ...each(setting, ['x', 'fifteen-letters', '0101010101010101'], new RegExp(`${setting} has a secret that is easily guessed`)),
+    ...each(setting, GUESSABLE, new RegExp(`${setting} has a secret that is easily guessed`)),
   ]
 }
 
@@ -123,12 +154,20 @@ test.each<NodeJS.ProcessEnv>([
   { TRUST_PROXY: '5' },
   { TRUST_PROXY: 'loopback, 10.0.0.0/8, 104.16.0.0/13, fc00::/7, 2400:cb00::/32, ::1, ::ffff:10.0.0.0/104' },
   { DATABASE_URL: 'postgresql://caly@db.internal/caly', MIGRATION_DATABASE_URL: database('owner', 'owner-for-tests-1') },
-  { DATABASE_URL: '/var/run/postgresql caly' },
-  { EXOTEL_RECORDING_HOSTS: 'recordings.exotel.com, *.exotel.in:8443, recordings.s3.amazonaws.com' },
+  { DATABASE_URL: 'postgresql://localhost/caly?host=/var/run/postgresql' },
+  {
+    EXOTEL_RECORDING_HOSTS: 'recordings.exotel.com, *.exotel.in:8443, recordings.s3.amazonaws.com, exotel.s3.ap-southeast-1.wasabisys.com',
+  },
+  {
+    EXOTEL_RECORDING_HOSTS:
+      'exotelrecordings.s3-ap-southeast-1.amazonaws.com, exotel.storage.googleapis.com, exotel.blr1.digitaloceanspaces.com, cdn.exotel.in',
+  },
   { REGISTRATION: 'open', PUBLIC_URL, SMTP_URL: smtp('smtps', 'mail-for-tests') },
   { PUBLIC_URL, SMTP_URL: smtp('smtp', 'mail-for-tests', ':587?requireTLS=true') },
   { PUBLIC_URL, SMTP_URL: 'smtp://localhost:25' },
-  { EXOTEL_API_TOKEN: '3f9a1c5e7b2d4860af13579bdf02468ace' },
+  { TRUST_PROXY: halves(24, 2000).slice(1000).join() },
+  { EXOTEL_API_TOKEN: '3f9a1c5e7b2d4860af13579bdf02468ace', WASABI_SECRET_KEY: 'q7Zr1nLw0aEdTk5s', EXOTEL_API_KEY: '7304918265501748' },
+  { PUBLIC_URL, SMTP_URL: smtp('smtps', 'kfwq-xzp') },
 ])('When production is started with sound settings and %j, then it starts', (env) => {
   expect(messageOf({ ...SOUND, ...env })).toBe('')
 })

@@ -6,17 +6,7 @@ import { expect, test } from '@jest/globals'
 import { BadConfiguration, readConfig } from '../../platform/config.ts'
 import { redact } from '../../platform/redact.ts'
 import { PRODUCTION } from '../support/production.ts'
-
-const MINIMAL = {
-  NODE_ENV: 'development',
-  DATABASE_URL: 'postgresql://localhost/caly',
-  WASABI_BUCKET: 'recordings',
-  WASABI_ACCESS_KEY: 'key',
-  WASABI_SECRET_KEY: 'secret',
-  EXOTEL_ACCOUNT_SID: 'sid',
-  EXOTEL_API_KEY: 'key',
-  EXOTEL_API_TOKEN: 'token',
-}
+import { EVERY_SETTING, MINIMAL } from '../support/settings.ts'
 
 test('When only what has no default is set, then the rest is sensible', () => {
   expect(readConfig(MINIMAL)).toMatchObject({
@@ -47,22 +37,8 @@ test('When several secrets are set for one proof of origin, then each is one', (
 test('When a setting exists, then .env.example has a line for it, and for nothing else', () => {
   const example = readFileSync(new URL('../../.env.example', import.meta.url), 'utf8')
   const explained = [...example.matchAll(/^#? ?([A-Z][A-Z_]+)=/gm)].map(([, name]) => name)
-  expect(explained.toSorted()).toEqual(Object.keys(readConfig({ ...MINIMAL, ...OPTIONAL })).toSorted())
+  expect(explained.toSorted()).toEqual(Object.keys(readConfig(EVERY_SETTING)).toSorted())
 })
-
-/** Settings without a default do not show in what is read unless they are set. */
-const OPTIONAL = {
-  NODE_TLS_REJECT_UNAUTHORIZED: '1',
-  MIGRATION_DATABASE_URL: 'postgresql://localhost/caly',
-  SMTP_URL: 'smtp://localhost',
-  PUBLIC_URL: 'https://calls.example.com',
-  DEV_TEST_TOKEN: 'token',
-  RECONCILE_BACKFILL_FROM: '2026-06-01',
-  TEMPORAL_API_KEY: 'k',
-  EXOTEL_WEBHOOK_BASIC: 'u:p',
-  EXOTEL_WEBHOOK_TOKEN: 't',
-  WORKER_NAME: 'w',
-}
 
 test('When the log file’s disk is full, then the process goes on', () => {
   const script = `import('./platform/logger.ts').then(async ({ createLogger }) => {
@@ -106,6 +82,34 @@ test.each([
   [`token ${'0'.repeat(16)}.${'x'.repeat(43)} reused`, 'token [token] reused'],
   [`signature ${'0a'.repeat(20)} is wrong`, 'signature [signature] is wrong'],
   ['call +91 98765 43210 on 2026-11-26 06:12', 'call [number] on 2026-11-26 06:12'],
+  // Telephone numbers as people and providers write them.
+  ['call (022) 4567-8901', 'call [number]'],
+  ['from 098765-43210, to 98765 43210', 'from [number], to [number]'],
+  ['+91-98765-43210 and +91 (987) 654-3210', '[number] and [number]'],
+  ['(415) 555-2671; 080 4567 8901; 91 9876543210', '[number]; [number]; [number]'],
+  ['+91(0)22 2345 6789 or 98\u00a0765\u201343210', '[number] or [number]'],
+  ['9876543210 9876543211 98765 43212', '[number]'],
+  ['try 1 2 3 98765 43210', 'try 1 2 [number]'],
+  ['From=%2B919876543210&To=9876543210', 'From=[number]&To=[number]'],
+  ['tel:+919876543210', 'tel:[number]'],
+  // Figures of our own.
+  ['longer than the limit of 6442450944 bytes', 'longer than the limit of 6442450944 bytes'],
+  ['has 6442450945 bytes, more than the limit of 6442450944', 'has 6442450945 bytes, more than the limit of 6442450944'],
+  ['has 6442450945 bytes, not 6442450944', 'has 6442450945 bytes, not 6442450944'],
+  ['promised 21474836480 of 21474836480 bytes', 'promised 21474836480 of 21474836480 bytes'],
+  ['range bytes 1048576-2097151/6442450944 in 1234567890 ms', 'range bytes 1048576-2097151/6442450944 in 1234567890 ms'],
+  ['connect ECONNREFUSED 127.0.0.1:5432 after 3 of 10 attempts', 'connect ECONNREFUSED 127.0.0.1:5432 after 3 of 10 attempts'],
+  ['1234567890-0af1 at 20261126061233 is 12345678901234567890', '1234567890-0af1 at 20261126061233 is 12345678901234567890'],
+  ['attempts 1 2 3 4 5 6 7 8 9 10 11', 'attempts 1 2 3 4 5 6 7 8 9 10 11'],
+  ['12345678-1234-1234-1234-123456789012 is unknown', '12345678-1234-1234-1234-123456789012 is unknown'],
+  ['2026-11-26 06:12:33 and 2026-11-26T06:12:33.123Z', '2026-11-26 06:12:33 and 2026-11-26T06:12:33.123Z'],
+  // Parameters of signed links, wherever they stand.
+  ['X-Amz-Signature=0af1 and X-Amz-Credential=AKIA/2026', 'X-Amz-Signature=[secret] and X-Amz-Credential=[secret]'],
+  ['Credential=AKIA/20261126, Signature=0af1', 'Credential=[secret], Signature=[secret]'],
+  ['"X-Amz-Security-Token=abc" (Signature=x~y_) api_key=k', '"X-Amz-Security-Token=[secret]" (Signature=[secret]) api_key=[secret]'],
+  ['AWSAccessKeyId=AKIA&Policy=eyJ&Key-Pair-Id=K2', 'AWSAccessKeyId=[secret]&Policy=[secret]&Key-Pair-Id=[secret]'],
+  ['X-Amz-Signature%3D0af1%26a=1', 'X-Amz-Signature%3D[secret]'],
+  ['monkey=1 tokens=5 keys=3', 'monkey=1 tokens=5 keys=3'],
   ['at @prisma/client@7.10.0/runtime.js:12:3', 'at @prisma/client@7.10.0/runtime.js:12:3'],
   ['CallSid 80bfbec2d78bbbf10fb851f4fa165211', 'CallSid 80bfbec2d78bbbf10fb851f4fa165211'],
 ])('When "%s" is written somewhere, then as "%s"', (text, expected) => {
@@ -114,7 +118,7 @@ test.each([
 
 test('When the text is longer than a log needs, then its rest is left out, and no part of a secret stays at the cut', () => {
   const secret = 'https://s.exotel.com/1.mp3?Signature=abcdef'
-  for (const filler of ['word ', 'a', 'a://', 'eyJ-', 'http://', '+91 98765 43210 ', 'x@', 'Bearer ']) {
+  for (const filler of ['word ', 'a', 'a://', 'eyJ-', 'http://', '+91 98765 43210 ', 'x@', 'Bearer ', '(', '1-', '12 ', '%2B1', 'X-Amz-']) {
     for (let before = 8150; before < 8200; before += 1) {
       const redacted = redact(`${filler.repeat(9000).slice(0, before)} call +91 98765 43210 to 9876543210 ${secret} ${'b '.repeat(30_000)}`)
       expect(redacted.length).toBeLessThan(8300)
@@ -156,4 +160,29 @@ test('When production lets anybody register but sends no mail, then it does not 
   const mail = { SMTP_URL: 'smtp://localhost', PUBLIC_URL: 'https://calls.example.com' }
   expect(readConfig({ ...production, ...mail })).toMatchObject({ REGISTRATION: 'open' })
   expect(readConfig(MINIMAL)).toMatchObject({ REGISTRATION: 'open' })
+})
+
+test.each([
+  ['SESSION_DAYS', '3000000000', 'must be a whole number from 1 to 36500'],
+  ['SHUTDOWN_GRACE_SECONDS', '2147484', 'must be a whole number from 1 to 3600'],
+  ['RETRY_RELAY_FIRST_SECONDS', '0', 'must be a number from 0.001 to 86400'],
+  ['RETRY_RELAY_FIRST_SECONDS', '31', 'must not be longer than RETRY_RELAY_MAX_SECONDS'],
+  ['RECOVERY_PAUSES_MINUTES', '15,Infinity', 'must be minutes, from 0.001 to 527040, separated by commas'],
+  ['TRUST_PROXY', '1,2', 'must be a number of hops up to 100, or addresses and ranges of proxies'],
+  ['EXOTEL_RECORDING_HOSTS', ',', 'must be host names, with *. for all below, separated by commas'],
+  ['EXOTEL_RECORDING_HOSTS', '*', 'must be host names, with *. for all below, separated by commas'],
+  ['EXOTEL_RECORDING_HOSTS', '*exotel.com', 'must be host names, with *. for all below, separated by commas'],
+  ['EXOTEL_WEBHOOK_SECRET', ' , ', 'must be secrets, separated by commas'],
+  ['WASABI_ENDPOINT', 's3.wasabisys.com', 'must be a URL such as https://host'],
+  ['WASABI_ENDPOINT', 's3://bucket', 'must be a URL such as https://host'],
+  ['EXOTEL_API_BASE_URL', 'localhost:4010', 'must be a URL such as https://host'],
+  ['EXOTEL_API_BASE_URL', 'ws://api.exotel.com', 'must be a URL such as https://host'],
+  ['PUBLIC_URL', 'https://calls.example.com/?a=1', 'must be a URL such as https://host'],
+  ['PUBLIC_URL', 'https://calls.example.com/#top', 'must be a URL such as https://host'],
+  ['DATABASE_URL', 'mysql://db.internal/caly', 'must be a PostgreSQL URL'],
+  ['DATABASE_URL', 'host=db.internal user=caly', 'must be a PostgreSQL URL'],
+  ['MIGRATION_DATABASE_URL', 'db.internal/caly', 'must be a PostgreSQL URL'],
+])('When %s is %s, then the message says that it %s', (name, value, message) => {
+  expect(() => readConfig({ ...MINIMAL, [name]: value })).toThrow(`${name} ${message}`)
+  expect(() => readConfig({ ...MINIMAL, [name]: value })).not.toThrow(/internal|s3:\/\/|api\.exotel/)
 })
