@@ -5,11 +5,12 @@ import type { Database, Queryable } from '../platform/database.ts'
 
 export const ALGORITHM = 'HS256'
 
-interface SigningKey {
+export interface SigningKey {
   kid: string
   accessTokenKey: Uint8Array
   invitationKey: Uint8Array
   refreshTokenKey: Uint8Array
+  /** Made CSRF tokens before migration 0010; those of open sessions are still accepted. */
   csrfKey: Uint8Array
 }
 
@@ -73,7 +74,7 @@ export async function addSigningKey(database: Queryable): Promise<string> {
   return kid
 }
 
-/** Ends all access tokens, invitations and CSRF tokens that other keys have made; sessions go on, by their refresh tokens. */
+/** Ends all access tokens and invitations that other keys have made; sessions go on, by their refresh tokens. */
 export async function forgetOtherSigningKeys(database: Queryable, kid: string): Promise<void> {
   await database.$executeRaw`DELETE FROM signing_keys WHERE kid <> ${kid}`
 }

@@ -1,5 +1,8 @@
 import { Prisma } from './generated/client.ts'
 
+/** When a client may ask again after an outage; the grace period of refresh tokens depends on it. */
+export const RETRY_AFTER_SECONDS = 10
+
 /** SQLSTATE classes that blame the statement or its data, not the server's condition. */
 const STATEMENT_FAULTS = /^(0A|21|22|23|26|42|54)/
 
