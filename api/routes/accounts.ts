@@ -192,7 +192,7 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
       problems: ['reset_token_invalid', 'busy'],
       async handle(body, request) {
         const account = await resetPassword(accounts, body)
-        await limits.forgive({ account, source: clientOf(request) })
+        await limits.rememberSource({ account, source: clientOf(request) })
       },
     }),
     operation({
