@@ -1,6 +1,7 @@
 // What accounts leave behind. In batches that skip what somebody holds, so that it disturbs nobody and may run twice at once.
 import { randomBytes } from 'node:crypto'
 import { Prisma, type Queryable } from '../platform/database.ts'
+import { INVITATION_DAYS } from './signing-keys.ts'
 
 /** Table, key and condition of the rows that are good for nothing any more. Limits count mails for up to a day. */
 const EXPIRED = {
@@ -26,7 +27,8 @@ export function deleteExpired(database: Queryable, what: keyof typeof EXPIRED, l
 }
 
 /**
- * A new key each month, where there is any at all; old ones go once no session can have a token of theirs.
+ * A new key each month, where there is any at all. An old one goes once nothing that it has signed can be valid: its replacement is
+ * older than sessions and invitations can be. The key in use has no replacement, so it stays whatever its age.
  * @returns how many went
  */
 export async function rotateSigningKeys(database: Queryable, sessionDays: number): Promise<number> {
@@ -35,6 +37,11 @@ export async function rotateSigningKeys(database: Queryable, sessionDays: number
     SELECT ${randomBytes(8).toString('hex')}, ${randomBytes(32)}
     WHERE EXISTS (SELECT FROM signing_keys)
       AND NOT EXISTS (SELECT FROM signing_keys WHERE created_at > now() - make_interval(days => ${SIGNING_KEY_DAYS}::int))`
+  // One more day: processes sign with the old key for some seconds after its replacement.
+  const neededDays = Math.max(sessionDays, INVITATION_DAYS) + 1
   return database.$executeRaw`
-    DELETE FROM signing_keys WHERE created_at < now() - make_interval(days => ${SIGNING_KEY_DAYS + sessionDays + 1}::int)`
+    DELETE FROM signing_keys k WHERE EXISTS (
+      SELECT FROM signing_keys newer
+      WHERE newer.created_at > k.created_at AND newer.created_at < now() - make_interval(days => ${neededDays}::int)
+    )`
 }

@@ -4,6 +4,8 @@ import { errors, jwtVerify, type JWTPayload, type JWTVerifyOptions } from 'jose'
 import type { Database, Queryable } from '../platform/database.ts'
 
 export const ALGORITHM = 'HS256'
+/** How long an invitation is valid; a key that has signed one is needed as long. */
+export const INVITATION_DAYS = 7
 
 export interface SigningKey {
   kid: string

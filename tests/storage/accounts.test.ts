@@ -3,7 +3,8 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import pg from 'pg'
 import { createAdministrator, setActive, setRole } from '../../accounts/administration.ts'
 import { deleteExpired, rotateSigningKeys } from '../../accounts/clean-up.ts'
-import { addSigningKey, createSigningKeys, forgetOtherSigningKeys } from '../../accounts/signing-keys.ts'
+import { createInvitation } from '../../accounts/registration.ts'
+import { addSigningKey, createSigningKeys, forgetOtherSigningKeys, readSigned } from '../../accounts/signing-keys.ts'
 import { eraseOldBodies } from '../../calls/clean-up.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
 import { openDatabase } from '../support/servers.ts'
@@ -238,6 +239,10 @@ describe('Clean-up', () => {
 })
 
 describe('Signing keys', () => {
+  /** The newest first. */
+  const kids = async (): Promise<string[]> =>
+    (await sql.query<{ kid: string }>('SELECT kid FROM signing_keys ORDER BY created_at DESC')).rows.map(({ kid }) => kid)
+
   test('When two processes start at once, then both know all keys', async () => {
     const [one, other] = [createSigningKeys(opened.database), createSigningKeys(opened.database)]
     const [keys] = await Promise.all([one.all(), other.all()])
@@ -254,9 +259,37 @@ describe('Signing keys', () => {
     await rotateSigningKeys(opened.database, 30)
     await rotateSigningKeys(opened.database, 30)
     const keys = createSigningKeys(opened.database)
+    const [fresh] = (await keys.all()).map(({ kid }) => kid)
     expect((await keys.all()).map(({ kid }) => kid)).toEqual([expect.not.stringMatching(old), old])
     await sql.query(`UPDATE signing_keys SET created_at = now() - interval '62 days' WHERE kid = $1`, [old])
-    expect(await rotateSigningKeys(opened.database, 30)).toBe(1)
+    expect(await rotateSigningKeys(opened.database, 30)).toBe(0) // replaced just now
+    await sql.query(`UPDATE signing_keys SET created_at = now() - interval '29 days' WHERE kid = $1`, [fresh])
+    expect(await rotateSigningKeys(opened.database, 28)).toBe(0)
+    expect(await rotateSigningKeys(opened.database, 27)).toBe(1)
+    expect(await kids()).toEqual([fresh])
+  })
+
+  test('When sessions last a day, then a key stays until an invitation that it signed on its last day has expired', async () => {
+    const old = await addSigningKey(opened.database)
+    await sql.query(`UPDATE signing_keys SET created_at = now() - interval '40 days'`)
+    const keys = createSigningKeys(opened.database)
+    const invitation = await createInvitation({ keys }, 'guest@example.com')
+    await rotateSigningKeys(opened.database, 1)
+    await sql.query(`UPDATE signing_keys SET created_at = created_at - interval '6 days'`)
+    await rotateSigningKeys(opened.database, 1)
+    const options = { subject: 'guest@example.com' }
+    expect(await readSigned(createSigningKeys(opened.database), 'invitationKey', invitation, options)).toBeDefined()
+    await sql.query(`UPDATE signing_keys SET created_at = created_at - interval '3 days'`)
+    expect(await rotateSigningKeys(opened.database, 1)).toBe(1)
+    expect(await kids()).not.toContain(old)
+  })
+
+  test('When clean-up has not run for 100 days, then the key in use stays', async () => {
+    const inUse = await addSigningKey(opened.database)
+    await sql.query(`UPDATE signing_keys SET created_at = now() - interval '100 days'`)
+    expect(await rotateSigningKeys(opened.database, 30)).toBe(0)
+    expect(await kids()).toContain(inUse)
+    expect(await kids()).toHaveLength(2)
   })
 
   test('When a key is replaced at once, then the others are gone', async () => {
