@@ -263,7 +263,7 @@ describe('Signing keys', () => {
     expect((await keys.all()).map(({ kid }) => kid)).toEqual([expect.not.stringMatching(old), old])
     await sql.query(`UPDATE signing_keys SET created_at = now() - interval '62 days' WHERE kid = $1`, [old])
     expect(await rotateSigningKeys(opened.database, 30)).toBe(0) // replaced just now
-    await sql.query(`UPDATE signing_keys SET created_at = now() - interval '29 days' WHERE kid = $1`, [fresh])
+    await sql.query(`UPDATE signing_keys SET created_at = now() - interval '28 days 12 hours' WHERE kid = $1`, [fresh])
     expect(await rotateSigningKeys(opened.database, 28)).toBe(0)
     expect(await rotateSigningKeys(opened.database, 27)).toBe(1)
     expect(await kids()).toEqual([fresh])
