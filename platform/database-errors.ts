@@ -6,6 +6,8 @@ export const RETRY_AFTER_SECONDS = 10
 /** SQLSTATE classes that blame the statement or its data, not the server's condition. */
 const STATEMENT_FAULTS = /^(0A|21|22|23|26|42|54)/
 
+const QUERY_CANCELED = '57014'
+
 /** What pg and its adapter throw, as plain errors, where a connection cannot be had, breaks, or goes silent. */
 const CONNECTION_TROUBLE =
   /connection terminated|connection timeout|connection error|not queryable|timeout exceeded when trying to connect|query read timeout|connection (?:is |was )?(?:closed|reset|ended)|server closed the connection|socket hang up/i
@@ -31,6 +33,11 @@ export function isDatabaseOutage(error: unknown): boolean {
     error instanceof Prisma.PrismaClientUnknownRequestError ||
     (error instanceof Error && (error.name === 'DriverAdapterError' || isConnectionTrouble(error)))
   )
+}
+
+/** The server has cancelled the statement because it ran too long: fewer rows at once may pass. */
+export function isStatementTimeout(error: unknown): boolean {
+  return error instanceof Prisma.PrismaClientKnownRequestError && sqlState(error) === QUERY_CANCELED
 }
 
 function isConnectionTrouble(error: Error): boolean {

@@ -182,8 +182,8 @@ describe('Clean-up', () => {
     await account('verified', '8 days', '8 days', true)
     await account('old', '8 days', null, false)
     await account('old-again', '9 days', '8 days', false)
-    expect(await deleteExpired(opened.database, 'mails', 100)).toBe(1)
-    expect(await deleteExpired(opened.database, 'unverifiedAccounts', 100)).toBe(2)
+    expect(await deleteExpired(opened.database, 'mails', 100)).toEqual({ rows: 1, more: false })
+    expect(await deleteExpired(opened.database, 'unverifiedAccounts', 100)).toEqual({ rows: 2, more: false })
     const { rows } = await sql.query<{ name: string }>('SELECT name FROM users ORDER BY name')
     expect(rows.map(({ name }) => name)).toEqual(['again', 'fresh', 'verified'])
   })
@@ -194,7 +194,7 @@ describe('Clean-up', () => {
     await session(id, "now() - interval '1 s'")
     await sql.query('BEGIN')
     await sql.query('SELECT FROM sessions WHERE id = $1 FOR UPDATE', [held])
-    expect(await deleteExpired(opened.database, 'sessions', 100)).toBe(1)
+    expect(await deleteExpired(opened.database, 'sessions', 100)).toEqual({ rows: 1, more: false })
     await sql.query('COMMIT')
     expect(await count('sessions')).toBe(1)
   })
@@ -204,7 +204,11 @@ describe('Clean-up', () => {
     for (let i = 0; i < 40; i += 1) await session(id, "now() - interval '1 s'")
     const drain = async (): Promise<number> => {
       let rows = 0
-      for (let last = 5; last === 5; rows += last) last = await deleteExpired(opened.database, 'sessions', 5)
+      for (let more = true; more;) {
+        const batch = await deleteExpired(opened.database, 'sessions', 5)
+        rows += batch.rows
+        more = batch.more
+      }
       return rows
     }
     const [one, other] = await Promise.all([drain(), drain()])
