@@ -45,6 +45,8 @@ export interface CleanUpBatch {
 }
 
 const SIGNING_KEY_DAYS = 30
+/** Each batch of dependents begins its search anew, among those that are deleted already: of few rows these are few. */
+const LIMIT_PER_PARENT = 10
 const { raw } = Prisma
 
 /** Deletes at most `limit` rows with each statement. */
@@ -54,11 +56,12 @@ export async function deleteExpired(database: Queryable, what: keyof typeof EXPI
     const rows = await deleteRows(database, expired, limit)
     return { rows, more: rows === limit }
   }
-  const keys = await keysOfExpired(database, expired, limit)
+  const parents = Math.ceil(limit / LIMIT_PER_PARENT)
+  const keys = await keysOfExpired(database, expired, parents)
   for (const dependent of expired.dependents)
     if ((await deleteDependents(database, expired, { dependent, keys, limit })) === limit) return { rows: 0, more: true }
   const rows = await deleteWithoutDependents(database, expired, keys)
-  return { rows, more: rows > 0 && keys.length === limit }
+  return { rows, more: rows > 0 && keys.length === parents }
 }
 
 function deleteRows(database: Queryable, { table, key, condition }: Expired, limit: number): Promise<number> {

@@ -32,6 +32,8 @@ export interface Workbench {
   database: Database
   /** As the owner of the tables, for tests that arrange rows. */
   owner: Database
+  /** The owner's, for connections of a test's own. */
+  databaseUrl: string
   bucket: Bucket
   spool: Spool
   alarms: Alarms
@@ -96,6 +98,7 @@ export async function openWorkbench(
     environment,
     database,
     owner,
+    databaseUrl: created.url,
     bucket: openBucket(access),
     spool,
     alarms,
