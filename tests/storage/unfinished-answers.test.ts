@@ -1,6 +1,7 @@
 // What a client gets whose request failed, or could not finish everything, after its transaction was committed.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { hash } from '@node-rs/argon2'
+import { readFileSync } from 'node:fs'
 import { pino } from 'pino'
 import type { AccountsContext } from '../../accounts/context.ts'
 import { logIn } from '../../accounts/login.ts'
@@ -78,5 +79,6 @@ test('When the signing keys cannot be read after a refresh was committed, then i
 })
 
 test('When Retry-After or a timeout of the database grows, then the grace period of refresh tokens stays above both requests', () => {
+  expect(readFileSync(new URL('../../SECURITY.md', import.meta.url), 'utf8')).toContain(`Within ${GRACE_SECONDS} s of its exchange`)
   expect(GRACE_SECONDS).toBeGreaterThan(RETRY_AFTER_SECONDS + (2 * (LONGEST_TRANSACTION_MS + 2 * LONGEST_STATEMENT_MS)) / 1000)
 })
