@@ -13,7 +13,7 @@ export interface Count {
   msBeforeNext: number
 }
 
-export interface Counter {
+interface Counter {
   /** Adds a point, and begins a window where none is open. */
   add(key: string, windowSeconds?: number): Promise<Count>
   /** Takes a point back, as long as its window is open. */

@@ -37,22 +37,24 @@ const accountsWith = (keys: Partial<SigningKeys> = {}): AccountsContext => ({
   publicUrl: 'https://calls.example.com',
 })
 
-/** Keeps all places of the password hashing taken until the work is done. */
-async function whileHashingIsBusy<T>(begin: (takePlaces: () => void) => Promise<T>): Promise<T> {
+const PLACES = 4 + 64
+
+/** Takes all places of the password hashing when `takePlaces` is called, and keeps them until the work is done. */
+async function whileHashingIsBusy<T>(work: (takePlaces: () => void) => Promise<T>): Promise<T> {
   let busy = true
-  let places = 0
-  const take = (): void => {
+  let taken = false
+  const hashAgain = (): void => {
     if (!busy) return
-    places += 1
     void hashPassword(PASSWORD).then(
-      () => (take(), take()),
+      () => (hashAgain(), hashAgain()),
       () => {},
     )
   }
-  const result = await begin(() => {
-    while (places < 68) take()
-  }).finally(() => (busy = false))
-  return result
+  const takePlaces = (): void => {
+    if (!taken) Array.from({ length: PLACES }, hashAgain)
+    taken = true
+  }
+  return work(takePlaces).finally(() => (busy = false))
 }
 
 test('When all places of the password hashing are taken after a login was checked, then it succeeds and the old hash stays', async () => {
