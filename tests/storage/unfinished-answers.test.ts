@@ -39,22 +39,29 @@ const accountsWith = (keys: Partial<SigningKeys> = {}): AccountsContext => ({
 
 const PLACES = 4 + 64
 
-/** Takes all places of the password hashing when `takePlaces` is called, and keeps them until the work is done. */
+/** Takes all places of the password hashing when `takePlaces` is called, keeps them until the work is done, and leaves them free. */
 async function whileHashingIsBusy<T>(work: (takePlaces: () => void) => Promise<T>): Promise<T> {
+  const running = new Set<Promise<void>>()
   let busy = true
-  let taken = false
   const hashAgain = (): void => {
     if (!busy) return
-    void hashPassword(PASSWORD).then(
-      () => (hashAgain(), hashAgain()),
-      () => {},
-    )
+    const hashing: Promise<void> = hashPassword(PASSWORD)
+      .then(
+        () => (hashAgain(), hashAgain()),
+        () => {},
+      )
+      .finally(() => running.delete(hashing))
+    running.add(hashing)
   }
   const takePlaces = (): void => {
-    if (!taken) Array.from({ length: PLACES }, hashAgain)
-    taken = true
+    if (running.size === 0) Array.from({ length: PLACES }, hashAgain)
   }
-  return work(takePlaces).finally(() => (busy = false))
+  try {
+    return await work(takePlaces)
+  } finally {
+    busy = false
+    await Promise.all(running)
+  }
 }
 
 test('When all places of the password hashing are taken after a login was checked, then it succeeds and the old hash stays', async () => {
