@@ -3,6 +3,7 @@ import { Client } from '@temporalio/client'
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { watchCleanUps } from './activities/clean-up-alarm.ts'
 import { createActivities } from './activities/create.ts'
 import { openDependencies } from './activities/dependencies.ts'
 import { isRunOpen } from './activities/recording-runs.ts'
@@ -102,6 +103,7 @@ runMain(async () => {
       waitScale: deps.waitScale,
       signal: stopping.signal,
     })
+    void watchCleanUps(deps, stopping.signal)
     const workers = await createWorkers(config, connection, createActivities({ ...deps, temporal: client }), spool.queue)
     const runs = Promise.all(workers.map((worker) => worker.run()))
     state.now = 'running'

@@ -3,12 +3,14 @@ import { randomBytes } from 'node:crypto'
 import type { Database } from '../platform/database.ts'
 import type { Identity } from './context.ts'
 import { normaliseEmail } from './email-address.ts'
+import { forgetLoginFailures } from './login-failures.ts'
 import { hashPassword } from './passwords.ts'
 import { endSessions } from './sessions.ts'
 
 /**
  * Makes an administrator of this address, with a password of our making; the address counts as verified. An account that exists
- * gets that password, too, and its sessions end: a stranger may have registered the address without verifying it.
+ * gets that password, too, and its sessions end: a stranger may have registered the address without verifying it. Failed logins
+ * are forgotten, so that nobody has to wait with the new password.
  * @returns the password, which nobody can be told again
  */
 export async function createAdministrator(database: Database, email: string): Promise<{ password: string; existed: boolean }> {
@@ -22,6 +24,7 @@ export async function createAdministrator(database: Database, email: string): Pr
         verified_at = COALESCE(u.verified_at, now()), verification_hash = NULL, verification_expires_at = NULL
       RETURNING id, xmax <> 0 AS existed`
     await endSessions(tx, { userId: row!.id }, 'revoked')
+    await forgetLoginFailures(tx, normaliseEmail(email))
     return { password, existed: row!.existed }
   })
 }

@@ -1,32 +1,115 @@
-// What accounts leave behind. In batches that skip what somebody holds, so that it disturbs nobody and may run twice at once.
+// Deletes what accounts leave behind, in batches that skip rows that somebody holds: it may run twice at once.
 import { randomBytes } from 'node:crypto'
 import { Prisma, type Queryable } from '../platform/database.ts'
+import { INVITATION_DAYS } from './signing-keys.ts'
 
-/** Table, key and condition of the rows that are good for nothing any more. Limits count mails for up to a day. */
+interface Expired {
+  table: string
+  key: string
+  /** Of rows that nothing needs any more. */
+  condition: string
+  /** Rows of other tables that a deleted row would take with it: table and column. They go first, however many there are. */
+  dependents?: [table: string, column: string][]
+}
+
 const EXPIRED = {
-  sessions: ['sessions', 'id', 'refresh_expires_at < now()'],
-  resetTokens: ['password_reset_tokens', 'id', 'expires_at < now()'],
-  blacklist: ['refresh_token_blacklist', 'id', 'expires_at < now()'],
-  mails: ['account_mails', 'id', "created_at < now() - interval '2 days'"],
-  unverifiedAccounts: [
-    'users',
-    'id',
-    "verified_at IS NULL AND created_at < now() - interval '7 days' AND COALESCE(registered_again_at, created_at) < now() - interval '7 days'",
-  ],
-  rateLimits: ['rate_limits', 'key', 'expire < (extract(epoch FROM now()) * 1000)::bigint'],
-} as const
+  sessions: {
+    table: 'sessions',
+    key: 'id',
+    condition: 'refresh_expires_at < now()',
+    dependents: [['refresh_token_blacklist', 'session_id']],
+  },
+  resetTokens: { table: 'password_reset_tokens', key: 'id', condition: 'expires_at < now()' },
+  blacklist: { table: 'refresh_token_blacklist', key: 'id', condition: 'expires_at < now()' },
+  // Limits count mails for up to a day.
+  mails: { table: 'account_mails', key: 'id', condition: "created_at < now() - interval '2 days'" },
+  unverifiedAccounts: {
+    table: 'users',
+    key: 'id',
+    condition:
+      "verified_at IS NULL AND created_at < now() - interval '7 days' AND COALESCE(registered_again_at, created_at) < now() - interval '7 days'",
+    dependents: [
+      ['refresh_token_blacklist', 'user_id'],
+      ['sessions', 'user_id'],
+      ['password_reset_tokens', 'user_id'],
+    ],
+  },
+  rateLimits: { table: 'rate_limits', key: 'key', condition: 'expire < (extract(epoch FROM now()) * 1000)::bigint' },
+} satisfies Record<string, Expired>
+
+export interface CleanUpBatch {
+  /** How many went; rows that depended on them are not counted. */
+  rows: number
+  /** False: no more are left that nobody holds. */
+  more: boolean
+}
 
 const SIGNING_KEY_DAYS = 30
+/** Each batch of dependents begins its search anew, among those that are deleted already: of few rows these are few. */
+const LIMIT_PER_PARENT = 10
+const { raw } = Prisma
 
-/** @returns how many rows went; fewer than `limit`: no more are left that nobody holds */
-export function deleteExpired(database: Queryable, what: keyof typeof EXPIRED, limit: number): Promise<number> {
-  const [table, key, condition] = EXPIRED[what].map((text) => Prisma.raw(text))
+/** Deletes at most `limit` rows with each statement. */
+export async function deleteExpired(database: Queryable, what: keyof typeof EXPIRED, limit: number): Promise<CleanUpBatch> {
+  const expired: Expired = EXPIRED[what]
+  if (!expired.dependents) {
+    const rows = await deleteRows(database, expired, limit)
+    return { rows, more: rows === limit }
+  }
+  const parents = Math.ceil(limit / LIMIT_PER_PARENT)
+  const keys = await keysOfExpired(database, expired, parents)
+  for (const dependent of expired.dependents)
+    if ((await deleteDependents(database, expired, { dependent, keys, limit })) === limit) return { rows: 0, more: true }
+  const rows = await deleteWithoutDependents(database, expired, keys)
+  return { rows, more: rows > 0 && keys.length === parents }
+}
+
+function deleteRows(database: Queryable, { table, key, condition }: Expired, limit: number): Promise<number> {
   return database.$executeRaw`
-    DELETE FROM ${table!} WHERE ${key!} IN (SELECT ${key!} FROM ${table!} WHERE ${condition!} LIMIT ${limit} FOR UPDATE SKIP LOCKED)`
+    DELETE FROM ${raw(table)} WHERE ${raw(key)} IN (
+      SELECT ${raw(key)} FROM ${raw(table)} WHERE ${raw(condition)} LIMIT ${limit} FOR UPDATE SKIP LOCKED
+    )`
+}
+
+async function keysOfExpired(database: Queryable, { table, key, condition }: Expired, limit: number): Promise<string[]> {
+  const rows = await database.$queryRaw<{ key: string }[]>`
+    SELECT ${raw(key)}::text AS key FROM ${raw(table)} WHERE ${raw(condition)} LIMIT ${limit} FOR UPDATE SKIP LOCKED`
+  return rows.map((row) => row.key)
+}
+
+/** The rows that they depend on are locked meanwhile: a session that is refreshed at this moment is not expired any more. */
+function deleteDependents(
+  database: Queryable,
+  { table, key, condition }: Expired,
+  { dependent: [dependents, column], keys, limit }: { dependent: [string, string]; keys: string[]; limit: number },
+): Promise<number> {
+  return database.$executeRaw`
+    DELETE FROM ${raw(dependents)} WHERE ctid = ANY (ARRAY(
+      SELECT ctid FROM ${raw(dependents)}
+      WHERE ${raw(column)} = ANY (ARRAY(
+        SELECT ${raw(key)} FROM ${raw(table)} WHERE ${raw(key)} = ANY (${keys}::uuid[]) AND ${raw(condition)} FOR UPDATE SKIP LOCKED
+      ))
+      LIMIT ${limit} FOR UPDATE SKIP LOCKED
+    ))`
+}
+
+/** A row of which a dependent is left, because somebody holds it, stays until the next time. */
+function deleteWithoutDependents(
+  database: Queryable,
+  { table, key, condition, dependents = [] }: Expired,
+  keys: string[],
+): Promise<number> {
+  const none = dependents.map(([other, column]) => `NOT EXISTS (SELECT FROM ${other} d WHERE d.${column} = ${table}.${key})`)
+  return database.$executeRaw`
+    DELETE FROM ${raw(table)} WHERE ${raw(key)} IN (
+      SELECT ${raw(key)} FROM ${raw(table)} WHERE ${raw(key)} = ANY (${keys}::uuid[]) AND ${raw([condition, ...none].join(' AND '))}
+      FOR UPDATE SKIP LOCKED
+    )`
 }
 
 /**
- * A new key each month, where there is any at all; old ones go once no session can have a token of theirs.
+ * A new key each month, where there is any at all. An old one goes once nothing that it has signed can be valid: its replacement is
+ * older than sessions and invitations can be. The key in use has no replacement, so it stays whatever its age.
  * @returns how many went
  */
 export async function rotateSigningKeys(database: Queryable, sessionDays: number): Promise<number> {
@@ -35,6 +118,11 @@ export async function rotateSigningKeys(database: Queryable, sessionDays: number
     SELECT ${randomBytes(8).toString('hex')}, ${randomBytes(32)}
     WHERE EXISTS (SELECT FROM signing_keys)
       AND NOT EXISTS (SELECT FROM signing_keys WHERE created_at > now() - make_interval(days => ${SIGNING_KEY_DAYS}::int))`
+  // One more day: processes sign with the old key for some seconds after its replacement.
+  const neededDays = Math.max(sessionDays, INVITATION_DAYS) + 1
   return database.$executeRaw`
-    DELETE FROM signing_keys WHERE created_at < now() - make_interval(days => ${SIGNING_KEY_DAYS + sessionDays + 1}::int)`
+    DELETE FROM signing_keys k WHERE EXISTS (
+      SELECT FROM signing_keys newer
+      WHERE newer.created_at > k.created_at AND newer.created_at < now() - make_interval(days => ${neededDays}::int)
+    )`
 }

@@ -35,4 +35,6 @@ export interface Tokens {
   sessionId: string
   accessToken: string
   refreshToken: string
+  /** For browsers: the same for the whole session. */
+  csrfToken: string
 }

@@ -19,8 +19,17 @@ export async function logIn(accounts: AccountsContext, { email, password }: { em
   return tokens
 }
 
-async function rehash({ database }: AccountsContext, verified: { userId: string; passwordHash: string }, password: string): Promise<void> {
-  const passwordHash = await hashPassword(password)
-  // Unless the password was changed meanwhile.
-  await database.user.updateMany({ where: { id: verified.userId, passwordHash: verified.passwordHash }, data: { passwordHash } })
+/** Best effort: the session is open already, and the next login tries again where no place to hash is free now. */
+async function rehash(
+  { database, logger }: AccountsContext,
+  verified: { userId: string; passwordHash: string },
+  password: string,
+): Promise<void> {
+  try {
+    const passwordHash = await hashPassword(password)
+    // Unless the password was changed meanwhile.
+    await database.user.updateMany({ where: { id: verified.userId, passwordHash: verified.passwordHash }, data: { passwordHash } })
+  } catch (error) {
+    logger.warn({ error }, 'Password hash not renewed: the next login tries again')
+  }
 }

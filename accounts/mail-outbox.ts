@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import type { Logger } from '../platform/logger.ts'
 import { counter } from '../platform/metrics.ts'
-import type { Queryable } from '../platform/database.ts'
+import { Prisma, type Queryable } from '../platform/database.ts'
 
 export type MailKind = 'verification' | 'welcome' | 'already_registered' | 'password_reset' | 'password_changed'
 
@@ -48,6 +48,8 @@ export interface MailLimiter {
 const RESET_MINUTES = 15
 export const VERIFICATION_HOURS = 24
 const DAY_MINUTES = 24 * 60
+/** What is later was written while the clock of the database was wrong. Transactions that waited for others may be seconds apart. */
+const LATEST = Prisma.sql`clock_timestamp() + interval '1 minute'`
 
 /** The window is as long as a link is valid: whoever gets no further mail has a link that works. */
 const REGISTRATION: MailGroup = {
@@ -125,7 +127,8 @@ async function lock(tx: Queryable, name: string): Promise<void> {
 async function countFromSource(tx: Queryable, { kinds }: MailGroup, { sourceHash }: Parties): Promise<number> {
   const [row] = await tx.$queryRaw<{ count: number }[]>`
     SELECT count(*)::int AS count FROM account_mails
-    WHERE source_hash = ${sourceHash} AND kind = ANY(${kinds}) AND created_at > now() - make_interval(mins => ${DAY_MINUTES}::int)`
+    WHERE source_hash = ${sourceHash} AND kind = ANY(${kinds})
+      AND created_at > now() - make_interval(mins => ${DAY_MINUTES}::int) AND created_at <= ${LATEST}`
   return row!.count
 }
 
@@ -141,7 +144,8 @@ async function isWithin(
            count(*)::int AS "toMailbox",
            (count(*) FILTER (WHERE source_hash = ${sourceHash}))::int AS "toMailboxFromSource"
     FROM account_mails
-    WHERE mailbox = ${mailbox} AND kind = ANY(${group.kinds}) AND created_at > now() - make_interval(mins => ${limit.windowMinutes}::int)
+    WHERE mailbox = ${mailbox} AND kind = ANY(${group.kinds})
+      AND created_at > now() - make_interval(mins => ${limit.windowMinutes}::int) AND created_at <= ${LATEST}
       AND COALESCE(outcome, '') NOT IN ('dropped', 'held_back')`
   const { toAddress, toAddressFromSource, toMailbox, toMailboxFromSource } = row!
   const addressMay = toAddress < limit.perAddress && toAddressFromSource < limit.perSource

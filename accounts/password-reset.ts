@@ -3,6 +3,7 @@ import type { Queryable } from '../platform/database.ts'
 import { problem } from '../platform/problem.ts'
 import type { AccountsContext, Identity, Tokens } from './context.ts'
 import { normaliseEmail } from './email-address.ts'
+import { forgetLoginFailures } from './login-failures.ts'
 import { addHeldBackMail, addMail, mailAllowed, type MailRequest } from './mail-outbox.ts'
 import { hashPassword, isSamePassword, verifyPassword } from './passwords.ts'
 import { hashToken } from './refresh-tokens.ts'
@@ -35,7 +36,8 @@ export async function issueResetToken(database: Queryable, email: string): Promi
 
 /**
  * Sets a new password for the owner of a token. The token is used up in the same transaction and before anything else, so that of
- * two who come at once one is refused; all sessions end, and the account's other tokens are worth nothing any more.
+ * two who come at once one is refused; all sessions end, and the account's other tokens are worth nothing any more. Failed logins of
+ * the account are forgotten.
  * @returns the account's address
  * @throws {Problem} `reset_token_invalid`, `invalid_fields`
  */
@@ -62,6 +64,7 @@ export async function resetPassword(accounts: AccountsContext, { token, password
     await tx.$executeRaw`
       UPDATE password_reset_tokens SET used_at = GREATEST(now(), created_at) WHERE user_id = ${owner.id}::uuid AND used_at IS NULL`
     await endSessions(tx, { userId: owner.id }, 'password_changed')
+    await forgetLoginFailures(tx, owner.email)
     if (allowed) await addMail(tx, notice)
   })
   accounts.mails.kick()

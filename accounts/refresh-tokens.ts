@@ -1,20 +1,24 @@
 // Opaque refresh tokens, `<kid>.<43 characters>`. Only their SHA-256 is stored.
 import { createHash, randomBytes } from 'node:crypto'
-import { mac, type SigningKeys } from './signing-keys.ts'
+import { mac, type SigningKey, type SigningKeys } from './signing-keys.ts'
 
 export async function newRefreshToken(keys: SigningKeys): Promise<string> {
   const [{ kid }] = await keys.all()
   return `${kid}.${randomBytes(32).toString('base64url')}`
 }
 
+/** The key that makes the successors of a token: the one that it names, or the newest where that one was deleted. */
+export async function successorKeyOf(keys: SigningKeys, token: string): Promise<SigningKey> {
+  const [kid = ''] = token.split('.')
+  return (await keys.find(kid)) ?? (await keys.all())[0]
+}
+
 /**
  * What takes the place of a token: made from it and a key of the server's, so that any process can give the same answer again
  * to a client whose first answer was lost, and nobody else can tell what it is.
  */
-export async function successorOf(keys: SigningKeys, token: string): Promise<string> {
-  const [kid = ''] = token.split('.')
-  const key = (await keys.find(kid)) ?? (await keys.all())[0]
-  return `${key.kid}.${mac(key.refreshTokenKey, token)}`
+export function successorOf({ kid, refreshTokenKey }: SigningKey, token: string): string {
+  return `${kid}.${mac(refreshTokenKey, token)}`
 }
 
 export function hashToken(token: string): string {

@@ -5,9 +5,8 @@ import type { AccountsContext } from './context.ts'
 import { normaliseEmail } from './email-address.ts'
 import { addMail, mailAllowed, type MailKind } from './mail-outbox.ts'
 import { hashPassword, passwordWeakness } from './passwords.ts'
-import { ALGORITHM, readSigned } from './signing-keys.ts'
+import { ALGORITHM, INVITATION_DAYS, readSigned } from './signing-keys.ts'
 
-const INVITATION_DAYS = 7
 const INVITATION_TYPE = 'invitation+jwt'
 
 export interface Registration {

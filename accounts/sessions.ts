@@ -1,12 +1,8 @@
 // Sessions: one login each, with a family of refresh tokens of which one is good at a time.
 import type { Queryable } from '../platform/database.ts'
-import { problem, type Problem } from '../platform/problem.ts'
 import { signAccessToken, verifyAccessToken } from './access-tokens.ts'
 import type { AccountsContext, Identity, Tokens } from './context.ts'
-import { hashToken, newRefreshToken, successorOf } from './refresh-tokens.ts'
-
-/** A client whose answer was lost asks again; a thief comes later, or first. */
-const GRACE_SECONDS = 10
+import { hashToken, newRefreshToken } from './refresh-tokens.ts'
 
 export type EndReason = 'logged_out' | 'revoked' | 'reused' | 'password_changed'
 
@@ -20,7 +16,7 @@ export async function openSession(
 ): Promise<Tokens | undefined> {
   const { database, keys, sessionDays, sessionIdleDays } = accounts
   const refreshToken = await newRefreshToken(keys)
-  const [session] = await database.$queryRaw<{ id: string }[]>`
+  const [session] = await database.$queryRaw<{ id: string; csrfToken: string }[]>`
     WITH account AS (
       SELECT id FROM users WHERE id = ${userId}::uuid AND password_hash = ${passwordHash} AND active AND verified_at IS NOT NULL
       FOR NO KEY UPDATE
@@ -29,75 +25,10 @@ export async function openSession(
     SELECT id, ${hashToken(refreshToken)},
            now() + make_interval(days => ${Math.min(sessionIdleDays, sessionDays)}::int), now() + make_interval(days => ${sessionDays}::int)
     FROM account
-    RETURNING id`
+    RETURNING id, csrf_token AS "csrfToken"`
   if (!session) return undefined
-  return { sessionId: session.id, refreshToken, accessToken: await signAccessToken(keys, { userId, sessionId: session.id }) }
-}
-
-/**
- * Rotates a refresh token. A token that was rotated within the last seconds gets the same successor again; an older one, or one of
- * which another successor is known, was stolen from somebody: its session ends, for thief and owner alike.
- * @throws {Problem} `refresh_token_invalid`
- */
-export async function refreshSession(accounts: AccountsContext, token: string): Promise<Tokens> {
-  const { database, keys } = accounts
-  const successor = await successorOf(keys, token)
-  // What the transaction decides is committed also where the answer is a refusal.
-  const outcome = await database.$transaction((tx) => rotate(tx, accounts, { hash: hashToken(token), successorHash: hashToken(successor) }))
-  if ('refused' in outcome) {
-    if (outcome.refused === 'reused') accounts.logger.warn({ sessionId: outcome.sessionId }, 'Refresh token reused: its session is ended')
-    throw refusal()
-  }
-  return { sessionId: outcome.sessionId, refreshToken: successor, accessToken: await signAccessToken(keys, outcome) }
-}
-
-type Rotation = { sessionId: string; userId: string } | { refused: 'unknown' | 'ended' | 'reused'; sessionId?: string }
-
-interface SessionRow {
-  sessionId: string
-  userId: string
-  refreshHash: string
-  open: boolean
-  /** Null for the token that is good now. */
-  rotatedSecondsAgo: number | null
-  blacklistReason: string | null
-}
-
-async function rotate(
-  database: Queryable,
-  { sessionIdleDays }: AccountsContext,
-  { hash, successorHash }: { hash: string; successorHash: string },
-): Promise<Rotation> {
-  const sessionId = await sessionOf(database, hash)
-  if (sessionId === undefined) return { refused: 'unknown' }
-  await database.$queryRaw`SELECT FROM sessions WHERE id = ${sessionId}::uuid FOR UPDATE`
-  // A statement of its own: what another process has just done with this session must be seen.
-  const [session] = await database.$queryRaw<SessionRow[]>`
-    SELECT s.id AS "sessionId", s.user_id AS "userId", s.refresh_hash AS "refreshHash",
-           s.ended_at IS NULL AND s.refresh_expires_at > now() AND s.expires_at > now() AND u.active AS open,
-           extract(epoch FROM clock_timestamp() - b.created_at)::float AS "rotatedSecondsAgo",
-           b.reason AS "blacklistReason"
-    FROM sessions s JOIN users u ON u.id = s.user_id
-    LEFT JOIN refresh_token_blacklist b ON b.token_hash = ${hash} AND b.session_id = s.id
-    WHERE s.id = ${sessionId}::uuid`
-  if (!session?.open) return { refused: 'ended' }
-  if (session.refreshHash === hash) {
-    await database.$executeRaw`
-      WITH rotated AS (
-        INSERT INTO refresh_token_blacklist (token_hash, session_id, user_id, reason, expires_at)
-        SELECT refresh_hash, id, user_id, 'rotated', expires_at FROM sessions WHERE id = ${sessionId}::uuid
-      )
-      UPDATE sessions SET refresh_hash = ${successorHash},
-        refresh_expires_at = LEAST(expires_at, now() + make_interval(days => ${sessionIdleDays}::int))
-      WHERE id = ${sessionId}::uuid`
-    return session
-  }
-  const isLostAnswer = session.refreshHash === successorHash && (session.rotatedSecondsAgo ?? Infinity) <= GRACE_SECONDS
-  if (isLostAnswer) return session
-  // It was replaced on purpose, not by its own use: who shows it need not be a thief, and its owner has the next one.
-  if (session.blacklistReason === 'password_changed') return { refused: 'ended' }
-  await endSessions(database, { sessionId }, 'reused')
-  return { refused: 'reused', sessionId }
+  const { id: sessionId, csrfToken } = session
+  return { sessionId, refreshToken, csrfToken, accessToken: await signAccessToken(keys, { userId, sessionId }) }
 }
 
 /**
@@ -110,7 +41,8 @@ export async function renewSession(
   { userId, sessionId }: { userId: string; sessionId: string },
 ): Promise<Tokens | undefined> {
   const refreshToken = await newRefreshToken(keys)
-  const [open] = await tx.$queryRaw<{ id: string }[]>`SELECT id FROM sessions WHERE id = ${sessionId}::uuid AND ended_at IS NULL FOR UPDATE`
+  const [open] = await tx.$queryRaw<{ csrfToken: string }[]>`
+    SELECT csrf_token AS "csrfToken" FROM sessions WHERE id = ${sessionId}::uuid AND ended_at IS NULL FOR UPDATE`
   if (!open) return undefined
   await tx.$executeRaw`
     WITH replaced AS (
@@ -120,7 +52,7 @@ export async function renewSession(
     UPDATE sessions SET refresh_hash = ${hashToken(refreshToken)},
       refresh_expires_at = LEAST(expires_at, now() + make_interval(days => ${sessionIdleDays}::int))
     WHERE id = ${sessionId}::uuid`
-  return { sessionId, refreshToken, accessToken: await signAccessToken(keys, { userId, sessionId }) }
+  return { sessionId, refreshToken, csrfToken: open.csrfToken, accessToken: await signAccessToken(keys, { userId, sessionId }) }
 }
 
 /**
@@ -146,11 +78,8 @@ export async function endSessions(
 }
 
 /** The session whose family a refresh token belongs to, good or not; undefined where there never was such a token. */
-export function sessionOfToken(database: Queryable, refreshToken: string): Promise<string | undefined> {
-  return sessionOf(database, hashToken(refreshToken))
-}
-
-async function sessionOf(database: Queryable, hash: string): Promise<string | undefined> {
+export async function sessionOfToken(database: Queryable, refreshToken: string): Promise<string | undefined> {
+  const hash = hashToken(refreshToken)
   const [found] = await database.$queryRaw<{ id: string }[]>`
     SELECT id FROM sessions WHERE refresh_hash = ${hash}
     UNION SELECT session_id FROM refresh_token_blacklist WHERE token_hash = ${hash}`
@@ -167,8 +96,4 @@ export async function authenticate({ database, keys }: AccountsContext, accessTo
     WHERE s.id = ${claims.sessionId}::uuid AND u.id = ${claims.userId}::uuid
       AND s.ended_at IS NULL AND s.expires_at > now() AND u.active`
   return identity
-}
-
-function refusal(): Problem {
-  return problem('refresh_token_invalid', 'The refresh token is unknown, used, expired or revoked: log in again')
 }

@@ -4,12 +4,15 @@ import { errors, jwtVerify, type JWTPayload, type JWTVerifyOptions } from 'jose'
 import type { Database, Queryable } from '../platform/database.ts'
 
 export const ALGORITHM = 'HS256'
+/** How long an invitation is valid; a key that has signed one is needed as long. */
+export const INVITATION_DAYS = 7
 
-interface SigningKey {
+export interface SigningKey {
   kid: string
   accessTokenKey: Uint8Array
   invitationKey: Uint8Array
   refreshTokenKey: Uint8Array
+  /** Made CSRF tokens before migration 0010; those of open sessions are still accepted. */
   csrfKey: Uint8Array
 }
 
@@ -73,7 +76,7 @@ export async function addSigningKey(database: Queryable): Promise<string> {
   return kid
 }
 
-/** Ends all access tokens, invitations and CSRF tokens that other keys have made; sessions go on, by their refresh tokens. */
+/** Ends all access tokens and invitations that other keys have made; sessions go on, by their refresh tokens. */
 export async function forgetOtherSigningKeys(database: Queryable, kid: string): Promise<void> {
   await database.$executeRaw`DELETE FROM signing_keys WHERE kid <> ${kid}`
 }

@@ -1,28 +1,74 @@
-import { deleteExpired, rotateSigningKeys } from '../accounts/clean-up.ts'
+import { ApplicationFailure } from '@temporalio/common'
+import { deleteExpired, rotateSigningKeys, type CleanUpBatch } from '../accounts/clean-up.ts'
+import { recordCleanUpFailed, recordCleanUpFinished } from '../accounts/clean-up-runs.ts'
 import { eraseOldBodies } from '../calls/clean-up.ts'
+import { isStatementTimeout } from '../platform/database-errors.ts'
 import { counter } from '../platform/metrics.ts'
-import type { CleanUpKind } from '../workflows/contracts/maintenance.ts'
+import { redact } from '../platform/redact.ts'
+import { CLEAN_UP_TIMED_OUT, type CleanUpKind } from '../workflows/contracts/maintenance.ts'
 import type { Dependencies } from './dependencies.ts'
-import { runEffect } from './run.ts'
+import { runEffect, type Run } from './run.ts'
 
 const BATCH = 500
+const PROBLEM_MAX_LENGTH = 500
 
 const cleaned = counter('cleaned_up_rows_total', 'Rows that clean-up deleted or emptied', ['what'])
 
-/** Cleans up one kind of row until none is left; returns how many. */
+/** Cleans up one kind of row until none is left; returns how many. That it finished, or why it failed, is written down. */
 export function createCleanUp(deps: Pick<Dependencies, 'database' | 'cleanUp' | 'alarms' | 'logger' | 'pauses'>) {
-  const { database, cleanUp } = deps
-  const batchOf = (kind: CleanUpKind): Promise<number> => {
-    if (kind === 'signingKeys') return rotateSigningKeys(database, cleanUp.sessionDays)
-    if (kind === 'webhookBodies') return eraseOldBodies(database, cleanUp.webhookBodyDays, BATCH)
-    return deleteExpired(database, kind, BATCH)
-  }
+  const { database, logger } = deps
   return (kind: CleanUpKind): Promise<number> =>
     runEffect(deps, async (run) => {
-      let rows = 0
-      for (let last = BATCH; last === BATCH && !run.signal.aborted; rows += last) last = await batchOf(kind)
-      run.signal.throwIfAborted()
-      cleaned.inc({ what: kind }, rows)
-      return rows
+      try {
+        const rows = await cleanUpAll(deps, kind, run)
+        await recordCleanUpFinished(database, kind)
+        return rows
+      } catch (error) {
+        const problem = redact(error instanceof Error ? error.message : String(error)).slice(0, PROBLEM_MAX_LENGTH)
+        logger.warn({ kind, problem }, 'Clean-up failed')
+        await recordCleanUpFailed(database, kind, problem).catch(() => {})
+        throw error
+      }
     })
+}
+
+/** A batch that times out is halved: how many rows a statement can take depends on the server, and on what depends on them. */
+async function cleanUpAll(deps: Pick<Dependencies, 'database' | 'cleanUp'>, kind: CleanUpKind, { signal, progress }: Run): Promise<number> {
+  let limit = BATCH
+  let rows = 0
+  for (let more = true; more;) {
+    signal.throwIfAborted()
+    try {
+      const batch = await cleanUpBatch(deps, kind, limit)
+      cleaned.inc({ what: kind }, batch.rows)
+      rows += batch.rows
+      more = batch.more
+      progress(rows)
+    } catch (error) {
+      if (!isStatementTimeout(error)) throw error
+      if (limit === 1) throw timedOut(kind)
+      limit = Math.ceil(limit / 2)
+    }
+  }
+  return rows
+}
+
+async function cleanUpBatch(
+  { database, cleanUp }: Pick<Dependencies, 'database' | 'cleanUp'>,
+  kind: CleanUpKind,
+  limit: number,
+): Promise<CleanUpBatch> {
+  if (kind === 'signingKeys') return { rows: await rotateSigningKeys(database, cleanUp.sessionDays), more: false }
+  if (kind !== 'webhookBodies') return deleteExpired(database, kind, limit)
+  const rows = await eraseOldBodies(database, cleanUp.webhookBodyDays, limit)
+  return { rows, more: rows === limit }
+}
+
+/** The server works, but this statement never ends in its time: another attempt at once would end in the same way. */
+function timedOut(kind: CleanUpKind): ApplicationFailure {
+  return ApplicationFailure.create({
+    type: CLEAN_UP_TIMED_OUT,
+    message: `Clean-up of ${kind}: a statement for one row alone ran into the statement timeout`,
+    nonRetryable: true,
+  })
 }

@@ -38,6 +38,8 @@ interface DownloadSettings {
 interface CleanUpSettings {
   webhookBodyDays: number
   sessionDays: number
+  /** A kind that has not finished for so long raises an alarm. */
+  overdueMs: number
 }
 
 /** What the side effects are made with; the worker puts it together. */
@@ -85,10 +87,19 @@ export function openDependencies(
     inventory: new ObjectInventory({ ...settings, connections: 4 }),
     breaker: createStoreBreaker({ ...shared, waitScale: config.RECORDING_WAIT_SCALE, probe: (signal) => store.probe(signal) }),
     maxBytes: config.RECORDING_MAX_BYTES,
-    cleanUp: { webhookBodyDays: config.WEBHOOK_BODY_DAYS, sessionDays: config.SESSION_DAYS },
+    cleanUp: cleanUpSettings(config),
     recovery: recoverySettings(config),
     pauses: scaled(pausesOf(config, 'OUTAGE'), config.RECORDING_WAIT_SCALE),
     waitScale: config.RECORDING_WAIT_SCALE,
+  }
+}
+
+function cleanUpSettings(config: Config): CleanUpSettings {
+  const overdueMinutes = Math.max(24 * 60, 2 * config.SESSION_CLEANUP_EVERY_MINUTES)
+  return {
+    webhookBodyDays: config.WEBHOOK_BODY_DAYS,
+    sessionDays: config.SESSION_DAYS,
+    overdueMs: overdueMinutes * 60_000 * config.RECORDING_WAIT_SCALE,
   }
 }
 

@@ -2,10 +2,9 @@
 import { parse } from 'cookie'
 import type { CookieOptions, Request, Response } from 'express'
 import { ACCESS_TOKEN_SECONDS } from '../accounts/access-tokens.ts'
-import type { Tokens } from '../accounts/context.ts'
-import { mac, type SigningKeys } from '../accounts/signing-keys.ts'
+import type { AccountsContext, Tokens } from '../accounts/context.ts'
+import { isCsrfToken } from '../accounts/csrf-tokens.ts'
 import { problem } from '../platform/problem.ts'
-import { sameText } from '../platform/same-text.ts'
 
 /** Browsers take the prefix only from a secure origin (localhost is one), for this host alone. */
 export const ACCESS_COOKIE = '__Host-access'
@@ -17,14 +16,11 @@ const STRICT: CookieOptions = { secure: true, sameSite: 'strict', path: '/' }
 const ACCESS: CookieOptions = { ...STRICT, httpOnly: true }
 const REFRESH: CookieOptions = { ...ACCESS, path: '/api/auth' }
 
-/** @returns the CSRF token, which the readable cookie holds as well */
-export async function setSessionCookies(response: Response, keys: SigningKeys, tokens: Tokens, sessionDays: number): Promise<string> {
-  const csrfToken = await csrfTokenOf(keys, tokens.sessionId)
+export function setSessionCookies(response: Response, tokens: Tokens, sessionDays: number): void {
   const maxAge = sessionDays * 24 * 3600_000
   response.cookie(ACCESS_COOKIE, tokens.accessToken, { ...ACCESS, maxAge: ACCESS_TOKEN_SECONDS * 1000 })
   response.cookie(REFRESH_COOKIE, tokens.refreshToken, { ...REFRESH, maxAge })
-  response.cookie(CSRF_COOKIE, csrfToken, { ...STRICT, maxAge })
-  return csrfToken
+  response.cookie(CSRF_COOKIE, tokens.csrfToken, { ...STRICT, maxAge })
 }
 
 export function clearSessionCookies(response: Response): void {
@@ -43,14 +39,7 @@ export function refreshCookie(request: Request): string | undefined {
  * Cookies come along whoever wrote the page; the header only where a page of ours set it.
  * @throws {Problem} `csrf_token_invalid`
  */
-export async function assertCsrfToken(request: Request, keys: SigningKeys, sessionId: string): Promise<void> {
-  const [kid = '', given = ''] = (request.get(CSRF_HEADER) ?? '').split('.')
-  const key = await keys.find(kid)
-  if (!key || !sameText(given, mac(key.csrfKey, sessionId)))
+export async function assertCsrfToken(request: Request, accounts: AccountsContext, sessionId: string): Promise<void> {
+  if (!(await isCsrfToken(accounts, sessionId, request.get(CSRF_HEADER) ?? '')))
     throw problem('csrf_token_invalid', `With cookies, send the CSRF token in ${CSRF_HEADER}`)
-}
-
-async function csrfTokenOf(keys: SigningKeys, sessionId: string): Promise<string> {
-  const [{ kid, csrfKey }] = await keys.all()
-  return `${kid}.${mac(csrfKey, sessionId)}`
 }

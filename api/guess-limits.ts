@@ -1,8 +1,8 @@
 // Slows down whoever guesses passwords, without locking out the owner of the account: failures are counted for each source of each
 // account, and for the account over all sources. The second count does not apply to a source that has logged in to the account.
-import { createHash } from 'node:crypto'
+import { accountKey, FAILURES, PAUSES, secretKey, sourceKey, type Login } from '../accounts/login-failures.ts'
 import { Problem } from '../platform/problem.ts'
-import { consume, tooMany, unavailable, type CreateLimiter } from './rate-limiter.ts'
+import { tooMany, unavailable, type CreateCounter } from './rate-limiter.ts'
 
 export interface GuessLimits {
   /**
@@ -12,15 +12,8 @@ export interface GuessLimits {
   guardLogin<T>(login: Login, attempt: () => Promise<T>): Promise<T>
   /** The same for passwords that only the holder of some secret can try; `key` names the secret. */
   guardGuesses<T>(key: string, attempt: () => Promise<T>): Promise<T>
-  /** The owner of the account has proved who he is, from this source: the account's failures are forgotten. */
-  forgive(login: Login): Promise<void>
-}
-
-interface Login {
-  /** The address in its stored form. */
-  account: string
-  /** The client's address. */
-  source: string
+  /** The owner of the account has proved who he is, from this source: guesses at other sources do not make it wait. */
+  rememberSource(login: Login): Promise<void>
 }
 
 /** One of the counts that a try has to pass. */
@@ -38,34 +31,31 @@ const TRIES_REMEMBERED_SECONDS = 10
 const SOURCES_PER_ACCOUNT = 4
 const KNOWN_SOURCE_SECONDS = 30 * 24 * 3600
 
-export function createGuessLimits(limiter: CreateLimiter, freeFailures: number): GuessLimits {
-  const failures = limiter('failures', freeFailures, FAILURES_REMEMBERED_SECONDS)
-  const tries = limiter('tries', freeFailures, TRIES_REMEMBERED_SECONDS)
-  const pauses = limiter('pause', 1, FIRST_PAUSE_SECONDS)
-  const knownSources = limiter('known', 1, KNOWN_SOURCE_SECONDS)
+export function createGuessLimits(counter: CreateCounter, freeFailures: number): GuessLimits {
+  const failures = counter({ name: FAILURES, windowSeconds: FAILURES_REMEMBERED_SECONDS })
+  const tries = counter({ name: 'tries', windowSeconds: TRIES_REMEMBERED_SECONDS })
+  const pauses = counter({ name: PAUSES, windowSeconds: FIRST_PAUSE_SECONDS, longestWindowSeconds: LONGEST_PAUSE_SECONDS })
+  const knownSources = counter({ name: 'known', windowSeconds: KNOWN_SOURCE_SECONDS })
 
   return {
     async guardLogin({ account, source }, attempt) {
       const ofSource = { key: sourceKey({ account, source }), freeFailures }
-      const ofAccount = { key: hashed(account), freeFailures: freeFailures * SOURCES_PER_ACCOUNT }
-      const known = await knownSources.get(ofSource.key).catch(() => Promise.reject(unavailable()))
-      const result = await guard(known ? [ofSource] : [ofSource, ofAccount], attempt)
+      const ofAccount = { key: accountKey(account), freeFailures: freeFailures * SOURCES_PER_ACCOUNT }
+      const known = await knownSources.read(ofSource.key).catch(() => Promise.reject(unavailable()))
+      const result = await guard(known > 0 ? [ofSource] : [ofSource, ofAccount], attempt)
       await forgiveGuards([ofSource, ofAccount])
       await remember(ofSource.key)
       return result
     },
 
     async guardGuesses(key, attempt) {
-      const only = { key: hashed(key), freeFailures }
+      const only = { key: secretKey(key), freeFailures }
       const result = await guard([only], attempt)
       await forgiveGuards([only])
       return result
     },
 
-    async forgive(login) {
-      await forgiveGuards([{ key: sourceKey(login) }, { key: hashed(login.account) }])
-      await remember(sourceKey(login))
-    },
+    rememberSource: (login) => remember(sourceKey(login)),
   }
 
   async function guard<T>(guards: Guard[], attempt: () => Promise<T>): Promise<T> {
@@ -80,32 +70,30 @@ export function createGuessLimits(limiter: CreateLimiter, freeFailures: number):
       if (isWrongGuess(error)) await countFailure(guards).catch(() => {})
       throw error
     } finally {
-      await Promise.all(entered.map(({ key }) => tries.reward(key))).catch(() => {})
+      await Promise.all(entered.map(({ key }) => tries.takeBack(key))).catch(() => {})
     }
   }
 
   /** @throws {Problem} `rate_limited`, `limits_unavailable` */
   async function admit({ key, freeFailures: free }: Guard): Promise<void> {
     const { running, failed } = await countsOf(key).catch(() => Promise.reject(unavailable()))
-    const before = failed?.consumedPoints ?? 0
-    if (before + running.consumedPoints <= free) return
-    const customDuration = pauseSeconds(Math.max(1, before + 1 - free))
-    const pause = await consume(() => pauses.consume(key, 1, { customDuration }))
-    if (pause instanceof Error) throw unavailable()
-    if (pause.refused) throw tooMany('account', pause.msBeforeNext)
+    if (failed + running <= free) return
+    const pauseSeconds = pauseAfter(Math.max(1, failed + 1 - free))
+    const pause = await pauses.add(key, pauseSeconds).catch(() => Promise.reject(unavailable()))
+    if (pause.points > 1) throw tooMany('account', pause.msBeforeNext)
   }
 
   /** In this order: a try that ends in between is counted twice, and never not at all. */
   async function countsOf(key: string) {
-    const running = await tries.penalty(key)
-    const failed = await failures.get(key)
+    const running = (await tries.add(key)).points
+    const failed = await failures.read(key)
     return { running, failed }
   }
 
   /** A source adds its free failures to the account's count and no more: one alone cannot make the others wait. */
   async function countFailure([ofSource, ofAccount]: Guard[]): Promise<void> {
-    const { consumedPoints } = await failures.penalty(ofSource!.key)
-    if (ofAccount && consumedPoints <= freeFailures) await failures.penalty(ofAccount.key)
+    const { points } = await failures.add(ofSource!.key)
+    if (ofAccount && points <= freeFailures) await failures.add(ofAccount.key)
   }
 
   async function forgiveGuards(guards: Pick<Guard, 'key'>[]): Promise<void> {
@@ -113,7 +101,7 @@ export function createGuessLimits(limiter: CreateLimiter, freeFailures: number):
   }
 
   async function remember(key: string): Promise<void> {
-    await knownSources.set(key, 1, KNOWN_SOURCE_SECONDS).catch(() => {})
+    await knownSources.begin(key).catch(() => {})
   }
 }
 
@@ -121,15 +109,6 @@ function isWrongGuess(error: unknown): boolean {
   return error instanceof Problem && (error.code === 'invalid_credentials' || error.code === 'wrong_password')
 }
 
-function pauseSeconds(failuresBeyond: number): number {
+function pauseAfter(failuresBeyond: number): number {
   return Math.min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** Math.min(failuresBeyond - 1, 20))
-}
-
-function sourceKey({ account, source }: Login): string {
-  return hashed(`${account} ${source}`)
-}
-
-/** Addresses of people stay out of the table. */
-function hashed(text: string): string {
-  return createHash('sha256').update(text).digest('hex').slice(0, 32)
 }

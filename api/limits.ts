@@ -1,12 +1,12 @@
 // How often something may be asked, counted in PostgreSQL by all API processes together.
 import type { Request, RequestHandler, Response } from 'express'
 import type { Pool } from 'pg'
-import type { RateLimiterPostgres } from 'rate-limiter-flexible'
 import { clientKey } from '../platform/client-address.ts'
 import type { Config } from '../platform/config.ts'
 import type { Logger } from '../platform/logger.ts'
 import { createGuessLimits, type GuessLimits } from './guess-limits.ts'
-import { consume, limitersOf, seconds, tooMany, unavailable, type Consumed } from './rate-limiter.ts'
+import { countersOf, seconds, tooMany, unavailable, type Count } from './rate-limiter.ts'
+import { createRefusedClients } from './refused-clients.ts'
 
 type LimitName = 'login' | 'registration' | 'forgot' | 'general'
 
@@ -16,6 +16,8 @@ export interface Limits extends GuessLimits {
 }
 
 const WINDOW_SECONDS = 60
+/** Of each limit; beyond it the database is asked again. */
+const MAX_REFUSED_CLIENTS = 10_000
 /** Guessing must not become free when it cannot be counted; the rest of the API goes on. */
 const FAIL_CLOSED = new Set<LimitName>(['login', 'registration', 'forgot'])
 
@@ -25,31 +27,41 @@ type Settings = Pick<
 >
 
 export function createLimits(pool: Pool, settings: Settings, logger: Logger): Limits {
-  const limiter = limitersOf(pool)
-  // Who was refused once is refused without asking the database again until the minute is over.
-  const perMinute = (name: LimitName, points: number): [LimitName, RateLimiterPostgres] => [
-    name,
-    limiter(name, points, WINDOW_SECONDS, { inMemoryBlockOnConsumed: points + 1 }),
-  ]
-  const byAddress = new Map([
-    perMinute('login', settings.RATE_LIMIT_LOGIN),
-    perMinute('registration', settings.RATE_LIMIT_REGISTRATION),
-    perMinute('forgot', settings.RATE_LIMIT_FORGOT),
-    perMinute('general', settings.RATE_LIMIT_GENERAL),
-  ])
+  const counter = countersOf(pool)
+  const perMinute = (name: LimitName, points: number) => ({
+    points,
+    counter: counter({ name, windowSeconds: WINDOW_SECONDS }),
+    refused: createRefusedClients(MAX_REFUSED_CLIENTS),
+  })
+  const rules = {
+    login: perMinute('login', settings.RATE_LIMIT_LOGIN),
+    registration: perMinute('registration', settings.RATE_LIMIT_REGISTRATION),
+    forgot: perMinute('forgot', settings.RATE_LIMIT_FORGOT),
+    general: perMinute('general', settings.RATE_LIMIT_GENERAL),
+  }
   const store = watchStore(logger)
 
+  /** Who was refused once is refused without asking the database again until the minute is over. */
+  async function count(name: LimitName, client: string): Promise<Count> {
+    const { points, counter, refused } = rules[name]
+    const msLeft = refused.msLeft(client)
+    if (msLeft > 0) return { points: points + 1, msBeforeNext: msLeft }
+    const result = await counter.add(client)
+    if (result.points > points) refused.add(client, result.msBeforeNext)
+    return result
+  }
+
   return {
-    ...createGuessLimits(limiter, settings.RATE_LIMIT_FAILURES),
+    ...createGuessLimits(counter, settings.RATE_LIMIT_FAILURES),
 
     perAddress(name) {
-      const rule = byAddress.get(name)!
+      const quota = rules[name].points
       return async (request, response, next) => {
-        const result = await consume(() => rule.consume(clientOf(request)))
+        const result = await count(name, clientOf(request)).catch((error: unknown) => ({ error }))
         store.saw(result)
-        if (result instanceof Error) return next(FAIL_CLOSED.has(name) ? unavailable() : undefined)
-        setHeaders(response, name, rule.points, result)
-        next(result.refused ? tooMany(name, result.msBeforeNext) : undefined)
+        if ('error' in result) return next(FAIL_CLOSED.has(name) ? unavailable() : undefined)
+        setHeaders(response, name, quota, result)
+        next(result.points > quota ? tooMany(name, result.msBeforeNext) : undefined)
       }
     },
   }
@@ -61,19 +73,20 @@ export function clientOf(request: Request): string {
 }
 
 /** draft-ietf-httpapi-ratelimit-headers-10 */
-function setHeaders(response: Response, name: string, quota: number, { remainingPoints, msBeforeNext }: Exclude<Consumed, Error>): void {
+function setHeaders(response: Response, name: string, quota: number, { points, msBeforeNext }: Count): void {
   response.set('RateLimit-Policy', `"${name}";q=${quota};w=${WINDOW_SECONDS}`)
-  response.set('RateLimit', `"${name}";r=${Math.max(0, remainingPoints)};t=${seconds(msBeforeNext)}`)
+  response.set('RateLimit', `"${name}";r=${Math.max(0, quota - points)};t=${seconds(msBeforeNext)}`)
 }
 
 /** One line when the store goes, one when it is back. */
-function watchStore(logger: Logger): { saw(result: Consumed): void } {
+function watchStore(logger: Logger): { saw(result: object): void } {
   let away = false
   return {
     saw(result) {
-      if (result instanceof Error === away) return
-      away = result instanceof Error
-      if (away) logger.error({ error: result }, 'Limits cannot be counted: login, registration and forgotten passwords are closed')
+      const failed = 'error' in result
+      if (failed === away) return
+      away = failed
+      if (failed) logger.error({ error: result.error }, 'Limits cannot be counted: login, registration and forgotten passwords are closed')
       else logger.info('Limits are counted again')
     },
   }

@@ -1,9 +1,13 @@
 import { Prisma } from './generated/client.ts'
 
+/** When a client may ask again after an outage; the grace period of refresh tokens depends on it. */
+export const RETRY_AFTER_SECONDS = 10
+
 /** SQLSTATE classes that blame the statement or its data, not the server's condition. */
 const STATEMENT_FAULTS = /^(0A|21|22|23|26|42|54)/
 
 const PERMISSION_DENIED = '42501'
+const QUERY_CANCELED = '57014'
 
 /** What pg and its adapter throw, as plain errors, where a connection cannot be had, breaks, or goes silent. */
 const CONNECTION_TROUBLE =
@@ -35,6 +39,11 @@ export function isDatabaseOutage(error: unknown): boolean {
 /** True where the role of the connection lacks a right. */
 export function isPermissionDenied(error: unknown): boolean {
   return error instanceof Prisma.PrismaClientKnownRequestError && (error.code === 'P1010' || sqlState(error) === PERMISSION_DENIED)
+}
+
+/** The server has cancelled the statement because it ran too long: fewer rows at once may pass. */
+export function isStatementTimeout(error: unknown): boolean {
+  return error instanceof Prisma.PrismaClientKnownRequestError && sqlState(error) === QUERY_CANCELED
 }
 
 function isConnectionTrouble(error: Error): boolean {

@@ -17,6 +17,12 @@ export interface DatabaseOptions {
 /** Longer than any statement of ours; a stalled server must not keep a pool's connections for ever. */
 const STATEMENT_TIMEOUT_MS = 5000
 const CONNECT_TIMEOUT_MS = 3000
+const QUERY_TIMEOUT_MS = STATEMENT_TIMEOUT_MS + 1000
+const TRANSACTION_TIMEOUT_MS = STATEMENT_TIMEOUT_MS + 2000
+/** After this time a single statement has succeeded or failed, the wait for a connection included. */
+export const LONGEST_STATEMENT_MS = CONNECT_TIMEOUT_MS + QUERY_TIMEOUT_MS
+/** The same for a transaction of several statements. */
+export const LONGEST_TRANSACTION_MS = CONNECT_TIMEOUT_MS + TRANSACTION_TIMEOUT_MS
 
 /** A small pool of plain connections, for a library that brings its own SQL. An outage is known at once, and ends no process. */
 export function openPool({ url, poolSize, logger }: DatabaseOptions): pg.Pool {
@@ -35,7 +41,7 @@ export function connectDatabase({ url, poolSize, logger }: DatabaseOptions): Dat
   const adapter = new PrismaPg(connectionOptions(url, poolSize), {
     onPoolError: (error) => logger.warn({ error }, 'Database connection lost'),
   })
-  return new PrismaClient({ adapter, transactionOptions: { maxWait: CONNECT_TIMEOUT_MS, timeout: STATEMENT_TIMEOUT_MS + 2000 } })
+  return new PrismaClient({ adapter, transactionOptions: { maxWait: CONNECT_TIMEOUT_MS, timeout: TRANSACTION_TIMEOUT_MS } })
 }
 
 function connectionOptions(url: string, poolSize: number): pg.PoolConfig {
@@ -45,7 +51,7 @@ function connectionOptions(url: string, poolSize: number): pg.PoolConfig {
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     idleTimeoutMillis: 30_000,
     statement_timeout: STATEMENT_TIMEOUT_MS,
-    query_timeout: STATEMENT_TIMEOUT_MS + 1000,
+    query_timeout: QUERY_TIMEOUT_MS,
     idle_in_transaction_session_timeout: 10_000,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,

@@ -1,26 +1,41 @@
-import { proxyActivities, setCurrentDetails } from '@temporalio/workflow'
+import { ApplicationFailure, isCancellation, proxyActivities, setCurrentDetails } from '@temporalio/workflow'
 import type { Activities } from '../activities/create.ts'
-import { CLEAN_UP_KINDS, type CleanUpKind } from './contracts/maintenance.ts'
+import { CLEAN_UP_INCOMPLETE, CLEAN_UP_KINDS, type CleanUpKind } from './contracts/maintenance.ts'
 import { RECORDINGS_QUEUE } from './contracts/names.ts'
+
+/** Of one kind. What is left then is deleted by the schedule's next run. */
+const KIND_TIMEOUT = '1h'
 
 const { cleanUp } = proxyActivities<Activities>({
   taskQueue: RECORDINGS_QUEUE,
-  startToCloseTimeout: '10m',
+  startToCloseTimeout: KIND_TIMEOUT,
   heartbeatTimeout: '30s',
-  scheduleToCloseTimeout: '1h', // the schedule's next run looks again
+  scheduleToCloseTimeout: KIND_TIMEOUT,
   retry: { initialInterval: '5s', backoffCoefficient: 2, maximumInterval: '1m' },
 })
 
-/** Deletes what has expired, one kind after the other. Begun by its schedule; safe to run twice at once. */
+/**
+ * Deletes what has expired, one kind after the other; a kind that fails does not stop the others, but fails the run at its end.
+ * Begun by its schedule; safe to run twice at once.
+ */
 export async function SessionCleanupWorkflow(): Promise<Partial<Record<CleanUpKind, number>>> {
   const rows: Partial<Record<CleanUpKind, number>> = {}
+  const failures: string[] = []
   for (const kind of CLEAN_UP_KINDS) {
-    rows[kind] = await cleanUp(kind)
-    setCurrentDetails(
-      Object.entries(rows)
-        .map(([name, count]) => `${name}: ${count}`)
-        .join(', '),
-    )
+    try {
+      rows[kind] = await cleanUp(kind)
+    } catch (error) {
+      if (isCancellation(error)) throw error
+      failures.push(`${kind}: ${reasonOf(error)}`)
+    }
+    setCurrentDetails([...Object.entries(rows).map(([name, count]) => `${name}: ${count}`), ...failures].join(', '))
   }
+  if (failures.length > 0)
+    throw ApplicationFailure.create({ type: CLEAN_UP_INCOMPLETE, message: failures.join('; '), nonRetryable: true, details: [rows] })
   return rows
+}
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return error.cause instanceof Error ? error.cause.message : error.message
 }

@@ -21,8 +21,7 @@ export async function currentUser(accounts: AccountsContext, request: Request): 
   const bearer = bearerToken(request.get('authorization'))
   const token = bearer ?? accessCookie(request)
   const identity = token ? await authenticate(accounts, token) : undefined
-  if (identity && bearer === undefined && !SAFE_METHODS.has(request.method))
-    await assertCsrfToken(request, accounts.keys, identity.sessionId)
+  if (identity && bearer === undefined && !SAFE_METHODS.has(request.method)) await assertCsrfToken(request, accounts, identity.sessionId)
   return identity
 }
 

@@ -1,9 +1,9 @@
 import type { ErrorRequestHandler, RequestHandler } from 'express'
-import { isDatabaseOutage } from '../../platform/database-errors.ts'
+import { isDatabaseOutage, RETRY_AFTER_SECONDS } from '../../platform/database-errors.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { problem, Problem } from '../../platform/problem.ts'
 
-export const RETRY_AFTER_OUTAGE = { 'Retry-After': '10' }
+export const RETRY_AFTER_OUTAGE = { 'Retry-After': String(RETRY_AFTER_SECONDS) }
 
 export const notFound: RequestHandler = (_request, _response, next) => next(problem('not_found', 'There is no such route'))
 

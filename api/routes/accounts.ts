@@ -7,8 +7,9 @@ import { EMAIL_ADDRESS, EMAIL_MAX_LENGTH, normaliseEmail } from '../../accounts/
 import { logIn } from '../../accounts/login.ts'
 import { changePassword, requestPasswordReset, resetPassword } from '../../accounts/password-reset.ts'
 import { PASSWORD_MAX_INPUT, PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH } from '../../accounts/passwords.ts'
+import { refreshSession } from '../../accounts/refresh-session.ts'
 import { register } from '../../accounts/registration.ts'
-import { endSessions, refreshSession, sessionOfToken } from '../../accounts/sessions.ts'
+import { endSessions, sessionOfToken } from '../../accounts/sessions.ts'
 import { verifyAddress } from '../../accounts/verification.ts'
 import { problem } from '../../platform/problem.ts'
 import { assertCsrfToken, clearSessionCookies, refreshCookie, setSessionCookies } from '../cookies.ts'
@@ -61,14 +62,14 @@ const session = z.union([
 const me = z.strictObject({ id: z.uuid(), email: z.string(), name: z.string(), role: z.enum(['admin', 'operator', 'user']) })
 
 export function accountOperations({ accounts, limits }: AccountRoutesDependencies): Operation[] {
-  const { database, keys } = accounts
+  const { database } = accounts
   const anybody = { method: 'post', tag: 'accounts', security: 'none' } as const
   const user = { tag: 'accounts', security: 'user', guards: [limits.perAddress('general'), requireUser(accounts)] } as const
 
-  async function answerWith(tokens: Tokens, asCookies: boolean, response: Response): Promise<z.infer<typeof session>> {
-    const { accessToken, refreshToken } = tokens
+  function answerWith(tokens: Tokens, asCookies: boolean, response: Response): z.infer<typeof session> {
+    const { accessToken, refreshToken, csrfToken } = tokens
     if (!asCookies) return { accessToken, refreshToken, tokenType: 'Bearer', expiresIn: ACCESS_TOKEN_SECONDS }
-    const csrfToken = await setSessionCookies(response, keys, tokens, accounts.sessionDays)
+    setSessionCookies(response, tokens, accounts.sessionDays)
     return { tokenType: 'Cookie', csrfToken, expiresIn: ACCESS_TOKEN_SECONDS }
   }
 
@@ -77,7 +78,7 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
     const cookie = given === undefined ? refreshCookie(request) : undefined
     if (cookie === undefined) return given
     const sessionId = await sessionOfToken(database, cookie)
-    if (sessionId !== undefined) await assertCsrfToken(request, keys, sessionId)
+    if (sessionId !== undefined) await assertCsrfToken(request, accounts, sessionId)
     return cookie
   }
 
@@ -193,7 +194,7 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
       problems: ['reset_token_invalid', 'busy'],
       async handle(body, request) {
         const account = await resetPassword(accounts, body)
-        await limits.forgive({ account, source: clientOf(request) })
+        await limits.rememberSource({ account, source: clientOf(request) })
       },
     }),
     operation({

@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { hash } from '@node-rs/argon2'
+import { pino } from 'pino'
+import { addSigningKey, createSigningKeys, forgetOtherSigningKeys, mac } from '../../accounts/signing-keys.ts'
+import { connectDatabase, type Database } from '../../platform/database.ts'
 import {
   bearer,
   get,
@@ -19,11 +22,16 @@ import { eventually } from '../support/eventually.ts'
 
 let backend: Backend
 let api: string
+let database: Database
 beforeAll(async () => {
   backend = await startBackend({ start: ['api'], env: { PUBLIC_URL: 'https://calls.example.com' } })
   api = backend.apiUrl
+  database = connectDatabase({ url: backend.databaseUrl, poolSize: 1, logger: pino({ level: 'silent' }) })
 })
-afterAll(() => backend?.stop())
+afterAll(async () => {
+  await database?.$disconnect()
+  await backend?.stop()
+})
 
 const query = async <Row = Record<string, unknown>>(sql: string, values: unknown[] = []): Promise<Row[]> =>
   (await backend.database.query(sql, values)).rows as Row[]
@@ -152,6 +160,14 @@ describe('Login', () => {
 })
 
 describe('Refresh tokens', () => {
+  /** Pretends that this token was exchanged so long ago. */
+  const rotatedBefore = (token: string, seconds: number) =>
+    query(
+      `UPDATE refresh_token_blacklist SET created_at = now() - make_interval(secs => $2)
+       WHERE token_hash = encode(sha256($1::text::bytea), 'hex')`,
+      [token, seconds],
+    )
+
   test('When a token is used, then it is rotated, and only hashes are stored', async () => {
     const first = await loggedIn(api, await registered(backend))
     const second = await refresh(first.refreshToken)
@@ -179,7 +195,7 @@ describe('Refresh tokens', () => {
   test('When an old token is used after its time of grace, then the whole family ends although the request fails', async () => {
     const stolen = await loggedIn(api, await registered(backend))
     const owner = await refresh(stolen.refreshToken)
-    await query(`UPDATE refresh_token_blacklist SET created_at = now() - interval '11 seconds'`)
+    await rotatedBefore(stolen.refreshToken, 10 * 60)
     const thief = await refresh(stolen.refreshToken)
     expect([thief.status, thief.body]).toEqual([401, expect.objectContaining({ code: 'refresh_token_invalid' })])
     expect((await refresh(owner.body.refreshToken)).status).toBe(401)
@@ -187,12 +203,46 @@ describe('Refresh tokens', () => {
     expect(backend.logs('api')).toContain('Refresh token reused')
   })
 
-  test('When a token two generations old is used within seconds, then it counts as stolen all the same', async () => {
+  test('When an answer was lost and the client obeys Retry-After during an outage, then it gets the same successor', async () => {
+    const { refreshToken } = await loggedIn(api, await registered(backend))
+    const lost = await refresh(refreshToken)
+    await rotatedBefore(refreshToken, 60)
+    const again = await refresh(refreshToken)
+    expect([again.status, again.body.refreshToken]).toEqual([200, lost.body.refreshToken])
+  })
+
+  test('When a token is repeated within its time of grace after its successor was used, then it gets the newest token', async () => {
     const { refreshToken } = await loggedIn(api, await registered(backend))
     const second = await refresh(refreshToken)
     const third = await refresh(second.body.refreshToken)
+    const repeated = await refresh(refreshToken)
+    expect([repeated.status, repeated.body.refreshToken]).toEqual([200, third.body.refreshToken])
+    expect((await refresh(third.body.refreshToken)).status).toBe(200)
+  })
+
+  test('When a token is repeated within its time of grace after the password was changed, then it is refused and the session goes on', async () => {
+    const person = await registered(backend)
+    const { refreshToken } = await loggedIn(api, person)
+    const second = await refresh(refreshToken)
+    const body = { currentPassword: person.password, newPassword: 'quite another passphrase' }
+    const changed = await post<BearerTokens>(api, '/api/auth/change-password', body, bearer(second.body.accessToken))
     expect((await refresh(refreshToken)).status).toBe(401)
-    expect((await refresh(third.body.refreshToken)).status).toBe(401)
+    expect((await refresh(changed.body.refreshToken)).status).toBe(200)
+  })
+
+  test('When five clients share a token and use their answers at once, then all of them stay logged in', async () => {
+    const { refreshToken } = await loggedIn(api, await registered(backend))
+    const client = async (): Promise<number[]> => {
+      const seen: number[] = []
+      for (let round = 0, token = refreshToken; round < 5; round += 1) {
+        const { status, body } = await refresh(token)
+        seen.push(status)
+        token = body.refreshToken
+      }
+      return seen
+    }
+    const all = await Promise.all(Array.from({ length: 5 }, client))
+    expect(new Set(all.flat())).toEqual(new Set([200]))
   })
 
   test.each([
@@ -552,6 +602,26 @@ describe('Browser sessions', () => {
     expect(left.status).toBe(204)
     expect(left.headers.getSetCookie().every((cookie) => cookie.includes('Expires=Thu, 01 Jan 1970'))).toBe(true)
     expect((await get(api, '/api/auth/me', { cookie: renewed })).status).toBe(401)
+  })
+
+  test('When the signing keys are replaced, then refresh and logout by cookie go on', async () => {
+    const { cookie, body } = await browser()
+    await forgetOtherSigningKeys(database, await addSigningKey(database))
+    await eventually('the API to know the new key only', async () => (await get(api, '/api/auth/me', { cookie })).status === 401, 30_000)
+    const headers = { cookie, 'x-csrf-token': body.csrfToken }
+    const refreshed = await post(api, '/api/auth/refresh', {}, headers)
+    expect(refreshed).toMatchObject({ status: 200, body: { tokenType: 'Cookie', csrfToken: body.csrfToken } })
+    expect((await post(api, '/api/auth/logout', {}, headers)).status).toBe(204)
+  })
+
+  test('When a page has a CSRF token of the release before, which a signing key has made, then it is accepted and replaced', async () => {
+    const { cookie, body } = await browser()
+    const [{ kid, csrfKey }] = await createSigningKeys(database).all()
+    const [session] = await query<{ id: string }>('SELECT id FROM sessions ORDER BY created_at DESC LIMIT 1')
+    const headers = { cookie, 'x-csrf-token': `${kid}.${mac(csrfKey, session!.id)}` }
+    expect(await post(api, '/api/auth/refresh', {}, headers)).toMatchObject({ status: 200, body: { csrfToken: body.csrfToken } })
+    const forged = { cookie, 'x-csrf-token': `${kid}.${mac(csrfKey, kid)}` }
+    expect((await post(api, '/api/auth/refresh', {}, forged)).status).toBe(403)
   })
 
   test('When the password is changed by cookie, then the cookies are replaced, and the tokens are not in the answer', async () => {

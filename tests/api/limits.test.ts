@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { pino } from 'pino'
+import { createAdministrator } from '../../accounts/administration.ts'
 import { freePort } from '../../dev/ports.ts'
+import { connectDatabase } from '../../platform/database.ts'
 import { bearer, get, loggedIn, mailsTo, newPerson, post, registered, tokenIn, type Person } from '../support/accounts.ts'
 import { startBackend, type Backend } from '../support/backend.ts'
 import { eventually } from '../support/eventually.ts'
@@ -15,12 +18,21 @@ const USUAL = {
 }
 
 let backend: Backend
-/** API processes on one database; the last two stand behind one proxy, and the very last one has no limit of logins an address. */
+/** The process has the wrong time. */
+const A_DAY_AHEAD = {
+  NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent('const now = Date.now.bind(Date); Date.now = () => now() + 86_400_000')}`,
+}
+
+/**
+ * API processes on one database; from the third on they stand behind one proxy, the fourth has no limit of logins an address. The
+ * clocks of the last two are a day ahead; they are otherwise like the third and the fourth.
+ */
 let apis: string[]
 beforeAll(async () => {
   backend = await startBackend({ start: ['api'], env: USUAL })
   apis = [backend.apiUrl]
-  for (const env of [{}, { TRUST_PROXY: '1' }, { TRUST_PROXY: '1', RATE_LIMIT_LOGIN: '100000' }]) {
+  const unlimited = { TRUST_PROXY: '1', RATE_LIMIT_LOGIN: '100000' }
+  for (const env of [{}, { TRUST_PROXY: '1' }, unlimited, { TRUST_PROXY: '1', ...A_DAY_AHEAD }, { ...unlimited, ...A_DAY_AHEAD }]) {
     const port = await freePort(0)
     backend.launch('api', { PORT: String(port), OPERATIONS_PORT: String(await freePort(0)), ...env })
     apis.push(`http://127.0.0.1:${port}`)
@@ -188,6 +200,35 @@ describe('Failures of one account', () => {
     expect((await guesser(person, newAddress())(password)).status).toBe(200)
   })
 
+  test('When the password is set anew by a mailed link, then its owner need not wait at other addresses either', async () => {
+    const person = await registered(proxied(), behindProxy(newAddress()))
+    const home = guesser(person, newAddress())
+    await times(12, () => home('not the passphrase'))
+    await holdPauses()
+    expect((await home(person.password)).status).toBe(429)
+    await post(apis[2]!, '/api/auth/forgot-password', { email: person.email }, behindProxy(newAddress()))
+    const [mail] = await mailsTo(backend.mailDirectory, person.email, 'Set a new password')
+    const reset = { token: tokenIn(mail!), password: 'quite another passphrase' }
+    expect((await post(apis[2]!, '/api/auth/reset-password', reset, behindProxy(newAddress()))).status).toBe(204)
+    expect((await home('quite another passphrase')).status).toBe(200)
+  })
+
+  test('When an administrator sets a new password, then its owner need not wait, and other accounts still do', async () => {
+    const [person, stranger] = [await registered(proxied(), behindProxy(newAddress())), newPerson()]
+    const home = guesser(person, newAddress())
+    await times(12, () => home('not the passphrase'))
+    await times(40, () => guesser(person, newAddress())('not the passphrase'))
+    const elsewhere = guesser(stranger, newAddress())
+    await times(12, () => elsewhere('not the passphrase'))
+    await holdPauses()
+    const database = connectDatabase({ url: backend.env.DATABASE_URL!, poolSize: 1, logger: pino({ level: 'silent' }) })
+    const { password } = await createAdministrator(database, person.email).finally(() => database.$disconnect())
+    for (let i = 0; i < 3; i += 1) expect((await home('not the passphrase')).status).toBe(401)
+    expect((await home(password)).status).toBe(200)
+    expect((await guesser(person, newAddress())(password)).status).toBe(200)
+    expect((await elsewhere('not the passphrase')).status).toBe(429)
+  })
+
   test('When there is no such account, then guessing slows down all the same', async () => {
     const guess = guesser(newPerson(), newAddress())
     const all = await statuses(times(12, () => guess('not the passphrase')))
@@ -202,6 +243,34 @@ describe('Failures of one account', () => {
       post(apis[2]!, '/api/auth/change-password', { currentPassword: person.password, newPassword }, bearer(accessToken))
     for (let i = 0; i < 8; i += 1) expect((await change('short')).status).toBe(422)
     expect((await change('quite another passphrase')).status).toBe(200)
+  })
+})
+
+describe('When a clock was wrong and has been corrected', () => {
+  test('then a client waits no longer than the window of the limit', async () => {
+    const address = behindProxy(newAddress())
+    for (let i = 0; i < 6; i += 1) await logIn(apis[4]!, newPerson(), address)
+    const refused = await logIn(apis[2]!, newPerson(), address)
+    expect(refused.status).toBe(429)
+    expect(Number(refused.headers.get('retry-after'))).toBeLessThanOrEqual(60)
+  })
+
+  test('then an account waits no longer than its pause', async () => {
+    const [person, address] = [newPerson(), behindProxy(newAddress())]
+    for (let i = 0; i < 8; i += 1) await logIn(apis[5]!, person, address)
+    const refused = await logIn(apis[3]!, person, address)
+    expect(refused.status).toBe(429)
+    expect(Number(refused.headers.get('retry-after'))).toBeLessThanOrEqual(10)
+  })
+
+  test('then counts and pauses that end later than any of their kind can are not believed', async () => {
+    const person = await registered(proxied(), behindProxy(newAddress()))
+    const [guess, address] = [guesser(person, newAddress()), newAddress()]
+    for (let i = 0; i < 8; i += 1) await guess('not the passphrase')
+    await logIn(apis[2]!, newPerson(), behindProxy(address))
+    await backend.database.query('UPDATE rate_limits SET points = 1000, expire = expire + 2 * 86400000')
+    expect((await guess(person.password)).status).toBe(200)
+    expect((await logIn(apis[2]!, newPerson(), behindProxy(address))).status).toBe(401)
   })
 })
 

@@ -38,6 +38,39 @@ test('When two clean-ups run at once, then what has expired goes once, and what 
   expect((await post(backend.apiUrl, '/api/auth/refresh', { refreshToken })).status).toBe(200)
 })
 
+test('When one kind fails, then the others are cleaned up, and the run fails with the true reason', async () => {
+  await loggedIn(backend.apiUrl, await registered(backend))
+  await backend.database.query(`
+    UPDATE sessions SET refresh_expires_at = now() - interval '1 s';
+    INSERT INTO rate_limits VALUES ('expired', 1, 0);
+    CREATE FUNCTION cancel_statement() RETURNS TRIGGER LANGUAGE plpgsql AS
+      $$BEGIN RAISE EXCEPTION 'canceling statement due to statement timeout' USING ERRCODE = '57014'; END$$;
+    CREATE TRIGGER cancel BEFORE DELETE ON sessions FOR EACH ROW EXECUTE FUNCTION cancel_statement()`)
+  const failure: unknown = await cleanUp('clean-up-3').catch((error: unknown) => error)
+  expect(failure).toMatchObject({ cause: { type: 'CleanUpIncomplete', message: expect.stringMatching(/^sessions: .*statement timeout$/) } })
+  expect((await backend.database.query(`SELECT FROM rate_limits WHERE key = 'expired'`)).rowCount).toBe(0)
+  const { rows } = await backend.database.query<{ kind: string; finished: boolean }>(
+    'SELECT kind, finished_at >= COALESCE(failed_at, finished_at) AS finished FROM clean_ups',
+  )
+  expect(rows.filter(({ finished }) => !finished).map(({ kind }) => kind)).toEqual(['sessions'])
+  await backend.database.query('DROP TRIGGER cancel ON sessions')
+  expect((await cleanUp('clean-up-4')).sessions).toBeGreaterThan(0)
+})
+
+test('When a kind has not finished for long, then the health of a worker that starts shows the alarm', async () => {
+  await backend.end('worker', 'SIGKILL')
+  await backend.database.query(`UPDATE clean_ups SET finished_at = now() - interval '30 days' WHERE kind = 'mails'`)
+  await backend.start('worker')
+  const alarms = await eventually('the alarm', async () => {
+    const health = (await (await fetch(backend.workerHealthUrl)).json()) as { alarms: { name: string; since: string }[] }
+    return health.alarms.length > 0 && health.alarms
+  })
+  expect(alarms).toEqual([{ name: 'CleanUpOverdue', since: expect.any(String) }])
+  expect(backend.logs('worker')).toMatch(/CleanUpOverdue.*mails: last finished/)
+  await cleanUp('clean-up-5')
+  await eventually('the end of the alarm', async () => backend.logs('worker').includes('Recording alarm cleared'))
+})
+
 test('When the worker runs, then clean-up has a schedule', async () => {
   const schedule = await eventually('the schedule', () => backend.temporal.schedule.getHandle(SCHEDULES.sessionCleanup).describe())
   expect(schedule.action).toMatchObject({ workflowType: SESSION_CLEANUP_WORKFLOW })

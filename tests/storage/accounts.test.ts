@@ -3,7 +3,8 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import pg from 'pg'
 import { createAdministrator, setActive, setRole } from '../../accounts/administration.ts'
 import { deleteExpired, rotateSigningKeys } from '../../accounts/clean-up.ts'
-import { addSigningKey, createSigningKeys, forgetOtherSigningKeys } from '../../accounts/signing-keys.ts'
+import { createInvitation } from '../../accounts/registration.ts'
+import { addSigningKey, createSigningKeys, forgetOtherSigningKeys, readSigned } from '../../accounts/signing-keys.ts'
 import { eraseOldBodies } from '../../calls/clean-up.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
 import { openDatabase } from '../support/servers.ts'
@@ -181,8 +182,8 @@ describe('Clean-up', () => {
     await account('verified', '8 days', '8 days', true)
     await account('old', '8 days', null, false)
     await account('old-again', '9 days', '8 days', false)
-    expect(await deleteExpired(opened.database, 'mails', 100)).toBe(1)
-    expect(await deleteExpired(opened.database, 'unverifiedAccounts', 100)).toBe(2)
+    expect(await deleteExpired(opened.database, 'mails', 100)).toEqual({ rows: 1, more: false })
+    expect(await deleteExpired(opened.database, 'unverifiedAccounts', 100)).toEqual({ rows: 2, more: false })
     const { rows } = await sql.query<{ name: string }>('SELECT name FROM users ORDER BY name')
     expect(rows.map(({ name }) => name)).toEqual(['again', 'fresh', 'verified'])
   })
@@ -193,7 +194,7 @@ describe('Clean-up', () => {
     await session(id, "now() - interval '1 s'")
     await sql.query('BEGIN')
     await sql.query('SELECT FROM sessions WHERE id = $1 FOR UPDATE', [held])
-    expect(await deleteExpired(opened.database, 'sessions', 100)).toBe(1)
+    expect(await deleteExpired(opened.database, 'sessions', 100)).toEqual({ rows: 1, more: false })
     await sql.query('COMMIT')
     expect(await count('sessions')).toBe(1)
   })
@@ -203,7 +204,11 @@ describe('Clean-up', () => {
     for (let i = 0; i < 40; i += 1) await session(id, "now() - interval '1 s'")
     const drain = async (): Promise<number> => {
       let rows = 0
-      for (let last = 5; last === 5; rows += last) last = await deleteExpired(opened.database, 'sessions', 5)
+      for (let more = true; more;) {
+        const batch = await deleteExpired(opened.database, 'sessions', 5)
+        rows += batch.rows
+        more = batch.more
+      }
       return rows
     }
     const [one, other] = await Promise.all([drain(), drain()])
@@ -238,6 +243,10 @@ describe('Clean-up', () => {
 })
 
 describe('Signing keys', () => {
+  /** The newest first. */
+  const kids = async (): Promise<string[]> =>
+    (await sql.query<{ kid: string }>('SELECT kid FROM signing_keys ORDER BY created_at DESC')).rows.map(({ kid }) => kid)
+
   test('When two processes start at once, then both know all keys', async () => {
     const [one, other] = [createSigningKeys(opened.database), createSigningKeys(opened.database)]
     const [keys] = await Promise.all([one.all(), other.all()])
@@ -254,9 +263,37 @@ describe('Signing keys', () => {
     await rotateSigningKeys(opened.database, 30)
     await rotateSigningKeys(opened.database, 30)
     const keys = createSigningKeys(opened.database)
+    const [fresh] = (await keys.all()).map(({ kid }) => kid)
     expect((await keys.all()).map(({ kid }) => kid)).toEqual([expect.not.stringMatching(old), old])
     await sql.query(`UPDATE signing_keys SET created_at = now() - interval '62 days' WHERE kid = $1`, [old])
-    expect(await rotateSigningKeys(opened.database, 30)).toBe(1)
+    expect(await rotateSigningKeys(opened.database, 30)).toBe(0) // replaced just now
+    await sql.query(`UPDATE signing_keys SET created_at = now() - interval '28 days 12 hours' WHERE kid = $1`, [fresh])
+    expect(await rotateSigningKeys(opened.database, 28)).toBe(0)
+    expect(await rotateSigningKeys(opened.database, 27)).toBe(1)
+    expect(await kids()).toEqual([fresh])
+  })
+
+  test('When sessions last a day, then a key stays until an invitation that it signed on its last day has expired', async () => {
+    const old = await addSigningKey(opened.database)
+    await sql.query(`UPDATE signing_keys SET created_at = now() - interval '40 days'`)
+    const keys = createSigningKeys(opened.database)
+    const invitation = await createInvitation({ keys }, 'guest@example.com')
+    await rotateSigningKeys(opened.database, 1)
+    await sql.query(`UPDATE signing_keys SET created_at = created_at - interval '6 days'`)
+    await rotateSigningKeys(opened.database, 1)
+    const options = { subject: 'guest@example.com' }
+    expect(await readSigned(createSigningKeys(opened.database), 'invitationKey', invitation, options)).toBeDefined()
+    await sql.query(`UPDATE signing_keys SET created_at = created_at - interval '3 days'`)
+    expect(await rotateSigningKeys(opened.database, 1)).toBe(1)
+    expect(await kids()).not.toContain(old)
+  })
+
+  test('When clean-up has not run for 100 days, then the key in use stays', async () => {
+    const inUse = await addSigningKey(opened.database)
+    await sql.query(`UPDATE signing_keys SET created_at = now() - interval '100 days'`)
+    expect(await rotateSigningKeys(opened.database, 30)).toBe(0)
+    expect(await kids()).toContain(inUse)
+    expect(await kids()).toHaveLength(2)
   })
 
   test('When a key is replaced at once, then the others are gone', async () => {

@@ -13,7 +13,9 @@ import { changePassword, issueResetToken, requestPasswordReset, resetPassword } 
 import { register } from '../../accounts/registration.ts'
 import { startMailSender } from '../../accounts/mail-sender.ts'
 import { issueVerificationToken, verifyAddress } from '../../accounts/verification.ts'
-import { authenticate, endSessions, refreshSession } from '../../accounts/sessions.ts'
+import { isCsrfToken } from '../../accounts/csrf-tokens.ts'
+import { refreshSession } from '../../accounts/refresh-session.ts'
+import { authenticate, endSessions } from '../../accounts/sessions.ts'
 import { createSigningKeys } from '../../accounts/signing-keys.ts'
 import { signAccessToken } from '../../accounts/access-tokens.ts'
 import { claimEvents, deferEvents, endWaits, markRelayed, recordNoResponse, releaseEvents, type Claim } from '../../calls/claim-events.ts'
@@ -165,6 +167,7 @@ test.each([
   ],
   ['somebody logs in', () => logIn(accounts(), { email: 'p77@example.com', password: 'x' })],
   ['a refresh token is used', () => refreshSession(accounts(), 'p77@example.com')],
+  ['a CSRF token is checked', () => isCsrfToken(accounts(), randomUUID(), 'x')],
   ['all sessions of somebody end', () => endSessions(database, { userId: randomUUID() }, 'logged_out')],
   ['a password is forgotten', () => requestPasswordReset(accounts(), { email: 'p77@example.com', source: '192.0.2.1' })],
   ['a reset link is made', () => issueResetToken(database, 'p77@example.com')],

@@ -233,6 +233,13 @@ describe('Limits', () => {
     expect(await allowed(reset('a@example.com', 'other'))).toBe(true)
   })
 
+  test('When the clock of the database was a day ahead and has been corrected, then mails of that day block nobody', async () => {
+    for (let i = 0; i < 30; i += 1) await addMail(opened.database, reset('a@example.com', `${i % 2}`))
+    expect(await allowed(reset('a@example.com', '1'))).toBe(false)
+    await sql.query(`UPDATE account_mails SET created_at = created_at + interval '1 day'`)
+    expect(await allowed(reset('a@example.com', '1'))).toBe(true)
+  })
+
   test('When a stranger has resets sent to addresses that have no account, then nobody of that mailbox gets fewer', async () => {
     await user('owner@example.com', true)
     for (const tag of ['a', 'a', 'b', 'b', 'c', 'c', 'd', 'd']) await add(reset(`owner+${tag}@example.com`, `stranger ${tag}`))

@@ -61,7 +61,7 @@ const DECISIONS: Record<string, Decision> = {
   sessions: {
     rights: DELETED_BY_CLEAN_UP,
     changes: words('refresh_hash refresh_expires_at ended_at end_reason'),
-    fixed: words('id user_id expires_at created_at updated_at'),
+    fixed: words('id user_id expires_at csrf_token created_at updated_at'),
   },
   refresh_token_blacklist: {
     rights: DELETED_BY_CLEAN_UP,
@@ -78,6 +78,7 @@ const DECISIONS: Record<string, Decision> = {
     changes: words('attempts next_attempt_at ended_at outcome'),
     fixed: words('id kind recipient mailbox source_hash expires_at created_at'),
   },
+  clean_ups: { rights: ADD_ONLY, changes: words('finished_at failed_at problem'), fixed: words('kind known_since') },
   signing_keys: { rights: DELETED_BY_CLEAN_UP, changes: [], fixed: words('kid secret created_at') },
   rate_limits: { rights: DELETED_BY_CLEAN_UP, changes: words('points expire'), fixed: ['key'] },
   _prisma_migrations: {

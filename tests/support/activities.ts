@@ -32,6 +32,8 @@ export interface Workbench {
   database: Database
   /** As the owner of the tables, for tests that arrange rows. */
   owner: Database
+  /** The owner's, for connections of a test's own. */
+  databaseUrl: string
   bucket: Bucket
   spool: Spool
   alarms: Alarms
@@ -87,7 +89,7 @@ export async function openWorkbench(
     maxBytes: options.maxBytes ?? 6 * 1024 ** 3,
     pauses: { firstMs: 2000 * (options.waitScale ?? 1), maxMs: 300_000 * (options.waitScale ?? 1) },
     waitScale: options.waitScale ?? 1,
-    cleanUp: { webhookBodyDays: 90, sessionDays: 30 },
+    cleanUp: { webhookBodyDays: 90, sessionDays: 30, overdueMs: 24 * 3600_000 },
     recovery: { plan: options.recovery ?? RECOVERY, perPass: 100, quietMs: 600_000, openRunPauseMs: 6 * 3600_000 },
     temporal: undefined as never, // what asks Temporal is tested through the whole backend
   })
@@ -99,6 +101,7 @@ export async function openWorkbench(
     environment,
     database,
     owner,
+    databaseUrl: created.url,
     bucket: openBucket(access),
     spool,
     alarms,

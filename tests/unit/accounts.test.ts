@@ -6,7 +6,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { signAccessToken, verifyAccessToken } from '../../accounts/access-tokens.ts'
 import { EMAIL_ADDRESS, normaliseEmail } from '../../accounts/email-address.ts'
 import { hashPassword, isSamePassword, passwordWeakness, verifyPassword } from '../../accounts/passwords.ts'
-import { hashToken, newRefreshToken, successorOf } from '../../accounts/refresh-tokens.ts'
+import { hashToken, newRefreshToken, successorKeyOf, successorOf } from '../../accounts/refresh-tokens.ts'
 import { createInvitation } from '../../accounts/registration.ts'
 import type { SigningKeys } from '../../accounts/signing-keys.ts'
 
@@ -110,15 +110,16 @@ describe('Refresh tokens', () => {
   test('When a token has a successor, then every process makes the same, and no other token has it', async () => {
     const token = await newRefreshToken(keys)
     expect(token).toMatch(/^k1\.[\w-]{43}$/)
-    const successor = await successorOf(keys, token)
-    expect(await successorOf(keysOf(newKey('k2'), key), token)).toBe(successor)
-    expect(await successorOf(keys, await newRefreshToken(keys))).not.toBe(successor)
-    expect(await successorOf(keys, successor)).not.toBe(successor)
+    const successor = successorOf(await successorKeyOf(keys, token), token)
+    expect(successorOf(await successorKeyOf(keysOf(newKey('k2'), key), token), token)).toBe(successor)
+    expect(successorOf(key, await newRefreshToken(keys))).not.toBe(successor)
+    expect(successorOf(key, successor)).not.toBe(successor)
     expect(hashToken(token)).toMatch(/^[0-9a-f]{64}$/)
   })
 
   test('When its key is gone, then the newest makes the successor', async () => {
-    expect(await successorOf(keysOf(newKey('k2')), await newRefreshToken(keys))).toMatch(/^k2\./)
+    const other = await newRefreshToken(keys)
+    expect(successorOf(await successorKeyOf(keysOf(newKey('k2')), other), other)).toMatch(/^k2\./)
   })
 })
 

@@ -123,3 +123,7 @@ export const CLEAN_UP_KINDS = [
   'unverifiedAccounts',
 ] as const
 export type CleanUpKind = (typeof CLEAN_UP_KINDS)[number]
+/** Type of the failure of a kind whose statements time out even for one row. */
+export const CLEAN_UP_TIMED_OUT = 'CleanUpTimedOut'
+/** Type of the failure of a run in which kinds have failed. */
+export const CLEAN_UP_INCOMPLETE = 'CleanUpIncomplete'

@@ -1,0 +1,5 @@
+-- Loses the CSRF tokens of browser sessions, which have to log in again, and when each kind of clean-up last finished.
+DROP TABLE "clean_ups";
+ALTER TABLE "rate_limits" ALTER COLUMN "key" TYPE VARCHAR(255) COLLATE "default";
+ALTER TABLE "sessions" DROP COLUMN "csrf_token";
+DELETE FROM "_prisma_migrations" WHERE "migration_name" = '0010_account_maintenance';

@@ -1,0 +1,140 @@
+// Clean-up on more rows than one statement can delete in its time.
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { ApplicationFailure } from '@temporalio/common'
+import { pino } from 'pino'
+import { checkCleanUps } from '../../activities/clean-up-alarm.ts'
+import { createAlarms } from '../../platform/alarms.ts'
+import { CLEAN_UP_KINDS } from '../../workflows/contracts/maintenance.ts'
+import { openWorkbench, type Workbench } from '../support/activities.ts'
+
+const HASH = '$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA'
+
+let bench: Workbench
+beforeEach(async () => {
+  bench = await openWorkbench()
+})
+afterEach(() => bench?.close())
+
+/** Sessions that have expired, of one account, each with so many tokens that were used. */
+async function expiredSessions(sessions: number, tokens: number): Promise<void> {
+  await bench.owner.$executeRaw`
+    WITH account AS (
+      INSERT INTO users (email, name, password_hash, verified_at) VALUES ('a@example.com', 'A', ${HASH}, now()) RETURNING id
+    ), expired AS (
+      INSERT INTO sessions (user_id, refresh_hash, refresh_expires_at, expires_at)
+      SELECT id, encode(sha256(('s' || s)::bytea), 'hex'), now() - interval '1 hour', now() + interval '1 day'
+      FROM account, generate_series(1, ${sessions}::int) AS s
+      RETURNING id, user_id
+    )
+    INSERT INTO refresh_token_blacklist (token_hash, session_id, user_id, reason, expires_at)
+    SELECT encode(sha256((id::text || t)::bytea), 'hex'), id, user_id, 'rotated', now() + interval '1 day'
+    FROM expired, generate_series(1, ${tokens}::int) AS t`
+}
+
+/** From now on a statement that deletes more rows of this table is cancelled, as by a timeout. */
+async function cancelDeletesOver(table: string, rows: number): Promise<void> {
+  await bench.owner.$executeRawUnsafe(`
+    CREATE FUNCTION cancel_${table}() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+    BEGIN
+      IF (SELECT count(*) FROM gone) > ${rows} THEN
+        RAISE EXCEPTION 'canceling statement due to statement timeout' USING ERRCODE = '57014';
+      END IF;
+      RETURN NULL;
+    END $$`)
+  await bench.owner.$executeRawUnsafe(`
+    CREATE TRIGGER cancel AFTER DELETE ON ${table} REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION cancel_${table}()`)
+}
+
+const left = async () => [await bench.owner.session.count(), await bench.owner.refreshTokenBlacklist.count()]
+
+describe('When statements time out', () => {
+  test('then batches shrink until they pass, and everything goes', async () => {
+    await expiredSessions(3, 200)
+    await cancelDeletesOver('refresh_token_blacklist', 40)
+    await cancelDeletesOver('sessions', 1)
+    expect(await bench.run('cleanUp', 'sessions')).toBe(3)
+    expect(await left()).toEqual([0, 0])
+  })
+
+  test('then rows that depend on an account go in batches before it', async () => {
+    await expiredSessions(3, 200)
+    await bench.owner.$executeRaw`UPDATE users SET verified_at = NULL, created_at = now() - interval '8 days'`
+    await cancelDeletesOver('refresh_token_blacklist', 40)
+    expect(await bench.run('cleanUp', 'unverifiedAccounts')).toBe(1)
+    expect(await bench.owner.user.count()).toBe(0)
+  })
+
+  test('then no row of which a session is left goes by a cascade', async () => {
+    await expiredSessions(1, 10)
+    await bench.owner.$transaction(async (tx) => {
+      await tx.$queryRaw`SELECT FROM refresh_token_blacklist LIMIT 1 FOR UPDATE`
+      expect(await bench.run('cleanUp', 'sessions')).toBe(0)
+    })
+    expect(await left()).toEqual([1, 1])
+    expect(await bench.run('cleanUp', 'sessions')).toBe(1)
+  })
+
+  test('then a kind of which not even one row can be deleted fails, says so, and what went before it is gone', async () => {
+    await expiredSessions(2, 3)
+    await cancelDeletesOver('sessions', 0)
+    const failure = await bench.run('cleanUp', 'sessions').catch((error: unknown) => error)
+    expect(failure).toBeInstanceOf(ApplicationFailure)
+    expect(failure).toMatchObject({ type: 'CleanUpTimedOut', nonRetryable: true, message: expect.stringContaining('one row') })
+    expect(await left()).toEqual([2, 0])
+    expect(await bench.owner.cleanUp.findUnique({ where: { kind: 'sessions' } })).toMatchObject({
+      finishedAt: null,
+      problem: expect.stringContaining('one row'),
+    })
+  })
+
+  test('then bodies of webhooks are emptied in smaller batches', async () => {
+    await bench.owner.$executeRaw`
+      INSERT INTO webhook_events (source, route, identity, call_sid, raw_body, relay_state, received_at)
+      SELECT 'exotel', 'call-end', i::text, 'c', 'x', 'started', now() - interval '91 days' FROM generate_series(1, 50) AS i`
+    await bench.owner.$executeRawUnsafe(`
+      CREATE FUNCTION cancel_bodies() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+      BEGIN
+        IF (SELECT count(*) FROM changed) > 7 THEN RAISE EXCEPTION 'canceling statement' USING ERRCODE = '57014'; END IF;
+        RETURN NULL;
+      END $$`)
+    await bench.owner.$executeRawUnsafe(`
+      CREATE TRIGGER cancel AFTER UPDATE ON webhook_events REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION cancel_bodies()`)
+    expect(await bench.run('cleanUp', 'webhookBodies')).toBe(50)
+  })
+})
+
+describe('When a kind has not finished for a day', () => {
+  const DAY = 24 * 3600_000
+  const alarmsNow = async () => {
+    const alarms = createAlarms(pino({ level: 'silent' })) // those of a worker that has just started
+    await checkCleanUps({ database: bench.database, alarms }, DAY)
+    return alarms.active()
+  }
+
+  test('then an alarm says which and why, also after a restart, and ends when it has finished', async () => {
+    for (const kind of CLEAN_UP_KINDS) await bench.run('cleanUp', kind)
+    expect(await alarmsNow()).toEqual([])
+    await expiredSessions(1, 1)
+    await cancelDeletesOver('sessions', 0)
+    await bench.run('cleanUp', 'sessions').catch(() => {})
+    expect(await alarmsNow()).toEqual([])
+    await bench.owner.$executeRaw`UPDATE clean_ups SET finished_at = now() - interval '25 hours' WHERE kind = 'sessions'`
+    const [alarm, ...others] = await alarmsNow()
+    expect([alarm?.name, others]).toEqual(['CleanUpOverdue', []])
+    expect(alarm!.reason).toMatch(/sessions.*one row/)
+    expect(alarm!.reason).not.toContain('rateLimits')
+
+    await bench.owner.$executeRawUnsafe('DROP TRIGGER cancel ON sessions')
+    await checkCleanUps({ database: bench.database, alarms: bench.alarms }, DAY)
+    expect(bench.alarms.active()).toHaveLength(1)
+    await bench.run('cleanUp', 'sessions')
+    await checkCleanUps({ database: bench.database, alarms: bench.alarms }, DAY)
+    expect(bench.alarms.active()).toEqual([])
+  })
+
+  test('then the alarm also begins where clean-up never ran, a day after a worker first looked', async () => {
+    expect(await alarmsNow()).toEqual([])
+    await bench.owner.$executeRaw`UPDATE clean_ups SET known_since = now() - interval '25 hours'`
+    expect((await alarmsNow()).map(({ name }) => name)).toEqual(['CleanUpOverdue'])
+  })
+})

@@ -1,0 +1,93 @@
+// What a client gets whose request failed, or could not finish everything, after its transaction was committed.
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { hash } from '@node-rs/argon2'
+import { readFileSync } from 'node:fs'
+import { pino } from 'pino'
+import type { AccountsContext } from '../../accounts/context.ts'
+import { logIn } from '../../accounts/login.ts'
+import { hashPassword } from '../../accounts/passwords.ts'
+import { GRACE_SECONDS, refreshSession } from '../../accounts/refresh-session.ts'
+import { createSigningKeys, type SigningKeys } from '../../accounts/signing-keys.ts'
+import { LONGEST_STATEMENT_MS, LONGEST_TRANSACTION_MS } from '../../platform/database.ts'
+import { RETRY_AFTER_SECONDS } from '../../platform/database-errors.ts'
+import { noPost } from '../../platform/post.ts'
+import { openDatabase, type OpenDatabase } from '../support/servers.ts'
+
+const PASSWORD = 'a long passphrase of somebody'
+const EMAIL = 'somebody@example.com'
+
+let opened: OpenDatabase
+beforeAll(async () => {
+  opened = await openDatabase()
+  const passwordHash = await hash(PASSWORD, { memoryCost: 8192, timeCost: 1, parallelism: 1 })
+  await opened.database.user.create({ data: { email: EMAIL, name: 'Somebody', passwordHash, verifiedAt: new Date() } })
+})
+afterAll(() => opened?.close())
+
+const accountsWith = (keys: Partial<SigningKeys> = {}): AccountsContext => ({
+  database: opened.database,
+  keys: { ...createSigningKeys(opened.database), ...keys },
+  mails: { kick: () => {}, stop: async () => {} },
+  post: noPost(),
+  logger: pino({ level: 'silent' }),
+  mailsPerSource: 20,
+  registration: 'open',
+  sessionDays: 30,
+  sessionIdleDays: 7,
+  publicUrl: 'https://calls.example.com',
+})
+
+const PLACES = 4 + 64
+
+/** Takes all places of the password hashing when `takePlaces` is called, keeps them until the work is done, and leaves them free. */
+async function whileHashingIsBusy<T>(work: (takePlaces: () => void) => Promise<T>): Promise<T> {
+  const running = new Set<Promise<void>>()
+  let busy = true
+  const hashAgain = (): void => {
+    if (!busy) return
+    const hashing: Promise<void> = hashPassword(PASSWORD)
+      .then(
+        () => (hashAgain(), hashAgain()),
+        () => {},
+      )
+      .finally(() => running.delete(hashing))
+    running.add(hashing)
+  }
+  const takePlaces = (): void => {
+    if (running.size === 0) Array.from({ length: PLACES }, hashAgain)
+  }
+  try {
+    return await work(takePlaces)
+  } finally {
+    busy = false
+    await Promise.all(running)
+  }
+}
+
+test('When all places of the password hashing are taken after a login was checked, then it succeeds and the old hash stays', async () => {
+  const keys = createSigningKeys(opened.database)
+  const before = await opened.database.user.findUniqueOrThrow({ where: { email: EMAIL } })
+  const tokens = await whileHashingIsBusy((takePlaces) =>
+    logIn(accountsWith({ all: () => (takePlaces(), keys.all()) }), { email: EMAIL, password: PASSWORD }),
+  )
+  expect(tokens.accessToken).toEqual(expect.any(String))
+  const after = await opened.database.user.findUniqueOrThrow({ where: { email: EMAIL } })
+  expect(after.passwordHash).toBe(before.passwordHash)
+})
+
+test('When the signing keys cannot be read after a refresh was committed, then its repetition gets the committed token', async () => {
+  const keys = createSigningKeys(opened.database)
+  const { refreshToken } = await logIn(accountsWith(), { email: EMAIL, password: PASSWORD })
+  const failing = accountsWith({ all: () => Promise.reject(new Error('The connection is closed')), find: keys.find })
+  await expect(refreshSession(failing, refreshToken)).rejects.toThrow('The connection is closed')
+  const repeated = await refreshSession(accountsWith(), refreshToken)
+  expect(await opened.database.refreshTokenBlacklist.count()).toBe(1)
+  const next = await refreshSession(accountsWith(), repeated.refreshToken)
+  expect(next.sessionId).toBe(repeated.sessionId)
+  expect(await opened.database.refreshTokenBlacklist.count()).toBe(2)
+})
+
+test('When Retry-After or a timeout of the database grows, then the grace period of refresh tokens stays above both requests', () => {
+  expect(readFileSync(new URL('../../SECURITY.md', import.meta.url), 'utf8')).toContain(`Within ${GRACE_SECONDS} s of its exchange`)
+  expect(GRACE_SECONDS).toBeGreaterThan(RETRY_AFTER_SECONDS + (2 * (LONGEST_TRANSACTION_MS + 2 * LONGEST_STATEMENT_MS)) / 1000)
+})
