@@ -6,6 +6,7 @@ import { EMAIL_ADDRESS, EMAIL_MAX_LENGTH } from '../accounts/email-address.ts'
 import { createInvitation } from '../accounts/registration.ts'
 import { addSigningKey, createSigningKeys, forgetOtherSigningKeys } from '../accounts/signing-keys.ts'
 import { connectDatabase, type Database } from '../platform/database.ts'
+import { problemOfDatabaseUrl } from '../platform/database-url.ts'
 import { isDatabaseOutage } from '../platform/database-errors.ts'
 import { CannotStart, runMain } from '../platform/process.ts'
 
@@ -64,7 +65,11 @@ runMain(async () => {
 })
 
 function databaseUrl(): string {
-  if (process.env.DATABASE_URL) return process.env.DATABASE_URL
+  if (process.env.DATABASE_URL) {
+    const problem = problemOfDatabaseUrl(process.env.DATABASE_URL)
+    if (problem) throw new CannotStart(`DATABASE_URL ${problem}.`)
+    return process.env.DATABASE_URL
+  }
   if (!existsSync(DEV_STACK)) throw new CannotStart('Set DATABASE_URL, or start the development stack with `npm run dev`.')
   return (JSON.parse(readFileSync(DEV_STACK, 'utf8')) as { databaseUrl: string }).databaseUrl
 }

@@ -134,16 +134,9 @@ async function startAll(keeper: Keeper): Promise<DevStack> {
 /** What the environment says is looked at before anything is started; what it leaves out, the stack brings. */
 function assertSettings(): void {
   if (process.env.NODE_ENV === 'production') throw new Refused('NODE_ENV is production, but this command is for development: unset it.')
-  const brought = [
-    'DATABASE_URL',
-    'WASABI_BUCKET',
-    'WASABI_ACCESS_KEY',
-    'WASABI_SECRET_KEY',
-    'EXOTEL_ACCOUNT_SID',
-    'EXOTEL_API_KEY',
-    'EXOTEL_API_TOKEN',
-  ]
-  readConfig({ ...Object.fromEntries(brought.map((name) => [name, 'brought'])), ...process.env })
+  const brought = ['WASABI_BUCKET', 'WASABI_ACCESS_KEY', 'WASABI_SECRET_KEY', 'EXOTEL_ACCOUNT_SID', 'EXOTEL_API_KEY', 'EXOTEL_API_TOKEN']
+  const database = { DATABASE_URL: 'postgresql://caly@localhost/caly' }
+  readConfig({ ...database, ...Object.fromEntries(brought.map((name) => [name, 'brought'])), ...process.env })
 }
 
 function sayAddresses(stack: DevStack): void {

@@ -2,6 +2,7 @@
 import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
 import { isAddressRange } from './address-ranges.ts'
+import { problemOfDatabaseUrl } from './database-url.ts'
 import { brokenProductionRules } from './production-rules.ts'
 import { retrySettings } from './retry-settings.ts'
 
@@ -16,6 +17,10 @@ const port = z.coerce.number().int().min(0).max(65_535)
 const count = z.coerce.number().int().positive()
 const minutes = z.coerce.number().positive()
 const filled = z.string().trim().min(1)
+const databaseUrl = filled.superRefine((text, context) => {
+  const problem = problemOfDatabaseUrl(text)
+  if (problem) context.addIssue({ code: 'custom', message: problem })
+})
 const MB = 1024 ** 2
 const GB = 1024 ** 3
 
@@ -56,9 +61,9 @@ const schema = z
     SHUTDOWN_GRACE_SECONDS: count.default(10),
 
     /** The application's role. */
-    DATABASE_URL: filled,
+    DATABASE_URL: databaseUrl,
     /** The role that owns the tables; `prisma.config.ts` reads it for migrations. */
-    MIGRATION_DATABASE_URL: filled.optional(),
+    MIGRATION_DATABASE_URL: databaseUrl.optional(),
     DATABASE_POOL_SIZE: count.default(10),
 
     ...temporalSettings,
