@@ -1,5 +1,6 @@
 // How a process of ours begins and ends.
 import { BadConfiguration } from './config.ts'
+import { ignoreOutputErrors } from './output.ts'
 
 /** Why a process cannot do its work, in one sentence for people. */
 export class CannotStart extends Error {}
@@ -9,6 +10,7 @@ const FAILED = 1
 
 /** Runs a process's main function; what it throws is said in one line. */
 export function runMain(main: () => Promise<void>): void {
+  ignoreOutputErrors()
   process.env.NODE_ENV ||= 'production' // libraries take an unset NODE_ENV for development
   main().catch((error: unknown) => {
     console.error(error instanceof BadConfiguration || error instanceof CannotStart ? error.message : error)
