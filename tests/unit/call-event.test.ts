@@ -78,6 +78,12 @@ describe('When does a call end?', () => {
   })
 })
 
+test('When a delivery has two CallSids, then the error says so', () => {
+  const read = (): unknown => readCallEvent({ CallSid: ['a1', 'b2'] }, 'call-end', 'POST')
+  expect(read).toThrow(BadCallSid)
+  expect(read).toThrow('CallSid is given more than once')
+})
+
 describe('When the CallSid is impossible, then the error names the field:', () => {
   test.each([
     ['missing', undefined],
