@@ -24,7 +24,7 @@ export class MigrationsNotApplied extends Error {}
 const ATTEMPTS = 20
 const PAUSE_MS = 5000
 /** Prisma holds it from before the first migration until after the last one; others wait for it up to 10 s. */
-const PRISMAS_ADVISORY_LOCK = 72_707_369
+export const PRISMAS_ADVISORY_LOCK = 72_707_369
 /** lock_not_available and deadlock_detected: the same migration may succeed later. */
 const LOCK_FAILURE = 'Database error code: (55P03|40P01)'
 

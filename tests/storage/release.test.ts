@@ -55,12 +55,12 @@ function release(): { said: () => string; ended: Promise<number | null> } {
 
 /** Adds a row again and again. */
 function keepInserting(): { stop: () => Promise<number> } {
-  let stopped = false
+  const stopping = new AbortController()
   const work = (async () => {
     const callSid = newCallSid()
     await pool.query('INSERT INTO calls (call_sid) VALUES ($1)', [callSid])
     let count = 0
-    for (; !stopped; count += 1, await pause(20)) {
+    for (; !stopping.signal.aborted; count += 1, await pause(20)) {
       await pool.query(`INSERT INTO recording_attempts (call_sid, identity, state) VALUES ($1, $2, 'not_recorded')`, [
         callSid,
         uniqueName('attempt'),
@@ -69,7 +69,7 @@ function keepInserting(): { stop: () => Promise<number> } {
     return count
   })()
   work.catch(() => {}) // reported by stop()
-  return { stop: () => ((stopped = true), work) }
+  return { stop: () => (stopping.abort(), work) }
 }
 
 async function applied(): Promise<string[]> {
