@@ -24,6 +24,7 @@ import { assertRunning, freePort, waitForPort } from './ports.ts'
 const execFile = promisify(execFileCallback)
 const DATABASE = 'caly'
 const SUPERUSER = 'postgres'
+const WRONG_PASSWORD = '28P01'
 /** At intervals of 100 ms. */
 const CONNECT_ATTEMPTS = 100
 /** Written once initdb has come to its end: one that was cut leaves what looks like a cluster. */
@@ -139,6 +140,7 @@ async function connect(url: string, child: ChildProcess): Promise<pg.Client> {
     } catch (error) {
       await client.end().catch(() => {})
       assertRunning(child, 'PostgreSQL')
+      if ((error as { code?: string }).code === WRONG_PASSWORD) throw anotherServer(new URL(url).port)
       if (attempt === CONNECT_ATTEMPTS) throw error
       await pause(100)
     }
@@ -149,8 +151,11 @@ async function connect(url: string, child: ChildProcess): Promise<pg.Client> {
 async function assertOwnServer(client: pg.Client, data: string, port: number): Promise<void> {
   const { rows } = await client.query<{ folder: string }>(`SELECT current_setting('data_directory') AS folder`)
   const folder = rows[0]!.folder
-  if (!existsSync(folder) || realpathSync(folder) !== realpathSync(data))
-    throw new Error(`Another PostgreSQL answers on port ${port}: its data is in ${folder}. Start again, or end that one.`)
+  if (!existsSync(folder) || realpathSync(folder) !== realpathSync(data)) throw anotherServer(port)
+}
+
+function anotherServer(port: number | string): Error {
+  return new Error(`Another PostgreSQL answers on port ${port}: start again, or end that one.`)
 }
 
 interface RunAs {
