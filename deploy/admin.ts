@@ -9,6 +9,7 @@ import { connectDatabase, type Database } from '../platform/database.ts'
 import { problemOfDatabaseUrl } from '../platform/database-url.ts'
 import { isDatabaseOutage } from '../platform/database-errors.ts'
 import { CannotStart, runMain } from '../platform/process.ts'
+import { redact } from '../platform/redact.ts'
 
 const USAGE = `Usage: npm run admin -- COMMAND
   create EMAIL              makes an administrator with a verified address and a new password, and prints it
@@ -58,11 +59,17 @@ runMain(async () => {
       throw new CannotStart(`"${email}" is not an e-mail address. ${USAGE}`)
     console.log(await run(database, email, more))
   } catch (error) {
-    throw isDatabaseOutage(error) ? new CannotStart('PostgreSQL does not answer: check DATABASE_URL.') : error
+    throw isDatabaseOutage(error) ? new CannotStart(`PostgreSQL does not answer: ${reasonOf(error)}. Check DATABASE_URL.`) : error
   } finally {
     await database.$disconnect()
   }
 })
+
+/** The last line of what Prisma says; those before show where we called it. */
+function reasonOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error)
+  return redact(message.trim().split('\n').at(-1)!.replace(/\.$/, ''))
+}
 
 function databaseUrl(): string {
   if (process.env.DATABASE_URL) {

@@ -144,7 +144,12 @@ export class Keeper {
 
   #writePids(): void {
     const pids = this.#kept.map(({ child, program }) => ({ pid: child.pid, mark: markOf(program) }))
-    writeFileSync(this.#pidFile(), JSON.stringify(pids))
+    try {
+      writeFileSync(this.#pidFile(), JSON.stringify(pids))
+    } catch (error) {
+      // A full disk ends no stack; the reaper still ends its processes.
+      this.#onRestart?.(`The list of processes cannot be written: ${(error as Error).message}`)
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 // API, worker and migrations reach a PostgreSQL over TLS, and say so where its certificate cannot be verified.
-import { execFile as execFileCallback, execFileSync } from 'node:child_process'
+import { execFile as execFileCallback, execFileSync, spawnSync } from 'node:child_process'
 import { chownSync, copyFileSync, mkdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -12,7 +12,7 @@ import { startPostgres, type DatabaseUrls } from '../../dev/postgres.ts'
 import { assertMigrated, connectDatabase } from '../../platform/database.ts'
 import { readMigrations } from '../../platform/migrations.ts'
 import { eventually } from '../support/eventually.ts'
-import { home, uniqueName } from '../support/servers.ts'
+import { dist, home, uniqueName } from '../support/servers.ts'
 
 const execFile = promisify(execFileCallback)
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -59,8 +59,8 @@ function urlOf(role: keyof DatabaseUrls, host: string, parameters: Record<string
   return url.href
 }
 
-async function deploy(url: string): Promise<{ code: number; output: string }> {
-  const env = { ...process.env, MIGRATION_DATABASE_URL: url }
+async function deploy(url: string, more: NodeJS.ProcessEnv = {}): Promise<{ code: number; output: string }> {
+  const env = { ...process.env, MIGRATION_DATABASE_URL: url, ...more }
   return execFile(process.execPath, ['node_modules/prisma/build/index.js', 'migrate', 'deploy'], { cwd: root, env }).then(
     ({ stdout, stderr }) => ({ code: 0, output: stdout + stderr }),
     (error: { code: number; stdout: string; stderr: string }) => ({ code: error.code, output: error.stdout + error.stderr }),
@@ -104,6 +104,9 @@ test.each([
   await ofApplication(urlOf('application', host, parameters), (database) =>
     expect(assertMigrated(database, readMigrations())).rejects.toThrow(problem),
   )
+  const env = { ...process.env, DATABASE_URL: urlOf('application', host, parameters) }
+  const admin = spawnSync(process.execPath, [join(dist, 'deploy', 'admin.js'), 'new-signing-key'], { env, encoding: 'utf8' })
+  expect(admin).toMatchObject({ status: 1, stderr: expect.stringMatching(problem) })
 })
 
 test('When the URL has a parameter that only one of them understands, then migrate deploy names it and not the URL', async () => {
@@ -111,4 +114,10 @@ test('When the URL has a parameter that only one of them understands, then migra
   expect(output).toContain('MIGRATION_DATABASE_URL has the parameter schema')
   expect(output).not.toContain(new URL(urls.owner).password)
   expect(code).toBe(1)
+})
+
+test('When Node has a warning for the engine, then it does not hide what is wrong with the certificate', async () => {
+  const { output } = await deploy(urlOf('owner', 'localhost', { sslmode: 'require' }), { NODE_TLS_REJECT_UNAUTHORIZED: '0' })
+  expect(output).toMatch(/self.signed certificate/)
+  expect(output).not.toMatch(/SyntaxError|Could not parse/)
 })
