@@ -42,9 +42,11 @@ export async function withStack({ join, lead }: Work): Promise<number> {
   const work = async (): Promise<number> => {
     const { stack, leave } = await withLock(lock, () => joinOrStart(keeper))
     if (leave) return join(stack).finally(leave)
-    const code = await lead(stack, interrupted)
-    if (!signalled) await endAfterUsers(keeper)
-    return code
+    try {
+      return await lead(stack, interrupted)
+    } finally {
+      if (!signalled) await endAfterUsers(keeper)
+    }
   }
   try {
     return await Promise.race([work(), interrupted.then(() => INTERRUPTED)])

@@ -130,5 +130,7 @@ function assertNotRunning(): void {
 /** By tests (`test-<pid>`) or by chaos, which have their own places in `.data/`. */
 function isInUse(name: string): boolean {
   const pid = /^test-(\d+)$/.exec(name)?.[1]
-  return pid === undefined ? name === 'chaos' && existsSync(join(home, name, 'pids.json')) : commandOf(Number(pid)) !== undefined
+  return pid === undefined
+    ? name === 'chaos' && existsSync(join(home, name, 'pids.json'))
+    : (commandOf(Number(pid))?.includes('jest') ?? false)
 }
