@@ -30,22 +30,27 @@ test('When the descriptor is closed, then a line is lost and nothing is thrown',
 
 const withBash = spawnSync('bash', ['-c', 'true']).status === 0 ? test : test.skip
 
-withBash('When a file reaches its largest size within a line and has room again later, then later lines are whole', () => {
+withBash('When stdout reaches its largest size within a line and has room again later, then later lines are whole', () => {
   const path = join(folder, 'small')
-  const script = `import { lineWriter } from '${new URL('../../platform/output.ts', import.meta.url).href}'
+  const from = (file: string): string => new URL(`../../platform/${file}`, import.meta.url).href
+  const script = `import { createLogger } from '${from('logger.ts')}'
+    import { ignoreOutputErrors } from '${from('output.ts')}'
     import { truncateSync } from 'node:fs'
+    import { setTimeout as pause } from 'node:timers/promises'
     process.on('SIGXFSZ', () => {})
-    const write = lineWriter(1)
-    for (let i = 0; i < 30; i += 1) write('a'.repeat(99) + '\\n')
+    ignoreOutputErrors()
+    const logger = createLogger({ level: 'info', file: '', name: 'test' })
+    for (let i = 0; i < 30; i += 1) logger.info('a'.repeat(99))
+    await pause(1) // errors of a stream come later
     truncateSync(process.argv[2], 150)
-    write('whole\\n')`
-  const program = join(folder, 'program.ts')
+    logger.info('whole')`
+  const program = join(folder, 'program.mts')
   writeFileSync(program, script)
   const command = 'ulimit -f 2; exec "$0" --import tsx "$1" "$2" >> "$2"'
   const cwd = new URL('../..', import.meta.url)
   const { status, stderr } = spawnSync('bash', ['-c', command, process.execPath, program, path], { encoding: 'utf8', cwd })
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
-  expect(readFileSync(path, 'utf8').split('\n').at(-2)).toBe('whole')
+  expect(JSON.parse(readFileSync(path, 'utf8').trim().split('\n').at(-1)!)).toMatchObject({ msg: 'whole' })
 })
 
 test('When the folder of the log file cannot be made, then the logger works without it', () => {
