@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 
 /** Says what is wrong with a URL, in words that follow the name of the setting. Never contains the URL. */
-export class BadDatabaseUrl extends Error {}
+class BadDatabaseUrl extends Error {}
 
 /** What pg needs to connect as the URL says. */
 export interface ApplicationConnection {

@@ -1,8 +1,9 @@
 // Several commands of the development stack at the same moment, and starts that are cut.
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import pg from 'pg'
+import { startOf } from '../../dev/process-start.mjs'
 import { eventually } from '../support/eventually.ts'
 import { copyProject, type DevCommand, type ProjectCopy } from '../support/project-copy.ts'
 
@@ -61,13 +62,21 @@ test(
 )
 
 test(
-  'When the same clone is started twice at the same moment, then both make a call on one stack, which ends after both',
+  'When the same clone is started twice at the same moment, then both make a call on one stack, which ends after its last user',
   async () => {
-    const commands = [copies[0]!.dev(['--once']), copies[0]!.dev(['--once'])]
+    const { folder, dev, noneLeft } = copies[0]!
+    const users = join(folder, '.data', 'users')
+    const user = join(users, `user.${process.pid}.${startOf(process.pid)}`)
+    mkdirSync(users, { recursive: true })
+    writeFileSync(user, '') // as a command does that makes calls for a while
+    const commands = [dev(['--once']), dev(['--once'])]
+    await eventually('both calls to be made', async () => commands.every(({ said }) => said().includes('"callSid"')), TIMEOUT_MS)
+    await storesOneCall(dev(['call']))
+    rmSync(user)
     const calls = await Promise.all(commands.map(storesOneCall))
     expect(calls[0]!.callSid).not.toBe(calls[1]!.callSid)
     expect(commands.filter(({ said }) => said().includes('Up after'))).toHaveLength(1)
-    await copies[0]!.noneLeft()
+    await noneLeft()
   },
   TIMEOUT_MS,
 )
