@@ -24,6 +24,8 @@ COPY --from=packages /app/node_modules node_modules
 COPY --from=build /app/dist dist
 COPY package.json prisma.config.ts ./
 COPY prisma prisma
+# Which prisma.config.ts imports.
+COPY platform/database-url.ts platform/
 USER node
 EXPOSE 3000 9464
 # Node is PID 1 and gets SIGTERM itself.

@@ -32,6 +32,8 @@ import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE, BACKFILL_QUEUE, sp
 const EXOTEL_REQUESTS_PER_SECOND = 3
 const BACKFILL_REQUESTS_PER_SECOND = 0.3
 const FORCE_AFTER_MS = 3000
+/** The SDK warns so of each worker that runs activities only, as most of ours do. */
+const ACTIVITIES_ONLY = 'No workflows registered'
 
 runMain(async () => {
   const config = readConfig()
@@ -79,7 +81,8 @@ runMain(async () => {
       measure: async () => void (await Promise.all([lookAtDatabase(), lookAtTemporal()])),
     },
   )
-  Runtime.install({ shutdownSignals: [], logger: temporalLogger(logger) }) // signals are handled above
+  // Signals are handled above. Unless its log is forwarded, the SDK's core writes to stdout itself.
+  Runtime.install({ shutdownSignals: [], logger: temporalLogger(logger), telemetryOptions: { logging: { forward: {} } } })
   await waitUntil(() => assertMigrated(database, migrations), {
     alarms,
     name: 'DatabaseUnavailable',
@@ -132,6 +135,7 @@ runMain(async () => {
 /** The SDK's own warnings and errors, in our format. */
 function temporalLogger(logger: Logger): DefaultLogger {
   return new DefaultLogger('WARN', ({ level, message, meta }) => {
+    if (message.startsWith(ACTIVITIES_ONLY)) return
     const { error, workflowId, activityType, taskQueue } = meta ?? {}
     logger[level === 'ERROR' ? 'error' : 'warn']({ sdk: true, workflowId, activityType, taskQueue, error }, redact(message))
   })

@@ -7,8 +7,10 @@ import { EMAIL_ADDRESS, EMAIL_MAX_LENGTH } from '../accounts/email-address.ts'
 import { createInvitation } from '../accounts/registration.ts'
 import { addSigningKey, createSigningKeys, forgetOtherSigningKeys } from '../accounts/signing-keys.ts'
 import { connectDatabase, type Database } from '../platform/database.ts'
+import { problemOfDatabaseUrl } from '../platform/database-url.ts'
 import { isDatabaseOutage, isPermissionDenied } from '../platform/database-errors.ts'
 import { CannotStart, runMain } from '../platform/process.ts'
+import { redact } from '../platform/redact.ts'
 
 const USAGE = `Usage: npm run admin -- COMMAND
   create EMAIL              makes an administrator with a verified address and a new password, and prints it
@@ -60,15 +62,27 @@ runMain(async () => {
   } catch (error) {
     if (isPermissionDenied(error))
       throw new CannotStart('This role may not change accounts: set MIGRATION_DATABASE_URL to the role that owns the tables.')
-    throw isDatabaseOutage(error) ? new CannotStart('PostgreSQL does not answer: check MIGRATION_DATABASE_URL or DATABASE_URL.') : error
+    if (!isDatabaseOutage(error)) throw error
+    throw new CannotStart(`PostgreSQL does not answer: ${reasonOf(error)}. Check MIGRATION_DATABASE_URL or DATABASE_URL.`)
   } finally {
     await database.$disconnect()
   }
 })
 
+/** The last line of what Prisma says; those before show where we called it. */
+function reasonOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error)
+  return redact(message.trim().split('\n').at(-1)!.replace(/\.$/, ''))
+}
+
 function databaseUrl(): string {
-  const url = process.env.MIGRATION_DATABASE_URL || process.env.DATABASE_URL
-  if (url) return url
+  for (const name of ['MIGRATION_DATABASE_URL', 'DATABASE_URL']) {
+    const url = process.env[name]
+    if (!url) continue
+    const problem = problemOfDatabaseUrl(url)
+    if (problem) throw new CannotStart(`${name} ${problem}.`)
+    return url
+  }
   if (!existsSync(DEV_STACK)) throw new CannotStart('Set MIGRATION_DATABASE_URL, or start the development stack with `npm run dev`.')
   return (JSON.parse(readFileSync(DEV_STACK, 'utf8')) as { databaseUrl: string }).databaseUrl
 }

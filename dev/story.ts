@@ -3,6 +3,7 @@ import { Client, Connection } from '@temporalio/client'
 import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
 import { readTemporalSettings } from '../platform/config.ts'
+import { applicationConnection } from '../platform/database-url.ts'
 import { temporalConnectionOptions } from '../platform/temporal.ts'
 import { recordingWorkflowId, STATUS_QUERY } from '../workflows/contracts/names.ts'
 import type { RecordingStatus } from '../workflows/contracts/recording.ts'
@@ -31,7 +32,7 @@ const STEPS: Record<string, string> = {
 
 export async function tellStory(stack: DevStack, say: (text: string) => void): Promise<void> {
   if (!stack.simulatorUrl) return say('\nEXOTEL_API_BASE_URL points to a real Exotel: make a call there, and watch it here.')
-  const database = new pg.Client({ connectionString: stack.databaseUrl })
+  const database = new pg.Client(applicationConnection(stack.databaseUrl, {}))
   database.on('error', () => {}) // a cut connection shows at the next query
   await database.connect()
   const connection = await Connection.connect(

@@ -1,8 +1,10 @@
+import { Connection } from '@temporalio/client'
+import { createHash, randomUUID } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { binaries } from './fetch-servers.mjs'
 import type { Keeper } from './keeper.ts'
-import { freePort, waitForPort } from './ports.ts'
+import { assertRunning, freePort, waitForPort } from './ports.ts'
 
 export interface TemporalOptions {
   /** Absent: in memory. */
@@ -30,6 +32,7 @@ export async function startTemporal(
   const port = await freePort(wanted)
   const uiPort = wantedUi === undefined ? undefined : await freePort(wantedUi)
   if (file) mkdirSync(dirname(file), { recursive: true })
+  const mark = markOf(file)
   const child = keeper.start({
     name: 'temporal',
     file: binaries.temporal(),
@@ -42,6 +45,8 @@ export async function startTemporal(
       String(port),
       '--log-level',
       'error',
+      '--namespace',
+      mark,
       ...(uiPort === undefined ? ['--headless'] : ['--ui-port', String(uiPort)]),
       ...(file ? ['--db-filename', file, ...FILE_PRAGMAS] : []),
       ...DYNAMIC_CONFIG.flatMap((each) => ['--dynamic-config-value', each]),
@@ -49,5 +54,25 @@ export async function startTemporal(
     stopSignal: 'SIGTERM',
   })
   await waitForPort(port, child, 'Temporal')
+  await assertOwnServer(`127.0.0.1:${port}`, mark)
+  assertRunning(child, 'Temporal')
   return { address: `127.0.0.1:${port}`, ...(uiPort !== undefined && { uiUrl: `http://127.0.0.1:${uiPort}` }) }
+}
+
+/** The name of a namespace that only this server has, and has again at the next start. */
+function markOf(file: string | undefined): string {
+  const place = file === undefined ? randomUUID() : resolve(file)
+  return `stack-${createHash('sha256').update(place).digest('hex').slice(0, 12)}`
+}
+
+/** @throws where a server without our namespace answers on the port */
+async function assertOwnServer(address: string, mark: string): Promise<void> {
+  const connection = await Connection.connect({ address })
+  try {
+    await connection.workflowService.describeNamespace({ namespace: mark })
+  } catch (error) {
+    throw new Error(`Another Temporal answers at ${address}: start again, or end that one.`, { cause: error })
+  } finally {
+    await connection.close()
+  }
 }

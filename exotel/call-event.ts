@@ -46,7 +46,9 @@ const seconds = z.coerce
   .catch(() => undefined)
 
 /** A CallSid is the only field without which a delivery means nothing. */
-export const callSid = z.string('CallSid is missing').regex(/^[A-Za-z0-9_-]{1,64}$/, 'CallSid must be 1 to 64 letters, digits, "-" or "_"')
+export const callSid = z
+  .string({ error: ({ input }) => (Array.isArray(input) ? 'CallSid is given more than once' : 'CallSid is missing') })
+  .regex(/^[A-Za-z0-9_-]{1,64}$/, 'CallSid must be 1 to 64 letters, digits, "-" or "_"')
 
 const delivery = z.object({
   CallSid: callSid,

@@ -1,5 +1,6 @@
 import { PrismaPg } from '@prisma/adapter-pg'
 import pg from 'pg'
+import { applicationConnection } from './database-url.ts'
 import { PrismaClient, type Prisma } from './generated/client.ts'
 import type { Logger } from './logger.ts'
 
@@ -16,6 +17,9 @@ export interface DatabaseOptions {
 
 /** Longer than any statement of ours; a stalled server must not keep a pool's connections for ever. */
 const STATEMENT_TIMEOUT_MS = 5000
+/** Of the pool whose statements decide whether a request may go on. */
+const LIMITS_STATEMENT_TIMEOUT_MS = 1500
+const IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000
 const CONNECT_TIMEOUT_MS = 3000
 const QUERY_TIMEOUT_MS = STATEMENT_TIMEOUT_MS + 1000
 const TRANSACTION_TIMEOUT_MS = STATEMENT_TIMEOUT_MS + 2000
@@ -27,9 +31,8 @@ export const LONGEST_TRANSACTION_MS = CONNECT_TIMEOUT_MS + TRANSACTION_TIMEOUT_M
 /** A small pool of plain connections, for a library that brings its own SQL. An outage is known at once, and ends no process. */
 export function openPool({ url, poolSize, logger }: DatabaseOptions): pg.Pool {
   const pool = new pg.Pool({
-    ...connectionOptions(url, poolSize),
+    ...connectionOptions(url, poolSize, LIMITS_STATEMENT_TIMEOUT_MS),
     connectionTimeoutMillis: 1500,
-    statement_timeout: 1500,
     query_timeout: 2000,
   })
   pool.on('error', (error) => logger.warn({ error }, 'Database connection lost'))
@@ -44,20 +47,23 @@ export function connectDatabase({ url, poolSize, logger }: DatabaseOptions): Dat
   return new PrismaClient({ adapter, transactionOptions: { maxWait: CONNECT_TIMEOUT_MS, timeout: TRANSACTION_TIMEOUT_MS } })
 }
 
-function connectionOptions(url: string, poolSize: number): pg.PoolConfig {
+/**
+ * Timeouts are sent within `options`, where those of the URL can replace them.
+ * @throws {BadDatabaseUrl}
+ */
+function connectionOptions(url: string, poolSize: number, statementTimeoutMs = STATEMENT_TIMEOUT_MS): pg.PoolConfig {
   return {
-    connectionString: url,
+    ...applicationConnection(url, {
+      statement_timeout: statementTimeoutMs,
+      idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
+    }),
     max: poolSize,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     idleTimeoutMillis: 30_000,
-    statement_timeout: STATEMENT_TIMEOUT_MS,
     query_timeout: QUERY_TIMEOUT_MS,
-    idle_in_transaction_session_timeout: 10_000,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     application_name: 'caly-backend',
-    // The adapter reads and writes times as if the server's zone were UTC; a server in India would shift them.
-    options: '-c TimeZone=UTC',
   }
 }
 
@@ -67,9 +73,10 @@ function connectionOptions(url: string, poolSize: number): pg.PoolConfig {
  * @throws where PostgreSQL cannot be reached, lacks one of the migrations, or stands behind a pooler that drops our time zone
  */
 export async function assertMigrated(database: Database, migrations: string[]): Promise<void> {
-  const [row] = await database.$queryRaw<{ hasMigrations: boolean; mayRead: boolean; zone: string }[]>`
+  const [row] = await database.$queryRaw<{ hasMigrations: boolean; mayRead: boolean; zone: string; isUtc: boolean }[]>`
     SELECT migrations IS NOT NULL AS "hasMigrations", COALESCE(has_table_privilege(migrations, 'SELECT'), false) AS "mayRead",
-           current_setting('TimeZone') AS zone
+           current_setting('TimeZone') AS zone,
+           (SELECT bool_and(EXTRACT(timezone FROM moment) = 0) FROM generate_series(now() - '1 year'::interval, now(), '1 month') AS moment) AS "isUtc"
     FROM to_regclass('_prisma_migrations') AS migrations`
   if (row?.hasMigrations && !row.mayRead) {
     throw new Error(
@@ -81,7 +88,10 @@ export async function assertMigrated(database: Database, migrations: string[]): 
   if (missing.length > 0) {
     throw new Error(`The database lacks the migrations ${missing.join(', ')} of this build: run \`npx prisma migrate deploy\``)
   }
-  if (row?.zone !== 'UTC') throw new Error(`The connection's time zone is ${row?.zone}, not UTC: a pooler drops our options`)
+  if (!row?.isUtc)
+    throw new Error(
+      `The connection's time zone is ${row?.zone}, not UTC: a connection pooler between us and PostgreSQL drops the startup option TimeZone`,
+    )
 }
 
 /** One that failed has no `finished_at`; one that was resolved as rolled back has `rolled_back_at`. */

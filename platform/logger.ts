@@ -2,6 +2,7 @@ import { createWriteStream, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { pino, type Logger } from 'pino'
 import { logContext } from './log-context.ts'
+import { stdoutLines } from './output.ts'
 import { redact } from './redact.ts'
 
 export type { Logger } from 'pino'
@@ -27,9 +28,8 @@ const SECRET_FIELDS = [
 
 /** One JSON line an entry on stdout and, where `file` is not empty, in that file as well. */
 export function createLogger({ level, file, name }: { level: string; file: string; name: string }): Logger {
-  if (file) mkdirSync(dirname(file), { recursive: true })
   const streams = [
-    { level: 'trace' as const, stream: process.stdout },
+    { level: 'trace' as const, stream: stdoutLines() },
     ...(file ? [{ level: 'trace' as const, stream: openFile(file) }] : []),
   ]
   return pino(
@@ -47,13 +47,19 @@ export function createLogger({ level, file, name }: { level: string; file: strin
 
 /** A disk that is full or read-only costs us the file's lines, not the process: stdout has them all. */
 function openFile(path: string): pino.DestinationStream {
-  const file = createWriteStream(path, { flags: 'a' })
-  let writable = true
-  file.on('error', (error) => {
-    writable = false
-    console.error(`The log file cannot be written any more: ${error.message}`)
-  })
-  return { write: (line) => void (writable && file.write(line)) }
+  let isWritable = true
+  const giveUp = (error: unknown): void => {
+    isWritable = false
+    console.error(`The log file cannot be written: ${(error as Error).message}`)
+  }
+  try {
+    mkdirSync(dirname(path), { recursive: true })
+  } catch (error) {
+    giveUp(error)
+  }
+  if (!isWritable) return { write: () => {} }
+  const file = createWriteStream(path, { flags: 'a' }).on('error', giveUp)
+  return { write: (line) => void (isWritable && file.write(line)) }
 }
 
 /** An error's kind, message and stack without what {@link redact} takes out; no other fields, since libraries put requests there. */

@@ -1,6 +1,7 @@
 // How a process of ours begins and ends.
 import { BadConfiguration } from './config.ts'
 import { EnvFileUnreadable, loadEnvFile } from './env-file.ts'
+import { ignoreOutputErrors } from './output.ts'
 
 /** Why a process cannot do its work, in one sentence for people. */
 export class CannotStart extends Error {}
@@ -10,6 +11,7 @@ const FAILED = 1
 
 /** Reads `.env`, then runs a process's main function; what it throws is said in one line. */
 export function runMain(main: () => Promise<void>): void {
+  ignoreOutputErrors()
   start(main).catch((error: unknown) => {
     const isForPeople = [BadConfiguration, CannotStart, EnvFileUnreadable].some((each) => error instanceof each)
     console.error(isForPeople ? (error as Error).message : error)

@@ -67,9 +67,9 @@ export const PRODUCTION_RULES: readonly ProductionRule[] = [
   rule('TRUST_PROXY', 'must name your own proxies: with ranges this wide, clients could choose their own address', (value) =>
     Array.isArray(value) ? areTooWide(value) : false,
   ),
-  ...secretRules('DATABASE_URL', DATABASE_PASSWORD_LENGTH, (value) => databasePassword(value)),
+  ...secretRules('DATABASE_URL', DATABASE_PASSWORD_LENGTH, (value) => [passwordIn(value)]),
   rule('DATABASE_URL', 'has a password that is its user name', isPasswordTheUserName),
-  ...secretRules('MIGRATION_DATABASE_URL', DATABASE_PASSWORD_LENGTH, (value) => databasePassword(value)),
+  ...secretRules('MIGRATION_DATABASE_URL', DATABASE_PASSWORD_LENGTH, (value) => [passwordIn(value)]),
   rule('MIGRATION_DATABASE_URL', 'has a password that is its user name', isPasswordTheUserName),
   ...secretRules('TEMPORAL_API_KEY', SECRET_LENGTH, (value) => [value]),
   rule('WASABI_ENDPOINT', 'must be https: recordings would be readable on the way', isPlainHttp),
@@ -156,10 +156,6 @@ function isPlainHttp(url: string): boolean {
 /** Undefined where there is none: PostgreSQL then takes it from elsewhere, or identifies the client in another way. */
 function passwordIn(url: string): string | undefined {
   return URL.canParse(url) ? decoded(new URL(url).password) || undefined : undefined
-}
-
-function databasePassword(url: string): (string | undefined)[] {
-  return [passwordIn(url), URL.canParse(url) ? (new URL(url).searchParams.get('password') ?? undefined) : undefined]
 }
 
 function isPasswordTheUserName(url: string): boolean {

@@ -3,6 +3,7 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
 import { isAddressRange } from './address-ranges.ts'
+import { problemOfDatabaseUrl } from './database-url.ts'
 
 /** More than any setting needs. */
 const MAX_LENGTH = 10_000
@@ -59,10 +60,10 @@ export const httpUrl = line
   )
   .transform((given) => given.replace(/\/+$/, ''))
 
-export const postgresUrl = line.refine(
-  (given) => /^postgres(ql)?:\/\/\S+$/.test(given) && isDecodable(given),
-  'must be a PostgreSQL URL such as postgresql://user:password@host:5432/database, with special characters percent-encoded',
-)
+export const postgresUrl = line.superRefine((given, context) => {
+  const problem = problemOfDatabaseUrl(given)
+  if (problem) context.addIssue({ code: 'custom', message: problem })
+})
 
 export const smtpUrl = line.refine(
   (given) => /^smtps?:\/\/[^\s#]+$/.test(given) && isDecodable(given) && new URL(given).hostname !== '',

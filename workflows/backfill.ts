@@ -32,7 +32,7 @@ export async function BackfillWorkflow(request: BackfillRequest, progress?: List
       for (let open = await backfillBacklog(); open >= request.openAtMost; open = await backfillBacklog()) {
         setCurrentDetails(`${open} calls of the backfill are under way; the next page is read when fewer than ${request.openAtMost} are`)
         if ((looks += 1) > LOOKS_IN_A_RUN) await goOn(reached)
-        await sleep(PAUSE_MS * request.waitScale)
+        await sleep(PAUSE_MS * request.waitScale, { summary: 'until calls of the backfill have ended' })
       }
     },
     resume: goOn,

@@ -1,19 +1,10 @@
-// `npm run dev` as people use it, in a copy of the project beside which everything is installed.
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
-import { cpSync, readdirSync, rmSync, symlinkSync, mkdirSync, writeFileSync } from 'node:fs'
+// `npm run dev` as people use it.
+import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { eventually } from '../support/eventually.ts'
-import { home, uniqueName } from '../support/servers.ts'
+import { copyProject, type DevCommand, type ProjectCopy } from '../support/project-copy.ts'
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
-const project = join(home, uniqueName('a copy with spaces'))
-const SHARED = ['node_modules', '.cache']
-const LEFT_OUT = new Set([...SHARED, '.data', '.git', 'dist', 'logs', 'tests', 'coverage', '.installing', '.starting'])
-/** Without what the test run tells its own processes. */
-const { TEST_STACK: _, NO_ENV_FILE: __, ...env } = process.env
 /** Of a real installation. Nothing that this command starts may read it. */
 const POISON = `NODE_ENV=production
 DATABASE_URL=postgresql://caly@127.0.0.1:1/real
@@ -24,33 +15,15 @@ EXOTEL_API_BASE_URL=http://127.0.0.1:1
 WEBHOOK_BODY_DAYS=not-a-number
 `
 
+let project: ProjectCopy
 beforeAll(() => {
-  mkdirSync(project)
-  for (const name of readdirSync(root)) if (!LEFT_OUT.has(name)) cpSync(join(root, name), join(project, name), { recursive: true })
-  for (const name of SHARED) symlinkSync(join(root, name), join(project, name))
-  writeFileSync(join(project, '.env'), POISON)
+  project = copyProject()
+  writeFileSync(join(project.folder, '.env'), POISON)
 })
-afterAll(async () => {
-  spawnSync('pkill', ['-9', '-f', `${project}/`])
-  await noneLeft()
-  rmSync(project, { recursive: true })
-})
+afterAll(() => project?.remove())
 
-interface Command {
-  child: ChildProcess
-  said: () => string
-  ended: Promise<number | null>
-}
-
-function dev(...args: string[]): Command {
-  const child = spawn(process.execPath, ['--import', 'tsx', join(project, 'dev', 'main.ts'), ...args], { cwd: project, env })
-  let text = ''
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => (text += bytes.toString()))
-  return { child, said: () => text, ended: once(child, 'close').then(([code]) => code as number | null) }
-}
-
-async function up(): Promise<Command> {
-  const command = dev()
+async function up(): Promise<DevCommand> {
+  const command = project.dev()
   await eventually(
     'the stack to be up',
     async () => {
@@ -65,20 +38,15 @@ async function up(): Promise<Command> {
 }
 
 async function done(...args: string[]): Promise<{ code: number | null; said: string }> {
-  const command = dev(...args)
+  const command = project.dev(args)
   return { code: await command.ended, said: command.said() }
 }
 
-/** Whatever was started from the copy has ended. */
-function noneLeft(): Promise<true> {
-  return eventually('all processes to end', async () => spawnSync('pgrep', ['-f', `${project}/`]).status === 1, 30_000) as Promise<true>
-}
-
-async function interrupted({ child, said, ended }: Command): Promise<void> {
+async function interrupted({ child, said, ended }: DevCommand): Promise<void> {
   child.kill('SIGINT')
   expect(await ended).toBe(130)
   expect(said()).toMatch(/Everything has stopped/)
-  await noneLeft()
+  await project.noneLeft()
 }
 
 test('When it is started, ended and started again, then each time a call is told to its end, and nothing is left running', async () => {
@@ -104,14 +72,14 @@ test('When it is up, then a second terminal makes calls, and is told where it ca
   expect(await done('call', '--fault', 'nonsense')).toMatchObject({ code: 1, said: expect.stringMatching(/^There is no fault "nonsense"/) })
 
   running.child.kill('SIGKILL')
-  await noneLeft()
+  await project.noneLeft()
   const { code, said } = await done('--once')
   expect(code).toBe(0)
   const { sha256, expectedSha256 } = JSON.parse(said.trim().split('\n').at(-1)!) as { sha256: string; expectedSha256: string }
   expect(sha256).toBe(expectedSha256)
   expect(await done('reset')).toMatchObject({ code: 0, said: expect.stringContaining('.data/ is empty') })
-  expect(readdirSync(join(project, '.data'))).toEqual([])
-  await noneLeft()
+  expect(readdirSync(join(project.folder, '.data'))).toEqual([])
+  await project.noneLeft()
 }, 180_000)
 
 test.each([
@@ -123,8 +91,9 @@ test.each([
   [{ WASABI_ENDPOINT: 'http://127.0.0.1:1', WASABI_ACCESS_KEY: 'k', WASABI_SECRET_KEY: 's' }, /WASABI_ENDPOINT/],
   [{ RECORDING_WAIT_SCALE: 'abc' }, /RECORDING_WAIT_SCALE/],
 ])('When %j is set, then it says so in one sentence and ends', async (wrong, named) => {
-  Object.assign(env, wrong)
-  const { code, said } = await done('--once').finally(() => Object.keys(wrong).forEach((name) => delete env[name]))
+  const command = project.dev(['--once'], wrong)
+  const code = await command.ended
+  const said = command.said()
   expect(code).toBe(1)
   const last = said
     .trim()
@@ -132,5 +101,5 @@ test.each([
     .filter((line) => !/^ {2}✔|^Starting/.test(line))
   expect(last).toEqual([expect.stringMatching(named)])
   expect(said).not.toMatch(/\n {4}at /)
-  await noneLeft()
+  await project.noneLeft()
 })

@@ -50,6 +50,7 @@ test('When the newest migration and its columns are missing, then both processes
 test('When the database has a migration that the build does not know, then both processes are ready, and the API stays so', async () => {
   await record('9999_newer')
   for (const name of PROCESSES) await backend.start(name)
+  expect(backend.logs('worker')).not.toContain('No workflows registered')
   expect((await post()).status).toBe(200)
   await backend.database.query('DELETE FROM _prisma_migrations WHERE migration_name = $1', [NEWEST])
   expect(await readiness('api')).toBe(200)

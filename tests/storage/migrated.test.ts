@@ -1,6 +1,9 @@
 // Whether a database has all migrations that a build contains.
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
-import { assertMigrated, type Database } from '../../platform/database.ts'
+import { PrismaPg } from '@prisma/adapter-pg'
+import { pino } from 'pino'
+import { assertMigrated, connectDatabase, type Database } from '../../platform/database.ts'
+import { PrismaClient } from '../../platform/generated/client.ts'
 import { readMigrations } from '../../platform/migrations.ts'
 import { openDatabase } from '../support/servers.ts'
 
@@ -9,9 +12,10 @@ const NEWEST = MIGRATIONS.at(-1)!
 
 let database: Database
 let owner: Database
+let url: string
 let close: () => Promise<void>
 beforeEach(async () => {
-  ;({ database, owner, close } = await openDatabase(1))
+  ;({ database, owner, url, close } = await openDatabase(1))
 })
 afterEach(() => close?.())
 
@@ -59,4 +63,34 @@ test('When the role may not read the list of migrations, then the message says s
   const refused = assertMigrated(database, MIGRATIONS)
   await expect(refused).rejects.toThrow('This role may not read which migrations are applied')
   await expect(refused).rejects.toThrow(NEWEST)
+})
+
+/** A connection whose startup options a pooler has replaced. */
+async function withTimeZone(zone: string, work: (database: Database) => Promise<void>): Promise<void> {
+  const replaced = new PrismaClient({ adapter: new PrismaPg({ connectionString: url, options: `-c TimeZone=${zone}` }) })
+  await work(replaced).finally(() => replaced.$disconnect())
+}
+
+test.each(['UTC', 'Etc/UTC', 'Zulu', 'GMT', '0'])('When the time zone of the connection is %s, then it counts as UTC', async (zone) => {
+  await withTimeZone(zone, (replaced) => assertMigrated(replaced, MIGRATIONS))
+})
+
+test.each(['Asia/Kolkata', 'Europe/London', 'Europe/Lisbon', '-1'])('When it is %s, then the message names it', async (zone) => {
+  await withTimeZone(zone, (replaced) => expect(assertMigrated(replaced, MIGRATIONS)).rejects.toThrow(/time zone is .*, not UTC/))
+})
+
+test('When a server in India is reached with options in the URL, then they apply, and the time zone is UTC all the same', async () => {
+  const name = new URL(url).pathname.slice(1)
+  await owner.$executeRawUnsafe(`ALTER DATABASE ${name} SET TimeZone = 'Asia/Kolkata'`)
+  await owner.$executeRawUnsafe(`ALTER DATABASE ${name} SET search_path = pg_catalog`)
+  const options = encodeURIComponent('-c statement_timeout=1234 -c work_mem=5MB')
+  const other = connectDatabase({ url: `${url}?options=${options}`, poolSize: 1, logger: pino({ level: 'silent' }) })
+  try {
+    await assertMigrated(other, MIGRATIONS)
+    const settings = ['TimeZone', 'statement_timeout', 'work_mem', 'search_path', 'idle_in_transaction_session_timeout']
+    const rows = await other.$queryRaw<{ value: string }[]>`SELECT current_setting(name) AS value FROM unnest(${settings}::text[]) AS name`
+    expect(rows.map(({ value }) => value)).toEqual(['UTC', '1234ms', '5MB', 'public', '10s'])
+  } finally {
+    await other.$disconnect()
+  }
 })

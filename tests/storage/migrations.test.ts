@@ -17,7 +17,7 @@ beforeEach(async () => {
   database = await createDatabase()
   project = mkdtempSync(join(home, 'project-'))
   cpSync(join(root, 'prisma'), join(project, 'prisma'), { recursive: true })
-  for (const file of ['prisma.config.ts', 'package.json']) cpSync(join(root, file), join(project, file))
+  for (const file of ['prisma.config.ts', 'package.json', 'platform/database-url.ts']) cpSync(join(root, file), join(project, file))
   symlinkSync(join(root, 'node_modules'), join(project, 'node_modules'))
 })
 afterEach(async () => {

@@ -5,6 +5,7 @@ import { SCHEDULES } from '../../workflows/contracts/names.ts'
 import { createNamespace } from '../support/servers.ts'
 
 const SETTINGS: ScheduleSettings = {
+  NODE_ENV: 'production',
   RECORDING_WAIT_SCALE: 1,
   RECOVERY_EVERY_MINUTES: 5,
   RECONCILE_EVERY_MINUTES: 60,
@@ -40,4 +41,15 @@ test('When a schedule was made with another window, then the next start corrects
   expect(await policiesOf(SCHEDULES.objectCheck)).toMatchObject({ catchupWindow: 60_000 })
   await ensureSchedules(client, SETTINGS)
   expect(await policiesOf(SCHEDULES.objectCheck)).toMatchObject({ catchupWindow: 12 * HOUR_MS })
+})
+
+test.each([
+  ['development', 30_000],
+  ['test', 3000],
+] as const)('When waits are shortened in %s, then the most frequent schedule runs every %i ms', async (NODE_ENV, shortestMs) => {
+  await ensureSchedules(client, { ...SETTINGS, NODE_ENV, RECORDING_WAIT_SCALE: 1 / 60 })
+  const described = await Promise.all(Object.values(SCHEDULES).map((id) => client.schedule.getHandle(id).describe()))
+  const everyMs = described.flatMap(({ spec }) => spec.intervals?.map(({ every }) => every) ?? [])
+  expect(everyMs).toHaveLength(4)
+  expect(Math.min(...everyMs)).toBe(shortestMs)
 })

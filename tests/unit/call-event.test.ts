@@ -129,6 +129,12 @@ test('When a list of links is sent as RecordingUrl, then each is a recording', (
   expect(read({ RecordingUrl: [...links, links[0]] }).sources).toEqual(links.map((sourceUrl) => ({ sourceUrl })))
 })
 
+test('When a delivery has two CallSids, then the error says so', () => {
+  const read = (): unknown => readCallEvent({ CallSid: ['a1', 'b2'] }, 'call-end')
+  expect(read).toThrow(BadCallSid)
+  expect(read).toThrow('CallSid is given more than once')
+})
+
 describe('When the CallSid is impossible, then the error names the field:', () => {
   test.each([
     ['missing', undefined],

@@ -74,3 +74,13 @@ test('When a shell reads the file, then what is set stays, and what is missing o
     'of the user|generated|postgresql://a:b@c:5432/d|of the user',
   )
 })
+
+test('When prisma.config.ts imports files of ours, then the image contains them', () => {
+  const sourceOf = (file: string): string => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8')
+  const imported = [...sourceOf('prisma.config.ts').matchAll(/from '\.\/(.+)'/g)].map(([, file]) => file!)
+  expect(imported).toEqual(['platform/database-url.ts'])
+  for (const file of imported) {
+    expect(sourceOf('Dockerfile')).toMatch(new RegExp(`^COPY ${file} `, 'm'))
+    expect(sourceOf(file)).not.toMatch(/from '\./) // which would be missing in its turn
+  }
+})

@@ -1,3 +1,6 @@
+-- A lock that is not free within this time ends the migration; whoever needs the table waits behind it no longer than that.
+SET LOCAL lock_timeout = '2s';
+
 -- How far a call has come: statuses only go up, so that any order of events gives the same row. Of several final
 -- statuses "completed" stands: a call that was answered once was answered.
 CREATE FUNCTION "call_status_rank"("status" TEXT) RETURNS INTEGER LANGUAGE SQL IMMUTABLE AS $$

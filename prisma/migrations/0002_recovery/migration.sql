@@ -1,3 +1,6 @@
+-- A lock that is not free within this time ends the migration; whoever needs the table waits behind it no longer than that.
+SET LOCAL lock_timeout = '2s';
+
 -- AlterTable
 ALTER TABLE "webhook_events" DROP CONSTRAINT "webhook_events_source_check";
 ALTER TABLE "webhook_events" ADD CONSTRAINT "webhook_events_source_check" CHECK ("source" IN ('exotel', 'recovery', 'reconcile', 'backfill', 'operator'));

@@ -1,4 +1,5 @@
 -- Loses the history of attempts and of passes; stop the workers first. Fails, and changes nothing, where backfill has made events.
+SET LOCAL lock_timeout = '2s';
 DROP TABLE "recording_attempts", "reconcile_passes";
 DROP INDEX "recordings_object_key_idx", "recordings_due_idx", "recordings_awaiting_idx", "calls_due_idx";
 ALTER TABLE "recordings" DROP COLUMN "given_up_at";

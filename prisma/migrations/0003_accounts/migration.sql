@@ -1,3 +1,6 @@
+-- A lock that is not free within this time ends the migration; whoever needs the table waits behind it no longer than that.
+SET LOCAL lock_timeout = '2s';
+
 CREATE FUNCTION "set_updated_at"() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
     NEW."updated_at" = now();

@@ -1,3 +1,6 @@
+-- A lock that is not free within this time ends the migration; whoever needs the table waits behind it no longer than that.
+SET LOCAL lock_timeout = '2s';
+
 -- CreateTable
 CREATE TABLE "object_checks" (
     "id" BIGSERIAL NOT NULL,

@@ -1,5 +1,5 @@
--- Waits for sessions that use "users", and makes others wait for it, no longer than this.
-SET LOCAL lock_timeout = '5s';
+-- A lock that is not free within this time ends the migration; whoever needs the table waits behind it no longer than that.
+SET LOCAL lock_timeout = '2s';
 
 -- AlterTable
 -- A default that is the same for every row fills them without rewriting the table: existing accounts count as verified.

@@ -1,3 +1,6 @@
+-- A lock that is not free within this time ends the migration; whoever needs the table waits behind it no longer than that.
+SET LOCAL lock_timeout = '2s';
+
 -- The application connects as a member of "caly_app" and has only the rights that its statements need. The owner of the tables
 -- runs migrations. Every later migration grants what its tables and columns need (docs/deployment.md); a test lists the rights.
 

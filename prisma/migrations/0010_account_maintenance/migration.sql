@@ -1,5 +1,5 @@
 -- Waits for sessions that use "sessions" and "rate_limits", and makes others wait for it, no longer than this.
-SET LOCAL lock_timeout = '5s';
+SET LOCAL lock_timeout = '2s';
 
 -- AlterTable
 -- What the CSRF token of a session is: it lives as long as the session, whichever keys sign its access tokens.

@@ -1,0 +1,100 @@
+// Applies the migrations with `prisma migrate deploy`. A migration that did not get a lock in time has changed nothing: it is marked
+// as rolled back and applied again. Any number of these commands may run at once.
+import { spawn } from 'node:child_process'
+import { setTimeout as pause } from 'node:timers/promises'
+import pg from 'pg'
+import { applicationConnection } from '../platform/database-url.ts'
+
+export interface MigrationOptions {
+  /** Folder of prisma.config.ts. */
+  root: string
+  /** Of the role that owns the tables. */
+  ownerUrl: string
+  /** Told what Prisma says, and why there is another attempt. */
+  report: (text: string) => void
+  /** No further attempt begins once it is aborted; the one that runs goes on to its end. */
+  signal: AbortSignal
+  attempts?: number
+  pauseMs?: number
+}
+
+/** The migrations are not applied; the message is Prisma's, or says how often it was tried. */
+export class MigrationsNotApplied extends Error {}
+
+const ATTEMPTS = 20
+const PAUSE_MS = 5000
+/** Prisma holds it from before the first migration until after the last one; others wait for it up to 10 s. */
+export const PRISMAS_ADVISORY_LOCK = 72_707_369
+/** lock_not_available and deadlock_detected: the same migration may succeed later. */
+const LOCK_FAILURE = 'Database error code: (55P03|40P01)'
+
+/** @throws {MigrationsNotApplied} */
+export async function applyMigrations(options: MigrationOptions): Promise<void> {
+  const { ownerUrl, report, signal, attempts = ATTEMPTS, pauseMs = PAUSE_MS } = options
+  for (let attempt = 1; ; attempt += 1) {
+    const { code, output } = await deploy(options)
+    if (code === 0) return report(output)
+    const reason = await reasonToRetry(ownerUrl, output)
+    if (!reason) throw new MigrationsNotApplied(output)
+    if (attempt >= attempts || signal.aborted)
+      throw new MigrationsNotApplied(
+        `${reason} after ${attempt} attempts. What was not applied has changed nothing: run the command again.`,
+      )
+    report(`${reason}. It has changed nothing; attempt ${attempt + 1} of ${attempts} follows in ${pauseMs / 1000} s.\n`)
+    await pause(pauseMs, undefined, { signal }).catch(() => {})
+    if (signal.aborted) throw new MigrationsNotApplied(`${reason}, and the command was stopped before another attempt.`)
+  }
+}
+
+/** In a session of its own: Ctrl-C in a terminal reaches all processes of a session and would end it in the middle. */
+function deploy({ root, ownerUrl }: MigrationOptions): Promise<{ code: number | null; output: string }> {
+  const env = { ...process.env, MIGRATION_DATABASE_URL: ownerUrl }
+  const args = ['node_modules/prisma/build/index.js', 'migrate', 'deploy']
+  const child = spawn(process.execPath, args, { cwd: root, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => (output += bytes.toString()))
+  return new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (code) => resolve({ code, output }))
+  })
+}
+
+/** Undefined where another attempt would fail in the same way. */
+async function reasonToRetry(ownerUrl: string, output: string): Promise<string | undefined> {
+  if (/P1002/.test(output) && /advisory lock/.test(output)) return 'Another command applies migrations'
+  if (!/P3009|P3018/.test(output)) return undefined
+  const client = new pg.Client(applicationConnection(ownerUrl, {}))
+  await client.connect()
+  try {
+    const [name] = await resolveLockFailures(client)
+    if (name) return `The migration ${name} did not get a lock in time, because a transaction uses its tables`
+    return (await isBeingRepeated(client)) ? 'Another command applies the same migrations' : undefined
+  } finally {
+    await client.end()
+  }
+}
+
+/**
+ * What `prisma migrate resolve --rolled-back` does, in one statement: a migration that another command has begun meanwhile has
+ * no error in `logs` and stays as it is.
+ */
+async function resolveLockFailures(client: pg.Client): Promise<string[]> {
+  const { rows } = await client.query<{ migration_name: string }>(
+    `UPDATE _prisma_migrations SET rolled_back_at = now()
+     WHERE finished_at IS NULL AND rolled_back_at IS NULL AND logs ~ $1
+     RETURNING migration_name`,
+    [LOCK_FAILURE],
+  )
+  return rows.map(({ migration_name: name }) => name)
+}
+
+/** Another command has resolved the failure that stopped this one, and may have begun that migration again. */
+async function isBeingRepeated(client: pg.Client): Promise<boolean> {
+  const { rows } = await client.query<{ held: boolean; failed: boolean }>(
+    `SELECT EXISTS (SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = database AND datname = current_database()
+                    WHERE locktype = 'advisory' AND objid = $1 AND granted) AS held,
+            EXISTS (SELECT FROM _prisma_migrations WHERE finished_at IS NULL AND rolled_back_at IS NULL) AS failed`,
+    [PRISMAS_ADVISORY_LOCK],
+  )
+  return rows[0]!.held || !rows[0]!.failed
+}

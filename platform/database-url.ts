@@ -1,0 +1,156 @@
+// What DATABASE_URL and MIGRATION_DATABASE_URL may contain. pg, with which API and worker connect, and Prisma's schema engine, which
+// applies the migrations, read URLs differently. A parameter is therefore translated for each of them, or rejected.
+// `prisma.config.ts` imports this file, also in the image, where nothing else of this folder lies beside it.
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+
+/** Says what is wrong with a URL, in words that follow the name of the setting. Never contains the URL. */
+class BadDatabaseUrl extends Error {}
+
+/** What pg needs to connect as the URL says. */
+export interface ApplicationConnection {
+  connectionString: string
+  ssl: false | { rejectUnauthorized: true; host: string; ca?: string }
+  options: string
+}
+
+const FORM = 'must be postgresql://user:password@host:port/database, with special characters percent-encoded'
+const ALLOWED = 'schema, sslmode, sslrootcert, options, host'
+const TLS_MODES = ['disable', 'require', 'verify-full']
+/** The application depends on these values: the driver reads times and dates as if they were in UTC and in ISO's form. */
+const FIXED = { timezone: 'TimeZone', datestyle: 'DateStyle', search_path: 'search_path' }
+const FIXED_OPTIONS = '-c TimeZone=UTC -c DateStyle=ISO -c search_path=public'
+
+interface DatabaseUrl {
+  /** Without parameters, except the folder of a socket. */
+  server: URL
+  isEncrypted: boolean
+  /** Absolute path of the certificate that the server's has to be signed with. */
+  rootCertificate: string | undefined
+  options: string | undefined
+}
+
+/**
+ * @param defaults settings of PostgreSQL that the URL's `options` may replace
+ * @throws {BadDatabaseUrl}
+ */
+export function applicationConnection(text: string, defaults: Record<string, number>): ApplicationConnection {
+  const { server, isEncrypted, rootCertificate, options } = read(text)
+  const own = Object.entries(defaults).map(([name, value]) => `-c ${name}=${value}`)
+  const verified = { rejectUnauthorized: true as const, host: server.hostname.replace(/^\[(.+)\]$/, '$1') }
+  const ca = rootCertificate === undefined ? {} : { ca: readFileSync(rootCertificate, 'utf8') }
+  return {
+    connectionString: server.href,
+    ssl: isEncrypted && { ...verified, ...ca },
+    options: [...own, options, FIXED_OPTIONS].filter(Boolean).join(' '), // of two values for one setting, the later one applies
+  }
+}
+
+/**
+ * The URL as Prisma's engine understands it. Without `sslaccept=strict` the engine accepts every certificate.
+ * @throws {BadDatabaseUrl}
+ */
+export function migrationUrl(text: string): string {
+  const { server, isEncrypted, rootCertificate, options } = read(text)
+  const url = new URL(server)
+  url.searchParams.set('schema', 'public')
+  url.searchParams.set('sslmode', isEncrypted ? 'require' : 'disable')
+  if (isEncrypted) url.searchParams.set('sslaccept', 'strict')
+  if (rootCertificate !== undefined) url.searchParams.set('sslcert', rootCertificate)
+  if (options !== undefined) url.searchParams.set('options', options)
+  return url.href
+}
+
+/** What is wrong with the URL; undefined where nothing is. */
+export function problemOfDatabaseUrl(text: string): string | undefined {
+  try {
+    read(text)
+    return undefined
+  } catch (error) {
+    if (error instanceof BadDatabaseUrl) return error.message
+    throw error
+  }
+}
+
+function read(text: string): DatabaseUrl {
+  const server = parse(text)
+  const parameters = new Map<string, string>()
+  for (const [name, value] of server.searchParams) {
+    if (parameters.has(name)) throw new BadDatabaseUrl(`has the parameter ${shown(name)} twice`)
+    parameters.set(name, value)
+  }
+  const take = (name: string): string | undefined => {
+    const value = parameters.get(name)
+    parameters.delete(name)
+    return value
+  }
+  assertSchema(take('schema'))
+  const isEncrypted = readTlsMode(take('sslmode'))
+  const rootCertificate = readRootCertificate(take('sslrootcert'), isEncrypted)
+  const options = readOptions(take('options'))
+  const host = take('host')
+  if (host !== undefined && !host.startsWith('/'))
+    throw new BadDatabaseUrl('has the parameter host, which may only name the folder of a socket')
+  const [unknown] = parameters.keys()
+  if (unknown !== undefined) {
+    throw new BadDatabaseUrl(
+      `has the parameter ${shown(unknown)}, which the application and the migrations do not understand alike: remove it. Allowed are ${ALLOWED}`,
+    )
+  }
+  server.search = host === undefined ? '' : `?host=${encodeURIComponent(host)}`
+  return { server, isEncrypted, rootCertificate, options }
+}
+
+function parse(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  const isUsable =
+    url &&
+    ['postgresql:', 'postgres:'].includes(url.protocol) &&
+    url.hostname !== '' &&
+    !url.hostname.includes('%') && // a socket's folder, which only pg understands here
+    url.pathname.length > 1 // without a database's name, the two would use different ones
+  if (!isUsable) throw new BadDatabaseUrl(FORM)
+  return url
+}
+
+function assertSchema(schema: string | undefined): void {
+  if (schema !== undefined && schema !== 'public') {
+    throw new BadDatabaseUrl(
+      'has the parameter schema with another value than public: the tables are in the schema public of their database',
+    )
+  }
+}
+
+function readTlsMode(mode: string | undefined): boolean {
+  if (mode === undefined) return false
+  if (!TLS_MODES.includes(mode)) throw new BadDatabaseUrl(`has the parameter sslmode with another value than ${TLS_MODES.join(', ')}`)
+  return mode !== 'disable'
+}
+
+function readRootCertificate(path: string | undefined, isEncrypted: boolean): string | undefined {
+  if (path === undefined) return undefined
+  if (!isEncrypted) throw new BadDatabaseUrl('has the parameter sslrootcert, which needs sslmode=verify-full')
+  try {
+    readFileSync(path)
+    return resolve(path)
+  } catch (error) {
+    throw new BadDatabaseUrl(`has the parameter sslrootcert, whose file cannot be read (${(error as NodeJS.ErrnoException).code})`)
+  }
+}
+
+/** `-c name=value` or `--name=value`, each several times. */
+function readOptions(options: string | undefined): string | undefined {
+  if (options === undefined) return undefined
+  const left = options.replaceAll(/(?:^|\s+)(?:-c\s*|--)([\w.-]+)=((?:\\.|[^\s\\])*)(?=\s|$)/g, (_, name: string) => {
+    const fixed = FIXED[name.replaceAll('-', '_').toLowerCase() as keyof typeof FIXED]
+    if (fixed) throw new BadDatabaseUrl(`has the parameter options with ${fixed}, which the application sets itself: remove it`)
+    return ''
+  })
+  if (left.trim() !== '') throw new BadDatabaseUrl('has the parameter options in another form than "-c name=value"')
+  return options.trim() || undefined
+}
+
+/** A password with an unencoded "?" may look like a parameter. */
+function shown(name: string): string {
+  return /^[A-Za-z_]{1,40}$/.test(name) ? name : 'of an unusual name'
+}

@@ -1,0 +1,66 @@
+// A development stack uses no server that another stack has started, although it answers on the port that the stack has chosen.
+import { spawn, type ChildProcess } from 'node:child_process'
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from '@jest/globals'
+import type { Keeper, Program } from '../../dev/keeper.ts'
+import { startPostgres } from '../../dev/postgres.ts'
+import { ensureBucket, startS3 } from '../../dev/s3-server.ts'
+import { startTemporal } from '../../dev/temporal-server.ts'
+import { home, servers, uniqueName } from '../support/servers.ts'
+
+let place: string
+let child: ChildProcess | undefined
+let line: Server | undefined
+const sockets = new Set<Socket>()
+beforeEach(() => {
+  place = join(home, uniqueName('stack'))
+  mkdirSync(place)
+})
+afterEach(() => {
+  child?.kill('SIGKILL')
+  line?.close()
+  for (const socket of sockets) socket.destroy()
+})
+
+/** In place of each server, starts a process that lives and a line to the server of this test run, on the port that was chosen. */
+function withForeignServer(targetPort: number, portIn: (args: string[]) => string): Keeper {
+  const start = ({ args }: Program): ChildProcess => {
+    child = spawn('sleep', ['60'])
+    line = createServer((incoming) => {
+      const outgoing = connect(targetPort, '127.0.0.1')
+      for (const socket of [incoming, outgoing]) sockets.add(socket.on('error', () => {}))
+      incoming.pipe(outgoing).pipe(incoming)
+    }).listen(Number(portIn(args)), '127.0.0.1')
+    return child
+  }
+  return { start } as unknown as Keeper
+}
+
+const portOf = (url: string): number => Number(new URL(url).port)
+const after = (flag: string) => (args: string[]) => args[args.indexOf(flag) + 1]!
+
+test('When a PostgreSQL with another password answers, then the start says so', async () => {
+  const keeper = withForeignServer(portOf(servers.databaseUrl), after('-p'))
+  await expect(startPostgres(keeper, { home: place, port: 0, durable: false })).rejects.toThrow(/^Another PostgreSQL answers on port \d+/)
+})
+
+test('When a PostgreSQL with the same password and other data answers, then the start says so', async () => {
+  mkdirSync(join(place, 'data'))
+  writeFileSync(join(place, 'initialised'), '')
+  copyFileSync(join(home, 'postgres', 'password'), join(place, 'password'))
+  const keeper = withForeignServer(portOf(servers.databaseUrl), after('-p'))
+  await expect(startPostgres(keeper, { home: place, port: 0, durable: false })).rejects.toThrow(/^Another PostgreSQL answers on port \d+/)
+})
+
+test('When another Temporal answers, then the start says so', async () => {
+  const keeper = withForeignServer(Number(servers.temporal.address.split(':')[1]), after('--port'))
+  await expect(startTemporal(keeper, { port: 0 })).rejects.toThrow(/^Another Temporal answers at 127\.0\.0\.1:\d+/)
+})
+
+test('When another S3 server answers, then it refuses the keys of the stack', async () => {
+  const keeper = withForeignServer(portOf(servers.s3.endpoint), (args) => after('--port')(args).split(':')[1]!)
+  const access = await startS3(keeper, { home: place, port: 0, keys: { accessKeyId: 'of another', secretAccessKey: 'stack' } })
+  await expect(ensureBucket(access, uniqueName('recordings'))).rejects.toThrow(/key/i)
+})

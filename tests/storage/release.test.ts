@@ -1,0 +1,149 @@
+// The release command on a database that is in use: a migration waits for locks for a limited time, and is applied in the end.
+import { spawn } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, expect, test } from '@jest/globals'
+import pg from 'pg'
+import { applyMigrations } from '../../deploy/apply-migrations.ts'
+import { eventually } from '../support/eventually.ts'
+import { createDatabase, newCallSid, uniqueName, type TestDatabase } from '../support/servers.ts'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const folder = join(root, 'prisma', 'migrations')
+const names = readdirSync(folder)
+  .filter((name) => /^\d{4}_/.test(name))
+  .toSorted()
+/** Adds a column to `recording_attempts`. */
+const CHANGED = '0005_attempt_request'
+
+let database: TestDatabase
+let pool: pg.Pool
+beforeEach(async () => {
+  database = await createDatabase()
+  pool = new pg.Pool({ connectionString: database.url, statement_timeout: 5000 })
+})
+afterEach(async () => {
+  await pool.end()
+  await database.drop()
+})
+
+/** As if the release before had never been deployed. */
+async function rollBackTo(first: string): Promise<void> {
+  for (const name of names.slice(names.indexOf(first)).toReversed())
+    await pool.query(`BEGIN; ${readFileSync(join(folder, name, 'rollback.sql'), 'utf8')} COMMIT`)
+}
+
+/** A transaction that has read the table, as pg_dump has. */
+async function openReader(): Promise<{ end: () => Promise<void> }> {
+  const client = new pg.Client({ connectionString: database.url })
+  await client.connect()
+  await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ')
+  await client.query('SELECT count(*) FROM recording_attempts')
+  return { end: () => client.end() }
+}
+
+function release(): { said: () => string; ended: Promise<number | null> } {
+  const env = { ...process.env, MIGRATION_DATABASE_URL: database.url }
+  const child = spawn(process.execPath, ['--import', 'tsx', 'deploy/migrate.ts'], { cwd: root, env })
+  let text = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => (text += bytes.toString()))
+  return { said: () => text, ended: once(child, 'close').then(([code]) => code as number | null) }
+}
+
+/** Adds a row again and again. */
+function keepInserting(): { stop: () => Promise<number> } {
+  const stopping = new AbortController()
+  const work = (async () => {
+    const callSid = newCallSid()
+    await pool.query('INSERT INTO calls (call_sid) VALUES ($1)', [callSid])
+    let count = 0
+    for (; !stopping.signal.aborted; count += 1, await pause(20)) {
+      await pool.query(`INSERT INTO recording_attempts (call_sid, identity, state) VALUES ($1, $2, 'not_recorded')`, [
+        callSid,
+        uniqueName('attempt'),
+      ])
+    }
+    return count
+  })()
+  work.catch(() => {}) // reported by stop()
+  return { stop: () => (stopping.abort(), work) }
+}
+
+async function applied(): Promise<string[]> {
+  const { rows } = await pool.query<{ name: string }>(
+    `SELECT migration_name AS name FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL ORDER BY name`,
+  )
+  return rows.map(({ name }) => name)
+}
+
+test.each(names)('When %s is applied or rolled back, then it waits for no lock longer than 2 s', (name) => {
+  for (const file of ['migration.sql', 'rollback.sql']) {
+    const statements = readFileSync(join(folder, name, file), 'utf8').replaceAll(/^--.*\n/gm, '')
+    expect(statements.trimStart()).toMatch(/^SET LOCAL lock_timeout = '2s';\n/)
+  }
+})
+
+test('When a reader holds a table, then inserts go on, and the release command succeeds once the reader has ended', async () => {
+  await rollBackTo(CHANGED)
+  const reader = await openReader()
+  const inserting = keepInserting()
+  const command = release()
+  await eventually('a lock to be refused', async () => command.said().includes(`${CHANGED} did not get a lock in time`))
+  await reader.end()
+  expect({ code: await command.ended, said: command.said() }).toMatchObject({ code: 0 })
+  expect(await inserting.stop()).toBeGreaterThan(10)
+  expect(await applied()).toEqual(names)
+})
+
+test('When the reader does not end, then the command gives up after its attempts, and leaves nothing to be resolved', async () => {
+  await rollBackTo(CHANGED)
+  const reader = await openReader()
+  const said: string[] = []
+  const options = { root, ownerUrl: database.url, report: (text: string) => void said.push(text), signal: new AbortController().signal }
+  await expect(applyMigrations({ ...options, attempts: 2, pauseMs: 10 })).rejects.toThrow(`${CHANGED} did not get a lock in time`)
+  expect(said).toEqual([expect.stringContaining('attempt 2 of 2')])
+  await reader.end()
+  await applyMigrations({ ...options, attempts: 1 })
+  expect(await applied()).toEqual(names)
+})
+
+test('When three release commands start at once while a reader holds a table, then all succeed, and each migration is applied once', async () => {
+  await rollBackTo(CHANGED)
+  const reader = await openReader()
+  const commands = [release(), release(), release()]
+  await eventually('a lock to be refused', async () => commands.some(({ said }) => said().includes('did not get a lock in time')))
+  await reader.end()
+  for (const { ended, said } of commands) expect({ code: await ended, said: said() }).toMatchObject({ code: 0 })
+  expect(await applied()).toEqual(names)
+})
+
+test('When a migration failed for another reason, then the command ends at once with the words of Prisma', async () => {
+  await rollBackTo(CHANGED)
+  await pool.query('ALTER TABLE recording_attempts ADD COLUMN request_id TEXT')
+  const first = release()
+  expect(await first.ended).toBe(1)
+  expect(first.said()).toMatch(/P3018[^]*already exists/)
+  const second = release()
+  expect(await second.ended).toBe(1)
+  expect(second.said()).toMatch(/P3009/)
+})
+
+test('When another command holds the lock of Prisma for long, then this one waits and succeeds', async () => {
+  const holder = new pg.Client({ connectionString: database.url })
+  await holder.connect()
+  await holder.query('SELECT pg_advisory_lock(72707369)')
+  const command = release()
+  await eventually('the lock to be refused', async () => command.said().includes('Another command applies migrations'))
+  await holder.end()
+  expect({ code: await command.ended, said: command.said() }).toMatchObject({ code: 0 })
+})
+
+test('When the URL is wrong or missing, then the command says which setting', async () => {
+  database = { ...database, url: 'postgresql://caly:word@127.0.0.1:1/caly?pgbouncer=true' }
+  const command = release()
+  expect(await command.ended).toBe(1)
+  expect(command.said()).toMatch(/^MIGRATION_DATABASE_URL has the parameter pgbouncer, .*\n$/)
+})

@@ -1,0 +1,53 @@
+// Copies of the project in which `npm run dev` runs as it does in a clone, beside which everything is installed.
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { cpSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { eventually } from './eventually.ts'
+import { home, uniqueName } from './servers.ts'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const SHARED = ['node_modules', '.cache']
+const LEFT_OUT = new Set([...SHARED, '.data', '.git', 'dist', 'logs', 'tests', 'coverage', '.installing', '.starting'])
+
+export interface DevCommand {
+  child: ChildProcess
+  said: () => string
+  ended: Promise<number | null>
+}
+
+export interface ProjectCopy {
+  folder: string
+  /** Starts `npm run dev` without npm, in a process group of its own. */
+  dev: (args?: string[], env?: NodeJS.ProcessEnv) => DevCommand
+  /** Resolves once whatever was started from the copy has ended. */
+  noneLeft: () => Promise<unknown>
+  remove: () => Promise<void>
+}
+
+export function copyProject(): ProjectCopy {
+  const folder = join(home, uniqueName('a copy with spaces'))
+  mkdirSync(folder)
+  for (const name of readdirSync(root)) if (!LEFT_OUT.has(name)) cpSync(join(root, name), join(folder, name), { recursive: true })
+  for (const name of SHARED) symlinkSync(join(root, name), join(folder, name))
+  const noneLeft = (): Promise<unknown> =>
+    eventually('all processes to end', async () => spawnSync('pgrep', ['-f', `${folder}/`]).status === 1, 30_000)
+  return {
+    folder,
+    dev: (args = [], env = {}) => {
+      const { TEST_STACK: _, NO_ENV_FILE: __, ...usual } = process.env // without what the test run tells its own processes
+      const program = ['--import', 'tsx', join(folder, 'dev', 'main.ts'), ...args]
+      const child = spawn(process.execPath, program, { cwd: folder, env: { ...usual, ...env }, detached: true })
+      let text = ''
+      for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => (text += bytes.toString()))
+      return { child, said: () => text, ended: once(child, 'close').then(([code]) => code as number | null) }
+    },
+    noneLeft,
+    async remove() {
+      spawnSync('pkill', ['-9', '-f', `${folder}/`])
+      await noneLeft()
+      rmSync(folder, { recursive: true })
+    },
+  }
+}

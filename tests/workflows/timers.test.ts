@@ -1,0 +1,13 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { expect, test } from '@jest/globals'
+
+const folder = new URL('../../workflows/', import.meta.url)
+
+test('When a workflow waits for a time, then its timer has a summary, which the Web UI of Temporal shows', () => {
+  const sources = readdirSync(folder).filter((name) => name.endsWith('.ts'))
+  const timers = sources.flatMap((name) =>
+    [...readFileSync(new URL(name, folder), 'utf8').matchAll(/\b(?:sleep\(.*|condition\([^()]*,.*)/g)].map(([call]) => `${name}: ${call}`),
+  )
+  expect(timers.length).toBeGreaterThan(2)
+  expect(timers.filter((timer) => !timer.includes('{ summary:'))).toEqual([])
+})
