@@ -195,7 +195,7 @@ describe('When the store is in trouble, then the task waits, and is done when th
     faulty.next('PUT', fault)
     const error: unknown = await upload(input).catch((each: unknown) => each)
     expect(error).toEqual(failure(type, waits))
-    expect(String((error as Error).message)).not.toContain(servers.s3.accessKeyId) // as S3's own text does
+    expect((error as Error).message).not.toContain(servers.s3.accessKeyId) // as S3's own text does
     expect(existsSync(path)).toBe(true)
     expect(bench.alarms.active().map(({ name }) => name)).toEqual(type === 'StorageMisconfigured' ? ['StorageMisconfigured'] : [])
     const { key } = await upload(input)
