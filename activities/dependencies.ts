@@ -74,7 +74,11 @@ export function openDependencies(
   config: Config,
   shared: Pick<Dependencies, 'database' | 'spool' | 'alarms' | 'logger'>,
 ): Omit<Dependencies, 'temporal'> {
-  const policy = { hosts: config.EXOTEL_RECORDING_HOSTS, allowLocal: config.EXOTEL_ALLOW_LOCAL }
+  const policy = {
+    hosts: config.EXOTEL_RECORDING_HOSTS,
+    publicHosts: config.EXOTEL_PUBLIC_RECORDING_HOSTS,
+    allowLocal: config.EXOTEL_ALLOW_LOCAL,
+  }
   const credentials = { apiKey: config.EXOTEL_API_KEY, apiToken: config.EXOTEL_API_TOKEN }
   const settings = { ...storeSettings(config), connections: config.WORKER_UPLOADS * 2 }
   const store = new RecordingStore(settings)

@@ -1,6 +1,7 @@
 // What an answer to a recording's link means, before its body is taken.
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
+import { peekStart } from '../platform/peek-start.ts'
 import { readStart } from '../platform/read-start.ts'
 import type { FailureCode } from '../workflows/contracts/failures.ts'
 import { discardBody, type HttpResponse } from './http-request.ts'
@@ -47,9 +48,8 @@ const ENCODINGS = new Set(['gzip', 'deflate', 'br'])
  * @param part what the request asked to continue
  */
 export async function readAnswer({ statusCode, headers, body }: HttpResponse, part: KnownPart | undefined): Promise<RecordingAnswer> {
-  const contentType = singleHeader(headers['content-type'])
   if (statusCode === 200 || statusCode === 203) {
-    if (isState(contentType, headers)) return readState(body)
+    if (await isState(headers, body)) return readState(body)
     return wholeBody(statusCode, headers, body)
   }
   if (statusCode === 206) return partialBody(headers, body, part)
@@ -82,10 +82,11 @@ export async function readAnswer({ statusCode, headers, body }: HttpResponse, pa
   }
 }
 
-/** A JSON type on something large is a wrong label: the content decides. */
-function isState(contentType: string | undefined, headers: IncomingHttpHeaders): boolean {
+/** Whether a short body is a JSON object, whatever its content type says: labels are wrong both ways. */
+async function isState(headers: IncomingHttpHeaders, body: Readable): Promise<boolean> {
   const length = readLength(singleHeader(headers['content-length'])) ?? 0
-  return /^application\/(.+\+)?json/i.test(contentType ?? '') && length <= MAX_STATE_BYTES
+  if (length > MAX_STATE_BYTES || encodingOf(headers) !== undefined) return false
+  return /^\s*\{/.test((await peekStart(body)).toString('latin1'))
 }
 
 /** Exotel's voice-log states instead of a recording: `processing`, `not_available`, `expired` [v3 voice logs]. */

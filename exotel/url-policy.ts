@@ -9,8 +9,10 @@ export class UrlRefused extends Error {}
 export class HostNotAllowed extends Error {}
 
 export interface UrlPolicy {
-  /** Exotel's own hosts: names, or `*.` and a suffix. */
+  /** Exotel's own hosts, which get our credentials: names, or `*.` and a suffix, with a port where it is not 443. */
   hosts: string[]
+  /** Hosts, written alike, whose links are fetched without credentials. */
+  publicHosts: string[]
   /** Plain http, loopback and private addresses: for a stand-in on this machine. */
   allowLocal: boolean
 }
@@ -20,7 +22,7 @@ const EXOTEL_BUCKET = /^https:\/\/s3[.-][a-z0-9-]+\.amazonaws\.com\/exotelrecord
 
 /**
  * @param how `named`: a link from Exotel, so its host must be known; `redirect`: any public host
- * @returns the URL and whether it is one of Exotel's own hosts, which alone get credentials
+ * @returns the URL and whether it leads to one of Exotel's own hosts, which alone get credentials
  * @throws {UrlRefused | HostNotAllowed}
  */
 export function checkUrl(text: string, policy: UrlPolicy, how: 'named' | 'redirect'): { url: URL; own: boolean } {
@@ -33,9 +35,10 @@ export function checkUrl(text: string, policy: UrlPolicy, how: 'named' | 'redire
   if (url.username || url.password) throw new UrlRefused('The link has credentials in it')
   const host = url.hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '')
   if (ipaddr.isValid(host)) checkAddress(host, policy)
-  const own = policy.hosts.some((pattern) => matches(host, pattern.toLowerCase()))
-  if (how === 'named' && !own && !EXOTEL_BUCKET.test(url.href)) {
-    throw new HostNotAllowed(`The link's host ${host} is not one of EXOTEL_RECORDING_HOSTS`)
+  const isIn = (hosts: string[]): boolean => hosts.some((entry) => matches({ host, port: url.port }, entry.toLowerCase(), policy))
+  const own = isIn(policy.hosts)
+  if (how === 'named' && !own && !isIn(policy.publicHosts) && !EXOTEL_BUCKET.test(url.href)) {
+    throw new HostNotAllowed(`The link's host ${url.host} is not one of EXOTEL_RECORDING_HOSTS or EXOTEL_PUBLIC_RECORDING_HOSTS`)
   }
   return { url, own }
 }
@@ -92,7 +95,10 @@ export function guardedLookup(policy: UrlPolicy): LookupFunction {
   }
 }
 
-function matches(host: string, pattern: string): boolean {
-  const name = pattern.replace(/:\d+$/, '')
+/** @param port empty for the scheme's own. Stand-ins on this machine have any port. */
+function matches({ host, port }: { host: string; port: string }, entry: string, { allowLocal }: UrlPolicy): boolean {
+  const [, name = '', entryPort] = /^(.*?)(?::(\d+))?$/.exec(entry) ?? []
+  const isPort = entryPort === undefined ? port === '' || allowLocal : port === entryPort || (entryPort === '443' && port === '')
+  if (!isPort) return false
   return name.startsWith('*.') ? host.endsWith(name.slice(1)) && host.length > name.length - 1 : host === name
 }

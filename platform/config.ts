@@ -98,6 +98,7 @@ const schema = z
     EXOTEL_API_KEY: secret,
     EXOTEL_API_TOKEN: secret,
     EXOTEL_RECORDING_HOSTS: hosts.default(['*.exotel.com', '*.exotel.in']),
+    EXOTEL_PUBLIC_RECORDING_HOSTS: hosts.default([]),
     EXOTEL_ALLOW_LOCAL: flag.default(false),
 
     /** Guards the test routes; without it there are none. */

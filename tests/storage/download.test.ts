@@ -157,6 +157,15 @@ test('When the recording is larger than the limit, announced or not, then it is 
   }
 })
 
+test('When audio is labelled as JSON and has no length, then its content decides', async () => {
+  exotel.script((_request, response) => {
+    response.writeHead(200, { 'content-type': 'application/json' })
+    response.write(BYTES.subarray(0, 1))
+    setTimeout(() => response.end(BYTES.subarray(1)), 50)
+  })
+  expect(await download()).toMatchObject({ bytes: BYTES.length, sha256: SHA256 })
+})
+
 test('When audio is labelled as JSON, then its content decides', async () => {
   exotel.script((_request, response) =>
     response.writeHead(200, { 'content-type': 'application/json', 'content-length': BYTES.length }).end(BYTES),
@@ -170,6 +179,12 @@ describe('When Exotel answers something else, then the failure says what:', () =
     ['202', status(202), 'RecordingNotFound'],
     ['processing', status(200, { 'content-type': 'application/json' }, '{"state":"processing"}'), 'RecordingNotFound'],
     ['expired', status(200, { 'content-type': 'application/json' }, '{"state":"expired"}'), 'RecordingExpired'],
+    [
+      'processing, without a length',
+      (_request, response) => response.writeHead(200).end('\n {"status": "processing"}'),
+      'RecordingNotFound',
+    ],
+    ['processing, labelled as audio', status(200, { 'content-type': 'audio/mpeg' }, '{"state":"processing"}'), 'RecordingNotFound'],
     ['some JSON', status(200, { 'content-type': 'application/json' }, '{"a":1}'), 'RecordingInvalid'],
     ['410', status(410), 'RecordingExpired'],
     ['401', status(401), 'ExotelUnauthorized'],
@@ -227,7 +242,7 @@ test('When a host is not allowed, then other calls that go well do not end its a
 })
 
 test('When an allowed name resolves to a private address, then no connection is made', async () => {
-  const strict = await openWorkbench({ policy: { hosts: ['localhost'], allowLocal: false } })
+  const strict = await openWorkbench({ policy: { hosts: [`localhost:${new URL(exotel.url).port}`], publicHosts: [], allowLocal: false } })
   try {
     exotel.script(whole)
     const sourceUrl = exotel.url.replace('http://127.0.0.1', 'https://localhost')

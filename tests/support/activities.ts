@@ -72,7 +72,7 @@ export async function openWorkbench(
     'shownAfterMs' in options ? options.shownAfterMs : [50, 100],
   )
   const inventory = new ObjectInventory({ ...access, endpoint: options.s3Endpoint ?? access.endpoint, connections: 2 })
-  const policy = options.policy ?? { hosts: ['127.0.0.1'], allowLocal: true }
+  const policy = options.policy ?? { hosts: ['127.0.0.1'], publicHosts: [], allowLocal: true }
   const agents = createRecordingAgents(policy)
   const alarms = createAlarms(logger)
   const activities = createActivities({

@@ -2,8 +2,8 @@ import { describe, expect, test } from '@jest/globals'
 import { readSourceUrl } from '../../exotel/source-url.ts'
 import { checkAddress, checkUrl, guardedLookup, HostNotAllowed, UrlRefused } from '../../exotel/url-policy.ts'
 
-const policy = { hosts: ['*.exotel.com', '*.exotel.in'], allowLocal: false }
-const development = { hosts: ['127.0.0.1'], allowLocal: true }
+const policy = { hosts: ['*.exotel.com', '*.exotel.in'], publicHosts: [], allowLocal: false }
+const development = { hosts: ['127.0.0.1'], publicHosts: [], allowLocal: true }
 
 describe('When a link is read', () => {
   test.each([undefined, '', '  ', 'null', 'NULL', 'undefined'])('then "%s" says that there is no recording', (text) => {
@@ -56,6 +56,35 @@ describe('When a link is checked', () => {
       expect(checkUrl(link, policy, 'named')).toMatchObject({ own: true })
     },
   )
+
+  describe('then its port decides, too:', () => {
+    const withPort = { ...policy, hosts: ['recordings.exotel.com:8443', '*.exotel.in:443', 'api.exotel.com'] }
+    test.each([
+      ['https://recordings.exotel.com:8443/1.mp3', true],
+      ['https://recordings.exotel.com/1.mp3', false],
+      ['https://recordings.exotel.com:443/1.mp3', false],
+      ['https://a.exotel.in/1.mp3', true],
+      ['https://a.exotel.in:443/1.mp3', true],
+      ['https://a.exotel.in:8443/1.mp3', false],
+      ['https://api.exotel.com/1.mp3', true],
+      ['https://api.exotel.com:444/1.mp3', false],
+    ])('%s gets our key: %s', (link, own) => {
+      expect(checkUrl(link, withPort, 'redirect')).toMatchObject({ own })
+      if (own) expect(checkUrl(link, withPort, 'named')).toMatchObject({ own })
+      else expect(() => checkUrl(link, withPort, 'named')).toThrow(HostNotAllowed)
+    })
+  })
+
+  test('then a public host is fetched without our key, and nothing beside it is', () => {
+    const shared = { ...policy, publicHosts: ['s3-ap-southeast-1.amazonaws.com', '*.cdn.example:8443'] }
+    for (const link of ['https://s3-ap-southeast-1.amazonaws.com/bucket/1.mp3', 'https://a.cdn.example:8443/1.mp3']) {
+      expect(checkUrl(link, shared, 'named')).toMatchObject({ own: false })
+    }
+    for (const link of ['https://s3-ap-southeast-2.amazonaws.com/1.mp3', 'https://a.cdn.example/1.mp3', 'https://cdn.example:8443/']) {
+      expect(() => checkUrl(link, shared, 'named')).toThrow(HostNotAllowed)
+    }
+    expect(() => checkUrl('https://10.0.0.1/', { ...policy, publicHosts: ['10.0.0.1'] }, 'named')).toThrow(UrlRefused)
+  })
 
   test('then Exotel’s bucket at S3 is fetched without credentials, others there are not', () => {
     expect(checkUrl('https://s3-ap-southeast-1.amazonaws.com/exotelrecordings/acc/1.mp3', policy, 'named')).toMatchObject({ own: false })

@@ -9,7 +9,7 @@ const FAILURE_CODES = [
   'RecordingMissing', // an answered call that should have a recording and has none
   'CallUnknown', // Exotel answers 404 for the call, although it lists other calls of the account
   'RecordingUrlRefused', // bad scheme, private address, not a URL
-  'RecordingHostNotAllowed', // a public host that EXOTEL_RECORDING_HOSTS does not name
+  'RecordingHostNotAllowed', // a public host that neither EXOTEL_RECORDING_HOSTS nor EXOTEL_PUBLIC_RECORDING_HOSTS names
   'DownloadIncomplete', // cut, stalled, too slow, or not as long as announced
   'ExotelUnauthorized', // this recording is refused although our credentials are accepted
   'ExotelUnavailable', // no answer, 5xx
