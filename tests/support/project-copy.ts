@@ -33,19 +33,22 @@ export function copyProject(): ProjectCopy {
   for (const name of SHARED) symlinkSync(join(root, name), join(folder, name))
   const noneLeft = (): Promise<unknown> =>
     eventually('all processes to end', async () => spawnSync('pgrep', ['-f', `${folder}/`]).status === 1, 30_000)
+  const children: ChildProcess[] = []
   return {
     folder,
     dev: (args = [], env = {}) => {
       const { TEST_STACK: _, NO_ENV_FILE: __, ...usual } = process.env // without what the test run tells its own processes
       const program = ['--import', 'tsx', join(folder, 'dev', 'main.ts'), ...args]
       const child = spawn(process.execPath, program, { cwd: folder, env: { ...usual, ...env }, detached: true })
+      children.push(child)
       let text = ''
       for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => (text += bytes.toString()))
       return { child, said: () => text, ended: once(child, 'close').then(([code]) => code as number | null) }
     },
     noneLeft,
     async remove() {
-      spawnSync('pkill', ['-9', '-f', `${folder}/`])
+      // Not their reapers, which end the servers and processes whose command lines do not name the folder.
+      for (const child of children) child.kill('SIGKILL')
       await noneLeft()
       rmSync(folder, { recursive: true })
     },
