@@ -14,7 +14,7 @@ export interface ApplicationConnection {
   options: string
 }
 
-const FORM = 'must be postgresql://user:password@host:port/database, with special characters percent-encoded'
+const FORM = 'must be a PostgreSQL URL such as postgresql://user:password@host:port/database, with special characters percent-encoded'
 const ALLOWED = 'schema, sslmode, sslrootcert, options, host'
 const TLS_MODES = ['disable', 'require', 'verify-full']
 /** The application depends on these values: the driver reads times and dates as if they were in UTC and in ISO's form. */
@@ -107,10 +107,22 @@ function parse(text: string): URL {
     url &&
     ['postgresql:', 'postgres:'].includes(url.protocol) &&
     url.hostname !== '' &&
+    isDecodable(text) &&
     !url.hostname.includes('%') && // a socket's folder, which only pg understands here
     url.pathname.length > 1 // without a database's name, the two would use different ones
   if (!isUsable) throw new BadDatabaseUrl(FORM)
   return url
+}
+
+/** Clients fail on what cannot be decoded, and their errors show it. */
+export function isDecodable(url: string): boolean {
+  try {
+    const { username, password, pathname } = new URL(url)
+    for (const part of [username, password, pathname]) decodeURIComponent(part)
+    return true
+  } catch {
+    return false
+  }
 }
 
 function assertSchema(schema: string | undefined): void {

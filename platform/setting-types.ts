@@ -3,7 +3,7 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
 import { isAddressRange } from './address-ranges.ts'
-import { problemOfDatabaseUrl } from './database-url.ts'
+import { isDecodable, problemOfDatabaseUrl } from './database-url.ts'
 
 /** More than any setting needs. */
 const MAX_LENGTH = 10_000
@@ -95,15 +95,4 @@ function splitList(given: string): string[] {
     .split(',')
     .map((each) => each.trim())
     .filter(Boolean)
-}
-
-/** Clients fail on what cannot be decoded, and their errors show it. */
-function isDecodable(url: string): boolean {
-  try {
-    const { username, password, pathname } = new URL(url)
-    for (const part of [username, password, pathname]) decodeURIComponent(part)
-    return true
-  } catch {
-    return false
-  }
 }

@@ -20,7 +20,7 @@ let opened: OpenDatabase
 beforeAll(async () => {
   opened = await openDatabase()
   const passwordHash = await hash(PASSWORD, { memoryCost: 8192, timeCost: 1, parallelism: 1 })
-  await opened.database.user.create({ data: { email: EMAIL, name: 'Somebody', passwordHash, verifiedAt: new Date() } })
+  await opened.owner.user.create({ data: { email: EMAIL, name: 'Somebody', passwordHash, verifiedAt: new Date() } })
 })
 afterAll(() => opened?.close())
 

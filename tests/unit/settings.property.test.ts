@@ -133,6 +133,7 @@ const USABLE: Record<string, Check> = {
   EXOTEL_API_KEY: secret,
   EXOTEL_API_TOKEN: secret,
   EXOTEL_RECORDING_HOSTS: listOf((value: string) => /^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*(:\d+)?$/i.test(value)),
+  EXOTEL_PUBLIC_RECORDING_HOSTS: listOf((value: string) => /^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*(:\d+)?$/i.test(value)),
   EXOTEL_ALLOW_LOCAL: flag,
   REGISTRATION: oneOf('open', 'invite', 'closed'),
   SESSION_DAYS: days,

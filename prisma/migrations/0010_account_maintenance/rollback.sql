@@ -1,4 +1,5 @@
 -- Loses the CSRF tokens of browser sessions, which have to log in again, and when each kind of clean-up last finished.
+SET LOCAL lock_timeout = '2s';
 DROP TABLE "clean_ups";
 ALTER TABLE "rate_limits" ALTER COLUMN "key" TYPE VARCHAR(255) COLLATE "default";
 ALTER TABLE "sessions" DROP COLUMN "csrf_token";
