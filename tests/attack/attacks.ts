@@ -150,8 +150,8 @@ export const ATTACKS: Attack[] = [
   {
     name: 'connections that are half closed',
     run: (target) =>
-      untilClosed(target, 500, async () => {
-        const client = await rawClient(target.apiUrl, Math.random() < 0.5 ? head('GET', BUNDLE) : loginHead(1000), 'paused')
+      untilClosed(target, 500, async (index) => {
+        const client = await rawClient(target.apiUrl, index % 2 === 0 ? head('GET', BUNDLE) : loginHead(1000), 'paused')
         client.socket.end()
         return client
       }),
@@ -221,7 +221,7 @@ const OWN_SOCKETS = 8
 async function untilClosed(
   target: Target,
   count: number,
-  open: () => Promise<RawClient>,
+  open: (index: number) => Promise<RawClient>,
   everySecond: EverySecond = () => {},
 ): Promise<number> {
   const before = await openSockets(target)

@@ -46,8 +46,8 @@ export async function manyAddresses(apiUrl: string, count: number, path: string)
   })
 }
 
-export function times<T>(count: number, work: () => Promise<T>): Promise<T[]> {
-  return Promise.all(Array.from({ length: count }, work))
+export function times<T>(count: number, work: (index: number) => Promise<T>): Promise<T[]> {
+  return Promise.all(Array.from({ length: count }, (_, index) => work(index)))
 }
 
 /** So many in all, so many at once; what the answers are does not matter. */

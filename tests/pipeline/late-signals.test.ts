@@ -2,6 +2,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { seededRandom } from '../../chaos/plan.ts'
 import { startBackend, type Backend } from '../support/backend.ts'
 import { mp3 } from '../support/audio.ts'
 import { eventually } from '../support/eventually.ts'
@@ -26,13 +27,14 @@ test(`When ${CALLS} calls name a second recording at a random moment, then none 
     backend.simulator.call({ fault: 'lost-webhook', status: 'completed', recording: sample('short-vbr-id3.mp3') }).call,
   )
   const second = backend.simulator.linkTo(backend.simulator.call({ fault: 'lost-webhook', status: 'completed', recording: other }).call)
+  const random = seededRandom(1)
   const sids = Array.from({ length: CALLS }, newCallSid)
   const queue = [...sids]
   await Promise.all(
     Array.from({ length: AT_ONCE }, async () => {
       for (let callSid = queue.pop(); callSid; callSid = queue.pop()) {
         await postWebhook(backend.apiUrl, 'recording', { CallSid: callSid, Status: 'completed', RecordingUrl: first })
-        await pause(Math.random() * WITHIN_MS)
+        await pause(random() * WITHIN_MS)
         await postWebhook(backend.apiUrl, 'recording', { CallSid: callSid, Status: 'completed', RecordingUrl: second })
       }
     }),

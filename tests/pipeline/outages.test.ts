@@ -32,6 +32,15 @@ afterAll(async () => {
   for (const line of Object.values(lines ?? {})) await line.close()
 })
 
+// Whatever a test has cut or set, also where it fails.
+afterEach(async () => {
+  for (const line of Object.values(lines)) line.mend()
+  backend.simulator.outage(0)
+  await eventually('PostgreSQL to be reached', () =>
+    backend.database.query(`UPDATE webhook_events SET relay_state = 'none' WHERE identity = 'poison'`),
+  )
+})
+
 const health = async () =>
   (await (await fetch(`${backend.apiUrl}/health`)).json()) as {
     temporal: string
@@ -44,7 +53,6 @@ const alarms = (log: string) => backend.logs('api').split(log).length - 1
 
 describe('When Temporal is away', () => {
   beforeEach(() => lines.temporal.cut())
-  afterEach(() => lines.temporal.mend())
 
   test('then webhooks are accepted, one alarm is raised, and every workflow starts afterwards', async () => {
     const before = alarms('Recording relay stands still')
@@ -80,8 +88,6 @@ test('When the line to PostgreSQL broke while nothing was asked, then the next w
 })
 
 describe('When PostgreSQL is away', () => {
-  afterEach(() => lines.postgres.mend())
-
   test.each(['cut', 'stall'] as const)(
     'then (%s) a POST is told to come again, a caller on the line is not kept waiting, and nothing is half-written',
     async (how) => {
@@ -153,13 +159,9 @@ test('When Temporal refuses one event, then it is set aside and shown, and the o
   const { rows } = await backend.database.query(
     `SELECT relay_tries, relay_error, relay_state FROM webhook_events WHERE identity = 'poison'`,
   )
-  expect(rows[0]).toMatchObject({
-    relay_state: 'pending',
-    relay_tries: expect.any(Number),
-    relay_error: expect.stringMatching(/size|limit|large/i),
-  })
+  expect(rows[0]).toMatchObject({ relay_state: 'pending', relay_error: expect.stringMatching(/size|limit|large/i) })
+  expect((rows[0] as { relay_tries: number }).relay_tries).toBeGreaterThanOrEqual(1)
   expect(await health()).toMatchObject({ temporal: 'ok' })
-  await backend.database.query(`UPDATE webhook_events SET relay_state = 'none' WHERE identity = 'poison'`)
 })
 
 test('When Exotel refuses our key, then work waits with an alarm, and goes on when the key is right again', async () => {
@@ -168,6 +170,11 @@ test('When Exotel refuses our key, then work waits with an alarm, and goes on wh
   const workerAlarms = async () =>
     ((await (await fetch(backend.workerHealthUrl)).json()) as { alarms: { name: string }[] }).alarms.map(({ name }) => name)
   await eventually('the alarm', async () => (await workerAlarms()).includes('ExotelCredentialsRefused'))
+  // Another call of this file may have raised it.
+  await eventually(
+    'the row to say so',
+    async () => (await backend.callRow(call.callSid))?.recording_error_code === 'ExotelCredentialsRefused',
+  )
   expect(await backend.callRow(call.callSid)).toMatchObject({ recording_state: 'awaiting' })
   backend.simulator.outage(0)
   expect(await backend.concluded(call.callSid, 60_000)).toMatchObject({ recording_state: 'stored' })
@@ -175,8 +182,6 @@ test('When Exotel refuses our key, then work waits with an alarm, and goes on wh
 })
 
 describe('When S3 is away', () => {
-  afterEach(() => lines.s3.mend())
-
   test('then the rows say so, an alarm stands, and every recording is stored when it is back', async () => {
     lines.s3.cut()
     const calls = Array.from({ length: 8 }, () => backend.simulator.call({ fault: 'none', recording: sample('short-vbr-id3.mp3') }).call)
@@ -206,12 +211,15 @@ test('When everything is away at once, then everything goes on afterwards', asyn
   await during.told // three times 503: Exotel has given up
   for (const line of Object.values(lines)) line.mend()
   backend.simulator.outage(0)
-  expect(await backend.concluded(before.callSid, 60_000)).toMatchObject({ recording_state: expect.stringMatching(/stored|failed/) })
   await backend.temporal.schedule.getHandle(SCHEDULES.reconcile).trigger()
-  await backend.temporal.schedule.getHandle(SCHEDULES.recovery).trigger()
-  await eventually(
-    'the call whose webhooks were refused',
-    async () => (await backend.callRow(during.call.callSid))?.recording_state === 'stored',
-    60_000,
-  )
+  for (const { callSid } of [before, during.call]) {
+    await eventually(
+      `${callSid} to be stored`,
+      async () => {
+        await backend.temporal.schedule.getHandle(SCHEDULES.recovery).trigger() // where Exotel's 503 had used up the attempts
+        return (await backend.callRow(callSid))?.recording_state === 'stored'
+      },
+      60_000,
+    )
+  }
 })

@@ -18,7 +18,7 @@ describe('When the worker is asked to stop', () => {
     backend = await startBackend()
     const { call } = backend.simulator.call({ fault: 'slow-drip', recording: sample('outbound-mono.mp3') })
     await eventually('some of it to be spooled', async () => backend.spoolFiles().length > 0)
-    await fetch(`${backend.workerHealthUrl}/ready`)
+    expect((await fetch(`${backend.workerHealthUrl}/ready`)).status).toBe(200)
     expect(await backend.end('worker', 'SIGTERM')).toBe(0)
     await backend.start('worker')
     expect(await backend.concluded(call.callSid)).toMatchObject({ recording_state: 'stored' })

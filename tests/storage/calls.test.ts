@@ -285,13 +285,13 @@ describe('When the relay claims events', () => {
 })
 
 test('When the date of an object is needed, then it is fixed at the first look: the end’s day in UTC, or the arrival’s', async () => {
-  const today = new Date().toISOString().slice(0, 10)
+  const today = (): string => new Date().toISOString().slice(0, 10)
+  const before = today()
   const [ended, absurd, unknown] = [newCallSid(), newCallSid(), newCallSid()]
   await record('call-end', { CallSid: ended, EndTime: '2026-11-01 04:00:00' })
   await record('call-end', { CallSid: absurd, EndTime: '2042-01-01 00:00:00' })
   expect(await fixRecordingDate(database, ended)).toBe('2026-10-31')
-  expect(await fixRecordingDate(database, absurd)).toBe(today)
-  expect(await fixRecordingDate(database, unknown)).toBe(today)
+  for (const callSid of [absurd, unknown]) expect([before, today()]).toContain(await fixRecordingDate(database, callSid)) // midnight may pass
   await database.call.update({ where: { callSid: ended }, data: { endedAt: new Date('2026-09-01T00:00:00Z') } })
   expect(await fixRecordingDate(database, ended)).toBe('2026-10-31')
 })
