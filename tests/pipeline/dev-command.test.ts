@@ -52,7 +52,7 @@ async function interrupted({ child, said, ended }: DevCommand): Promise<void> {
 test('When it is started, ended and started again, then each time a call is told to its end, and nothing is left running', async () => {
   await interrupted(await up())
   await interrupted(await up())
-}, 180_000)
+})
 
 test('When it is up, then a second terminal makes calls, and is told where it cannot have its way', async () => {
   const running = await up()
@@ -80,7 +80,7 @@ test('When it is up, then a second terminal makes calls, and is told where it ca
   expect(await done('reset')).toMatchObject({ code: 0, said: expect.stringContaining('.data/ is empty') })
   expect(readdirSync(join(project.folder, '.data'))).toEqual([])
   await project.noneLeft()
-}, 180_000)
+})
 
 test.each([
   [{ PORT: 'abc' }, /PORT/],

@@ -49,7 +49,7 @@ test('When the worker is killed in the middle of a download', async () => {
   await eventually('some of it to be spooled', async () => backend.spoolFiles().length > 0)
   await killAndRestart()
   await expectStoredOnce(call)
-}, 120_000)
+})
 
 test('When the worker is killed in the middle of a validation', async () => {
   const { call } = backend.simulator.call({ fault: 'slow-drip', recording: sample('outbound-mono.mp3') })
@@ -60,7 +60,7 @@ test('When the worker is killed in the middle of a validation', async () => {
   await locker.query('ROLLBACK')
   await backend.start('worker')
   await expectStoredOnce(call)
-}, 120_000)
+})
 
 test('When the worker is killed in the middle of an upload, and of writing the rows', async () => {
   const held = faulty.hold('PUT')
@@ -79,7 +79,7 @@ test('When the worker is killed in the middle of an upload, and of writing the r
   await backend.start('worker')
   await expectStoredOnce(uploading)
   await expectStoredOnce(updating)
-}, 120_000)
+})
 
 test('When the worker is killed after a download and its disk is wiped, then the recording is downloaded again', async () => {
   const held = faulty.hold('PUT')
@@ -90,4 +90,4 @@ test('When the worker is killed after a download and its disk is wiped, then the
   held.release()
   await backend.start('worker')
   await expectStoredOnce(call)
-}, 120_000)
+})

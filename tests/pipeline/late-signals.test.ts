@@ -54,4 +54,4 @@ test(`When ${CALLS} calls name a second recording at a random moment, then none 
   const keys = (await backend.bucket.keys()).filter((key) => sids.some((callSid) => key.includes(callSid)))
   expect(keys).toHaveLength(2 * CALLS)
   expect(new Set(keys).size).toBe(2 * CALLS)
-}, 500_000)
+}, 1_500_000)

@@ -156,7 +156,7 @@ test('When a run is open but fails its workflow tasks, then that is an alarm, an
   await workflow.terminate()
   await backend.database.query(`UPDATE calls SET recording_state = 'none' WHERE call_sid = $1`, [callSid])
   await eventually('the alarm to be over', async () => (await alarms()).length === 0, 60_000)
-}, 400_000)
+}, 1_500_000)
 
 test('When nothing will bring a recording any more, then that is said in log, metric and row', async () => {
   const callSid = newCallSid()

@@ -30,4 +30,4 @@ test('When a worker stalls for some seconds in a download, then no second attemp
   process.kill(backend.pid('worker'), 'SIGCONT')
   expect(await backend.concluded(call.callSid, 60_000)).toMatchObject({ recording_state: 'stored' })
   expect(call.requests).toBe(1)
-}, 150_000)
+})

@@ -22,7 +22,7 @@ test('When a spool is opened twice, then the second is refused; after the first 
   const { queue } = spool
   spool = await Spool.open(folder, 'w', LIMITS, () => {})
   expect(spool.queue).toBe(queue)
-}, 30_000)
+})
 
 test('When names of files are asked for, then they are made of checked parts only', () => {
   const file = spool.fileFor('a1', 'https://x.test/../../etc/passwd')

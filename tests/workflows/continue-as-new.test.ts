@@ -64,7 +64,7 @@ test('When a run continues as new while links arrive, then each is transferred o
     })
     expect(new Set(runs.map(({ status }) => status.name))).toEqual(new Set(['CONTINUED_AS_NEW', 'COMPLETED']))
   })
-}, 120_000)
+})
 
 test('When a whole file has waited for S3 during very many events, then the next run goes on with that file', async () => {
   const callSid = newCallSid()
@@ -94,7 +94,7 @@ test('When a whole file has waited for S3 during very many events, then the next
     expect(conclusions.map(({ sourceUrl, outcome }) => `${sourceUrl} ${outcome.state}`)).toEqual([`${waiting} stored`, `${limited} stored`])
     expect(discarded).toBe(0)
   })
-}, 120_000)
+})
 
 async function withWorkers(activities: object, work: () => Promise<void>): Promise<void> {
   const common = { connection, namespace: temporal.namespace, activities }

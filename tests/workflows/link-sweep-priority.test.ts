@@ -63,7 +63,7 @@ test('When many questions about single calls wait for Exotel, then the question 
     for (const worker of [workflows, exotelApi]) worker?.shutdown()
     await Promise.all(running)
   }
-}, 120_000)
+})
 
 async function isAsking(handle: { describe(): Promise<{ raw: { pendingActivities?: unknown[] | null } }> }): Promise<boolean> {
   const { pendingActivities } = (await handle.describe()).raw
