@@ -15,6 +15,8 @@ export interface ValidateInput {
   callSid: string
   sourceUrl?: string
   spooled: Spooled
+  /** No other download follows in this run: what is incomplete is kept as damaged. */
+  isLastAttempt?: boolean
 }
 
 /** Ringing and transfers count for the one and not for the other. */
@@ -22,7 +24,8 @@ const DURATION_TOLERANCE_SECONDS = 10
 const DURATION_TOLERANCE_SHARE = 0.2
 
 /**
- * Step 2: is the spooled file still what was downloaded, and is it audio? A refused one is deleted here.
+ * Step 2: is the spooled file still what was downloaded, and is it audio? A refused one is deleted here, and so is one that
+ * another download may complete.
  * @throws SpoolFileLost where the file is gone or changed
  */
 export function createValidateRecording(deps: Needs) {
@@ -34,8 +37,12 @@ export function createValidateRecording(deps: Needs) {
         await removeSpooled(deps, run, spooled)
         return { verdict: 'refused', reason: finding.reason }
       }
+      if (finding.kind === 'incomplete' && !input.isLastAttempt) {
+        await removeSpooled(deps, run, spooled)
+        return { verdict: 'incomplete', reason: finding.reason }
+      }
       const { etag } = digests
-      if (finding.kind === 'damaged') return { verdict: 'damaged', etag, audio: finding.audio, reason: finding.reason }
+      if (finding.kind !== 'good') return { verdict: 'damaged', etag, audio: finding.audio, reason: finding.reason }
       const remarks = [finding.remark, durationRemark(await callDurationSeconds(deps.database, callSid), finding.audio.durationSeconds)]
       const remark = remarks.filter(Boolean).join('; ')
       return { verdict: 'good', etag, audio: finding.audio, ...(remark && { remark }) }

@@ -1,0 +1,111 @@
+// Goes through a file once and finds all audio in it, and what stands between.
+import { VIEW_BYTES, type ForwardFile } from './forward-file.ts'
+import { isOnlyFrame, LOOKAHEAD_BYTES, MpegReader, startOfRun, type AudioPart } from './mpeg.ts'
+import { id3v2BytesAt, startsLikeTag, tagBytesAt } from './tags.ts'
+import { TextCheck } from './text.ts'
+import { isWave, readWav } from './wav.ts'
+
+/** Bytes that are neither audio nor a tag that fits. */
+export interface Gap {
+  bytes: number
+  text: TextCheck
+  /** The rest of a tag whose size is wrong. */
+  isTag: boolean
+}
+
+export interface Walk {
+  parts: AudioPart[]
+  before?: Gap
+  inside: { gaps: number; bytes: number }
+  behind?: Gap
+  /** A message of a server stands where audio should be. */
+  hasMessage: boolean
+  /** No audio starts where a tag ends. */
+  hasWrongTag: boolean
+}
+
+/** More parts are no recording; the limit bounds the memory. */
+export const MAX_PARTS = 1000
+
+const WAVE_OFFSET = 8
+const ZERO = 0
+
+export async function walkAudio(file: ForwardFile): Promise<Walk> {
+  const walk: Walk = { parts: [], inside: { gaps: 0, bytes: 0 }, hasMessage: false, hasWrongTag: false }
+  const mpeg = new MpegReader(file, walk.parts)
+  for (let offset = 0; offset < file.size && walk.parts.length <= MAX_PARTS;) {
+    const view = await file.view(offset)
+    const left = file.size - offset
+    const tag = tagBytesAt(view, 0, left)
+    if (isWave(view, 0)) {
+      closeGap(walk)
+      const part = await readWav(file, offset)
+      walk.parts.push(part)
+      offset = part.end
+    } else if (tag !== undefined) {
+      offset += tag
+      await checkTagEnd(file, offset, id3v2BytesAt(view, 0) !== undefined, walk)
+    } else if (startOfRun(view, 0, view.length === left) || isOnlyFrame(view, 0, left)) {
+      closeGap(walk)
+      offset = await mpeg.read(offset)
+    } else {
+      offset = await passGap(file, offset, walk)
+    }
+  }
+  return walk
+}
+
+/** Audio follows: what was behind all audio until now is inside. */
+function closeGap(walk: Walk): void {
+  if (!walk.behind) return
+  walk.inside.gaps += 1
+  walk.inside.bytes += walk.behind.bytes
+  delete walk.behind
+}
+
+/** Players skip an ID3v2 tag by its size, also where the size is wrong and the tag ends in the middle of a frame. */
+async function checkTagEnd(file: ForwardFile, end: number, isId3v2: boolean, walk: Walk): Promise<void> {
+  if (!isId3v2 || end >= file.size) return
+  const view = await file.view(end)
+  const isKnown = view[0] === ZERO || isWave(view, 0) || startsLikeTag(view) || startOfRun(view, 0, end + view.length >= file.size)
+  walk.hasWrongTag ||= !isKnown
+}
+
+/** @returns where audio starts again, or the end of the file */
+async function passGap(file: ForwardFile, start: number, walk: Walk): Promise<number> {
+  const gap: Gap = { bytes: 0, text: new TextCheck(), isTag: false }
+  let offset = start
+  for (;;) {
+    const view = await file.view(offset)
+    if (offset === start) gap.isTag = startsLikeTag(view)
+    const isEnd = offset + view.length >= file.size
+    const { at, isFound } = findAudio(view, offset === start ? 1 : 0, isEnd)
+    const passed = view.subarray(0, at)
+    gap.text.add(passed)
+    gap.isTag ||= passed.includes('APETAGEX')
+    gap.bytes += at
+    offset += at
+    if (isFound || isEnd) break
+  }
+  if (walk.parts.length === 0) walk.before = gap
+  else walk.behind = gap
+  walk.hasMessage ||= walk.parts.length > 0 && !gap.isTag && gap.text.isMessage()
+  return offset
+}
+
+/** The first place where frames or a WAV start; otherwise up to where certainly none does. */
+function findAudio(view: Buffer, from: number, isEnd: boolean): { at: number; isFound: boolean } {
+  const limit = isEnd ? view.length : VIEW_BYTES - LOOKAHEAD_BYTES
+  const wave = findWave(view, from, limit)
+  for (let at = view.indexOf(0xff, from); at !== -1 && at < limit && (wave === undefined || at < wave); at = view.indexOf(0xff, at + 1)) {
+    if (startOfRun(view, at, isEnd)) return { at, isFound: true }
+  }
+  return wave === undefined ? { at: limit, isFound: false } : { at: wave, isFound: true }
+}
+
+function findWave(view: Buffer, from: number, limit: number): number | undefined {
+  for (let at = view.indexOf('WAVE', from + WAVE_OFFSET); at !== -1 && at - WAVE_OFFSET < limit; at = view.indexOf('WAVE', at + 1)) {
+    if (isWave(view, at - WAVE_OFFSET)) return at - WAVE_OFFSET
+  }
+  return undefined
+}
