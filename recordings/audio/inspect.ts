@@ -3,7 +3,7 @@ import { UNKNOWN_FORMAT, type Finding } from './finding.ts'
 import { ForwardFile } from './forward-file.ts'
 import { FRAME_HEADER_BYTES, readFrame } from './mpeg-frame.ts'
 import { gunzipStart, isBeginningOfAudio, isGzip, signatureOf, type Signature } from './signatures.ts'
-import { id3v2BytesAt, tagBytesAt } from './tags.ts'
+import { id3v2BytesAt } from './tags.ts'
 import { TextCheck, utf16Kind } from './text.ts'
 import { judge } from './verdict.ts'
 import { walkAudio, type Walk } from './walk.ts'
@@ -77,10 +77,10 @@ function judgeGzip(head: Buffer): Finding {
 function judgeBeginning(head: Buffer, bytes: number, text: TextCheck | undefined): Finding | undefined {
   const tag = id3v2BytesAt(head, 0)
   if (tag !== undefined && tag > bytes) return incomplete('The file ends within its ID3 tag')
+  const start = tag ?? 0
+  const frame = readFrame(head, start)
+  if (frame && start + frame.bytes + FRAME_HEADER_BYTES > bytes) return incomplete('The file ends within its first MP3 frame')
   if (tag !== undefined) return unreadable('No audio was found behind the ID3 tag')
-  if (tagBytesAt(head, 0, bytes) !== undefined) return unreadable('The file has a tag but no audio')
-  const frame = readFrame(head, 0)
-  if (frame && frame.bytes > bytes - FRAME_HEADER_BYTES) return incomplete('The file ends within its first MP3 frame')
   const markup = text?.markup()
   return markup ? unreadable(`The file begins like ${markup}, but is not text throughout`) : undefined
 }

@@ -60,6 +60,7 @@ export class MpegReader {
   readonly #file: ForwardFile
   readonly #parts: AudioPart[]
   #last: MpegFrame | undefined
+  #isInterrupted = false
 
   /** @param parts to which the frames are added */
   constructor(file: ForwardFile, parts: AudioPart[]) {
@@ -90,6 +91,12 @@ export class MpegReader {
         if (part) part.isCut = true
         return { at: at + left, isOver: true }
       }
+      const inside = startInside(view, at, frame, isEnd)
+      if (inside !== undefined) {
+        this.#interrupt()
+        at = inside
+        continue
+      }
       this.#take(view, at, offset + at, frame)
       at += frame.bytes
     }
@@ -107,7 +114,7 @@ export class MpegReader {
   #take(view: Buffer, at: number, offset: number, frame: MpegFrame): void {
     const info = readInfo(view, at, frame)
     let part = this.#part()
-    if (info || !part) {
+    if (info || !part || this.#isInterrupted) {
       part = {
         kind: 'mpeg',
         start: offset,
@@ -122,6 +129,7 @@ export class MpegReader {
       if (info) part.info = info
       this.#parts.push(part)
     }
+    this.#isInterrupted = false
     part.end = offset + frame.bytes
     part.changesFormat ||= frame.sampleRate !== part.first.sampleRate || frame.channels !== part.first.channels
     part.isCut = false
@@ -129,6 +137,13 @@ export class MpegReader {
     if (info) return
     part.frames += 1
     part.seconds += frame.samples / frame.sampleRate
+  }
+
+  /** The frames that follow are another part, so that this one stays cut. */
+  #interrupt(): void {
+    const part = this.#part()
+    if (part) part.isCut = true
+    this.#isInterrupted = true
   }
 
   #part(): MpegPart | undefined {
@@ -147,6 +162,16 @@ export class MpegReader {
     part.endsWithText = left === 0 && endsWithMessage(view.subarray(Math.max(0, at - this.#last.bytes), at))
     return offset
   }
+}
+
+/** Where other frames start before this one ends: the rest of it is missing. */
+function startInside(view: Buffer, at: number, { bytes }: MpegFrame, isEnd: boolean): number | undefined {
+  const end = at + bytes
+  if (end >= view.length || readFrame(view, end) || tagBytesAt(view, end, view.length - end) !== undefined) return undefined
+  for (let inside = view.indexOf(0xff, at + 1); inside !== -1 && inside < end; inside = view.indexOf(0xff, inside + 1)) {
+    if (startOfRun(view, inside, isEnd)) return inside
+  }
+  return undefined
 }
 
 /** The header names the length of a frame, except in free format, where another encoder may have used another one. */

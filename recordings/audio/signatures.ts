@@ -65,6 +65,7 @@ export function signatureOf(head: Buffer): Signature | undefined {
 /** A few bytes that may be the beginning of audio. */
 export function isBeginningOfAudio(bytes: Buffer): boolean {
   const text = bytes.toString('latin1', 0, 16)
+  if (bytes[0] === 0xff && (bytes[1] ?? 0xff) >= 0xe0) return true // an MP3 frame
   return BEGINNINGS.some((beginning) => text.startsWith(beginning) || beginning.startsWith(text))
 }
 

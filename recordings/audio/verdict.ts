@@ -58,12 +58,10 @@ function mpegSeconds({ info, seconds, frames, first }: MpegPart): number {
 }
 
 function refusalOf(part: AudioPart): string | undefined {
-  if (part.kind === 'wav') return part.format?.kind === 'not accepted' ? part.format.why : noFormat(part)
-  return undefined
-}
-
-function noFormat({ format, missing }: WavPart): string | undefined {
-  return format || missing ? undefined : 'The WAV has no description of its format'
+  if (part.kind === 'mpeg') return undefined
+  if (part.format?.kind === 'not accepted') return part.format.why
+  if (part.unreadable) return part.unreadable
+  return part.format || part.missing ? undefined : 'The WAV has no description of its format'
 }
 
 function messageReason(parts: AudioPart[]): string {

@@ -96,16 +96,17 @@ async function passGap(file: ForwardFile, start: number, walk: Walk): Promise<nu
 /** The first place where frames or a WAV start; otherwise up to where certainly none does. */
 function findAudio(view: Buffer, from: number, isEnd: boolean): { at: number; isFound: boolean } {
   const limit = isEnd ? view.length : VIEW_BYTES - LOOKAHEAD_BYTES
-  const wave = findWave(view, from, limit)
-  for (let at = view.indexOf(0xff, from); at !== -1 && at < limit && (wave === undefined || at < wave); at = view.indexOf(0xff, at + 1)) {
-    if (startOfRun(view, at, isEnd)) return { at, isFound: true }
-  }
-  return wave === undefined ? { at: limit, isFound: false } : { at: wave, isFound: true }
+  let frames = view.indexOf(0xff, from)
+  while (frames !== -1 && frames < limit && !startOfRun(view, frames, isEnd)) frames = view.indexOf(0xff, frames + 1)
+  const isFound = frames !== -1 && frames < limit
+  const wave = findWave(view, from, isFound ? frames : limit)
+  return { at: wave ?? (isFound ? frames : limit), isFound: isFound || wave !== undefined }
 }
 
 function findWave(view: Buffer, from: number, limit: number): number | undefined {
-  for (let at = view.indexOf('WAVE', from + WAVE_OFFSET); at !== -1 && at - WAVE_OFFSET < limit; at = view.indexOf('WAVE', at + 1)) {
-    if (isWave(view, at - WAVE_OFFSET)) return at - WAVE_OFFSET
+  const before = view.subarray(0, limit + WAVE_OFFSET + 4)
+  for (let at = before.indexOf('WAVE', from + WAVE_OFFSET); at !== -1; at = before.indexOf('WAVE', at + 1)) {
+    if (isWave(before, at - WAVE_OFFSET)) return at - WAVE_OFFSET
   }
   return undefined
 }

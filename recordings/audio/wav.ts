@@ -1,4 +1,5 @@
-// Reads a WAV by its chunks. Sizes in headers are claims: the duration comes from the bytes that are there.
+// Reads a WAV by its chunks. Sizes in headers are claims: the duration comes from the bytes that are there. Of several `data` chunks
+// players (ffmpeg 5 and 9, SoX) play the first one only.
 import type { ForwardFile } from './forward-file.ts'
 import { endsWithMessage } from './text.ts'
 import { FORMAT_BYTES, readWavFormat, type WavFormat } from './wav-format.ts'
@@ -8,6 +9,8 @@ export interface WavPart {
   end: number
   format?: WavFormat
   frames: number
+  /** Why the WAV cannot be read, though nothing is missing. */
+  unreadable?: string
   /** Why the audio is not complete. */
   missing?: string
   remarks: string[]
@@ -15,6 +18,7 @@ export interface WavPart {
 
 const RIFF_HEADER_BYTES = 12
 const CHUNK_HEADER_BYTES = 8
+const MAX_REMARKS = 5
 const GIGABYTE = 1e9
 /** A complete download of less than this share of the claimed gigabytes is no truncated file. */
 const PLACEHOLDER_SHARE = 0.1
@@ -26,6 +30,8 @@ const PLACEHOLDERS: [from: number, to: number][] = [
 /** A chunk with such a name begins something else. */
 const NOT_A_CHUNK = /^(RIFF|RF64|BW64|ID3.|TAG.|APET)/s
 const CHUNK_NAME = /^[A-Za-z][A-Za-z0-9]{2}[A-Za-z0-9 ]$/
+/** A chunk's name may lie across the end of a view. */
+const OVERLAP_BYTES = 3
 const TAIL_BYTES = 64 * 1024
 
 /** True where a RIFF, RF64 or BW64 of type WAVE starts at `at`. */
@@ -71,7 +77,9 @@ async function readData(file: ForwardFile, part: Reading, start: number, claimed
   part.dataChunks += 1
   const available = file.size - start
   const size = await sizeOfData(file, part, start, claimed)
-  part.audioBytes += Math.min(size, available)
+  const bytes = Math.min(size, available)
+  if (part.audioBytes === 0) part.audioBytes = bytes
+  else if (bytes > 0 && part.remarks.length < MAX_REMARKS) part.remarks.push(`Players leave out another ${bytes} bytes of audio in the WAV`)
   if (size <= available && (size < available || size === claimed)) return afterChunk(file, start + size)
   part.end = file.size
   if (size > available) part.missing = `The WAV is cut off: ${size - available} of ${size} bytes of audio are missing`
@@ -105,19 +113,23 @@ async function passJunk(file: ForwardFile, part: Reading, name: string, isChunk:
     if (isChunk) part.remarks.push(`The chunk "${name.trim()}" of the WAV does not fit the file`)
     return undefined
   }
-  const next = await findChunk(file, part.end + 1, part.format ? ['data'] : ['fmt ', 'data'])
-  if (next !== undefined && part.remarks.length === 0)
+  const next = await findChunk(file, part.end + 1, part.format !== undefined)
+  if (next === undefined && !isChunk) part.unreadable = 'The WAV has no audio chunk where its chunks end'
+  if (next !== undefined && part.remarks.length < MAX_REMARKS)
     part.remarks.push(`${next - part.end} bytes before the audio of the WAV are no chunk that fits the file`)
   return next
 }
 
-async function findChunk(file: ForwardFile, from: number, names: string[]): Promise<number | undefined> {
+/** The next chunk with the audio, or with the format where that is not known. */
+async function findChunk(file: ForwardFile, from: number, hasFormat: boolean): Promise<number | undefined> {
   for (let offset = from; offset < file.size;) {
     const view = await file.view(offset)
-    const found = names.map((name) => view.indexOf(name, 0, 'latin1')).filter((at) => at !== -1)
-    if (found.length > 0) return offset + Math.min(...found)
+    const format = hasFormat ? -1 : view.indexOf('fmt ', 0, 'latin1')
+    const data = (format === -1 ? view : view.subarray(0, format)).indexOf('data', 0, 'latin1')
+    if (data !== -1) return offset + data
+    if (format !== -1) return offset + format
     if (offset + view.length >= file.size) return undefined
-    offset += view.length - 3
+    offset += view.length - OVERLAP_BYTES
   }
   return undefined
 }
@@ -139,6 +151,7 @@ async function endsWithText(file: ForwardFile, audioStart: number): Promise<bool
 }
 
 function conclude({ size64: _size64, promisedFrames, dataChunks, audioBytes, ...part }: Reading): WavPart {
+  if (part.unreadable) return part
   if (dataChunks === 0) return { ...part, missing: 'The WAV ends before its audio' }
   if (part.format?.kind !== 'accepted') return part
   const { codec, frameBytes } = part.format

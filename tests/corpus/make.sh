@@ -19,10 +19,10 @@ ff -i "$work/speech.wav" -ar 8000 -b:a 16k base/info-8000.mp3
 ff -i "$work/speech.wav" -ar 16000 -ac 2 -b:a 32k -id3v2_version 0 base/info-stereo-16000.mp3
 ff -i "$work/speech.wav" -ar 44100 -ac 2 -b:a 48k -write_xing 0 -id3v2_version 0 base/stereo-44100.mp3
 lame --quiet -b 16 -t "$work/speech.wav" base/lame-plain.mp3
-lame --quiet -b 16 "$work/speech.wav" base/lame-info.mp3
+lame --quiet -b 32 "$work/speech.wav" base/lame-info.mp3
 lame --quiet -V 5 "$work/speech.wav" base/lame-vbr.mp3
 lame --quiet --abr 24 "$work/speech.wav" base/lame-abr.mp3
-lame --quiet -b 16 -p "$work/speech.wav" base/lame-crc.mp3
+lame --quiet -b 32 -p "$work/speech.wav" base/lame-crc.mp3
 lame --quiet -b 16 -p -t "$work/speech.wav" base/lame-crc-plain.mp3
 lame --quiet --resample 32 -b 100 --freeformat -t "$work/short.wav" base/free-32000.mp3
 lame --quiet --resample 16 -b 50 --freeformat "$work/short.wav" base/free-16000.mp3
@@ -46,10 +46,10 @@ ff -i "$work/short.wav" -c:a adpcm_ima_wav base/adpcm.wav
 ff -i base/mono-8000.mp3 -c copy base/mp3-in.wav
 
 # Other containers, some with frames of MP3 in them
-for kind in mp4 mkv avi ts ogg flac m4a aiff au w64 caf mka; do
+for kind in mp4 mkv avi mpegts ogg flac m4a aiff au w64 caf mka; do
   case $kind in
     mp4 | mkv | mka | avi) ff -i base/mono-44100.mp3 -c copy base/other.$kind ;;
-    ts) ff -i base/mono-44100.mp3 -c copy -f mpegts base/other.ts ;;
+    mpegts) ff -i base/mono-44100.mp3 -c copy -f mpegts base/other.mpegts ;;
     ogg) ff -i "$work/short.wav" -ar 16000 -c:a libvorbis base/other.ogg ;;
     m4a) ff -i "$work/short.wav" -ar 16000 -b:a 16k -c:a aac base/other.m4a ;;
     *) ff -i "$work/short.wav" base/other.$kind ;;

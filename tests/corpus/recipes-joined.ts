@@ -38,9 +38,19 @@ export function concatenated(base: (name: string) => Buffer): Recipe[] {
     },
     { name: 'MP3s with zeros between them', truth: 'complete', file: join(plain, zeros(2000), plain), decoded: [plain, plain] },
     { name: 'a truncated MP3 before a complete one', truth: 'truncated', file: join(info.subarray(0, 2001), info) },
-    { name: 'a truncated MP3 with Info before a plain one', truth: 'truncated', file: join(info.subarray(0, 1440), plain) },
-    { name: 'a complete MP3 before a truncated one', truth: 'truncated', file: join(info, info.subarray(0, 2001)) },
-    { name: 'a complete WAV before a truncated one', truth: 'truncated', file: join(wav, wav.subarray(0, 9000)) },
+    { name: 'a truncated MP3 with Info before a plain one', truth: 'undetectable', file: join(info.subarray(0, 1440), plain) },
+    {
+      name: 'a complete MP3 before a truncated one',
+      truth: 'truncated',
+      file: join(info, info.subarray(0, 2001)),
+      decoded: [info, info.subarray(0, 2001)],
+    },
+    {
+      name: 'a complete WAV before a truncated one',
+      truth: 'truncated',
+      file: join(wav, wav.subarray(0, 9000)),
+      decoded: [wav, wav.subarray(0, 9000)],
+    },
     { name: 'a truncated WAV before a complete one', truth: 'truncated', file: join(withDataSize(wav.subarray(0, 9000), 30_000), wav) },
   ]
 }

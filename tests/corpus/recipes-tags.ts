@@ -2,9 +2,6 @@
 import { ape, id3Text, id3v1, id3v2, join, junk, lyrics3, patched, repeat, uint32be, zeros } from './bytes.ts'
 import type { Recipe } from './recipes.ts'
 
-/** The frame behind which LAME writes its numbers, MPEG 2.5 mono. */
-const INFO_OFFSET = 4 + 9
-
 export function surrounded(base: (name: string) => Buffer): Recipe[] {
   const plain = base('mono-8000.mp3')
   const names = ['mono-8000.mp3', 'stereo-44100.mp3', 'free-32000.mp3', 'lame-info.mp3']
@@ -85,7 +82,7 @@ function ends(file: Buffer): Recipe[] {
 
 /** Headers that announce a number of frames. */
 function counts(info: Buffer, plain: Buffer): Recipe[] {
-  const start = INFO_OFFSET + info.indexOf('Info') - INFO_OFFSET
+  const start = info.indexOf('Info')
   const frames = info.readUInt32BE(start + 8)
   const withCount = (count: number): Buffer => patched(info, start + 8, uint32be(count))
   return [

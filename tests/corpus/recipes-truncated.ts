@@ -35,7 +35,7 @@ export function truncated(base: (name: string) => Buffer): Recipe[] {
       [1, 2, 3].map((bytes) => frameEnd(plain, FRAME_BYTES, 0.5) + bytes),
       'truncated',
     ),
-    ...cuts('MP3 with Info', info, [3, 50, 143, 144, 145, 288, 2000, 4000, info.length - 144, info.length - 1], 'truncated'),
+    ...cuts('MP3 with Info', info, [3, 50, 287, 288, 289, 576, 2000, 4000, info.length - 288, info.length - 1], 'truncated'),
     ...['lame-vbr.mp3', 'lame-crc.mp3', 'free-16000.mp3', 'info-stereo-16000.mp3'].flatMap((name) => shares(name, base(name))),
     ...['free-32000.mp3', 'stereo-44100.mp3', 'layer2.mp2'].flatMap((name) => cuts(name, base(name), [2501, 3333], 'truncated')),
     ...tags(plain),
@@ -66,7 +66,7 @@ function tags(plain: Buffer): Recipe[] {
     ...cuts('ID3v2 tag', join(tag, plain), [3, 9, 100, 309], 'truncated'),
     ...cuts('MP3 behind an ID3v2 tag', join(tag, plain), [350, 5000], 'truncated'),
     { name: 'truncated MP3 with an ID3v1 tag behind it', truth: 'truncated', file: join(plain.subarray(0, 5000), id3v1()) },
-    { name: 'truncated MP3 with an APE tag behind it', truth: 'undetectable', file: join(plain.subarray(0, 5000), ape()) },
+    { name: 'truncated MP3 with an APE tag behind it', truth: 'truncated', file: join(plain.subarray(0, 5000), ape()) },
     { name: 'truncated MP3 filled up with zeros', truth: 'undetectable', file: join(plain.subarray(0, 5000), zeros(3000)) },
   ]
 }

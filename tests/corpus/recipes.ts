@@ -36,7 +36,7 @@ const ACCEPTED = [
 ]
 const NOT_ACCEPTED = [
   ...['float.wav', 'gsm.wav', 'adpcm.wav', 'mp3-in.wav'],
-  ...['mp4', 'mkv', 'mka', 'avi', 'ts', 'ogg', 'flac', 'm4a', 'aiff', 'au', 'w64', 'caf', 'aac'].map((kind) => `other.${kind}`),
+  ...['mp4', 'mkv', 'mka', 'avi', 'mpegts', 'ogg', 'flac', 'm4a', 'aiff', 'au', 'w64', 'caf', 'aac'].map((kind) => `other.${kind}`),
 ]
 
 export function allRecipes(): Recipe[] {
