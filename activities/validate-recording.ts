@@ -1,5 +1,5 @@
 import { callDurationSeconds } from '../calls/recording-facts.ts'
-import type { Finding } from '../recordings/audio/finding.ts'
+import { UNKNOWN_FORMAT, type Finding } from '../recordings/audio/finding.ts'
 import { inspectAudio } from '../recordings/audio/inspect.ts'
 import { digestFile, type Digests } from '../recordings/digests.ts'
 import { SPOOL_FILE_LOST } from '../workflows/contracts/failures.ts'
@@ -55,13 +55,17 @@ async function inspect(deps: Needs, run: Run, spooled: Spooled): Promise<{ diges
     throw endTry(SPOOL_FILE_LOST, 'The spooled file is gone or has another size')
   try {
     const digests = await digestFile(path, run.signal, run.progress)
-    if (digests.sha256 === spooled.sha256) return { digests, finding: await inspectAudio(path) }
+    if (digests.sha256 === spooled.sha256) return { digests, finding: await judge(path, spooled) }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     throw endTry(SPOOL_FILE_LOST, 'Another attempt has removed the spooled file')
   }
   await removeSpooled(deps, run, spooled)
   throw endTry(SPOOL_FILE_LOST, 'The spooled file has other bytes than were downloaded')
+}
+
+async function judge(path: string, { undecoded }: Spooled): Promise<Finding> {
+  return undecoded === undefined ? inspectAudio(path) : { kind: 'damaged', audio: UNKNOWN_FORMAT, reason: undecoded }
 }
 
 /** An attempt that Temporal has given up may get here after the next download: it deletes nothing of that. */

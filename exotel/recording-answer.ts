@@ -29,9 +29,9 @@ export interface RecordingBody {
   body: Readable
   /** The offset of the body's first byte in the recording. */
   from: number
-  /** Of the whole recording; absent where the source does not say. */
+  /** Of the whole recording as it is sent; absent where the source does not say. */
   totalBytes?: number
-  /** gzip, deflate or br, though none was asked for. */
+  /** The Content-Encoding of the body, though none was asked for; it may be wrong. */
   encoding?: string
   /** See {@link validatorOf}; absent where the download cannot be resumed. */
   validator?: string
@@ -40,7 +40,6 @@ export interface RecordingBody {
 /** A longer JSON document is no statement about a recording. */
 const MAX_STATE_BYTES = 4096
 const MAX_READ_BYTES = 64 * 1024
-const ENCODINGS = new Set(['gzip', 'deflate', 'br'])
 
 /**
  * Reads status and headers; bodies that are no recording are read or dropped here.
@@ -49,7 +48,7 @@ const ENCODINGS = new Set(['gzip', 'deflate', 'br'])
 export async function readAnswer({ statusCode, headers, body }: HttpResponse, part: KnownPart | undefined): Promise<RecordingAnswer> {
   const contentType = singleHeader(headers['content-type'])
   if (statusCode === 200 || statusCode === 203) {
-    if (isState(contentType, headers)) return readState(body)
+    if (isState(contentType, headers) && (await startsLikeJson(body))) return readState(body)
     return wholeBody(statusCode, headers, body)
   }
   if (statusCode === 206) return partialBody(headers, body, part)
@@ -82,10 +81,42 @@ export async function readAnswer({ statusCode, headers, body }: HttpResponse, pa
   }
 }
 
-/** A JSON type on something large is a wrong label: the content decides. */
+/** A JSON type on something large is a wrong label. */
 function isState(contentType: string | undefined, headers: IncomingHttpHeaders): boolean {
   const length = readLength(singleHeader(headers['content-length'])) ?? 0
   return /^application\/(.+\+)?json/i.test(contentType ?? '') && length <= MAX_STATE_BYTES
+}
+
+/** The content decides, not the label. Leaves the body as it was. */
+async function startsLikeJson(body: Readable): Promise<boolean> {
+  for (let start = Buffer.alloc(0); ;) {
+    const chunk = await nextChunk(body)
+    start = chunk ? Buffer.concat([start, chunk]) : start
+    const text = start
+      .toString('latin1')
+      .replace(/^\xef\xbb\xbf/, '')
+      .trimStart()
+    if (chunk && text === '' && start.length < MAX_READ_BYTES) continue
+    if (start.length > 0 && !body.destroyed) body.unshift(start)
+    return /^[{["]/.test(text)
+  }
+}
+
+/** Undefined at the end of the body, also where it is broken: its reader learns why. */
+async function nextChunk(body: Readable): Promise<Buffer | undefined> {
+  for (;;) {
+    const chunk = body.read() as Buffer | null
+    if (chunk) return chunk
+    if (body.readableEnded || body.destroyed) return undefined
+    await new Promise<void>((resolve) => {
+      const events = ['readable', 'end', 'close', 'error']
+      const go = (): void => {
+        for (const event of events) body.off(event, go)
+        resolve()
+      }
+      for (const event of events) body.on(event, go)
+    })
+  }
 }
 
 /** Exotel's voice-log states instead of a recording: `processing`, `not_available`, `expired` [v3 voice logs]. */
@@ -129,8 +160,8 @@ function recordingBody(
     kind: 'body',
     body,
     from,
-    ...(totalBytes !== undefined && !encoding && { totalBytes }), // of a compressed body it is the compressed length
-    ...(encoding && ENCODINGS.has(encoding) && { encoding }),
+    ...(totalBytes !== undefined && { totalBytes }),
+    ...(encoding && { encoding }),
     ...(validator && { validator }),
   }
 }

@@ -102,7 +102,7 @@ export interface Spooled {
   /** Hex. */
   sha256: string
   /** Why these are the bytes as they were sent, instead of the recording that they should decode to. */
-  undecoded?: string
+  undecoded?: string | undefined
 }
 
 export interface AudioFacts {
