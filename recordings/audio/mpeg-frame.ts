@@ -19,7 +19,7 @@ export const FRAME_HEADER_BYTES = 4
 export const MAX_FRAME_BYTES = 6000
 const MIN_FRAME_BYTES = 24
 /** Bounds the search for the length of a frame in free format; compressed audio has one 0xFF in 256 bytes. */
-const MAX_SYNCS_IN_FRAME = 256
+const MAX_SYNCS_IN_FRAME = 128
 
 const KBPS = {
   mpeg1: {

@@ -28,6 +28,8 @@ export interface MpegPart {
 const FRAMES_TO_BELIEVE = 3
 /** What has to be in the view to recognize frames that follow one another. */
 export const LOOKAHEAD_BYTES = FRAMES_TO_BELIEVE * MAX_FRAME_BYTES + FRAME_HEADER_BYTES
+/** More parts are no recording; the limit bounds the memory. */
+export const MAX_PARTS = 1000
 const ID3V1_BYTES = 128
 
 /**
@@ -114,7 +116,8 @@ export class MpegReader {
   #take(view: Buffer, at: number, offset: number, frame: MpegFrame): void {
     const info = readInfo(view, at, frame)
     let part = this.#part()
-    if (info || !part || this.#isInterrupted) {
+    const isNew = (info !== undefined || this.#isInterrupted) && this.#parts.length <= MAX_PARTS
+    if (!part || isNew) {
       part = {
         kind: 'mpeg',
         start: offset,

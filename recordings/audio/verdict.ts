@@ -1,8 +1,8 @@
 // What follows from the audio that was found in a file.
 import type { AudioFacts } from '../../workflows/contracts/recording.ts'
 import type { Finding } from './finding.ts'
-import type { AudioPart, MpegPart } from './mpeg.ts'
-import { MAX_PARTS, type Gap, type Walk } from './walk.ts'
+import { MAX_PARTS, type AudioPart, type MpegPart } from './mpeg.ts'
+import type { Gap, Walk } from './walk.ts'
 import type { WavPart } from './wav.ts'
 
 /** Some encoders count the frame that holds the number. */

@@ -1,6 +1,6 @@
 // Goes through a file once and finds all audio in it, and what stands between.
 import { VIEW_BYTES, type ForwardFile } from './forward-file.ts'
-import { isOnlyFrame, LOOKAHEAD_BYTES, MpegReader, startOfRun, type AudioPart } from './mpeg.ts'
+import { isOnlyFrame, LOOKAHEAD_BYTES, MAX_PARTS, MpegReader, startOfRun, type AudioPart } from './mpeg.ts'
 import { id3v2BytesAt, startsLikeTag, tagBytesAt } from './tags.ts'
 import { TextCheck } from './text.ts'
 import { isWave, readWav } from './wav.ts'
@@ -23,9 +23,6 @@ export interface Walk {
   /** No audio starts where a tag ends. */
   hasWrongTag: boolean
 }
-
-/** More parts are no recording; the limit bounds the memory. */
-export const MAX_PARTS = 1000
 
 const WAVE_OFFSET = 8
 const ZERO = 0

@@ -114,6 +114,7 @@ async function passJunk(file: ForwardFile, part: Reading, name: string, isChunk:
     return undefined
   }
   const next = await findChunk(file, part.end + 1, part.format !== undefined)
+  if (next === undefined) part.end = file.size // all of it was searched
   if (next === undefined && !isChunk) part.unreadable = 'The WAV has no audio chunk where its chunks end'
   if (next !== undefined && part.remarks.length < MAX_REMARKS)
     part.remarks.push(`${next - part.end} bytes before the audio of the WAV are no chunk that fits the file`)
