@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
-import { Transform } from 'node:stream'
+import { Duplex, type Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw } from 'node:zlib'
 import { inspectAudio } from './audio/inspect.ts'
@@ -68,16 +68,17 @@ async function decodeInto(
   const decodedPath = `${path}.decoded`
   const sha256 = createHash('sha256')
   let bytes = 0
-  const count = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
+  async function* counted(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    for await (const chunk of chunks) {
       bytes += chunk.length
       sha256.update(chunk)
-      admit(bytes).then(() => done(null, chunk), done)
-    },
-  })
+      await admit(bytes)
+      yield chunk
+    }
+  }
   try {
-    const streams = [createReadStream(path), ...decoders.map((create) => create()), count, createWriteStream(decodedPath, { flush: true })]
-    await pipeline(streams, { signal })
+    const streams = [createReadStream(path), ...decoders.map((create) => create()), Duplex.from(counted)]
+    await pipeline([...streams, createWriteStream(decodedPath, { flush: true })], { signal })
     await rename(decodedPath, path)
     return { bytes, sha256: sha256.digest('hex') }
   } catch (error) {

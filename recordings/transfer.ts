@@ -113,7 +113,7 @@ async function* chunksOf({ body }: RecordingBody, pace: Pace, signal: AbortSigna
 
 /** Node's HTTP parser cannot read what came. */
 function isViolation(error: unknown): boolean {
-  return /^HPE_/.test((error as NodeJS.ErrnoException | undefined)?.code ?? '')
+  return (error as NodeJS.ErrnoException | undefined)?.code?.startsWith('HPE_') ?? false
 }
 
 /** Undefined where the file is the recording already. */

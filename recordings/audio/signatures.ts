@@ -6,47 +6,98 @@ export type Signature =
   /** Audio or video of a format that is not accepted. */
   { kind: 'container'; audio: AudioFacts } | { kind: 'other'; what: string }
 
-const CONTAINERS: [pattern: RegExp, contentType: string, extension: string][] = [
-  [/^OggS/, 'audio/ogg', 'ogg'],
-  [/^fLaC/, 'audio/flac', 'flac'],
-  [/^....ftypM4[AB]/s, 'audio/mp4', 'm4a'],
-  [/^....ftyp/s, 'video/mp4', 'mp4'],
-  [/^....(moov|mdat|wide|pnot|skip|free)\0?/s, 'video/quicktime', 'mov'],
-  [/^\x1a\x45\xdf\xa3/, 'video/webm', 'webm'],
-  [/^FORM....AIF[FC]/s, 'audio/aiff', 'aiff'],
-  [/^caff\0/, 'audio/x-caf', 'caf'],
-  [/^(\.snd|dns\.)\0?/, 'audio/basic', 'au'],
-  [/^#!AMR/, 'audio/amr', 'amr'],
-  [/^\x02?#!SILK/, 'audio/silk', 'silk'],
-  [/^\x30\x26\xb2\x75\x8e\x66\xcf\x11/, 'audio/x-ms-wma', 'wma'],
-  [/^FLV\x01/, 'video/x-flv', 'flv'],
-  [/^RIFF....AVI /s, 'video/x-msvideo', 'avi'],
-  [/^riff\x2e\x91\xcf\x11/, 'audio/x-w64', 'w64'],
-  [/^wvpk/, 'audio/wavpack', 'wv'],
-  [/^MAC /, 'audio/ape', 'ape'],
-  [/^(MPCK|MP\+)/, 'audio/x-musepack', 'mpc'],
-  [/^TTA1/, 'audio/x-tta', 'tta'],
-  [/^ADIF/, 'audio/aac', 'aac'],
-  [/^MThd\0\0\0\x06/, 'audio/midi', 'mid'],
-  [/^\0\0\x01\xba/, 'video/mpeg', 'mpg'],
-  [/^G.{187}G.{187}G/s, 'video/mp2t', 'ts'],
+/** Bytes, as Latin-1, and where they stand. */
+type Pattern = [at: number, bytes: string][]
+
+const CONTAINERS: [pattern: Pattern, contentType: string, extension: string][] = [
+  [[[0, 'OggS']], 'audio/ogg', 'ogg'],
+  [[[0, 'fLaC']], 'audio/flac', 'flac'],
+  [[[4, 'ftypM4A']], 'audio/mp4', 'm4a'],
+  [[[4, 'ftyp']], 'video/mp4', 'mp4'],
+  ...['moov', 'mdat', 'wide', 'pnot'].map((box): [Pattern, string, string] => [[[4, box]], 'video/quicktime', 'mov']),
+  [[[0, '\x1a\x45\xdf\xa3']], 'video/webm', 'webm'],
+  [
+    [
+      [0, 'FORM'],
+      [8, 'AIF'],
+    ],
+    'audio/aiff',
+    'aiff',
+  ],
+  [[[0, 'caff\0']], 'audio/x-caf', 'caf'],
+  [[[0, '.snd\0']], 'audio/basic', 'au'],
+  [[[0, '#!AMR']], 'audio/amr', 'amr'],
+  [[[0, '#!SILK']], 'audio/silk', 'silk'],
+  [[[1, '#!SILK']], 'audio/silk', 'silk'],
+  [[[0, '\x30\x26\xb2\x75\x8e\x66\xcf\x11']], 'audio/x-ms-wma', 'wma'],
+  [[[0, 'FLV\x01']], 'video/x-flv', 'flv'],
+  [
+    [
+      [0, 'RIFF'],
+      [8, 'AVI '],
+    ],
+    'video/x-msvideo',
+    'avi',
+  ],
+  [[[0, 'riff\x2e\x91\xcf\x11']], 'audio/x-w64', 'w64'],
+  [[[0, 'wvpk']], 'audio/wavpack', 'wv'],
+  [[[0, 'MAC ']], 'audio/ape', 'ape'],
+  [[[0, 'MPCK']], 'audio/x-musepack', 'mpc'],
+  [[[0, 'TTA1']], 'audio/x-tta', 'tta'],
+  [[[0, 'ADIF']], 'audio/aac', 'aac'],
+  [[[0, 'MThd\0\0\0\x06']], 'audio/midi', 'mid'],
+  [[[0, '\0\0\x01\xba']], 'video/mpeg', 'mpg'],
+  [
+    [
+      [0, 'G'],
+      [188, 'G'],
+      [376, 'G'],
+      [564, 'G'],
+    ],
+    'video/mp2t',
+    'ts',
+  ],
 ]
 
-const OTHERS: [pattern: RegExp, what: string][] = [
-  [/^\x89PNG\r\n\x1a\n/, 'an image (image/png)'],
-  [/^\xff\xd8\xff[\xc0-\xfe]/, 'an image (image/jpeg)'],
-  [/^GIF8[79]a/, 'an image (image/gif)'],
-  [/^RIFF....WEBP/s, 'an image (image/webp)'],
-  [/^(II\x2a\0|MM\0\x2a)/, 'an image (image/tiff)'],
-  [/^BM....\0\0\0\0..\0\0[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0/s, 'an image (image/bmp)'],
-  [/^\0\0\x01\0[\x01-\x20]\0..[\0-\xff]\0[\0\x01]\0/s, 'an image (image/x-icon)'],
-  [/^....ftyp(heic|heix|avif|mif1)/s, 'an image (image/heif)'],
-  [/^PK(\x03\x04|\x05\x06|\x07\x08)/, 'an archive (application/zip)'],
-  [/^Rar!\x1a\x07/, 'an archive (application/vnd.rar)'],
-  [/^7z\xbc\xaf\x27\x1c/, 'an archive (application/x-7z-compressed)'],
-  [/^MSCF\0\0\0\0/, 'an archive (application/vnd.ms-cab-compressed)'],
-  [/^!<arch>\n/, 'an archive (application/x-archive)'],
-  [/^.{257}ustar/s, 'an archive (application/x-tar)'],
+const OTHERS: [pattern: Pattern, what: string][] = [
+  [[[0, '\x89PNG\r\n\x1a\n']], 'an image (image/png)'],
+  [[[0, '\xff\xd8\xff']], 'an image (image/jpeg)'],
+  [[[0, 'GIF87a']], 'an image (image/gif)'],
+  [[[0, 'GIF89a']], 'an image (image/gif)'],
+  [
+    [
+      [0, 'RIFF'],
+      [8, 'WEBP'],
+    ],
+    'an image (image/webp)',
+  ],
+  [[[0, 'II\x2a\0']], 'an image (image/tiff)'],
+  [[[0, 'MM\0\x2a']], 'an image (image/tiff)'],
+  // The reserved bytes, and the high bytes of two small numbers.
+  [
+    [
+      [0, 'BM'],
+      [6, '\0\0\0\0'],
+      [12, '\0\0'],
+      [15, '\0\0\0'],
+    ],
+    'an image (image/bmp)',
+  ],
+  // One picture, whose bytes start behind the header.
+  [
+    [
+      [0, '\0\0\x01\0\x01\0'],
+      [18, '\x16\0\0\0'],
+    ],
+    'an image (image/x-icon)',
+  ],
+  ...['heic', 'heix', 'avif', 'mif1'].map((brand): [Pattern, string] => [[[4, `ftyp${brand}`]], 'an image (image/heif)']),
+  ...['\x03\x04', '\x05\x06', '\x07\x08'].map((mark): [Pattern, string] => [[[0, `PK${mark}`]], 'an archive (application/zip)']),
+  [[[0, 'Rar!\x1a\x07']], 'an archive (application/vnd.rar)'],
+  [[[0, '7z\xbc\xaf\x27\x1c']], 'an archive (application/x-7z-compressed)'],
+  [[[0, 'MSCF\0\0\0\0']], 'an archive (application/vnd.ms-cab-compressed)'],
+  [[[0, '!<arch>\n']], 'an archive (application/x-archive)'],
+  [[[257, 'ustar']], 'an archive (application/x-tar)'],
 ]
 
 const HEAD_BYTES = 1024
@@ -56,10 +107,14 @@ const BEGINNINGS = ['RIFF', 'RF64', 'BW64', 'ID3', 'OggS', 'fLaC', 'FORM']
 /** @param head as much of the file as there is, up to {@link HEAD_BYTES} */
 export function signatureOf(head: Buffer): Signature | undefined {
   const text = head.toString('latin1', 0, HEAD_BYTES)
-  const other = OTHERS.find(([pattern]) => pattern.test(text))
+  const other = OTHERS.find(([pattern]) => matches(text, pattern))
   if (other) return { kind: 'other', what: other[1] }
-  const container = CONTAINERS.find(([pattern]) => pattern.test(text))
+  const container = CONTAINERS.find(([pattern]) => matches(text, pattern))
   return container && { kind: 'container', audio: { contentType: container[1], extension: container[2] } }
+}
+
+function matches(text: string, pattern: Pattern): boolean {
+  return pattern.every(([at, bytes]) => text.startsWith(bytes, at))
 }
 
 /** A few bytes that may be the beginning of audio. */

@@ -64,7 +64,7 @@ export function utf16Kind(head: Buffer): TextKind | undefined {
   const mark = head.toString('latin1', 0, 2)
   if ((mark !== '\xff\xfe' && mark !== '\xfe\xff') || head.length < 8) return undefined
   const text = new TextDecoder(mark === '\xff\xfe' ? 'utf-16le' : 'utf-16be').decode(head.subarray(0, head.length & ~1))
-  const isText = [...text].every((character) => character >= ' ' || '\t\n\f\r'.includes(character)) && /^[\u0000-\u024F]*$/.test(text)
+  const isText = /^[\t\n\f\r -\u024F]*$/.test(text.replace(/^\uFEFF/, ''))
   return isText ? (markupKind(text) ?? 'plain text') : undefined
 }
 

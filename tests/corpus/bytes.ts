@@ -26,7 +26,9 @@ export function uint32le(value: number): Buffer {
 }
 
 export function uint32be(value: number): Buffer {
-  return uint32le(value).reverse()
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32BE(value)
+  return bytes
 }
 
 /** @param claimed the size in the tag's header, if it is wrong */

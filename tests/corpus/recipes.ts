@@ -35,7 +35,10 @@ const ACCEPTED = [
   ...['rf64', 'piped-ffmpeg', 'piped-sox', 'extensible-24', 'alaw-stereo'].map((name) => `${name}.wav`),
 ]
 const NOT_ACCEPTED = [
-  ...['float.wav', 'gsm.wav', 'adpcm.wav', 'mp3-in.wav'],
+  'float.wav',
+  'gsm.wav',
+  'adpcm.wav',
+  'mp3-in.wav',
   ...['mp4', 'mkv', 'mka', 'avi', 'mpegts', 'ogg', 'flac', 'm4a', 'aiff', 'au', 'w64', 'caf', 'aac'].map((kind) => `other.${kind}`),
 ]
 
