@@ -54,3 +54,9 @@ describe.each(['complete', 'truncated', 'undetectable', 'other', 'not audio'] as
     )
   },
 )
+
+test.each(
+  recipes.filter(({ name }) => /^other\.(mp4|mkv|mka|avi|mpegts|ogg|flac)$/.test(name)).map((recipe) => [recipe.name, recipe] as const),
+)('When frames lie in another container, then its signature decides: %s', async (_name, recipe) => {
+  expect(await inspect(recipe)).toMatchObject({ kind: 'damaged', reason: expect.stringMatching(/^The format .+ is not accepted$/) })
+})
