@@ -1,4 +1,4 @@
-// Mutated files of the audio corpus: `FUZZ_AUDIO_FILES=100000 npm run fuzz -- audio`.
+// Mutated files of the audio corpus: `FUZZ_AUDIO_FILES=100000 npm run fuzz -- audio.fuzz`.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import { inspectOpened } from '../../recordings/audio/inspect.ts'
 import { ForwardFile } from '../../recordings/audio/forward-file.ts'
 import { mutatedFiles } from '../support/mutations.ts'
 
-const FILES = Number(process.env.FUZZ_AUDIO_FILES ?? '20000')
+const FILES = Number(process.env.FUZZ_AUDIO_FILES ?? '5000')
 
 let path: string
 beforeAll(() => {
