@@ -35,7 +35,8 @@ export class TextCheck {
   /** What the text is; undefined where the bytes may be something else. */
   kind(): TextKind | undefined {
     if (this.#hasControl) return undefined
-    return this.markup() ?? (this.#utf8 && this.#longestWord <= MAX_WORD_BYTES ? 'plain text' : undefined)
+    const isPlain = this.#utf8 !== undefined && this.#longestWord <= MAX_WORD_BYTES && !isOneCharacter(this.#start)
+    return this.markup() ?? (isPlain ? 'plain text' : undefined)
   }
 
   /** What the beginning looks like, whatever follows it. */
@@ -75,6 +76,11 @@ export function endsWithMessage(bytes: Buffer): boolean {
   const text = bytes.toString('latin1', start)
   const begin = text.search(/<(!doctype|html|head|body|\?xml|error|[a-z]+>)|[{[]\s*"[\w -]+"\s*:/i)
   return begin !== -1 && text.length - begin >= MIN_MESSAGE_BYTES
+}
+
+/** Silence in A-law is the letter U. */
+function isOneCharacter(text: string): boolean {
+  return text.length > 1 && text === text.charAt(0).repeat(text.length)
 }
 
 function markupKind(text: string): TextKind | undefined {

@@ -96,6 +96,7 @@ function missingFrames({ info, frames, start, end, isCut, endsWithText }: MpegPa
 }
 
 function damageOf({ parts, before, inside, behind }: Walk): string | undefined {
+  if (before?.hasContainer) return 'The audio is part of a container that does not start at the beginning of the file'
   if (parts.length > MAX_PARTS) return `The file consists of more than ${MAX_PARTS} recordings`
   const mpeg = parts.filter((part) => part.kind === 'mpeg')
   if (mpeg.length < parts.length || mpeg.some(isConfirmed)) return undefined
@@ -133,5 +134,5 @@ function gapRemarks({ before, inside, behind, hasWrongTag }: Walk): string[] {
 }
 
 function gapRemark({ bytes, isTag }: Gap, place: string): string {
-  return isTag ? `${bytes} bytes ${place} are a tag that does not fit the file` : `${bytes} bytes ${place} are no audio`
+  return isTag ? `${bytes} bytes ${place} are a tag that does not fit the file` : `${bytes} bytes ${place} are not part of it`
 }

@@ -11,6 +11,8 @@ export interface Gap {
   text: TextCheck
   /** The rest of a tag whose size is wrong. */
   isTag: boolean
+  /** The signature of a container that may hold frames of MP3. */
+  hasContainer: boolean
 }
 
 export interface Walk {
@@ -24,6 +26,7 @@ export interface Walk {
   hasWrongTag: boolean
 }
 
+const CONTAINER_MARKS = ['ftyp', 'OggS', '\x1a\x45\xdf\xa3']
 const WAVE_OFFSET = 8
 const ZERO = 0
 
@@ -70,7 +73,7 @@ async function checkTagEnd(file: ForwardFile, end: number, isId3v2: boolean, wal
 
 /** @returns where audio starts again, or the end of the file */
 async function passGap(file: ForwardFile, start: number, walk: Walk): Promise<number> {
-  const gap: Gap = { bytes: 0, text: new TextCheck(), isTag: false }
+  const gap: Gap = { bytes: 0, text: new TextCheck(), isTag: false, hasContainer: false }
   let offset = start
   for (;;) {
     const view = await file.view(offset)
@@ -80,6 +83,7 @@ async function passGap(file: ForwardFile, start: number, walk: Walk): Promise<nu
     const passed = view.subarray(0, at)
     gap.text.add(passed)
     gap.isTag ||= passed.includes('APETAGEX')
+    gap.hasContainer ||= CONTAINER_MARKS.some((mark) => passed.includes(mark, 0, 'latin1'))
     gap.bytes += at
     offset += at
     if (isFound || isEnd) break
