@@ -9,7 +9,7 @@ import { readPart, resumableBytesOf, type Part, type WholeFile } from '../record
 import type { Spool } from '../recordings/spool.ts'
 import { completePart, receiveInto, TooLarge, TransferBroken } from '../recordings/transfer.ts'
 import { RATE_LIMITED, type FailureCode } from '../workflows/contracts/failures.ts'
-import type { SourceRef, Spooled } from '../workflows/contracts/recording.ts'
+import type { DownloadInput, Spooled } from '../workflows/contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
 import { endTry } from './failures.ts'
 import { createHostAlarm } from './host-alarm.ts'
@@ -27,7 +27,7 @@ type Needs = Pick<
 interface Download {
   deps: Needs
   run: Run
-  recording: SourceRef
+  recording: DownloadInput
   hostAlarm: LastingAlarm
   /** Of the run, and aborted too where a later attempt takes the file over. */
   signal: AbortSignal
@@ -41,7 +41,7 @@ interface Download {
 export function createDownloadRecording(deps: Needs) {
   const hostAlarm = createHostAlarm(deps)
   const stalledDownloads = createStalledDownloads(deps)
-  return (recording: SourceRef): Promise<Spooled> =>
+  return (recording: DownloadInput): Promise<Spooled> =>
     runActivity(deps, recording, async (run) => {
       const { spool } = deps
       const file = spool.fileFor(recording.callSid, recording.sourceUrl)
@@ -82,8 +82,9 @@ async function fetchInto(file: string, download: Download): Promise<WholeFile> {
 
 /** A part that cannot be continued costs one more request and not an attempt: Exotel did nothing wrong. */
 async function receive(file: string, download: Download, links: Link[], part: Part | undefined): Promise<WholeFile> {
-  const { signal, onProgress } = download
+  const { signal, onProgress, recording } = download
   const { spool, maxBytes, downloads } = download.deps
+  const control = { signal, maxBytes, pace: downloads.pace, onProgress, isLastAttempt: recording.isLastAttempt === true }
   const answer = await askForRecording(download, links, part)
   switch (answer.kind) {
     case 'failed':
@@ -96,9 +97,7 @@ async function receive(file: string, download: Download, links: Link[], part: Pa
       await spool.remove(file)
       return receive(file, download, links, undefined)
     case 'body':
-      return receiveInto(spool, file, answer, part, { signal, maxBytes, pace: downloads.pace, onProgress }).finally(() =>
-        answer.body.destroy(),
-      )
+      return receiveInto(spool, file, answer, part, control).finally(() => answer.body.destroy())
   }
 }
 

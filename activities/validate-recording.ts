@@ -1,5 +1,5 @@
 import { callDurationSeconds } from '../calls/recording-facts.ts'
-import type { Finding } from '../recordings/audio/finding.ts'
+import { UNKNOWN_FORMAT, type Finding } from '../recordings/audio/finding.ts'
 import { inspectAudio } from '../recordings/audio/inspect.ts'
 import { digestFile, type Digests } from '../recordings/digests.ts'
 import { SPOOL_FILE_LOST } from '../workflows/contracts/failures.ts'
@@ -15,6 +15,8 @@ export interface ValidateInput {
   callSid: string
   sourceUrl?: string
   spooled: Spooled
+  /** No other download follows in this run: what is incomplete is kept as damaged. */
+  isLastAttempt?: boolean
 }
 
 /** Ringing and transfers count for the one and not for the other. */
@@ -22,7 +24,8 @@ const DURATION_TOLERANCE_SECONDS = 10
 const DURATION_TOLERANCE_SHARE = 0.2
 
 /**
- * Step 2: is the spooled file still what was downloaded, and is it audio? A refused one is deleted here.
+ * Step 2: is the spooled file still what was downloaded, and is it audio? A refused one is deleted here, and so is one that
+ * another download may complete.
  * @throws SpoolFileLost where the file is gone or changed
  */
 export function createValidateRecording(deps: Needs) {
@@ -34,8 +37,12 @@ export function createValidateRecording(deps: Needs) {
         await removeSpooled(deps, run, spooled)
         return { verdict: 'refused', reason: finding.reason }
       }
+      if (finding.kind === 'incomplete' && !input.isLastAttempt) {
+        await removeSpooled(deps, run, spooled)
+        return { verdict: 'incomplete', reason: finding.reason }
+      }
       const { etag } = digests
-      if (finding.kind === 'damaged') return { verdict: 'damaged', etag, audio: finding.audio, reason: finding.reason }
+      if (finding.kind !== 'good') return { verdict: 'damaged', etag, audio: finding.audio, reason: finding.reason }
       const remarks = [finding.remark, durationRemark(await callDurationSeconds(deps.database, callSid), finding.audio.durationSeconds)]
       const remark = remarks.filter(Boolean).join('; ')
       return { verdict: 'good', etag, audio: finding.audio, ...(remark && { remark }) }
@@ -48,13 +55,17 @@ async function inspect(deps: Needs, run: Run, spooled: Spooled): Promise<{ diges
     throw endTry(SPOOL_FILE_LOST, 'The spooled file is gone or has another size')
   try {
     const digests = await digestFile(path, run.signal, run.progress)
-    if (digests.sha256 === spooled.sha256) return { digests, finding: await inspectAudio(path) }
+    if (digests.sha256 === spooled.sha256) return { digests, finding: await judge(path, spooled) }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     throw endTry(SPOOL_FILE_LOST, 'Another attempt has removed the spooled file')
   }
   await removeSpooled(deps, run, spooled)
   throw endTry(SPOOL_FILE_LOST, 'The spooled file has other bytes than were downloaded')
+}
+
+async function judge(path: string, { undecoded }: Spooled): Promise<Finding> {
+  return undecoded === undefined ? inspectAudio(path) : { kind: 'damaged', audio: UNKNOWN_FORMAT, reason: undecoded }
 }
 
 /** An attempt that Temporal has given up may get here after the next download: it deletes nothing of that. */

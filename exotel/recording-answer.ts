@@ -30,9 +30,9 @@ export interface RecordingBody {
   body: Readable
   /** The offset of the body's first byte in the recording. */
   from: number
-  /** Of the whole recording; absent where the source does not say. */
+  /** Of the whole recording as it is sent; absent where the source does not say. */
   totalBytes?: number
-  /** gzip, deflate or br, though none was asked for. */
+  /** The Content-Encoding of the body, though none was asked for; it may be wrong. */
   encoding?: string
   /** See {@link validatorOf}; absent where the download cannot be resumed. */
   validator?: string
@@ -41,7 +41,6 @@ export interface RecordingBody {
 /** A longer JSON document is no statement about a recording. */
 const MAX_STATE_BYTES = 4096
 const MAX_READ_BYTES = 64 * 1024
-const ENCODINGS = new Set(['gzip', 'deflate', 'br'])
 
 /**
  * Reads status and headers; bodies that are no recording are read or dropped here.
@@ -86,7 +85,13 @@ export async function readAnswer({ statusCode, headers, body }: HttpResponse, pa
 async function isState(headers: IncomingHttpHeaders, body: Readable): Promise<boolean> {
   const length = readLength(singleHeader(headers['content-length'])) ?? 0
   if (length > MAX_STATE_BYTES || encodingOf(headers) !== undefined) return false
-  return /^\s*\{/.test((await peekStart(body)).toString('latin1'))
+  const textOf = (start: Buffer): string =>
+    start
+      .toString('utf8')
+      .replace(/^\uFEFF/, '')
+      .trimStart()
+  const start = await peekStart(body, (bytes) => textOf(bytes) !== '' || bytes.length > MAX_STATE_BYTES)
+  return textOf(start).startsWith('{')
 }
 
 /** Exotel's voice-log states instead of a recording: `processing`, `not_available`, `expired` [v3 voice logs]. */
@@ -130,8 +135,8 @@ function recordingBody(
     kind: 'body',
     body,
     from,
-    ...(totalBytes !== undefined && !encoding && { totalBytes }), // of a compressed body it is the compressed length
-    ...(encoding && ENCODINGS.has(encoding) && { encoding }),
+    ...(totalBytes !== undefined && { totalBytes }),
+    ...(encoding && { encoding }),
     ...(validator && { validator }),
   }
 }

@@ -1,22 +1,33 @@
-import { once } from 'node:events'
 import type { Readable } from 'node:stream'
 
-/** The first bytes of a body, which stay in it; none where it ends or breaks before. Never rejects: who reads the body learns of that. */
-export async function peekStart(body: Readable): Promise<Buffer> {
+/**
+ * The first bytes of a body, which stay in it: as many as have to arrive until `isEnough`, or all of it.
+ * Never rejects: who reads the body learns where it breaks.
+ */
+export async function peekStart(body: Readable, isEnough: (start: Buffer) => boolean): Promise<Buffer> {
+  let start = Buffer.alloc(0)
   for (;;) {
-    const chunk = body.read() as Buffer | null
-    if (chunk !== null) {
-      body.unshift(chunk)
-      return chunk
-    }
-    if (body.readableEnded || body.destroyed) return Buffer.alloc(0)
-    await nextChange(body)
+    const chunk = await nextChunk(body)
+    if (chunk) start = Buffer.concat([start, chunk])
+    if (chunk && !isEnough(start)) continue
+    if (start.length > 0 && !body.destroyed) body.unshift(start)
+    return start
   }
 }
 
-async function nextChange(body: Readable): Promise<void> {
-  const listening = new AbortController()
-  const { signal } = listening
-  await Promise.race(['readable', 'end', 'close'].map((event) => once(body, event, { signal }))).catch(() => {})
-  listening.abort()
+/** Undefined at the end of the body, also where it is broken. */
+async function nextChunk(body: Readable): Promise<Buffer | undefined> {
+  for (;;) {
+    const chunk = body.read() as Buffer | null
+    if (chunk) return chunk
+    if (body.readableEnded || body.destroyed) return undefined
+    await new Promise<void>((resolve) => {
+      const events = ['readable', 'end', 'close', 'error']
+      const go = (): void => {
+        for (const event of events) body.off(event, go)
+        resolve()
+      }
+      for (const event of events) body.on(event, go)
+    })
+  }
 }

@@ -20,6 +20,8 @@ export interface WholeFile {
   bytes: number
   /** Hex. */
   sha256: string
+  /** Why these are the bytes as they were sent, instead of the recording that they should decode to. */
+  undecoded?: string | undefined
 }
 
 /**
@@ -104,10 +106,10 @@ export class GrowingFile {
     this.#syncedBytes = this.#bytes
   }
 
-  /** Notes that every byte has arrived. */
-  async complete(): Promise<WholeFile> {
+  /** Notes that every byte has arrived, or as many as are kept. */
+  async complete(undecoded?: string): Promise<WholeFile> {
     await this.#handle.datasync()
-    const complete = { bytes: this.#bytes, sha256: this.#sha256.digest('hex') }
+    const complete = { bytes: this.#bytes, sha256: this.#sha256.digest('hex'), ...(undecoded !== undefined && { undecoded }) }
     await this.#spool.writeNote(this.#file, { ...this.#source, complete })
     return complete
   }

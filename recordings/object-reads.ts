@@ -34,7 +34,7 @@ export async function hashObject(
   const sha256 = createHash('sha256')
   let bytes = 0
   const body = Body as Readable // in Node the SDK returns the response itself
-  for await (const chunk of timedChunks(body, body, pace)) {
+  for await (const chunk of timedChunks(body, pace)) {
     sha256.update(chunk)
     onProgress((bytes += chunk.length))
   }

@@ -18,7 +18,7 @@ const spoolNote = z.object({
   /** The beginning of the file that is certainly on the disk. Its hash proves that file and note belong together. */
   synced: extent.optional(),
   /** Set once every byte has arrived. */
-  complete: extent.optional(),
+  complete: extent.extend({ undecoded: z.string().optional() }).optional(),
 })
 export type SpoolNote = z.infer<typeof spoolNote>
 
@@ -35,8 +35,8 @@ export class SpoolFull extends Error {}
 const FILE_NAME = /^([A-Za-z0-9_-]{1,64})-[0-9a-f]{12}$/
 /** A transfer whose length nobody announces reserves space in steps of this. */
 const UNANNOUNCED_STEP_BYTES = 16 * 1024 ** 2
-/** A file, its note, or a note that was being written. */
-const BELONGINGS = /^([A-Za-z0-9_-]{1,64}-[0-9a-f]{12})(?:\.json(?:\.new)?)?$/
+/** A file, its note, a note that was being written, or what a compressed file is being decoded to. */
+const BELONGINGS = /^([A-Za-z0-9_-]{1,64}-[0-9a-f]{12})(?:\.json(?:\.new)?|\.decoded)?$/
 const LOCK = { stale: 5000, update: 1000, realpath: false }
 /** How long a starting worker waits for the lock of one that was killed to go stale. */
 const LOCK_RETRIES = { retries: 16, factor: 1, minTimeout: 500, maxTimeout: 500 }
@@ -115,7 +115,7 @@ export class Spool {
 
   async remove(file: string): Promise<void> {
     for (const note of [this.#notePath(file), `${this.#notePath(file)}.new`]) await rm(note, { force: true })
-    await rm(this.path(file), { force: true })
+    for (const content of [`${this.path(file)}.decoded`, this.path(file)]) await rm(content, { force: true })
   }
 
   /**

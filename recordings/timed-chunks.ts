@@ -16,11 +16,10 @@ const MB = 1024 ** 2
  * The limit follows from the bytes that have arrived, not from an announced length: a source that announces gigabytes and sends
  * single bytes is ended as soon as one that announces nothing. Only the time counts in which we wait for the source, so that a slow
  * disk of ours is not its fault. Destroys the body in the end.
- * @param chunks the body, or what is decoded from it
  * @throws {TooSlow} or the error of the body
  */
-export async function* timedChunks(body: Readable, chunks: Readable, { idleMs, baseMs, msPerMb }: Pace): AsyncGenerator<Buffer> {
-  const iterator = chunks[Symbol.asyncIterator]() as AsyncIterator<Buffer>
+export async function* timedChunks(body: Readable, { idleMs, baseMs, msPerMb }: Pace): AsyncGenerator<Buffer> {
+  const iterator = body[Symbol.asyncIterator]() as AsyncIterator<Buffer>
   let bytes = 0
   let waitedMs = 0
   const tooSlow = (ms: number): TooSlow => new TooSlow(`too slow: ${bytes} bytes in ${Math.round(ms / 1000)} s`)

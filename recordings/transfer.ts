@@ -1,7 +1,6 @@
 // The bytes of one response go into the spool: counted against what was announced, in flat memory.
-import { pipeline, type Readable, type Transform } from 'node:stream'
-import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
 import type { RecordingBody } from '../exotel/recording-answer.ts'
+import { decodeFile } from './decode.ts'
 import { GrowingFile, type Part, type WholeFile } from './growing-file.ts'
 import type { Spool } from './spool.ts'
 import { timedChunks, TooSlow, type Pace } from './timed-chunks.ts'
@@ -10,6 +9,8 @@ import { timedChunks, TooSlow, type Pace } from './timed-chunks.ts'
 export class TransferBroken extends Error {}
 /** More bytes than announced: none of them can be trusted. */
 class LongerThanAnnounced extends TransferBroken {}
+/** The bytes violate the encoding that they are sent with. */
+class EncodingBroken extends TransferBroken {}
 export class TooLarge extends Error {}
 
 interface TransferControl {
@@ -17,6 +18,8 @@ interface TransferControl {
   maxBytes: number
   pace: Pace
   onProgress: (bytes: number) => void
+  /** No other attempt follows: bytes that violate their encoding are kept as they arrived. */
+  isLastAttempt: boolean
 }
 
 /** A slower source would hold its download slot for hours. */
@@ -42,12 +45,14 @@ export async function receiveInto(
   const source = { ...(validator && { validator }), ...(totalBytes !== undefined && { totalBytes }) }
   const growing =
     part && from === part.from ? await GrowingFile.reopen(spool, file, part, source) : await GrowingFile.create(spool, file, source)
+  const reserveMore = (bytes: number): Promise<number> => spool.admitStep(file, bytes)
   try {
-    await writeAll(growing, answer, control, { reservedBytes, reserveMore: (bytes) => spool.admitStep(file, bytes) })
+    await writeAll(growing, answer, control, { reservedBytes, reserveMore })
     if (totalBytes !== undefined && growing.bytes !== totalBytes)
       throw new TransferBroken(`The transfer ended after ${growing.bytes} of ${totalBytes} bytes`)
-    return await growing.complete()
+    return (await decoded(spool, file, answer, growing.bytes, control)) ?? (await growing.complete())
   } catch (error) {
+    if (error instanceof EncodingBroken && control.isLastAttempt && growing.bytes > 0) return await growing.complete(error.message)
     if (error instanceof LongerThanAnnounced) await spool.remove(file)
     else if (error instanceof TransferBroken || control.signal.aborted) await growing.checkpoint().catch(() => {}) // the cause matters more
     throw error
@@ -93,29 +98,41 @@ async function writeAll(
   }
 }
 
-/** Decoded where need be; the errors of the network and of broken encodings are a broken transfer. */
-async function* chunksOf({ body, encoding }: RecordingBody, pace: Pace, signal: AbortSignal): AsyncGenerator<Buffer> {
-  const decoder = decoderOf(encoding)
-  // `pipe` would wait forever for a body that broke before this line.
-  const decoded: Readable = decoder ? pipeline(body, decoder, () => {}) : body
+/** The errors of the network and of the chunked encoding are a broken transfer. */
+async function* chunksOf({ body }: RecordingBody, pace: Pace, signal: AbortSignal): AsyncGenerator<Buffer> {
   try {
-    yield* timedChunks(body, decoded, pace)
+    yield* timedChunks(body, pace)
   } catch (error) {
     signal.throwIfAborted()
     if (error instanceof TooSlow) throw new TransferBroken(`The transfer is ${error.message}`)
-    throw new TransferBroken(`The transfer was cut: ${error instanceof Error ? error.message : String(error)}`)
+    const message = error instanceof Error ? error.message : String(error)
+    if (isViolation(error)) throw new EncodingBroken(`The body violates the chunked encoding: ${message}`)
+    throw new TransferBroken(`The transfer was cut: ${message}`)
   }
 }
 
-function decoderOf(encoding: string | undefined): Transform | undefined {
-  switch (encoding) {
-    case 'gzip':
-      return createGunzip()
-    case 'br':
-      return createBrotliDecompress()
-    case 'deflate':
-      return createInflate()
-    default:
-      return undefined
+/** Node's HTTP parser cannot read what came. */
+function isViolation(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException | undefined)?.code?.startsWith('HPE_') ?? false
+}
+
+/** Undefined where the file is the recording already. */
+async function decoded(
+  spool: Spool,
+  file: string,
+  { encoding }: RecordingBody,
+  rawBytes: number,
+  { signal, maxBytes }: TransferControl,
+): Promise<WholeFile | undefined> {
+  if (encoding === undefined || rawBytes === 0) return undefined
+  let reservedBytes = 0
+  const admit = async (bytes: number): Promise<void> => {
+    if (bytes > maxBytes) throw new TooLarge(`The recording is longer than the limit of ${maxBytes} bytes`)
+    if (rawBytes + bytes > reservedBytes) reservedBytes = await spool.admitStep(file, rawBytes + bytes)
   }
+  const result = await decodeFile(spool.path(file), encoding, { signal, admit })
+  if (result.kind === 'broken') throw new EncodingBroken(result.reason)
+  if (result.kind === 'not encoded') return undefined
+  await spool.writeNote(file, { complete: result.whole })
+  return result.whole
 }

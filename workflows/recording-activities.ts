@@ -10,6 +10,7 @@ import type {
   CallDetailsAnswer,
   CallRef,
   Conclusion,
+  DownloadInput,
   EndedCall,
   LinkState,
   Question,
@@ -44,7 +45,7 @@ export function refTo({ callSid, requestId }: CallRef): CallRef {
 }
 
 /** On the worker that holds a part already, where one is named; else on any. */
-export function download(policy: RecordingPolicy, source: SourceRef, resumeOn: string | undefined): Promise<Spooled> {
+export function download(policy: RecordingPolicy, source: DownloadInput, resumeOn: string | undefined): Promise<Spooled> {
   if (resumeOn === undefined) return downloads.downloadRecording.executeWithOptions({ summary: 'Exotel → spool' }, [source])
   return onSpool(resumeOn, policy, source, () =>
     transfers(spoolQueues(resumeOn).downloads, policy).downloadRecording.executeWithOptions({ summary: 'Exotel → spool, resumed' }, [

@@ -3,7 +3,7 @@ import { isCancellation } from '@temporalio/workflow'
 import { failureIn, type Failure } from './failure.ts'
 import { download, noteWait, refTo, renewAccess, upload, validate } from './recording-activities.ts'
 import type { RecordingRun } from './recording-run.ts'
-import { afterFailure, afterRenewal, preparingUntilMs, type RetryContext, type RetryStep } from './retry-state.ts'
+import { afterFailure, afterRenewal, isLastAttempt, preparingUntilMs, type RetryContext, type RetryStep } from './retry-state.ts'
 import type { LinkState, Outcome } from './contracts/recording.ts'
 
 type Attempt = { kind: 'concluded'; outcome: Outcome } | { kind: 'failed'; failure: Failure }
@@ -26,17 +26,19 @@ export async function transferRecording(run: RecordingRun, link: LinkState): Pro
 async function attemptTransfer({ call, progress }: RecordingRun, link: LinkState): Promise<Attempt> {
   const { sourceUrl } = link
   const recording = { ...refTo(call), sourceUrl }
+  const attempt = { ...recording, isLastAttempt: isLastAttempt(link.retry, call.policy) }
   try {
     progress.step('download', 'Downloading from Exotel', sourceUrl)
-    const spooled = await download(call.policy, recording, link.retry.resumeOn)
+    const spooled = await download(call.policy, attempt, link.retry.resumeOn)
     remember(link, spooled.queue)
     link.retry = { ...link.retry, resumeOn: spooled.queue } // should the next run go on here: that worker has the whole file
 
     progress.step('validate', `Validating ${spooled.bytes} bytes`, sourceUrl)
-    const verdict = await validate(call.policy, { ...recording, spooled })
+    const verdict = await validate(call.policy, { ...attempt, spooled })
     if (verdict.verdict === 'refused') {
       return { kind: 'failed', failure: { code: 'RecordingInvalid', message: verdict.reason, isEmpty: spooled.bytes === 0 } }
     }
+    if (verdict.verdict === 'incomplete') return { kind: 'failed', failure: { code: 'DownloadIncomplete', message: verdict.reason } }
 
     progress.step('upload', `Uploading ${spooled.bytes} bytes`, sourceUrl)
     const { remark, ...stored } = await upload(call.policy, { ...recording, spooled, verdict })

@@ -1,59 +1,104 @@
-import { fileTypeFromFile } from 'file-type'
-import { FileWindow } from './file-window.ts'
-import type { Finding } from './finding.ts'
-import { inspectMp3 } from './mp3.ts'
-import { inspectWav } from './wav.ts'
+import { fileTypeFromBuffer } from 'file-type'
+import { UNKNOWN_FORMAT, type Finding } from './finding.ts'
+import { ForwardFile } from './forward-file.ts'
+import { FRAME_HEADER_BYTES, readFrame } from './mpeg-frame.ts'
+import { gunzipStart, isBeginningOfAudio, isGzip, signatureOf, type Signature } from './signatures.ts'
+import { id3v2BytesAt } from './tags.ts'
+import { TextCheck, utf16Kind } from './text.ts'
+import { judge } from './verdict.ts'
+import { walkAudio, type Walk } from './walk.ts'
 
-const SNIFF_BYTES = 512
+const HEAD_BYTES = 4096
+/** No header of a WAV or of a tag is shorter. */
+const MIN_FILE_BYTES = 12
 
 /**
- * Judges a file by its content alone, whatever its name or Content-Type said. Reads all of it once, in flat memory.
+ * Judges a file by its content alone, whatever its name or Content-Type said. Reads each byte at most once, in constant memory.
  * @throws only where the file cannot be read from the disk
  */
 export async function inspectAudio(path: string): Promise<Finding> {
-  const file = await FileWindow.open(path)
+  const file = await ForwardFile.open(path)
   try {
-    return await inspectOpened(file, path)
+    return await inspectOpened(file)
   } catch (error) {
     if (isDiskError(error)) throw error
     // A parser's mistake: the bytes may be audio, so they are kept, and a repetition would fail in the same way.
-    const audio = { contentType: 'application/octet-stream', extension: 'bin' }
-    return { kind: 'damaged', audio, reason: 'The file cannot be read as audio' }
+    return { kind: 'damaged', audio: UNKNOWN_FORMAT, reason: 'The file cannot be read as audio' }
   } finally {
     await file.close()
   }
 }
 
-async function inspectOpened(file: FileWindow, path: string): Promise<Finding> {
+/** Container signatures come first: some containers hold frames of MP3. */
+export async function inspectOpened(file: ForwardFile): Promise<Finding> {
   if (file.size === 0) return { kind: 'none', reason: 'The file is empty' }
-  const text = textKind(await file.bytes(0, SNIFF_BYTES))
-  if (text) return { kind: 'none', reason: `The file is ${text}, not audio` }
-  return (
-    (await inspectWav(file)) ??
-    (await inspectMp3(file)) ??
-    (await otherFormat(path)) ?? { kind: 'none', reason: 'The file has no audio frames' }
-  )
+  const head = Buffer.from(await file.view(0, HEAD_BYTES))
+  const signature = signatureOf(head) ?? (await signatureBehindTags(file, head))
+  if (signature?.kind === 'container') return notAccepted(signature.audio)
+  const walk = await walkAudio(file)
+  if (walk.parts.length === 0) return judgeNoAudio(head, file.size, walk, signature)
+  if (!signature) return judge(walk)
+  return { kind: 'damaged', audio: UNKNOWN_FORMAT, reason: `The file is ${signature.what}, but there is audio in it` }
+}
+
+/** Some programs write ID3 tags before any kind of file. */
+async function signatureBehindTags(file: ForwardFile, head: Buffer): Promise<Signature | undefined> {
+  const tag = id3v2BytesAt(head, 0)
+  if (tag === undefined || tag >= file.size) return undefined
+  const start = head.subarray(tag, HEAD_BYTES)
+  return start.length > 0 ? signatureOf(start) : undefined
+}
+
+function notAccepted(audio: { contentType: string; extension: string }): Finding {
+  return { kind: 'damaged', audio, reason: `The format ${audio.contentType} is not accepted` }
+}
+
+async function judgeNoAudio(head: Buffer, bytes: number, { before }: Walk, signature: Signature | undefined): Promise<Finding> {
+  const text = before?.bytes === bytes ? before.text : undefined
+  if (bytes < MIN_FILE_BYTES && isBeginningOfAudio(head)) return incomplete('The file ends within its first bytes')
+  if (signature?.kind === 'other') return { kind: 'none', reason: `The file is ${signature.what}, not audio` }
+  const kind = text?.kind() ?? utf16Kind(head.subarray(0, 512))
+  if (kind) return { kind: 'none', reason: `The file is ${kind}, not audio` }
+  if (isGzip(head)) return judgeGzip(head)
+  return judgeBeginning(head, bytes, text) ?? (await judgeByType(head))
+}
+
+/** A gzip file may hold audio; it is certainly none where its content starts as something else. */
+function judgeGzip(head: Buffer): Finding {
+  const content = gunzipStart(head)
+  const signature = signatureOf(content)
+  const text = new TextCheck()
+  text.add(content)
+  const what = signature?.kind === 'other' ? signature.what : content.length > 0 ? text.kind() : undefined
+  if (what) return { kind: 'none', reason: `The file is ${what}, compressed with gzip` }
+  return { kind: 'damaged', audio: { contentType: 'application/gzip', extension: 'gz' }, reason: 'The file is compressed with gzip' }
+}
+
+function judgeBeginning(head: Buffer, bytes: number, text: TextCheck | undefined): Finding | undefined {
+  const tag = id3v2BytesAt(head, 0)
+  if (tag !== undefined && tag > bytes) return incomplete('The file ends within its ID3 tag')
+  const start = tag ?? 0
+  const frame = readFrame(head, start)
+  if (frame && start + frame.bytes + FRAME_HEADER_BYTES > bytes) return incomplete('The file ends within its first MP3 frame')
+  if (tag !== undefined) return unreadable('No audio was found behind the ID3 tag')
+  const markup = text?.markup()
+  return markup ? unreadable(`The file begins like ${markup}, but is not text throughout`) : undefined
+}
+
+async function judgeByType(head: Buffer): Promise<Finding> {
+  const type = await fileTypeFromBuffer(head).catch(() => undefined)
+  if (!type || type.ext === 'mp3' || type.ext === 'wav') return unreadable('No audio was found in the file')
+  return notAccepted({ contentType: type.mime, extension: type.ext })
+}
+
+function incomplete(reason: string): Finding {
+  return { kind: 'incomplete', audio: UNKNOWN_FORMAT, reason }
+}
+
+function unreadable(reason: string): Finding {
+  return { kind: 'damaged', audio: UNKNOWN_FORMAT, reason }
 }
 
 function isDiskError(error: unknown): boolean {
   return error instanceof Error && 'syscall' in error
-}
-
-function textKind(head: Buffer): string | undefined {
-  const start = head
-    .toString('utf8')
-    .replace(/^\uFEFF/, '')
-    .trimStart()
-    .toLowerCase()
-  if (/^(<!doctype html|<html|<head|<body)/.test(start)) return 'an HTML page'
-  if (/^<(\?xml|[a-z!])/.test(start)) return 'an XML document'
-  return /^[{[]\s*["{[\]}]/.test(start) ? 'a JSON document' : undefined
-}
-
-/** Real audio that we do not take is kept as evidence; anything else known (a picture, an archive) is no recording. */
-async function otherFormat(path: string): Promise<Finding | undefined> {
-  const type = await fileTypeFromFile(path).catch(() => undefined)
-  if (!type || type.ext === 'mp3' || type.ext === 'wav') return undefined
-  if (!/^(audio|video)\/|^application\/ogg/.test(type.mime)) return { kind: 'none', reason: `The file is ${type.mime}, not audio` }
-  return { kind: 'damaged', audio: { contentType: type.mime, extension: type.ext }, reason: `The format ${type.mime} is not accepted` }
 }

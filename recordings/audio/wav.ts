@@ -1,140 +1,168 @@
-// Reads a WAV by its chunks. Rates and sizes in its header are claims: durations come from the bytes that are there.
-import type { AudioFacts } from '../../workflows/contracts/recording.ts'
-import type { FileWindow } from './file-window.ts'
-import type { Finding } from './finding.ts'
+// Reads a WAV by its chunks. Sizes in headers are claims: the duration comes from the bytes that are there. Of several `data` chunks
+// players (ffmpeg 5 and 9, SoX) play the first one only.
+import type { ForwardFile } from './forward-file.ts'
+import { endsWithMessage } from './text.ts'
+import { FORMAT_BYTES, readWavFormat, type WavFormat } from './wav-format.ts'
 
-interface Chunk {
-  id: string
-  /** Of the content, behind id and size. */
-  start: number
-  /** As announced. */
-  size: number
+export interface WavPart {
+  kind: 'wav'
+  end: number
+  format?: WavFormat
+  frames: number
+  /** Why the WAV cannot be read, though nothing is missing. */
+  unreadable?: string
+  /** Why the audio is not complete. */
+  missing?: string
+  remarks: string[]
 }
 
 const RIFF_HEADER_BYTES = 12
 const CHUNK_HEADER_BYTES = 8
-const MAX_CHUNKS = 10_000
-/** What writers to a pipe put where they cannot know the size. */
-const STREAMED_SIZES = new Set([0, 0xffffffff, 0x7fffffff, 0x7ffff000, 0xfffff000])
-/** Chunks that describe the audio, and a `data` chunk that is empty. */
-const NO_AUDIO = new Set(['fmt ', 'fact', 'ds64', 'data', 'LIST', 'bext', 'JUNK', 'PAD ', 'FLLR', 'cue ', 'smpl', 'id3 ', 'ID3 ', 'PEAK'])
-const EXTENSIBLE = 0xfffe
-const CODECS: Record<number, { codec: string; bits: number[] }> = {
-  1: { codec: 'pcm', bits: [8, 16, 24] },
-  6: { codec: 'alaw', bits: [8] },
-  7: { codec: 'ulaw', bits: [8] },
+const MAX_REMARKS = 5
+const GIGABYTE = 1e9
+/** A complete download of less than this share of the claimed gigabytes is no truncated file. */
+const PLACEHOLDER_SHARE = 0.1
+/** From here on sizes are what writers put where they cannot know them: 2^31 or 2^32 less some header. */
+const PLACEHOLDERS: [from: number, to: number][] = [
+  [0x7fff0000, 0x80000100],
+  [0xffff0000, 0xffffffff],
+]
+/** A chunk with such a name begins something else. */
+const NOT_A_CHUNK = /^(RIFF|RF64|BW64|ID3.|TAG.|APET)/s
+const CHUNK_NAME = /^[A-Za-z][A-Za-z0-9]{2}[A-Za-z0-9 ]$/
+/** A chunk's name may lie across the end of a view. */
+const OVERLAP_BYTES = 3
+const TAIL_BYTES = 64 * 1024
+
+/** True where a RIFF, RF64 or BW64 of type WAVE starts at `at`. */
+export function isWave(view: Buffer, at: number): boolean {
+  return view.toString('latin1', at + 8, at + 12) === 'WAVE' && /^(RIFF|RF64|BW64)$/.test(view.toString('latin1', at, at + 4))
 }
 
-/** Undefined where the file is no RIFF, RF64 or BW64 of type WAVE. */
-export async function inspectWav(file: FileWindow): Promise<Finding | undefined> {
-  const head = await file.bytes(0, 12)
-  if (!/^(RIFF|RF64|BW64)/.test(head.toString('latin1', 0, 4)) || head.toString('latin1', 8, 12) !== 'WAVE') return undefined
-  const chunks = await readChunks(file)
-  const data = chunks.find(({ id }) => id === 'data')
-  const available = data ? Math.min(data.size, file.size - data.start) : 0
-  const audio: AudioFacts = { contentType: 'audio/wav', extension: 'wav' }
-  if (!data || available <= 0) {
-    if (isExplained(file, chunks)) return { kind: 'none', reason: 'The WAV has a header but no audio' }
-    return { kind: 'damaged', audio, reason: 'The WAV cannot be read to its end, so its audio cannot be found' }
+export async function readWav(file: ForwardFile, start: number): Promise<WavPart> {
+  const part: Reading = { kind: 'wav', end: start + RIFF_HEADER_BYTES, frames: 0, remarks: [], dataChunks: 0, audioBytes: 0 }
+  for (let next: number | undefined = part.end; next !== undefined;) {
+    part.end = next
+    next = await readChunk(file, part)
   }
+  return conclude(part)
+}
 
-  const format = await readFormat(file, chunks)
-  if ('trouble' in format) return { kind: 'damaged', audio, reason: format.trouble }
-  const { codec, channels, sampleRate, bits } = format
-  const frameBytes = (channels * bits) / 8
-  const frames = Math.floor(available / frameBytes)
-  Object.assign(audio, {
-    codec: bits === 8 || codec !== 'pcm' ? codec : `${codec}${bits}`,
-    channels,
-    sampleRate,
-    durationSeconds: frames / sampleRate,
-  })
-  if (frames === 0) return { kind: 'none', reason: 'The WAV has a header but no audio' }
+interface Reading extends WavPart {
+  /** From a `ds64` chunk. */
+  size64?: number
+  /** From a `fact` chunk. */
+  promisedFrames?: number
+  dataChunks: number
+  audioBytes: number
+}
 
-  const missing = data.size - available
-  if (missing > 0) return { kind: 'damaged', audio, reason: `The WAV is cut off: ${missing} of ${data.size} bytes of audio are missing` }
-  const promised = await promisedFrames(file, chunks)
-  if (codec !== 'pcm' && promised !== undefined && promised !== 0xffffffff && promised > frames + 1) {
-    return { kind: 'damaged', audio, reason: `The WAV is cut off: it announces ${promised} samples and has ${frames}` }
+/** @returns where the next chunk starts; undefined behind the last one */
+async function readChunk(file: ForwardFile, part: Reading): Promise<number | undefined> {
+  const header = await file.view(part.end, CHUNK_HEADER_BYTES)
+  if (header.length < CHUNK_HEADER_BYTES) return undefined
+  const name = header.toString('latin1', 0, 4)
+  const claimed = header.readUInt32LE(4)
+  const start = part.end + CHUNK_HEADER_BYTES
+  if (name === 'data') return readData(file, part, start, claimed)
+  const isChunk = /^[ -~]{4}$/.test(name) && !NOT_A_CHUNK.test(name)
+  if (!isChunk || start + claimed > file.size) return passJunk(file, part, name, isChunk)
+  if (name === 'fmt ') part.format ??= readWavFormat(await file.view(start, Math.min(claimed, FORMAT_BYTES)))
+  if (name === 'ds64' && claimed >= 16) part.size64 = Number((await file.view(start, 16)).readBigUInt64LE(8))
+  if (name === 'fact' && claimed >= 4) part.promisedFrames = (await file.view(start, 4)).readUInt32LE(0)
+  return afterChunk(file, start + claimed)
+}
+
+async function readData(file: ForwardFile, part: Reading, start: number, claimed: number): Promise<number | undefined> {
+  part.dataChunks += 1
+  const available = file.size - start
+  const size = await sizeOfData(file, part, start, claimed)
+  const bytes = Math.min(size, available)
+  if (part.audioBytes === 0) part.audioBytes = bytes
+  else if (bytes > 0 && part.remarks.length < MAX_REMARKS) part.remarks.push(`Players leave out another ${bytes} bytes of audio in the WAV`)
+  if (size <= available && (size < available || size === claimed)) return afterChunk(file, start + size)
+  part.end = file.size
+  if (size > available) part.missing = `The WAV is cut off: ${size - available} of ${size} bytes of audio are missing`
+  else if (await endsWithText(file, start)) part.missing = 'The WAV ends with a text message instead of audio'
+  return undefined
+}
+
+/** The size that counts: the claimed one, that of a 64-bit file, or all that is there. */
+async function sizeOfData(file: ForwardFile, part: Reading, start: number, claimed: number): Promise<number> {
+  const available = file.size - start
+  if (claimed === 0xffffffff && part.size64 !== undefined && part.size64 > 0 && !isPlaceholder(part.size64, available)) return part.size64
+  if (claimed === 0) return (await looksLikeChunk(file, start)) ? 0 : available
+  if (!isPlaceholder(claimed, available)) return claimed
+  if (available > 0 && claimed < 0xffff0000 && !isStreamed(claimed))
+    part.remarks.push(`The WAV claims ${claimed} bytes of audio and has ${available}`)
+  return available
+}
+
+function isPlaceholder(claimed: number, available: number): boolean {
+  if (claimed <= available) return false
+  return isStreamed(claimed) || (claimed >= GIGABYTE && available < claimed * PLACEHOLDER_SHARE)
+}
+
+function isStreamed(claimed: number): boolean {
+  return PLACEHOLDERS.some(([from, to]) => claimed >= from && claimed <= to)
+}
+
+/** Before the audio, what does not fit is skipped until the next chunk that matters; behind it, the WAV is over. */
+async function passJunk(file: ForwardFile, part: Reading, name: string, isChunk: boolean): Promise<number | undefined> {
+  if (part.dataChunks > 0) {
+    if (isChunk) part.remarks.push(`The chunk "${name.trim()}" of the WAV does not fit the file`)
+    return undefined
   }
-  return available % frameBytes === 0
-    ? { kind: 'good', audio }
-    : { kind: 'good', audio, remark: 'The last sample of the WAV is incomplete' }
+  const next = await findChunk(file, part.end + 1, part.format !== undefined)
+  if (next === undefined) part.end = file.size // all of it was searched
+  if (next === undefined && !isChunk) part.unreadable = 'The WAV has no audio chunk where its chunks end'
+  if (next !== undefined && part.remarks.length < MAX_REMARKS)
+    part.remarks.push(`${next - part.end} bytes before the audio of the WAV are no chunk that fits the file`)
+  return next
 }
 
-/** All chunks in their order, sizes of streamed and of 64-bit files put right. */
-async function readChunks(file: FileWindow): Promise<Chunk[]> {
-  const chunks: Chunk[] = []
-  let size64: number | undefined
-  let offset = RIFF_HEADER_BYTES
-  while (offset + CHUNK_HEADER_BYTES <= file.size && chunks.length < MAX_CHUNKS) {
-    const header = await file.bytes(offset, CHUNK_HEADER_BYTES)
-    const chunk = { id: header.toString('latin1', 0, 4), start: offset + CHUNK_HEADER_BYTES, size: header.readUInt32LE(4) }
-    if (chunk.id === 'ds64') size64 = await sizeInDs64(file, chunk)
-    if (chunk.id === 'data') chunk.size = await sizeOfData(file, chunk, size64)
-    chunks.push(chunk)
-    offset = await nextChunk(file, chunk.start + chunk.size)
+/** The next chunk with the audio, or with the format where that is not known. */
+async function findChunk(file: ForwardFile, from: number, hasFormat: boolean): Promise<number | undefined> {
+  for (let offset = from; offset < file.size;) {
+    const view = await file.view(offset)
+    const format = hasFormat ? -1 : view.indexOf('fmt ', 0, 'latin1')
+    const data = (format === -1 ? view : view.subarray(0, format)).indexOf('data', 0, 'latin1')
+    if (data !== -1) return offset + data
+    if (format !== -1) return offset + format
+    if (offset + view.length >= file.size) return undefined
+    offset += view.length - OVERLAP_BYTES
   }
-  return chunks
-}
-
-/** The size of the audio in a 64-bit file; undefined where the file ends before it. */
-async function sizeInDs64(file: FileWindow, { start }: Chunk): Promise<number | undefined> {
-  const bytes = await file.bytes(start, 16)
-  return bytes.length === 16 ? Number(bytes.readBigUInt64LE(8)) : undefined
-}
-
-/** Each byte is a chunk's header or the content of a whole chunk of a kind that we know, so none of them can be audio. */
-function isExplained(file: FileWindow, chunks: Chunk[]): boolean {
-  const last = chunks.at(-1)
-  if (!last || !chunks.every(({ id }) => NO_AUDIO.has(id))) return false
-  const behind = file.size - (last.start + last.size)
-  return last.start >= file.size || behind === 0 || behind === 1 // one byte of padding
-}
-
-async function sizeOfData(file: FileWindow, { start, size }: Chunk, size64: number | undefined): Promise<number> {
-  if (size === 0xffffffff && size64 !== undefined && size64 > 0) return size64
-  if (!STREAMED_SIZES.has(size)) return size
-  const announcedEmpty = size === 0 && (await looksLikeChunk(file, start))
-  return announcedEmpty ? 0 : Math.max(0, file.size - start)
+  return undefined
 }
 
 /** Chunks of odd size are padded, but some writers forget it. */
-async function nextChunk(file: FileWindow, end: number): Promise<number> {
-  if (end % 2 === 0 || (await looksLikeChunk(file, end))) return end
+async function afterChunk(file: ForwardFile, end: number): Promise<number> {
+  if (end % 2 === 0 || end >= file.size || (await looksLikeChunk(file, end))) return end
   return end + 1
 }
 
-async function looksLikeChunk(file: FileWindow, offset: number): Promise<boolean> {
-  const header = await file.bytes(offset, CHUNK_HEADER_BYTES)
-  if (header.length < CHUNK_HEADER_BYTES || !/^[A-Za-z][A-Za-z0-9]{2}[A-Za-z0-9 ]$/.test(header.toString('latin1', 0, 4))) return false
+async function looksLikeChunk(file: ForwardFile, offset: number): Promise<boolean> {
+  const header = await file.view(offset, CHUNK_HEADER_BYTES)
+  if (header.length < CHUNK_HEADER_BYTES || !CHUNK_NAME.test(header.toString('latin1', 0, 4))) return false
   return offset + CHUNK_HEADER_BYTES + header.readUInt32LE(4) <= file.size + 1
 }
 
-type Format = { codec: string; channels: number; sampleRate: number; bits: number } | { trouble: string }
-
-/** Block align and byte rate are passed over: where they lie, the other fields do not. */
-async function readFormat(file: FileWindow, chunks: Chunk[]): Promise<Format> {
-  const chunk = chunks.find(({ id }) => id === 'fmt ')
-  if (!chunk || chunk.size < 16) return { trouble: 'The WAV has no description of its format' }
-  const bytes = await file.bytes(chunk.start, Math.min(chunk.size, 40))
-  if (bytes.length < 16) return { trouble: 'The WAV ends within its header' }
-  const tag = bytes.readUInt16LE(0)
-  const realTag = tag === EXTENSIBLE && bytes.length >= 26 ? bytes.readUInt16LE(24) : tag
-  const [channels, sampleRate, bits] = [bytes.readUInt16LE(2), bytes.readUInt32LE(4), bytes.readUInt16LE(14)]
-  const known = CODECS[realTag]
-  if (!known || !known.bits.includes(bits)) {
-    return { trouble: `The WAV's codec is not accepted: format 0x${realTag.toString(16)} with ${bits} bits a sample` }
-  }
-  if (channels < 1 || channels > 2) return { trouble: `The WAV has ${channels} channels` }
-  if (sampleRate < 4000 || sampleRate > 192_000) return { trouble: `The WAV's sample rate is ${sampleRate} Hz` }
-  return { codec: known.codec, channels, sampleRate, bits }
+async function endsWithText(file: ForwardFile, audioStart: number): Promise<boolean> {
+  return endsWithMessage(await file.view(Math.max(audioStart, file.size - TAIL_BYTES), TAIL_BYTES))
 }
 
-/** Samples a channel that a `fact` chunk promises. */
-async function promisedFrames(file: FileWindow, chunks: Chunk[]): Promise<number | undefined> {
-  const fact = chunks.find(({ id }) => id === 'fact')
-  if (!fact || fact.size < 4) return undefined
-  const bytes = await file.bytes(fact.start, 4)
-  return bytes.length === 4 ? bytes.readUInt32LE(0) : undefined
+function conclude({ size64: _size64, promisedFrames, dataChunks, audioBytes, ...part }: Reading): WavPart {
+  if (part.unreadable) return part
+  if (dataChunks === 0) return { ...part, missing: 'The WAV ends before its audio' }
+  if (part.format?.kind !== 'accepted') return part
+  const { codec, frameBytes } = part.format
+  const frames = Math.floor(audioBytes / frameBytes)
+  if (audioBytes % frameBytes !== 0) part.remarks.push('The last sample of the WAV is incomplete')
+  const whole = { ...part, frames }
+  if (frames === 0) return { ...whole, missing: part.missing ?? 'The WAV has a header but no audio' }
+  const isPromise = !codec.startsWith('pcm') && promisedFrames !== undefined && promisedFrames < GIGABYTE
+  if (!part.missing && isPromise && promisedFrames > frames + 1) {
+    return { ...whole, missing: `The WAV is cut off: it announces ${promisedFrames} samples and has ${frames}` }
+  }
+  return whole
 }

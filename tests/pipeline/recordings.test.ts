@@ -31,9 +31,9 @@ describe('When ten calls with a good recording end at once, then each is stored,
 describe('When what Exotel serves is bad, then it ends as it must:', () => {
   test.each([
     ['empty.mp3', 'failed', 'RecordingInvalid'],
-    ['header-only.wav', 'failed', 'RecordingInvalid'],
+    ['header-only.wav', 'quarantined', 'RecordingDamaged'],
     ['login-page.mp3', 'failed', 'RecordingInvalid'],
-    ['random.mp3', 'failed', 'RecordingInvalid'],
+    ['random.mp3', 'quarantined', 'RecordingDamaged'],
     ['truncated.mp3', 'quarantined', 'RecordingDamaged'],
     ['truncated.wav', 'quarantined', 'RecordingDamaged'],
   ])('%s is %s', async (name, state, code) => {

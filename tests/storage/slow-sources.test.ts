@@ -68,7 +68,7 @@ describe('When the body of a response that is not audio drips', () => {
     [503, 'ExotelUnavailable', /503/],
     [200, 'ExotelUnavailable', /whole answer/],
   ] as const)('then the attempt ends by status %i', async (status, type, message) => {
-    exotel.script(dripping(status, { 'content-type': 'application/json' }))
+    exotel.script(dripping(status, { 'content-type': 'application/json' }, '['))
     await expect(download()).rejects.toEqual(failure(type, message))
     await eventually('the dripping connection to be closed', async () => closed === 1)
   })

@@ -386,6 +386,19 @@ test('When audio is damaged, then it goes to quarantine', async () => {
   expect((await upload(input)).key).toMatch(/^quarantine\/.+\.mp3$/)
 })
 
+test('When audio is incomplete and another attempt follows, then the file is deleted, so that it is downloaded again', async () => {
+  const callSid = newCallSid()
+  const bytes = mp3({ frames: 20, xingFrames: 50 })
+  const file = bench.spool.fileFor(callSid, 'x')
+  writeFileSync(bench.spool.path(file), bytes)
+  const spooled = { queue: 'q', file, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') }
+  expect(await bench.run('validateRecording', { callSid, spooled, isLastAttempt: false })).toEqual({
+    verdict: 'incomplete',
+    reason: 'The MP3 is cut off: it announces 50 frames and has 20',
+  })
+  expect(await bench.spool.files()).not.toContain(file)
+})
+
 test('When there is no audio, then it is refused and deleted', async () => {
   const callSid = newCallSid()
   const file = bench.spool.fileFor(callSid, 'x')

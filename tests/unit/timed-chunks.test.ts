@@ -17,7 +17,7 @@ const seconds = (count: number): Promise<void> => jest.advanceTimersByTimeAsync(
 function read(body: Readable, pace: Pace = PACE): { bytes: number; ended: Promise<unknown> } {
   const reading = { bytes: 0, ended: Promise.resolve<unknown>(undefined) }
   reading.ended = (async () => {
-    for await (const chunk of timedChunks(body, body, pace)) reading.bytes += chunk.length
+    for await (const chunk of timedChunks(body, pace)) reading.bytes += chunk.length
   })().catch((error: unknown) => error)
   return reading
 }
@@ -74,7 +74,7 @@ describe('When a body', () => {
 test('When the reader takes long for each chunk, then the source is not blamed', async () => {
   const body = Readable.from(Array.from({ length: 10 }, () => Buffer.alloc(1)))
   let bytes = 0
-  for await (const chunk of timedChunks(body, body, PACE)) {
+  for await (const chunk of timedChunks(body, PACE)) {
     bytes += chunk.length
     await seconds(60)
   }
@@ -84,7 +84,7 @@ test('When the reader takes long for each chunk, then the source is not blamed',
 test('When the reader stops, then the body is destroyed', async () => {
   const body = new PassThrough()
   body.write('audio')
-  for await (const _chunk of timedChunks(body, body, PACE)) break
+  for await (const _chunk of timedChunks(body, PACE)) break
   expect(body.destroyed).toBe(true)
   expect(jest.getTimerCount()).toBe(0)
 })

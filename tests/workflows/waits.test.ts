@@ -303,6 +303,23 @@ describe('When tries fail', () => {
     expect(run.calls.filter((name) => name === 'downloadRecording')).toHaveLength(3)
   })
 
+  test('then incomplete audio is downloaded again, and kept after the last attempt', async () => {
+    const lastAttempts: (boolean | undefined)[] = []
+    const run = await lab.start(
+      { sourceUrls: [LINK] },
+      {
+        downloadRecording: async ({ isLastAttempt }) => {
+          lastAttempts.push(isLastAttempt)
+          return { queue: 'spool-lab', file: 'f', bytes: 10, sha256: 'a' }
+        },
+        validateRecording: async ({ isLastAttempt }) => (isLastAttempt ? DAMAGED : { verdict: 'incomplete', reason: 'cut off' }),
+      },
+    )
+    expect(await run.ended()).toBe('RecordingDamaged')
+    expect(lastAttempts).toEqual([false, false, true])
+    expect(run.conclusions).toMatchObject([{ outcome: { state: 'quarantined', error: 'cut off' } }])
+  })
+
   test('then a try that came 1 MB further begins the count anew: 12 breaks of a large file are no failure', async () => {
     let reachedBytes = 0
     const run = await lab.start(

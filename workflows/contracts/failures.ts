@@ -3,8 +3,8 @@
 const FAILURE_CODES = [
   'RecordingNotFound', // Exotel answers 404, or "processing", for too long
   'RecordingExpired', // Exotel no longer has it
-  'RecordingInvalid', // what came is no audio at all
-  'RecordingDamaged', // audio, but cut off, damaged or of a format that we do not take: kept in quarantine
+  'RecordingInvalid', // what came is certainly something else than audio
+  'RecordingDamaged', // cannot be judged good, but may be audio: kept in quarantine
   'RecordingTooLarge',
   'RecordingMissing', // an answered call that should have a recording and has none
   'CallUnknown', // Exotel answers 404 for the call, although it lists other calls of the account

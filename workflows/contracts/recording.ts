@@ -94,6 +94,12 @@ export interface SourceRef extends CallRef {
   sourceUrl: string
 }
 
+/** One attempt to download a recording. */
+export interface DownloadInput extends SourceRef {
+  /** No other attempt follows in this run: bytes that cannot be decoded are kept as they are. */
+  isLastAttempt?: boolean
+}
+
 export interface Spooled {
   /** The task queue of the worker whose disk holds the file. */
   queue: string
@@ -101,6 +107,8 @@ export interface Spooled {
   bytes: number
   /** Hex. */
   sha256: string
+  /** Why these are the bytes as they were sent, instead of the recording that they should decode to. */
+  undecoded?: string | undefined
 }
 
 export interface AudioFacts {
@@ -113,16 +121,17 @@ export interface AudioFacts {
   durationSeconds?: number
 }
 
-/** What validation found: worth storing, kept as damaged evidence, or no audio at all. */
+/** What validation found: worth storing, kept as damaged evidence, to be downloaded again, or certainly something else than audio. */
 export type Verdict =
   | { verdict: 'good'; etag: string; audio: AudioFacts; remark?: string }
   | { verdict: 'damaged'; etag: string; audio: AudioFacts; reason: string }
+  | { verdict: 'incomplete'; reason: string }
   | { verdict: 'refused'; reason: string }
 
 export interface UploadInput extends CallRef {
   sourceUrl?: string
   spooled: Spooled
-  verdict: Exclude<Verdict, { verdict: 'refused' }>
+  verdict: Exclude<Verdict, { verdict: 'refused' | 'incomplete' }>
 }
 
 export interface StoredObject {

@@ -1,0 +1,61 @@
+import { open, type FileHandle } from 'node:fs/promises'
+
+const WINDOW_BYTES = 1024 ** 2
+/** The longest view that can be requested. */
+export const VIEW_BYTES = 256 * 1024
+
+/** Reads a file from its beginning to its end through one window: each byte at most once, in constant memory. */
+export class ForwardFile {
+  readonly size: number
+  readonly #file: FileHandle
+  readonly #window = Buffer.allocUnsafe(WINDOW_BYTES)
+  #start = 0
+  #length = 0
+  #bytesRead = 0
+
+  private constructor(file: FileHandle, size: number) {
+    this.#file = file
+    this.size = size
+  }
+
+  static async open(path: string): Promise<ForwardFile> {
+    const file = await open(path, 'r')
+    return new ForwardFile(file, (await file.stat()).size)
+  }
+
+  /** How many bytes were read from the disk so far. */
+  get bytesRead(): number {
+    return this.#bytesRead
+  }
+
+  /**
+   * The bytes at `offset`, fewer than `length` only at the end of the file. Valid until the next call. An offset before that of an
+   * earlier call costs another read, except for bytes that were skipped then.
+   */
+  async view(offset: number, length: number = VIEW_BYTES): Promise<Buffer> {
+    const end = Math.min(offset + length, this.size)
+    if (offset >= end) return this.#window.subarray(0, 0)
+    if (offset < this.#start || end > this.#start + this.#length) await this.#moveTo(offset)
+    const from = offset - this.#start
+    return this.#window.subarray(from, Math.min(end - this.#start, this.#length))
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close()
+  }
+
+  /** Keeps what the window holds from `offset` on, and fills the rest of it. */
+  async #moveTo(offset: number): Promise<void> {
+    const keptFrom = offset - this.#start
+    const isInside = keptFrom >= 0 && keptFrom < this.#length
+    if (isInside) this.#window.copyWithin(0, keptFrom, this.#length)
+    this.#length = isInside ? this.#length - keptFrom : 0
+    this.#start = offset
+    while (this.#length < WINDOW_BYTES) {
+      const { bytesRead } = await this.#file.read(this.#window, this.#length, WINDOW_BYTES - this.#length, offset + this.#length)
+      if (bytesRead === 0) return
+      this.#length += bytesRead
+      this.#bytesRead += bytesRead
+    }
+  }
+}

@@ -1,0 +1,68 @@
+// Tags around MPEG audio. A tag counts only if it fits the file.
+
+const ID3V1_BYTES = 128
+const ID3V1_EXTENDED_BYTES = 227
+const ID3V2_HEADER_BYTES = 10
+const APE_HEADER_BYTES = 32
+const APE_IS_HEADER = 0x20000000
+/** How far the end of lyrics is searched for; Lyrics3 v1 allows 5,100 bytes. */
+const MAX_LYRICS_BYTES = 64 * 1024
+const TAG_MARK = /^(TAG|APETAGEX|LYRICSBEGIN|ID3|3DI)/
+
+/**
+ * The length of the tag that starts at `at` in the view; undefined where no tag starts there, or where it does not fit the file.
+ * @param left bytes from `at` to the end of the file
+ */
+export function tagBytesAt(view: Buffer, at: number, left: number): number | undefined {
+  const bytes = sizeOf(view, at, left)
+  return bytes !== undefined && bytes <= left ? bytes : undefined
+}
+
+/** A tag starts here, whatever its size. */
+export function startsLikeTag(bytes: Buffer): boolean {
+  return TAG_MARK.test(bytes.toString('latin1', 0, 11))
+}
+
+/** What an ID3v2 tag claims to be long, whether it fits or not. */
+export function id3v2BytesAt(view: Buffer, at: number): number | undefined {
+  if (!isMark(view, at, 'ID3') || at + ID3V2_HEADER_BYTES > view.length) return undefined
+  // Four bytes of seven bits [id3.org, ID3v2.4 §3.1].
+  const size = view.subarray(at + 6, at + 10).reduce((sum, byte) => sum * 128 + (byte & 0x7f), 0)
+  const footer = (view[at + 5]! & 0x10) === 0 ? 0 : ID3V2_HEADER_BYTES
+  return ID3V2_HEADER_BYTES + size + footer
+}
+
+function sizeOf(view: Buffer, at: number, left: number): number | undefined {
+  switch (view[at]) {
+    case 0x49: // I
+      return id3v2BytesAt(view, at)
+    case 0x54: // T
+      if (left === ID3V1_BYTES && isMark(view, at, 'TAG')) return ID3V1_BYTES
+      return left === ID3V1_BYTES + ID3V1_EXTENDED_BYTES && isMark(view, at, 'TAG+') ? ID3V1_EXTENDED_BYTES : undefined
+    case 0x41: // A
+      return apeBytesAt(view, at)
+    case 0x4c: // L
+      return lyricsBytesAt(view, at)
+    default:
+      return undefined
+  }
+}
+
+/** With a header, the size counts the items and the footer. A footer without anything before it is only itself. */
+function apeBytesAt(view: Buffer, at: number): number | undefined {
+  if (!isMark(view, at, 'APETAGEX') || at + APE_HEADER_BYTES > view.length) return undefined
+  const isHeader = (view.readUInt32LE(at + 20) & APE_IS_HEADER) !== 0
+  if (isHeader) return APE_HEADER_BYTES + view.readUInt32LE(at + 12)
+  return view.readUInt32LE(at + 12) === APE_HEADER_BYTES ? APE_HEADER_BYTES : undefined
+}
+
+function lyricsBytesAt(view: Buffer, at: number): number | undefined {
+  if (!isMark(view, at, 'LYRICSBEGIN')) return undefined
+  const text = view.toString('latin1', at, at + MAX_LYRICS_BYTES)
+  const end = /LYRICS(200|END)/.exec(text)
+  return end ? end.index + end[0].length : undefined
+}
+
+function isMark(view: Buffer, at: number, mark: string): boolean {
+  return view.toString('latin1', at, at + mark.length) === mark
+}

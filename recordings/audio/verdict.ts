@@ -1,0 +1,138 @@
+// What follows from the audio that was found in a file.
+import type { AudioFacts } from '../../workflows/contracts/recording.ts'
+import type { Finding } from './finding.ts'
+import { MAX_PARTS, type AudioPart, type MpegPart } from './mpeg.ts'
+import type { Gap, Walk } from './walk.ts'
+import type { WavPart } from './wav.ts'
+
+/** Some encoders count the frame that holds the number. */
+const FRAME_COUNT_TOLERANCE = 1
+const MAX_REMARKS = 10
+const MAX_GAP_BYTES = 64 * 1024
+/** Fewer frames in a large file may be a coincidence. */
+const FEW_FRAMES = 10
+/** More interruptions than one in so many frames: the frames lie in another container. */
+const FRAMES_PER_GAP = 8
+
+/** @param walk that has found at least one part */
+export function judge(walk: Walk): Finding {
+  const { parts } = walk
+  const audio = factsOf(parts)
+  const refusal = parts.map(refusalOf).find(Boolean)
+  if (refusal) return { kind: 'damaged', audio, reason: refusal }
+  const missing = walk.hasMessage ? messageReason(parts) : missingParts(parts)[0]
+  if (missing) return { kind: 'incomplete', audio, reason: missing }
+  const damage = damageOf(walk)
+  if (damage) return { kind: 'damaged', audio, reason: damage }
+  const remark = [...new Set([...parts.flatMap(remarksOf), ...gapRemarks(walk)])].slice(0, MAX_REMARKS).join('; ')
+  return { kind: 'good', audio, ...(remark && { remark }) }
+}
+
+function factsOf(parts: AudioPart[]): AudioFacts {
+  const [first] = parts as [AudioPart]
+  if (first.kind === 'wav') {
+    const audio: AudioFacts = { contentType: 'audio/wav', extension: 'wav' }
+    if (first.format?.kind !== 'accepted') return audio
+    const { codec, sampleRate, channels } = first.format
+    return { ...audio, codec, sampleRate, channels, durationSeconds: durationOf(parts) }
+  }
+  const { layer, sampleRate, channels } = first.first
+  const codec = `mp${layer}`
+  return { contentType: 'audio/mpeg', extension: codec, codec, sampleRate, channels, durationSeconds: durationOf(parts) }
+}
+
+function durationOf(parts: AudioPart[]): number {
+  return parts.reduce((sum, part) => sum + (part.kind === 'wav' ? wavSeconds(part) : mpegSeconds(part)), 0)
+}
+
+function wavSeconds({ format, frames }: WavPart): number {
+  return format?.kind === 'accepted' ? frames / format.sampleRate : 0
+}
+
+/** Players leave out what the encoder has added at both ends, as far as it is there. */
+function mpegSeconds({ info, seconds, frames, first }: MpegPart): number {
+  if (!info) return seconds
+  const isAllThere = info.frames === undefined || frames >= info.frames
+  const trimmed = info.trimStart + (isAllThere ? info.trimEnd : 0)
+  return Math.max(0, seconds - trimmed / first.sampleRate)
+}
+
+function refusalOf(part: AudioPart): string | undefined {
+  if (part.kind === 'mpeg') return undefined
+  if (part.format?.kind === 'not accepted') return part.format.why
+  if (part.unreadable) return part.unreadable
+  return part.format || part.missing ? undefined : 'The WAV has no description of its format'
+}
+
+function messageReason(parts: AudioPart[]): string {
+  return `A text message follows the audio, which lasts ${durationOf(parts).toFixed(1)} s: the download is incomplete`
+}
+
+function missingParts(parts: AudioPart[]): string[] {
+  return parts.flatMap((part, index) => {
+    const missing = part.kind === 'wav' ? part.missing : missingFrames(part, parts.slice(index + 1))
+    return missing ? [missing] : []
+  })
+}
+
+function missingFrames({ info, frames, start, end, isCut, endsWithText }: MpegPart, later: AudioPart[]): string | undefined {
+  const laterFrames = later.reduce((sum, part) => sum + (part.kind === 'mpeg' ? part.frames : 0), 0)
+  const announced = info?.frames
+  if (announced === undefined && info?.bytes === undefined) {
+    if (isCut) return `The MP3 is cut off in the middle of frame ${frames + 1}`
+    if (frames === 0) return 'The MP3 has a header but no audio frames'
+    return endsWithText ? 'The MP3 ends with a text message instead of audio' : undefined
+  }
+  const hasBytes = info?.bytes !== undefined && info.bytes <= end - start
+  const tolerance = info?.bytes === undefined ? FRAME_COUNT_TOLERANCE : 0
+  const hasFrames = announced !== undefined && frames >= announced - tolerance
+  // Programs that join files leave a count of all frames in the first one.
+  const isJoined =
+    announced !== undefined && later.length > 0 && Math.abs(frames + laterFrames - announced) <= later.length + FRAME_COUNT_TOLERANCE
+  if (hasBytes || hasFrames || isJoined) return frames === 0 ? 'The MP3 has a header but no audio frames' : undefined
+  return announced === undefined
+    ? `The MP3 is cut off: it announces ${info!.bytes} bytes and has ${end - start}`
+    : `The MP3 is cut off: it announces ${announced} frames and has ${frames}`
+}
+
+function damageOf({ parts, before, inside, behind }: Walk): string | undefined {
+  if (before?.hasContainer) return 'The audio is part of a container that does not start at the beginning of the file'
+  if (parts.length > MAX_PARTS) return `The file consists of more than ${MAX_PARTS} recordings`
+  const mpeg = parts.filter((part) => part.kind === 'mpeg')
+  if (mpeg.length < parts.length || mpeg.some(isConfirmed)) return undefined
+  const frames = mpeg.reduce((sum, part) => sum + part.frames, 0)
+  const otherBytes = (before?.bytes ?? 0) + inside.bytes + (behind?.bytes ?? 0)
+  if (frames < FEW_FRAMES && otherBytes > MAX_GAP_BYTES) return `Only ${frames} MP3 frames were found beside ${otherBytes} other bytes`
+  if (inside.bytes > MAX_GAP_BYTES) return `The MP3 has ${inside.bytes} bytes between its frames that are no audio`
+  return inside.gaps > Math.max(FEW_FRAMES, frames / FRAMES_PER_GAP)
+    ? `The MP3 is interrupted ${inside.gaps} times: it is damaged, or its frames are part of another format`
+    : undefined
+}
+
+/** The encoder's own count says that nothing is missing. */
+function isConfirmed({ info, frames }: MpegPart): boolean {
+  return info?.frames !== undefined && frames >= info.frames
+}
+
+function remarksOf(part: AudioPart): string[] {
+  if (part.kind === 'wav') return part.remarks
+  const { info, frames, changesFormat } = part
+  const isCountWrong = info?.frames !== undefined && Math.abs(info.frames - frames) > FRAME_COUNT_TOLERANCE
+  return [
+    ...(isCountWrong ? [`The MP3 announces ${info!.frames} frames and has ${frames}`] : []),
+    ...(changesFormat ? ['The sample rate or the number of channels changes in the MP3'] : []),
+  ]
+}
+
+function gapRemarks({ before, inside, behind, hasWrongTag }: Walk): string[] {
+  return [
+    ...(hasWrongTag ? ['No audio starts where the ID3 tag ends: its size may be wrong'] : []),
+    ...(before ? [gapRemark(before, 'before the audio')] : []),
+    ...(inside.gaps > 0 ? [`${inside.bytes} bytes in the middle of the audio are no audio`] : []),
+    ...(behind ? [gapRemark(behind, 'behind the audio')] : []),
+  ]
+}
+
+function gapRemark({ bytes, isTag }: Gap, place: string): string {
+  return isTag ? `${bytes} bytes ${place} are a tag that does not fit the file` : `${bytes} bytes ${place} are not part of it`
+}

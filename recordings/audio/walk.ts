@@ -1,0 +1,113 @@
+// Goes through a file once and finds all audio in it, and what stands between.
+import { VIEW_BYTES, type ForwardFile } from './forward-file.ts'
+import { isOnlyFrame, LOOKAHEAD_BYTES, MAX_PARTS, MpegReader, startOfRun, type AudioPart } from './mpeg.ts'
+import { id3v2BytesAt, startsLikeTag, tagBytesAt } from './tags.ts'
+import { TextCheck } from './text.ts'
+import { isWave, readWav } from './wav.ts'
+
+/** Bytes that are neither audio nor a tag that fits. */
+export interface Gap {
+  bytes: number
+  text: TextCheck
+  /** The rest of a tag whose size is wrong. */
+  isTag: boolean
+  /** The signature of a container that may hold frames of MP3. */
+  hasContainer: boolean
+}
+
+export interface Walk {
+  parts: AudioPart[]
+  before?: Gap
+  inside: { gaps: number; bytes: number }
+  behind?: Gap
+  /** A message of a server stands where audio should be. */
+  hasMessage: boolean
+  /** No audio starts where a tag ends. */
+  hasWrongTag: boolean
+}
+
+const CONTAINER_MARKS = ['ftyp', 'OggS', '\x1a\x45\xdf\xa3']
+const WAVE_OFFSET = 8
+const ZERO = 0
+
+export async function walkAudio(file: ForwardFile): Promise<Walk> {
+  const walk: Walk = { parts: [], inside: { gaps: 0, bytes: 0 }, hasMessage: false, hasWrongTag: false }
+  const mpeg = new MpegReader(file, walk.parts)
+  for (let offset = 0; offset < file.size && walk.parts.length <= MAX_PARTS;) {
+    const view = await file.view(offset)
+    const left = file.size - offset
+    const tag = tagBytesAt(view, 0, left)
+    if (isWave(view, 0)) {
+      closeGap(walk)
+      const part = await readWav(file, offset)
+      walk.parts.push(part)
+      offset = part.end
+    } else if (tag !== undefined) {
+      offset += tag
+      await checkTagEnd(file, offset, id3v2BytesAt(view, 0) !== undefined, walk)
+    } else if (startOfRun(view, 0, view.length === left) || isOnlyFrame(view, 0, left)) {
+      closeGap(walk)
+      offset = await mpeg.read(offset)
+    } else {
+      offset = await passGap(file, offset, walk)
+    }
+  }
+  return walk
+}
+
+/** Audio follows: what was behind all audio until now is inside. */
+function closeGap(walk: Walk): void {
+  if (!walk.behind) return
+  walk.inside.gaps += 1
+  walk.inside.bytes += walk.behind.bytes
+  delete walk.behind
+}
+
+/** Players skip an ID3v2 tag by its size, also where the size is wrong and the tag ends in the middle of a frame. */
+async function checkTagEnd(file: ForwardFile, end: number, isId3v2: boolean, walk: Walk): Promise<void> {
+  if (!isId3v2 || end >= file.size) return
+  const view = await file.view(end)
+  const isKnown = view[0] === ZERO || isWave(view, 0) || startsLikeTag(view) || startOfRun(view, 0, end + view.length >= file.size)
+  walk.hasWrongTag ||= !isKnown
+}
+
+/** @returns where audio starts again, or the end of the file */
+async function passGap(file: ForwardFile, start: number, walk: Walk): Promise<number> {
+  const gap: Gap = { bytes: 0, text: new TextCheck(), isTag: false, hasContainer: false }
+  let offset = start
+  for (;;) {
+    const view = await file.view(offset)
+    if (offset === start) gap.isTag = startsLikeTag(view)
+    const isEnd = offset + view.length >= file.size
+    const { at, isFound } = findAudio(view, offset === start ? 1 : 0, isEnd)
+    const passed = view.subarray(0, at)
+    gap.text.add(passed)
+    gap.isTag ||= passed.includes('APETAGEX')
+    gap.hasContainer ||= CONTAINER_MARKS.some((mark) => passed.includes(mark, 0, 'latin1'))
+    gap.bytes += at
+    offset += at
+    if (isFound || isEnd) break
+  }
+  if (walk.parts.length === 0) walk.before = gap
+  else walk.behind = gap
+  walk.hasMessage ||= walk.parts.length > 0 && !gap.isTag && gap.text.isMessage()
+  return offset
+}
+
+/** The first place where frames or a WAV start; otherwise up to where certainly none does. */
+function findAudio(view: Buffer, from: number, isEnd: boolean): { at: number; isFound: boolean } {
+  const limit = isEnd ? view.length : VIEW_BYTES - LOOKAHEAD_BYTES
+  let frames = view.indexOf(0xff, from)
+  while (frames !== -1 && frames < limit && !startOfRun(view, frames, isEnd)) frames = view.indexOf(0xff, frames + 1)
+  const isFound = frames !== -1 && frames < limit
+  const wave = findWave(view, from, isFound ? frames : limit)
+  return { at: wave ?? (isFound ? frames : limit), isFound: isFound || wave !== undefined }
+}
+
+function findWave(view: Buffer, from: number, limit: number): number | undefined {
+  const before = view.subarray(0, limit + WAVE_OFFSET + 4)
+  for (let at = before.indexOf('WAVE', from + WAVE_OFFSET); at !== -1; at = before.indexOf('WAVE', at + 1)) {
+    if (isWave(before, at - WAVE_OFFSET)) return at - WAVE_OFFSET
+  }
+  return undefined
+}

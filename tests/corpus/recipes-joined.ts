@@ -1,0 +1,56 @@
+// Complete files one behind the other. The duration is that of all parts, each decoded by itself.
+import { id3Text, id3v1, id3v2, join, withDataSize, zeros } from './bytes.ts'
+import type { Recipe } from './recipes.ts'
+
+export function concatenated(base: (name: string) => Buffer): Recipe[] {
+  const joined = (...names: string[]): Recipe => ({
+    name: names.join(' + '),
+    truth: 'complete',
+    file: join(...names.map(base)),
+    decoded: names.map(base),
+  })
+  const plain = base('mono-8000.mp3')
+  const info = base('lame-info.mp3')
+  const wav = base('pcm_s16le.wav')
+  return [
+    joined('mono-8000.mp3', 'mono-8000.mp3'),
+    joined('mono-8000.mp3', 'lame-info.mp3'),
+    joined('lame-info.mp3', 'lame-info.mp3'),
+    joined('lame-info.mp3', 'lame-vbr.mp3', 'lame-abr.mp3'),
+    joined('lame-info.mp3', 'mono-8000.mp3'),
+    joined('mono-8000.mp3', 'mono-44100.mp3'),
+    joined('mono-44100.mp3', 'mono-8000.mp3'),
+    joined('mono-48000.mp3', 'mono-16000.mp3', 'mono-11025.mp3'),
+    joined('mono-44100.mp3', 'stereo-44100.mp3'),
+    joined('stereo-44100.mp3', 'mono-44100.mp3'),
+    joined('info-8000.mp3', 'info-stereo-16000.mp3'),
+    joined('free-16000.mp3', 'free-16000.mp3'),
+    joined('free-32000.mp3', 'mono-32000.mp3'),
+    joined('pcm_s16le.wav', 'pcm_s16le.wav'),
+    joined('pcm_alaw.wav', 'pcm-stereo-16000.wav'),
+    joined('pcm_s16le.wav', 'mono-8000.mp3'),
+    joined('mono-8000.mp3', 'pcm_s16le.wav'),
+    {
+      name: 'MP3s with tags between them',
+      truth: 'complete',
+      file: join(id3v2(id3Text(90)), plain, id3v1(), id3v2(id3Text(90)), info, id3v1()),
+      decoded: [plain, info],
+    },
+    { name: 'MP3s with zeros between them', truth: 'complete', file: join(plain, zeros(2000), plain), decoded: [plain, plain] },
+    { name: 'a truncated MP3 before a complete one', truth: 'truncated', file: join(info.subarray(0, 2001), info) },
+    { name: 'a truncated MP3 with Info before a plain one', truth: 'undetectable', file: join(info.subarray(0, 1440), plain) },
+    {
+      name: 'a complete MP3 before a truncated one',
+      truth: 'truncated',
+      file: join(info, info.subarray(0, 2001)),
+      decoded: [info, info.subarray(0, 2001)],
+    },
+    {
+      name: 'a complete WAV before a truncated one',
+      truth: 'truncated',
+      file: join(wav, wav.subarray(0, 9000)),
+      decoded: [wav, wav.subarray(0, 9000)],
+    },
+    { name: 'a truncated WAV before a complete one', truth: 'truncated', file: join(withDataSize(wav.subarray(0, 9000), 30_000), wav) },
+  ]
+}

@@ -1,0 +1,166 @@
+// Bodies with a Content-Encoding, and bodies that violate the encoding that they are sent with.
+import { createHash, randomBytes } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
+import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:zlib'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import type { Spooled } from '../../workflows/contracts/recording.ts'
+import { openWorkbench, type Workbench } from '../support/activities.ts'
+import { mp3 } from '../support/audio.ts'
+import { eventually } from '../support/eventually.ts'
+import { startScriptedServer, type Answer, type ScriptedServer } from '../support/scripted-server.ts'
+import { newCallSid } from '../support/servers.ts'
+
+const AUDIO = mp3()
+const HTML = '<html><body>Bad gateway</body></html>'
+
+let exotel: ScriptedServer
+let bench: Workbench
+let source: { callSid: string; sourceUrl: string }
+beforeAll(async () => {
+  exotel = await startScriptedServer()
+  bench = await openWorkbench({ maxBytes: 4 * 1024 ** 2 })
+})
+afterAll(async () => {
+  await bench?.close()
+  await exotel?.close()
+})
+beforeEach(() => {
+  source = { callSid: newCallSid(), sourceUrl: `${exotel.url}/recordings/1.mp3` }
+})
+
+const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
+const sent =
+  (encoding: string, body: Buffer | string): Answer =>
+  (_request, response) =>
+    response.writeHead(200, { 'content-encoding': encoding, 'content-length': body.length }).end(body)
+/** The second chunk has no length; it is sent when the first one has arrived. */
+const brokenChunk =
+  (start: Buffer): Answer =>
+  async ({ socket }) => {
+    const file = bench.spool.fileFor(source.callSid, source.sourceUrl)
+    socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n')
+    if (start.length > 0) {
+      socket.write(Buffer.concat([Buffer.from(`${start.length.toString(16)}\r\n`), start, Buffer.from('\r\n')]))
+      await eventually('the chunk to be written', async () => (await bench.spool.bytesOf(file)) === start.length)
+    }
+    socket.end('no length\r\n')
+  }
+const download = (isLastAttempt = false): Promise<Spooled> => bench.run('downloadRecording', { ...source, isLastAttempt })
+const validate = (spooled: Spooled) => bench.run('validateRecording', { callSid: source.callSid, spooled, isLastAttempt: true })
+const incomplete = (message: RegExp) => expect.objectContaining({ type: 'DownloadIncomplete', message: expect.stringMatching(message) })
+
+test.each<[string, string, Buffer]>([
+  ['gzip', 'gzip', gzipSync(AUDIO)],
+  ['gzip by its old name', 'x-gzip', gzipSync(AUDIO)],
+  ['gzip in capitals', 'GZIP', gzipSync(AUDIO)],
+  ['deflate', 'deflate', deflateSync(AUDIO)],
+  ['deflate without the zlib header', 'deflate', deflateRawSync(AUDIO)],
+  ['Brotli', 'br', brotliCompressSync(AUDIO)],
+  ['gzip and Brotli', 'gzip, br', brotliCompressSync(gzipSync(AUDIO))],
+  ['gzip and something that changes no byte', 'gzip, aws-chunked', gzipSync(AUDIO)],
+])('When a body is compressed with %s, then the recording is what it decompresses to', async (_how, encoding, body) => {
+  exotel.script(sent(encoding, body))
+  expect(await download()).toMatchObject({ bytes: AUDIO.length, sha256: sha256(AUDIO) })
+  expect(
+    readdirSync(bench.spool.directory).filter((name) => name.startsWith(source.callSid) && !/-[0-9a-f]{12}(\.json)?$/.test(name)),
+  ).toEqual([])
+})
+
+test.each(['gzip', 'deflate', 'br', 'x-gzip', 'zstd', 'aws-chunked'])(
+  'When audio is labelled %s without being compressed, then its content decides',
+  async (encoding) => {
+    exotel.script(sent(encoding, AUDIO))
+    expect(await download()).toMatchObject({ bytes: AUDIO.length, sha256: sha256(AUDIO) })
+  },
+)
+
+test('When an HTML page is labelled as compressed, then it is still an HTML page', async () => {
+  exotel.script(sent('gzip', HTML))
+  expect(await validate(await download())).toMatchObject({ verdict: 'refused', reason: expect.stringContaining('HTML') })
+})
+
+describe('When a body does not decompress', () => {
+  const half = gzipSync(randomBytes(5000)).subarray(0, 2000)
+  const cases: [string, string, Buffer][] = [
+    ['gzip that breaks off', 'gzip', half],
+    ['gzip with wrong bytes in the middle', 'gzip', Buffer.concat([half.subarray(0, 500), Buffer.alloc(100), half])],
+    ['deflate that breaks off', 'deflate', deflateSync(randomBytes(5000)).subarray(0, 2000)],
+    ['Brotli that breaks off', 'br', brotliCompressSync(randomBytes(5000)).subarray(0, 2000)],
+  ]
+  test.each(cases)('then it is requested again: %s', async (_how, encoding, body) => {
+    exotel.script(sent(encoding, body))
+    await expect(download()).rejects.toEqual(incomplete(/does not decompress/))
+  })
+
+  test.each(cases)('then its raw bytes go to quarantine after the last attempt: %s', async (_how, encoding, body) => {
+    exotel.script(sent(encoding, body))
+    const spooled = await download(true)
+    expect(readFileSync(bench.spool.path(spooled.file))).toEqual(body)
+    const verdict = await validate(spooled)
+    expect(verdict).toMatchObject({ verdict: 'damaged', reason: expect.stringContaining('does not decompress') })
+    const { key } = await bench.run('uploadRecording', { ...source, spooled, verdict: verdict as never })
+    expect(key).toMatch(/^quarantine\/.+\.bin$/)
+    expect(await bench.bucket.sha256Of(key)).toBe(sha256(body))
+  })
+
+  test('then a repetition of the last attempt gives the same bytes and the same reason', async () => {
+    exotel.script(sent('gzip', half))
+    const first = await download(true)
+    expect(first.undecoded).toMatch(/does not decompress/)
+    expect(await download(true)).toEqual(first)
+  })
+})
+
+test('When a compressed body is longer than the limit, then it is too large', async () => {
+  exotel.script(sent('gzip', gzipSync(Buffer.alloc(5 * 1024 ** 2))))
+  await expect(download(true)).rejects.toEqual(expect.objectContaining({ type: 'RecordingTooLarge' }))
+})
+
+describe('When a body violates the chunked encoding', () => {
+  test('then it is requested again', async () => {
+    exotel.script(brokenChunk(AUDIO))
+    await expect(download()).rejects.toEqual(incomplete(/chunk/i))
+  })
+
+  test('then what arrived goes to quarantine after the last attempt', async () => {
+    exotel.script(brokenChunk(AUDIO))
+    const spooled = await download(true)
+    expect(spooled).toMatchObject({ bytes: AUDIO.length, sha256: sha256(AUDIO) })
+    expect(await validate(spooled)).toMatchObject({ verdict: 'damaged', reason: expect.stringMatching(/chunk/i) })
+  })
+
+  test('then there is nothing to keep where no byte arrived', async () => {
+    exotel.script(brokenChunk(Buffer.alloc(0)))
+    await expect(download(true)).rejects.toThrow()
+  })
+})
+
+describe('When audio is labelled as JSON', () => {
+  test.each<[string, Answer]>([
+    ['in chunks', (_request, response) => response.writeHead(200, { 'content-type': 'application/json' }).end(AUDIO)],
+    [
+      'of a short length',
+      (_request, response) =>
+        response.writeHead(200, { 'content-type': 'application/json', 'content-length': 2080 }).end(AUDIO.subarray(0, 2080)),
+    ],
+    [
+      'whose first byte comes late',
+      (_request, response) => {
+        response.writeHead(200, { 'content-type': 'application/vnd.api+json' }).flushHeaders()
+        setImmediate(() => response.write(AUDIO.subarray(0, 1), () => response.end(AUDIO.subarray(1))))
+      },
+    ],
+  ])('%s, then its content decides', async (_how, answer) => {
+    exotel.script(answer)
+    const spooled = await download()
+    expect(readFileSync(bench.spool.path(spooled.file))).toEqual(AUDIO.subarray(0, spooled.bytes))
+    expect([2080, AUDIO.length]).toContain(spooled.bytes)
+  })
+
+  test('then a state behind blanks is still a state', async () => {
+    exotel.script((_request, response) =>
+      response.writeHead(200, { 'content-type': 'application/json' }).end('\n  {"state": "processing"}'),
+    )
+    await expect(download()).rejects.toEqual(expect.objectContaining({ type: 'RecordingNotFound' }))
+  })
+})

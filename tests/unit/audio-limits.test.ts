@@ -1,0 +1,104 @@
+// Hostile and very large files: the inspection ends, reads each byte at most once, and says what it found.
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import type { Finding } from '../../recordings/audio/finding.ts'
+import { ForwardFile } from '../../recordings/audio/forward-file.ts'
+import { inspectOpened } from '../../recordings/audio/inspect.ts'
+import { chunk, id3Text, id3v2, join as joined, junk, repeat, uint32be, zeros } from '../corpus/bytes.ts'
+import { base } from '../corpus/recipes.ts'
+import { mp3, wav } from '../support/audio.ts'
+import { mutatedFiles } from '../support/mutations.ts'
+
+let folder: string
+let path: string
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'limits-'))
+  path = join(folder, 'file')
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+async function inspect(bytes?: Buffer): Promise<{ finding: Finding; bytesRead: number; size: number }> {
+  if (bytes) writeFileSync(path, bytes)
+  const file = await ForwardFile.open(path)
+  const finding = await inspectOpened(file).finally(() => file.close())
+  return { finding, bytesRead: file.bytesRead, size: file.size }
+}
+
+const MB = 1024 ** 2
+const plain = base('mono-8000.mp3')
+const hostile: [string, Buffer][] = [
+  ['headers of free format, four bytes each', repeat(Buffer.from([0xff, 0xfb, 0x00, 0x00]), MB)],
+  ['headers of free format of many kinds', repeat(Buffer.from('fffb0000fff30400ffe30800fffa0000fff20400', 'hex'), MB / 8)],
+  ['0xFF only', Buffer.alloc(4 * MB, 0xff)],
+  ['three frames and a byte, again and again', repeat(joined(plain.subarray(0, 3 * 288), 'x'), 4000)],
+  ['beginnings of WAVs', repeat(Buffer.from('RIFF....WAVE'), MB / 4)],
+  ['formats of a WAV that do not fit', joined('RIFF....WAVE', repeat(Buffer.from('fmt \xff\xff\xff\x7f', 'latin1'), MB / 4))],
+  ['data chunks of one byte', joined(wav({ seconds: 0 }).subarray(0, 36), repeat(chunk('data', zeros(1)), MB / 8))],
+  ['ID3 tags of no length', repeat(id3v2(zeros(0)), MB / 8)],
+  ['beginnings of lyrics', joined(plain, repeat(Buffer.from('LYRICSBEGIN'), MB / 8))],
+  ['frames that announce frames', repeat(mp3({ frames: 0, xingFrames: 1 }), 20_000)],
+  ['random bytes', junk(4 * MB)],
+  ['text without end', Buffer.alloc(4 * MB, 'The recording is not available. ')],
+]
+
+describe('When a file is hostile, then the inspection ends and reads each byte at most once:', () => {
+  test.each(hostile)('%s', async (_what, bytes) => {
+    const { finding, bytesRead, size } = await inspect(bytes)
+    expect(finding.kind).toMatch(/damaged|incomplete|none|good/)
+    expect(bytesRead).toBeLessThanOrEqual(size)
+  })
+})
+
+test('When 100 MB are zeros, then they are quarantined', async () => {
+  writeFileSync(path, '')
+  truncateSync(path, 100 * MB)
+  const { finding, bytesRead, size } = await inspect()
+  expect(finding).toMatchObject({ kind: 'damaged', reason: 'No audio was found in the file' })
+  expect(bytesRead).toBeLessThanOrEqual(size)
+})
+
+test('When an MP3 of three hours announces a wrong number of frames, then its duration is that of its frames', async () => {
+  const frames = Math.round((3 * 3600 * 8000) / 576)
+  const info = base('lame-info.mp3').subarray(0, 288)
+  const at = info.indexOf('Info')
+  const wrong = Buffer.from(info)
+  uint32be(10 * frames).copy(wrong, at + 8)
+  uint32be(288 * (frames + 1)).copy(wrong, at + 12)
+  const { finding } = await inspect(joined(wrong, repeat(plain.subarray(0, 288), frames)))
+  expect(finding).toMatchObject({ kind: 'good', remark: expect.stringContaining(`announces ${10 * frames} frames and has ${frames}`) })
+  expect(finding.kind === 'good' && Math.abs(finding.audio.durationSeconds! - 10_800)).toBeLessThan(0.5)
+})
+
+test('When a WAV of gigabytes is whole, then its audio is not even read', async () => {
+  writeFileSync(path, wav({ seconds: 0, dataSize: 3e9 }))
+  truncateSync(path, 44 + 3e9)
+  const { finding, bytesRead } = await inspect()
+  expect(finding).toMatchObject({ kind: 'good', audio: { durationSeconds: 3e9 / 16_000 } })
+  expect(bytesRead).toBeLessThan(4 * MB)
+})
+
+test('When a WAV of 1.8 GB is cut in the middle, then it is incomplete, and no placeholder is seen', async () => {
+  writeFileSync(path, wav({ seconds: 0, dataSize: 1.8e9 }))
+  truncateSync(path, 0.9e9)
+  expect((await inspect()).finding).toMatchObject({ kind: 'incomplete', reason: expect.stringContaining('are missing') })
+})
+
+test('When tags surround a recording by the thousand, then it is still found', async () => {
+  const tags = repeat(id3v2(id3Text(50)), 10_000)
+  const { finding } = await inspect(joined(tags, plain, tags))
+  expect(finding).toMatchObject({ kind: 'good', audio: { durationSeconds: expect.closeTo(2.16, 5) } })
+})
+
+test('When files of the corpus are mutated, then there is a finding, never an error', async () => {
+  await fc.assert(
+    fc.asyncProperty(mutatedFiles(), async (bytes) => {
+      const { finding, bytesRead } = await inspect(bytes)
+      expect(JSON.stringify(finding)).not.toMatch(/NaN|Infinity|null|undefined/)
+      expect(bytesRead).toBeLessThanOrEqual(bytes.length)
+    }),
+    { numRuns: 500 },
+  )
+})
