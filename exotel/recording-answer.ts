@@ -48,8 +48,8 @@ const MAX_READ_BYTES = 64 * 1024
  */
 export async function readAnswer({ statusCode, headers, body }: HttpResponse, part: KnownPart | undefined): Promise<RecordingAnswer> {
   if (statusCode === 200 || statusCode === 203) {
-    if (await isState(headers, body)) return readState(body)
-    return wholeBody(statusCode, headers, body)
+    const answer = await whatIsSent(headers, body)
+    return answer.isState ? readState(answer.body) : wholeBody(statusCode, headers, answer.body)
   }
   if (statusCode === 206) return partialBody(headers, body, part)
   await discardBody(body)
@@ -81,17 +81,35 @@ export async function readAnswer({ statusCode, headers, body }: HttpResponse, pa
   }
 }
 
-/** Whether a short body is a JSON object, whatever its content type says: labels are wrong both ways. */
-async function isState(headers: IncomingHttpHeaders, body: Readable): Promise<boolean> {
+/**
+ * Whether a short body is a JSON document. One that is labelled so has to begin like JSON; any other one has to be JSON as a whole, since
+ * audio without a header may begin with any byte.
+ */
+async function whatIsSent(headers: IncomingHttpHeaders, body: Readable): Promise<{ isState: boolean; body: Readable }> {
   const length = readLength(singleHeader(headers['content-length'])) ?? 0
-  if (length > MAX_STATE_BYTES || encodingOf(headers) !== undefined) return false
-  const textOf = (start: Buffer): string =>
-    start
-      .toString('utf8')
-      .replace(/^\uFEFF/, '')
-      .trimStart()
-  const start = await peekStart(body, (bytes) => textOf(bytes) !== '' || bytes.length > MAX_STATE_BYTES)
-  return textOf(start).startsWith('{')
+  if (length > MAX_STATE_BYTES || encodingOf(headers) !== undefined) return { isState: false, body }
+  const isLabelled = /^application\/(.+\+)?json/i.test(singleHeader(headers['content-type']) ?? '')
+  const isEnough = (start: Buffer): boolean => {
+    const text = textIn(start)
+    return start.length > MAX_STATE_BYTES || (text !== '' && (isLabelled || !text.startsWith('{')))
+  }
+  const peeked = await peekStart(body, isEnough)
+  const text = textIn(peeked.start)
+  const isState = isLabelled ? /^[{["]/.test(text) : peeked.isWhole && text.startsWith('{') && isJson(text)
+  return { isState, body: peeked.body }
+}
+
+function textIn(bytes: Buffer): string {
+  return new TextDecoder().decode(bytes).trimStart() // without a byte order mark
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** Exotel's voice-log states instead of a recording: `processing`, `not_available`, `expired` [v3 voice logs]. */

@@ -1,17 +1,21 @@
-import type { Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 
 /**
- * The first bytes of a body, which stay in it: as many as have to arrive until `isEnough`, or all of it.
+ * The first bytes of a body, as many as have to arrive until `isEnough`, and a body that still has all bytes.
  * Never rejects: who reads the body learns where it breaks.
  */
-export async function peekStart(body: Readable, isEnough: (start: Buffer) => boolean): Promise<Buffer> {
+export async function peekStart(
+  body: Readable,
+  isEnough: (start: Buffer) => boolean,
+): Promise<{ start: Buffer; body: Readable; isWhole: boolean }> {
   let start = Buffer.alloc(0)
   for (;;) {
     const chunk = await nextChunk(body)
     if (chunk) start = Buffer.concat([start, chunk])
     if (chunk && !isEnough(start)) continue
+    if (body.readableEnded) return { start, body: Readable.from(start.length > 0 ? [start] : []), isWhole: true }
     if (start.length > 0 && !body.destroyed) body.unshift(start)
-    return start
+    return { start, body, isWhole: false }
   }
 }
 

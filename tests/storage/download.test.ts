@@ -157,6 +157,14 @@ test('When the recording is larger than the limit, announced or not, then it is 
   }
 })
 
+test('When a body without a length begins like JSON and is none, then it is taken as it is', async () => {
+  for (const body of ['{', '{"state":"processing"', `{${'x'.repeat(5000)}}`, '{\0\0\0{']) {
+    exotel.script((_request, response) => response.writeHead(200, { 'content-type': 'audio/basic' }).write(body, () => response.end()))
+    source = { callSid: newCallSid(), sourceUrl: source.sourceUrl }
+    expect(await download()).toMatchObject({ bytes: Buffer.byteLength(body) })
+  }
+})
+
 test('When audio is labelled as JSON and has no length, then its content decides', async () => {
   exotel.script((_request, response) => {
     response.writeHead(200, { 'content-type': 'application/json' })
