@@ -618,6 +618,18 @@ describe('When events about the end of a call disagree', () => {
     expect(run.conclusions).toMatchObject([{ outcome: { state: 'not_recorded' } }])
   })
 
+  test('then an older end that arrives later does not move the questions', async () => {
+    const began = await now()
+    const asked: number[] = []
+    const run = await lab.start(
+      { status: 'completed', endHeardAt: iso(began) },
+      { findRecording: async () => (asked.push(await now()), { answer: 'named', sourceUrl: LINK }) },
+    )
+    await run.news({ status: 'completed', endHeardAt: iso(began - 30 * MINUTE) })
+    expect(await run.ended()).toBeUndefined()
+    expect(Math.round((asked[0]! - began) / MINUTE)).toBe(1)
+  })
+
   test('then a second end adds no question where the next one is still to come', async () => {
     const began = await now()
     const run = await lab.start({ status: 'completed', endedAt: iso(began), endHeardAt: iso(began) }, { findRecording: none })
