@@ -70,14 +70,20 @@ describe('When limits are counted by three API processes, then together they let
   })
 
   test('five at the same time, while PostgreSQL does not answer', async () => {
-    await backend.database.query('BEGIN; LOCK TABLE rate_limits IN ACCESS EXCLUSIVE MODE')
+    const locker = await backend.database.connect()
+    await locker.query('BEGIN; LOCK TABLE rate_limits IN ACCESS EXCLUSIVE MODE')
+    const headers = behindProxy(newAddress())
     const refused: number[] = []
     const all = times(30, async () => {
-      const { status } = await logIn(apis[0]!, newPerson())
+      const { status } = await logIn(apis[2]!, newPerson(), headers)
       if (status === 429) refused.push(status)
       return status
     })
-    await eventually('the others to be refused', async () => refused.length === 25).finally(() => backend.database.query('COMMIT'))
+    const unlock = async () => {
+      await locker.query('COMMIT')
+      locker.release()
+    }
+    await eventually('the others to be refused', async () => refused.length === 25, 2000).finally(unlock)
     expect(count(await all, 429)).toBe(25)
   })
 

@@ -167,13 +167,14 @@ export const ATTACKS: Attack[] = [
   },
   {
     name: 'bodies of four addresses that wait for the limit of logins',
+    env: { RATE_LIMIT_LOGIN: '5' },
     run: async ({ apiUrl }) => {
       const clients = await times(4000, (i) => rawClient(apiUrl, '', 'flowing', FOUR_ADDRESSES[i % 4]))
       for (const { socket } of clients) socket.write(WAITING_BODY)
       await pause(5000)
       for (const { socket } of clients) socket.destroy()
     },
-    bounds: { ...USUAL, memoryMB: 256, loopDelayMs: 1000, answerMs: 3000 }, // 4,000 connections at once, as above
+    bounds: { ...USUAL, memoryMB: 256, loopDelayMs: 1000, answerMs: 3000 }, // 4,000 connections at once
   },
   {
     name: '3,000 connections that send nothing',
