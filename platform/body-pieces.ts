@@ -25,7 +25,8 @@ export interface BodyEvents {
 /**
  * Node makes a Buffer of about 400 bytes for each chunk, also for a chunk of one byte, keeps it until it is read, and counts only the
  * bytes inside. Node's HTTP parser gives each piece to `push`, so that pieces are counted here whether or not anybody reads them.
- * That is no documented behavior: `requireBoundedBodies` checks it when the process starts.
+ * That is no documented behavior: `requireBoundedBodies` checks it when the process starts. Once the response is finished, Node no
+ * longer does so: then `closeBeforeBodyEnds` ends the connection.
  */
 export function watchBody(request: IncomingMessage, { onEnd, onTooMany }: BodyEvents): void {
   const push = request.push.bind(request)

