@@ -38,8 +38,7 @@ export class HeldBody {
     const more = Math.max(0, bytes - GRANTED_BYTES) - this.#bytes
     if (more <= 0) return true
     const own = clients.get(this.#key) ?? { bytes: 0, unfinished: new Set() }
-    while (own.bytes + more > CLIENT_BYTES) if (!this.#replaceOldestOf(own)) return false
-    while (total + more > TOTAL_BYTES) if (!this.#replaceOldestOf(clientWithMost(own, own.bytes + more))) return false
+    for (let full = whoMakesRoom(own, more); full; full = whoMakesRoom(own, more)) if (!this.#replaceOldestOf(full)) return false
     own.unfinished.add(this)
     this.#change(own, more)
     return true
@@ -73,6 +72,13 @@ export class HeldBody {
     if (own.bytes > 0) clients.set(this.#key, own)
     else clients.delete(this.#key)
   }
+}
+
+/** @returns the client that must give up memory before `own` can hold so many more bytes; undefined where there is room */
+function whoMakesRoom(own: Client, more: number): Client | undefined {
+  if (own.bytes + more > CLIENT_BYTES) return own
+  if (total + more > TOTAL_BYTES) return clientWithMost(own, own.bytes + more)
+  return undefined
 }
 
 /** The client that holds the most; `own` where no other one holds more than `ownBytes`. */

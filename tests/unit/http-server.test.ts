@@ -224,6 +224,7 @@ describe('When a request is answered before its body has arrived', () => {
     await once(socket, 'end')
     let isSent = false
     socket.write(Buffer.alloc(64_000_000), (error) => (isSent = !error))
+    socket.end()
     await once(socket, 'close')
     expect(isSent).toBe(false)
   })
