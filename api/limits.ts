@@ -16,6 +16,8 @@ export interface Limits extends GuessLimits {
 }
 
 const WINDOW_SECONDS = 60
+/** A client that has as many requests in flight as the limit allows may come again after this time. */
+const FULL_MS = 1000
 /** Of each limit; beyond it the database is asked again. */
 const MAX_REFUSED_CLIENTS = 10_000
 /** Guessing must not become free when it cannot be counted; the rest of the API goes on. */
@@ -32,6 +34,7 @@ export function createLimits(pool: Pool, settings: Settings, logger: Logger): Li
     points,
     counter: counter({ name, windowSeconds: WINDOW_SECONDS }),
     refused: createRefusedClients(MAX_REFUSED_CLIENTS),
+    inFlight: new Map<string, number>(),
   })
   const rules = {
     login: perMinute('login', settings.RATE_LIMIT_LOGIN),
@@ -41,12 +44,18 @@ export function createLimits(pool: Pool, settings: Settings, logger: Logger): Li
   }
   const store = watchStore(logger)
 
-  /** Who was refused once is refused without asking the database again until the minute is over. */
+  /**
+   * Who was refused once is refused without asking the database again until the minute is over. Nor is it asked for more requests of
+   * a client at the same time than the limit allows: they would be refused, and wait with their bodies until then.
+   */
   async function count(name: LimitName, client: string): Promise<Count> {
-    const { points, counter, refused } = rules[name]
+    const { points, counter, refused, inFlight } = rules[name]
     const msLeft = refused.msLeft(client)
     if (msLeft > 0) return { points: points + 1, msBeforeNext: msLeft }
-    const result = await counter.add(client)
+    const others = inFlight.get(client) ?? 0
+    if (others >= points) return { points: points + 1, msBeforeNext: FULL_MS }
+    inFlight.set(client, others + 1)
+    const result = await counter.add(client).finally(() => leave(inFlight, client))
     if (result.points > points) refused.add(client, result.msBeforeNext)
     return result
   }
@@ -65,6 +74,12 @@ export function createLimits(pool: Pool, settings: Settings, logger: Logger): Li
       }
     },
   }
+}
+
+function leave(inFlight: Map<string, number>, client: string): void {
+  const others = inFlight.get(client)! - 1
+  if (others > 0) inFlight.set(client, others)
+  else inFlight.delete(client)
 }
 
 /** Whom limits count: {@link clientKey} of who sent this request. */

@@ -1,9 +1,12 @@
 // Bounds the number of pieces in which the body of a request arrives.
 import type { IncomingMessage } from 'node:http'
 
-/** A body may have this many pieces, and one more for each `BYTES_PER_PIECE`. */
-const GRANTED_PIECES = 64
-const BYTES_PER_PIECE = 64
+/**
+ * A body may have this many pieces, and one more for each `BYTES_PER_PIECE`. A client that writes each part of a multipart body as
+ * three chunks may send 40 parts; a body without chunks comes in a piece for each TCP segment at most, which has 536 bytes or more.
+ */
+const GRANTED_PIECES = 128
+const BYTES_PER_PIECE = 512
 
 export function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
@@ -22,7 +25,8 @@ export interface BodyEvents {
 /**
  * Node makes a Buffer of about 400 bytes for each chunk, also for a chunk of one byte, keeps it until it is read, and counts only the
  * bytes inside. Node's HTTP parser gives each piece to `push`, so that pieces are counted here whether or not anybody reads them.
- * That is no documented behavior: `requireBoundedBodies` checks it when the process starts.
+ * That is no documented behavior: `requireBoundedBodies` checks it when the process starts. Once the response is finished, Node no
+ * longer does so: then `closeBeforeBodyEnds` ends the connection.
  */
 export function watchBody(request: IncomingMessage, { onEnd, onTooMany }: BodyEvents): void {
   const push = request.push.bind(request)

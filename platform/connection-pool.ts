@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import { hasBody, watchBody } from './body-pieces.ts'
 import { ConnectionOwners, first, markAnswering, markWaiting, sizeOf, type Connection, type Owner } from './connection-owners.ts'
 import { stopParsing } from './http-parser.ts'
+import { closeBeforeBodyEnds } from './unread-body.ts'
 
 export interface ConnectionLimits {
   /** Connections of one client address. */
@@ -57,11 +58,16 @@ export class ConnectionPool {
       response.once('close', () => this.#answered(connection))
       handler(request, response)
     }
-    if (hasBody(request))
+    if (hasBody(request)) {
+      const keepOpen = closeBeforeBodyEnds(request, response)
       watchBody(request, {
-        onEnd: () => connection.current === request && markAnswering(connection),
+        onEnd: () => {
+          keepOpen()
+          if (connection.current === request) markAnswering(connection)
+        },
         onTooMany: () => this.#close(connection, 'bodyPieces'),
       })
+    }
     if (connection.socket.destroyed) return
     if (!connection.current) return start()
     const mayWait = !hasBody(request) && connection.pipelined.length < this.#limits.pipelined
@@ -85,7 +91,7 @@ export class ConnectionPool {
   #answered(connection: Connection): void {
     connection.current = undefined
     markWaiting(connection)
-    if (!connection.socket.destroyed) connection.pipelined.shift()?.()
+    if (connection.socket.writable) connection.pipelined.shift()?.()
   }
 
   #makeRoom(owner: Owner): boolean {

@@ -1,4 +1,5 @@
 // The one place that uses what Node does not document of its HTTP parser. Only CPU time depends on it.
+import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 
 /** What a parser's callback for headers returns for an upgraded connection: the rest of the packet is no HTTP. */
@@ -16,11 +17,17 @@ type Parser = Record<string, unknown>
 export function stopParsing(socket: Socket & { parser?: Parser | null }): void {
   const { parser } = socket
   if (!parser) return
-  if (typeof parser.onIncoming === 'function') parser.onIncoming = () => NO_MORE_REQUESTS
+  if (typeof parser.onIncoming === 'function') parser.onIncoming = skipRequest
   const callback = Object.entries(parser).find(([, value]) => typeof value === 'function' && value.name === BODY_CALLBACK)
   if (!callback) return
   const [name, onBody] = callback
   parser[name] = null
   // Node uses the parser again for another connection, once its own listener of this event has run.
   socket.prependOnceListener('close', () => (parser[name] = onBody))
+}
+
+/** A request that asks for an upgrade would make Node release the parser before the socket is closed, without its callback for bodies. */
+function skipRequest(request: IncomingMessage & { upgrade?: boolean }): number {
+  request.upgrade = false
+  return NO_MORE_REQUESTS
 }

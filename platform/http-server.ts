@@ -40,7 +40,7 @@ export interface BoundedServerOptions {
 
 /**
  * Calls `handler` for one request of a connection at a time. Closes connections that pipeline too much or a request with a body,
- * that send a body in too many pieces, that take too little of their answer, and, beyond the numbers of `limits`, those of the address
+ * that send a body in too many pieces or behind its answer, that take too little of their answer, and, beyond the numbers of `limits`, those of the address
  * that holds the most.
  */
 export function createBoundedServer(handler: RequestListener, options: BoundedServerOptions = {}): Server {

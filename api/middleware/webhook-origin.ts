@@ -6,7 +6,8 @@ import type { Logger } from '../../platform/logger.ts'
 import { counter } from '../../platform/metrics.ts'
 import { problem, Problem } from '../../platform/problem.ts'
 import { clientOf } from '../limits.ts'
-import { GRANTED_BYTES, readBody } from '../read-body.ts'
+import { GRANTED_BYTES } from '../body-memory.ts'
+import { readBody } from '../read-body.ts'
 import { WrongSignatures } from '../wrong-signatures.ts'
 
 export interface WebhookGuard extends OriginSettings {
@@ -15,8 +16,8 @@ export interface WebhookGuard extends OriginSettings {
 }
 
 const MAX_BYTES = 1024 * 1024
-/** For an address that sent many wrong signatures: its body is not read, and the connection is closed so that no more of it comes. */
-const REFUSED_UNREAD = { 'Retry-After': '60', Connection: 'close' }
+/** For an address that sent many wrong signatures. */
+const RETRY_AFTER = { 'Retry-After': '60' }
 const refusals = counter('webhook_refusals_total', 'Webhooks refused before anything was recorded', ['reason'])
 
 /**
@@ -46,20 +47,19 @@ export function webhookOrigin(
     const early = judgeHeaders(presented, guard, new Date())
     if (early !== 'needs body' && !early.proven) return refuse(early.reason, notProven(guard, early.reason))
     const client = clientOf(request)
-    const refuseSignature = (reason: string, error: Problem): void => {
-      wrongSignatures.add(client)
-      refuse(reason, error)
-    }
     let rawBody: Buffer
     try {
       rawBody = await readRaw(request, response, { smallOnly: early === 'needs body' && wrongSignatures.areManyFrom(client) })
     } catch (error) {
       // Whoever meets `busy` may be Exotel, and is told to come again.
       const isUnproven = error instanceof Problem && error.code !== 'busy' && early === 'needs body'
-      return isUnproven ? refuseSignature(error.code, error) : next(error)
+      return isUnproven ? refuse(error.code, error) : next(error)
     }
     const verdict = early === 'needs body' ? proveOrigin({ ...presented, rawBody }, guard, new Date()) : early
-    if (!verdict.proven) return refuseSignature(verdict.reason, notProven(guard, verdict.reason))
+    if (!verdict.proven) {
+      wrongSignatures.add(client) // of a whole body only: a connection that broke says nothing about the sender
+      return refuse(verdict.reason, notProven(guard, verdict.reason))
+    }
     wrongSignatures.clear(client)
     logProof(logger, request, verdict)
     request.body = rawBody
@@ -81,7 +81,7 @@ async function readRaw(request: Request, response: Response, { smallOnly }: { sm
 /** 503 and not 429 or 413, because the webhook may be right: Exotel sends it again. */
 function refusedUnread(): Problem {
   refusals.inc({ reason: 'many_wrong_signatures' })
-  return problem('busy', 'Many webhooks of this address had a wrong signature: large ones are not read for a while', REFUSED_UNREAD)
+  return problem('busy', 'Many webhooks of this address had a wrong signature: large ones are not read for a while', RETRY_AFTER)
 }
 
 function presentedBy(request: Request): Parameters<typeof judgeHeaders>[0] {

@@ -93,7 +93,7 @@ describe('When many connections send large bodies whose signature is not right',
   const part = Buffer.alloc(900_000, ' ')
   const head = webhookHead(`X-Exotel-Signature: ${'0'.repeat(40)}\r\nContent-Length: ${LARGE}`)
 
-  test('then only some of them are held in memory, and usual webhooks are answered meanwhile', async () => {
+  test('then only some of them are held in memory, and webhooks are accepted meanwhile, large ones too', async () => {
     const all = await Promise.all(Array.from({ length: 40 }, () => rawClient(backend.apiUrl, Buffer.concat([Buffer.from(head), part]))))
     const refused = () => all.filter(({ received }) => countAnswers(received(), 503) === 1)
     await eventually('most to be refused', async () => refused().length >= 31) // 8 MB hold nine of them
@@ -101,8 +101,8 @@ describe('When many connections send large bodies whose signature is not right',
     expect((await postWebhook(backend.apiUrl, 'call-start', { CallSid: newCallSid() })).status).toBe(200)
 
     const large = { CallSid: newCallSid(), CustomField: 'a'.repeat(900_000) }
+    expect((await postWebhook(backend.apiUrl, 'call-start', large)).status).toBe(200)
     for (const { socket } of all) socket.destroy()
-    await eventually('the memory to be free again', async () => (await postWebhook(backend.apiUrl, 'call-start', large)).status === 200)
   })
 })
 

@@ -69,6 +69,24 @@ describe('When limits are counted by three API processes, then together they let
     expect([count(all, 401), count(all, 429)]).toEqual([5, 25])
   })
 
+  test('five at the same time, while PostgreSQL does not answer', async () => {
+    const locker = await backend.database.connect()
+    await locker.query('BEGIN; LOCK TABLE rate_limits IN ACCESS EXCLUSIVE MODE')
+    const headers = behindProxy(newAddress())
+    const refused: number[] = []
+    const all = times(30, async () => {
+      const { status } = await logIn(apis[2]!, newPerson(), headers)
+      if (status === 429) refused.push(status)
+      return status
+    })
+    const unlock = async () => {
+      await locker.query('COMMIT')
+      locker.release()
+    }
+    await eventually('the others to be refused', async () => refused.length === 25, 2000).finally(unlock)
+    expect(count(await all, 429)).toBe(25)
+  })
+
   test('three registrations', async () => {
     const all = await statuses(times(12, (i) => post(apis[i % 3]!, '/api/auth/register', newPerson())))
     expect([count(all, 202), count(all, 429)]).toEqual([3, 9])

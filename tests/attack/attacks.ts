@@ -45,6 +45,13 @@ const FOUR_ADDRESSES = process.platform === 'linux' ? ['127.0.0.3', '127.0.0.4',
 const SMALL_CHUNKS =
   head('POST', '/api/auth/login', { 'Content-Type': 'application/json', 'Transfer-Encoding': 'chunked' }) +
   oneByteChunks(' '.repeat(16_000))
+/** As much as one packet holds, in pieces of 64 bytes. */
+const WAITING_BODY = Buffer.from(
+  (
+    head('POST', '/api/auth/login', { 'Content-Type': 'application/json', 'Transfer-Encoding': 'chunked' }) +
+    `40\r\n${' '.repeat(64)}\r\n`.repeat(1000)
+  ).slice(0, 65_000),
+)
 
 const getBundle = ({ apiUrl }: Target): Promise<unknown> => fetch(`${apiUrl}${BUNDLE}`).then((response) => response.text())
 
@@ -142,6 +149,36 @@ export const ATTACKS: Attack[] = [
     run: (target) => untilClosed(target, 100, sending(target.apiUrl, Buffer.from(head('GET', '/api/auth/me') + SMALL_CHUNKS.repeat(16)))),
     bounds: { ...USUAL, closedWithinSeconds: 10 },
   },
+  ...['/nowhere', WEBHOOK].map((path) => ({
+    name: `chunks of one byte that do not end, behind the answer of ${path}`,
+    run: ({ apiUrl }: Target) => sendBehindAnswers(apiUrl, path, 100, 4000),
+    bounds: USUAL,
+  })),
+  {
+    name: 'one byte of a body a second behind its answer',
+    run: (target) =>
+      untilClosed(
+        target,
+        200,
+        () => rawClient(target.apiUrl, head('POST', '/nowhere', { 'Content-Length': 100_000 })),
+        ({ socket }) => socket.write('a'),
+      ),
+    bounds: { ...USUAL, closedWithinSeconds: 10 },
+  },
+  {
+    name: 'bodies of four addresses that wait for the limit of logins',
+    env: { RATE_LIMIT_LOGIN: '5' },
+    run: async ({ apiUrl }) => {
+      const clients = await times(4000, (i) => rawClient(apiUrl, '', 'flowing', FOUR_ADDRESSES[i % 4]))
+      for (const [i, { socket }] of clients.entries()) {
+        socket.write(WAITING_BODY)
+        if (i % 10 === 0) await pause(10) // other attacks show what many requests at once cost
+      }
+      await pause(3000)
+      for (const { socket } of clients) socket.destroy()
+    },
+    bounds: { ...USUAL, memoryMB: 256, loopDelayMs: 1000, answerMs: 3000 }, // 4,000 connections end at once
+  },
   {
     name: '3,000 connections that send nothing',
     run: (target) => untilClosed(target, 3000, () => rawClient(target.apiUrl, '')),
@@ -196,6 +233,24 @@ function sending(apiUrl: string, bytes: Buffer): () => Promise<RawClient> {
 /** All but the last byte of 1 MB. */
 function unfinishedBody(headers: object): Buffer {
   return Buffer.concat([Buffer.from(head('POST', WEBHOOK, { ...headers, 'Content-Length': MB })), Buffer.alloc(MB - 1, ' ')])
+}
+
+/** Each connection waits for the answer, then sends chunks as fast as they are taken. The next connection takes its place. */
+async function sendBehindAnswers(apiUrl: string, path: string, count: number, ms: number): Promise<void> {
+  const chunks = Buffer.from('1\r\na\r\n'.repeat(10_900))
+  const ended = performance.now() + ms
+  await times(count, async () => {
+    while (performance.now() < ended) {
+      const { socket, closed } = await rawClient(apiUrl, head('POST', path, { 'Transfer-Encoding': 'chunked' }))
+      const send = (): void => {
+        while (!socket.destroyed && socket.write(chunks)) if (performance.now() >= ended) return void socket.destroy()
+      }
+      socket.once('data', send).on('drain', send)
+      const end = setTimeout(() => socket.destroy(), ended - performance.now())
+      await closed
+      clearTimeout(end)
+    }
+  })
 }
 
 type EverySecond = (client: RawClient) => unknown

@@ -1,10 +1,17 @@
 import { expect, test } from '@jest/globals'
+import { watchBody } from '../../platform/body-pieces.ts'
 import { requireBoundedBodies } from '../../platform/bounded-bodies.ts'
+import { closeBeforeBodyEnds } from '../../platform/unread-body.ts'
 
 test('When this version of Node gives each piece of a body to the server, then the process may start', async () => {
   await expect(requireBoundedBodies()).resolves.toBeUndefined()
 })
 
 test('When the pieces of a body cannot be counted, then the process says so and does not start', async () => {
-  await expect(requireBoundedBodies(() => {})).rejects.toThrow(/Node \d+.* pieces of a body/)
+  await expect(requireBoundedBodies({ watchBody() {}, closeBeforeBodyEnds })).rejects.toThrow(/Node \d+.* pieces of a body/)
+})
+
+test('When a body is parsed behind its answer, then the process says so and does not start', async () => {
+  const closeNothing = () => () => {}
+  await expect(requireBoundedBodies({ watchBody, closeBeforeBodyEnds: closeNothing })).rejects.toThrow(/Node \d+.* cannot be stopped/)
 })
