@@ -32,7 +32,7 @@ const WORDS = `access account admin api app application auth aws backend bar baz
   staging string super temp temporal temporary test testing that the this todo token undefined unknown unsafe user value vault
   version wasabi webhook with word write your`
   .split(/\s+/)
-  .sort((a, b) => b.length - a.length)
+  .toSorted((a, b) => b.length - a.length)
 /** With the separators around them. An `s` belongs to a word where no letter follows: of `webhooksecret` it begins the next word. */
 const WORDS_WITH_SEPARATORS = new RegExp(`[\\W_]*(?:${WORDS.join('|')})(?:s(?![a-z]))?[\\W_]*`, 'gi')
 const LETTER_OF: Record<string, string> = { 0: 'o', 1: 'i', 3: 'e', 4: 'a', 5: 's', 7: 't', $: 's', '@': 'a' }
@@ -52,8 +52,8 @@ export function isUnchosen(secret: string): boolean {
 /** True for what is too short, and for sequences, keyboard patterns, repetitions, dates and well-known words of any length. */
 export function isGuessable(secret: string, minLength: number): boolean {
   const judged = secret.slice(0, MAX_JUDGED)
-  const guesses = Math.min(guessesFor(judged), guessesFor(withoutWords(judged)))
-  return secret.length < minLength || guesses < Math.min(MIN_GUESSES, minLength - TOLERANCE)
+  const needed = Math.min(MIN_GUESSES, minLength - TOLERANCE)
+  return secret.length < minLength || [...new Set([judged, withoutWords(judged)])].some((each) => guessesFor(each) < needed)
 }
 
 /** Words are also recognized where digits and signs take the place of letters: `s3cr3t`. */

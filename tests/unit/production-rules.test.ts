@@ -41,6 +41,8 @@ const GUESSABLE = ['x', 'fifteen-letters', '0101010101010101', '1234567890123456
   ['Summer2026Summer', 'deadbeefdeadbeef'],
 )
 
+/** As a shell and many templates write a variable. */
+const TEMPLATE = ['$', '{SOME_TOKEN:-none}'].join('')
 /** What stands in a setting where a template was not filled in, a reference was not resolved, or nobody chose a secret. */
 const UNSET = ['$NAME_OF_A_VARIABLE', '<exotel-webhook-token>', '<the token>', '{{ exotel_api_token }}', '{{.Values.token}}'].concat(
   ['%SECRET_OF_SOMETHING%', 'process.env.SOME_VALUE', 'vault:kv/acme/calls#hook', 'op://Acme/calls/credential', '[fill-in-later-please]'],
@@ -56,10 +58,10 @@ const UNSET = ['$NAME_OF_A_VARIABLE', '<exotel-webhook-token>', '<the token>', '
     'enter-token-here-pls',
   ],
   ['generate-a-random-string', 'sample_secret_value', 'ExotelWebhookSecret!', 'webhooks-for-tests-1', '/run/secrets/exotel_api_token'],
-  ['projects/1/secrets/webhook/latest', '${' + 'EXOTEL_WEBHOOK_SECRET}', 'prefix-${' + 'TOKEN:-none}-suffix', '#{' + 'secrets.exotel}'],
+  ['projects/1/secrets/webhook/latest', TEMPLATE, `prefix-${TEMPLATE}-suffix`, '#{secrets.exotel}', '$(cat exotel-token)'],
 )
 /** As programs make secrets: hexadecimal, base64 and base64url. */
-const RANDOM = Array.from({ length: 40 }, (_, index) => createHash('sha256').update(`random ${index}`).digest()).flatMap((bytes) => [
+const RANDOM = Array.from({ length: 10 }, (_, index) => createHash('sha256').update(`random ${index}`).digest()).flatMap((bytes) => [
   bytes.toString('hex', 0, 8),
   encodeURIComponent(bytes.toString('base64', 0, 12)),
   bytes.toString('base64url', 0, 12),
@@ -103,7 +105,7 @@ const BROKEN: [NodeJS.ProcessEnv, RegExp][] = [
   ...each('TRUST_PROXY', [halves(9).join(), halves(24, 70_000).join(), halves(10, 5).join()], /must name your own proxies/),
   ...each(
     'DATABASE_URL',
-    [database('caly', 'change-me'), database('postgres', 'postgres'), database('caly', encodeURIComponent('${' + 'DB_PASSWORD}'))],
+    [database('caly', 'change-me'), database('postgres', 'postgres'), database('caly', encodeURIComponent(TEMPLATE))],
     /DATABASE_URL is a placeholder/,
   ),
   ...each('DATABASE_URL', [database('calls', 'acme'), database('caly', 'x')], /DATABASE_URL has a secret that is easily guessed/),
@@ -167,7 +169,7 @@ function secret(setting: string, placeholders: string[] = []): [NodeJS.ProcessEn
   return [
     ...each(
       setting,
-      ['change-me', 'CHANGE_ME', 'my-secret-key', 'example-value-of-a-secret', '${' + 'TOKEN}', ...placeholders],
+      ['change-me', 'CHANGE_ME', 'my-secret-key', 'example-value-of-a-secret', TEMPLATE, ...placeholders],
       new RegExp(`${setting} is a placeholder`),
     ),
     ...each(setting, GUESSABLE, new RegExp(`${setting} has a secret that is easily guessed`)),
