@@ -340,6 +340,8 @@ describe('Logout', () => {
     const body = { currentPassword: person.password, newPassword: 'quite another passphrase' }
     const changed = await post<BearerTokens>(api, '/api/auth/change-password', body, bearer(second.body.accessToken))
     expect([await logOut(second.body.refreshToken), await logOut(first.refreshToken)]).toEqual([401, 401])
+    await rotatedBefore(second.body.refreshToken, 10 * 60)
+    expect(await logOut(second.body.refreshToken)).toBe(401)
     expect((await refresh(changed.body.refreshToken)).status).toBe(200)
   })
 
