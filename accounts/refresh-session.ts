@@ -1,4 +1,4 @@
-// Exchanges a refresh token for the next one, and notices tokens that somebody else uses as well.
+// Exchanges a refresh token for the next one or ends its session, and notices tokens that somebody else uses as well.
 import { LONGEST_STATEMENT_MS, LONGEST_TRANSACTION_MS, type Queryable } from '../platform/database.ts'
 import { RETRY_AFTER_SECONDS } from '../platform/database-errors.ts'
 import { problem } from '../platform/problem.ts'
@@ -26,23 +26,50 @@ const MAX_SUCCESSORS = 100
  * @throws {Problem} `refresh_token_invalid`
  */
 export async function refreshSession(accounts: AccountsContext, token: string): Promise<Tokens> {
-  const { database, keys, logger } = accounts
-  const key = await successorKeyOf(keys, token)
-  const next = (of: string): string => successorOf(key, of)
+  const { database, keys } = accounts
+  const next = await successorsOf(accounts, token)
   // What the transaction decides is committed also where the answer is a refusal.
-  const outcome = await database.$transaction((tx) => rotate(tx, accounts, { token, next }))
-  if (outcome.kind === 'refused') {
-    const { reason, sessionId } = outcome
-    if (reason === 'reused') logger.warn({ sessionId }, 'Refresh token reused: its session is ended')
+  const outcome = await database.$transaction(async (tx) => {
+    const found = await examine(tx, token, next)
+    if (found.kind === 'newest') await replaceToken(tx, { ...found, sessionIdleDays: accounts.sessionIdleDays })
+    if (found.kind === 'reused') await endSessions(tx, { sessionId: found.sessionId }, 'reused')
+    return found
+  })
+  if (outcome.kind === 'reused') warnOfReuse(accounts, outcome)
+  if (outcome.kind !== 'newest' && outcome.kind !== 'repeated') {
     throw problem('refresh_token_invalid', 'The refresh token is unknown, used, expired or revoked: log in again')
   }
   const { sessionId, userId, refreshToken, csrfToken } = outcome
   return { sessionId, refreshToken, csrfToken, accessToken: await signAccessToken(keys, { userId, sessionId }) }
 }
 
-type Rotation =
-  | { kind: 'accepted'; sessionId: string; userId: string; refreshToken: string; csrfToken: string }
-  | { kind: 'refused'; reason: 'unknown' | 'ended' | 'superseded' | 'reused'; sessionId?: string }
+/**
+ * Ends the session of a refresh token with which the session could be refreshed. A reused token ends it as well, as in
+ * {@link refreshSession}; a token that was replaced by a changed password does not.
+ * @returns false where the token says nothing about a session; true where the session has ended, now or before
+ */
+export async function logOutByToken(accounts: AccountsContext, token: string): Promise<boolean> {
+  const next = await successorsOf(accounts, token)
+  const found = await accounts.database.$transaction(async (tx) => {
+    const examined = await examine(tx, token, next)
+    if (examined.kind === 'newest' || examined.kind === 'repeated') await endSessions(tx, { sessionId: examined.sessionId }, 'logged_out')
+    if (examined.kind === 'reused') await endSessions(tx, { sessionId: examined.sessionId }, 'reused')
+    return examined
+  })
+  if (found.kind === 'reused') warnOfReuse(accounts, found)
+  return found.kind !== 'unknown' && found.kind !== 'superseded'
+}
+
+/** What a refresh token is worth. */
+type Examined =
+  | { kind: 'unknown' }
+  | { kind: 'ended' }
+  /** Replaced by a changed password, or the newest token does not follow from it: its owner has a newer one. */
+  | { kind: 'superseded' }
+  /** Exchanged before the grace period. */
+  | { kind: 'reused'; sessionId: string }
+  /** `refreshToken` is the successor of the newest token, or the newest token for one that is repeated within the grace period. */
+  | { kind: 'newest' | 'repeated'; sessionId: string; userId: string; csrfToken: string; refreshToken: string }
 
 interface SessionRow {
   sessionId: string
@@ -55,29 +82,30 @@ interface SessionRow {
   blacklistReason: string | null
 }
 
-async function rotate(
-  tx: Queryable,
-  { sessionIdleDays }: AccountsContext,
-  { token, next }: { token: string; next: (of: string) => string },
-): Promise<Rotation> {
+type Next = (of: string) => string
+
+async function successorsOf({ keys }: AccountsContext, token: string): Promise<Next> {
+  const key = await successorKeyOf(keys, token)
+  return (of) => successorOf(key, of)
+}
+
+/** Locks the session: what is found stays true until the end of the transaction. */
+async function examine(tx: Queryable, token: string, next: Next): Promise<Examined> {
   const sessionId = await sessionOfToken(tx, token)
-  if (sessionId === undefined) return { kind: 'refused', reason: 'unknown' }
+  if (sessionId === undefined) return { kind: 'unknown' }
   const session = await lockSession(tx, sessionId, token)
-  if (!session?.open) return { kind: 'refused', reason: 'ended' }
-  const accepted = { kind: 'accepted' as const, sessionId, userId: session.userId, csrfToken: session.csrfToken }
-  if (session.refreshHash === hashToken(token)) {
-    const refreshToken = next(token)
-    await replaceToken(tx, { sessionId, refreshToken, sessionIdleDays })
-    return { ...accepted, refreshToken }
-  }
+  if (!session?.open) return { kind: 'ended' }
+  const { userId, csrfToken, refreshHash } = session
+  if (refreshHash === hashToken(token)) return { kind: 'newest', sessionId, userId, csrfToken, refreshToken: next(token) }
   // It was replaced on purpose, not by its own use: who shows it need not be a thief, and its owner has the next one.
-  if (session.blacklistReason === 'password_changed') return { kind: 'refused', reason: 'ended' }
-  if ((session.rotatedSecondsAgo ?? Infinity) <= GRACE_SECONDS) {
-    const refreshToken = newestSuccessor(token, next, session.refreshHash)
-    return refreshToken === undefined ? { kind: 'refused', reason: 'superseded' } : { ...accepted, refreshToken }
-  }
-  await endSessions(tx, { sessionId }, 'reused')
-  return { kind: 'refused', reason: 'reused', sessionId }
+  if (session.blacklistReason === 'password_changed') return { kind: 'superseded' }
+  if ((session.rotatedSecondsAgo ?? Infinity) > GRACE_SECONDS) return { kind: 'reused', sessionId }
+  const refreshToken = newestSuccessor(token, next, refreshHash)
+  return refreshToken === undefined ? { kind: 'superseded' } : { kind: 'repeated', sessionId, userId, csrfToken, refreshToken }
+}
+
+function warnOfReuse({ logger }: AccountsContext, { sessionId }: { sessionId: string }): void {
+  logger.warn({ sessionId }, 'Refresh token reused: its session is ended')
 }
 
 async function lockSession(tx: Queryable, sessionId: string, token: string): Promise<SessionRow | undefined> {
@@ -109,7 +137,7 @@ async function replaceToken(
 }
 
 /** @returns undefined where the newest token does not follow from this one, as after a changed password or replaced signing keys */
-function newestSuccessor(token: string, next: (of: string) => string, newestHash: string): string | undefined {
+function newestSuccessor(token: string, next: Next, newestHash: string): string | undefined {
   for (let successor = next(token), count = 1; count <= MAX_SUCCESSORS; successor = next(successor), count += 1)
     if (hashToken(successor) === newestHash) return successor
   return undefined

@@ -8,16 +8,24 @@ import { createGuessLimits, type GuessLimits } from './guess-limits.ts'
 import { countersOf, seconds, tooMany, unavailable, type Count } from './rate-limiter.ts'
 import { createRefusedClients } from './refused-clients.ts'
 
-type LimitName = 'login' | 'registration' | 'forgot' | 'general'
+type AddressLimit = 'login' | 'registration' | 'forgot' | 'general'
+type LimitName = AddressLimit | 'refresh'
 
 export interface Limits extends GuessLimits {
   /** By client address; sets the RateLimit headers. */
-  perAddress(name: LimitName): RequestHandler
+  perAddress(name: AddressLimit): RequestHandler
+  /**
+   * Counts a refresh of a session.
+   * @throws {Problem} `rate_limited`
+   */
+  countRefresh(sessionId: string): Promise<void>
 }
 
 const WINDOW_SECONDS = 60
 /** A client that has as many requests in flight as the limit allows may come again after this time. */
 const FULL_MS = 1000
+/** Of one session. Each leaves a row in the database until the session ends; a client needs one in 15 min. */
+const REFRESHES = 30
 /** Of each limit; beyond it the database is asked again. */
 const MAX_REFUSED_CLIENTS = 10_000
 /** Guessing must not become free when it cannot be counted; the rest of the API goes on. */
@@ -41,6 +49,7 @@ export function createLimits(pool: Pool, settings: Settings, logger: Logger): Li
     registration: perMinute('registration', settings.RATE_LIMIT_REGISTRATION),
     forgot: perMinute('forgot', settings.RATE_LIMIT_FORGOT),
     general: perMinute('general', settings.RATE_LIMIT_GENERAL),
+    refresh: perMinute('refresh', REFRESHES),
   }
   const store = watchStore(logger)
 
@@ -72,6 +81,12 @@ export function createLimits(pool: Pool, settings: Settings, logger: Logger): Li
         setHeaders(response, name, quota, result)
         next(result.points > quota ? tooMany(name, result.msBeforeNext) : undefined)
       }
+    },
+
+    async countRefresh(sessionId) {
+      const result = await count('refresh', sessionId).catch((error: unknown) => ({ error }))
+      store.saw(result)
+      if (!('error' in result) && result.points > REFRESHES) throw tooMany('refresh', result.msBeforeNext)
     },
   }
 }

@@ -17,6 +17,9 @@ export interface DatabaseRoles {
 /** Migrations grant rights to this role. */
 export const APPLICATION_GROUP = 'caly_app'
 
+/** Databases of every new server, to which everybody may connect by default. The roles need neither. */
+const MAINTENANCE_DATABASES = ['postgres', 'template1']
+
 const quoted = pg.escapeIdentifier
 
 /** What only a superuser can take from everybody. The application needs no large objects, which could fill the disk. */
@@ -40,6 +43,9 @@ export async function ensureDatabaseRoles(administrator: pg.Client, { database, 
   if (rowCount === 0) await administrator.query(`CREATE DATABASE ${quoted(database)}`)
   await administrator.query(`ALTER DATABASE ${quoted(database)} OWNER TO ${quoted(owner.name)}`)
   await inDatabase(administrator, database, REVOKE_LARGE_OBJECTS)
+  for (const each of MAINTENANCE_DATABASES) {
+    await administrator.query(`REVOKE CONNECT, TEMPORARY ON DATABASE ${quoted(each)} FROM PUBLIC`)
+  }
 }
 
 /** Rights on functions are those of one database. */

@@ -73,6 +73,7 @@ export async function startPostgres(keeper: Keeper, { home, port: wanted, durabl
     await ensureDatabaseRoles(client, { database: DATABASE, owner, application })
     // Tests create databases and roles, and end and observe connections of the application.
     await client.query(`ALTER ROLE ${owner.name} CREATEDB CREATEROLE`)
+    await client.query(`GRANT CONNECT ON DATABASE postgres TO ${owner.name}`)
     await client.query(`GRANT pg_signal_backend, pg_read_all_stats TO ${owner.name}`)
   })
   await asSuperuser(urlOf(superuser), child, (client) => client.query(takeOver(owner.name)))

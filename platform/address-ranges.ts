@@ -10,11 +10,14 @@ interface Network {
 }
 
 const BITS = { ipv4: 32, ipv6: 128 }
-/** A list of ranges contains at most as many public addresses as one range with this prefix. More belong to no single organization. */
-const MIN_PREFIX = { ipv4: 8, ipv6: 16 }
-/** IPv4 addresses in IPv6 notation: ::ffff:0:0/96. */
-const MAPPED = ipaddr.IPv6.parse('::ffff:0:0')
-const MAPPED_BITS = 96
+/**
+ * A list of ranges contains at most as many public addresses as one range with this prefix. More belong to no single organization:
+ * in IPv6 an organization gets a /32, and the largest content delivery networks publish some of them.
+ */
+const MIN_PREFIX = { ipv4: 8, ipv6: 28 }
+/** IPv6 ranges of 96 bits that contain every IPv4 address: mapped, compatible and translated (NAT64) ones. */
+const EMBEDDING = ['::ffff:0:0', '::', '64:ff9b::'].map((first) => ipaddr.IPv6.parse(first))
+const EMBEDDING_BITS = 96
 /** Nobody outside has an address in these, so they do not count. */
 const OWN_RANGES = new Set(['carrierGradeNat', 'linkLocal', 'loopback', 'private', 'uniqueLocal'])
 
@@ -41,11 +44,13 @@ function readRange(range: string): Network[] {
   return [{ address, bits }]
 }
 
-/** Mapped addresses as what they mean. A range that contains all of them contains all IPv4 addresses. */
+/** Embedded IPv4 addresses as what they mean. A range that contains all of them contains all IPv4 addresses. */
 function asIPv4({ address, bits }: Network): Network {
-  if (address.kind() === 'ipv4' || !MAPPED.match(address as ipaddr.IPv6, Math.min(bits, MAPPED_BITS))) return { address, bits }
-  if (bits <= MAPPED_BITS) return { address: ipaddr.IPv4.parse('0.0.0.0'), bits: 0 }
-  return { address: (address as ipaddr.IPv6).toIPv4Address(), bits: bits - MAPPED_BITS }
+  if (address instanceof ipaddr.IPv4) return { address, bits }
+  const overlaps = EMBEDDING.some((first) => first.match(address, Math.min(bits, EMBEDDING_BITS)))
+  if (!overlaps) return { address, bits }
+  if (bits <= EMBEDDING_BITS) return { address: ipaddr.IPv4.parse('0.0.0.0'), bits: 0 }
+  return { address: new ipaddr.IPv4(address.toByteArray().slice(-4)), bits: bits - EMBEDDING_BITS }
 }
 
 /** A range is private if its first and its last address are in the same kind of private range. */

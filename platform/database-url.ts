@@ -111,6 +111,8 @@ function parse(text: string): URL {
     !url.hostname.includes('%') && // a socket's folder, which only pg understands here
     url.pathname.length > 1 // without a database's name, the two would use different ones
   if (!isUsable) throw new BadDatabaseUrl(FORM)
+  // Clients ignore everything behind it, also sslmode.
+  if (text.includes('#')) throw new BadDatabaseUrl('has a "#", which ends the URL: encode it as %23')
   return url
 }
 

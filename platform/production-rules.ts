@@ -2,7 +2,7 @@
 // Messages name the setting and the reason, never the value.
 import { areTooWide } from './address-ranges.ts'
 import { isOwnedHost } from './owned-hosts.ts'
-import { isGuessable, isPlaceholder } from './weak-secrets.ts'
+import { isGuessable, isPlaceholder, isUnchosen } from './weak-secrets.ts'
 
 /** The settings that the rules read, as `config.ts` parses them. */
 export interface ProductionSettings {
@@ -57,6 +57,12 @@ const MAX_SESSION_DAYS = 366
 const MAX_ATTEMPTS = 1000
 /** Requests a minute: as many people as may share one address need. */
 const MAX_REQUESTS = 10_000
+/** Parameters of SMTP_URL, and their values. */
+const MAIL_PARAMETERS = new Map([
+  ['requireTLS', /^true$/],
+  ['pool', /^true$/],
+  ['name', /^[\w.-]+$/],
+])
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/
 
 export const PRODUCTION_RULES: readonly ProductionRule[] = [
@@ -91,7 +97,7 @@ export const PRODUCTION_RULES: readonly ProductionRule[] = [
   ...secretRules('EXOTEL_API_TOKEN', SECRET_LENGTH, (value) => [value]),
   rule(
     'EXOTEL_RECORDING_HOSTS',
-    'must be host names below a domain that one organization owns, such as *.exotel.com: they get the API key',
+    'must be *.exotel.com, *.exotel.in or full host names on the internet, without *. and not shared by many owners: they get the API key',
     (value) => !value.every(isOwnedHost),
   ),
   rule('EXOTEL_ALLOW_LOCAL', 'must not be set in production', (value) => value),
@@ -102,7 +108,11 @@ export const PRODUCTION_RULES: readonly ProductionRule[] = [
   },
   rule('PUBLIC_URL', 'must be https in production: links with secrets lead there', isPlainHttp),
   ...secretRules('SMTP_URL', MAIL_PASSWORD_LENGTH, (value) => [passwordIn(value)]),
-  rule('SMTP_URL', 'must not switch TLS or the verification of certificates off', isMailTlsOff),
+  rule(
+    'SMTP_URL',
+    'may only have the parameters requireTLS=true, pool=true and name, each once: others can switch TLS off',
+    hasOtherMailParameters,
+  ),
   rule('SMTP_URL', 'sends its password without TLS if the server offers none: use smtps://, or add ?requireTLS=true', isMailPasswordPlain),
   rule('SESSION_DAYS', `must be at most ${MAX_SESSION_DAYS}: sessions would hardly end`, (value) => value > MAX_SESSION_DAYS),
   ...(['RATE_LIMIT_LOGIN', 'RATE_LIMIT_REGISTRATION', 'RATE_LIMIT_FORGOT', 'RATE_LIMIT_MAILS', 'RATE_LIMIT_FAILURES'] as const).map(
@@ -140,7 +150,7 @@ function secretRules<S extends Setting>(
   const someSecret = (isWeak: (secret: string) => boolean) => (value: NonNullable<ProductionSettings[S]>) =>
     secretsIn(value).some((secret) => secret !== undefined && isWeak(secret))
   return [
-    rule(setting, 'is a placeholder, or contains one: set a secret of your own', someSecret(isPlaceholder)),
+    rule(setting, 'is a placeholder, or contains one: set a secret of your own', someSecret(isUnchosen)),
     rule(
       setting,
       `has a secret that is easily guessed: at least ${minLength} random characters are needed`,
@@ -162,9 +172,11 @@ function isPasswordTheUserName(url: string): boolean {
   return passwordIn(url) !== undefined && passwordIn(url) === decoded(new URL(url).username)
 }
 
-function isMailTlsOff(smtpUrl: string): boolean {
-  const options = new URL(smtpUrl).searchParams
-  return options.get('ignoreTLS') === 'true' || ['false', '0'].includes(options.get('tls.rejectUnauthorized') ?? '')
+/** The mail client accepts its options as parameters, also those that switch TLS off or send mails to another host. */
+function hasOtherMailParameters(smtpUrl: string): boolean {
+  const parameters = [...new URL(smtpUrl).searchParams]
+  const names = new Set(parameters.map(([name]) => name))
+  return names.size < parameters.length || parameters.some(([name, value]) => !MAIL_PARAMETERS.get(name)?.test(value))
 }
 
 function isMailPasswordPlain(smtpUrl: string): boolean {

@@ -7,7 +7,7 @@ import { EMAIL_ADDRESS, EMAIL_MAX_LENGTH, normaliseEmail } from '../../accounts/
 import { logIn } from '../../accounts/login.ts'
 import { changePassword, requestPasswordReset, resetPassword } from '../../accounts/password-reset.ts'
 import { PASSWORD_MAX_INPUT, PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH } from '../../accounts/passwords.ts'
-import { refreshSession } from '../../accounts/refresh-session.ts'
+import { logOutByToken, refreshSession } from '../../accounts/refresh-session.ts'
 import { register } from '../../accounts/registration.ts'
 import { endSessions, sessionOfToken } from '../../accounts/sessions.ts'
 import { verifyAddress } from '../../accounts/verification.ts'
@@ -82,6 +82,12 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
     return cookie
   }
 
+  async function logOutByAccessToken(request: Request): Promise<boolean> {
+    const user = await currentUser(accounts, request)
+    if (user) await endSessions(database, { sessionId: user.sessionId }, 'logged_out')
+    return user !== undefined
+  }
+
   return [
     operation({
       ...anybody,
@@ -135,6 +141,8 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
       async handle(body, request, response) {
         const refreshToken = await refreshTokenOf(request, body.refreshToken)
         if (refreshToken === undefined) throw problem('refresh_token_invalid', 'There is no refresh token in body or cookie')
+        const sessionId = await sessionOfToken(database, refreshToken)
+        if (sessionId !== undefined) await limits.countRefresh(sessionId)
         return answerWith(await refreshSession(accounts, refreshToken), body.refreshToken === undefined, response)
       },
     }),
@@ -150,10 +158,8 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
       async handle(body, request, response) {
         const bearer = body?.refreshToken === undefined && bearerToken(request.get('authorization')) !== undefined
         const refreshToken = bearer ? undefined : await refreshTokenOf(request, body?.refreshToken)
-        const sessionId =
-          refreshToken === undefined ? (await currentUser(accounts, request))?.sessionId : await sessionOfToken(database, refreshToken)
-        if (sessionId === undefined) throw notAuthenticated(request)
-        await endSessions(database, { sessionId }, 'logged_out')
+        const isKnown = refreshToken === undefined ? await logOutByAccessToken(request) : await logOutByToken(accounts, refreshToken)
+        if (!isKnown) throw notAuthenticated(request)
         clearSessionCookies(response)
       },
     }),

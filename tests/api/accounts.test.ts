@@ -159,15 +159,15 @@ describe('Login', () => {
   })
 })
 
-describe('Refresh tokens', () => {
-  /** Pretends that this token was exchanged so long ago. */
-  const rotatedBefore = (token: string, seconds: number) =>
-    query(
-      `UPDATE refresh_token_blacklist SET created_at = now() - make_interval(secs => $2)
-       WHERE token_hash = encode(sha256($1::text::bytea), 'hex')`,
-      [token, seconds],
-    )
+/** Pretends that this token was exchanged so long ago. */
+const rotatedBefore = (token: string, seconds: number) =>
+  query(
+    `UPDATE refresh_token_blacklist SET created_at = now() - make_interval(secs => $2)
+     WHERE token_hash = encode(sha256($1::text::bytea), 'hex')`,
+    [token, seconds],
+  )
 
+describe('Refresh tokens', () => {
   test('When a token is used, then it is rotated, and only hashes are stored', async () => {
     const first = await loggedIn(api, await registered(backend))
     const second = await refresh(first.refreshToken)
@@ -272,6 +272,26 @@ describe('Refresh tokens', () => {
     expect(session!.same).toBe(true)
   })
 
+  test('When a session is refreshed more than 30 times in a minute, then further refreshes get 429 and the session goes on', async () => {
+    const person = await registered(backend)
+    const [busy, other] = [await loggedIn(api, person), await loggedIn(api, person)]
+    const statuses: number[] = []
+    let token = busy.refreshToken
+    for (let round = 0; round < 31; round += 1) {
+      const { status, body } = await refresh(token)
+      statuses.push(status)
+      token = body.refreshToken ?? token
+    }
+    expect(statuses).toEqual([...Array.from({ length: 30 }, () => 200), 429])
+    expect((await refresh(other.refreshToken)).status).toBe(200)
+    const rows = await query(
+      `SELECT FROM refresh_token_blacklist WHERE session_id = (
+         SELECT id FROM sessions WHERE refresh_hash = encode(sha256($1::text::bytea), 'hex'))`,
+      [token],
+    )
+    expect(rows).toHaveLength(30)
+  })
+
   test.each([[{}], [{ refreshToken: 'x' }], [{ refreshToken: `${'0'.repeat(16)}.${'x'.repeat(43)}` }]])(
     'When %j is sent, then 401',
     async (body) => {
@@ -301,6 +321,40 @@ describe('Logout', () => {
     expect((await post(api, '/api/auth/logout', '', headers)).status).toBe(204)
     expect((await me(here.accessToken)).status).toBe(401)
     expect((await me(there.accessToken)).status).toBe(200)
+  })
+
+  const logOut = async (refreshToken: string): Promise<number> => (await post(api, '/api/auth/logout', { refreshToken })).status
+
+  test('When one logs out by a token that was exchanged within its time of grace, then the session ends', async () => {
+    const { refreshToken } = await loggedIn(api, await registered(backend))
+    const second = await refresh(refreshToken)
+    expect(await logOut(refreshToken)).toBe(204)
+    expect((await refresh(second.body.refreshToken)).status).toBe(401)
+    expect(await logOut(refreshToken)).toBe(204)
+  })
+
+  test('When one logs out by a token that a changed password replaced, or by one before that, then 401 and the session goes on', async () => {
+    const person = await registered(backend)
+    const first = await loggedIn(api, person)
+    const second = await refresh(first.refreshToken)
+    const body = { currentPassword: person.password, newPassword: 'quite another passphrase' }
+    const changed = await post<BearerTokens>(api, '/api/auth/change-password', body, bearer(second.body.accessToken))
+    expect([await logOut(second.body.refreshToken), await logOut(first.refreshToken)]).toEqual([401, 401])
+    await rotatedBefore(second.body.refreshToken, 10 * 60)
+    expect(await logOut(second.body.refreshToken)).toBe(401)
+    expect((await refresh(changed.body.refreshToken)).status).toBe(200)
+  })
+
+  test('When one logs out by a token after its time of grace, then the session ends as reused', async () => {
+    const { refreshToken } = await loggedIn(api, await registered(backend))
+    const second = await refresh(refreshToken)
+    await rotatedBefore(refreshToken, 10 * 60)
+    expect(await logOut(refreshToken)).toBe(204)
+    expect((await me(second.body.accessToken)).status).toBe(401)
+    const [session] = await query(`SELECT end_reason FROM sessions WHERE refresh_hash = encode(sha256($1::text::bytea), 'hex')`, [
+      second.body.refreshToken,
+    ])
+    expect(session).toEqual({ end_reason: 'reused' })
   })
 
   test('When nothing says whose session, then 401', async () => {

@@ -180,6 +180,14 @@ test.each([
   await expect(application.query(sql)).rejects.toMatchObject({ code: '42501' })
 })
 
+test.each(['postgres', 'template1'])('When the application wants to connect to the database %s, then PostgreSQL refuses', async (name) => {
+  const url = Object.assign(new URL(database.applicationUrl), { pathname: `/${name}` }).href
+  const client = new pg.Client({ connectionString: url })
+  await expect(client.connect().finally(() => client.end())).rejects.toMatchObject({ code: '42501' })
+  const { rows } = await application.query(`SELECT has_database_privilege($1, 'TEMPORARY') AS temporary`, [name])
+  expect(rows).toEqual([{ temporary: false }])
+})
+
 const migration = readFileSync(new URL('../../prisma/migrations/0009_application_rights/migration.sql', import.meta.url), 'utf8')
 
 test('When the group of the application does not exist, then the migration creates it, without a login', async () => {

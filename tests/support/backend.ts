@@ -12,6 +12,7 @@ import { startSimulator, type Simulator } from '../../simulator/server.ts'
 import { recordingWorkflowId } from '../../workflows/contracts/names.ts'
 import { openBucket, type Bucket } from './bucket.ts'
 import { eventually } from './eventually.ts'
+import { randomLooking } from './production.ts'
 import { createBucket, createDatabase, createNamespace, dist, home, servers, uniqueName } from './servers.ts'
 
 type ProcessName = 'api' | 'worker'
@@ -89,7 +90,8 @@ interface RecordingRow {
 const WAIT_SCALE = 1 / 180
 export const ACCOUNT = { accountSid: 'acme', apiKey: 'key', apiToken: 'token-of-the-account' }
 export const WEBHOOK_SECRET = 'webhook-secret'
-const WEBHOOK_BASIC = 'exotel:webhook-password'
+/** Also good enough for production, where some tests start a process. */
+const WEBHOOK_BASIC = `exotel:${randomLooking('basic')}`
 
 export async function startBackend({ env: own = {}, start = ['api', 'worker'], databasePort }: BackendOptions = {}): Promise<Backend> {
   const [database, namespace, access] = await Promise.all([createDatabase(), createNamespace(), createBucket()])

@@ -77,6 +77,20 @@ test.each([
   expect(read).not.toThrow(text)
 })
 
+test.each([`${SERVER}#x?sslmode=verify-full`, `${SERVER}?sslmode=verify-full#`, `${SERVER}#`])(
+  'When the URL is %s, then it is refused, because everything behind # would be ignored',
+  (text) => {
+    for (const read of [
+      () => readConfig({ ...SETTINGS, DATABASE_URL: text }),
+      () => readConfig({ ...SETTINGS, DATABASE_URL: SERVER, MIGRATION_DATABASE_URL: text }),
+      () => applicationConnection(text, {}),
+      () => migrationUrl(text),
+    ]) {
+      expect(read).toThrow('has a "#", which ends the URL: encode it as %23')
+    }
+  },
+)
+
 test('When a password that is not percent-encoded looks like a parameter, then its text is not repeated', () => {
   expect(() => applicationConnection('postgresql://caly:123?secret=word@db.internal/caly', {})).toThrow(/must be/)
   expect(() => applicationConnection('postgresql://caly:123?secret=word@db.internal/caly', {})).not.toThrow(/secret|=word/)
