@@ -239,7 +239,7 @@ describe('Failures of one account', () => {
     const elsewhere = guesser(stranger, newAddress())
     await times(12, () => elsewhere('not the passphrase'))
     await holdPauses()
-    const database = connectDatabase({ url: backend.env.DATABASE_URL!, poolSize: 1, logger: pino({ level: 'silent' }) })
+    const database = connectDatabase({ url: backend.databaseUrl, poolSize: 1, logger: pino({ level: 'silent' }) })
     const { password } = await createAdministrator(database, person.email).finally(() => database.$disconnect())
     for (let i = 0; i < 3; i += 1) expect((await home('not the passphrase')).status).toBe(401)
     expect((await home(password)).status).toBe(200)
