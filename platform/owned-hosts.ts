@@ -6,12 +6,15 @@ const EXOTEL_DOMAINS = new Set(['exotel.com', 'exotel.in'])
 /** Below these, a name contains the address that it leads to: `10.0.0.1.nip.io`. */
 const ADDRESS_DOMAINS = new Set(['localtest.me', 'lvh.me', 'nip.io', 'sslip.io', 'traefik.me', 'xip.io'])
 
+/** Endpoints of object stores, where the path and not the name says whose bucket it is. */
+const STORE_ENDPOINT = /^(s3[.-].+|storage\.googleapis\.com|f\d+\.backblazeb2\.com)$/
+
 /** @param pattern a host name, or `*.` and a domain for all hosts below it; a port may follow */
 export function isOwnedHost(pattern: string): boolean {
   const host = pattern.toLowerCase().replace(/:\d+$/, '')
   const name = host.replace(/^\*\./, '')
   const domain = getDomain(name)
-  if (domain === null || !parse(name).isIcann || isSharedSuffix(name)) return false
+  if (domain === null || !parse(name).isIcann || isSharedSuffix(name) || STORE_ENDPOINT.test(name)) return false
   return EXOTEL_DOMAINS.has(domain) || (!host.startsWith('*.') && !ADDRESS_DOMAINS.has(domain))
 }
 

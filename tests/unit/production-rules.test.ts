@@ -19,7 +19,9 @@ const MAIL_PASSWORD = randomLooking('mail', 14)
 const PUBLIC_URL = 'https://calls.example.com'
 
 /** Hosts below which everybody can have a name, hosts that point to any address, and names that the internet does not know. */
-const SHARED_HOSTS = `*.wasabisys.com *.s3.ap-southeast-1.wasabisys.com *.storage.googleapis.com *.nip.io 10.0.0.1.nip.io *.sslip.io
+const SHARED_HOSTS = `s3.wasabisys.com s3.eu-central-1.wasabisys.com s3-ap-southeast-1.amazonaws.com s3.us-west-000.backblazeb2.com
+  f001.backblazeb2.com storage.googleapis.com s3.fr-par.scw.cloud
+  *.wasabisys.com *.s3.ap-southeast-1.wasabisys.com *.storage.googleapis.com *.nip.io 10.0.0.1.nip.io *.sslip.io
   *.recordings.s3.amazonaws.com *.execute-api.ap-south-1.amazonaws.com *.cloudfront.net *.core.windows.net *.aliyuncs.com *.github.io
   *.ngrok.io *.appdomain.cloud *.myhuaweicloud.com *.bcebos.com *.volces.com *.on.aws *.azurecontainerapps.io *.b-cdn.net *.cdn77.org
   *.contabostorage.com *.tebi.io *.loca.lt *.traefik.me 10.0.0.1.traefik.me *.glitch.me *.sharepoint.com *.dropboxusercontent.com
