@@ -2,10 +2,9 @@
 import { LONGEST_STATEMENT_MS, LONGEST_TRANSACTION_MS, type Queryable } from '../platform/database.ts'
 import { RETRY_AFTER_SECONDS } from '../platform/database-errors.ts'
 import { problem } from '../platform/problem.ts'
-import { signAccessToken } from './access-tokens.ts'
 import type { AccountsContext, Tokens } from './context.ts'
 import { hashToken, successorKeyOf, successorOf } from './refresh-tokens.ts'
-import { endSessions, sessionOfToken } from './sessions.ts'
+import { endSessions, sessionOfToken, signTokens } from './sessions.ts'
 
 /** Statements of a refresh outside its transaction: whose session it is, its CSRF token, and the signing keys before and after. */
 const STATEMENTS = 4
@@ -36,18 +35,17 @@ export async function refreshSession(accounts: AccountsContext, token: string): 
     if (reason === 'reused') logger.warn({ sessionId }, 'Refresh token reused: its session is ended')
     throw problem('refresh_token_invalid', 'The refresh token is unknown, used, expired or revoked: log in again')
   }
-  const { sessionId, userId, refreshToken, csrfToken } = outcome
-  return { sessionId, refreshToken, csrfToken, accessToken: await signAccessToken(keys, { userId, sessionId }) }
+  return signTokens(keys, outcome)
 }
 
 type Rotation =
-  | { kind: 'accepted'; sessionId: string; userId: string; refreshToken: string; csrfToken: string }
+  | { kind: 'accepted'; sessionId: string; userId: string; refreshToken: string; csrfSecret: string }
   | { kind: 'refused'; reason: 'unknown' | 'ended' | 'superseded' | 'reused'; sessionId?: string }
 
 interface SessionRow {
   sessionId: string
   userId: string
-  csrfToken: string
+  csrfSecret: string
   refreshHash: string
   open: boolean
   /** Null for the token that is good now. */
@@ -64,7 +62,7 @@ async function rotate(
   if (sessionId === undefined) return { kind: 'refused', reason: 'unknown' }
   const session = await lockSession(tx, sessionId, token)
   if (!session?.open) return { kind: 'refused', reason: 'ended' }
-  const accepted = { kind: 'accepted' as const, sessionId, userId: session.userId, csrfToken: session.csrfToken }
+  const accepted = { kind: 'accepted' as const, sessionId, userId: session.userId, csrfSecret: session.csrfSecret }
   if (session.refreshHash === hashToken(token)) {
     const refreshToken = next(token)
     await replaceToken(tx, { sessionId, refreshToken, sessionIdleDays })
@@ -84,7 +82,7 @@ async function lockSession(tx: Queryable, sessionId: string, token: string): Pro
   await tx.$queryRaw`SELECT FROM sessions WHERE id = ${sessionId}::uuid FOR UPDATE`
   // A statement of its own: what another process has just done with this session must be seen.
   const [session] = await tx.$queryRaw<SessionRow[]>`
-    SELECT s.id AS "sessionId", s.user_id AS "userId", s.refresh_hash AS "refreshHash", s.csrf_token AS "csrfToken",
+    SELECT s.id AS "sessionId", s.user_id AS "userId", s.refresh_hash AS "refreshHash", s.csrf_token AS "csrfSecret",
            s.ended_at IS NULL AND s.refresh_expires_at > now() AND s.expires_at > now() AND u.active AS open,
            extract(epoch FROM clock_timestamp() - b.created_at)::float AS "rotatedSecondsAgo",
            b.reason AS "blacklistReason"

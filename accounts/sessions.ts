@@ -2,7 +2,9 @@
 import type { Queryable } from '../platform/database.ts'
 import { signAccessToken, verifyAccessToken } from './access-tokens.ts'
 import type { AccountsContext, Identity, Tokens } from './context.ts'
+import { csrfTokenOf } from './csrf-tokens.ts'
 import { hashToken, newRefreshToken } from './refresh-tokens.ts'
+import type { SigningKeys } from './signing-keys.ts'
 
 export type EndReason = 'logged_out' | 'revoked' | 'reused' | 'password_changed'
 
@@ -16,7 +18,7 @@ export async function openSession(
 ): Promise<Tokens | undefined> {
   const { database, keys, sessionDays, sessionIdleDays } = accounts
   const refreshToken = await newRefreshToken(keys)
-  const [session] = await database.$queryRaw<{ id: string; csrfToken: string }[]>`
+  const [session] = await database.$queryRaw<{ id: string; csrfSecret: string }[]>`
     WITH account AS (
       SELECT id FROM users WHERE id = ${userId}::uuid AND password_hash = ${passwordHash} AND active AND verified_at IS NOT NULL
       FOR NO KEY UPDATE
@@ -25,10 +27,9 @@ export async function openSession(
     SELECT id, ${hashToken(refreshToken)},
            now() + make_interval(days => ${Math.min(sessionIdleDays, sessionDays)}::int), now() + make_interval(days => ${sessionDays}::int)
     FROM account
-    RETURNING id, csrf_token AS "csrfToken"`
+    RETURNING id, csrf_token AS "csrfSecret"`
   if (!session) return undefined
-  const { id: sessionId, csrfToken } = session
-  return { sessionId, refreshToken, csrfToken, accessToken: await signAccessToken(keys, { userId, sessionId }) }
+  return signTokens(keys, { userId, sessionId: session.id, refreshToken, csrfSecret: session.csrfSecret })
 }
 
 /**
@@ -41,8 +42,8 @@ export async function renewSession(
   { userId, sessionId }: { userId: string; sessionId: string },
 ): Promise<Tokens | undefined> {
   const refreshToken = await newRefreshToken(keys)
-  const [open] = await tx.$queryRaw<{ csrfToken: string }[]>`
-    SELECT csrf_token AS "csrfToken" FROM sessions WHERE id = ${sessionId}::uuid AND ended_at IS NULL FOR UPDATE`
+  const [open] = await tx.$queryRaw<{ csrfSecret: string }[]>`
+    SELECT csrf_token AS "csrfSecret" FROM sessions WHERE id = ${sessionId}::uuid AND ended_at IS NULL FOR UPDATE`
   if (!open) return undefined
   await tx.$executeRaw`
     WITH replaced AS (
@@ -52,7 +53,16 @@ export async function renewSession(
     UPDATE sessions SET refresh_hash = ${hashToken(refreshToken)},
       refresh_expires_at = LEAST(expires_at, now() + make_interval(days => ${sessionIdleDays}::int))
     WHERE id = ${sessionId}::uuid`
-  return { sessionId, refreshToken, csrfToken: open.csrfToken, accessToken: await signAccessToken(keys, { userId, sessionId }) }
+  return signTokens(keys, { userId, sessionId, refreshToken, csrfSecret: open.csrfSecret })
+}
+
+/** Makes the tokens of a session that are not stored. */
+export async function signTokens(
+  keys: SigningKeys,
+  { userId, sessionId, refreshToken, csrfSecret }: { userId: string; sessionId: string; refreshToken: string; csrfSecret: string },
+): Promise<Tokens> {
+  const csrfToken = await csrfTokenOf(keys, { sessionId, secret: csrfSecret })
+  return { sessionId, refreshToken, csrfToken, accessToken: await signAccessToken(keys, { userId, sessionId }) }
 }
 
 /**

@@ -586,7 +586,9 @@ describe('Browser sessions', () => {
   test('When a request by cookie changes something, then it needs the CSRF token of this session', async () => {
     const [one, other] = [await browser(), await browser()]
     expect((await get(api, '/api/auth/me', { cookie: one.cookie })).status).toBe(200)
-    for (const token of [undefined, '', 'x', other.body.csrfToken, `${one.body.csrfToken}x`]) {
+    const signatureOf = (token: string): string => token.slice(0, token.lastIndexOf('.'))
+    const mixed = `${signatureOf(one.body.csrfToken)}.${other.body.csrfToken.split('.').at(-1)}`
+    for (const token of [undefined, '', 'x', '.', '..', other.body.csrfToken, `${one.body.csrfToken}x`, mixed]) {
       const headers = { cookie: one.cookie, ...(token !== undefined && { 'x-csrf-token': token }) }
       for (const path of ['logout-all', 'refresh', 'logout'])
         expect(await post(api, `/api/auth/${path}`, '{}', headers)).toMatchObject({ status: 403, body: { code: 'csrf_token_invalid' } })
@@ -610,8 +612,19 @@ describe('Browser sessions', () => {
     await eventually('the API to know the new key only', async () => (await get(api, '/api/auth/me', { cookie })).status === 401, 30_000)
     const headers = { cookie, 'x-csrf-token': body.csrfToken }
     const refreshed = await post(api, '/api/auth/refresh', {}, headers)
-    expect(refreshed).toMatchObject({ status: 200, body: { tokenType: 'Cookie', csrfToken: body.csrfToken } })
+    expect(refreshed).toMatchObject({ status: 200, body: { tokenType: 'Cookie', csrfToken: expect.any(String) } })
     expect((await post(api, '/api/auth/logout', {}, headers)).status).toBe(204)
+  })
+
+  test('When the code before migration 0010 reads a CSRF token, then it finds the signature of the session that it expects', async () => {
+    const { body, cookie } = await browser()
+    const refreshed = await post<{ csrfToken: string }>(api, '/api/auth/refresh', {}, { cookie, 'x-csrf-token': body.csrfToken })
+    const [session] = await query<{ id: string }>('SELECT id FROM sessions ORDER BY created_at DESC LIMIT 1')
+    for (const token of [body.csrfToken, refreshed.body.csrfToken]) {
+      // As that code does.
+      const [kid = '', given = ''] = token.split('.')
+      expect(given).toBe(mac((await createSigningKeys(database).find(kid))!.csrfKey, session!.id))
+    }
   })
 
   test('When a page has a CSRF token of the release before, which a signing key has made, then it is accepted and replaced', async () => {

@@ -8,7 +8,7 @@ import { freePort } from '../../dev/ports.ts'
 import { noPost, smtpPost } from '../../platform/post.ts'
 import { tokenIn } from '../support/accounts.ts'
 import { eventually } from '../support/eventually.ts'
-import { startMailServer, type MailServer } from '../support/mail-server.ts'
+import { startMailServer, type MailServer, type Refusal } from '../support/mail-server.ts'
 import { openDatabase } from '../support/servers.ts'
 
 const HASH = '$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA'
@@ -104,19 +104,45 @@ describe('Sending', () => {
   })
 
   test('When the mail server asks for another try, then the mail comes again with the same id', async () => {
-    server.answers.push(451, 421)
+    server.refusals.push({ at: 'DATA', code: 451 }, { at: 'DATA', code: 421 })
     await add({ kind: 'password_changed', to: 'a@example.com' })
     startSender()
     expect(await ended()).toMatchObject([{ attempts: 3, outcome: 'sent' }])
     expect(new Set(server.received.map((mail) => /Message-ID: (\S+)/i.exec(mail)![1])).size).toBe(1)
   })
 
-  test('When the mail server refuses a mail permanently, then it is not sent again', async () => {
-    server.answers.push(550)
+  test.each<[number, string]>([
+    [550, '5.1.1 No such user'],
+    [551, '5.1.6 The user has moved'],
+    [553, '5.1.3 Bad address'],
+    [550, '5.1.10 The domain takes no mails'],
+    [550, '5.2.1 The mailbox is disabled'],
+  ])('When the mail server refuses the recipient with %i %s, then the mail is not sent again', async (code, text) => {
+    server.refusals.push({ at: 'RCPT TO', code, text })
     await add({ kind: 'password_changed', to: 'a@example.com' })
     startSender()
     expect(await ended()).toMatchObject([{ attempts: 1, outcome: 'refused' }])
-    expect(server.received).toHaveLength(1)
+    expect(server.received).toEqual([])
+  })
+
+  test.each<[Refusal['at'], number, string]>([
+    ['MAIL FROM', 530, '5.7.0 Authentication required'],
+    ['MAIL FROM', 550, '5.4.5 Daily quota exceeded'],
+    ['MAIL FROM', 553, '5.1.8 Sender rejected'],
+    ['MAIL FROM', 550, '5.1.1 No such sender'],
+    ['RCPT TO', 554, '5.7.1 Relay access denied'],
+    ['RCPT TO', 550, '5.7.1 Relay access denied'],
+    ['RCPT TO', 550, '5.4.5 Daily quota exceeded'],
+    ['RCPT TO', 550, '5.1.8 Sender rejected'],
+    ['RCPT TO', 553, '5.1.7 Sender rejected'],
+    ['RCPT TO', 550, 'Not accepted, without a code'],
+    ['DATA', 554, 'Too many messages'],
+    ['DATA', 550, '5.1.1 No such user'],
+  ])('When the mail server answers %s with %i %s, then the mail is sent again', async (at, code, text) => {
+    server.refusals.push({ at, code, text })
+    await add({ kind: 'password_changed', to: 'a@example.com' })
+    startSender()
+    expect(await ended()).toMatchObject([{ attempts: 2, outcome: 'sent' }])
   })
 
   test('When three processes send at once, then each mail goes out once', async () => {
@@ -268,6 +294,16 @@ describe('Limits', () => {
     for (let i = 0; i < 5; i += 1) await add(registration('second@example.com', `source ${i}`))
     expect(await allowed(registration('second@example.com', 'other'))).toBe(false)
   })
+
+  test.each(['refused', 'expired'])(
+    'When mails were %s, then they use up nothing of the recipient, but count for their source',
+    async (outcome) => {
+      for (let i = 0; i < 20; i += 1) await add(reset('a@example.com', 'one'))
+      await sql.query('UPDATE account_mails SET ended_at = now(), outcome = $1', [outcome])
+      expect(await allowed(reset('a@example.com', 'other'))).toBe(true)
+      expect(await allowed(reset('a@example.com', 'one'))).toBe(false)
+    },
+  )
 
   test('When one source asks for addresses of one mailbox, then it uses up a part of the mailbox’s limit', async () => {
     for (let i = 0; i < 3; i += 1) await add({ kind: 'verification', to: `a+${i}@example.com`, source: 'one' })
