@@ -294,6 +294,20 @@ describe('Signing keys', () => {
     expect(await kids()).toHaveLength(2)
   })
 
+  test('When a key was made while the clock was a year ahead, then it is replaced after a month and deleted like the others', async () => {
+    const key = await addSigningKey(opened.database)
+    await sql.query(`UPDATE signing_keys SET created_at = now() + interval '1 year'`)
+    const { rows: before } = await sql.query('SELECT kid, secret FROM signing_keys')
+    await rotateSigningKeys(opened.database, 30)
+    expect((await sql.query('SELECT kid, secret FROM signing_keys')).rows).toEqual(before)
+    await sql.query(`UPDATE signing_keys SET created_at = created_at - interval '31 days'`)
+    await rotateSigningKeys(opened.database, 30)
+    expect(await kids()).toEqual([expect.not.stringMatching(key), key])
+    await sql.query(`UPDATE signing_keys SET created_at = created_at - interval '32 days'`)
+    await rotateSigningKeys(opened.database, 30)
+    expect(await kids()).not.toContain(key)
+  })
+
   test('When a key is replaced at once, then the others are gone', async () => {
     await addSigningKey(opened.database)
     const fresh = await addSigningKey(opened.database)

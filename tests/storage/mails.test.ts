@@ -33,6 +33,7 @@ beforeEach(async () => {
   server = await startMailServer()
 })
 afterEach(async () => {
+  server.release()
   await Promise.all(senders.splice(0).map((sender) => sender.stop()))
   await server.close()
 })
@@ -151,6 +152,52 @@ describe('Sending', () => {
     expect((await ended()).every(({ attempts, outcome }) => attempts === 1 && outcome === 'sent')).toBe(true)
     expect(new Set(server.received.map((mail) => /To: (\S+)/.exec(mail)![1])).size).toBe(30)
     expect(server.received).toHaveLength(30)
+  })
+
+  test('When the delivery of one mail hangs, then the others are sent meanwhile', async () => {
+    server.hold('hangs@example.com')
+    await add({ kind: 'welcome', to: 'hangs@example.com' })
+    for (let i = 0; i < 12; i += 1) await add({ kind: 'welcome', to: `p${i}@example.com` })
+    startSender()
+    await eventually('the other mails', async () => server.received.length === 12)
+    server.release()
+    expect((await ended()).every(({ attempts, outcome }) => attempts === 1 && outcome === 'sent')).toBe(true)
+  })
+
+  test('When PostgreSQL refuses what became of one mail, then stopping still waits for the others', async () => {
+    await sql.query(`
+      CREATE SEQUENCE refused_updates;
+      GRANT USAGE ON SEQUENCE refused_updates TO PUBLIC;
+      CREATE FUNCTION refuse_update() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+      BEGIN
+        PERFORM nextval('refused_updates');
+        RAISE EXCEPTION 'as told';
+      END $$;
+      CREATE TRIGGER refuse BEFORE UPDATE ON account_mails FOR EACH ROW
+        WHEN (NEW.kind = 'welcome' AND NEW.attempts = OLD.attempts) EXECUTE FUNCTION refuse_update()`)
+    try {
+      server.hold('slow@example.com')
+      await add({ kind: 'password_changed', to: 'slow@example.com' })
+      await add({ kind: 'welcome', to: 'a@example.com' })
+      const sender = startSender()
+      await eventually('the refusal', async () => (await sql.query('SELECT FROM refused_updates WHERE is_called')).rowCount === 1)
+      const stopped = sender.stop()
+      server.release()
+      await stopped
+      const { rows } = await sql.query(`SELECT outcome FROM account_mails WHERE kind = 'password_changed'`)
+      expect(rows).toEqual([{ outcome: 'sent' }])
+    } finally {
+      await sql.query('DROP TRIGGER refuse ON account_mails; DROP FUNCTION refuse_update; DROP SEQUENCE refused_updates')
+    }
+  })
+
+  test('When the clock of the database was ahead and has been corrected, then mails of that time are sent, and expire, now', async () => {
+    await add({ kind: 'welcome', to: 'a@example.com' })
+    await add({ kind: 'welcome', to: 'b@example.com' })
+    await sql.query(`UPDATE account_mails SET next_attempt_at = now() + interval '23 hours'`)
+    await sql.query(`UPDATE account_mails SET expires_at = now() WHERE recipient = 'b@example.com'`)
+    startSender()
+    expect((await ended()).map(({ outcome }) => outcome)).toEqual(['sent', 'expired'])
   })
 
   test('When a process is told to stop, then the mails in hand are sent, and the others stay', async () => {

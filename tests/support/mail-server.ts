@@ -16,12 +16,17 @@ export interface MailServer {
   received: string[]
   /** For the next mails, in order; without one, a mail is taken. */
   refusals: Refusal[]
+  /** Mails to this address get no response until {@link release}. */
+  hold(address: string): void
+  release(): void
   close(): Promise<void>
 }
 
 export async function startMailServer(port = 0): Promise<MailServer> {
   const received: string[] = []
   const refusals: Refusal[] = []
+  let heldAddress: string | undefined
+  const held: (() => void)[] = []
   const refusalAt = (command: Refusal['at']): Error | null => {
     if (refusals[0]?.at !== command) return null
     const { code, text = 'as told' } = refusals.shift()!
@@ -33,7 +38,7 @@ export async function startMailServer(port = 0): Promise<MailServer> {
     authOptional: true,
     onAuth: ({ password }, _session, done) => done(password === 'right' ? null : new Error('no'), { user: 'caly' }),
     onMailFrom: (_address, _session, done) => done(refusalAt('MAIL FROM')),
-    onRcptTo: (_address, _session, done) => done(refusalAt('RCPT TO')),
+    onRcptTo: ({ address }, _session, done) => (address === heldAddress ? void held.push(done) : done(refusalAt('RCPT TO'))),
     onData(stream, _session, done) {
       let text = ''
       stream.on('data', (bytes: Buffer) => (text += bytes.toString()))
@@ -48,6 +53,11 @@ export async function startMailServer(port = 0): Promise<MailServer> {
     url: `smtp://caly:right@127.0.0.1:${(server.server.address() as AddressInfo).port}`,
     received,
     refusals,
+    hold: (address) => (heldAddress = address),
+    release() {
+      heldAddress = undefined
+      for (const respond of held.splice(0)) respond()
+    },
     close: () => new Promise<void>((resolve) => server.close(() => resolve())),
   }
 }
