@@ -27,9 +27,10 @@ const MAX_SUCCESSORS = 100
 export async function refreshSession(accounts: AccountsContext, token: string): Promise<Tokens> {
   const { database, keys, logger } = accounts
   const key = await successorKeyOf(keys, token)
+  const isKeyReplaced = !token.startsWith(`${key.kid}.`)
   const next = (of: string): string => successorOf(key, of)
   // What the transaction decides is committed also where the answer is a refusal.
-  const outcome = await database.$transaction((tx) => rotate(tx, accounts, { token, next }))
+  const outcome = await database.$transaction((tx) => rotate(tx, accounts, { token, next, isKeyReplaced }))
   if (outcome.kind === 'refused') {
     const { reason, sessionId } = outcome
     if (reason === 'reused') logger.warn({ sessionId }, 'Refresh token reused: its session is ended')
@@ -56,7 +57,7 @@ interface SessionRow {
 async function rotate(
   tx: Queryable,
   { sessionIdleDays }: AccountsContext,
-  { token, next }: { token: string; next: (of: string) => string },
+  { token, next, isKeyReplaced }: { token: string; next: (of: string) => string; isKeyReplaced: boolean },
 ): Promise<Rotation> {
   const sessionId = await sessionOfToken(tx, token)
   if (sessionId === undefined) return { kind: 'refused', reason: 'unknown' }
@@ -71,8 +72,13 @@ async function rotate(
   // It was replaced on purpose, not by its own use: who shows it need not be a thief, and its owner has the next one.
   if (session.blacklistReason === 'password_changed') return { kind: 'refused', reason: 'ended' }
   if ((session.rotatedSecondsAgo ?? Infinity) <= GRACE_SECONDS) {
-    const refreshToken = newestSuccessor(token, next, session.refreshHash)
-    return refreshToken === undefined ? { kind: 'refused', reason: 'superseded' } : { ...accepted, refreshToken }
+    const newest = newestSuccessor(token, next, session.refreshHash)
+    if (newest !== undefined) return { ...accepted, refreshToken: newest }
+    // The key that made the newest token is gone: the newest key makes another one, once.
+    const refreshToken = next(token)
+    if (!isKeyReplaced || !(await mayBeReplaced(tx, sessionId, refreshToken))) return { kind: 'refused', reason: 'superseded' }
+    await replaceToken(tx, { sessionId, refreshToken, sessionIdleDays })
+    return { ...accepted, refreshToken }
   }
   await endSessions(tx, { sessionId }, 'reused')
   return { kind: 'refused', reason: 'reused', sessionId }
@@ -104,6 +110,14 @@ async function replaceToken(
     UPDATE sessions SET refresh_hash = ${hashToken(refreshToken)},
       refresh_expires_at = LEAST(expires_at, now() + make_interval(days => ${sessionIdleDays}::int))
     WHERE id = ${sessionId}::uuid`
+}
+
+/** Not by a token that was replaced itself, nor where the password was changed: whoever shows an old token may be a thief then. */
+async function mayBeReplaced(tx: Queryable, sessionId: string, refreshToken: string): Promise<boolean> {
+  const rows = await tx.$queryRaw<unknown[]>`
+    SELECT 1 FROM refresh_token_blacklist
+    WHERE session_id = ${sessionId}::uuid AND (token_hash = ${hashToken(refreshToken)} OR reason = 'password_changed') LIMIT 1`
+  return rows.length === 0
 }
 
 /** @returns undefined where the newest token does not follow from this one, as after a changed password or replaced signing keys */
