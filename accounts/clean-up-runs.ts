@@ -1,5 +1,5 @@
 // When each kind of clean-up last came to its end: a row for each, so that a restart forgets nothing.
-import type { Queryable } from '../platform/database.ts'
+import { Prisma, type Queryable } from '../platform/database.ts'
 
 export interface OverdueCleanUp {
   kind: string
@@ -21,11 +21,16 @@ export async function recordCleanUpFailed(database: Queryable, kind: string, pro
     ON CONFLICT (kind) DO UPDATE SET failed_at = excluded.failed_at, problem = excluded.problem`
 }
 
-/** Those of the kinds that have not finished for so long. One that is new counts from now on. */
+/** Later moments were written while the clock of the database was ahead. */
+const LATEST = Prisma.sql`now() + interval '1 minute'`
+
+/** Those of the kinds that have not finished for so long. One that is new, or has finished in the future, counts from now on. */
 export async function overdueCleanUps(database: Queryable, kinds: readonly string[], afterMs: number): Promise<OverdueCleanUp[]> {
   await database.$executeRaw`INSERT INTO clean_ups (kind) SELECT unnest(${kinds}::text[]) ON CONFLICT (kind) DO NOTHING`
+  await database.$executeRaw`UPDATE clean_ups SET finished_at = now() WHERE kind = ANY(${kinds}) AND finished_at > ${LATEST}`
   return database.$queryRaw<OverdueCleanUp[]>`
     SELECT kind, finished_at AS "finishedAt", problem FROM clean_ups
-    WHERE kind = ANY(${kinds}) AND COALESCE(finished_at, known_since) < now() - make_interval(secs => ${afterMs / 1000}::float8)
+    WHERE kind = ANY(${kinds})
+      AND COALESCE(finished_at, known_since) NOT BETWEEN now() - make_interval(secs => ${afterMs / 1000}::float8) AND ${LATEST}
     ORDER BY kind`
 }

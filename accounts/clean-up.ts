@@ -113,6 +113,7 @@ function deleteWithoutDependents(
  * @returns how many went
  */
 export async function rotateSigningKeys(database: Queryable, sessionDays: number): Promise<number> {
+  await correctFutureKeys(database)
   await database.$executeRaw`
     INSERT INTO signing_keys (kid, secret)
     SELECT ${randomBytes(8).toString('hex')}, ${randomBytes(32)}
@@ -125,4 +126,14 @@ export async function rotateSigningKeys(database: Queryable, sessionDays: number
       SELECT FROM signing_keys newer
       WHERE newer.created_at > k.created_at AND newer.created_at < now() - make_interval(days => ${neededDays}::int)
     )`
+}
+
+/**
+ * A key that was made while the clock of the database was ahead would stay the newest until that time comes. It counts as made now.
+ * It is written anew, since the application's role may not change keys.
+ */
+async function correctFutureKeys(database: Queryable): Promise<void> {
+  await database.$executeRaw`
+    WITH future AS (DELETE FROM signing_keys WHERE created_at > now() + interval '1 minute' RETURNING kid, secret)
+    INSERT INTO signing_keys (kid, secret) SELECT kid, secret FROM future`
 }

@@ -35,6 +35,6 @@ export interface Tokens {
   sessionId: string
   accessToken: string
   refreshToken: string
-  /** For browsers: the same for the whole session. */
+  /** For browsers: each of a session stays valid as long as the session. */
   csrfToken: string
 }

@@ -132,7 +132,7 @@ async function countFromSource(tx: Queryable, { kinds }: MailGroup, { sourceHash
   return row!.count
 }
 
-/** Mails that were dropped or held back reached nobody, so they use up nothing. */
+/** Mails that ended otherwise than sent reached nobody, so they use up nothing. */
 async function isWithin(
   tx: Queryable,
   { group, limit }: { group: MailGroup; limit: MailLimit },
@@ -146,7 +146,7 @@ async function isWithin(
     FROM account_mails
     WHERE mailbox = ${mailbox} AND kind = ANY(${group.kinds})
       AND created_at > now() - make_interval(mins => ${limit.windowMinutes}::int) AND created_at <= ${LATEST}
-      AND COALESCE(outcome, '') NOT IN ('dropped', 'held_back')`
+      AND COALESCE(outcome, 'sent') = 'sent'`
   const { toAddress, toAddressFromSource, toMailbox, toMailboxFromSource } = row!
   const addressMay = toAddress < limit.perAddress && toAddressFromSource < limit.perSource
   const mailboxMay = toMailbox < limit.perMailbox && toMailboxFromSource < limit.perSource

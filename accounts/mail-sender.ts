@@ -2,7 +2,7 @@
 // lets another process take over the mails of one that died.
 import { setTimeout as pause } from 'node:timers/promises'
 import { backoffMs } from '../platform/backoff.ts'
-import type { Database } from '../platform/database.ts'
+import { Prisma, type Database } from '../platform/database.ts'
 import { withDeadline } from '../platform/deadline.ts'
 import type { Logger } from '../platform/logger.ts'
 import { isPermanentMailError, type Mail, type Post } from '../platform/post.ts'
@@ -29,12 +29,14 @@ interface MailSenderDependencies {
   logger: Logger
 }
 
-const BATCH = 5
+/** Mails that a process sends at once. */
+const SLOTS = 5
 /** For mails of other processes, and for those whose next attempt is due. */
 const POLL_MS = 2000
 const DELIVERY_DEADLINE_MS = 60_000
 /** Longer than a delivery can take. */
 const CLAIM_SECONDS = 120
+const CLOCK_TOLERANCE_SECONDS = 60
 
 interface ClaimedMail {
   id: string
@@ -49,6 +51,7 @@ export function startMailSender(deps: MailSenderDependencies): MailSender {
   const stopping = new AbortController()
   let kicked = new AbortController()
   let failing = false
+  const sending = new Set<Promise<void>>()
   const done = run()
   return {
     kick: () => kicked.abort(),
@@ -63,47 +66,56 @@ export function startMailSender(deps: MailSenderDependencies): MailSender {
     while (!stopping.signal.aborted) {
       kicked = new AbortController()
       const { signal } = kicked
-      const claimed = await sendBatch(deps).then(working, waiting)
-      if (claimed < BATCH) await pause(POLL_MS, undefined, { signal }).catch(() => {})
+      await fillSlots().then(() => (failing = false), reportFailure)
+      await pause(POLL_MS, undefined, { signal }).catch(() => {})
+    }
+    await Promise.all(sending)
+  }
+
+  /** Each mail has a slot of its own, so that one that hangs holds up no other. */
+  async function fillSlots(): Promise<void> {
+    await expireMails(deps)
+    if (sending.size === SLOTS) return
+    for (const mail of await claimMails(deps, SLOTS - sending.size)) {
+      const task = sendOne(deps, mail)
+        .catch(reportFailure)
+        .finally(() => {
+          sending.delete(task)
+          kicked.abort() // more may be due
+        })
+      sending.add(task)
     }
   }
 
-  function working(claimed: number): number {
-    failing = false
-    return claimed
-  }
-
   /** One line for an outage, not one for each look. */
-  function waiting(error: unknown): number {
-    if (!failing) deps.logger.error({ error }, 'Mails wait: the outbox cannot be read')
+  function reportFailure(error: unknown): void {
+    if (!failing) deps.logger.error({ error }, 'Mails wait: the outbox cannot be read or written')
     failing = true
-    return 0
   }
 }
 
-/** @returns how many mails were due */
-async function sendBatch(deps: MailSenderDependencies): Promise<number> {
-  await expireMails(deps)
-  const claimed = await claimMails(deps.database)
-  await Promise.all(claimed.map((mail) => sendOne(deps, mail)))
-  return claimed.length
+/** Also where the next attempt lies further ahead than any pause of ours: the clock of the database was ahead and was corrected. */
+function isDue(pauses: Pauses): Prisma.Sql {
+  const longestSeconds = Math.max(CLAIM_SECONDS, pauses.maxMs / 1000) + CLOCK_TOLERANCE_SECONDS
+  return Prisma.sql`(next_attempt_at <= clock_timestamp()::timestamptz(3)
+    OR next_attempt_at > clock_timestamp() + make_interval(secs => ${longestSeconds}::float))`
 }
 
-async function expireMails({ database, logger }: MailSenderDependencies): Promise<void> {
+async function expireMails({ database, pauses, logger }: MailSenderDependencies): Promise<void> {
   const expired = await database.$queryRaw<{ kind: string; attempts: number }[]>`
     UPDATE account_mails SET ended_at = clock_timestamp(), outcome = 'expired'
-    WHERE ended_at IS NULL AND next_attempt_at <= clock_timestamp()::timestamptz(3) AND expires_at <= clock_timestamp()
+    WHERE ended_at IS NULL AND ${isDue(pauses)} AND expires_at <= clock_timestamp()
     RETURNING kind, attempts`
   for (const { kind, attempts } of expired) logger.error({ kind, attempts }, 'Mail was not sent in time')
   mails.inc({ result: 'expired' }, expired.length)
 }
 
-function claimMails(database: Database): Promise<ClaimedMail[]> {
+function claimMails({ database, pauses }: MailSenderDependencies, limit: number): Promise<ClaimedMail[]> {
   return database.$queryRaw<ClaimedMail[]>`
     UPDATE account_mails SET attempts = attempts + 1, next_attempt_at = clock_timestamp() + make_interval(secs => ${CLAIM_SECONDS}::int)
     WHERE id IN (
-      SELECT id FROM account_mails WHERE ended_at IS NULL AND next_attempt_at <= clock_timestamp()::timestamptz(3)
-      ORDER BY next_attempt_at LIMIT ${BATCH} FOR UPDATE SKIP LOCKED
+      SELECT id FROM account_mails WHERE ended_at IS NULL AND ${isDue(pauses)}
+      ORDER BY next_attempt_at LIMIT ${limit} FOR UPDATE SKIP LOCKED
     )
     RETURNING id, kind, recipient, attempts`
 }

@@ -6,9 +6,10 @@ import { normaliseEmail } from './email-address.ts'
 import { forgetLoginFailures } from './login-failures.ts'
 import { addHeldBackMail, addMail, mailAllowed, type MailRequest } from './mail-outbox.ts'
 import { hashPassword, isSamePassword, verifyPassword } from './passwords.ts'
+import { GRACE_SECONDS } from './refresh-session.ts'
 import { hashToken } from './refresh-tokens.ts'
 import { refuseWeakPassword } from './registration.ts'
-import { endSessions, renewSession } from './sessions.ts'
+import { endSessions, renewedTokens, renewSession } from './sessions.ts'
 
 /**
  * Adds the mail with a link to the outbox. The same for every address, so that neither response nor time shows whether it has an
@@ -37,7 +38,7 @@ export async function issueResetToken(database: Queryable, email: string): Promi
 /**
  * Sets a new password for the owner of a token. The token is used up in the same transaction and before anything else, so that of
  * two who come at once one is refused; all sessions end, and the account's other tokens are worth nothing any more. Failed logins of
- * the account are forgotten.
+ * the account are forgotten. Who repeats the same request, because its answer was lost, gets the same answer.
  * @returns the account's address
  * @throws {Problem} `reset_token_invalid`, `invalid_fields`
  */
@@ -47,18 +48,18 @@ export async function resetPassword(accounts: AccountsContext, { token, password
   const [owner] = await database.$queryRaw<{ id: string; email: string }[]>`
     SELECT u.id, u.email FROM password_reset_tokens t JOIN users u ON u.id = t.user_id
     WHERE t.token_hash = ${tokenHash} AND t.used_at IS NULL AND t.expires_at > now() AND u.active`
-  if (!owner) throw badToken()
+  if (!owner) return repeatedReset(accounts, tokenHash, password)
   refuseWeakPassword('password', password, owner.email)
   const passwordHash = await hashPassword(password)
   const notice: MailRequest = { kind: 'password_changed', to: owner.email }
-  await database.$transaction(async (tx) => {
+  const isReset = await database.$transaction(async (tx) => {
     const allowed = await mailAllowed(tx, accounts, notice)
     // Two links of one account come one after the other. Whoever refreshes meanwhile needs this row only as a key.
     await tx.$queryRaw`SELECT FROM users WHERE id = ${owner.id}::uuid FOR NO KEY UPDATE`
     const used = await tx.$executeRaw`
       UPDATE password_reset_tokens SET used_at = GREATEST(now(), created_at)
       WHERE token_hash = ${tokenHash} AND used_at IS NULL AND expires_at > now()`
-    if (used === 0) throw badToken()
+    if (used === 0) return false
     await tx.$executeRaw`UPDATE users SET password_hash = ${passwordHash} WHERE id = ${owner.id}::uuid`
     // Some of them may have been made after this transaction began.
     await tx.$executeRaw`
@@ -66,14 +67,16 @@ export async function resetPassword(accounts: AccountsContext, { token, password
     await endSessions(tx, { userId: owner.id }, 'password_changed')
     await forgetLoginFailures(tx, owner.email)
     if (allowed) await addMail(tx, notice)
+    return true
   })
+  if (!isReset) return repeatedReset(accounts, tokenHash, password)
   accounts.mails.kick()
   return owner.email
 }
 
 /**
  * Changes one's own password; every other session of the account ends, and this one gets a new refresh token, since the old one
- * may be known to whoever the password is changed for.
+ * may be known to whoever the password is changed for. Who repeats the same request, because its answer was lost, gets the same answer.
  * @throws {Problem} `wrong_password`, `invalid_fields`, `not_authenticated`
  */
 export async function changePassword(
@@ -84,7 +87,7 @@ export async function changePassword(
   const { database } = accounts
   const user = await database.user.findUnique({ where: { id: userId } })
   const { right } = await verifyPassword(user?.passwordHash, currentPassword)
-  if (!user || !right) throw wrongPassword()
+  if (!user || !right) return repeatedChange(accounts, { userId, sessionId }, newPassword)
   refuseWeakPassword('newPassword', newPassword, email)
   if (isSamePassword(newPassword, currentPassword))
     throw problem('invalid_fields', 'The password is not accepted', {}, [
@@ -97,14 +100,39 @@ export async function changePassword(
     // A reset wins, before or after: it was made by whoever reads the mailbox.
     const changed = await tx.$executeRaw`
       UPDATE users SET password_hash = ${passwordHash} WHERE id = ${userId}::uuid AND password_hash = ${user.passwordHash} AND active`
-    if (changed === 0) throw wrongPassword()
+    if (changed === 0) return undefined
     await endSessions(tx, { userId, exceptSessionId: sessionId }, 'password_changed')
     const renewed = await renewSession(tx, accounts, { userId, sessionId })
     if (!renewed) throw problem('not_authenticated', 'The session has ended: log in again')
     if (allowed) await addMail(tx, notice)
     return renewed
   })
+  if (!tokens) return repeatedChange(accounts, { userId, sessionId }, newPassword)
   accounts.mails.kick()
+  return tokens
+}
+
+/** @throws {Problem} `reset_token_invalid` unless this token has just set this password */
+async function repeatedReset({ database }: AccountsContext, tokenHash: string, password: string): Promise<string> {
+  const [owner] = await database.$queryRaw<{ email: string; passwordHash: string }[]>`
+    SELECT u.email, u.password_hash AS "passwordHash" FROM password_reset_tokens t JOIN users u ON u.id = t.user_id
+    WHERE t.token_hash = ${tokenHash} AND u.active
+      AND t.used_at BETWEEN clock_timestamp() - make_interval(secs => ${GRACE_SECONDS}::float) AND clock_timestamp()`
+  const isRepeated = owner !== undefined && (await verifyPassword(owner.passwordHash, password)).right
+  if (!isRepeated) throw badToken()
+  return owner.email
+}
+
+/** @throws {Problem} `wrong_password` unless this session has just set this password */
+async function repeatedChange(
+  accounts: AccountsContext,
+  session: { userId: string; sessionId: string },
+  password: string,
+): Promise<Tokens> {
+  const tokens = await renewedTokens(accounts, session, GRACE_SECONDS)
+  if (!tokens) throw wrongPassword()
+  const user = await accounts.database.user.findUnique({ where: { id: session.userId } })
+  if (!user?.active || !(await verifyPassword(user.passwordHash, password)).right) throw wrongPassword()
   return tokens
 }
 

@@ -2,10 +2,9 @@
 import { LONGEST_STATEMENT_MS, LONGEST_TRANSACTION_MS, type Queryable } from '../platform/database.ts'
 import { RETRY_AFTER_SECONDS } from '../platform/database-errors.ts'
 import { problem } from '../platform/problem.ts'
-import { signAccessToken } from './access-tokens.ts'
 import type { AccountsContext, Tokens } from './context.ts'
 import { hashToken, successorKeyOf, successorOf } from './refresh-tokens.ts'
-import { endSessions, sessionOfToken } from './sessions.ts'
+import { endSessions, sessionOfToken, signTokens } from './sessions.ts'
 
 /** Statements of a refresh outside its transaction: whose session it is, its CSRF token, and the signing keys before and after. */
 const STATEMENTS = 4
@@ -27,10 +26,10 @@ const MAX_SUCCESSORS = 100
  */
 export async function refreshSession(accounts: AccountsContext, token: string): Promise<Tokens> {
   const { database, keys } = accounts
-  const next = await successorsOf(accounts, token)
+  const successors = await successorsOf(accounts, token)
   // What the transaction decides is committed also where the answer is a refusal.
   const outcome = await database.$transaction(async (tx) => {
-    const found = await examine(tx, token, next)
+    const found = await examine(tx, token, successors)
     if (found.kind === 'newest') await replaceToken(tx, { ...found, sessionIdleDays: accounts.sessionIdleDays })
     if (found.kind === 'reused') await endSessions(tx, { sessionId: found.sessionId }, 'reused')
     return found
@@ -39,8 +38,7 @@ export async function refreshSession(accounts: AccountsContext, token: string): 
   if (outcome.kind !== 'newest' && outcome.kind !== 'repeated') {
     throw problem('refresh_token_invalid', 'The refresh token is unknown, used, expired or revoked: log in again')
   }
-  const { sessionId, userId, refreshToken, csrfToken } = outcome
-  return { sessionId, refreshToken, csrfToken, accessToken: await signAccessToken(keys, { userId, sessionId }) }
+  return signTokens(keys, outcome)
 }
 
 /**
@@ -49,9 +47,9 @@ export async function refreshSession(accounts: AccountsContext, token: string): 
  * @returns false where the token says nothing about a session; true where the session has ended, now or before
  */
 export async function logOutByToken(accounts: AccountsContext, token: string): Promise<boolean> {
-  const next = await successorsOf(accounts, token)
+  const successors = await successorsOf(accounts, token)
   const found = await accounts.database.$transaction(async (tx) => {
-    const examined = await examine(tx, token, next)
+    const examined = await examine(tx, token, successors)
     if (examined.kind === 'newest' || examined.kind === 'repeated') await endSessions(tx, { sessionId: examined.sessionId }, 'logged_out')
     if (examined.kind === 'reused') await endSessions(tx, { sessionId: examined.sessionId }, 'reused')
     return examined
@@ -68,13 +66,13 @@ type Examined =
   | { kind: 'superseded' }
   /** Exchanged before the grace period. */
   | { kind: 'reused'; sessionId: string }
-  /** `refreshToken` is the successor of the newest token, or the newest token for one that is repeated within the grace period. */
-  | { kind: 'newest' | 'repeated'; sessionId: string; userId: string; csrfToken: string; refreshToken: string }
+  /** `refreshToken` is to replace the newest token, or is the newest token for one that is repeated within the grace period. */
+  | { kind: 'newest' | 'repeated'; sessionId: string; userId: string; csrfSecret: string; refreshToken: string }
 
 interface SessionRow {
   sessionId: string
   userId: string
-  csrfToken: string
+  csrfSecret: string
   refreshHash: string
   open: boolean
   /** Null for the token that is good now. */
@@ -82,26 +80,35 @@ interface SessionRow {
   blacklistReason: string | null
 }
 
-type Next = (of: string) => string
+interface Successors {
+  next: (of: string) => string
+  /** The key that made the token is gone: another one makes its successor. */
+  isKeyReplaced: boolean
+}
 
-async function successorsOf({ keys }: AccountsContext, token: string): Promise<Next> {
+async function successorsOf({ keys }: AccountsContext, token: string): Promise<Successors> {
   const key = await successorKeyOf(keys, token)
-  return (of) => successorOf(key, of)
+  return { next: (of) => successorOf(key, of), isKeyReplaced: !token.startsWith(`${key.kid}.`) }
 }
 
 /** Locks the session: what is found stays true until the end of the transaction. */
-async function examine(tx: Queryable, token: string, next: Next): Promise<Examined> {
+async function examine(tx: Queryable, token: string, { next, isKeyReplaced }: Successors): Promise<Examined> {
   const sessionId = await sessionOfToken(tx, token)
   if (sessionId === undefined) return { kind: 'unknown' }
   const session = await lockSession(tx, sessionId, token)
   if (!session?.open) return { kind: 'ended' }
-  const { userId, csrfToken, refreshHash } = session
-  if (refreshHash === hashToken(token)) return { kind: 'newest', sessionId, userId, csrfToken, refreshToken: next(token) }
+  const { userId, csrfSecret, refreshHash } = session
+  const found = { sessionId, userId, csrfSecret }
+  if (refreshHash === hashToken(token)) return { kind: 'newest', ...found, refreshToken: next(token) }
   // It was replaced on purpose, not by its own use: who shows it need not be a thief, and its owner has the next one.
   if (session.blacklistReason === 'password_changed') return { kind: 'superseded' }
   if ((session.rotatedSecondsAgo ?? Infinity) > GRACE_SECONDS) return { kind: 'reused', sessionId }
-  const refreshToken = newestSuccessor(token, next, refreshHash)
-  return refreshToken === undefined ? { kind: 'superseded' } : { kind: 'repeated', sessionId, userId, csrfToken, refreshToken }
+  const newest = newestSuccessor(token, next, refreshHash)
+  if (newest !== undefined) return { kind: 'repeated', ...found, refreshToken: newest }
+  // The key that made the newest token is gone: the newest key makes another one, once.
+  const refreshToken = next(token)
+  const isReplaceable = isKeyReplaced && (await mayBeReplaced(tx, sessionId, refreshToken))
+  return isReplaceable ? { kind: 'newest', ...found, refreshToken } : { kind: 'superseded' }
 }
 
 function warnOfReuse({ logger }: AccountsContext, { sessionId }: { sessionId: string }): void {
@@ -112,7 +119,7 @@ async function lockSession(tx: Queryable, sessionId: string, token: string): Pro
   await tx.$queryRaw`SELECT FROM sessions WHERE id = ${sessionId}::uuid FOR UPDATE`
   // A statement of its own: what another process has just done with this session must be seen.
   const [session] = await tx.$queryRaw<SessionRow[]>`
-    SELECT s.id AS "sessionId", s.user_id AS "userId", s.refresh_hash AS "refreshHash", s.csrf_token AS "csrfToken",
+    SELECT s.id AS "sessionId", s.user_id AS "userId", s.refresh_hash AS "refreshHash", s.csrf_token AS "csrfSecret",
            s.ended_at IS NULL AND s.refresh_expires_at > now() AND s.expires_at > now() AND u.active AS open,
            extract(epoch FROM clock_timestamp() - b.created_at)::float AS "rotatedSecondsAgo",
            b.reason AS "blacklistReason"
@@ -136,8 +143,16 @@ async function replaceToken(
     WHERE id = ${sessionId}::uuid`
 }
 
+/** Not by a token that was replaced itself, nor where the password was changed: whoever shows an old token may be a thief then. */
+async function mayBeReplaced(tx: Queryable, sessionId: string, refreshToken: string): Promise<boolean> {
+  const rows = await tx.$queryRaw<unknown[]>`
+    SELECT 1 FROM refresh_token_blacklist
+    WHERE session_id = ${sessionId}::uuid AND (token_hash = ${hashToken(refreshToken)} OR reason = 'password_changed') LIMIT 1`
+  return rows.length === 0
+}
+
 /** @returns undefined where the newest token does not follow from this one, as after a changed password or replaced signing keys */
-function newestSuccessor(token: string, next: Next, newestHash: string): string | undefined {
+function newestSuccessor(token: string, next: Successors['next'], newestHash: string): string | undefined {
   for (let successor = next(token), count = 1; count <= MAX_SUCCESSORS; successor = next(successor), count += 1)
     if (hashToken(successor) === newestHash) return successor
   return undefined

@@ -21,6 +21,14 @@ export function successorOf({ kid, refreshTokenKey }: SigningKey, token: string)
   return `${kid}.${mac(refreshTokenKey, token)}`
 }
 
+/**
+ * What takes the place of a token whose password was changed. It does not follow from {@link successorOf}, so that whoever knows the
+ * old token cannot get it by refreshing; any process can make it again for a client whose answer was lost.
+ */
+export function tokenAfterPasswordChange({ kid, refreshTokenKey }: SigningKey, replacedHash: string): string {
+  return `${kid}.${mac(refreshTokenKey, `password changed ${replacedHash}`)}`
+}
+
 export function hashToken(token: string): string {
   return createHash('sha256').update(token).digest('hex')
 }

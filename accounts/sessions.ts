@@ -2,7 +2,9 @@
 import type { Queryable } from '../platform/database.ts'
 import { signAccessToken, verifyAccessToken } from './access-tokens.ts'
 import type { AccountsContext, Identity, Tokens } from './context.ts'
-import { hashToken, newRefreshToken } from './refresh-tokens.ts'
+import { csrfTokenOf } from './csrf-tokens.ts'
+import { hashToken, newRefreshToken, tokenAfterPasswordChange } from './refresh-tokens.ts'
+import type { SigningKeys } from './signing-keys.ts'
 
 export type EndReason = 'logged_out' | 'revoked' | 'reused' | 'password_changed'
 
@@ -16,7 +18,7 @@ export async function openSession(
 ): Promise<Tokens | undefined> {
   const { database, keys, sessionDays, sessionIdleDays } = accounts
   const refreshToken = await newRefreshToken(keys)
-  const [session] = await database.$queryRaw<{ id: string; csrfToken: string }[]>`
+  const [session] = await database.$queryRaw<{ id: string; csrfSecret: string }[]>`
     WITH account AS (
       SELECT id FROM users WHERE id = ${userId}::uuid AND password_hash = ${passwordHash} AND active AND verified_at IS NOT NULL
       FOR NO KEY UPDATE
@@ -25,10 +27,9 @@ export async function openSession(
     SELECT id, ${hashToken(refreshToken)},
            now() + make_interval(days => ${Math.min(sessionIdleDays, sessionDays)}::int), now() + make_interval(days => ${sessionDays}::int)
     FROM account
-    RETURNING id, csrf_token AS "csrfToken"`
+    RETURNING id, csrf_token AS "csrfSecret"`
   if (!session) return undefined
-  const { id: sessionId, csrfToken } = session
-  return { sessionId, refreshToken, csrfToken, accessToken: await signAccessToken(keys, { userId, sessionId }) }
+  return signTokens(keys, { userId, sessionId: session.id, refreshToken, csrfSecret: session.csrfSecret })
 }
 
 /**
@@ -40,10 +41,11 @@ export async function renewSession(
   { keys, sessionIdleDays }: AccountsContext,
   { userId, sessionId }: { userId: string; sessionId: string },
 ): Promise<Tokens | undefined> {
-  const refreshToken = await newRefreshToken(keys)
-  const [open] = await tx.$queryRaw<{ csrfToken: string }[]>`
-    SELECT csrf_token AS "csrfToken" FROM sessions WHERE id = ${sessionId}::uuid AND ended_at IS NULL FOR UPDATE`
+  const [open] = await tx.$queryRaw<{ csrfSecret: string; refreshHash: string }[]>`
+    SELECT csrf_token AS "csrfSecret", refresh_hash AS "refreshHash" FROM sessions WHERE id = ${sessionId}::uuid AND ended_at IS NULL FOR UPDATE`
   if (!open) return undefined
+  const [key] = await keys.all()
+  const refreshToken = tokenAfterPasswordChange(key, open.refreshHash)
   await tx.$executeRaw`
     WITH replaced AS (
       INSERT INTO refresh_token_blacklist (token_hash, session_id, user_id, reason, expires_at)
@@ -52,7 +54,38 @@ export async function renewSession(
     UPDATE sessions SET refresh_hash = ${hashToken(refreshToken)},
       refresh_expires_at = LEAST(expires_at, now() + make_interval(days => ${sessionIdleDays}::int))
     WHERE id = ${sessionId}::uuid`
-  return { sessionId, refreshToken, csrfToken: open.csrfToken, accessToken: await signAccessToken(keys, { userId, sessionId }) }
+  return signTokens(keys, { userId, sessionId, refreshToken, csrfSecret: open.csrfSecret })
+}
+
+/**
+ * The tokens that {@link renewSession} has given to this session within so many seconds.
+ * @returns undefined where it has not, or where they were refreshed since
+ */
+export async function renewedTokens(
+  { database, keys }: AccountsContext,
+  { userId, sessionId }: { userId: string; sessionId: string },
+  withinSeconds: number,
+): Promise<Tokens | undefined> {
+  const [renewed] = await database.$queryRaw<{ csrfSecret: string; refreshHash: string; replacedHash: string }[]>`
+    SELECT s.csrf_token AS "csrfSecret", s.refresh_hash AS "refreshHash", b.token_hash AS "replacedHash"
+    FROM sessions s JOIN refresh_token_blacklist b ON b.session_id = s.id
+    WHERE s.id = ${sessionId}::uuid AND s.ended_at IS NULL AND b.reason = 'password_changed'
+      AND b.created_at BETWEEN clock_timestamp() - make_interval(secs => ${withinSeconds}::float) AND clock_timestamp()
+    ORDER BY b.created_at DESC LIMIT 1`
+  if (!renewed) return undefined
+  const { csrfSecret, refreshHash, replacedHash } = renewed
+  const tokens = (await keys.all()).map((key) => tokenAfterPasswordChange(key, replacedHash))
+  const refreshToken = tokens.find((token) => hashToken(token) === refreshHash)
+  return refreshToken === undefined ? undefined : signTokens(keys, { userId, sessionId, refreshToken, csrfSecret })
+}
+
+/** Makes the tokens of a session that are not stored. */
+export async function signTokens(
+  keys: SigningKeys,
+  { userId, sessionId, refreshToken, csrfSecret }: { userId: string; sessionId: string; refreshToken: string; csrfSecret: string },
+): Promise<Tokens> {
+  const csrfToken = await csrfTokenOf(keys, { sessionId, secret: csrfSecret })
+  return { sessionId, refreshToken, csrfToken, accessToken: await signAccessToken(keys, { userId, sessionId }) }
 }
 
 /**

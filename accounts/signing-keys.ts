@@ -12,7 +12,7 @@ export interface SigningKey {
   accessTokenKey: Uint8Array
   invitationKey: Uint8Array
   refreshTokenKey: Uint8Array
-  /** Made CSRF tokens before migration 0010; those of open sessions are still accepted. */
+  /** Makes the part of CSRF tokens that the code before migration 0010 reads. */
   csrfKey: Uint8Array
 }
 

@@ -31,18 +31,21 @@ interface DatabaseUrl {
 }
 
 /**
- * @param defaults settings of PostgreSQL that the URL's `options` may replace
+ * @param defaults settings of PostgreSQL that the URL's `options` may replace. They may only shorten `statement_timeout`: the client
+ *   stops waiting after a fixed time, and a statement that then still runs would hold its locks unseen.
  * @throws {BadDatabaseUrl}
  */
 export function applicationConnection(text: string, defaults: Record<string, number>): ApplicationConnection {
   const { server, isEncrypted, rootCertificate, options } = read(text)
   const own = Object.entries(defaults).map(([name, value]) => `-c ${name}=${value}`)
+  const { statement_timeout: longest } = defaults
+  const bound = longest !== undefined && isLonger(options, longest) && `-c statement_timeout=${longest}`
   const verified = { rejectUnauthorized: true as const, host: server.hostname.replace(/^\[(.+)\]$/, '$1') }
   const ca = rootCertificate === undefined ? {} : { ca: readFileSync(rootCertificate, 'utf8') }
   return {
     connectionString: server.href,
     ssl: isEncrypted && { ...verified, ...ca },
-    options: [...own, options, FIXED_OPTIONS].filter(Boolean).join(' '), // of two values for one setting, the later one applies
+    options: [...own, options, bound, FIXED_OPTIONS].filter(Boolean).join(' '), // of two values for one setting, the later one applies
   }
 }
 
@@ -152,16 +155,31 @@ function readRootCertificate(path: string | undefined, isEncrypted: boolean): st
   }
 }
 
-/** `-c name=value` or `--name=value`, each several times. */
+/** `-c name=value` or `--name=value`. */
+const OPTION = /(?:^|\s+)(?:-c\s*|--)([\w.-]+)=((?:\\.|[^\s\\])*)(?=\s|$)/g
+
 function readOptions(options: string | undefined): string | undefined {
   if (options === undefined) return undefined
-  const left = options.replaceAll(/(?:^|\s+)(?:-c\s*|--)([\w.-]+)=((?:\\.|[^\s\\])*)(?=\s|$)/g, (_, name: string) => {
-    const fixed = FIXED[name.replaceAll('-', '_').toLowerCase() as keyof typeof FIXED]
+  const left = options.replaceAll(OPTION, (_, name: string) => {
+    const fixed = FIXED[settingName(name) as keyof typeof FIXED]
     if (fixed) throw new BadDatabaseUrl(`has the parameter options with ${fixed}, which the application sets itself: remove it`)
     return ''
   })
   if (left.trim() !== '') throw new BadDatabaseUrl('has the parameter options in another form than "-c name=value"')
   return options.trim() || undefined
+}
+
+function settingName(name: string): string {
+  return name.replaceAll('-', '_').toLowerCase()
+}
+
+/** Whether they give statements more time than this, or more than we can tell. */
+function isLonger(options: string | undefined, milliseconds: number): boolean {
+  const timeout = [...(options ?? '').matchAll(OPTION)].findLast(([, name]) => settingName(name!) === 'statement_timeout')
+  if (!timeout) return false
+  const [, number, unit = 'ms'] = /^(\d+)(ms|s)?$/.exec(timeout[2]!) ?? []
+  const given = Number(number) * (unit === 's' ? 1000 : 1)
+  return !(given > 0 && given <= milliseconds) // 0 is without limit
 }
 
 /** A password with an unencoded "?" may look like a parameter. */

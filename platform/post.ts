@@ -72,11 +72,14 @@ function envelope(from: string, mail: Mail, id: string): Mail & { from: string; 
   return { ...mail, from, messageId: `<${id}@${domain}>` }
 }
 
+/** Answers that blame the recipient's address (RFC 3463). 5.1.7 and 5.1.8 blame the sender's, which some servers do at this command. */
+const RECIPIENT_REFUSED = /^55[013][ -]5\.(?:1\.(?:[0-6]|10)|2\.1)\b/
+
 /**
- * The mail server has refused this recipient or this mail with an answer of the 5xx kind. Anything else may succeed later, also
- * wrong credentials, once they are corrected.
+ * The mail server says that this recipient can get no mail. Anything else may succeed later: set-up, credentials, quota and policy
+ * are corrected by whoever runs the service, and mail servers answer with 5xx to all of them.
  */
 export function isPermanentMailError(error: unknown): boolean {
-  const { code, responseCode } = error as { code?: string; responseCode?: number }
-  return (code === 'EENVELOPE' || code === 'EMESSAGE') && responseCode !== undefined && responseCode >= 500
+  const { command, response } = error as { command?: string; response?: string }
+  return command === 'RCPT TO' && response !== undefined && RECIPIENT_REFUSED.test(response)
 }

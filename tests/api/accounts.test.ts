@@ -400,7 +400,9 @@ describe('Passwords', () => {
     expect((await me(session.accessToken)).status).toBe(401)
     expect((await refresh(session.refreshToken)).status).toBe(401)
     await mailsTo(backend.mailDirectory, person.email, 'Your password was changed')
-    expect((await post(api, '/api/auth/reset-password', { token, password })).body).toMatchObject({ code: 'reset_token_invalid' })
+    expect((await post(api, '/api/auth/reset-password', { token, password: 'yet another passphrase' })).body).toMatchObject({
+      code: 'reset_token_invalid',
+    })
   })
 
   test('When two use one link at once, then one of them succeeds', async () => {
@@ -435,6 +437,16 @@ describe('Passwords', () => {
     )
     expect((await post(api, '/api/auth/reset-password', { token, password: 'quite another passphrase' })).status).toBe(204)
     expect((await post(api, '/api/auth/reset-password', { token: 'later', password: 'yet another passphrase' })).status).toBe(403)
+  })
+
+  test('When the answer to a reset was lost, then its repetition gets the same answer, for a while and with the same password', async () => {
+    const person = await registered(backend)
+    const reset = { token: await resetToken(person.email), password: 'quite another passphrase' }
+    expect((await post(api, '/api/auth/reset-password', reset)).status).toBe(204)
+    expect((await post(api, '/api/auth/reset-password', reset)).status).toBe(204)
+    expect((await post(api, '/api/auth/reset-password', { ...reset, password: 'yet another passphrase' })).status).toBe(403)
+    await query(`UPDATE password_reset_tokens SET created_at = created_at - interval '2 minutes', used_at = used_at - interval '2 minutes'`)
+    expect((await post(api, '/api/auth/reset-password', reset)).status).toBe(403)
   })
 
   test('When the new password is weak, then the link stays good', async () => {
@@ -612,6 +624,50 @@ describe('Passwords', () => {
   })
 })
 
+describe('A change of password whose answer was lost', () => {
+  async function changedPassword() {
+    const person = await registered(backend)
+    const { accessToken, refreshToken } = await loggedIn(api, person)
+    const change = { currentPassword: person.password, newPassword: 'quite another passphrase' }
+    const repeat = (other: Partial<typeof change> = {}) =>
+      post<BearerTokens>(api, '/api/auth/change-password', { ...change, ...other }, bearer(accessToken))
+    const refresh = (token: string) => post<BearerTokens>(api, '/api/auth/refresh', { refreshToken: token })
+    const { status, body } = await repeat()
+    expect(status).toBe(200)
+    return { person, repeat, refresh, before: refreshToken, after: body.refreshToken }
+  }
+
+  test('When the request is repeated, then it gets the same refresh token, and the one before stays refused', async () => {
+    const { person, repeat, refresh, before, after } = await changedPassword()
+    expect(await repeat()).toMatchObject({ status: 200, body: { refreshToken: after } })
+    expect((await refresh(before)).status).toBe(401)
+    expect((await refresh(after)).status).toBe(200)
+    expect(await mailsTo(backend.mailDirectory, person.email, 'Your password was changed')).toHaveLength(1)
+  })
+
+  test('When it comes twice at once, then both get the same refresh token', async () => {
+    const person = await registered(backend)
+    const { accessToken } = await loggedIn(api, person)
+    const change = { currentPassword: person.password, newPassword: 'quite another passphrase' }
+    const send = () => post<BearerTokens>(api, '/api/auth/change-password', change, bearer(accessToken))
+    const [one, other] = await Promise.all([send(), send()])
+    expect([one.status, other.status]).toEqual([200, 200])
+    expect(one.body.refreshToken).toBe(other.body.refreshToken)
+  })
+
+  test('When another new password is sent, the token was used, or the grace period is over, then the old password is wrong', async () => {
+    const wrong = { status: 403, body: { code: 'wrong_password' } }
+    const other = await changedPassword()
+    expect(await other.repeat({ newPassword: 'yet another passphrase' })).toMatchObject(wrong)
+    const used = await changedPassword()
+    await used.refresh(used.after)
+    expect(await used.repeat()).toMatchObject(wrong)
+    const late = await changedPassword()
+    await query(`UPDATE refresh_token_blacklist SET created_at = created_at - interval '2 minutes'`)
+    expect(await late.repeat()).toMatchObject(wrong)
+  })
+})
+
 describe('Browser sessions', () => {
   async function browser() {
     const person = await registered(backend)
@@ -640,7 +696,9 @@ describe('Browser sessions', () => {
   test('When a request by cookie changes something, then it needs the CSRF token of this session', async () => {
     const [one, other] = [await browser(), await browser()]
     expect((await get(api, '/api/auth/me', { cookie: one.cookie })).status).toBe(200)
-    for (const token of [undefined, '', 'x', other.body.csrfToken, `${one.body.csrfToken}x`]) {
+    const signatureOf = (token: string): string => token.slice(0, token.lastIndexOf('.'))
+    const mixed = `${signatureOf(one.body.csrfToken)}.${other.body.csrfToken.split('.').at(-1)}`
+    for (const token of [undefined, '', 'x', '.', '..', other.body.csrfToken, `${one.body.csrfToken}x`, mixed]) {
       const headers = { cookie: one.cookie, ...(token !== undefined && { 'x-csrf-token': token }) }
       for (const path of ['logout-all', 'refresh', 'logout'])
         expect(await post(api, `/api/auth/${path}`, '{}', headers)).toMatchObject({ status: 403, body: { code: 'csrf_token_invalid' } })
@@ -664,8 +722,19 @@ describe('Browser sessions', () => {
     await eventually('the API to know the new key only', async () => (await get(api, '/api/auth/me', { cookie })).status === 401, 30_000)
     const headers = { cookie, 'x-csrf-token': body.csrfToken }
     const refreshed = await post(api, '/api/auth/refresh', {}, headers)
-    expect(refreshed).toMatchObject({ status: 200, body: { tokenType: 'Cookie', csrfToken: body.csrfToken } })
+    expect(refreshed).toMatchObject({ status: 200, body: { tokenType: 'Cookie', csrfToken: expect.any(String) } })
     expect((await post(api, '/api/auth/logout', {}, headers)).status).toBe(204)
+  })
+
+  test('When the code before migration 0010 reads a CSRF token, then it finds the signature of the session that it expects', async () => {
+    const { body, cookie } = await browser()
+    const refreshed = await post<{ csrfToken: string }>(api, '/api/auth/refresh', {}, { cookie, 'x-csrf-token': body.csrfToken })
+    const [session] = await query<{ id: string }>('SELECT id FROM sessions ORDER BY created_at DESC LIMIT 1')
+    for (const token of [body.csrfToken, refreshed.body.csrfToken]) {
+      // As that code does.
+      const [kid = '', given = ''] = token.split('.')
+      expect(given).toBe(mac((await createSigningKeys(database).find(kid))!.csrfKey, session!.id))
+    }
   })
 
   test('When a page has a CSRF token of the release before, which a signing key has made, then it is accepted and replaced', async () => {

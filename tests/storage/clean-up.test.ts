@@ -132,6 +132,20 @@ describe('When a kind has not finished for a day', () => {
     expect(bench.alarms.active()).toEqual([])
   })
 
+  test('then the alarm also begins where the clock was ahead when it last finished, a day after it was corrected', async () => {
+    for (const kind of CLEAN_UP_KINDS) await bench.run('cleanUp', kind)
+    await bench.owner.$executeRaw`UPDATE clean_ups SET finished_at = now() + interval '1 year' WHERE kind = 'sessions'`
+    expect(await alarmsNow()).toEqual([])
+    await bench.owner.$executeRaw`UPDATE clean_ups SET finished_at = finished_at - interval '25 hours' WHERE kind = 'sessions'`
+    expect((await alarmsNow()).map(({ name }) => name)).toEqual(['CleanUpOverdue'])
+  })
+
+  test('then the alarm begins at once where it never ran and the clock was ahead when a worker first looked', async () => {
+    expect(await alarmsNow()).toEqual([])
+    await bench.owner.$executeRaw`UPDATE clean_ups SET known_since = now() + interval '1 year'`
+    expect((await alarmsNow()).map(({ name }) => name)).toEqual(['CleanUpOverdue'])
+  })
+
   test('then the alarm also begins where clean-up never ran, a day after a worker first looked', async () => {
     expect(await alarmsNow()).toEqual([])
     await bench.owner.$executeRaw`UPDATE clean_ups SET known_since = now() - interval '25 hours'`

@@ -8,7 +8,7 @@ import { freePort } from '../../dev/ports.ts'
 import { noPost, smtpPost } from '../../platform/post.ts'
 import { tokenIn } from '../support/accounts.ts'
 import { eventually } from '../support/eventually.ts'
-import { startMailServer, type MailServer } from '../support/mail-server.ts'
+import { startMailServer, type MailServer, type Refusal } from '../support/mail-server.ts'
 import { openDatabase } from '../support/servers.ts'
 
 const HASH = '$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA'
@@ -33,6 +33,7 @@ beforeEach(async () => {
   server = await startMailServer()
 })
 afterEach(async () => {
+  server.release()
   await Promise.all(senders.splice(0).map((sender) => sender.stop()))
   await server.close()
 })
@@ -104,19 +105,45 @@ describe('Sending', () => {
   })
 
   test('When the mail server asks for another try, then the mail comes again with the same id', async () => {
-    server.answers.push(451, 421)
+    server.refusals.push({ at: 'DATA', code: 451 }, { at: 'DATA', code: 421 })
     await add({ kind: 'password_changed', to: 'a@example.com' })
     startSender()
     expect(await ended()).toMatchObject([{ attempts: 3, outcome: 'sent' }])
     expect(new Set(server.received.map((mail) => /Message-ID: (\S+)/i.exec(mail)![1])).size).toBe(1)
   })
 
-  test('When the mail server refuses a mail permanently, then it is not sent again', async () => {
-    server.answers.push(550)
+  test.each<[number, string]>([
+    [550, '5.1.1 No such user'],
+    [551, '5.1.6 The user has moved'],
+    [553, '5.1.3 Bad address'],
+    [550, '5.1.10 The domain takes no mails'],
+    [550, '5.2.1 The mailbox is disabled'],
+  ])('When the mail server refuses the recipient with %i %s, then the mail is not sent again', async (code, text) => {
+    server.refusals.push({ at: 'RCPT TO', code, text })
     await add({ kind: 'password_changed', to: 'a@example.com' })
     startSender()
     expect(await ended()).toMatchObject([{ attempts: 1, outcome: 'refused' }])
-    expect(server.received).toHaveLength(1)
+    expect(server.received).toEqual([])
+  })
+
+  test.each<[Refusal['at'], number, string]>([
+    ['MAIL FROM', 530, '5.7.0 Authentication required'],
+    ['MAIL FROM', 550, '5.4.5 Daily quota exceeded'],
+    ['MAIL FROM', 553, '5.1.8 Sender rejected'],
+    ['MAIL FROM', 550, '5.1.1 No such sender'],
+    ['RCPT TO', 554, '5.7.1 Relay access denied'],
+    ['RCPT TO', 550, '5.7.1 Relay access denied'],
+    ['RCPT TO', 550, '5.4.5 Daily quota exceeded'],
+    ['RCPT TO', 550, '5.1.8 Sender rejected'],
+    ['RCPT TO', 553, '5.1.7 Sender rejected'],
+    ['RCPT TO', 550, 'Not accepted, without a code'],
+    ['DATA', 554, 'Too many messages'],
+    ['DATA', 550, '5.1.1 No such user'],
+  ])('When the mail server answers %s with %i %s, then the mail is sent again', async (at, code, text) => {
+    server.refusals.push({ at, code, text })
+    await add({ kind: 'password_changed', to: 'a@example.com' })
+    startSender()
+    expect(await ended()).toMatchObject([{ attempts: 2, outcome: 'sent' }])
   })
 
   test('When three processes send at once, then each mail goes out once', async () => {
@@ -125,6 +152,52 @@ describe('Sending', () => {
     expect((await ended()).every(({ attempts, outcome }) => attempts === 1 && outcome === 'sent')).toBe(true)
     expect(new Set(server.received.map((mail) => /To: (\S+)/.exec(mail)![1])).size).toBe(30)
     expect(server.received).toHaveLength(30)
+  })
+
+  test('When the delivery of one mail hangs, then the others are sent meanwhile', async () => {
+    server.hold('hangs@example.com')
+    await add({ kind: 'welcome', to: 'hangs@example.com' })
+    for (let i = 0; i < 12; i += 1) await add({ kind: 'welcome', to: `p${i}@example.com` })
+    startSender()
+    await eventually('the other mails', async () => server.received.length === 12)
+    server.release()
+    expect((await ended()).every(({ attempts, outcome }) => attempts === 1 && outcome === 'sent')).toBe(true)
+  })
+
+  test('When PostgreSQL refuses what became of one mail, then stopping still waits for the others', async () => {
+    await sql.query(`
+      CREATE SEQUENCE refused_updates;
+      GRANT USAGE ON SEQUENCE refused_updates TO PUBLIC;
+      CREATE FUNCTION refuse_update() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+      BEGIN
+        PERFORM nextval('refused_updates');
+        RAISE EXCEPTION 'as told';
+      END $$;
+      CREATE TRIGGER refuse BEFORE UPDATE ON account_mails FOR EACH ROW
+        WHEN (NEW.kind = 'welcome' AND NEW.attempts = OLD.attempts) EXECUTE FUNCTION refuse_update()`)
+    try {
+      server.hold('slow@example.com')
+      await add({ kind: 'password_changed', to: 'slow@example.com' })
+      await add({ kind: 'welcome', to: 'a@example.com' })
+      const sender = startSender()
+      await eventually('the refusal', async () => (await sql.query('SELECT FROM refused_updates WHERE is_called')).rowCount === 1)
+      const stopped = sender.stop()
+      server.release()
+      await stopped
+      const { rows } = await sql.query(`SELECT outcome FROM account_mails WHERE kind = 'password_changed'`)
+      expect(rows).toEqual([{ outcome: 'sent' }])
+    } finally {
+      await sql.query('DROP TRIGGER refuse ON account_mails; DROP FUNCTION refuse_update; DROP SEQUENCE refused_updates')
+    }
+  })
+
+  test('When the clock of the database was ahead and has been corrected, then mails of that time are sent, and expire, now', async () => {
+    await add({ kind: 'welcome', to: 'a@example.com' })
+    await add({ kind: 'welcome', to: 'b@example.com' })
+    await sql.query(`UPDATE account_mails SET next_attempt_at = now() + interval '23 hours'`)
+    await sql.query(`UPDATE account_mails SET expires_at = now() WHERE recipient = 'b@example.com'`)
+    startSender()
+    expect((await ended()).map(({ outcome }) => outcome)).toEqual(['sent', 'expired'])
   })
 
   test('When a process is told to stop, then the mails in hand are sent, and the others stay', async () => {
@@ -268,6 +341,16 @@ describe('Limits', () => {
     for (let i = 0; i < 5; i += 1) await add(registration('second@example.com', `source ${i}`))
     expect(await allowed(registration('second@example.com', 'other'))).toBe(false)
   })
+
+  test.each(['refused', 'expired'])(
+    'When mails were %s, then they use up nothing of the recipient, but count for their source',
+    async (outcome) => {
+      for (let i = 0; i < 20; i += 1) await add(reset('a@example.com', 'one'))
+      await sql.query('UPDATE account_mails SET ended_at = now(), outcome = $1', [outcome])
+      expect(await allowed(reset('a@example.com', 'other'))).toBe(true)
+      expect(await allowed(reset('a@example.com', 'one'))).toBe(false)
+    },
+  )
 
   test('When one source asks for addresses of one mailbox, then it uses up a part of the mailbox’s limit', async () => {
     for (let i = 0; i < 3; i += 1) await add({ kind: 'verification', to: `a+${i}@example.com`, source: 'one' })

@@ -7,7 +7,8 @@ import type { AccountsContext } from '../../accounts/context.ts'
 import { logIn } from '../../accounts/login.ts'
 import { hashPassword } from '../../accounts/passwords.ts'
 import { GRACE_SECONDS, refreshSession } from '../../accounts/refresh-session.ts'
-import { createSigningKeys, type SigningKeys } from '../../accounts/signing-keys.ts'
+import { renewSession } from '../../accounts/sessions.ts'
+import { addSigningKey, createSigningKeys, forgetOtherSigningKeys, type SigningKeys } from '../../accounts/signing-keys.ts'
 import { LONGEST_STATEMENT_MS, LONGEST_TRANSACTION_MS } from '../../platform/database.ts'
 import { RETRY_AFTER_SECONDS } from '../../platform/database-errors.ts'
 import { noPost } from '../../platform/post.ts'
@@ -85,6 +86,38 @@ test('When the signing keys cannot be read after a refresh was committed, then i
   const next = await refreshSession(accountsWith(), repeated.refreshToken)
   expect(next.sessionId).toBe(repeated.sessionId)
   expect(await opened.database.refreshTokenBlacklist.count()).toBe(2)
+})
+
+async function replaceSigningKeys(): Promise<void> {
+  await forgetOtherSigningKeys(opened.database, await addSigningKey(opened.database))
+}
+
+test('When the signing keys are replaced after the answer to a refresh was lost, then its repetition gets a token, each time the same', async () => {
+  const { refreshToken, sessionId } = await logIn(accountsWith(), { email: EMAIL, password: PASSWORD })
+  const lost = await refreshSession(accountsWith(), refreshToken)
+  await replaceSigningKeys()
+  const repeated = await refreshSession(accountsWith(), refreshToken)
+  expect((await refreshSession(accountsWith(), refreshToken)).refreshToken).toBe(repeated.refreshToken)
+  expect(repeated.refreshToken).not.toBe(lost.refreshToken)
+  expect((await refreshSession(accountsWith(), repeated.refreshToken)).sessionId).toBe(sessionId)
+})
+
+test('When two clients share a session while the signing keys are replaced, then neither can replace the token again and again', async () => {
+  const { refreshToken: shared } = await logIn(accountsWith(), { email: EMAIL, password: PASSWORD })
+  const { refreshToken: other } = await refreshSession(accountsWith(), shared)
+  await replaceSigningKeys()
+  await refreshSession(accountsWith(), shared)
+  await refreshSession(accountsWith(), other)
+  await expect(refreshSession(accountsWith(), shared)).rejects.toMatchObject({ code: 'refresh_token_invalid' })
+})
+
+test('When the password is changed and the signing keys are replaced, then a token from before gets no successor', async () => {
+  const { refreshToken, sessionId } = await logIn(accountsWith(), { email: EMAIL, password: PASSWORD })
+  await refreshSession(accountsWith(), refreshToken)
+  const { userId } = await opened.database.session.findUniqueOrThrow({ where: { id: sessionId } })
+  await opened.database.$transaction((tx) => renewSession(tx, accountsWith(), { userId, sessionId }))
+  await replaceSigningKeys()
+  await expect(refreshSession(accountsWith(), refreshToken)).rejects.toMatchObject({ code: 'refresh_token_invalid' })
 })
 
 test('When Retry-After or a timeout of the database grows, then the grace period of refresh tokens stays above both requests', () => {

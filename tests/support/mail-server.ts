@@ -2,31 +2,49 @@
 import type { AddressInfo } from 'node:net'
 import { SMTPServer } from 'smtp-server'
 
+/** Refuses the next mail that comes to this command. */
+export interface Refusal {
+  at: 'MAIL FROM' | 'RCPT TO' | 'DATA'
+  code: number
+  text?: string
+}
+
 export interface MailServer {
   /** With the user and password that it takes. */
   url: string
   /** Whole mails, the refused ones too. */
   received: string[]
-  /** SMTP codes for the next mails; without one, a mail is taken. */
-  answers: number[]
+  /** For the next mails, in order; without one, a mail is taken. */
+  refusals: Refusal[]
+  /** Mails to this address get no response until {@link release}. */
+  hold(address: string): void
+  release(): void
   close(): Promise<void>
 }
 
 export async function startMailServer(port = 0): Promise<MailServer> {
   const received: string[] = []
-  const answers: number[] = []
+  const refusals: Refusal[] = []
+  let heldAddress: string | undefined
+  const held: (() => void)[] = []
+  const refusalAt = (command: Refusal['at']): Error | null => {
+    if (refusals[0]?.at !== command) return null
+    const { code, text = 'as told' } = refusals.shift()!
+    return Object.assign(new Error(text), { responseCode: code })
+  }
   const server = new SMTPServer({
     secure: false,
     disabledCommands: ['STARTTLS'],
     authOptional: true,
     onAuth: ({ password }, _session, done) => done(password === 'right' ? null : new Error('no'), { user: 'caly' }),
+    onMailFrom: (_address, _session, done) => done(refusalAt('MAIL FROM')),
+    onRcptTo: ({ address }, _session, done) => (address === heldAddress ? void held.push(done) : done(refusalAt('RCPT TO'))),
     onData(stream, _session, done) {
       let text = ''
       stream.on('data', (bytes: Buffer) => (text += bytes.toString()))
       stream.on('end', () => {
         received.push(text)
-        const code = answers.shift()
-        done(code === undefined ? null : Object.assign(new Error('as told'), { responseCode: code }))
+        done(refusalAt('DATA'))
       })
     },
   })
@@ -34,7 +52,12 @@ export async function startMailServer(port = 0): Promise<MailServer> {
   return {
     url: `smtp://caly:right@127.0.0.1:${(server.server.address() as AddressInfo).port}`,
     received,
-    answers,
+    refusals,
+    hold: (address) => (heldAddress = address),
+    release() {
+      heldAddress = undefined
+      for (const respond of held.splice(0)) respond()
+    },
     close: () => new Promise<void>((resolve) => server.close(() => resolve())),
   }
 }

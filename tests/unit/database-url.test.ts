@@ -128,3 +128,22 @@ test('When the URL has options, then they are merged with those of the applicati
   )
   expect(new URL(migrationUrl(text)).searchParams.get('options')).toBe('-c statement_timeout=1000 --work-mem=8MB')
 })
+
+test.each(['0', '5001', '6s', '1min', '1h', '1d', '0x2000', '1000 -c statement_timeout=20s', '1000 --Statement-Timeout=20s'])(
+  'When options set statement_timeout to %s, which is longer than the client waits, then the application’s own limit applies',
+  (value) => {
+    const text = `${SERVER}?options=${encodeURIComponent(`-c statement_timeout=${value}`)}`
+    const { options } = applicationConnection(text, { statement_timeout: 5000 })
+    expect(options).toMatch(/.* -c statement_timeout=5000 -c TimeZone=UTC -c DateStyle=ISO -c search_path=public$/)
+    expect(new URL(migrationUrl(text)).searchParams.get('options')).toBe(`-c statement_timeout=${value}`)
+  },
+)
+
+test.each(['5000', '5s', '1', '20s -c statement_timeout=3s'])(
+  'When options shorten statement_timeout to %s, then that applies',
+  (value) => {
+    const text = `${SERVER}?options=${encodeURIComponent(`-c statement_timeout=${value}`)}`
+    const { options } = applicationConnection(text, { statement_timeout: 5000 })
+    expect(options.match(/statement_timeout=\S+/g)!.at(-1)).toBe(`statement_timeout=${value.split('=').at(-1)}`)
+  },
+)

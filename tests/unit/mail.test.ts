@@ -27,7 +27,7 @@ describe('Over SMTP', () => {
   })
 
   test('When the server refuses it, then it is not sent again here', async () => {
-    server.answers.push(451)
+    server.refusals.push({ at: 'DATA', code: 451 })
     await expect(post.deliver(MAIL, 'an-id')).rejects.toMatchObject({ responseCode: 451 })
     expect(server.received).toHaveLength(1)
   })
