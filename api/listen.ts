@@ -27,17 +27,22 @@ function answerUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy())
 }
 
+/** A request that is on its way when the server begins to end has so much time between its bytes. */
+const DRAIN_POLL_MS = 100
+
 export interface ListeningServer {
   port: number
-  /** No new connections; idle ones are closed, open requests are answered, what is left after `graceMs` is cut. */
+  /** No new connections; idle and silent ones are closed, open requests are answered, what is left after `graceMs` is cut. */
   drain(graceMs: number): Promise<void>
 }
 
 /** Serves the app; what one client may cost is bounded, see `platform/http-server.ts`. */
 export async function listen(app: Express, address: { host: string; port: number }): Promise<ListeningServer> {
   const isTrusted = app.get('trust proxy fn') as (address: string, hop: number) => boolean
-  const server = createBoundedServer((request, response) => app(request, response), { isProxy: (peer) => isTrusted(peer, 0) })
-  server.on('clientError', answerUnreadable)
+  const server = createBoundedServer((request, response) => app(request, response), {
+    isProxy: (peer) => isTrusted(peer, 0),
+    answerUnreadable,
+  })
   const port = await listenOn(server, address)
   return {
     port,
@@ -45,7 +50,10 @@ export async function listen(app: Express, address: { host: string; port: number
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       const cut = setTimeout(() => server.closeAllConnections(), graceMs)
       // An answered keep-alive connection turns idle only later: look again until none is left.
-      const idle = setInterval(() => server.closeIdleConnections(), 100)
+      const idle = setInterval(() => {
+        server.closeIdleConnections()
+        server.closeQuietConnections()
+      }, DRAIN_POLL_MS)
       server.closeIdleConnections()
       await closed
       clearTimeout(cut)

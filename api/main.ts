@@ -28,8 +28,12 @@ import { openTemporal } from './temporal-client.ts'
 
 /** Connections that count limits; each takes one short statement. */
 const LIMITS_POOL_SIZE = 4
-/** For mails that are being sent once all requests are answered; within what `exitAfter` leaves. */
+/** After the grace period, each for a part of the shutdown. What is not done by then is cut: it was not acknowledged. */
+const RELAY_GRACE_MS = 1000
 const MAIL_GRACE_MS = 1500
+const CLOSE_GRACE_MS = 1000
+/** For a shutdown that hangs elsewhere. */
+const EXIT_GRACE_MS = RELAY_GRACE_MS + MAIL_GRACE_MS + CLOSE_GRACE_MS + 1000
 /** A start beside a healthy PostgreSQL refuses no webhook: the port opens once the database was checked, or after this time. */
 const FIRST_CHECK_MS = 1000
 
@@ -121,16 +125,22 @@ runMain(async () => {
 
   const signal = await stopSignal()
   logger.info({ signal }, 'API is draining')
-  exitAfter(config.SHUTDOWN_GRACE_SECONDS * 1000 + 2000, 1)
+  const graceMs = config.SHUTDOWN_GRACE_SECONDS * 1000
+  exitAfter(graceMs + EXIT_GRACE_MS, 1)
   lifecycle.state = 'draining'
   draining.abort()
-  await Promise.all([server.drain(config.SHUTDOWN_GRACE_SECONDS * 1000), relay.stop()])
-  // What is not sent by then stays in the outbox.
-  await withDeadline(accounts.mails.stop(), MAIL_GRACE_MS).catch(() => {})
+  await within(graceMs + RELAY_GRACE_MS, Promise.all([server.drain(graceMs), relay.stop()]))
+  await within(MAIL_GRACE_MS, accounts.mails.stop()) // what is not sent by then stays in the outbox
   leaks.stop()
   operations.close()
   inventory.close()
-  await Promise.allSettled([database.$disconnect(), limitsPool.end(), temporal.close()])
+  // A pool waits for its statements, which may wait for a lock.
+  await within(CLOSE_GRACE_MS, Promise.allSettled([database.$disconnect(), limitsPool.end(), temporal.close()]))
   logger.info('API has stopped')
   process.exit(0)
 })
+
+/** Waits for one step of the shutdown. The next one does not depend on its success. */
+async function within(ms: number, step: Promise<unknown>): Promise<void> {
+  await withDeadline(step, ms).catch(() => {})
+}

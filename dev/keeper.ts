@@ -39,6 +39,8 @@ export class Keeper {
   readonly #stopping = new AbortController()
   readonly #unfinished = new Set<Promise<unknown>>()
   #stopped: Promise<void> | undefined
+  /** The list of processes as it was last written. */
+  #pids: string | undefined
 
   /**
    * @param home folder for logs and the pid file
@@ -47,7 +49,6 @@ export class Keeper {
   constructor(home: string, onRestart?: (how: string) => void) {
     this.#home = home
     this.#onRestart = onRestart
-    mkdirSync(join(home, 'logs'), { recursive: true })
     const script = fileURLToPath(new URL('./reaper.mjs', import.meta.url))
     this.#reaper = spawn(process.execPath, [script], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] })
     this.#reaper.unref()
@@ -102,11 +103,12 @@ export class Keeper {
     const ended = once(this.#reaper, 'exit')
     this.#reaper.stdin!.end()
     await ended
-    if (this.#kept.length > 0) rmSync(this.#pidFile(), { force: true })
+    this.#removePids()
   }
 
   #spawn(program: Program): ChildProcess {
     this.#assertNotStopping()
+    mkdirSync(join(this.#home, 'logs'), { recursive: true }) // not earlier: a reset may run before the stack's lock is ours
     const log = openSync(this.logOf(program.name), 'a')
     const { name: _, file, args, stopSignal, ...options } = program
     const child = spawn(file, args, { ...options, detached: true, stdio: ['ignore', log, log] })
@@ -144,12 +146,19 @@ export class Keeper {
 
   #writePids(): void {
     const pids = this.#kept.map(({ child, program }) => ({ pid: child.pid, mark: markOf(program) }))
+    this.#pids = JSON.stringify(pids)
     try {
-      writeFileSync(this.#pidFile(), JSON.stringify(pids))
+      writeFileSync(this.#pidFile(), this.#pids)
     } catch (error) {
       // A full disk ends no stack; the reaper still ends its processes.
       this.#onRestart?.(`The list of processes cannot be written: ${(error as Error).message}`)
     }
+  }
+
+  /** Only its own list: that of another stack in this folder names processes that run. */
+  #removePids(): void {
+    const path = this.#pidFile()
+    if (existsSync(path) && readFileSync(path, 'utf8') === this.#pids) rmSync(path)
   }
 }
 

@@ -34,47 +34,70 @@ export interface Work {
 }
 
 /** Uses the running stack, or has one for the length of one piece of work; Ctrl-C ends both in order. */
-export async function withStack({ join, lead }: Work): Promise<number> {
+export async function withStack(work: Work): Promise<number> {
   mkdirSync(home, { recursive: true })
+  const interruption = new AbortController()
+  const interrupted = stopSignal().then(() => {
+    say('\nStopping …')
+    interruption.abort()
+  })
   const keeper = new Keeper(home, say)
-  let signalled = false
-  const interrupted = stopSignal().then(() => void (signalled = true))
-  const work = async (): Promise<number> => {
-    const { stack, leave } = await withLock(lock, () => joinOrStart(keeper))
-    if (leave) return join(stack).finally(leave)
-    try {
-      return await lead(stack, interrupted)
-    } finally {
-      if (!signalled) await endAfterUsers(keeper)
-    }
-  }
   try {
-    return await Promise.race([work(), interrupted.then(() => INTERRUPTED)])
+    const code = await workOnStack(work, keeper, { interrupted, signal: interruption.signal })
+    return interruption.signal.aborted ? INTERRUPTED : code
+  } catch (error) {
+    if (!interruption.signal.aborted) throw error
+    return INTERRUPTED
   } finally {
-    if (signalled) say('\nStopping …')
-    withdraw(home)
-    await keeper.stop()
-    if (signalled) say('Everything has stopped.')
+    await end(keeper) // has happened under the lock, where anything was started
+    if (interruption.signal.aborted) say('Everything has stopped.')
   }
 }
 
-async function joinOrStart(keeper: Keeper): Promise<{ stack: DevStack; leave?: () => void }> {
-  const running = findRunning(home)
-  return running ? { stack: running, leave: use(home) } : { stack: await startAll(keeper) }
+interface Interruption {
+  interrupted: Promise<void>
+  signal: AbortSignal
 }
 
-/** Under the lock nobody begins to use the stack between the look for users and its end. Says nothing: the last line is the result. */
-async function endAfterUsers(keeper: Keeper): Promise<void> {
+async function workOnStack({ join, lead }: Work, keeper: Keeper, { interrupted, signal }: Interruption): Promise<number> {
+  const { stack, leave } = await withLock(lock, () => joinOrStart(keeper, interrupted), signal)
+  const unlessInterrupted = (code: Promise<number>): Promise<number> => Promise.race([code, interrupted.then(() => INTERRUPTED)])
+  if (leave) return unlessInterrupted(join(stack).finally(leave))
+  return unlessInterrupted(lead(stack, interrupted)).finally(() => endAfterUsers(keeper, signal))
+}
+
+/** To be called under the lock, under which a start that fails or is interrupted ends as well. */
+async function joinOrStart(keeper: Keeper, interrupted: Promise<void>): Promise<{ stack: DevStack; leave?: () => void }> {
+  const running = findRunning(home)
+  if (running) return { stack: running, leave: use(home) }
+  const cut = interrupted.then(() => Promise.reject(new Error('The start was interrupted.')))
+  try {
+    return { stack: await Promise.race([startAll(keeper), cut]) }
+  } catch (error) {
+    await end(keeper)
+    throw error
+  }
+}
+
+/**
+ * Ends the stack once no other command uses it, or at Ctrl-C. Under the lock nobody begins to use it meanwhile, and no other start or
+ * reset meets servers that are ending. Says nothing: the last line is the result.
+ */
+async function endAfterUsers(keeper: Keeper, signal: AbortSignal): Promise<void> {
   for (;;) {
     const hasEnded = await withLock(lock, async () => {
-      if (isUsed(home)) return false
-      withdraw(home)
-      await keeper.stop()
+      if (!signal.aborted && isUsed(home)) return false
+      await end(keeper)
       return true
     })
     if (hasEnded) return
     await pause(USERS_POLL_MS)
   }
+}
+
+async function end(keeper: Keeper): Promise<void> {
+  withdraw(home)
+  await keeper.stop()
 }
 
 export async function onRunning(work: (stack: DevStack) => Promise<number>): Promise<number> {

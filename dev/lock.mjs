@@ -48,9 +48,13 @@ export function tryTake(folder, name) {
   return undefined
 }
 
-/** Runs one at a time over all processes. */
-export async function withLock(folder, work) {
-  const release = await take(folder)
+/**
+ * Runs one at a time over all processes.
+ * @param signal ends the wait for the lock, and nothing else
+ * @throws the reason of the signal, where it ends the wait
+ */
+export async function withLock(folder, work, signal) {
+  const release = await take(folder, signal)
   process.once('exit', release) // where the work is cut
   try {
     return await work()
@@ -60,8 +64,9 @@ export async function withLock(folder, work) {
   }
 }
 
-async function take(folder) {
+async function take(folder, signal) {
   for (let told = false; ;) {
+    signal?.throwIfAborted()
     const release = tryTake(folder, 'lock')
     if (release) return release
     if (!told) told = console.error('  … waiting for another command that prepares the same') ?? true

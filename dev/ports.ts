@@ -66,10 +66,13 @@ export async function waitForPort(port: number, child: ChildProcess, name: strin
   throw new Error(`${name} did not open port ${port} within ${timeoutMs / 1000} s`)
 }
 
-/** @throws where the process has ended: what answers on its port is not ours */
-export function assertRunning(child: ChildProcess, name: string): void {
+/**
+ * @param hint where to read why it ended
+ * @throws where the process has ended: what answers on its port is not ours
+ */
+export function assertRunning(child: ChildProcess, name: string, hint?: string): void {
   if (child.exitCode !== null || child.signalCode !== null)
-    throw new Error(`${name} ended with ${child.signalCode ?? `exit code ${child.exitCode}`}`)
+    throw new Error(`${name} ended with ${child.signalCode ?? `exit code ${child.exitCode}`}${hint === undefined ? '' : `: ${hint}`}`)
 }
 
 function isOpen(port: number): Promise<boolean> {

@@ -20,6 +20,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   })
 }
 
+process.env.NO_ENV_FILE = 'true' // for the steps: `prisma generate` reads prisma.config.ts, and .env may name a real database
 const wantsServers = process.argv.includes('--servers')
 const wantsFuzzer = process.argv.includes('--fuzzer')
 try {

@@ -3,8 +3,9 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import type { ChildProcess } from 'node:child_process'
 import type { Keeper } from './keeper.ts'
-import { freePort } from './ports.ts'
+import { assertRunning, freePort } from './ports.ts'
 import { startOf } from './process-start.mjs'
 import type { Secrets } from './secrets.ts'
 import type { Servers } from './stack.ts'
@@ -33,6 +34,7 @@ const PORTS = { api: 3000, apiOperations: 9464, workerOperations: 9465, simulato
 /** A minute of Exotel's takes a second: people are watching. */
 const DEV_WAIT_SCALE = String(1 / 60)
 const READY_TIMEOUT_MS = 60_000
+const ANSWER_TIMEOUT_MS = 5000
 
 export async function startServices(keeper: Keeper, servers: Servers, secrets: Secrets, home: string): Promise<DevStack> {
   const port = await freePort(Number(process.env.PORT ?? PORTS.api))
@@ -70,14 +72,15 @@ export async function startServices(keeper: Keeper, servers: Servers, secrets: S
     env: { ...env, ...more },
     stopSignal: 'SIGTERM' as const,
   })
-  keeper.start(program('worker', 'worker.ts', { OPERATIONS_PORT: String(operations.worker) }))
-  keeper.start(program('api', 'api/main.ts', { OPERATIONS_PORT: String(operations.api) }))
-  if (simulatorPort) {
+  const worker = keeper.start(program('worker', 'worker.ts', { OPERATIONS_PORT: String(operations.worker) }))
+  const api = keeper.start(program('api', 'api/main.ts', { OPERATIONS_PORT: String(operations.api) }))
+  // The API opens this port after the other one: where it answers here, both are its own.
+  const starting = [isReady(keeper, 'worker', worker, stack.operationsUrls.worker), isReady(keeper, 'api', api, stack.operationsUrls.api)]
+  if (simulatorUrl) {
     const own = { SIMULATOR_PORT: String(simulatorPort), SIMULATOR_API_URL: stack.apiUrl }
-    keeper.start(program('simulator', 'simulator/main.ts', own))
+    starting.push(isReady(keeper, 'simulator', keeper.start(program('simulator', 'simulator/main.ts', own)), simulatorUrl))
   }
-  const urls = [`${stack.apiUrl}/health/ready`, `${stack.operationsUrls.worker}/health/ready`, ...(simulatorUrl ? [simulatorUrl] : [])]
-  await Promise.all(urls.map((url) => answers(url, keeper)))
+  await Promise.all(starting)
   return stack
 }
 
@@ -109,11 +112,30 @@ function environmentOf(stack: DevStack, databaseUrl: string, port: number): Node
   }
 }
 
-async function answers(url: string, keeper: Keeper): Promise<void> {
+/**
+ * Waits until the process itself answers that it is ready. Another program may have taken the port after it was chosen.
+ * @throws where the process has ended, or the time is over
+ */
+async function isReady(keeper: Keeper, name: string, child: ChildProcess, url: string): Promise<void> {
+  const hint = `see ${keeper.logOf(name)}`
+  let isOther = false
   for (const deadline = Date.now() + READY_TIMEOUT_MS; Date.now() < deadline; await pause(50)) {
-    const response = await fetch(url).catch(() => undefined)
-    await response?.body?.cancel()
-    if (response && response.status < 500) return
+    assertRunning(child, `The ${name} process`, hint)
+    const answer = await ask(`${url}/health/ready`)
+    if (answer?.pid === child.pid && answer?.isOk) return
+    isOther = answer !== undefined && answer.pid !== child.pid
   }
-  throw new Error(`${url} is not ready after ${READY_TIMEOUT_MS / 1000} s: see ${keeper.logOf('api')} and ${keeper.logOf('worker')}`)
+  if (isOther) throw new Error(`Another program answers at ${url}: start again, or end that one.`)
+  throw new Error(`${url} is not ready after ${READY_TIMEOUT_MS / 1000} s: ${hint}`)
+}
+
+/** Which process answers. Undefined where nothing does. */
+async function ask(url: string): Promise<{ pid: unknown; isOk: boolean } | undefined> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) })
+    const body = (await response.json().catch(() => undefined)) as { pid?: unknown } | null | undefined
+    return { pid: body?.pid, isOk: response.ok }
+  } catch {
+    return undefined
+  }
 }

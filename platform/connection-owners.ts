@@ -1,16 +1,18 @@
 // Which client addresses hold the connections of a server. The address with the most of them is found without a scan.
-import type { IncomingMessage } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
 export interface Connection {
   socket: Socket
   owner: Owner
-  /** The request that is being answered. */
-  current: IncomingMessage | undefined
+  /** The response to the request that is being answered. */
+  current: ServerResponse | undefined
   /** Starts each pipelined request that waits for its turn. */
   pipelined: (() => void)[]
   /** Since when bytes wait for the client without a pause, and how many it had taken then. */
   unread: { since: number; taken: number } | undefined
+  /** How many bytes had arrived at the last look of a server that ends. */
+  lastRead: number | undefined
 }
 
 /** The connections of one client address, or those of all trusted proxies together. */

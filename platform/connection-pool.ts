@@ -38,7 +38,7 @@ export class ConnectionPool {
   add(socket: Socket, key: string | undefined): Connection | undefined {
     const owner = this.#owners.find(key)
     if (!this.#makeRoom(owner)) return void socket.destroy()
-    const connection: Connection = { socket, owner, current: undefined, pipelined: [], unread: undefined }
+    const connection: Connection = { socket, owner, current: undefined, pipelined: [], unread: undefined, lastRead: undefined }
     this.#all.add(connection)
     this.#owners.add(connection)
     socket.once('close', () => this.#remove(connection))
@@ -52,7 +52,7 @@ export class ConnectionPool {
    */
   handleInTurn(connection: Connection, request: IncomingMessage, response: ServerResponse, handler: RequestListener): void {
     const start = (): void => {
-      connection.current = request
+      connection.current = response
       if (hasBody(request)) markWaiting(connection)
       else markAnswering(connection)
       response.once('close', () => this.#answered(connection))
@@ -63,7 +63,7 @@ export class ConnectionPool {
       watchBody(request, {
         onEnd: () => {
           keepOpen()
-          if (connection.current === request) markAnswering(connection)
+          if (connection.current?.req === request) markAnswering(connection)
         },
         onTooMany: () => this.#close(connection, 'bodyPieces'),
       })
@@ -85,6 +85,24 @@ export class ConnectionPool {
       if (socket.writableLength === 0) connection.unread = undefined
       else if (!unread || taken - unread.taken >= unreadBytes) connection.unread = { since: now, taken }
       else if (now - unread.since >= unreadMs) this.#close(connection, 'unreadMs')
+    }
+  }
+
+  /**
+   * Whether the connection has a request whose bytes have all arrived, or whose response has begun: what arrives then belongs to
+   * another request.
+   */
+  isAnswering({ current }: Connection): boolean {
+    return current !== undefined && (current.headersSent || current.req.complete)
+  }
+
+  /** Closes connections without a request on which nothing has arrived since the last call, or ever. For the end of the server. */
+  closeQuiet(): void {
+    for (const connection of this.#all) {
+      const { socket, current, lastRead } = connection
+      connection.lastRead = socket.bytesRead
+      const isQuiet = socket.bytesRead === 0 || socket.bytesRead === lastRead
+      if (!current && isQuiet && socket.writableLength === 0) socket.destroy()
     }
   }
 

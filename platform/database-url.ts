@@ -17,8 +17,19 @@ export interface ApplicationConnection {
 const FORM = 'must be a PostgreSQL URL such as postgresql://user:password@host:port/database, with special characters percent-encoded'
 const ALLOWED = 'schema, sslmode, sslrootcert, options, host'
 const TLS_MODES = ['disable', 'require', 'verify-full']
-/** The application depends on these values: the driver reads times and dates as if they were in UTC and in ISO's form. */
-const FIXED = { timezone: 'TimeZone', datestyle: 'DateStyle', search_path: 'search_path' }
+/**
+ * The application depends on these settings: the driver reads times and dates as if they were in UTC and in ISO's form; serializable
+ * transactions fail beside each other; without synchronous commits an acknowledged webhook may be lost.
+ */
+const FIXED = {
+  timezone: 'TimeZone',
+  datestyle: 'DateStyle',
+  search_path: 'search_path',
+  default_transaction_isolation: 'default_transaction_isolation',
+  default_transaction_read_only: 'default_transaction_read_only',
+  default_transaction_deferrable: 'default_transaction_deferrable',
+  synchronous_commit: 'synchronous_commit',
+}
 const FIXED_OPTIONS = '-c TimeZone=UTC -c DateStyle=ISO -c search_path=public'
 
 interface DatabaseUrl {
@@ -162,7 +173,7 @@ function readOptions(options: string | undefined): string | undefined {
   if (options === undefined) return undefined
   const left = options.replaceAll(OPTION, (_, name: string) => {
     const fixed = FIXED[settingName(name) as keyof typeof FIXED]
-    if (fixed) throw new BadDatabaseUrl(`has the parameter options with ${fixed}, which the application sets itself: remove it`)
+    if (fixed) throw new BadDatabaseUrl(`has the parameter options with ${fixed}, which the application depends on: remove it`)
     return ''
   })
   if (left.trim() !== '') throw new BadDatabaseUrl('has the parameter options in another form than "-c name=value"')

@@ -80,13 +80,13 @@ export async function assertMigrated(database: Database, migrations: string[]): 
     FROM to_regclass('_prisma_migrations') AS migrations`
   if (row?.hasMigrations && !row.mayRead) {
     throw new Error(
-      `This role may not read which migrations are applied, of which ${migrations.at(-1)} is needed: run \`npx prisma migrate deploy\`, and make the role a member of caly_app`,
+      `This role may not read which migrations are applied, of which ${migrations.at(-1)} is needed: run \`npm run migrate\`, and make the role a member of caly_app`,
     )
   }
   const applied = row?.hasMigrations ? await appliedMigrations(database) : []
   const missing = migrations.filter((name) => !applied.includes(name))
   if (missing.length > 0) {
-    throw new Error(`The database lacks the migrations ${missing.join(', ')} of this build: run \`npx prisma migrate deploy\``)
+    throw new Error(`The database lacks the migrations ${missing.join(', ')} of this build: run \`npm run migrate\``)
   }
   if (!row?.isUtc)
     throw new Error(

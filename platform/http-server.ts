@@ -1,6 +1,7 @@
 // An HTTP server whose clients cost a bounded amount of memory and time, whatever they send or do not read.
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { clientKey } from './client-address.ts'
 import type { Connection } from './connection-owners.ts'
 import { ConnectionPool, type ConnectionLimits } from './connection-pool.ts'
@@ -36,6 +37,16 @@ export interface BoundedServerOptions {
   /** True for addresses of trusted proxies, through which all clients come: they have no limit of their own. */
   isProxy?: (address: string) => boolean
   limits?: ConnectionLimits
+  /** Answers what Node cannot read as a request, and ends the connection. Absent: Node does. */
+  answerUnreadable?: (error: NodeJS.ErrnoException, socket: Duplex) => void
+}
+
+export interface BoundedServer extends Server {
+  /**
+   * Closes connections that wait for a request. `closeIdleConnections` does not close those that never sent one. To be called
+   * repeatedly while the server ends: a part of a request closes the connection once no more of it arrives between two calls.
+   */
+  closeQuietConnections: () => void
 }
 
 /**
@@ -43,8 +54,8 @@ export interface BoundedServerOptions {
  * that send a body in too many pieces or behind its answer, that take too little of their answer, and, beyond the numbers of `limits`, those of the address
  * that holds the most.
  */
-export function createBoundedServer(handler: RequestListener, options: BoundedServerOptions = {}): Server {
-  const { isProxy = () => false, limits = CONNECTION_LIMITS } = options
+export function createBoundedServer(handler: RequestListener, options: BoundedServerOptions = {}): BoundedServer {
+  const { isProxy = () => false, limits = CONNECTION_LIMITS, answerUnreadable } = options
   const server = createServer({
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     headersTimeout: HEADERS_TIMEOUT_MS,
@@ -68,9 +79,16 @@ export function createBoundedServer(handler: RequestListener, options: BoundedSe
   server.on('checkContinue', takeTurn) // whoever reads the body asks for it
   server.on('checkExpectation', takeTurn) // an Expect that we do not know changes nothing
 
+  if (answerUnreadable)
+    server.on('clientError', (error, socket) => {
+      const connection = connections.get(socket as Socket)
+      if (connection && pool.isAnswering(connection)) socket.destroy()
+      else answerUnreadable(error, socket)
+    })
+
   const watch = setInterval(() => pool.closeUnread(), limits.unreadMs / 10).unref()
   server.on('close', () => clearInterval(watch))
-  return server
+  return Object.assign(server, { closeQuietConnections: () => pool.closeQuiet() })
 }
 
 /** Connections that wait to be accepted. With Node's 511, a burst makes other clients wait 1 s until they ask again. */

@@ -2,10 +2,12 @@ import { createWriteStream, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { pino, type Logger } from 'pino'
 import { logContext } from './log-context.ts'
-import { stdoutLines } from './output.ts'
+import { boundedWriter, stdoutLines } from './output.ts'
 import { redact } from './redact.ts'
 
 export type { Logger } from 'pino'
+
+const WARN = pino.levels.values.warn
 
 const SECRET_FIELDS = [
   'authorization',
@@ -28,9 +30,10 @@ const SECRET_FIELDS = [
 
 /** One JSON line an entry on stdout and, where `file` is not empty, in that file as well. */
 export function createLogger({ level, file, name }: { level: string; file: string; name: string }): Logger {
+  const describeDropped = (count: number): string => droppedLines(name, count)
   const streams = [
-    { level: 'trace' as const, stream: stdoutLines() },
-    ...(file ? [{ level: 'trace' as const, stream: openFile(file) }] : []),
+    { level: 'trace' as const, stream: stdoutLines(describeDropped) },
+    ...(file ? [{ level: 'trace' as const, stream: openFile(file, describeDropped) }] : []),
   ]
   return pino(
     {
@@ -46,7 +49,7 @@ export function createLogger({ level, file, name }: { level: string; file: strin
 }
 
 /** A disk that is full or read-only costs us the file's lines, not the process: stdout has them all. */
-function openFile(path: string): pino.DestinationStream {
+function openFile(path: string, describeDropped: (count: number) => string): pino.DestinationStream {
   let isWritable = true
   const giveUp = (error: unknown): void => {
     isWritable = false
@@ -59,7 +62,14 @@ function openFile(path: string): pino.DestinationStream {
   }
   if (!isWritable) return { write: () => {} }
   const file = createWriteStream(path, { flags: 'a' }).on('error', giveUp)
-  return { write: (line) => void (isWritable && file.write(line)) }
+  const write = boundedWriter(file, describeDropped)
+  return { write: (line) => void (isWritable && write(line)) }
+}
+
+/** Written past pino, which would drop it as well. */
+function droppedLines(name: string, count: number): string {
+  const entry = { level: WARN, time: new Date().toISOString(), name, count, msg: 'Log lines were dropped: their reader was too slow' }
+  return `${JSON.stringify(entry)}\n`
 }
 
 /** An error's kind, message and stack without what {@link redact} takes out; no other fields, since libraries put requests there. */

@@ -12,7 +12,7 @@ export interface OperationsRoutes {
 /** However often /metrics is asked, figures are looked up this often. */
 const MEASURED_EVERY_MS = 5000
 
-/** `/health`, `/health/ready` and `/metrics`; answers nothing else. */
+/** `/health`, `/health/ready` and `/metrics`; answers nothing else. `pid` says which process answers. */
 export async function serveOperations(
   address: { host: string; port: number },
   { health, measure }: OperationsRoutes,
@@ -27,7 +27,7 @@ export async function serveOperations(
       }
       if (request.url !== '/health' && request.url !== '/health/ready') return send(404, 'text/plain', 'not found\n')
       const state = await health()
-      send(request.url === '/health/ready' && !state.ready ? 503 : 200, 'application/json', JSON.stringify(state))
+      send(request.url === '/health/ready' && !state.ready ? 503 : 200, 'application/json', JSON.stringify({ ...state, pid: process.pid }))
     }
     serve().catch(() => send(500, 'text/plain', 'failed\n'))
   })

@@ -1,7 +1,10 @@
 // Writing to stdout without a risk for the process: a full disk, a reader that is gone or a terminal that was closed costs lines.
 import { fstatSync, writeSync } from 'node:fs'
+import type { Writable } from 'node:stream'
 
 const STDOUT = 1
+/** Of lines that wait for a slow reader: enough for a burst, and little for the process. */
+const MAX_WAITING_BYTES = 4 * 1024 * 1024
 
 /** Errors of stdout and stderr end no process any more, whoever writes there. To be called once, at the start of a process. */
 export function ignoreOutputErrors(): void {
@@ -11,9 +14,28 @@ export function ignoreOutputErrors(): void {
 /**
  * Where the lines of the log go. Node closes the stream of a file for good at the first failed write; written directly, lines appear
  * again once the disk has room.
+ * @param describeDropped the line that says how many lines are missing where it stands
  */
-export function stdoutLines(): { write: (line: string) => void } {
-  return isFile(STDOUT) ? { write: lineWriter(STDOUT) } : { write: (line) => void process.stdout.write(line) }
+export function stdoutLines(describeDropped: (count: number) => string): { write: (line: string) => void } {
+  return { write: isFile(STDOUT) ? lineWriter(STDOUT) : boundedWriter(process.stdout, describeDropped) }
+}
+
+/**
+ * Node keeps what a stream cannot take yet in memory, without a bound.
+ * @returns writes a line. Once too many bytes wait, lines are dropped until all of them are taken, and then their number is written
+ */
+export function boundedWriter(stream: Writable, describeDropped: (count: number) => string): (line: string) => void {
+  let dropped = 0
+  stream.on('drain', () => {
+    if (dropped === 0) return
+    stream.write(describeDropped(dropped))
+    dropped = 0
+  })
+  return (line) => {
+    const isFull = dropped > 0 || stream.writableLength > MAX_WAITING_BYTES
+    if (isFull) dropped += 1
+    else stream.write(line)
+  }
 }
 
 /** @returns writes a line; one that cannot be written is lost, and never continues on the line of the next one */

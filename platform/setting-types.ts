@@ -45,7 +45,13 @@ function listOf(isEntry: (entry: string) => boolean, entries: string) {
 
 export const secrets = listOf((each) => text.safeParse(each).success, 'secrets')
 export const addressRanges = listOf(isAddressRange, 'IP addresses or CIDR ranges')
-export const hosts = listOf((each) => /^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*(:\d{1,5})?$/i.test(each), 'host names, with *. for all below')
+export const hosts = listOf(isHostPattern, 'host names, with *. for all below')
+
+/** With or without a port. */
+function isHostPattern(each: string): boolean {
+  const [isHost, , , port] = /^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*(?::(\d{1,5}))?$/i.exec(each) ?? []
+  return isHost !== undefined && (port === undefined || (Number(port) >= 1 && Number(port) <= 65_535))
+}
 
 /** Pauses in minutes. */
 export const pauses = listOf((each) => decimal(0.001, 527_040).safeParse(each).success, 'minutes, from 0.001 to 527040').transform((list) =>

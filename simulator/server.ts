@@ -106,6 +106,7 @@ export async function startSimulator(settings: SimulatorSettings): Promise<Simul
   async function route(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { pathname, searchParams } = new URL(request.url ?? '/', url)
     if (request.method === 'POST' && pathname === '/simulator/calls') return orderCall(request, response)
+    if (pathname === '/health/ready') return json(response, 200, { pid: process.pid })
     if (outage > 0) return void response.writeHead(outage).end()
     const [, room, ...rest] = pathname.split('/')
     const found = calls.get(/^([A-Za-z0-9_-]+)(\.\w+)?$/.exec(rest.at(-1) ?? '')?.[1] ?? '')

@@ -109,6 +109,23 @@ test('When the API is asked to stop, then the request in hand is answered and du
   expect(await backend.callRow(callSid)).toMatchObject({ status: 'busy' })
 })
 
+test('When a statement takes longer than the grace period of the API, then the API ends cleanly without it', async () => {
+  backend = await startBackend({ start: ['api'], env: { SHUTDOWN_GRACE_SECONDS: '1' } })
+  const holder = await backend.database.connect()
+  try {
+    await holder.query('BEGIN; LOCK TABLE webhook_events IN ACCESS EXCLUSIVE MODE')
+    const body = JSON.stringify({ CallSid: newCallSid(), Status: 'busy' })
+    const headers = { 'x-exotel-signature': sign(body) }
+    const cut = fetch(`${backend.apiUrl}/webhooks/exotel/call-end`, { method: 'POST', body, headers }).catch(() => 'cut')
+    const sql = `SELECT FROM pg_stat_activity WHERE query LIKE '%INSERT INTO webhook_events%' AND wait_event_type = 'Lock'`
+    await eventually('the statement to wait', async () => (await backend.database.query(sql)).rows.length > 0)
+    expect(await backend.end('api', 'SIGTERM')).toBe(0)
+    expect(await cut).toBe('cut')
+  } finally {
+    holder.release(true)
+  }
+})
+
 test('When two APIs run side by side, then every event is relayed once', async () => {
   backend = await startBackend()
   backend.launch('api', { PORT: '0', OPERATIONS_PORT: '0' })

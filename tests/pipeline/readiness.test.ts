@@ -31,7 +31,7 @@ test('When the newest migration and its columns are missing, then both processes
   for (const name of PROCESSES) backend.launch(name)
   for (const name of PROCESSES) {
     await eventually(`${name} to say what is missing`, async () => backend.logs(name).includes(NEWEST))
-    expect(backend.logs(name)).toContain('npx prisma migrate deploy')
+    expect(backend.logs(name)).toContain('npm run migrate')
     await eventually(`${name} to answer`, async () => (await readiness(name)) === 503)
   }
   const posted = await post()

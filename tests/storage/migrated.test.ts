@@ -39,7 +39,7 @@ test.each([
   await owner.$executeRawUnsafe(sql)
   const refused = assertMigrated(database, MIGRATIONS)
   await expect(refused).rejects.toThrow(NEWEST)
-  await expect(refused).rejects.toThrow('npx prisma migrate deploy')
+  await expect(refused).rejects.toThrow('npm run migrate')
   await expect(refused).rejects.not.toThrow('0001_calls')
 })
 

@@ -99,6 +99,7 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'], d
   const spool = join(place, 'spool')
   const mailDirectory = join(place, 'mail')
   mkdirSync(spool, { recursive: true })
+  mkdirSync(join(place, 'logs')) // where the keeper writes, once something is started
   const ports = { api: await freePort(0), apiOperations: await freePort(0), workerOperations: await freePort(0) }
   const apiUrl = `http://127.0.0.1:${ports.api}`
   const simulator = await startSimulator({

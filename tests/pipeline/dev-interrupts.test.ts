@@ -1,0 +1,75 @@
+// Ctrl-C while another command starts or empties the development stack: only the one that has the lock changes `.data/`.
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from '@jest/globals'
+import { tryTake } from '../../dev/lock.mjs'
+import { eventually } from '../support/eventually.ts'
+import { copyProject, type ProjectCopy } from '../support/project-copy.ts'
+
+const TIMEOUT_MS = 120_000
+
+let copy: ProjectCopy
+let release: (() => void) | undefined
+beforeEach(() => {
+  copy = copyProject()
+})
+afterEach(async () => {
+  release?.()
+  await copy.remove()
+})
+
+/** As a command does that starts or empties the stack. */
+function takeLock(): void {
+  release = tryTake(join(copy.folder, '.starting'), 'lock')
+  expect(release).toBeDefined()
+}
+
+test(
+  'When Ctrl-C comes while another command has the lock, then the stack runs until it is free',
+  async () => {
+    const { child, said, ended } = copy.dev()
+    await eventually('the stack to be up', async () => said().includes('The stack stays up'), TIMEOUT_MS)
+    takeLock()
+    child.kill('SIGINT')
+    await eventually('it to wait', async () => said().includes('waiting for another command'))
+    expect({ announced: existsSync(join(copy.folder, '.data', 'dev.json')), exitCode: child.exitCode }).toEqual({
+      announced: true,
+      exitCode: null,
+    })
+    release!()
+    expect({ code: await ended, said: said() }).toMatchObject({ code: 130, said: expect.stringContaining('Everything has stopped') })
+    await copy.noneLeft()
+  },
+  TIMEOUT_MS,
+)
+
+test(
+  'When Ctrl-C comes during a start, then a reset waits until the start has ended',
+  async () => {
+    const place = join(copy.folder, 'prisma', 'migrations', '9999_slow')
+    mkdirSync(place)
+    writeFileSync(join(place, 'migration.sql'), 'SELECT pg_sleep(4);\n')
+    const { child, said, ended } = copy.dev()
+    await eventually('PostgreSQL to be up', async () => said().includes('PostgreSQL is up'), TIMEOUT_MS)
+    child.kill('SIGINT')
+    const reset = copy.dev(['reset'])
+    await eventually('the reset to wait', async () => reset.said().includes('waiting for another command'))
+    expect({ code: await ended, said: said() }).toMatchObject({ code: 130, said: expect.stringContaining('Everything has stopped') })
+    expect({ code: await reset.ended, said: reset.said() }).toMatchObject({ code: 0 })
+  },
+  TIMEOUT_MS,
+)
+
+test(
+  'When Ctrl-C comes while a start waits for the lock, then it ends without having started anything',
+  async () => {
+    takeLock()
+    const { child, said, ended } = copy.dev()
+    await eventually('it to wait', async () => said().includes('waiting for another command'))
+    child.kill('SIGINT')
+    expect(await ended).toBe(130)
+    expect(existsSync(join(copy.folder, '.data', 'logs'))).toBe(false)
+    await copy.noneLeft()
+  },
+  TIMEOUT_MS,
+)

@@ -1,0 +1,49 @@
+// A development stack takes no other program for its API, worker or simulator, although it answers on the port that was chosen.
+import { spawn, type ChildProcess } from 'node:child_process'
+import { mkdirSync } from 'node:fs'
+import { createServer, type Server } from 'node:http'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from '@jest/globals'
+import type { Keeper, Program } from '../../dev/keeper.ts'
+import { loadSecrets } from '../../dev/secrets.ts'
+import { startServices } from '../../dev/services.ts'
+import { home, servers, uniqueName } from '../support/servers.ts'
+
+let place: string
+let children: ChildProcess[] = []
+let others: Server[] = []
+beforeEach(() => {
+  place = join(home, uniqueName('services'))
+  mkdirSync(place)
+})
+afterEach(() => {
+  for (const child of children) child.kill('SIGKILL')
+  for (const other of others) other.close().closeAllConnections()
+  children = []
+  others = []
+})
+
+/** In place of each process starts `command`, and another program that answers on all of its ports. */
+function withOtherPrograms(command: string, answer: object): Keeper {
+  const start = ({ name, env = {} }: Program): ChildProcess => {
+    const child = spawn('sh', ['-c', command])
+    children.push(child)
+    const ports = name === 'simulator' ? [env.SIMULATOR_PORT] : name === 'api' ? [env.PORT, env.OPERATIONS_PORT] : [env.OPERATIONS_PORT]
+    for (const port of ports)
+      others.push(createServer((_request, response) => void response.end(JSON.stringify(answer))).listen(Number(port), '127.0.0.1'))
+    return child
+  }
+  return { start, logOf: (name: string) => `${name}.log` } as unknown as Keeper
+}
+
+test('When another program answers and the process of the stack has ended, then the start fails', async () => {
+  const keeper = withOtherPrograms('exit 1', { ready: true, pid: process.pid })
+  await expect(startServices(keeper, servers, loadSecrets(place), place)).rejects.toThrow(
+    /^The (worker|api|simulator) process ended with exit code 1: see \w+\.log$/,
+  )
+})
+
+test('When another program answers before the process of the stack does, then the start waits for its own process', async () => {
+  const keeper = withOtherPrograms('sleep 3; exit 1', { ready: true, pid: process.pid })
+  await expect(startServices(keeper, servers, loadSecrets(place), place)).rejects.toThrow(/ended with exit code 1/)
+})
