@@ -1,5 +1,6 @@
 import express, { type Express } from 'express'
 import { errorHandler, notFound } from './middleware/errors.ts'
+import { dropBody, dropBodyOfReads } from './middleware/unwanted-body.ts'
 import { requestId } from './middleware/request-id.ts'
 import { securityHeaders } from './middleware/security-headers.ts'
 import { operationRoutes, type Operation } from './operation.ts'
@@ -20,7 +21,7 @@ export interface AppDependencies extends HealthDependencies, WebhookDependencies
 export function createApp(deps: AppDependencies): Express {
   const app = express()
   app.disable('x-powered-by').set('trust proxy', deps.trustProxy).set('etag', false)
-  app.use(securityHeaders, requestId)
+  app.use(securityHeaders, requestId, dropBodyOfReads)
   app.use('/webhooks/exotel', webhookRoutes(deps))
   const general = deps.limits.perAddress('general')
   const operations: Operation[] = [...healthOperations(deps), ...accountOperations(deps), ...testOperations(deps)]
@@ -28,6 +29,6 @@ export function createApp(deps: AppDependencies): Express {
   app.use(operationRoutes(operations, general))
   if (deps.serveDocs) app.use(documentationPage(general))
   app.use(resetPage(general), verifyPage(general))
-  app.use(general, notFound, errorHandler(deps.logger))
+  app.use(dropBody, general, notFound, errorHandler(deps.logger))
   return app
 }

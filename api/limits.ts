@@ -24,6 +24,8 @@ export interface Limits extends GuessLimits {
 const WINDOW_SECONDS = 60
 /** A client that has as many requests in flight as the limit allows may come again after this time. */
 const FULL_MS = 1000
+/** Requests of all clients that wait for a limit to be counted, each with up to 64 kB of its body. */
+const MAX_COUNTING = 500
 /** Of one session. Each leaves a row in the database until the session ends; a client needs one in 15 min. */
 const REFRESHES = 30
 /** Of each limit; beyond it the database is asked again. */
@@ -52,19 +54,24 @@ export function createLimits(pool: Pool, settings: Settings, logger: Logger): Li
     refresh: perMinute('refresh', REFRESHES),
   }
   const store = watchStore(logger)
+  let counting = 0
 
   /**
    * Who was refused once is refused without asking the database again until the minute is over. Nor is it asked for more requests of
-   * a client at the same time than the limit allows: they would be refused, and wait with their bodies until then.
+   * a client at the same time than the limit allows, nor for very many of all clients: they would wait with their bodies until then.
    */
   async function count(name: LimitName, client: string): Promise<Count> {
     const { points, counter, refused, inFlight } = rules[name]
     const msLeft = refused.msLeft(client)
     if (msLeft > 0) return { points: points + 1, msBeforeNext: msLeft }
     const others = inFlight.get(client) ?? 0
-    if (others >= points) return { points: points + 1, msBeforeNext: FULL_MS }
+    if (others >= points || counting >= MAX_COUNTING) return { points: points + 1, msBeforeNext: FULL_MS }
     inFlight.set(client, others + 1)
-    const result = await counter.add(client).finally(() => leave(inFlight, client))
+    counting += 1
+    const result = await counter.add(client).finally(() => {
+      counting -= 1
+      leave(inFlight, client)
+    })
     if (result.points > points) refused.add(client, result.msBeforeNext)
     return result
   }

@@ -5,6 +5,7 @@ import type { z } from 'zod'
 import { problem, type FieldError, type ProblemCode } from '../platform/problem.ts'
 import { methodNotAllowed } from './middleware/errors.ts'
 import { jsonBody } from './middleware/json-body.ts'
+import { dropBody } from './middleware/unwanted-body.ts'
 
 export interface Operation<Body extends z.ZodType = z.ZodType, Answer extends z.ZodType = z.ZodType> {
   method: 'get' | 'post'
@@ -39,7 +40,12 @@ export function operationRoutes(operations: Operation[], refusalLimit: RequestHa
   for (const path of new Set(operations.map((each) => each.path))) {
     const group = operations.filter((each) => each.path === path)
     for (const each of group) router[each.method](path, ...each.guards, ...(each.body ? [jsonBody] : []), run(each))
-    router.all(path, refusalLimit, methodNotAllowed(group.flatMap(({ method }) => (method === 'get' ? ['GET', 'HEAD'] : ['POST']))))
+    router.all(
+      path,
+      dropBody,
+      refusalLimit,
+      methodNotAllowed(group.flatMap(({ method }) => (method === 'get' ? ['GET', 'HEAD'] : ['POST']))),
+    )
   }
   return router
 }

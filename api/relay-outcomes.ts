@@ -20,6 +20,8 @@ const RESULTS = {
   temporal_fault: 'released',
 }
 
+for (const result of Object.values(RESULTS)) relayed.inc({ result }, 0) // so that each series exists from the start
+
 /** Resolves once the outcome is committed. */
 export function createOutcomeRecorder(database: Database, logger: Logger): (delivery: Delivery) => Promise<void> {
   return inGroups(async (deliveries) => {

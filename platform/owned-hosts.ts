@@ -4,7 +4,18 @@ import { getDomain, parse } from 'tldts'
 
 const EXOTEL_DOMAINS = new Set(['exotel.com', 'exotel.in'])
 /** Below these, a name contains the address that it leads to: `10.0.0.1.nip.io`. */
-const ADDRESS_DOMAINS = new Set(['localtest.me', 'lvh.me', 'nip.io', 'sslip.io', 'traefik.me', 'xip.io'])
+const ADDRESS_DOMAINS = new Set([
+  'localtest.me',
+  'lvh.me',
+  '1u.ms',
+  'local-ip.co',
+  'nip.io',
+  'rbndr.us',
+  'sslip.io',
+  'traefik.me',
+  'vcap.me',
+  'xip.io',
+])
 
 /** Endpoints of object stores, where the path and not the name says whose bucket it is. */
 const STORE_ENDPOINT = /^(s3[.-].+|storage\.googleapis\.com|f\d+\.backblazeb2\.com)$/

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import { stopParsing } from './http-parser.ts'
 
 /** A client that does not close its side has this time to read the response. */
-const LINGER_MS = 1000
+const LINGER_MS = 5000
 /** Bytes that are still read meanwhile: a client that sends its whole body before it reads gets the response, too. */
 const LINGER_BYTES = 2 * 1024 * 1024
 

@@ -18,18 +18,24 @@ const TEMPLATE = /[$#][{(].+[})]|\{\{.+\}\}|<%.+%>|\bprocess\.env\b|\bgetenv\b|\
 /** The whole value is a name that something else should have replaced: `<x>`, `[x]`, `{x}`, `(x)`, `%X%`, `@x@`, `__X__`, `$X`. */
 const MARKED_NAME = /^(<.+>|\[.+\]|\{.+\}|\(.+\)|%.+%|@.+@|__.+__|\$[A-Za-z_]\w*)$/
 /** The whole value says where the secret is: `vault:path`, `op://vault/item`, `arn:aws:…`. Random hexadecimal and base64 have no colon. */
-const REFERENCE = /^[a-z]{2,}[A-Za-z+]*:[\w./:#@-]+$/
+const REFERENCE = /^([a-z]{2,}[A-Za-z+]*:[\w./:#@-]+|@?[A-Za-z.]+\(.+\)|ENC\[.+\])$/
+/** What a program makes of an empty variable: MD5, SHA-1 and SHA-256 of nothing. */
+const HASHES_OF_NOTHING = new Set([
+  'd41d8cd98f00b204e9800998ecf8427e',
+  'da39a3ee5e6b4b0d3255bfef95601890afd80709',
+  'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
+])
 const SETTING_NAME = /(exotel|wasabi|temporal|database|smtp)_(webhook|api|access|secret|account|url|recording|public)/i
 
 /**
  * What people write in place of a secret, and what this service and its parts are called. Without plurals.
  */
 const WORDS = `access account admin api app application auth aws backend bar baz bearer bucket call caly change client company config
-  credential data database default demo dev development dummy enter env environment example exotel fake fill foo for from
-  generate generated given here hook host insecure insert key latest local login mail manager minio name need needed new none
+  credential data database default demo determined dev development dummy enter env environment example exotel fake fill filled foo for from
+  generate generated given here hook host insecure insert key later latest local login mail manager minio name need needed new none
   not null only owner pass passphrase passwd password passwort please pls postgres private prod production project public quux
-  qux random real recording replace root run sample secret secure server service set should sid smtp some something stage
-  staging string super temp temporal temporary test testing that the this todo token undefined unknown unsafe user value vault
+  qux random real recording redacted replace root run sample secret secure server service set should sid smtp some something stage
+  staging string super tbd temp temporal temporary test testing that the this todo token undefined unknown unsafe user value vault
   version wasabi webhook with word write your`
   .split(/\s+/)
   .toSorted((a, b) => b.length - a.length)
@@ -40,7 +46,11 @@ const LETTER_OF: Record<string, string> = { 0: 'o', 1: 'i', 3: 'e', 4: 'a', 5: '
 /** True for texts that stand for a value that nobody has set. */
 export function isPlaceholder(text: string): boolean {
   const plain = text.toLowerCase().replaceAll(/[\s_.]+/g, '-')
-  return PLACEHOLDER.test(plain) || [TEMPLATE, MARKED_NAME, REFERENCE, SETTING_NAME].some((form) => form.test(text))
+  return (
+    PLACEHOLDER.test(plain) ||
+    HASHES_OF_NOTHING.has(plain) ||
+    [TEMPLATE, MARKED_NAME, REFERENCE, SETTING_NAME].some((form) => form.test(text))
+  )
 }
 
 /** True for a secret that nobody has chosen: a placeholder, or the words that people write in place of one. */

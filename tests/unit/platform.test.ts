@@ -71,8 +71,9 @@ describe('Retries', () => {
     [{ code: 'ECONNECTION' }, false],
     [{ code: 'ETIMEDOUT' }, false],
     [{ code: 'EENVELOPE', responseCode: 451 }, false],
-    [{ code: 'EENVELOPE', responseCode: 550 }, true],
-    [{ code: 'EMESSAGE', responseCode: 554 }, true],
+    [{ code: 'EENVELOPE', responseCode: 550, command: 'RCPT TO', response: '550 5.1.1 No such user' }, true],
+    [{ code: 'EENVELOPE', responseCode: 550, command: 'MAIL FROM', response: '550 5.1.1 No such user' }, false],
+    [{ code: 'EMESSAGE', responseCode: 554, command: 'DATA', response: '554 5.2.1 Refused' }, false],
     [{ code: 'EAUTH', responseCode: 535 }, false],
     [{}, false],
   ])('When a mail fails with %j, then that is permanent: %s', (error, permanent) => {
