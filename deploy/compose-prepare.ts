@@ -58,8 +58,8 @@ async function connectAsSuperuser(password: string): Promise<pg.Client> {
   const administrator = await connect(process.env.POSTGRES_FIRST_PASSWORD ?? '').catch(() => {
     throw new CannotStart('PostgreSQL has data of an earlier version of this file: remove its volumes with `docker compose down -v`.')
   })
-  await administrator.query(`ALTER ROLE postgres PASSWORD ${pg.escapeLiteral(password)}`)
-  return administrator
+  await administrator.query(`ALTER ROLE postgres PASSWORD ${pg.escapeLiteral(password)}`).finally(() => administrator.end())
+  return connect(password) // whoever opens a further connection takes the password from this one
 }
 
 async function connect(password: string): Promise<pg.Client> {
