@@ -133,7 +133,7 @@ describe('npm run admin', () => {
     const { accessToken, refreshToken } = await loggedIn(backend.apiUrl, person)
     expect((await admin('new-signing-key')).code).toBe(0)
     const port = await freePort(0)
-    backend.launch('api', { PORT: String(port), OPERATIONS_PORT: String(await freePort(0)) }) // others know within a minute
+    backend.launch('api', { PORT: String(port), OPERATIONS_PORT: String(await freePort(0)) }) // others know within ten seconds
     const api = `http://127.0.0.1:${port}`
     await eventually('the API to be ready', async () => (await fetch(`${api}/health/ready`)).ok)
     expect((await get(api, '/api/auth/me', bearer(accessToken))).status).toBe(401)
