@@ -40,12 +40,12 @@ const EXPIRED = {
 export interface CleanUpBatch {
   /** How many went; rows that depended on them are not counted. */
   rows: number
-  /** False: no more are left that nobody holds. */
+  /** False where all rows that are left are locked by others, or none is left. */
   more: boolean
 }
 
 const SIGNING_KEY_DAYS = 30
-/** Each batch of dependents begins its search anew, among those that are deleted already: of few rows these are few. */
+/** Each batch of dependents searches from the beginning and passes the rows that earlier batches have deleted. Few rows keep that short. */
 const LIMIT_PER_PARENT = 10
 const { raw } = Prisma
 

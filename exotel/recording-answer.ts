@@ -48,8 +48,8 @@ const MAX_READ_BYTES = 64 * 1024
  */
 export async function readAnswer({ statusCode, headers, body }: HttpResponse, part: KnownPart | undefined): Promise<RecordingAnswer> {
   if (statusCode === 200 || statusCode === 203) {
-    const answer = await whatIsSent(headers, body)
-    return answer.isState ? readState(answer.body) : wholeBody(statusCode, headers, answer.body)
+    const found = await lookForState(headers, body)
+    return found.isState ? readState(found.body) : wholeBody(statusCode, headers, found.body)
   }
   if (statusCode === 206) return partialBody(headers, body, part)
   await discardBody(body)
@@ -82,10 +82,10 @@ export async function readAnswer({ statusCode, headers, body }: HttpResponse, pa
 }
 
 /**
- * Whether a short body is a JSON document. One that is labelled so has to begin like JSON; any other one has to be JSON as a whole, since
+ * Whether a short body is a JSON document, and a body that still has all bytes. One that is labelled as JSON has to begin like JSON; any other one has to be JSON as a whole, since
  * audio without a header may begin with any byte.
  */
-async function whatIsSent(headers: IncomingHttpHeaders, body: Readable): Promise<{ isState: boolean; body: Readable }> {
+async function lookForState(headers: IncomingHttpHeaders, body: Readable): Promise<{ isState: boolean; body: Readable }> {
   const length = readLength(singleHeader(headers['content-length'])) ?? 0
   if (length > MAX_STATE_BYTES || encodingOf(headers) !== undefined) return { isState: false, body }
   const isLabelled = /^application\/(.+\+)?json/i.test(singleHeader(headers['content-type']) ?? '')
