@@ -1,6 +1,6 @@
 import { ApplicationFailure } from '@temporalio/common'
 import { fixRecordingDate, isCallErased } from '../calls/recording-facts.ts'
-import { digestFile } from '../recordings/digests.ts'
+import { digestFile, type UploadSizes } from '../recordings/digests.ts'
 import { objectKey } from '../recordings/object-key.ts'
 import { classifyStoreError } from '../recordings/store-errors.ts'
 import type { Found, ObjectToStore, RecordingStore, TransferControl } from '../recordings/store.ts'
@@ -100,7 +100,7 @@ async function putSpooled(
       () => false,
     )
   try {
-    await assertSpooled(object, run)
+    await assertSpooled(object, store.sizes, run)
     await store.put(object, control, replaces)
   } catch (error) {
     if (!run.signal.aborted && (await isStored())) {
@@ -112,8 +112,8 @@ async function putSpooled(
 }
 
 /** Between validation and upload a file may lie for days: nothing is sent that is not what was validated. */
-async function assertSpooled({ path, bytes, sha256 }: ObjectToStore, { signal, progress }: Run): Promise<void> {
-  const digests = await digestFile(path, signal, progress)
+async function assertSpooled({ path, bytes, sha256 }: ObjectToStore, sizes: UploadSizes, { signal, progress }: Run): Promise<void> {
+  const digests = await digestFile(path, sizes, signal, progress)
   if (digests.bytes !== bytes || digests.sha256 !== sha256) throw fileLost()
 }
 

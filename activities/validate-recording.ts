@@ -9,7 +9,7 @@ import { endTry } from './failures.ts'
 import { runActivity, type Run } from './run.ts'
 import { asWriterFailure, thisAttempt } from './spool-writer.ts'
 
-type Needs = Pick<Dependencies, 'database' | 'spool' | 'logger' | 'alarms' | 'pauses'>
+type Needs = Pick<Dependencies, 'database' | 'spool' | 'store' | 'logger' | 'alarms' | 'pauses'>
 
 export interface ValidateInput {
   callSid: string
@@ -54,7 +54,7 @@ async function inspect(deps: Needs, run: Run, spooled: Spooled): Promise<{ diges
   if ((await deps.spool.bytesOf(spooled.file)) !== spooled.bytes)
     throw endTry(SPOOL_FILE_LOST, 'The spooled file is gone or has another size')
   try {
-    const digests = await digestFile(path, run.signal, run.progress)
+    const digests = await digestFile(path, deps.store.sizes, run.signal, run.progress)
     if (digests.sha256 === spooled.sha256) return { digests, finding: await judge(path, spooled) }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error

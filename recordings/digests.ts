@@ -2,10 +2,18 @@
 import { createHash, type Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 
-/** Up to here one PutObject; above, parts that a broken upload can resume with. Changing it changes ETags of open uploads. */
-export const SINGLE_PUT_MAX_BYTES = 1024 ** 3
-/** S3 allows 10,000 parts of at least 5 MiB: enough for our limit of 6 GiB and far beyond. */
-export const PART_BYTES = 64 * 1024 ** 2
+/** How files of which size are uploaded; S3 computes their ETags accordingly. */
+export interface UploadSizes {
+  /** Up to this size a file is one PutObject; larger files are uploaded in parts, with which a broken upload can resume. */
+  singlePutMaxBytes: number
+  partBytes: number
+}
+
+/**
+ * Of production; tests use smaller ones. A change changes the ETags of open uploads. S3 allows 10,000 parts of at least 5 MiB, so
+ * that these sizes are enough for our limit of 6 GiB and far beyond.
+ */
+export const UPLOAD_SIZES: UploadSizes = { singlePutMaxBytes: 1024 ** 3, partBytes: 64 * 1024 ** 2 }
 
 export interface Digests {
   bytes: number
@@ -16,7 +24,12 @@ export interface Digests {
 }
 
 /** One pass over the file in flat memory; `onProgress` is told the bytes read so far. */
-export async function digestFile(path: string, signal: AbortSignal, onProgress: (bytes: number) => void): Promise<Digests> {
+export async function digestFile(
+  path: string,
+  { singlePutMaxBytes, partBytes }: UploadSizes,
+  signal: AbortSignal,
+  onProgress: (bytes: number) => void,
+): Promise<Digests> {
   const sha256 = createHash('sha256')
   const whole = createHash('md5')
   const parts: Buffer[] = []
@@ -29,7 +42,7 @@ export async function digestFile(path: string, signal: AbortSignal, onProgress: 
   for await (const chunk of createReadStream(path, { signal, highWaterMark: 1024 ** 2 }) as AsyncIterable<Buffer>) {
     sha256.update(chunk)
     whole.update(chunk)
-    const untilPartEnds = PART_BYTES - (bytes % PART_BYTES)
+    const untilPartEnds = partBytes - (bytes % partBytes)
     part.update(chunk.subarray(0, untilPartEnds))
     if (chunk.length >= untilPartEnds) {
       closePart()
@@ -38,8 +51,8 @@ export async function digestFile(path: string, signal: AbortSignal, onProgress: 
     bytes += chunk.length
     onProgress(bytes)
   }
-  if (bytes % PART_BYTES !== 0) closePart()
-  return { bytes, sha256: sha256.digest('hex'), etag: bytes <= SINGLE_PUT_MAX_BYTES ? whole.digest('hex') : etagOfParts(parts) }
+  if (bytes % partBytes !== 0) closePart()
+  return { bytes, sha256: sha256.digest('hex'), etag: bytes <= singlePutMaxBytes ? whole.digest('hex') : etagOfParts(parts) }
 }
 
 function etagOfParts(parts: Buffer[]): string {

@@ -1,4 +1,4 @@
-// Files above 1 GB go up in parts, so that a broken upload goes on where it was: ListParts tells what is there already.
+// Large files go up in parts, so that a broken upload goes on where it was: ListParts tells what is there already.
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -12,7 +12,6 @@ import {
 } from '@aws-sdk/client-s3'
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { PART_BYTES } from './digests.ts'
 import { withFileBody } from './file-body.ts'
 import { signContent } from './sign-content.ts'
 import type { ObjectToStore, TransferControl } from './store.ts'
@@ -38,6 +37,7 @@ export async function putInParts(
   client: S3Client,
   target: Target,
   { path, bytes }: ObjectToStore,
+  partBytes: number,
   control: TransferControl,
 ): Promise<void> {
   const place = { Bucket: target.Bucket, Key: target.Key }
@@ -55,8 +55,8 @@ export async function putInParts(
   async function sendMissingParts(UploadId: string): Promise<Part[]> {
     const there = await partsOf(client, place, UploadId, control.signal)
     const parts: Part[] = []
-    for (let start = 0, PartNumber = 1; start < bytes; start += PART_BYTES, PartNumber += 1) {
-      const slice = { start, end: Math.min(start + PART_BYTES, bytes) - 1 }
+    for (let start = 0, PartNumber = 1; start < bytes; start += partBytes, PartNumber += 1) {
+      const slice = { start, end: Math.min(start + partBytes, bytes) - 1 }
       const { md5, sha256 } = await digestSlice(path, slice, control.signal)
       const expected = `"${md5.toString('hex')}"`
       // The store's own word for a part is what it wants to hear again, also where it is no MD5.

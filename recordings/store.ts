@@ -1,7 +1,7 @@
 // Our S3 bucket. What is said to be stored is confirmed: by size and by a checksum that the server computed.
 import { PutObjectCommand, type HeadObjectCommandOutput, type PutObjectCommandInput, type S3Client } from '@aws-sdk/client-s3'
 import { setTimeout as pause } from 'node:timers/promises'
-import { SINGLE_PUT_MAX_BYTES } from './digests.ts'
+import { UPLOAD_SIZES, type UploadSizes } from './digests.ts'
 import { withFileBody } from './file-body.ts'
 import { endUploads, putInParts, sweepUploads, tryUpload } from './multipart.ts'
 import { alternativeKey } from './object-key.ts'
@@ -47,8 +47,8 @@ const PROBE_KEY = 'recordings/.probe'
 
 export class RecordingStore {
   readonly bucket: string
+  readonly sizes: UploadSizes
   readonly #endpoint: string
-  readonly #singlePutMaxBytes: number
   readonly #shownAfterMs: number[]
   readonly #client: S3Client
   #conditions: { IfNoneMatch: '*' } | Record<string, never> = { IfNoneMatch: '*' }
@@ -56,12 +56,12 @@ export class RecordingStore {
   #knownKey = PROBE_KEY
 
   /**
-   * @param singlePutMaxBytes larger files go up in parts
+   * @param sizes from which size on files go up in parts
    * @param shownAfterMs pauses between the looks for an object that the store says it has
    */
-  constructor(settings: StoreSettings, singlePutMaxBytes = SINGLE_PUT_MAX_BYTES, shownAfterMs = SHOWN_AFTER_MS) {
+  constructor(settings: StoreSettings, sizes = UPLOAD_SIZES, shownAfterMs = SHOWN_AFTER_MS) {
     this.bucket = settings.bucket
-    this.#singlePutMaxBytes = singlePutMaxBytes
+    this.sizes = sizes
     this.#shownAfterMs = shownAfterMs
     this.#endpoint = settings.endpoint
     this.#client = createS3Client(settings)
@@ -162,7 +162,7 @@ export class RecordingStore {
 
   async #send(object: ObjectToStore, control: TransferControl, condition: Pick<PutObjectCommandInput, 'IfNoneMatch'>): Promise<void> {
     const common = { Bucket: this.bucket, Key: object.key, ContentType: object.contentType, Metadata: object.metadata }
-    if (object.bytes > this.#singlePutMaxBytes) return putInParts(this.#client, common, object, control)
+    if (object.bytes > this.sizes.singlePutMaxBytes) return putInParts(this.#client, common, object, this.sizes.partBytes, control)
     await withFileBody(object.path, undefined, control.signal, async (Body, abortSignal) => {
       let sent = 0
       Body.on('data', (chunk) => control.onProgress((sent += chunk.length)))

@@ -1,8 +1,11 @@
 // Several attempts to upload one recording: given up, cancelled, and side by side in two processes.
-import { CompleteMultipartUploadCommand, ListPartsCommand } from '@aws-sdk/client-s3'
+import { CompleteMultipartUploadCommand, CreateMultipartUploadCommand, ListPartsCommand, UploadPartCommand } from '@aws-sdk/client-s3'
 import { ActivityCancellationDetails } from '@temporalio/common'
-import { copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { fixRecordingDate } from '../../calls/recording-facts.ts'
+import { objectKey } from '../../recordings/object-key.ts'
 import type { StoredObject } from '../../workflows/contracts/recording.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
 import { wav } from '../support/audio.ts'
@@ -11,21 +14,25 @@ import { startFaultyS3, type FaultyS3 } from '../support/faulty-s3.ts'
 import { spoolRecording, type SpooledRecording } from '../support/spooled.ts'
 
 const MB = 1024 ** 2
-/** More than one part. */
-const LARGE = wav({ seconds: 0, channels: 2, sampleRate: 8000, dataSize: 70 * MB })
+/** S3 takes no smaller parts. */
+const SIZES = { singlePutMaxBytes: MB, partBytes: 5 * MB }
 
 let faulty: FaultyS3
 let bench: Workbench
 beforeAll(async () => {
   faulty = await startFaultyS3()
-  bench = await openWorkbench({ s3Endpoint: faulty.url, singlePutMaxBytes: MB })
+  bench = await openWorkbench({ s3Endpoint: faulty.url, uploadSizes: SIZES })
 })
 afterAll(async () => {
   await bench?.close()
   await faulty?.close()
 })
 
-const large = (): Promise<SpooledRecording> => spoolRecording(bench, { bytes: Buffer.concat([LARGE, Buffer.alloc(70 * MB)]) })
+/** A WAV of this size, by default of two parts. */
+function large(bytes = 6 * MB): Promise<SpooledRecording> {
+  const header = wav({ seconds: 0, dataSize: bytes - wav({ seconds: 0 }).length })
+  return spoolRecording(bench, { bytes: Buffer.concat([header, randomBytes(bytes - header.length)]) })
+}
 const upload = ({ input }: SpooledRecording): Promise<StoredObject> => bench.run('uploadRecording', input)
 const ofCall = ({ input }: SpooledRecording, more = ''): RegExp => new RegExp(`${input.callSid}.*${more}`)
 const expectStored = async (recording: SpooledRecording, { key }: StoredObject): Promise<void> => {
@@ -60,9 +67,41 @@ describe('When an attempt stops in the middle of an upload in parts', () => {
   })
 
   test('because its workflow cancelled it, then nothing of the upload stays', async () => {
-    await stopInTheMiddle(await large(), 'CANCELLED', { cancelRequested: true })
+    const recording = await large()
+    await stopInTheMiddle(recording, 'CANCELLED', { cancelRequested: true })
+    expect(faulty.requests.some(({ method, url }) => method === 'DELETE' && ofCall(recording, 'uploadId=').test(url))).toBe(true)
     await eventually('the upload to be ended', async () => (await bench.bucket.openUploads()) === 0)
   })
+})
+
+test.each([
+  ['that fills its last part', 10 * MB, 2],
+  ['with a short last part', 10 * MB + 1, 3],
+])('When a file %s is uploaded in parts, then its ETag confirms it, without reading it back', async (_which, bytes, parts) => {
+  const recording = await large(bytes)
+  expect(recording.input.verdict.etag).toMatch(new RegExp(`-${parts}$`))
+  faulty.requests.length = 0
+  await expectStored(recording, await upload(recording))
+  const ofObject = faulty.requests.filter(({ url }) => new URL(url, faulty.url).pathname.includes(recording.input.callSid))
+  expect(ofObject.filter(({ url }) => url.includes('partNumber=')).length).toBe(parts)
+  expect(ofObject.filter(({ method, url }) => method === 'GET' && !url.includes('uploadId='))).toEqual([])
+})
+
+test('When an open upload has a part with other bytes of the same size, then that part is sent again, and only that', async () => {
+  const recording = await large()
+  const { path, input } = recording
+  const file = readFileSync(path)
+  const Key = objectKey(input, await fixRecordingDate(bench.database, input.callSid))
+  const place = { Bucket: bench.bucket.name, Key }
+  const { UploadId } = await bench.bucket.client.send(new CreateMultipartUploadCommand(place))
+  for (const [PartNumber, Body] of [
+    [1, randomBytes(5 * MB)],
+    [2, file.subarray(5 * MB)],
+  ] as const)
+    await bench.bucket.client.send(new UploadPartCommand({ ...place, UploadId, PartNumber, Body }))
+  faulty.requests.length = 0
+  await expectStored(recording, await upload(recording))
+  expect(faulty.requests.flatMap(({ url }) => /partNumber=\d+/.exec(url)?.[0] ?? [])).toEqual(['partNumber=1'])
 })
 
 describe('When two attempts upload one recording at the same time', () => {
@@ -96,11 +135,11 @@ describe('When two attempts upload one recording at the same time', () => {
   })
 
   test.each([
-    ['in parts', large],
+    ['in parts', () => large()],
     ['in one request', () => spoolRecording(bench)],
   ])('as two processes, %s, then both succeed', async (_how, spool) => {
     const recording = await spool()
-    const other = await openWorkbench({ s3Endpoint: faulty.url, singlePutMaxBytes: MB, bucket: bench.bucket.name })
+    const other = await openWorkbench({ s3Endpoint: faulty.url, uploadSizes: SIZES, bucket: bench.bucket.name })
     copyFileSync(recording.path, other.spool.path(recording.input.spooled.file))
     const attempts = [() => upload(recording), () => other.run('uploadRecording', recording.input)]
     const [stored] = await Promise.all(attempts.map((attempt) => attempt().catch(attempt))) // as above

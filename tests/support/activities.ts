@@ -12,6 +12,7 @@ import type { UrlPolicy } from '../../exotel/url-policy.ts'
 import { createAlarms, type Alarms } from '../../platform/alarms.ts'
 import { connectDatabase, type Database } from '../../platform/database.ts'
 import { createStoreBreaker } from '../../recordings/breaker.ts'
+import type { UploadSizes } from '../../recordings/digests.ts'
 import { ObjectInventory } from '../../recordings/inventory.ts'
 import { Spool, type SpoolLimits } from '../../recordings/spool.ts'
 import { RecordingStore } from '../../recordings/store.ts'
@@ -44,7 +45,7 @@ export async function openWorkbench(
   options: {
     apiBaseUrl?: string
     s3Endpoint?: string
-    singlePutMaxBytes?: number
+    uploadSizes?: UploadSizes
     /** As of a real store where it is absent. */
     shownAfterMs?: number[] | undefined
     /** Another process's; without it a new one. */
@@ -68,7 +69,7 @@ export async function openWorkbench(
   const spool = await Spool.open(folder, 'bench', options.limits ?? { maxBytes: 10 * 1024 ** 3, minFreeBytes: 0 }, () => {})
   const store = new RecordingStore(
     { ...access, endpoint: options.s3Endpoint ?? access.endpoint, connections: 8 },
-    options.singlePutMaxBytes,
+    options.uploadSizes,
     'shownAfterMs' in options ? options.shownAfterMs : [50, 100],
   )
   const inventory = new ObjectInventory({ ...access, endpoint: options.s3Endpoint ?? access.endpoint, connections: 2 })

@@ -1,0 +1,69 @@
+// The sweep of uploads in parts that nobody completed.
+import { AbortMultipartUploadCommand, CreateMultipartUploadCommand, ListMultipartUploadsCommand } from '@aws-sdk/client-s3'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals'
+import { pino } from 'pino'
+import { Spool } from '../../recordings/spool.ts'
+import { RecordingStore } from '../../recordings/store.ts'
+import { startSweeps } from '../../recordings/sweeps.ts'
+import { openBucket, type Bucket } from '../support/bucket.ts'
+import { eventually } from '../support/eventually.ts'
+import { startFaultyS3, type FaultyS3 } from '../support/faulty-s3.ts'
+import { createBucket, home } from '../support/servers.ts'
+
+const HOUR_MS = 3600_000
+const KEYS = ['quarantine/2026/11/02/b.wav', 'recordings/2026/11/02/a.mp3']
+const FOREIGN_KEY = 'exports/2026.zip'
+const never = new AbortController().signal
+
+let faulty: FaultyS3
+let bucket: Bucket
+let store: RecordingStore
+beforeAll(async () => {
+  faulty = await startFaultyS3()
+  const access = await createBucket()
+  bucket = openBucket(access)
+  store = new RecordingStore({ ...access, endpoint: faulty.url, connections: 2 })
+})
+afterAll(async () => {
+  store?.close()
+  bucket?.close()
+  await faulty?.close()
+})
+beforeEach(async () => {
+  for (const Key of [...KEYS, FOREIGN_KEY]) await bucket.client.send(new CreateMultipartUploadCommand({ Bucket: bucket.name, Key }))
+})
+afterEach(async () => {
+  for (const { Key, UploadId } of await uploads())
+    await bucket.client.send(new AbortMultipartUploadCommand({ Bucket: bucket.name, Key, UploadId }))
+})
+
+const uploads = async () => (await bucket.client.send(new ListMultipartUploadsCommand({ Bucket: bucket.name }))).Uploads ?? []
+const keys = async () => (await uploads()).map(({ Key }) => Key).toSorted()
+
+test('When uploads began after the limit, then they stay', async () => {
+  expect(await store.sweepUploads(new Date(Date.now() - HOUR_MS), never)).toBe(0)
+  expect(await keys()).toEqual([FOREIGN_KEY, ...KEYS])
+})
+
+test('When uploads began before the limit, then those of recordings are ended, and those of others stay', async () => {
+  expect(await store.sweepUploads(new Date(Date.now() + HOUR_MS), never)).toBe(2)
+  expect(await keys()).toEqual([FOREIGN_KEY])
+})
+
+test('When the worker sweeps, then an upload of this day stays', async () => {
+  const folder = mkdtempSync(join(home, 'spool-'))
+  const spool = await Spool.open(folder, 'w', { maxBytes: 1000, minFreeBytes: 0 }, () => {})
+  const stop = new AbortController()
+  faulty.requests.length = 0
+  const logger = pino({ level: 'silent' })
+  const sweeping = startSweeps({ spool, store, logger, isOpen: async () => true, waitScale: 0, signal: stop.signal })
+  const lists = () => faulty.requests.filter(({ method, url }) => method === 'GET' && url.includes('uploads'))
+  await eventually('the second sweep, which begins after the first one', async () => lists().length >= 2)
+  stop.abort()
+  await sweeping
+  expect(await keys()).toEqual([FOREIGN_KEY, ...KEYS])
+  await spool.close()
+  rmSync(folder, { recursive: true })
+})
