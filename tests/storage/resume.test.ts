@@ -149,6 +149,22 @@ test('When a server answers requests with and without Range by another range, th
   expect(ranges()).toStrictEqual([`bytes=${CUT}-`, undefined])
 })
 
+test.each<[string, Answer]>([
+  ['a 416', (_request, response) => response.writeHead(416, ETAG_1).end()],
+  ['a 206 of another version', rest(V2, ETAG_2)],
+])(
+  'When a part cannot be continued after %s, and the whole is not there either, then nothing of the part is left',
+  async (_what, answer) => {
+    await leavePart(ETAG_1)
+    exotel.script(answer, (_request, response) => response.writeHead(503).end())
+    const left = expect.objectContaining({ reachedBytes: 0, resumableBytes: 0 })
+    await expect(download()).rejects.toEqual(expect.objectContaining({ type: 'ExotelUnavailable', details: [left] }))
+    exotel.script(whole(V2, ETAG_2))
+    expect(await download()).toMatchObject({ sha256: sha256(V2) })
+    expect(ranges()).toStrictEqual([undefined])
+  },
+)
+
 describe('When nothing tells whether the source has changed, then no Range is requested:', () => {
   test.each<[string, Headers, Headers | undefined]>([
     ['neither ETag nor Last-Modified', {}, undefined],

@@ -2,8 +2,8 @@ import { MockActivityEnvironment } from '@temporalio/testing'
 import { DefaultLogger } from '@temporalio/worker'
 import { createHash, randomBytes } from 'node:crypto'
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
-import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
+import { open, writeFile, type FileHandle } from 'node:fs/promises'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
 import { eventually } from '../support/eventually.ts'
 import { startScriptedServer, type ScriptedServer } from '../support/scripted-server.ts'
@@ -115,6 +115,43 @@ test('When the bytes of a whole file have changed, then the validation deletes i
   await expect(runScheduledAt(2, 'validateRecording', { ...source, spooled: whole })).rejects.toEqual(superseded)
   expect(await runScheduledAt(3, 'downloadRecording', source)).toEqual(whole)
   expect(exotel.requests).toHaveLength(2)
+})
+
+describe('When the disk', () => {
+  let all: (chunk: Buffer, offset: number, length: number, position: number) => ReturnType<FileHandle['write']>
+  let write: jest.SpiedFunction<typeof all>
+  beforeEach(async () => {
+    const handle = await open(bench.spool.directory)
+    const prototype = Object.getPrototypeOf(handle) as { write: typeof all }
+    all = prototype.write
+    write = jest.spyOn(prototype, 'write')
+    await handle.close()
+  })
+  afterEach(() => write.mockRestore())
+
+  test('is full in the middle of a download, then the attempt waits and leaves nothing there', async () => {
+    const download = await downloadHalf(1)
+    write.mockRejectedValue(Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' }))
+    download.finish()
+    await expect(download.result).rejects.toEqual(expect.objectContaining({ type: 'SpoolFull', category: 'BENIGN' }))
+    expect(readdirSync(bench.spool.directory).filter((name) => name.startsWith(file()))).toEqual([])
+    expect(bench.alarms.active()).toMatchObject([{ name: 'SpoolUnavailable', reason: expect.stringContaining('ENOSPC') }])
+
+    write.mockRestore()
+    exotel.script((_request, response) => response.writeHead(200, { 'content-length': BYTES.length, etag: '"v1"' }).end(BYTES))
+    expect(await runScheduledAt(2, 'downloadRecording', source)).toMatchObject({ sha256: SHA256 })
+    expect(exotel.requests[0]!.headers.range).toBeUndefined()
+    expect(bench.alarms.active()).toEqual([])
+  })
+
+  test('takes less than it was given, then the rest is written behind it', async () => {
+    write.mockImplementation(function (this: FileHandle, chunk: Buffer, offset: number, length: number, position: number) {
+      return all.call(this, chunk, offset, Math.min(length, 1000), position)
+    })
+    exotel.script((_request, response) => response.writeHead(200, { 'content-length': BYTES.length }).end(BYTES))
+    expect(await runScheduledAt(1, 'downloadRecording', source)).toMatchObject({ bytes: BYTES.length, sha256: SHA256 })
+    expect(readFileSync(bench.spool.path(file())).equals(BYTES)).toBe(true)
+  })
 })
 
 test('When an attempt begins while the sweep asks whether the call is open, then what it writes stays', async () => {

@@ -45,6 +45,19 @@ test('When many ask for room at once, then no more is promised than there is', a
   expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(2)
 })
 
+test('When a writer has ended, also by an error, then the space that it reserved is free again', async () => {
+  const attempt = { scheduledMs: 1, signal: new AbortController().signal }
+  for (const end of [() => undefined, () => Promise.reject(new Error('cut'))]) {
+    const file = spool.fileFor('a1', 'x')
+    const writing = spool.asWriter(file, attempt, async () => {
+      await spool.admit(file, LIMITS.maxBytes)
+      return end()
+    })
+    await writing.catch(() => {})
+    await spool.asWriter(spool.fileFor('b1', 'x'), attempt, () => spool.admit(spool.fileFor('b1', 'x'), LIMITS.maxBytes))
+  }
+})
+
 test('When nobody announces how long a file is, then a small spool takes it all the same', async () => {
   expect(await spool.admitStep(spool.fileFor('a1', 'x'), 0)).toBeGreaterThan(0)
   await expect(spool.admit(spool.fileFor('b1', 'x'), LIMITS.maxBytes)).rejects.toThrow(SpoolFull)

@@ -3,7 +3,7 @@ import { CompleteMultipartUploadCommand, CreateMultipartUploadCommand, ListParts
 import { ActivityCancellationDetails } from '@temporalio/common'
 import { randomBytes } from 'node:crypto'
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals'
 import { fixRecordingDate } from '../../calls/recording-facts.ts'
 import { objectKey } from '../../recordings/object-key.ts'
 import type { StoredObject } from '../../workflows/contracts/recording.ts'
@@ -102,6 +102,21 @@ test('When an open upload has a part with other bytes of the same size, then tha
   faulty.requests.length = 0
   await expectStored(recording, await upload(recording))
   expect(faulty.requests.flatMap(({ url }) => /partNumber=\d+/.exec(url)?.[0] ?? [])).toEqual(['partNumber=1'])
+})
+
+test('When the store does not answer before the deadline of the upload, then the task waits, and a later attempt succeeds', async () => {
+  const recording = await large()
+  const deadline = new AbortController()
+  const timeout = jest.spyOn(AbortSignal, 'timeout').mockImplementation(() => deadline.signal)
+  const { reached, release } = faulty.hold('PUT', ofCall(recording, 'partNumber=2'))
+  const slow = upload(recording).catch((error: unknown) => error)
+  await reached
+  expect(timeout.mock.calls).toEqual([[66_000]]) // a minute and a second per MB
+  timeout.mockRestore()
+  deadline.abort(new DOMException('The operation was aborted due to timeout', 'TimeoutError'))
+  expect(await slow).toEqual(expect.objectContaining({ type: 'StorageUnavailable', category: 'BENIGN' }))
+  release()
+  await expectStored(recording, await upload(recording))
 })
 
 describe('When two attempts upload one recording at the same time', () => {

@@ -92,6 +92,20 @@ describe('When other bytes lie under our key,', () => {
     expect(bench.alarms.active()).toEqual([])
   })
 
+  test('then an object of the same size whose SHA-256 the server knows is not taken for ours', async () => {
+    const { input } = await spool()
+    const { callSid, spooled } = input
+    const key = await keyOf(input)
+    const other = {
+      Body: randomBytes(spooled.bytes),
+      ChecksumAlgorithm: 'SHA256',
+      Metadata: { callsid: callSid, sha256: spooled.sha256 },
+    } as const
+    await bench.bucket.client.send(new PutObjectCommand({ Bucket: bench.bucket.name, Key: key, ...other }))
+    expect(await upload(input)).toMatchObject({ key })
+    expect(await bench.bucket.sha256Of(key)).toBe(spooled.sha256)
+  })
+
   test.each([
     ['no metadata', () => ({})],
     ['the metadata of another call', ({ spooled }: UploadInput) => ({ callsid: 'other', sha256: spooled.sha256 })],

@@ -104,6 +104,11 @@ describe('When a WAV is incomplete or not accepted, then the reason says why, wi
   test.each([
     ['10 MB announced in 32 kB', wav({ dataSize: 10_000_000 }), /cut off: 9968000 of 10000000/],
     ['A-law, 60 s in fact, 6 s in bytes', wav({ tag: 6, bits: 8, seconds: 6, fact: 480_000 }), /announces 480000 samples/],
+    [
+      'µ-law, 10 % more in fact than in bytes',
+      wav({ tag: 7, bits: 8, seconds: 10, fact: 88_000 }),
+      /announces 88000 samples and has 80000/,
+    ],
     ['an empty data chunk before another chunk', wav({ seconds: 0, after: [chunk('LIST', Buffer.alloc(10))] }), /no audio/],
   ])('%s', async (_how, bytes, reason) => {
     expect(await inspect(bytes)).toMatchObject({ kind: 'incomplete', reason: expect.stringMatching(reason) })
