@@ -1,0 +1,6 @@
+import { calls } from './calls.ts'
+import { decisions } from './decisions.ts'
+import type { Mistake } from './mistake.ts'
+import { transfers } from './transfers.ts'
+
+export const mistakes: Mistake[] = [...calls, ...transfers, ...decisions]
