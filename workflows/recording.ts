@@ -49,9 +49,10 @@ function hasMore(inbox: Inbox): boolean {
 async function untilHistoryIsLong(run: RecordingRun, work: () => Promise<void>): Promise<void> {
   const scope = new CancellationScope()
   const done = scope.run(work)
-  const becomesLong = (): Promise<boolean> => condition(() => isHistoryLong(run)).then(() => true)
-  // The answer is not asked for again: a transfer that begins at the same moment would change it.
-  const isLong = await CancellationScope.nonCancellable(() => Promise.race([done.then(() => false), becomesLong()]))
+  // Not evaluated again afterwards: a transfer that starts in the same workflow task would change the result.
+  const isLong = await CancellationScope.nonCancellable(() =>
+    Promise.race([done.then(() => false), condition(() => isHistoryLong(run)).then(() => true)]),
+  )
   if (isLong) scope.cancel()
   await done
 }

@@ -9,7 +9,7 @@ import { faultsOf, runMistakes, type Result } from './run.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const home = fileURLToPath(new URL(`../../.data/mutants-${process.pid}`, import.meta.url))
-const MOST_LANES = 2
+const MOST_COPIES = 2
 
 runMain(async () => {
   const began = performance.now()
@@ -19,10 +19,9 @@ runMain(async () => {
   if (faults.length > 0) throw new CannotStart(`The list of mistakes does not fit the code:\n${faults.join('\n')}`)
   if (chosen.length === 0) throw new CannotStart(`No mistake's file or description contains ${JSON.stringify(wanted)}.`)
   mkdirSync(home, { recursive: true })
-  const removeCopies = (): void => rmSync(home, { recursive: true, force: true })
   process.once('SIGINT', () => process.exit(130))
-  process.once('exit', removeCopies)
-  const results = await runMistakes(chosen, { home, lanes: Math.min(MOST_LANES, availableParallelism()), report })
+  process.once('exit', () => rmSync(home, { recursive: true, force: true }))
+  const results = await runMistakes(chosen, { home, copies: Math.min(MOST_COPIES, availableParallelism()), report })
   const those = (outcome: Result['outcome']): string[] =>
     results.filter((result) => result.outcome === outcome).map(({ mistake }) => `${mistake.file}: ${mistake.breaks}`)
   const survived = those('survived')

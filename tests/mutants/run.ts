@@ -13,11 +13,6 @@ export interface Result {
   failed: string[]
 }
 
-interface Copy {
-  folder: string
-  run: (tests: string[], only: string) => Promise<TestRun | undefined>
-}
-
 interface TestRun {
   passed: string[]
   failed: string[]
@@ -41,32 +36,35 @@ export function faultsOf(mistakes: Mistake[], root: string): string[] {
 }
 
 /**
- * Runs the tests of each mistake without and with it, in as many copies of the project as there are lanes.
+ * Runs the tests of each mistake without and with it.
  *
+ * @param copies in how many copies of the project mistakes are planted at the same time
  * @throws Error if tests fail without a mistake, or if no test has the name that a mistake expects
  */
 export async function runMistakes(
   mistakes: Mistake[],
-  { home, lanes, report }: { home: string; lanes: number; report: (result: Result) => void },
+  { home, copies, report }: { home: string; copies: number; report: (result: Result) => void },
 ): Promise<Result[]> {
-  const copies = Array.from({ length: lanes }, (_, index) => makeCopy(join(home, `copy-${index + 1}`)))
-  await checkWithoutMistakes(mistakes, copies[0] as Copy)
+  const folders = Array.from({ length: copies }, (_, index) => join(home, `copy-${index + 1}`))
+  for (const folder of folders) copyFiles(folder, { without: [] })
+  await checkWithoutMistakes(mistakes, folders[0]!)
   const results: Result[] = []
   const waiting = [...mistakes]
-  const work = async (copy: Copy): Promise<void> => {
+  const workIn = async (folder: string): Promise<void> => {
     for (let mistake = waiting.shift(); mistake; mistake = waiting.shift()) {
-      const result = await tryMistake(mistake, copy)
+      const result = await tryMistake(mistake, folder)
       results.push(result)
       report(result)
     }
   }
-  await Promise.all(copies.map(work))
+  await Promise.all(folders.map(workIn))
   return results
 }
 
-async function checkWithoutMistakes(mistakes: Mistake[], copy: Copy): Promise<void> {
+async function checkWithoutMistakes(mistakes: Mistake[], folder: string): Promise<void> {
   const tests = [...new Set(mistakes.flatMap((mistake) => mistake.tests))]
-  const run = await copy.run(tests, mistakes.map(({ only }) => `(${only})`).join('|'))
+  const names = new Set(mistakes.map(({ only }) => `(${only})`))
+  const run = await runTests(folder, tests, [...names].join('|'))
   if (!run) throw new Error('The tests cannot be run in a copy of the project.')
   const failures = [...run.failed, ...run.unusable]
   if (failures.length > 0) throw new Error(`Tests fail without a mistake: ${failures.join('; ')}`)
@@ -74,22 +72,17 @@ async function checkWithoutMistakes(mistakes: Mistake[], copy: Copy): Promise<vo
   if (unmatched.length > 0) throw new Error(`No test has a name like: ${unmatched.map(({ only }) => only).join('; ')}`)
 }
 
-async function tryMistake(mistake: Mistake, copy: Copy): Promise<Result> {
-  const path = join(copy.folder, mistake.file)
+async function tryMistake(mistake: Mistake, folder: string): Promise<Result> {
+  const path = join(folder, mistake.file)
   const code = readFileSync(path, 'utf8')
   writeFileSync(
     path,
     code.replace(mistake.text, () => mistake.replacement),
   )
-  const run = await copy.run(mistake.tests, mistake.only).finally(() => writeFileSync(path, code))
+  const run = await runTests(folder, mistake.tests, mistake.only).finally(() => writeFileSync(path, code))
   if (!run) return { mistake, outcome: 'broken', failed: [] }
   const failed = [...run.failed, ...run.unusable]
   return { mistake, outcome: failed.length > 0 ? 'noticed' : 'survived', failed }
-}
-
-function makeCopy(folder: string): Copy {
-  copyFiles(folder, { without: [] })
-  return { folder, run: (tests, only) => runTests(folder, tests, only) }
 }
 
 /** Returns undefined if Jest did not get as far as running the tests. */

@@ -187,7 +187,7 @@ const messageOf = (env: NodeJS.ProcessEnv): string => {
   }
 }
 
-/** Reading secrets takes a tenth of a second, and two tests need the same messages. */
+/** Estimating how easily a secret can be guessed is slow, and two tests need the same messages. */
 const messages = new Map<NodeJS.ProcessEnv, string>()
 const messageOfBroken = (env: NodeJS.ProcessEnv): string => {
   const known = messages.get(env) ?? messageOf({ ...SOUND, ...env })
