@@ -309,6 +309,12 @@ test('When links are asked for, then the one to fetch comes first, and a pre-sig
   expect((await linksOf(database, callSid, LINK))[0]).toEqual({ url: 'https://s3.test/y?Signature=1', kind: 'presigned' })
 })
 
+test('When a webhook names a known recording with another query, then the newer link is fetched, and one without a query takes nothing back', async () => {
+  const callSid = newCallSid()
+  for (const query of ['?token=old', '?token=new', '']) await record('recording', { CallSid: callSid, RecordingUrl: LINK + query })
+  expect((await linksOf(database, callSid, LINK)).map(({ url }) => url)).toEqual([`${LINK}?token=new`, LINK])
+})
+
 test('When the server’s own zone is another, then times are the same instants all the same', async () => {
   const [{ name }] = (await database.$queryRaw`SELECT current_database() AS name`) as [{ name: string }]
   await owner.$executeRawUnsafe(`ALTER DATABASE ${name} SET timezone = 'Asia/Kolkata'`)

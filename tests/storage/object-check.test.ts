@@ -251,6 +251,22 @@ test('When an object that was missing is back, then its call has it again', asyn
   expect(await callOf(callSid)).toMatchObject({ recordingState: 'stored', recordingErrorCode: null })
 })
 
+test('When an object is young, then it is left alone: it may be on its way to its row', async () => {
+  const patient = await openWorkbench({ s3Endpoint: faulty.url })
+  try {
+    const [known, erased] = [newCallSid(), newCallSid()]
+    await patient.database.call.create({ data: { callSid: known, recordingState: 'awaiting' } })
+    await patient.database.call.create({ data: { callSid: erased, recordingState: 'erased' } })
+    for (const Key of [keyOf(known), keyOf(erased)])
+      await patient.bucket.client.send(new PutObjectCommand({ Bucket: patient.bucket.name, Key, Body: BYTES }))
+    expect(await patient.run('checkObjects', {})).toMatchObject({ objects: 2, adopted: 0, deleted: 0, unknown: 0 })
+    expect(await patient.database.call.findUniqueOrThrow({ where: { callSid: known } })).toMatchObject({ recordingState: 'awaiting' })
+    expect(await patient.bucket.keys()).toHaveLength(2)
+  } finally {
+    await patient.close()
+  }
+})
+
 test('When everything is checked, then no row is passed over between pages', async () => {
   const many = await openWorkbench({ s3Endpoint: faulty.url })
   try {
