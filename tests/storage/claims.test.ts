@@ -1,5 +1,8 @@
 // Claims of events in PostgreSQL: who may take an event, and who may change it.
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
+import { pino } from 'pino'
+import type { DeliveryOutcome } from '../../api/deliver-event.ts'
+import { createOutcomeRecorder } from '../../api/relay-outcomes.ts'
 import {
   claimEvents,
   deferEvents,
@@ -82,6 +85,23 @@ test.each(WRITES)('When an event was marked as started, and its former claim %s,
   const before = await rowOf(claimed[0]!)
   await write(claimed)
   expect(await rowOf(claimed[0]!)).toEqual(before)
+})
+
+test.each<[string, DeliveryOutcome, object]>([
+  ['Temporal has it', { kind: 'started' }, { relayState: 'started', relayError: null }],
+  ['no workflow has to receive it', { kind: 'nothing_new' }, { relayState: 'nothing_new' }],
+  ['Temporal refused it', { kind: 'refused', reason: 'busy' }, { relayState: 'pending', relayTries: 1, relayError: 'busy' }],
+  ['it alone got no response', { kind: 'no_response', reason: 'late' }, { relayState: 'pending', relayWaits: 1, relayError: 'late' }],
+  [
+    'Temporal as a whole did not respond',
+    { kind: 'temporal_fault', reason: 'away' },
+    { relayState: 'pending', relayTries: 0, relayWaits: 0 },
+  ],
+])('When an event was sent and %s, then its row says so, and its claim has ended', async (_what, outcome, row) => {
+  await commit(1)
+  const [event] = await claim(1)
+  await createOutcomeRecorder(database, pino({ level: 'silent' }))({ event: event!, outcome })
+  expect(await rowOf(event!)).toMatchObject({ ...row, claimedBy: null, claimedUntil: null })
 })
 
 test('When many are recorded at once, then each gets its own reason', async () => {
