@@ -83,6 +83,15 @@ test('When Call Details names a recording, then it has a row with the link to fe
   expect(call.recordingNextTryAt).toBeNull()
 })
 
+test('When a recording is refused and Call Details has a link to another one only, then the refused one is not renewed', async () => {
+  await openBench()
+  const callSid = newCallSid()
+  const other = `${LINK}2`
+  answer(details({ RecordingUrl: other, PreSignedRecordingUrl: `${other}?Signature=1` }), [500])
+  expect(await bench.run('renewAccess', { callSid, sourceUrl: LINK })).toEqual({ access: 'refused' })
+  expect(await bench.run('renewAccess', { callSid, sourceUrl: other })).toEqual({ access: 'renewed' })
+})
+
 describe('When Call Details tells the status of a call,', () => {
   const statusOf = async (callSid: string) => (await bench.database.call.findUniqueOrThrow({ where: { callSid } })).status
 

@@ -206,6 +206,14 @@ describe('When recordings are concluded, then the states only go up:', () => {
     expect(await callOf(callSid)).toMatchObject({ recordingState: 'stored' })
   })
 
+  test('a call that counts as not recorded stays so when that is told again while a link waits', async () => {
+    const callSid = newCallSid()
+    await concludeRecording(database, { callSid, outcome: { state: 'not_recorded', status: 'busy' } })
+    await nameRecording(database, callSid, { sourceUrl: LINK })
+    await concludeRecording(database, { callSid, outcome: { state: 'not_recorded', status: 'busy' } })
+    expect(await callOf(callSid)).toMatchObject({ recordingState: 'not_recorded', recordingConcludedStatus: 'busy' })
+  })
+
   test('an erased call stays erased, and learns nothing any more', async () => {
     const callSid = newCallSid()
     await record('recording', { CallSid: callSid, RecordingUrl: LINK })

@@ -104,6 +104,14 @@ test.each<[string, DeliveryOutcome, object]>([
   expect(await rowOf(event!)).toMatchObject({ ...row, claimedBy: null, claimedUntil: null })
 })
 
+test('When no row knows a recording that an event names, then the event is new, whatever its call has', async () => {
+  const callSid = newCallSid()
+  await database.call.create({ data: { callSid, recordingState: 'stored', recordingUrl: 'https://s3/b/k' } })
+  const event = { source: 'exotel', route: 'recording', identity: callSid, callSid, relayState: 'pending' }
+  await database.webhookEvent.create({ data: { ...event, sourceUrls: ['https://recordings.exotel.com/a/1.mp3'] } })
+  expect(await claim(1)).toMatchObject([{ callSid, bringsNothingNew: false }])
+})
+
 test('When many are recorded at once, then each gets its own reason', async () => {
   await commit(3)
   const claimed = await claim(3)

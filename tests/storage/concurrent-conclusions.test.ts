@@ -5,7 +5,7 @@ import { concludeRecording } from '../../calls/conclude-recording.ts'
 import { nameRecording } from '../../calls/recording-facts.ts'
 import type { Outcome } from '../../workflows/contracts/recording.ts'
 import { RECOVERY } from '../support/activities.ts'
-import { untilWaiting, untilWaitingAt } from '../support/locks.ts'
+import { untilBlocked, untilWaitingAt } from '../support/locks.ts'
 import { newCallSid, openDatabase, type OpenDatabase } from '../support/servers.ts'
 
 const LINKS = ['https://recordings.exotel.com/a/1.mp3', 'https://recordings.exotel.com/a/2.mp3']
@@ -47,7 +47,7 @@ async function concludeBoth(outcomes: Outcome[]): Promise<void> {
     const sourceUrl = LINKS[index]!
     return concludeRecording(database, { callSid, sourceUrl, outcome }, { attempt: `${callSid} ${sourceUrl}`, plan: RECOVERY })
   })
-  await untilWaiting(database, 2)
+  await untilBlocked(database, conclusions)
   await gates.query(`SELECT pg_advisory_unlock(${RECORDING_WRITTEN})`)
   await untilWaitingAt(database, CALL_WRITTEN, 2)
   await gates.query(`SELECT pg_advisory_unlock(${CALL_WRITTEN})`)

@@ -10,7 +10,7 @@ import type { Database } from '../../platform/database.ts'
 import type { Outcome } from '../../workflows/contracts/recording.ts'
 import { openWorkbench, RECOVERY, type Workbench } from '../support/activities.ts'
 import { startFaultyS3, type FaultyS3 } from '../support/faulty-s3.ts'
-import { untilWaiting } from '../support/locks.ts'
+import { untilBlocked } from '../support/locks.ts'
 import { startScriptedServer, type Answer, type ScriptedServer } from '../support/scripted-server.ts'
 import { newCallSid } from '../support/servers.ts'
 import { SOURCE_URL, spoolRecording } from '../support/spooled.ts'
@@ -177,7 +177,7 @@ async function duringErasure(callSid: string, work: (() => Promise<unknown>)[]):
   await database.$transaction(async (transaction) => {
     await transaction.call.update({ where: { callSid }, data: { recordingState: 'erased', recordingUrl: null } })
     started = work.map((each) => each())
-    await untilWaiting(database, work.length)
+    await untilBlocked(database, started)
   })
   return Promise.all(started)
 }

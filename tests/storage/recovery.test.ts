@@ -165,6 +165,15 @@ describe('When a recording has failed', () => {
     expect(await dueOf(searched)).toMatchObject({ sourceUrls: [] })
     expect(await dueOf(erased)).toBeUndefined()
   })
+
+  test('then it is not due if its call was erased meanwhile', async () => {
+    const callSid = newCallSid()
+    await conclude(callSid, failed())
+    await makeDue(callSid)
+    expect(await dueOf(callSid)).toMatchObject({ sourceUrls: [LINK] })
+    await database.call.update({ where: { callSid }, data: { recordingState: 'erased', recordingError: null, recordingErrorCode: null } })
+    expect(await dueOf(callSid)).toBeUndefined()
+  })
 })
 
 describe('When a call waits and nothing is heard of it', () => {

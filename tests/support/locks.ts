@@ -1,9 +1,12 @@
 import type { Queryable } from '../../platform/database.ts'
 import { eventually } from './eventually.ts'
 
-/** Resolves once exactly so many sessions of this database wait for a lock. */
-export async function untilWaiting(database: Queryable, sessions: number): Promise<void> {
-  await eventually(`${sessions} sessions to wait for a lock`, async () => (await waiting(database)).length === sessions)
+/** Resolves once each piece of work waits for a lock of this database, or has ended. Nothing else may use the database meanwhile. */
+export async function untilBlocked(database: Queryable, work: Promise<unknown>[]): Promise<void> {
+  let ended = 0
+  const countEnd = (): void => void (ended += 1)
+  for (const each of work) each.then(countEnd, countEnd)
+  await eventually('all work to wait for a lock', async () => (await waiting(database)).length + ended === work.length)
 }
 
 /** Resolves once exactly so many sessions wait for a lock, one of them for the advisory lock with this number. */
