@@ -59,7 +59,7 @@ export const access: Mistake[] = [
     only: 'one of them wrong',
   },
   {
-    breaks: 'any header proves a GET',
+    breaks: 'the signature of an empty body proves every GET',
     file: 'exotel/proof-of-origin.ts',
     text: "method === 'POST' && signatureSecrets",
     replacement: 'signatureSecrets',

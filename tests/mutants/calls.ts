@@ -97,6 +97,14 @@ const rows: Mistake[] = [
     only: 'several claim at once',
   },
   {
+    breaks: 'relays of several processes wait for one another, or claim the same events',
+    file: 'calls/claim-events.ts',
+    text: 'LIMIT ${limit}\n      FOR UPDATE SKIP LOCKED`',
+    replacement: 'LIMIT ${limit}`',
+    tests: ['tests/storage/claims.test.ts'],
+    only: 'several claim at once',
+  },
+  {
     breaks: 'a recording that has no row is passed over as nothing new',
     file: 'calls/claim-events.ts',
     text: 'WHERE r.state IS NULL OR r.state NOT IN',
