@@ -141,7 +141,7 @@ const rows: Mistake[] = [
     file: 'calls/record-event.ts',
     text: 'event.ended || event.sources.length > 0',
     replacement: 'event.ended',
-    tests: ['tests/storage/calls.test.ts'],
+    tests: ['tests/storage/claims.test.ts'],
     only: 'brings anything new',
   },
   {
