@@ -1,6 +1,6 @@
-import { describe, expect, test } from '@jest/globals'
+import { afterAll, describe, expect, jest, test } from '@jest/globals'
 import { readSourceUrl } from '../../exotel/source-url.ts'
-import { checkAddress, checkUrl, guardedLookup, HostNotAllowed, UrlRefused } from '../../exotel/url-policy.ts'
+import { checkAddress, checkUrl, guardedLookup, HostNotAllowed, UrlRefused, type UrlPolicy } from '../../exotel/url-policy.ts'
 
 const policy = { hosts: ['*.exotel.com', '*.exotel.in'], publicHosts: [], allowLocal: false }
 const development = { hosts: ['127.0.0.1'], publicHosts: [], allowLocal: true }
@@ -182,4 +182,48 @@ test('When a name resolves to a private address, then the socket is never opened
     })
   expect(await look(guardedLookup(policy))).toBeInstanceOf(UrlRefused)
   expect(await look(guardedLookup(development))).toEqual(expect.arrayContaining([expect.objectContaining({ address: expect.any(String) })]))
+})
+
+describe('When the system’s resolver', () => {
+  afterAll(() => void jest.resetModules())
+
+  /** What a socket gets from the guarded lookup while the resolver answers like this. */
+  async function lookUp(answer: Error | { address: string; family: number }[], options: { all?: boolean }, withPolicy: UrlPolicy = policy) {
+    jest.resetModules()
+    jest.unstable_mockModule('node:dns', () => ({
+      lookup: (_name: string, { all }: { all?: boolean }, callback: (...results: unknown[]) => void) => {
+        if (answer instanceof Error) return callback(answer)
+        return all ? callback(null, answer) : callback(null, answer[0]!.address, answer[0]!.family)
+      },
+    }))
+    const guarded = (await import('../../exotel/url-policy.ts')).guardedLookup(withPolicy)
+    return new Promise((resolve) => {
+      guarded('name.example', options, (error, ...addresses) => resolve(error ?? addresses))
+    })
+  }
+  const PUBLIC = { address: '8.8.8.8', family: 4 }
+  const PUBLIC_IPV6 = { address: '2606:4700::1111', family: 6 }
+  const PRIVATE = { address: '10.0.0.1', family: 4 }
+
+  test('names a public and a private address, then no socket is opened, not even to the public one', async () => {
+    for (const options of [{ all: true }, { all: false }, {}]) {
+      for (const answer of [
+        [PUBLIC, PRIVATE],
+        [PRIVATE, PUBLIC],
+        [PUBLIC, PUBLIC_IPV6, PRIVATE],
+      ]) {
+        expect(await lookUp(answer, options)).toMatchObject({ message: 'The link leads to a private address' })
+      }
+    }
+  })
+
+  test('names public addresses, then the socket gets all of them or the first, as it asks', async () => {
+    expect(await lookUp([PUBLIC_IPV6, PUBLIC], { all: true })).toEqual([[PUBLIC_IPV6, PUBLIC]])
+    expect(await lookUp([PUBLIC_IPV6, PUBLIC], {})).toEqual([PUBLIC_IPV6.address, 6])
+  })
+
+  test('fails, then the socket gets its error', async () => {
+    const failure = new Error('ENOTFOUND')
+    expect(await lookUp(failure, { all: true })).toBe(failure)
+  })
 })
