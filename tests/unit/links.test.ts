@@ -6,15 +6,22 @@ const policy = { hosts: ['*.exotel.com', '*.exotel.in'], publicHosts: [], allowL
 const development = { hosts: ['127.0.0.1'], publicHosts: [], allowLocal: true }
 
 describe('When a link is read', () => {
-  test.each([undefined, '', '  ', 'null', 'NULL', 'undefined'])('then "%s" says that there is no recording', (text) => {
-    expect(readSourceUrl(text)).toBeUndefined()
-  })
+  test.each([undefined, '', '  ', 'null', 'NULL', 'undefined', 'none', 'Nil', 'NA', 'n/a'])(
+    'then "%s" says that there is no recording',
+    (text) => {
+      expect(readSourceUrl(text)).toBeUndefined()
+    },
+  )
 
   test.each([
     ['https://recordings.exotel.com/a/1.mp3', 'https://recordings.exotel.com/a/1.mp3'],
     ['https://RECORDINGS.EXOTEL.COM./a/1.mp3', 'https://recordings.exotel.com/a/1.mp3'],
     ['https://recordings.exotel.com/a/1.mp3#t=3', 'https://recordings.exotel.com/a/1.mp3'],
+    ['http://recordings.exotel.com/a/1.mp3', 'http://recordings.exotel.com/a/1.mp3'],
     ['https://user:pw@127.0.0.1/x', 'https://refused@127.0.0.1/x'],
+    ['https://user@127.0.0.1/x', 'https://refused@127.0.0.1/x'],
+    ['https://:pw@127.0.0.1/x?Signature=s', 'https://refused@127.0.0.1/x'],
+    [`https://x.test/${'a'.repeat(2048 - 15)}`, `https://x.test/${'a'.repeat(2048 - 15)}`],
   ])('then %s is named %s', (text, sourceUrl) => {
     expect(readSourceUrl(text)).toEqual({ sourceUrl })
   })
@@ -84,6 +91,33 @@ describe('When a link is checked', () => {
       expect(() => checkUrl(link, shared, 'named')).toThrow(HostNotAllowed)
     }
     expect(() => checkUrl('https://10.0.0.1/', { ...policy, publicHosts: ['10.0.0.1'] }, 'named')).toThrow(UrlRefused)
+  })
+
+  test.each([
+    ['https://xpi.exotel.com/', ['api.exotel.com']],
+    ['https://.exotel.com/', ['*.exotel.com']],
+    ['https://evil.test/https://s3-ap-southeast-1.amazonaws.com/exotelrecordings/a.mp3', []],
+  ])('then %s is none of the hosts %j, and the error names the host and the settings', (link, hosts) => {
+    const { host } = new URL(link)
+    expect(() => checkUrl(link, { ...policy, hosts }, 'named')).toThrow(
+      `The link's host ${host} is not one of EXOTEL_RECORDING_HOSTS or EXOTEL_PUBLIC_RECORDING_HOSTS`,
+    )
+  })
+
+  test.each([
+    ['nonsense', 'The link is not a URL'],
+    ['invalid:abc', 'The link is not a URL, or one that clients read differently'],
+    ['ftp://recordings.exotel.com/', "The link's scheme is ftp, only https is fetched"],
+    ['https://user@recordings.exotel.com/', 'The link has credentials in it'],
+    ['https://:pw@recordings.exotel.com/', 'The link has credentials in it'],
+    ['https://10.0.0.1/', 'The link leads to a private address'],
+    ['https://[4000::1]/', 'The link leads to a reserved address'],
+    ['https://100.100.100.200/', 'The link leads to a metadata address'],
+    ['https://168.63.129.16/', 'The link leads to a metadata address'],
+    ['https://[fd00:ec2::254]/', 'The link leads to a metadata address'],
+    ['https://[::ffff:168.63.129.16]/', 'The link leads to a metadata address'],
+  ])('then %s is refused because: %s', (link, message) => {
+    expect(() => checkUrl(link, policy, 'redirect')).toThrow(message)
   })
 
   test('then Exotel’s bucket at S3 is fetched without credentials, others there are not', () => {
@@ -169,6 +203,10 @@ describe('When a link is checked', () => {
 
   test('then development may use this machine, and still no metadata service', () => {
     expect(checkUrl('http://127.0.0.1:4010/1.mp3', development, 'named')).toMatchObject({ own: true })
+    for (const link of ['https://10.0.0.1/', 'http://192.168.1.1/', 'https://[::1]/', 'http://[fd12::1]/']) {
+      expect(checkUrl(link, development, 'redirect')).toMatchObject({ own: false })
+    }
+    expect(() => checkUrl('ftp://127.0.0.1/', development, 'redirect')).toThrow(UrlRefused)
     expect(() => checkUrl('http://169.254.169.254/', development, 'redirect')).toThrow(UrlRefused)
     expect(() => checkAddress('fe80::1', development)).toThrow(UrlRefused)
     expect(() => checkAddress('fd00:ec2::254', development)).toThrow(UrlRefused)
@@ -220,6 +258,7 @@ describe('When the system’s resolver', () => {
   test('names public addresses, then the socket gets all of them or the first, as it asks', async () => {
     expect(await lookUp([PUBLIC_IPV6, PUBLIC], { all: true })).toEqual([[PUBLIC_IPV6, PUBLIC]])
     expect(await lookUp([PUBLIC_IPV6, PUBLIC], {})).toEqual([PUBLIC_IPV6.address, 6])
+    expect(await lookUp([], {})).toEqual(['', 0])
   })
 
   test('fails, then the socket gets its error', async () => {
