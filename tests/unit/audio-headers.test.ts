@@ -91,7 +91,7 @@ describe('When the header of a frame is read, then it says how long the frame is
     [{ version: 2, mode: 3 }, { infoOffset: 13 }],
     [
       { version: 2, layer: 2 },
-      { bytes: 417, samples: 1152 },
+      { bytes: 522, samples: 1152 },
     ],
     [
       { version: 2, layer: 1 },
