@@ -82,8 +82,8 @@ export async function readAnswer({ statusCode, headers, body }: HttpResponse, pa
 }
 
 /**
- * Whether a short body is a JSON document, and a body that still has all bytes. One that is labelled as JSON has to begin like JSON; any other one has to be JSON as a whole, since
- * audio without a header may begin with any byte.
+ * Whether a short body is a JSON document, and a body that still has all bytes. One that is labelled as JSON has to begin like JSON;
+ * any other one has to be JSON as a whole, since audio without a header may begin with any byte.
  */
 async function lookForState(headers: IncomingHttpHeaders, body: Readable): Promise<{ isState: boolean; body: Readable }> {
   const length = readLength(singleHeader(headers['content-length'])) ?? 0

@@ -28,7 +28,7 @@ const LAST_MODIFIED_SETTLED_MS = 1000
  * their offsets are not those of the recording.
  */
 export function validatorOf(headers: IncomingHttpHeaders, totalBytes: number | undefined): string | undefined {
-  
+  if (encodingOf(headers)) return undefined
   const etag = singleHeader(headers.etag)
   if (etag) return ENTITY_TAG.test(etag) ? etag : undefined
   const lastModified = singleHeader(headers['last-modified'])

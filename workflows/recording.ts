@@ -49,8 +49,11 @@ function hasMore(inbox: Inbox): boolean {
 async function untilHistoryIsLong(run: RecordingRun, work: () => Promise<void>): Promise<void> {
   const scope = new CancellationScope()
   const done = scope.run(work)
-  await CancellationScope.nonCancellable(() => Promise.race([done, condition(() => isHistoryLong(run))]))
-  if (isHistoryLong(run)) scope.cancel()
+  // Not evaluated again afterwards: a transfer that starts in the same workflow task would change the result.
+  const isLong = await CancellationScope.nonCancellable(() =>
+    Promise.race([done.then(() => false), condition(() => isHistoryLong(run)).then(() => true)]),
+  )
+  if (isLong) scope.cancel()
   await done
 }
 

@@ -7,8 +7,8 @@ export interface Mistake {
   /** Text that occurs in the file exactly once. */
   text: string
   replacement: string
-  /** The test files that must notice it, relative to the project. */
+  /** Test files, relative to the project. At least one of their tests must fail because of the mistake. */
   tests: string[]
-  /** The names of the tests to run, as a regular expression; all tests of the files if it is absent. */
-  only?: string
+  /** The names of the tests to run, as a regular expression. */
+  only: string
 }

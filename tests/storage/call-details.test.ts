@@ -71,6 +71,27 @@ test('When the list of calls is answered with 404, then reconciliation waits wit
   expect(alarmNames()).toEqual(['ExotelAccountNotFound'])
 })
 
+test('When Call Details names a recording, then it has a row with the link to fetch, and no next request is noted', async () => {
+  await openBench()
+  const callSid = newCallSid()
+  await bench.owner.call.create({ data: { callSid, recordingState: 'awaiting' } })
+  answer(details({ Status: 'completed', RecordingUrl: LINK, PreSignedRecordingUrl: `${LINK}?Signature=1` }), [500])
+  const question = { callSid, nextAskAt: new Date(Date.now() + 60_000).toISOString() }
+  expect(await bench.run('findRecording', question)).toEqual({ answer: 'named', sourceUrl: LINK })
+  const call = await bench.database.call.findUniqueOrThrow({ where: { callSid }, include: { recordings: true } })
+  expect(call.recordings).toMatchObject([{ sourceUrl: LINK, fetchUrl: `${LINK}?Signature=1`, state: 'awaiting' }])
+  expect(call.recordingNextTryAt).toBeNull()
+})
+
+test('When a recording is refused and Call Details has a link to another one only, then the refused one is not renewed', async () => {
+  await openBench()
+  const callSid = newCallSid()
+  const other = `${LINK}2`
+  answer(details({ RecordingUrl: other, PreSignedRecordingUrl: `${other}?Signature=1` }), [500])
+  expect(await bench.run('renewAccess', { callSid, sourceUrl: LINK })).toEqual({ access: 'refused' })
+  expect(await bench.run('renewAccess', { callSid, sourceUrl: other })).toEqual({ access: 'renewed' })
+})
+
 describe('When Call Details tells the status of a call,', () => {
   const statusOf = async (callSid: string) => (await bench.database.call.findUniqueOrThrow({ where: { callSid } })).status
 

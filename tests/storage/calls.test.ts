@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { pino } from 'pino'
-import { claimEvents } from '../../calls/claim-events.ts'
 import { concludeRecording as concludeAttempt } from '../../calls/conclude-recording.ts'
 import { noteWait } from '../../calls/note-wait.ts'
 import { recordEvent } from '../../calls/record-event.ts'
@@ -206,6 +205,14 @@ describe('When recordings are concluded, then the states only go up:', () => {
     expect(await callOf(callSid)).toMatchObject({ recordingState: 'stored' })
   })
 
+  test('a call that counts as not recorded stays so when that is told again while a link waits', async () => {
+    const callSid = newCallSid()
+    await concludeRecording(database, { callSid, outcome: { state: 'not_recorded', status: 'busy' } })
+    await nameRecording(database, callSid, { sourceUrl: LINK })
+    await concludeRecording(database, { callSid, outcome: { state: 'not_recorded', status: 'busy' } })
+    expect(await callOf(callSid)).toMatchObject({ recordingState: 'not_recorded', recordingConcludedStatus: 'busy' })
+  })
+
   test('an erased call stays erased, and learns nothing any more', async () => {
     const callSid = newCallSid()
     await record('recording', { CallSid: callSid, RecordingUrl: LINK })
@@ -217,71 +224,6 @@ describe('When recordings are concluded, then the states only go up:', () => {
     expect(await recordingOf(callSid, `${LINK}2`)).toBeNull()
     expect(await recordingOf(callSid)).toMatchObject({ state: 'erased' })
   })
-})
-
-describe('When the relay claims events', () => {
-  async function claimAll() {
-    const claimed = await claimEvents(database, { fresh: 1000, waiting: 0 })
-    return new Map(claimed.map((event) => [event.callSid, event]))
-  }
-
-  test('then an event of a call that only begins is not among them', async () => {
-    const [begins, ends] = [newCallSid(), newCallSid()]
-    await record('call-start', { CallSid: begins, Status: 'ringing' })
-    await record('call-end', { CallSid: ends })
-    const claimed = await claimAll()
-    expect(claimed.has(begins)).toBe(false)
-    expect(claimed.get(ends)).toMatchObject({ bringsNothingNew: false, relayTries: 0, relayWaits: 0 })
-  })
-
-  test('then PostgreSQL decides whether an event brings anything new', async () => {
-    await markAll()
-    const [fresh, again, answered, second, gone] = [newCallSid(), newCallSid(), newCallSid(), newCallSid(), newCallSid()]
-    await record('recording', { CallSid: answered, Status: 'no-answer' })
-    await record('recording', { CallSid: fresh, RecordingUrl: LINK })
-    await record('recording', { CallSid: again, RecordingUrl: LINK })
-    await concludeRecording(database, { callSid: again, sourceUrl: LINK, outcome: stored })
-    await concludeRecording(database, { callSid: answered, outcome: { state: 'not_recorded', status: 'no-answer' } })
-    await record('recording', { CallSid: second, RecordingUrl: LINK })
-    await concludeRecording(database, { callSid: second, sourceUrl: LINK, outcome: stored })
-    await record('call-end', { CallSid: gone })
-    await database.call.update({ where: { callSid: gone }, data: { recordingState: 'erased' } })
-    const first = await claimAll()
-    expect(first.get(fresh)).toMatchObject({ bringsNothingNew: false, sourceUrls: [LINK] })
-    expect(first.get(again)!.bringsNothingNew).toBe(true)
-    expect(first.get(answered)!.bringsNothingNew).toBe(true)
-    expect(first.get(gone)!.bringsNothingNew).toBe(true)
-    await markAll()
-    await record('recording', { CallSid: answered, Status: 'completed' })
-    await record('recording', { CallSid: second, RecordingUrl: `${LINK}2` })
-    await record('call-end', { CallSid: again, Status: 'completed' })
-    const later = await claimAll()
-    expect(later.get(answered)).toMatchObject({ bringsNothingNew: false, status: 'completed' })
-    expect(later.get(second)!.bringsNothingNew).toBe(false)
-    expect(later.get(again)!.bringsNothingNew).toBe(true)
-  })
-
-  test('then an end that arrives after "not recorded" begins a new search, whatever its status', async () => {
-    await markAll()
-    const [silent, same, stays] = [newCallSid(), newCallSid(), newCallSid()]
-    for (const callSid of [silent, same, stays]) {
-      await record('recording', { CallSid: callSid, Status: 'busy' })
-      await concludeRecording(database, { callSid, outcome: { state: 'not_recorded', status: 'busy' } })
-    }
-    await markAll()
-    await record('call-end', { CallSid: silent })
-    await record('call-end', { CallSid: same, Status: 'busy' })
-    await record('recording', { CallSid: stays, Status: 'busy', CustomField: 'x' })
-    const claimed = await claimAll()
-    for (const callSid of [silent, same]) {
-      expect(claimed.get(callSid)).toMatchObject({ bringsNothingNew: false, searchAgain: true, endHeardAt: expect.any(Date) })
-    }
-    expect(claimed.get(stays)).toMatchObject({ bringsNothingNew: true, searchAgain: false, endHeardAt: null })
-  })
-
-  async function markAll() {
-    await database.webhookEvent.updateMany({ where: { relayState: 'pending' }, data: { relayState: 'started' } })
-  }
 })
 
 test('When the date of an object is needed, then it is fixed at the first look: the end’s day in UTC, or the arrival’s', async () => {
@@ -307,6 +249,12 @@ test('When links are asked for, then the one to fetch comes first, and a pre-sig
   await nameRecording(database, callSid, { sourceUrl: LINK, fetchUrl: 'https://s3.test/y?Signature=1' })
   await nameRecording(database, callSid, { sourceUrl: LINK })
   expect((await linksOf(database, callSid, LINK))[0]).toEqual({ url: 'https://s3.test/y?Signature=1', kind: 'presigned' })
+})
+
+test('When a webhook names a known recording with another query, then the newer link is fetched, and one without a query takes nothing back', async () => {
+  const callSid = newCallSid()
+  for (const query of ['?token=old', '?token=new', '']) await record('recording', { CallSid: callSid, RecordingUrl: LINK + query })
+  expect((await linksOf(database, callSid, LINK)).map(({ url }) => url)).toEqual([`${LINK}?token=new`, LINK])
 })
 
 test('When the server’s own zone is another, then times are the same instants all the same', async () => {

@@ -1,5 +1,8 @@
 // Claims of events in PostgreSQL: who may take an event, and who may change it.
-import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { pino } from 'pino'
+import type { DeliveryOutcome } from '../../api/deliver-event.ts'
+import { createOutcomeRecorder } from '../../api/relay-outcomes.ts'
 import {
   claimEvents,
   deferEvents,
@@ -9,8 +12,15 @@ import {
   releaseEvents,
   type ClaimedEvent,
 } from '../../calls/claim-events.ts'
+import { concludeRecording } from '../../calls/conclude-recording.ts'
+import { recordEvent } from '../../calls/record-event.ts'
+import { deliveryIdentity, readCallEvent, type WebhookRoute } from '../../exotel/call-event.ts'
 import type { Database } from '../../platform/database.ts'
+import type { Outcome } from '../../workflows/contracts/recording.ts'
+import { RECOVERY } from '../support/activities.ts'
 import { newCallSid, openDatabase } from '../support/servers.ts'
+
+const LINK = 'https://recordings.exotel.com/a/1.mp3'
 
 let database: Database
 let owner: Database
@@ -84,6 +94,31 @@ test.each(WRITES)('When an event was marked as started, and its former claim %s,
   expect(await rowOf(claimed[0]!)).toEqual(before)
 })
 
+test.each<[string, DeliveryOutcome, object]>([
+  ['Temporal has it', { kind: 'started' }, { relayState: 'started', relayError: null }],
+  ['no workflow has to receive it', { kind: 'nothing_new' }, { relayState: 'nothing_new' }],
+  ['Temporal refused it', { kind: 'refused', reason: 'busy' }, { relayState: 'pending', relayTries: 1, relayError: 'busy' }],
+  ['it alone got no response', { kind: 'no_response', reason: 'late' }, { relayState: 'pending', relayWaits: 1, relayError: 'late' }],
+  [
+    'Temporal as a whole did not respond',
+    { kind: 'temporal_fault', reason: 'away' },
+    { relayState: 'pending', relayTries: 0, relayWaits: 0 },
+  ],
+])('When an event was sent and %s, then its row says so, and its claim has ended', async (_what, outcome, row) => {
+  await commit(1)
+  const [event] = await claim(1)
+  await createOutcomeRecorder(database, pino({ level: 'silent' }))({ event: event!, outcome })
+  expect(await rowOf(event!)).toMatchObject({ ...row, claimedBy: null, claimedUntil: null })
+})
+
+test('When no row knows a recording that an event names, then the event is new, whatever its call has', async () => {
+  const callSid = newCallSid()
+  await database.call.create({ data: { callSid, recordingState: 'stored', recordingUrl: 'https://s3/b/k' } })
+  const event = { source: 'exotel', route: 'recording', identity: callSid, callSid, relayState: 'pending' }
+  await database.webhookEvent.create({ data: { ...event, sourceUrls: [LINK] } })
+  expect(await claim(1)).toMatchObject([{ callSid, bringsNothingNew: false }])
+})
+
 test('When many are recorded at once, then each gets its own reason', async () => {
   await commit(3)
   const claimed = await claim(3)
@@ -138,4 +173,72 @@ test('When pauses end because Temporal responds again, then only those of pendin
   expect(await rowOf(deferred!)).toEqual(before.deferred)
   expect(await rowOf(relayed!)).toEqual(before.relayed)
   expect((await rowOf(due!)).nextRelayAt).toEqual(before.due.nextRelayAt)
+})
+
+describe('When the relay claims events', () => {
+  const claimAll = async () => new Map((await claim(1000)).map((event) => [event.callSid, event]))
+  const record = (route: WebhookRoute, fields: Record<string, string>) => {
+    const event = readCallEvent(fields, route)
+    return recordEvent(database, { source: 'exotel', route, identity: deliveryIdentity(route, fields), event, fields })
+  }
+  const conclude = (callSid: string, outcome: Outcome, named: { sourceUrl?: string } = {}) =>
+    concludeRecording(database, { callSid, outcome, ...named }, { attempt: `${callSid} ${outcome.state}`, plan: RECOVERY })
+  const audio = { contentType: 'audio/mpeg', extension: 'mp3' }
+  const stored: Outcome = { state: 'stored', bucket: 'b', key: 'k', url: 'https://s3/b/k', bytes: 10, sha256: 'a'.repeat(64), audio }
+
+  test('then an event of a call that only begins is not among them', async () => {
+    const [begins, ends] = [newCallSid(), newCallSid()]
+    await record('call-start', { CallSid: begins, Status: 'ringing' })
+    await record('call-end', { CallSid: ends })
+    const claimed = await claimAll()
+    expect(claimed.has(begins)).toBe(false)
+    expect(claimed.get(ends)).toMatchObject({ bringsNothingNew: false, relayTries: 0, relayWaits: 0 })
+  })
+
+  test('then PostgreSQL decides whether an event brings anything new', async () => {
+    const [fresh, again, answered, second, gone] = [newCallSid(), newCallSid(), newCallSid(), newCallSid(), newCallSid()]
+    await record('recording', { CallSid: answered, Status: 'no-answer' })
+    await record('recording', { CallSid: fresh, RecordingUrl: LINK })
+    await record('recording', { CallSid: again, RecordingUrl: LINK })
+    await conclude(again, stored, { sourceUrl: LINK })
+    await conclude(answered, { state: 'not_recorded', status: 'no-answer' })
+    await record('recording', { CallSid: second, RecordingUrl: LINK })
+    await conclude(second, stored, { sourceUrl: LINK })
+    await record('call-end', { CallSid: gone })
+    await database.call.update({ where: { callSid: gone }, data: { recordingState: 'erased' } })
+    const first = await claimAll()
+    expect(first.get(fresh)).toMatchObject({ bringsNothingNew: false, sourceUrls: [LINK] })
+    expect(first.get(again)!.bringsNothingNew).toBe(true)
+    expect(first.get(answered)!.bringsNothingNew).toBe(true)
+    expect(first.get(gone)!.bringsNothingNew).toBe(true)
+    await markAll()
+    await record('recording', { CallSid: answered, Status: 'completed' })
+    await record('recording', { CallSid: second, RecordingUrl: `${LINK}2` })
+    await record('call-end', { CallSid: again, Status: 'completed' })
+    const later = await claimAll()
+    expect(later.get(answered)).toMatchObject({ bringsNothingNew: false, status: 'completed' })
+    expect(later.get(second)!.bringsNothingNew).toBe(false)
+    expect(later.get(again)!.bringsNothingNew).toBe(true)
+  })
+
+  test('then an end that arrives after "not recorded" begins a new search, whatever its status', async () => {
+    const [silent, same, stays] = [newCallSid(), newCallSid(), newCallSid()]
+    for (const callSid of [silent, same, stays]) {
+      await record('recording', { CallSid: callSid, Status: 'busy' })
+      await conclude(callSid, { state: 'not_recorded', status: 'busy' })
+    }
+    await markAll()
+    await record('call-end', { CallSid: silent })
+    await record('call-end', { CallSid: same, Status: 'busy' })
+    await record('recording', { CallSid: stays, Status: 'busy', CustomField: 'x' })
+    const claimed = await claimAll()
+    for (const callSid of [silent, same]) {
+      expect(claimed.get(callSid)).toMatchObject({ bringsNothingNew: false, searchAgain: true, endHeardAt: expect.any(Date) })
+    }
+    expect(claimed.get(stays)).toMatchObject({ bringsNothingNew: true, searchAgain: false, endHeardAt: null })
+  })
+
+  async function markAll() {
+    await database.webhookEvent.updateMany({ where: { relayState: 'pending' }, data: { relayState: 'started' } })
+  }
 })

@@ -10,6 +10,7 @@ import type { Database } from '../../platform/database.ts'
 import type { Outcome } from '../../workflows/contracts/recording.ts'
 import { openWorkbench, RECOVERY, type Workbench } from '../support/activities.ts'
 import { startFaultyS3, type FaultyS3 } from '../support/faulty-s3.ts'
+import { untilBlocked } from '../support/locks.ts'
 import { startScriptedServer, type Answer, type ScriptedServer } from '../support/scripted-server.ts'
 import { newCallSid } from '../support/servers.ts'
 import { SOURCE_URL, spoolRecording } from '../support/spooled.ts'
@@ -168,26 +169,18 @@ describe('When a recording arrives for a call that was erased meanwhile', () => 
     expect([concluded, named]).toEqual([{ givenUp: false, erased: true }, false])
     expect((await callOf(callSid)).recordings).toMatchObject([{ sourceUrl: SOURCE_URL, state: 'awaiting' }])
   })
-
-  /** Starts the work while an UPDATE that erases the call is not committed yet. */
-  async function duringErasure(callSid: string, work: (() => Promise<unknown>)[]): Promise<unknown[]> {
-    let started: Promise<unknown>[] = []
-    await database.$transaction(async (transaction) => {
-      await transaction.call.update({ where: { callSid }, data: { recordingState: 'erased' } })
-      started = work.map((each) => each())
-      await untilWaiting(work.length)
-    })
-    return Promise.all(started)
-  }
-
-  async function untilWaiting(count: number): Promise<void> {
-    for (let waiting = 0; waiting < count;) {
-      const rows = await database.$queryRaw<{ waiting: number }[]>`
-        SELECT count(*)::int AS waiting FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
-      waiting = rows[0]!.waiting
-    }
-  }
 })
+
+/** Starts the work while an UPDATE that erases the call is not committed yet. */
+async function duringErasure(callSid: string, work: (() => Promise<unknown>)[]): Promise<unknown[]> {
+  let started: Promise<unknown>[] = []
+  await database.$transaction(async (transaction) => {
+    await transaction.call.update({ where: { callSid }, data: { recordingState: 'erased', recordingUrl: null } })
+    started = work.map((each) => each())
+    await untilBlocked(database, started)
+  })
+  return Promise.all(started)
+}
 
 describe('When the bucket is checked after a call was erased', () => {
   test('then its quarantined object is deleted, although an attempt names it', async () => {
@@ -230,6 +223,32 @@ describe('When the bucket is checked after a call was erased', () => {
     const row = { id: String(id), callSid, key: keyOf(callSid), bytes: BYTES.length }
     expect(await markObjectMissing(database, row, { error: 'gone', attempt: callSid })).toEqual({ givenUp: false })
     expect((await callOf(callSid)).recordings).toMatchObject([{ state: 'stored', errorCode: null }])
+  })
+})
+
+describe('When an object is found missing after its row was listed', () => {
+  const missing = (callSid: string, id: bigint) =>
+    markObjectMissing(
+      database,
+      { id: String(id), callSid, key: keyOf(callSid), bytes: BYTES.length },
+      { error: 'gone', attempt: `missing ${callSid}` },
+    )
+
+  test('and its call is being erased, then nothing changes once that is committed', async () => {
+    const callSid = newCallSid()
+    await conclude(callSid, 'stored')
+    const { id } = (await callOf(callSid)).recordings[0]!
+    expect(await duringErasure(callSid, [() => missing(callSid, id)])).toEqual([{ givenUp: false }])
+    expect(await callOf(callSid)).toMatchObject({ recordingState: 'erased', recordings: [{ state: 'stored', errorCode: null }] })
+  })
+
+  test('and this recording alone was erased, then it stays erased, and its call as it was', async () => {
+    const callSid = newCallSid()
+    await conclude(callSid, 'stored')
+    const { id } = (await callOf(callSid)).recordings[0]!
+    await database.recording.update({ where: { id }, data: { state: 'erased' } })
+    expect(await missing(callSid, id)).toEqual({ givenUp: false })
+    expect(await callOf(callSid)).toMatchObject({ recordingState: 'stored', recordings: [{ state: 'erased', errorCode: null }] })
   })
 })
 

@@ -1,6 +1,6 @@
 // Pages of Exotel's list, as odd as they come, against our rows.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
-import { beginPass, endPass } from '../../calls/reconcile.ts'
+import { beginPass, endPass, openPass } from '../../calls/reconcile.ts'
 import { formatExotelTime } from '../../exotel/time.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
 import { startScriptedServer, type ScriptedServer } from '../support/scripted-server.ts'
@@ -153,6 +153,25 @@ test('When a pass ends with a gap, then the next one begins where the last compl
     complete: false,
     problem: 'a gap',
   })
+})
+
+test.each([
+  ['regular', 'ReconciliationIncomplete'],
+  ['backfill', 'BackfillIncomplete'],
+] as const)('When a %s pass ends with a gap, then an alarm says so until one of its kind is complete', async (kind, alarm) => {
+  const outcome = { pages: 1, callsSeen: 0, callsNew: 0, recordingsNew: 0 }
+  const window = { from: new Date(WINDOW.from), to: new Date(WINDOW.to) }
+  const end = async (ended: 'regular' | 'backfill', problem?: string): Promise<void> => {
+    const pass = await openPass(bench.database, ended, `${kind} pass ${(passes += 1)}`, window)
+    await bench.run('endPass', { passId: pass.passId, ...outcome, ...(problem !== undefined && { problem }) })
+  }
+  let passes = 0
+  await end(kind, 'a gap')
+  expect(bench.alarms.active()).toMatchObject([{ name: alarm, reason: 'a gap' }])
+  await end(kind === 'regular' ? 'backfill' : 'regular')
+  expect(bench.alarms.active()).toHaveLength(1)
+  await end(kind)
+  expect(bench.alarms.active()).toEqual([])
 })
 
 test('When calls wait for a link, then one request asks for twenty of them', async () => {

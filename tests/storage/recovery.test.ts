@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { claimEvents } from '../../calls/claim-events.ts'
 import { concludeRecording } from '../../calls/conclude-recording.ts'
 import { nextRecovery } from '../../calls/recovery-plan.ts'
 import { beginAgain, findDue, findQuiet, lookAgain } from '../../calls/recovery.ts'
@@ -131,6 +132,31 @@ describe('When a recording has failed', () => {
     expect((await callOf(callSid)).recordingNextTryAt!.getTime()).toBeGreaterThan(Date.now() + 14 * MINUTE)
   })
 
+  test('then its call is given up only once every recording of it is', async () => {
+    const callSid = newCallSid()
+    const other = `${LINK}2`
+    const context = { attempt: `other ${callSid}`, plan: RECOVERY }
+    await concludeRecording(database, { callSid, sourceUrl: other, outcome: failed('RecordingExpired') }, context)
+    expect(await conclude(callSid, failed())).toEqual({ givenUp: false })
+    expect(await callOf(callSid)).toMatchObject({ recordingGivenUpAt: null, recordingNextTryAt: expect.any(Date) })
+    expect(await conclude(callSid, failed('RecordingExpired'))).toEqual({ givenUp: true })
+    expect(await callOf(callSid)).toMatchObject({ recordingGivenUpAt: expect.any(Date), recordingNextTryAt: null })
+  })
+
+  test('then recovery’s event for its call is new to the relay, and a late one of Exotel without a link is not', async () => {
+    const callSid = newCallSid()
+    await search(callSid, failed('RecordingMissing'))
+    await makeDue(callSid)
+    await beginAgain(database, (await dueOf(callSid))!, 15 * MINUTE)
+    const late = { source: 'exotel', route: 'call-end', identity: `late ${callSid}`, callSid, relayState: 'pending' }
+    await database.webhookEvent.create({ data: late })
+    const claimed = (await claimEvents(database, { fresh: 1000, waiting: 0 })).filter((event) => event.callSid === callSid)
+    expect(claimed).toMatchObject([
+      { source: 'recovery', sourceUrls: [], bringsNothingNew: false },
+      { source: 'exotel', sourceUrls: [], bringsNothingNew: true },
+    ])
+  })
+
   test('then a search that failed is due as well, and an erased call is not', async () => {
     const [searched, erased] = [newCallSid(), newCallSid()]
     for (const callSid of [searched, erased]) await search(callSid, failed('RecordingMissing'))
@@ -138,6 +164,15 @@ describe('When a recording has failed', () => {
     for (const callSid of [searched, erased]) await makeDue(callSid)
     expect(await dueOf(searched)).toMatchObject({ sourceUrls: [] })
     expect(await dueOf(erased)).toBeUndefined()
+  })
+
+  test('then it is not due if its call was erased meanwhile', async () => {
+    const callSid = newCallSid()
+    await conclude(callSid, failed())
+    await makeDue(callSid)
+    expect(await dueOf(callSid)).toMatchObject({ sourceUrls: [LINK] })
+    await database.call.update({ where: { callSid }, data: { recordingState: 'erased', recordingError: null, recordingErrorCode: null } })
+    expect(await dueOf(callSid)).toBeUndefined()
   })
 })
 

@@ -2,7 +2,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { hash } from '@node-rs/argon2'
 import { readFileSync } from 'node:fs'
-import { pino } from 'pino'
 import type { AccountsContext } from '../../accounts/context.ts'
 import { logIn } from '../../accounts/login.ts'
 import { hashPassword } from '../../accounts/passwords.ts'
@@ -11,7 +10,7 @@ import { renewSession } from '../../accounts/sessions.ts'
 import { addSigningKey, createSigningKeys, forgetOtherSigningKeys, type SigningKeys } from '../../accounts/signing-keys.ts'
 import { LONGEST_STATEMENT_MS, LONGEST_TRANSACTION_MS } from '../../platform/database.ts'
 import { RETRY_AFTER_SECONDS } from '../../platform/database-errors.ts'
-import { noPost } from '../../platform/post.ts'
+import { accountsOn } from '../support/accounts.ts'
 import { openDatabase, type OpenDatabase } from '../support/servers.ts'
 
 const PASSWORD = 'a long passphrase of somebody'
@@ -25,18 +24,10 @@ beforeAll(async () => {
 })
 afterAll(() => opened?.close())
 
-const accountsWith = (keys: Partial<SigningKeys> = {}): AccountsContext => ({
-  database: opened.database,
-  keys: { ...createSigningKeys(opened.database), ...keys },
-  mails: { kick: () => {}, stop: async () => {} },
-  post: noPost(),
-  logger: pino({ level: 'silent' }),
-  mailsPerSource: 20,
-  registration: 'open',
-  sessionDays: 30,
-  sessionIdleDays: 7,
-  publicUrl: 'https://calls.example.com',
-})
+const accountsWith = (keys: Partial<SigningKeys> = {}): AccountsContext => {
+  const accounts = accountsOn(opened.database)
+  return { ...accounts, keys: { ...accounts.keys, ...keys } }
+}
 
 const PLACES = 4 + 64
 

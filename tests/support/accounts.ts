@@ -2,6 +2,11 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { pino } from 'pino'
+import type { AccountsContext } from '../../accounts/context.ts'
+import { createSigningKeys } from '../../accounts/signing-keys.ts'
+import type { Database } from '../../platform/database.ts'
+import { noPost } from '../../platform/post.ts'
 import type { Backend } from './backend.ts'
 import { eventually } from './eventually.ts'
 
@@ -22,6 +27,22 @@ export interface BearerTokens {
   refreshToken: string
   tokenType: string
   expiresIn: number
+}
+
+/** Accounts on a database, without an API; no mail is sent. */
+export function accountsOn(database: Database): AccountsContext {
+  return {
+    database,
+    keys: createSigningKeys(database),
+    mails: { kick: () => {}, stop: async () => {} },
+    post: noPost(),
+    logger: pino({ level: 'silent' }),
+    mailsPerSource: 20,
+    registration: 'open',
+    sessionDays: 30,
+    sessionIdleDays: 7,
+    publicUrl: 'https://calls.example.com',
+  }
 }
 
 export function newPerson(): Person {

@@ -1,15 +1,11 @@
 // Copies of the project in which `npm run dev` runs as it does in a clone, beside which everything is installed.
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { copyFiles } from './copy-files.ts'
 import { eventually } from './eventually.ts'
 import { home, uniqueName } from './servers.ts'
-
-const root = fileURLToPath(new URL('../..', import.meta.url))
-const SHARED = ['node_modules', '.cache']
-const LEFT_OUT = new Set([...SHARED, '.data', '.git', 'dist', 'logs', 'tests', 'coverage', '.installing', '.starting'])
 
 export interface DevCommand {
   child: ChildProcess
@@ -28,9 +24,7 @@ export interface ProjectCopy {
 
 export function copyProject(): ProjectCopy {
   const folder = join(home, uniqueName('a copy with spaces'))
-  mkdirSync(folder)
-  for (const name of readdirSync(root)) if (!LEFT_OUT.has(name)) cpSync(join(root, name), join(folder, name), { recursive: true })
-  for (const name of SHARED) symlinkSync(join(root, name), join(folder, name))
+  copyFiles(folder, { without: ['tests'] })
   const noneLeft = (): Promise<unknown> =>
     eventually('all processes to end', async () => spawnSync('pgrep', ['-f', `${folder}/`]).status === 1, 30_000)
   const children: ChildProcess[] = []

@@ -46,6 +46,8 @@ describe.each(['complete', 'truncated', 'undetectable', 'other', 'not audio'] as
       async (name, recipe) => {
         const finding = await inspect(recipe)
         expect(finding).toMatchObject({ kind: KINDS[truth] })
+        // Facts and sentences that no decoder tells: whoever changes one reads the differences, then runs this file with `-u`.
+        expect(JSON.stringify(finding)).toMatchSnapshot()
         const { seconds, codec, sampleRate, channels } = decoders[name]!
         if (finding.kind === 'none' || seconds === undefined) return
         expect(finding.audio).toMatchObject({ codec: CODECS[codec!] ?? codec, sampleRate, channels })

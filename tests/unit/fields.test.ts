@@ -81,6 +81,12 @@ describe('When a body cannot be read, then the error says why:', () => {
   })
 })
 
+test('When a form has as many fields as are read, then none is missing; when it has one more, then it is refused', () => {
+  const form = (count: number) => Array.from({ length: count }, (_, index) => `f${index}=x`).join('&')
+  expect(Object.keys(decodeForm(form(10_000)))).toHaveLength(10_000)
+  expect(() => decodeForm(form(10_001))).toThrow(/more than 10000/)
+})
+
 describe('When a body contradicts its content type, then it is refused:', () => {
   const multipartBody = multipart([field('CallSid', 'a1'), field('CustomField', 'x&CallSid=b2')])
   test.each([

@@ -1,20 +1,27 @@
-import { describe, expect, test } from '@jest/globals'
+import { afterAll, describe, expect, jest, test } from '@jest/globals'
 import { readSourceUrl } from '../../exotel/source-url.ts'
-import { checkAddress, checkUrl, guardedLookup, HostNotAllowed, UrlRefused } from '../../exotel/url-policy.ts'
+import { checkAddress, checkUrl, guardedLookup, HostNotAllowed, UrlRefused, type UrlPolicy } from '../../exotel/url-policy.ts'
 
 const policy = { hosts: ['*.exotel.com', '*.exotel.in'], publicHosts: [], allowLocal: false }
 const development = { hosts: ['127.0.0.1'], publicHosts: [], allowLocal: true }
 
 describe('When a link is read', () => {
-  test.each([undefined, '', '  ', 'null', 'NULL', 'undefined'])('then "%s" says that there is no recording', (text) => {
-    expect(readSourceUrl(text)).toBeUndefined()
-  })
+  test.each([undefined, '', '  ', 'null', 'NULL', 'undefined', 'none', 'Nil', 'NA', 'n/a'])(
+    'then "%s" says that there is no recording',
+    (text) => {
+      expect(readSourceUrl(text)).toBeUndefined()
+    },
+  )
 
   test.each([
     ['https://recordings.exotel.com/a/1.mp3', 'https://recordings.exotel.com/a/1.mp3'],
     ['https://RECORDINGS.EXOTEL.COM./a/1.mp3', 'https://recordings.exotel.com/a/1.mp3'],
     ['https://recordings.exotel.com/a/1.mp3#t=3', 'https://recordings.exotel.com/a/1.mp3'],
+    ['http://recordings.exotel.com/a/1.mp3', 'http://recordings.exotel.com/a/1.mp3'],
     ['https://user:pw@127.0.0.1/x', 'https://refused@127.0.0.1/x'],
+    ['https://user@127.0.0.1/x', 'https://refused@127.0.0.1/x'],
+    ['https://:pw@127.0.0.1/x?Signature=s', 'https://refused@127.0.0.1/x'],
+    [`https://x.test/${'a'.repeat(2048 - 15)}`, `https://x.test/${'a'.repeat(2048 - 15)}`],
   ])('then %s is named %s', (text, sourceUrl) => {
     expect(readSourceUrl(text)).toEqual({ sourceUrl })
   })
@@ -84,6 +91,33 @@ describe('When a link is checked', () => {
       expect(() => checkUrl(link, shared, 'named')).toThrow(HostNotAllowed)
     }
     expect(() => checkUrl('https://10.0.0.1/', { ...policy, publicHosts: ['10.0.0.1'] }, 'named')).toThrow(UrlRefused)
+  })
+
+  test.each([
+    ['https://xpi.exotel.com/', ['api.exotel.com']],
+    ['https://.exotel.com/', ['*.exotel.com']],
+    ['https://evil.test/https://s3-ap-southeast-1.amazonaws.com/exotelrecordings/a.mp3', []],
+  ])('then %s is none of the hosts %j, and the error names the host and the settings', (link, hosts) => {
+    const { host } = new URL(link)
+    expect(() => checkUrl(link, { ...policy, hosts }, 'named')).toThrow(
+      `The link's host ${host} is not one of EXOTEL_RECORDING_HOSTS or EXOTEL_PUBLIC_RECORDING_HOSTS`,
+    )
+  })
+
+  test.each([
+    ['nonsense', 'The link is not a URL'],
+    ['invalid:abc', 'The link is not a URL, or one that clients read differently'],
+    ['ftp://recordings.exotel.com/', "The link's scheme is ftp, only https is fetched"],
+    ['https://user@recordings.exotel.com/', 'The link has credentials in it'],
+    ['https://:pw@recordings.exotel.com/', 'The link has credentials in it'],
+    ['https://10.0.0.1/', 'The link leads to a private address'],
+    ['https://[4000::1]/', 'The link leads to a reserved address'],
+    ['https://100.100.100.200/', 'The link leads to a metadata address'],
+    ['https://168.63.129.16/', 'The link leads to a metadata address'],
+    ['https://[fd00:ec2::254]/', 'The link leads to a metadata address'],
+    ['https://[::ffff:168.63.129.16]/', 'The link leads to a metadata address'],
+  ])('then %s is refused because: %s', (link, message) => {
+    expect(() => checkUrl(link, policy, 'redirect')).toThrow(message)
   })
 
   test('then Exotel’s bucket at S3 is fetched without credentials, others there are not', () => {
@@ -169,6 +203,10 @@ describe('When a link is checked', () => {
 
   test('then development may use this machine, and still no metadata service', () => {
     expect(checkUrl('http://127.0.0.1:4010/1.mp3', development, 'named')).toMatchObject({ own: true })
+    for (const link of ['https://10.0.0.1/', 'http://192.168.1.1/', 'https://[::1]/', 'http://[fd12::1]/']) {
+      expect(checkUrl(link, development, 'redirect')).toMatchObject({ own: false })
+    }
+    expect(() => checkUrl('ftp://127.0.0.1/', development, 'redirect')).toThrow(UrlRefused)
     expect(() => checkUrl('http://169.254.169.254/', development, 'redirect')).toThrow(UrlRefused)
     expect(() => checkAddress('fe80::1', development)).toThrow(UrlRefused)
     expect(() => checkAddress('fd00:ec2::254', development)).toThrow(UrlRefused)
@@ -182,4 +220,49 @@ test('When a name resolves to a private address, then the socket is never opened
     })
   expect(await look(guardedLookup(policy))).toBeInstanceOf(UrlRefused)
   expect(await look(guardedLookup(development))).toEqual(expect.arrayContaining([expect.objectContaining({ address: expect.any(String) })]))
+})
+
+describe('When the system’s resolver', () => {
+  afterAll(() => void jest.resetModules())
+
+  /** What a socket gets from the guarded lookup while the resolver answers like this. */
+  async function lookUp(answer: Error | { address: string; family: number }[], options: { all?: boolean }, withPolicy: UrlPolicy = policy) {
+    jest.resetModules()
+    jest.unstable_mockModule('node:dns', () => ({
+      lookup: (_name: string, { all }: { all?: boolean }, callback: (...results: unknown[]) => void) => {
+        if (answer instanceof Error) return callback(answer)
+        return all ? callback(null, answer) : callback(null, answer[0]!.address, answer[0]!.family)
+      },
+    }))
+    const guarded = (await import('../../exotel/url-policy.ts')).guardedLookup(withPolicy)
+    return new Promise((resolve) => {
+      guarded('name.example', options, (error, ...addresses) => resolve(error ?? addresses))
+    })
+  }
+  const PUBLIC = { address: '8.8.8.8', family: 4 }
+  const PUBLIC_IPV6 = { address: '2606:4700::1111', family: 6 }
+  const PRIVATE = { address: '10.0.0.1', family: 4 }
+
+  test('names a public and a private address, then no socket is opened, not even to the public one', async () => {
+    for (const options of [{ all: true }, { all: false }, {}]) {
+      for (const answer of [
+        [PUBLIC, PRIVATE],
+        [PRIVATE, PUBLIC],
+        [PUBLIC, PUBLIC_IPV6, PRIVATE],
+      ]) {
+        expect(await lookUp(answer, options)).toMatchObject({ message: 'The link leads to a private address' })
+      }
+    }
+  })
+
+  test('names public addresses, then the socket gets all of them or the first, as it asks', async () => {
+    expect(await lookUp([PUBLIC_IPV6, PUBLIC], { all: true })).toEqual([[PUBLIC_IPV6, PUBLIC]])
+    expect(await lookUp([PUBLIC_IPV6, PUBLIC], {})).toEqual([PUBLIC_IPV6.address, 6])
+    expect(await lookUp([], {})).toEqual(['', 0])
+  })
+
+  test('fails, then the socket gets its error', async () => {
+    const failure = new Error('ENOTFOUND')
+    expect(await lookUp(failure, { all: true })).toBe(failure)
+  })
 })

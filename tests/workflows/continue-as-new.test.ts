@@ -96,6 +96,32 @@ test('When a whole file has waited for S3 during very many events, then the next
   })
 })
 
+/** More limits than an attempt adds events: each kind of event, the end of a wait included, is the one at which a limit is reached. */
+const LIMITS = Array.from({ length: 20 }, (_, index) => 80 + index)
+
+test('When a history becomes long at any event of an attempt, then its run continues as new', async () => {
+  const calls = LIMITS.map((continueAsNewAfterEvents) => ({
+    callSid: newCallSid(),
+    policy: { ...POLICY, waitScale: 1 / 200, continueAsNewAfterEvents },
+  }))
+  const runIds = new Map<string, string[]>()
+  const activities = {
+    ...WORKING,
+    downloadRecording: async ({ callSid }: SourceRef) => {
+      const runs = runIds.get(callSid) ?? []
+      runIds.set(callSid, [...runs, Context.current().info.workflowExecution!.runId])
+      if (new Set(runIds.get(callSid)).size === 1 && runs.length < 40) throw endOfTry('ExotelRateLimited')
+      return WHOLE
+    },
+    updateCall: async () => {},
+  }
+  await withWorkers(activities, async () => {
+    await Promise.all(calls.map(({ callSid, policy }) => tellWorkflow(temporal.client, eventOf(callSid, [LATE]), policy)))
+    await Promise.all(calls.map(({ callSid }) => temporal.client.workflow.getHandle(recordingWorkflowId(callSid)).result()))
+    expect(calls.map(({ callSid }) => new Set(runIds.get(callSid)).size)).toEqual(LIMITS.map(() => 2))
+  })
+})
+
 async function withWorkers(activities: object, work: () => Promise<void>): Promise<void> {
   const common = { connection, namespace: temporal.namespace, activities }
   const workflowBundle = { code: readFileSync(join(dist, 'workflow-bundle.js'), 'utf8') }

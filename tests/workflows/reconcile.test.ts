@@ -98,6 +98,16 @@ describe('When the list may have a gap, then the pass says so and counts for not
     expect((await reconcile(page)).problem).toMatch(problem)
   })
 
+  test('the second portion of a long window ends early, though both together are longer than it announced', async () => {
+    const end = await reconcile(({ from }) => ({ total: from === FROM ? 100 : 150 }), 30)
+    expect(end).toMatchObject({ pages: 2, problem: 'The list ended after 100 of 150 calls' })
+  })
+
+  test('a second portion that is shorter than the first is no gap', async () => {
+    const end = await reconcile(({ from }) => (from === FROM ? { total: 100 } : { calls: 50, total: 50 }), 30)
+    expect(end).toEqual({ passId: '7', pages: 2, callsSeen: 150, callsNew: 2, recordingsNew: 4 })
+  })
+
   test('entries without a usable Sid are no gap, but remarked', async () => {
     const end = await reconcile(pages(2, { calls: 98, unusable: 2, total: 200 }))
     expect(end).toMatchObject({ callsSeen: 196, remark: '4 entries have no usable Sid' })

@@ -300,6 +300,25 @@ test('When Exotel names a recording at the moment when a webhook names another o
   expect(run.conclusions.map(({ sourceUrl }) => sourceUrl).toSorted()).toEqual([A, B])
 })
 
+test('When Exotel names a recording that is being transferred since a webhook named it, then it is transferred once', async () => {
+  const run = await lab.start(
+    { status: 'completed', endedAt: iso(await now()) },
+    {
+      findRecording: async () => {
+        await run.news({ sourceUrls: [A] })
+        await eventually('A to be taken up', async () => run.calls.includes('downloadRecording'))
+        return { answer: 'named', sourceUrl: A }
+      },
+      downloadRecording: async () => {
+        await eventually('the answer to be in the history', async () => hasCompleted(await run.handle.fetchHistory(), 'findRecording'))
+        return WHOLE
+      },
+    },
+  )
+  expect(await run.ended()).toBeUndefined()
+  expect(run.calls.filter((name) => name === 'downloadRecording')).toHaveLength(1)
+})
+
 test('When Exotel’s API is away for hours, then it is asked once afterwards, not once for each time that has passed', async () => {
   const began = await now()
   let asked = 0
@@ -317,3 +336,8 @@ test('When Exotel’s API is away for hours, then it is asked once afterwards, n
   expect(await run.ended()).toBeUndefined()
   expect(asked).toBe(1)
 })
+
+function hasCompleted({ events }: History, activity: string): boolean {
+  const scheduled = events?.find((event) => event.activityTaskScheduledEventAttributes?.activityType?.name === activity)
+  return (events ?? []).some((event) => event.activityTaskCompletedEventAttributes?.scheduledEventId?.eq(scheduled?.eventId ?? 0))
+}

@@ -38,7 +38,7 @@ describe('When a call ends without a link', () => {
         findRecording: async ({ nextAskAt }) => {
           asked.push(await now())
           announced.push(nextAskAt)
-          return { answer: 'none', durationSeconds: 3 }
+          return { answer: 'none', durationSeconds: POLICY.expectedFromSeconds - 1 }
         },
       },
     )
@@ -58,11 +58,11 @@ describe('When a call ends without a link', () => {
     expect(run.conclusions).toMatchObject([{ sourceUrl: LINK, outcome: { state: 'stored' } }])
   })
 
-  test('then a long talk that Exotel knows without a recording is a missing one', async () => {
-    const run = await lab.start({ status: 'completed', durationSeconds: 240 })
+  test('then a call of exactly 10 s that Exotel knows without a recording has a missing one', async () => {
+    const run = await lab.start({ status: 'completed', durationSeconds: POLICY.expectedFromSeconds })
     expect(await run.ended()).toBe('RecordingMissing')
     expect(run.conclusions).toMatchObject([
-      { outcome: { state: 'failed', code: 'RecordingMissing', error: 'The call lasted 240 s, and Exotel has no recording of it' } },
+      { outcome: { state: 'failed', code: 'RecordingMissing', error: 'The call lasted 10 s, and Exotel has no recording of it' } },
     ])
   })
 

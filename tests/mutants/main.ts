@@ -1,0 +1,36 @@
+// `npm run test:mutants [-- TEXT]`: plants each listed mistake (those whose file or description contains TEXT) in a copy of the project
+// and runs the tests that must notice it. The last line is JSON; exit code 0 only if every mistake is noticed.
+import { mkdirSync, rmSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { CannotStart, runMain } from '../../platform/process.ts'
+import { mistakes } from './list.ts'
+import { faultsOf, runMistakes, type Result } from './run.ts'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const home = fileURLToPath(new URL(`../../.data/mutants-${process.pid}`, import.meta.url))
+const MOST_COPIES = 2
+
+runMain(async () => {
+  const began = performance.now()
+  const [wanted = ''] = process.argv.slice(2)
+  const chosen = mistakes.filter(({ file, breaks }) => file.includes(wanted) || breaks.includes(wanted))
+  const faults = faultsOf(chosen, root)
+  if (faults.length > 0) throw new CannotStart(`The list of mistakes does not fit the code:\n${faults.join('\n')}`)
+  if (chosen.length === 0) throw new CannotStart(`No mistake's file or description contains ${JSON.stringify(wanted)}.`)
+  mkdirSync(home, { recursive: true })
+  process.once('SIGINT', () => process.exit(130))
+  process.once('exit', () => rmSync(home, { recursive: true, force: true }))
+  const results = await runMistakes(chosen, { home, copies: Math.min(MOST_COPIES, availableParallelism()), report })
+  const those = (outcome: Result['outcome']): string[] =>
+    results.filter((result) => result.outcome === outcome).map(({ mistake }) => `${mistake.file}: ${mistake.breaks}`)
+  const survived = those('survived')
+  const broken = those('broken')
+  const seconds = Math.round((performance.now() - began) / 1000)
+  console.log(JSON.stringify({ mistakes: results.length, noticed: those('noticed').length, survived, broken, seconds }))
+  process.exit(survived.length + broken.length === 0 ? 0 : 1)
+})
+
+function report({ mistake, outcome, failed }: Result): void {
+  console.log(`${outcome}: ${mistake.file}: ${mistake.breaks}${failed[0] ? ` (${failed[0]})` : ''}`)
+}

@@ -1,0 +1,101 @@
+// Plants mistakes in copies of the project, one at a time, and runs the tests that must notice them.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { copyFiles } from '../support/copy-files.ts'
+import type { Mistake } from './mistake.ts'
+
+/** `broken`: the tests could not be run with the mistake, for example because the code does not compile. */
+export interface Result {
+  mistake: Mistake
+  outcome: 'noticed' | 'survived' | 'broken'
+  failed: string[]
+}
+
+interface TestRun {
+  passed: string[]
+  failed: string[]
+  /** Test files that failed as a whole, for example when a module throws while it is loaded. */
+  unusable: string[]
+}
+
+interface JestOutput {
+  testResults: { name: string; message: string; assertionResults: { fullName: string; status: string }[] }[]
+}
+
+/** Returns what is wrong with the list: a text that does not occur exactly once, a file that does not exist. */
+export function faultsOf(mistakes: Mistake[], root: string): string[] {
+  return mistakes.flatMap(({ file, text, replacement, tests }) => {
+    const missing = [file, ...tests].filter((path) => !existsSync(join(root, path)))
+    if (missing.length > 0) return missing.map((path) => `${path} does not exist.`)
+    const occurrences = readFileSync(join(root, file), 'utf8').split(text).length - 1
+    if (occurrences !== 1) return [`${file} contains ${JSON.stringify(text)} ${occurrences} times, not once.`]
+    return text === replacement ? [`${file}: ${JSON.stringify(text)} is replaced by itself.`] : []
+  })
+}
+
+/**
+ * Runs the tests of each mistake without and with it.
+ *
+ * @param copies in how many copies of the project mistakes are planted at the same time
+ * @throws Error if tests fail without a mistake, or if no test has the name that a mistake expects
+ */
+export async function runMistakes(
+  mistakes: Mistake[],
+  { home, copies, report }: { home: string; copies: number; report: (result: Result) => void },
+): Promise<Result[]> {
+  const folders = Array.from({ length: copies }, (_, index) => join(home, `copy-${index + 1}`))
+  for (const folder of folders) copyFiles(folder, { without: [] })
+  await checkWithoutMistakes(mistakes, folders[0]!)
+  const results: Result[] = []
+  const waiting = [...mistakes]
+  const workIn = async (folder: string): Promise<void> => {
+    for (let mistake = waiting.shift(); mistake; mistake = waiting.shift()) {
+      const result = await tryMistake(mistake, folder)
+      results.push(result)
+      report(result)
+    }
+  }
+  await Promise.all(folders.map(workIn))
+  return results
+}
+
+async function checkWithoutMistakes(mistakes: Mistake[], folder: string): Promise<void> {
+  const tests = [...new Set(mistakes.flatMap((mistake) => mistake.tests))]
+  const names = new Set(mistakes.map(({ only }) => `(${only})`))
+  const run = await runTests(folder, tests, [...names].join('|'))
+  if (!run) throw new Error('The tests cannot be run in a copy of the project.')
+  const failures = [...run.failed, ...run.unusable]
+  if (failures.length > 0) throw new Error(`Tests fail without a mistake: ${failures.join('; ')}`)
+  const unmatched = mistakes.filter(({ only }) => !run.passed.some((name) => new RegExp(only).test(name)))
+  if (unmatched.length > 0) throw new Error(`No test has a name like: ${unmatched.map(({ only }) => only).join('; ')}`)
+}
+
+async function tryMistake(mistake: Mistake, folder: string): Promise<Result> {
+  const path = join(folder, mistake.file)
+  const code = readFileSync(path, 'utf8')
+  writeFileSync(
+    path,
+    code.replace(mistake.text, () => mistake.replacement),
+  )
+  const run = await runTests(folder, mistake.tests, mistake.only).finally(() => writeFileSync(path, code))
+  if (!run) return { mistake, outcome: 'broken', failed: [] }
+  const failed = [...run.failed, ...run.unusable]
+  return { mistake, outcome: failed.length > 0 ? 'noticed' : 'survived', failed }
+}
+
+/** Returns undefined if Jest did not get as far as running the tests. */
+async function runTests(folder: string, tests: string[], only: string): Promise<TestRun | undefined> {
+  const output = join(folder, 'jest-output.json')
+  rmSync(output, { force: true })
+  const args = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js', '-w', '1']
+  const selection = ['--testNamePattern', only, '--json', '--outputFile', output, '--runTestsByPath', ...tests]
+  await once(spawn(process.execPath, [...args, ...selection], { cwd: folder, stdio: 'ignore' }), 'close')
+  if (!existsSync(output)) return undefined
+  const { testResults } = JSON.parse(readFileSync(output, 'utf8')) as JestOutput
+  const cases = testResults.flatMap((file) => file.assertionResults)
+  const named = (status: string): string[] => cases.filter((one) => one.status === status).map((one) => one.fullName)
+  const unusable = testResults.filter((file) => file.assertionResults.length === 0).map((file) => `${file.name}: ${file.message}`)
+  return { passed: named('passed'), failed: named('failed'), unusable }
+}
