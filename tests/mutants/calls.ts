@@ -24,6 +24,7 @@ const rows: Mistake[] = [
     text: 'await lockCall(transaction, conclusion)',
     replacement: 'await lockCall(database, conclusion)',
     tests: ['tests/storage/concurrent-conclusions.test.ts'],
+    only: 'given up at the same time',
   },
   {
     breaks: 'a call is given up while one of its recordings is still tried',
@@ -79,6 +80,7 @@ const rows: Mistake[] = [
     text: 'throw asWait(deps, run, error)',
     replacement: 'throw error',
     tests: ['tests/storage/rejected-outcome.test.ts'],
+    only: 'refuses an outcome for good',
   },
   {
     breaks: 'a process whose lease has expired changes the claim of another',

@@ -19,7 +19,7 @@ runMain(async () => {
   if (faults.length > 0) throw new CannotStart(`The list of mistakes does not fit the code:\n${faults.join('\n')}`)
   if (chosen.length === 0) throw new CannotStart(`No mistake's file or description contains ${JSON.stringify(wanted)}.`)
   mkdirSync(home, { recursive: true })
-  process.once('SIGINT', () => process.exit(130))
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
   process.once('exit', () => rmSync(home, { recursive: true, force: true }))
   const results = await runMistakes(chosen, { home, copies: Math.min(MOST_COPIES, availableParallelism()), report })
   const those = (outcome: Result['outcome']): string[] =>

@@ -66,6 +66,5 @@ function options(mutate: string[], tests: string[]): PartialStrykerOptions {
     tempDirName: '.data/stryker',
     reporters: ['clear-text', 'progress-append-only'],
     clearTextReporter: { allowColor: false, reportTests: false, skipFull: true },
-    warnings: { slow: false },
   }
 }
