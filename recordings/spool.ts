@@ -5,6 +5,7 @@ import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import lockfile from 'proper-lockfile'
 import { z } from 'zod'
+import { decodedPathOf, decodingPathOf } from './decode.ts'
 import { FileTurns, Superseded, type Attempt } from './file-turns.ts'
 
 const extent = z.object({ bytes: z.number().int().nonnegative(), sha256: z.string() })
@@ -36,7 +37,7 @@ const FILE_NAME = /^([A-Za-z0-9_-]{1,64})-[0-9a-f]{12}$/
 /** A transfer whose length nobody announces reserves space in steps of this. */
 const UNANNOUNCED_STEP_BYTES = 16 * 1024 ** 2
 /** A file, its note, a note that was being written, or what a compressed file is being decoded to. */
-const BELONGINGS = /^([A-Za-z0-9_-]{1,64}-[0-9a-f]{12})(?:\.json(?:\.new)?|\.decoded)?$/
+const BELONGINGS = /^([A-Za-z0-9_-]{1,64}-[0-9a-f]{12})(?:\.json(?:\.new)?|\.decoded|\.decoding)?$/
 const LOCK = { stale: 5000, update: 1000, realpath: false }
 /** How long a starting worker waits for the lock of one that was killed to go stale. */
 const LOCK_RETRIES = { retries: 16, factor: 1, minTimeout: 500, maxTimeout: 500 }
@@ -115,7 +116,8 @@ export class Spool {
 
   async remove(file: string): Promise<void> {
     for (const note of [this.#notePath(file), `${this.#notePath(file)}.new`]) await rm(note, { force: true })
-    for (const content of [`${this.path(file)}.decoded`, this.path(file)]) await rm(content, { force: true })
+    for (const content of [decodedPathOf(this.path(file)), decodingPathOf(this.path(file)), this.path(file)])
+      await rm(content, { force: true })
   }
 
   /**

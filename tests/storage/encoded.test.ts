@@ -58,6 +58,12 @@ test.each<[string, string, Buffer]>([
   ['Brotli', 'br', brotliCompressSync(AUDIO)],
   ['gzip and Brotli', 'gzip, br', brotliCompressSync(gzipSync(AUDIO))],
   ['gzip and something that changes no byte', 'gzip, aws-chunked', gzipSync(AUDIO)],
+  ['gzip three times', 'gzip, gzip, x-gzip', gzipSync(gzipSync(gzipSync(AUDIO)))],
+  ['gzip whose blocks are stored', 'gzip', gzipSync(AUDIO, { level: 0 })],
+  ['gzip in two members', 'gzip', Buffer.concat([gzipSync(AUDIO.subarray(0, 1000)), gzipSync(AUDIO.subarray(1000))])],
+  ['gzip before other bytes', 'gzip', Buffer.concat([gzipSync(AUDIO), Buffer.alloc(100_000)])],
+  ['deflate whose blocks are stored', 'deflate', deflateSync(AUDIO, { level: 0 })],
+  ['deflate whose blocks are stored, without the zlib header', 'deflate', deflateRawSync(AUDIO, { level: 0 })],
 ])('When a body is compressed with %s, then the recording is what it decompresses to', async (_how, encoding, body) => {
   exotel.script(sent(encoding, body))
   expect(await download()).toMatchObject({ bytes: AUDIO.length, sha256: sha256(AUDIO) })
@@ -74,6 +80,28 @@ test.each(['gzip', 'deflate', 'br', 'x-gzip', 'zstd', 'aws-chunked'])(
   },
 )
 
+test.each<[string, string, number[]]>([
+  ['a Brotli stream of nothing', 'br', [0x39, 0x49]],
+  ['a short deflate stream', 'deflate', [0x4b, 0x3a]],
+  ['an empty deflate stream', 'deflate', [0x03, 0x00]],
+  ['an empty Brotli stream', 'br', [0x06]],
+])('When audio behind %s has that label, then no byte of it is lost', async (_what, encoding, lead) => {
+  const body = Buffer.concat([Buffer.from(lead), AUDIO])
+  exotel.script(sent(encoding, body))
+  expect(await download()).toMatchObject({ bytes: body.length, sha256: sha256(body) })
+})
+
+test('When a file of a format that is not accepted begins like a Brotli stream, then its content decides', async () => {
+  const webm = readFileSync(new URL('../corpus/base/other.mkv', import.meta.url))
+  exotel.script(sent('br', webm))
+  expect(await validate(await download())).toMatchObject({ verdict: 'damaged', audio: { extension: 'webm' } })
+})
+
+test('When a body is a compressed empty file, then it is empty', async () => {
+  exotel.script(sent('gzip', gzipSync('')))
+  expect(await download()).toMatchObject({ bytes: 0 })
+})
+
 test('When an HTML page is labelled as compressed, then it is still an HTML page', async () => {
   exotel.script(sent('gzip', HTML))
   expect(await validate(await download())).toMatchObject({ verdict: 'refused', reason: expect.stringContaining('HTML') })
@@ -81,8 +109,13 @@ test('When an HTML page is labelled as compressed, then it is still an HTML page
 
 describe('When a body does not decompress', () => {
   const half = gzipSync(randomBytes(5000)).subarray(0, 2000)
+  const stored = gzipSync(AUDIO, { level: 0 })
   const cases: [string, string, Buffer][] = [
     ['gzip that breaks off', 'gzip', half],
+    ['gzip of stored blocks with a wrong checksum', 'gzip', Buffer.concat([stored.subarray(0, -8), Buffer.alloc(4), stored.subarray(-4)])],
+    ['gzip of stored blocks without its checksum', 'gzip', stored.subarray(0, -8)],
+    ['deflate of stored blocks without its checksum', 'deflate', deflateSync(AUDIO, { level: 0 }).subarray(0, -4)],
+    ['gzip in gzip that breaks off', 'gzip, gzip', gzipSync(half)],
     ['gzip with wrong bytes in the middle', 'gzip', Buffer.concat([half.subarray(0, 500), Buffer.alloc(100), half])],
     ['deflate that breaks off', 'deflate', deflateSync(randomBytes(5000)).subarray(0, 2000)],
     ['Brotli that breaks off', 'br', brotliCompressSync(randomBytes(5000)).subarray(0, 2000)],
