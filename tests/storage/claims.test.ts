@@ -238,6 +238,22 @@ describe('When the relay claims events', () => {
     expect(claimed.get(stays)).toMatchObject({ bringsNothingNew: true, searchAgain: false, endHeardAt: null })
   })
 
+  test('then an end that arrives after the search for a recording has failed begins a new one', async () => {
+    const [searched, named] = [newCallSid(), newCallSid()]
+    await record('call-end', { CallSid: searched })
+    await record('recording', { CallSid: named, RecordingUrl: LINK })
+    await conclude(searched, { state: 'failed', code: 'CallUnknown', error: 'unknown' })
+    await conclude(named, { state: 'failed', code: 'RecordingExpired', error: 'gone' }, { sourceUrl: LINK })
+    await markAll()
+    for (const callSid of [searched, named]) await record('call-end', { CallSid: callSid, Status: 'busy' })
+    const ends = await claimAll()
+    expect(ends.get(searched)).toMatchObject({ bringsNothingNew: false, searchAgain: true })
+    expect(ends.get(named)).toMatchObject({ bringsNothingNew: true, searchAgain: false })
+    await markAll()
+    await record('recording', { CallSid: searched, Status: 'completed' })
+    expect((await claimAll()).get(searched)).toMatchObject({ bringsNothingNew: true, searchAgain: false })
+  })
+
   async function markAll() {
     await database.webhookEvent.updateMany({ where: { relayState: 'pending' }, data: { relayState: 'started' } })
   }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { Context } from '@temporalio/activity'
-import type { Wait } from '../../workflows/contracts/recording.ts'
+import type { CallNews, Wait } from '../../workflows/contracts/recording.ts'
 import { eventually } from '../support/eventually.ts'
 import { DAMAGED, endOfTry, givenBack, openLab, POLICY, type Lab } from '../support/workflow-lab.ts'
 
@@ -16,6 +16,7 @@ afterAll(() => lab?.close())
 
 const now = () => lab.env.currentTimeMs()
 const iso = (ms: number) => new Date(ms).toISOString()
+const ONE_BYTE = { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' }
 const stored = expect.objectContaining({ state: 'stored' })
 
 describe('When a call ends without a link', () => {
@@ -148,7 +149,7 @@ describe('When Exotel does not have the recording yet', () => {
 })
 
 describe('When Exotel refuses a recording or sends no bytes while it may still prepare it', () => {
-  const WHOLE = { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' }
+  const WHOLE = ONE_BYTE
   const EMPTY = { ...WHOLE, bytes: 0 }
   const refused = () => Promise.reject(endOfTry('ExotelUnauthorized'))
   const untilMinute = (began: number, minutes: number) => async () => (await now()) - began < minutes * MINUTE
@@ -530,6 +531,43 @@ test('When Exotel itself says that nobody took the call, then the search ends', 
   expect(await run.ended()).toBeUndefined()
   expect(run.calls).toEqual(['findRecording', 'updateCall'])
   expect(run.conclusions).toMatchObject([{ outcome: { state: 'not_recorded', status: 'busy' } }])
+})
+
+describe('When Exotel says that nobody took the call, and an event says that somebody did', () => {
+  test.each<[string, CallNews]>([
+    ['by its status', { sourceUrls: [], status: 'completed' }],
+    ['by its duration', { sourceUrls: [], status: 'busy', durationSeconds: 73 }],
+  ])('then Exotel is asked again, and a recording that it names later is brought: %s', async (_how, news) => {
+    let asked = 0
+    const run = await lab.start(news, {
+      findRecording: async () =>
+        ++asked < 3 ? { answer: 'none', status: 'no-answer', durationSeconds: 73 } : { answer: 'named', sourceUrl: LINK },
+    })
+    expect(await run.ended()).toBeUndefined()
+    expect(run.conclusions).toMatchObject([{ sourceUrl: LINK, outcome: { state: 'stored' } }])
+  })
+
+  test('then its recording is missing after the hour', async () => {
+    const began = await now()
+    const run = await lab.start(
+      { status: 'completed', endedAt: iso(began) },
+      { findRecording: async () => ({ answer: 'none', status: 'no-answer', durationSeconds: 73 }) },
+    )
+    expect(await run.ended()).toBe('RecordingMissing')
+    expect(run.concludedAtMs - began).toBeGreaterThanOrEqual(60 * MINUTE)
+  })
+})
+
+test('When a call that was over is answered later, then a recording may be in preparation for an hour after its last end', async () => {
+  const began = await now()
+  const run = await lab.start(
+    { status: 'busy', sourceUrls: [LINK], endedAt: iso(began - 2 * HOUR) },
+    { downloadRecording: async () => ((await now()) - began < 30 * MINUTE ? Promise.reject(endOfTry('RecordingNotFound')) : ONE_BYTE) },
+  )
+  await run.news({ status: 'completed', endedAt: iso(began) })
+  await run.news({ status: 'busy', endedAt: iso(began - 2 * HOUR) })
+  expect(await run.ended()).toBeUndefined()
+  expect(run.conclusions).toMatchObject([{ outcome: { state: 'stored' } }])
 })
 
 describe('When events about the end of a call disagree', () => {
