@@ -1,5 +1,11 @@
 // Several attempts to upload one recording: given up, cancelled, and side by side in two processes.
-import { CompleteMultipartUploadCommand, CreateMultipartUploadCommand, ListPartsCommand, UploadPartCommand } from '@aws-sdk/client-s3'
+import {
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  ListPartsCommand,
+  PutObjectCommand,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3'
 import { ActivityCancellationDetails } from '@temporalio/common'
 import { randomBytes } from 'node:crypto'
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
@@ -17,11 +23,13 @@ const MB = 1024 ** 2
 /** S3 takes no smaller parts. */
 const SIZES = { singlePutMaxBytes: MB, partBytes: 5 * MB }
 
+const openBench = () => openWorkbench({ s3Endpoint: faulty.url, uploadSizes: SIZES })
+
 let faulty: FaultyS3
 let bench: Workbench
 beforeAll(async () => {
   faulty = await startFaultyS3()
-  bench = await openWorkbench({ s3Endpoint: faulty.url, uploadSizes: SIZES })
+  bench = await openBench()
 })
 afterAll(async () => {
   await bench?.close()
@@ -117,6 +125,25 @@ test('When the store does not answer before the deadline of the upload, then the
   expect(await slow).toEqual(expect.objectContaining({ type: 'StorageUnavailable', category: 'BENIGN' }))
   release()
   await expectStored(recording, await upload(recording))
+})
+
+test('When somebody else puts an object under the key during an upload in parts, then it stays, and the recording gets another key', async () => {
+  const recording = await large()
+  const { reached, release } = faulty.hold('POST', ofCall(recording, 'uploadId='))
+  const first = upload(recording).catch((error: unknown) => error)
+  await reached
+  const Key = objectKey(recording.input, await fixRecordingDate(bench.database, recording.input.callSid))
+  await bench.bucket.client.send(new PutObjectCommand({ Bucket: bench.bucket.name, Key, Body: 'of somebody else' }))
+  const foreign = await bench.bucket.sha256Of(Key)
+  release()
+  expect(await first).toMatchObject({ type: 'StorageUnavailable' })
+  expect(await bench.bucket.openUploads()).toBe(0)
+  const { key } = await upload(recording)
+  expect(await bench.bucket.sha256Of(key)).toBe(recording.input.spooled.sha256)
+  expect(key).not.toBe(Key)
+  expect(await bench.bucket.sha256Of(Key)).toBe(foreign)
+  await bench.close() // its alarm would stand in the tests that follow
+  bench = await openBench()
 })
 
 describe('When two attempts upload one recording at the same time', () => {

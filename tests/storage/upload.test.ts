@@ -79,8 +79,8 @@ test('When two upload the same at once, then there is one object, and both succe
 })
 
 describe('When other bytes lie under our key,', () => {
-  const putThere = (Key: string, Metadata: Record<string, string>) =>
-    bench.bucket.client.send(new PutObjectCommand({ Bucket: bench.bucket.name, Key, Body: 'half', Metadata }))
+  const putThere = (Key: string, Metadata: Record<string, string>, Body = 'half') =>
+    bench.bucket.client.send(new PutObjectCommand({ Bucket: bench.bucket.name, Key, Body, Metadata }))
 
   test('then an object with the metadata of this recording is replaced, after it was read', async () => {
     const { input } = await spool()
@@ -134,6 +134,22 @@ describe('When other bytes lie under our key,', () => {
     const first = upload(input).catch((error: unknown) => error)
     await reached
     await putThere(key, {})
+    const before = await bench.bucket.sha256Of(key)
+    release()
+    expect(await first).toEqual(failure('StorageUnavailable', waits))
+    expect((await upload(input)).key).not.toBe(key)
+    expect(await bench.bucket.sha256Of(key)).toBe(before)
+    await closeBench()
+  })
+
+  test('then one that replaces our damaged object during the upload stays as well', async () => {
+    const { input } = await spool()
+    const key = await keyOf(input)
+    await putThere(key, { callsid: input.callSid, sha256: input.spooled.sha256 })
+    const { reached, release } = faulty.hold('PUT', new RegExp(input.callSid))
+    const first = upload(input).catch((error: unknown) => error)
+    await reached
+    await putThere(key, { callsid: 'another' }, 'other bytes of somebody else')
     const before = await bench.bucket.sha256Of(key)
     release()
     expect(await first).toEqual(failure('StorageUnavailable', waits))
@@ -230,6 +246,28 @@ describe('When the store is in trouble, then the task waits, and is done when th
     await upload(input)
     expect(bench.alarms.active()).toEqual([])
     expect(await bench.bucket.openUploads()).toBe(0)
+  })
+
+  test.each([
+    ['looks for it', 'HEAD', { status: 403 }],
+    ['sends it', 'PUT', { status: 403, code: 'AccessDenied' }],
+    ['sends it and hears of other bytes', 'PUT', { status: 400, code: 'BadDigest' }],
+  ])('one object is refused whenever somebody %s', async (_what, method, refused) => {
+    const { input } = await spool()
+    const attempt = async (nth: number): Promise<string[]> => {
+      faulty.next(method, refused)
+      await expect(bench.environment(nth).run(bench.activities.uploadRecording, input)).rejects.toEqual(
+        failure('StorageUnavailable', waits),
+      )
+      return bench.alarms.active().map(({ name }) => name)
+    }
+    expect(await attempt(2)).toEqual([])
+    expect(await attempt(3)).toEqual(['UploadRefused'])
+    expect(bench.alarms.active()[0]!.reason).toContain(input.callSid)
+    await upload((await spool()).input)
+    expect(bench.alarms.active()).toHaveLength(1)
+    await upload(input)
+    expect(bench.alarms.active()).toEqual([])
   })
 
   test('a store that does not know If-None-Match is served without it', async () => {
@@ -390,7 +428,7 @@ test('When the file disappears in the moment of the upload, then the request end
     metadata: {},
   }
   const control = { signal: AbortSignal.timeout(10_000), onProgress: () => {}, isCancelled: () => false }
-  await expect(store.put(object, control)).rejects.toMatchObject({ code: 'ENOENT' })
+  await expect(store.put(object, control, { key: object.key, state: 'nothing' })).rejects.toMatchObject({ code: 'ENOENT' })
   store.close()
 })
 
