@@ -46,7 +46,7 @@ async function attemptTransfer({ call, progress }: RecordingRun, link: LinkState
     const object = { ...stored, bytes: spooled.bytes, sha256: spooled.sha256, audio: verdict.audio }
     const outcome: Outcome =
       verdict.verdict === 'damaged'
-        ? { state: 'quarantined', code: 'RecordingDamaged', error: verdict.reason, ...object }
+        ? { state: 'quarantined', code: 'RecordingDamaged', error: verdict.reason, ...object, ...withRemark(remark) }
         : { state: 'stored', ...object, ...withRemark(verdict.remark, remark) }
     return { kind: 'concluded', outcome }
   } catch (error) {

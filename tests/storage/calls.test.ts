@@ -226,6 +226,17 @@ describe('When recordings are concluded, then the states only go up:', () => {
   })
 })
 
+test('When a damaged file claims a length that is impossible, and a foreign object has its key, then its row has no length and a remark', async () => {
+  const callSid = newCallSid()
+  const outcome: Outcome = { ...quarantined, audio: { ...AUDIO, durationSeconds: 1e7 - 0.0001 }, remark: 'A foreign object has the key x' }
+  await concludeRecording(database, { callSid, sourceUrl: LINK, outcome })
+  expect(await recordingOf(callSid)).toMatchObject({
+    state: 'quarantined',
+    durationSeconds: null,
+    remark: 'A foreign object has the key x',
+  })
+})
+
 test('When events tell several ends of a call, then the last one counts, unless it lies in the future', async () => {
   const callSid = newCallSid()
   await record('call-end', { CallSid: callSid, Status: 'busy', EndTime: '2026-11-25 10:00:00' })

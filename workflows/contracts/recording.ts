@@ -151,7 +151,7 @@ interface ObjectFacts extends StoredObject {
 /** How the way of one recording (or of a call without any) ended. */
 export type Outcome =
   | ({ state: 'stored'; remark?: string } & ObjectFacts)
-  | ({ state: 'quarantined'; code: 'RecordingDamaged'; error: string } & ObjectFacts)
+  | ({ state: 'quarantined'; code: 'RecordingDamaged'; error: string; remark?: string } & ObjectFacts)
   | { state: 'not_recorded'; status?: string }
   | { state: 'failed'; code: FailureCode; error: string }
 
