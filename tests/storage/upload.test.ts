@@ -1,7 +1,7 @@
 import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { CancelledFailure } from '@temporalio/common'
 import { createHash, randomBytes } from 'node:crypto'
-import { copyFileSync, existsSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, rmSync, truncateSync, writeFileSync, readFileSync } from 'node:fs'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { fixRecordingDate } from '../../calls/recording-facts.ts'
 import { readObjectKey } from '../../recordings/object-key.ts'
@@ -433,22 +433,23 @@ test('When the file disappears in the moment of the upload, then the request end
 })
 
 test('When audio is damaged, then it goes to quarantine', async () => {
-  const { input } = await spool(mp3({ frames: 20, xingFrames: 50 }))
-  expect(input.verdict).toMatchObject({ verdict: 'damaged', reason: expect.stringContaining('cut off') })
-  expect((await upload(input)).key).toMatch(/^quarantine\/.+\.mp3$/)
+  const { input } = await spool(readFileSync(new URL('../corpus/base/other.mkv', import.meta.url)))
+  expect(input.verdict).toMatchObject({ verdict: 'damaged', reason: expect.stringContaining('is not accepted') })
+  expect((await upload(input)).key).toMatch(/^quarantine\/.+\.webm$/)
 })
 
-test('When audio is incomplete and another attempt follows, then the file is deleted, so that it is downloaded again', async () => {
+test('When audio is incomplete, then the file stays with the reason until it has been downloaded again', async () => {
   const callSid = newCallSid()
   const bytes = mp3({ frames: 20, xingFrames: 50 })
   const file = bench.spool.fileFor(callSid, 'x')
   writeFileSync(bench.spool.path(file), bytes)
   const spooled = { queue: 'q', file, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') }
-  expect(await bench.run('validateRecording', { callSid, spooled, isLastAttempt: false })).toEqual({
+  expect(await bench.run('validateRecording', { callSid, spooled })).toEqual({
     verdict: 'incomplete',
     reason: 'The MP3 is cut off: it announces 50 frames and has 20',
   })
-  expect(await bench.spool.files()).not.toContain(file)
+  expect(await bench.spool.note(file)).toEqual({ broken: { reason: 'The MP3 is cut off: it announces 50 frames and has 20' } })
+  expect(await bench.spool.bytesOf(file)).toBe(bytes.length)
 })
 
 test('When there is no audio, then it is refused and deleted', async () => {
