@@ -100,6 +100,11 @@ test('When a worker was killed during a transfer, then what it wrote is kept', a
   expect((await keep()).spooled).toMatchObject({ file, broken: { reason: 'The transfer was cut' } })
 })
 
+test('When a whole recording was never stored, then it is kept', async () => {
+  const spooled = await download(sent(AUDIO))
+  expect((await keep()).spooled).toMatchObject({ ...spooled, broken: { reason: 'No attempt stored the recording' } })
+})
+
 test('When the recording is stored after all, then nothing of it stays in the spool', async () => {
   await downloadCut()
   const spooled = await download(sent(AUDIO))
