@@ -141,8 +141,8 @@ export const decisions: Mistake[] = [
   {
     breaks: 'a call counts as not recorded though Exotel did not answer',
     file: 'workflows/find-recording.ts',
-    text: "if (answer === undefined || answer.answer === 'unavailable') {",
-    replacement: 'if (answer === undefined) {',
+    text: "return { state: 'failed', code: 'ExotelUnavailable', error: answer?.reason ?? 'Exotel was not asked' }",
+    replacement: 'return notRecorded(facts)',
     tests: ['tests/workflows/waits.test.ts'],
     only: 'no answer from Exotel',
   },
@@ -168,7 +168,7 @@ export const decisions: Mistake[] = [
     text: 'return inbox.hasLinks() || inbox.needsSearch()',
     replacement: 'return inbox.needsSearch()',
     tests: ['tests/workflows/waits.test.ts'],
-    only: 'while its failure is being written',
+    only: 'one that comes 15 min later',
   },
   {
     breaks: 'a cancelled run ends without its row',
@@ -190,7 +190,7 @@ export const decisions: Mistake[] = [
     breaks: 'facts of a call are lost when a run continues as new',
     file: 'workflows/recording.ts',
     text: 'facts: facts.carryOver(), ...inbox',
-    replacement: '...inbox',
+    replacement: 'facts: {}, ...inbox',
     tests: ['tests/workflows/side-by-side.test.ts'],
     only: 'then a search goes on',
   },
