@@ -1,7 +1,7 @@
-import { access } from './access.ts'
 import type { Mistake } from './mistake.ts'
 
-const rows: Mistake[] = [
+/** Mistakes in what is written to PostgreSQL. */
+export const calls: Mistake[] = [
   {
     breaks: 'what recovery begins again is passed over as nothing new',
     file: 'calls/claim-events.ts',
@@ -251,6 +251,3 @@ const rows: Mistake[] = [
     only: 'has no row',
   },
 ]
-
-/** Mistakes in what is written to PostgreSQL. */
-export const calls: Mistake[] = [...rows, ...access]
