@@ -250,4 +250,12 @@ export const calls: Mistake[] = [
     tests: ['tests/storage/object-check.test.ts'],
     only: 'has no row',
   },
+  {
+    breaks: 'events that meet a fault of Temporal keep all others waiting',
+    file: 'calls/claim-events.ts',
+    text: 'Prisma.sql`next_relay_at = now()`)',
+    replacement: 'Prisma.sql`relay_error = NULL`)',
+    tests: ['tests/storage/claims.test.ts'],
+    only: 'are behind all others that are due',
+  },
 ]

@@ -60,6 +60,14 @@ test('When several claim at once, then no event is claimed twice, and what is re
   expect(idsOf(await claim(100))).toEqual([claimed[9]!.id])
 })
 
+test('When events are released, then they are behind all others that are due', async () => {
+  await commit(3)
+  const [first, second] = await claim(2)
+  await releaseEvents(database, [first!, second!])
+  const [third] = await claim(1)
+  expect([first!.id, second!.id]).not.toContain(third!.id)
+})
+
 const WRITES: [string, (claims: ClaimedEvent[]) => Promise<void>][] = [
   ['marks it as started', (claims) => markRelayed(database, { started: claims, nothingNew: [] })],
   ['marks it as nothing new', (claims) => markRelayed(database, { started: [], nothingNew: claims })],
