@@ -64,10 +64,10 @@ describe('When a file is read forwards', () => {
   test('then a view behind its end is empty, and the window stays where it is', async () => {
     const file = await ForwardFile.open(path)
     expect(await file.view(bytes.length + 10, 10)).toHaveLength(0)
-    await file.view(bytes.length - 3, 3)
+    await file.view(0, 10)
     expect(await file.view(bytes.length, 10)).toHaveLength(0)
-    expect((await file.view(bytes.length - 3, 3)).equals(bytes.subarray(-3))).toBe(true)
-    expect(file.bytesRead).toBe(3)
+    expect((await file.view(0, 10)).equals(bytes.subarray(0, 10))).toBe(true)
+    expect(file.bytesRead).toBe(WINDOW_BYTES)
     await file.close()
   })
 })
