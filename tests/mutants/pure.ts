@@ -3,7 +3,6 @@
 import { rmSync } from 'node:fs'
 import { relative } from 'node:path'
 import { Stryker } from '@stryker-mutator/core'
-import type { PartialStrykerOptions } from '@stryker-mutator/api/core'
 
 /** Their tests do not need the corpus, which takes long. */
 const AUDIO_PARTS = ['forward-file', 'mpeg-frame', 'mpeg-info', 'signatures', 'tags', 'text', 'wav-format'].map(
@@ -61,7 +60,7 @@ async function scoresOf({ mutate, tests }: (typeof GROUPS)[number]): Promise<Sco
   }))
 }
 
-function options(mutate: string[], tests: string[]): PartialStrykerOptions {
+function options(mutate: string[], tests: string[]): ConstructorParameters<typeof Stryker>[0] {
   return {
     mutate,
     testRunner: 'jest',
