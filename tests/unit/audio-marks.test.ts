@@ -107,7 +107,7 @@ const OTHERS: [bytes: string, what: string][] = [
 describe('When a file starts with a signature, then it is known, and no part of the signature is enough:', () => {
   /** With each byte that counts changed in turn. */
   const variants = (bytes: string) =>
-    [...bytes].flatMap((byte, at) => (byte === '.' && bytes !== '.snd\0' ? [] : [`${bytes.slice(0, at)}~${bytes.slice(at + 1)}`]))
+    Array.from(bytes).flatMap((byte, at) => (byte === '.' && bytes !== '.snd\0' ? [] : [`${bytes.slice(0, at)}~${bytes.slice(at + 1)}`]))
 
   const expectOnly = (bytes: string, signature: Signature) => {
     expect(signatureOf(latin1(`${bytes} and so on`))).toEqual(signature)

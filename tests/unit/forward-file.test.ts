@@ -60,6 +60,16 @@ describe('When a file is read forwards', () => {
     expect(await file.view(0, 0)).toHaveLength(0)
     await file.close()
   })
+
+  test('then a view behind its end is empty, and the window stays where it is', async () => {
+    const file = await ForwardFile.open(path)
+    expect(await file.view(bytes.length + 10, 10)).toHaveLength(0)
+    await file.view(0, 10)
+    expect(await file.view(bytes.length, 10)).toHaveLength(0)
+    expect((await file.view(0, 10)).equals(bytes.subarray(0, 10))).toBe(true)
+    expect(file.bytesRead).toBe(WINDOW_BYTES)
+    await file.close()
+  })
 })
 
 test('When bytes before the window are wanted, then they are read again', async () => {
