@@ -2,8 +2,8 @@
 import type { ForwardFile } from './forward-file.ts'
 import { FRAME_HEADER_BYTES, MAX_FRAME_BYTES, readFrame, type MpegFrame } from './mpeg-frame.ts'
 import { readInfo, type MpegInfo } from './mpeg-info.ts'
+import { endsWithMessage } from './message.ts'
 import { tagBytesAt } from './tags.ts'
-import { endsWithMessage } from './text.ts'
 import type { WavPart } from './wav.ts'
 
 export type AudioPart = WavPart | MpegPart
@@ -162,7 +162,7 @@ export class MpegReader {
       part.isCut = true
       return this.#file.size
     }
-    part.endsWithText = left === 0 && endsWithMessage(view.subarray(Math.max(0, at - this.#last.bytes), at))
+    part.endsWithText = endsWithMessage(view.subarray(Math.max(0, at - this.#last.bytes), at))
     return offset
   }
 }

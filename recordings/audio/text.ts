@@ -7,8 +7,6 @@ const IS_CONTROL = Uint8Array.from({ length: 256 }, (_, byte) => Number(byte ===
 const SAMPLE_BYTES = 512
 /** Encoded binary data (base64) has no blanks. */
 const MAX_WORD_BYTES = 1000
-/** The shortest message at the end of a file that is recognized inside of binary data. */
-const MIN_MESSAGE_BYTES = 20
 
 /** Takes bytes piece by piece and keeps only their beginning. */
 export class TextCheck {
@@ -44,11 +42,6 @@ export class TextCheck {
     return markupKind(this.#start)
   }
 
-  /** A message, or the rest of one, rather than padding or blanks. */
-  isMessage(): boolean {
-    return this.kind() !== undefined && (/[<>{}[\]"].|.[<>{}[\]"]/.test(this.#start) || /[A-Za-z]{2,}\s+[A-Za-z]{2,}/.test(this.#start))
-  }
-
   #checkUtf8(bytes: Buffer): void {
     try {
       this.#utf8?.decode(bytes, { stream: true })
@@ -67,15 +60,6 @@ export function utf16Kind(head: Buffer): TextKind | undefined {
   const text = new TextDecoder(mark === '\xff\xfe' ? 'utf-16le' : 'utf-16be').decode(head.subarray(0, head.length & ~1))
   const isText = /^[\t\n\f\r -\u024F]*$/.test(text.replace(/^\uFEFF/, ''))
   return isText ? (markupKind(text) ?? 'plain text') : undefined
-}
-
-/** True where binary data ends with an HTML, XML or JSON message. */
-export function endsWithMessage(bytes: Buffer): boolean {
-  let start = bytes.length
-  while (start > 0 && IS_CONTROL[bytes[start - 1]!] === 0) start -= 1
-  const text = bytes.toString('latin1', start)
-  const begin = text.search(/<(!doctype|html|head|body|\?xml|error|[a-z]+>)|[{[]\s*"[\w -]+"\s*:/i)
-  return begin !== -1 && text.length - begin >= MIN_MESSAGE_BYTES
 }
 
 /** Silence in A-law is the letter U. */

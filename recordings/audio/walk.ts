@@ -1,9 +1,10 @@
 // Goes through a file once and finds all audio in it, and what stands between.
 import { VIEW_BYTES, type ForwardFile } from './forward-file.ts'
+import { holdsMessage } from './message.ts'
 import { isOnlyFrame, LOOKAHEAD_BYTES, MAX_PARTS, MpegReader, startOfRun, type AudioPart } from './mpeg.ts'
 import { id3v2BytesAt, startsLikeTag, tagBytesAt } from './tags.ts'
 import { TextCheck } from './text.ts'
-import { isWave, readWav } from './wav.ts'
+import { isWave, readWav, startsLikeChunk } from './wav.ts'
 
 /** Bytes that are neither audio nor a tag that fits. */
 export interface Gap {
@@ -75,13 +76,20 @@ async function checkTagEnd(file: ForwardFile, end: number, isId3v2: boolean, wal
 async function passGap(file: ForwardFile, start: number, walk: Walk): Promise<number> {
   const gap: Gap = { bytes: 0, text: new TextCheck(), isTag: false, hasContainer: false }
   let offset = start
+  let isOfTag = false
   for (;;) {
     const view = await file.view(offset)
-    if (offset === start) gap.isTag = startsLikeTag(view)
+    if (offset === start) {
+      gap.isTag = startsLikeTag(view)
+      isOfTag = gap.isTag || (walk.parts.at(-1)?.kind === 'wav' && startsLikeChunk(view))
+    }
     const isEnd = offset + view.length >= file.size
     const { at, isFound } = findAudio(view, offset === start ? 1 : 0, isEnd)
     const passed = view.subarray(0, at)
     gap.text.add(passed)
+    // Where another view follows, a message may go on in it.
+    const piece = isFound ? passed : view
+    walk.hasMessage ||= walk.parts.length > 0 && !isOfTag && holdsMessage(piece)
     gap.isTag ||= passed.includes('APETAGEX')
     gap.hasContainer ||= CONTAINER_MARKS.some((mark) => passed.includes(mark, 0, 'latin1'))
     gap.bytes += at
@@ -90,7 +98,6 @@ async function passGap(file: ForwardFile, start: number, walk: Walk): Promise<nu
   }
   if (walk.parts.length === 0) walk.before = gap
   else walk.behind = gap
-  walk.hasMessage ||= walk.parts.length > 0 && !gap.isTag && gap.text.isMessage()
   return offset
 }
 
