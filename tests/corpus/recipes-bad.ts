@@ -68,6 +68,7 @@ export function bad(base: (name: string) => Buffer): Recipe[] {
     ['an ID3 tag before FLAC', join(id3v2(id3Text(300)), base('other.flac'))],
     ['a ZIP that holds an MP3', join('PK\x03\x04\x14\0\0\0\0\0', zeros(20), 'call.mp3', mp3, 'PK\x01\x02', zeros(60))],
     ['a picture before an MP3', join(JPEG, mp3)],
+    ...fewFrames(mp3),
     ['three frames among 200 kB of junk', join(junk(100_000), mp3.subarray(0, 3 * 288), junk(100_000, 'more'))],
     ['UTF-16 marks before random bytes', join('\xff\xfe', junk(3000))],
   ]
@@ -119,5 +120,19 @@ function likeText(): [string, Buffer][] {
     ['8-bit samples like words without vowels', cycle([0x70, 0x74, 0x20, 0x72, 0x73, 0x78], 800)],
     ['16-bit samples like UTF-16', join('\xff\xfe', small(4000))],
     ['16-bit samples of which the first are like UTF-16', join('\xff\xfe', small(400), junk(5000))],
+  ]
+}
+
+/** Bytes that look like a few frames by chance. */
+function fewFrames(mp3: Buffer): [string, Buffer][] {
+  const [frame, three] = [mp3.subarray(0, 288), mp3.subarray(0, 3 * 288)]
+  return [
+    ['three frames among 5 kB of junk', join(junk(2500), three, junk(2500, 'more'))],
+    ['three frames before 1 kB of junk', join(three, junk(1000))],
+    ['three frames behind 24 kB of junk', join(junk(24_000), three)],
+    ['nine frames behind 3 kB of junk', join(junk(3000), mp3.subarray(0, 9 * 288))],
+    ['four times three frames among 8 kB of junk', join(...[1, 2, 3, 4].flatMap((part) => [junk(2000, `${part}`), three]))],
+    ['three frames behind an ID3 tag and before junk', join(id3v2(id3Text(300)), three, junk(1000))],
+    ['one frame among junk', join(junk(400), frame, junk(400))],
   ]
 }
