@@ -18,6 +18,13 @@ export function tagBytesAt(view: Buffer, at: number, left: number): number | und
   return bytes !== undefined && bytes <= left ? bytes : undefined
 }
 
+/** The bytes up to the tags at their end. */
+export function withoutTags(bytes: Buffer): Buffer {
+  let end = bytes.length
+  for (let start = startOfLastTag(bytes, end); start < end; start = startOfLastTag(bytes, end)) end = start
+  return bytes.subarray(0, end)
+}
+
 /** A tag starts here, whatever its size. */
 export function startsLikeTag(bytes: Buffer): boolean {
   return TAG_MARK.test(bytes.toString('latin1', 0, 11))
@@ -54,6 +61,27 @@ function apeBytesAt(view: Buffer, at: number): number | undefined {
   const isHeader = (view.readUInt32LE(at + 20) & APE_IS_HEADER) !== 0
   if (isHeader) return APE_HEADER_BYTES + view.readUInt32LE(at + 12)
   return view.readUInt32LE(at + 12) === APE_HEADER_BYTES ? APE_HEADER_BYTES : undefined
+}
+
+/** Where the tag starts that ends at `end`; `end` where none does. */
+function startOfLastTag(bytes: Buffer, end: number): number {
+  const id3v1 = end - ID3V1_BYTES
+  const extended = id3v1 - ID3V1_EXTENDED_BYTES
+  if (id3v1 >= 0 && isMark(bytes, id3v1, 'TAG')) return extended >= 0 && isMark(bytes, extended, 'TAG+') ? extended : id3v1
+  const footer = end - APE_HEADER_BYTES
+  if (footer >= 0 && isMark(bytes, footer, 'APETAGEX')) return startOfApe(bytes, footer) ?? end
+  if (!isMark(bytes, end - 9, 'LYRICS200') && !isMark(bytes, end - 9, 'LYRICSEND')) return end
+  const lyrics = bytes.subarray(Math.max(0, end - MAX_LYRICS_BYTES), end).lastIndexOf('LYRICSBEGIN')
+  return lyrics === -1 ? end : Math.max(0, end - MAX_LYRICS_BYTES) + lyrics
+}
+
+/** By its footer; undefined where its size does not fit. */
+function startOfApe(bytes: Buffer, footer: number): number | undefined {
+  const size = bytes.readUInt32LE(footer + 12)
+  const start = footer + APE_HEADER_BYTES - size
+  if (size < APE_HEADER_BYTES || start < 0) return undefined
+  const header = start - APE_HEADER_BYTES
+  return header >= 0 && isMark(bytes, header, 'APETAGEX') ? header : start
 }
 
 function lyricsBytesAt(view: Buffer, at: number): number | undefined {

@@ -1,7 +1,8 @@
 // What follows from the audio that was found in a file.
 import type { AudioFacts } from '../../workflows/contracts/recording.ts'
 import type { Finding } from './finding.ts'
-import { MAX_PARTS, type AudioPart, type MpegPart } from './mpeg.ts'
+import { MAX_PARTS, type AudioPart } from './mpeg.ts'
+import type { MpegPart } from './mpeg-part.ts'
 import type { Gap, Walk } from './walk.ts'
 import type { WavPart } from './wav.ts'
 
@@ -9,7 +10,7 @@ import type { WavPart } from './wav.ts'
 const FRAME_COUNT_TOLERANCE = 1
 const MAX_REMARKS = 10
 const MAX_GAP_BYTES = 64 * 1024
-/** Fewer frames in a large file may be a coincidence. */
+/** Fewer frames in a row may be a coincidence where most of the file is something else. */
 const FEW_FRAMES = 10
 /** More interruptions than one in so many frames: the frames lie in another container. */
 const FRAMES_PER_GAP = 8
@@ -101,8 +102,10 @@ function damageOf({ parts, before, inside, behind }: Walk): string | undefined {
   const mpeg = parts.filter((part) => part.kind === 'mpeg')
   if (mpeg.length < parts.length || mpeg.some(isConfirmed)) return undefined
   const frames = mpeg.reduce((sum, part) => sum + part.frames, 0)
-  const otherBytes = (before?.bytes ?? 0) + inside.bytes + (behind?.bytes ?? 0)
-  if (frames < FEW_FRAMES && otherBytes > MAX_GAP_BYTES) return `Only ${frames} MP3 frames were found beside ${otherBytes} other bytes`
+  const frameBytes = mpeg.reduce((sum, part) => sum + part.bytes, 0)
+  const junk = (before?.junk ?? 0) + inside.junk + (behind?.junk ?? 0)
+  const isFew = frames < FEW_FRAMES * (inside.gaps + 1)
+  if (isFew && junk > frameBytes) return `Only ${frames} MP3 frames were found beside ${junk} other bytes`
   if (inside.bytes > MAX_GAP_BYTES) return `The MP3 has ${inside.bytes} bytes between its frames that are no audio`
   return inside.gaps > Math.max(FEW_FRAMES, frames / FRAMES_PER_GAP)
     ? `The MP3 is interrupted ${inside.gaps} times: it is damaged, or its frames are part of another format`

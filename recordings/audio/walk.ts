@@ -1,13 +1,16 @@
 // Goes through a file once and finds all audio in it, and what stands between.
 import { VIEW_BYTES, type ForwardFile } from './forward-file.ts'
+import { holdsMessage } from './message.ts'
 import { isOnlyFrame, LOOKAHEAD_BYTES, MAX_PARTS, MpegReader, startOfRun, type AudioPart } from './mpeg.ts'
 import { id3v2BytesAt, startsLikeTag, tagBytesAt } from './tags.ts'
 import { TextCheck } from './text.ts'
-import { isWave, readWav } from './wav.ts'
+import { isWave, readWav, startsLikeChunk } from './wav.ts'
 
 /** Bytes that are neither audio nor a tag that fits. */
 export interface Gap {
   bytes: number
+  /** Bytes other than zeros, which are padding. */
+  junk: number
   text: TextCheck
   /** The rest of a tag whose size is wrong. */
   isTag: boolean
@@ -18,7 +21,7 @@ export interface Gap {
 export interface Walk {
   parts: AudioPart[]
   before?: Gap
-  inside: { gaps: number; bytes: number }
+  inside: { gaps: number; bytes: number; junk: number }
   behind?: Gap
   /** A message of a server stands where audio should be. */
   hasMessage: boolean
@@ -31,7 +34,7 @@ const WAVE_OFFSET = 8
 const ZERO = 0
 
 export async function walkAudio(file: ForwardFile): Promise<Walk> {
-  const walk: Walk = { parts: [], inside: { gaps: 0, bytes: 0 }, hasMessage: false, hasWrongTag: false }
+  const walk: Walk = { parts: [], inside: { gaps: 0, bytes: 0, junk: 0 }, hasMessage: false, hasWrongTag: false }
   const mpeg = new MpegReader(file, walk.parts)
   for (let offset = 0; offset < file.size && walk.parts.length <= MAX_PARTS;) {
     const view = await file.view(offset)
@@ -60,6 +63,7 @@ function closeGap(walk: Walk): void {
   if (!walk.behind) return
   walk.inside.gaps += 1
   walk.inside.bytes += walk.behind.bytes
+  walk.inside.junk += walk.behind.junk
   delete walk.behind
 }
 
@@ -73,25 +77,38 @@ async function checkTagEnd(file: ForwardFile, end: number, isId3v2: boolean, wal
 
 /** @returns where audio starts again, or the end of the file */
 async function passGap(file: ForwardFile, start: number, walk: Walk): Promise<number> {
-  const gap: Gap = { bytes: 0, text: new TextCheck(), isTag: false, hasContainer: false }
+  const gap: Gap = { bytes: 0, junk: 0, text: new TextCheck(), isTag: false, hasContainer: false }
   let offset = start
+  let isOfTag = false
   for (;;) {
     const view = await file.view(offset)
-    if (offset === start) gap.isTag = startsLikeTag(view)
+    if (offset === start) {
+      gap.isTag = startsLikeTag(view)
+      isOfTag = gap.isTag || (walk.parts.at(-1)?.kind === 'wav' && startsLikeChunk(view))
+    }
     const isEnd = offset + view.length >= file.size
     const { at, isFound } = findAudio(view, offset === start ? 1 : 0, isEnd)
     const passed = view.subarray(0, at)
     gap.text.add(passed)
+    // Where another view follows, a message may go on in it.
+    const piece = isFound ? passed : view
+    walk.hasMessage ||= walk.parts.length > 0 && !isOfTag && holdsMessage(piece)
     gap.isTag ||= passed.includes('APETAGEX')
     gap.hasContainer ||= CONTAINER_MARKS.some((mark) => passed.includes(mark, 0, 'latin1'))
     gap.bytes += at
+    gap.junk += countJunk(passed)
     offset += at
     if (isFound || isEnd) break
   }
   if (walk.parts.length === 0) walk.before = gap
   else walk.behind = gap
-  walk.hasMessage ||= walk.parts.length > 0 && !gap.isTag && gap.text.isMessage()
   return offset
+}
+
+function countJunk(bytes: Buffer): number {
+  let junk = 0
+  for (const byte of bytes) if (byte !== ZERO) junk += 1
+  return junk
 }
 
 /** The first place where frames or a WAV start; otherwise up to where certainly none does. */

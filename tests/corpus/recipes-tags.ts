@@ -5,7 +5,13 @@ import type { Recipe } from './recipes.ts'
 export function surrounded(base: (name: string) => Buffer): Recipe[] {
   const plain = base('mono-8000.mp3')
   const names = ['mono-8000.mp3', 'stereo-44100.mp3', 'free-32000.mp3', 'lame-info.mp3']
-  return [...names.flatMap((name) => around(name, base(name))), ...sizes(plain), ...ends(plain), ...counts(base('lame-info.mp3'), plain)]
+  return [
+    ...names.flatMap((name) => around(name, base(name))),
+    ...short(plain),
+    ...sizes(plain),
+    ...ends(plain),
+    ...counts(base('lame-info.mp3'), plain),
+  ]
 }
 
 function complete(name: string, file: Buffer, decoded?: Buffer): Recipe {
@@ -31,6 +37,21 @@ function around(name: string, file: Buffer): Recipe[] {
     complete(`${name} before 70,000 zeros`, join(file, zeros(70_000)), file),
     complete(`${name} before 3,000 bytes of junk`, join(file, junk(3000)), file),
     complete(`${name} before an ID3v1 tag`, join(file, id3v1()), file),
+  ]
+}
+
+/** MP3s of two or three frames. */
+function short(file: Buffer): Recipe[] {
+  const [two, three] = [file.subarray(0, 2 * FRAME_BYTES), file.subarray(0, 3 * FRAME_BYTES)]
+  const cover = id3v2(join('APIC', uint32be(30_000), zeros(2), junk(30_000, 'cover')))
+  return [
+    complete('an MP3 of two frames', two),
+    complete('an MP3 of three frames', three),
+    complete('an MP3 of two frames between tags', join(id3v2(id3Text(300)), two, ape(), id3v1())),
+    complete('an MP3 of three frames behind a cover', join(cover, three)),
+    complete('an MP3 of three frames between zeros', join(zeros(5000), three, zeros(5000)), three),
+    complete('an MP3 of three frames before half an ID3v1 tag', join(three, id3v1().subarray(0, 60)), three),
+    complete('an MP3 of three frames before 500 bytes of junk', join(three, junk(500)), three),
   ]
 }
 
