@@ -74,7 +74,7 @@ function codingsOf(encoding: string): Decoder[][] {
   return names
     .flatMap((name) => (Object.hasOwn(CODINGS, name) ? [CODINGS[name]!] : []))
     .slice(0, MAX_CODINGS)
-    .reverse()
+    .toReversed()
 }
 
 /** Audio by chance decodes as a format without a signature; audio that is sent in stored blocks is audio for forgiving players. */
