@@ -127,8 +127,9 @@ function remarksOf(part: AudioPart): string[] {
   ]
 }
 
-function gapRemarks({ before, inside, behind, hasWrongTag }: Walk): string[] {
+function gapRemarks({ before, inside, behind, hasWrongTag, hasAudioInTag }: Walk): string[] {
   return [
+    ...(hasAudioInTag ? ['Players leave out audio in the ID3 tag: the size of the tag may be wrong'] : []),
     ...(hasWrongTag ? ['No audio starts where the ID3 tag ends: its size may be wrong'] : []),
     ...(before ? [gapRemark(before, 'before the audio')] : []),
     ...(inside.gaps > 0 ? [`${inside.bytes} bytes in the middle of the audio are no audio`] : []),
