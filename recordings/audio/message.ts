@@ -40,7 +40,8 @@ const MAX_GZIP_MARKS = 16
 export function holdsMessage(bytes: Buffer): boolean {
   const content = withoutTags(bytes)
   const text = readable(content)
-  const isRest = !REST_OF_TAG.test(content.toString('latin1')) && isReadable(text) && (REST_OF_MESSAGE.test(text) || signsIn(text).length > 0)
+  const isRest =
+    !REST_OF_TAG.test(content.toString('latin1')) && isReadable(text) && (REST_OF_MESSAGE.test(text) || signsIn(text).length > 0)
   return isRest || signsIn(text).some((at) => isReadable(text.slice(at, at + MESSAGE_CHARACTERS))) || holdsGzipMessage(bytes)
 }
 
