@@ -12,6 +12,8 @@ const PHRASE = String.raw`\b(?:not found|bad (?:gateway|request)|access denied|f
 const SIGN = new RegExp([MARKUP, JSON_MEMBER, HTTP, PHRASE].join('|'), 'giu')
 /** Bytes of a message of which the beginning is not known, if nothing else is among them. */
 const REST_OF_MESSAGE = /[<>{}[\]"].|.[<>{}[\]"]|[A-Za-z]{2}\s{1,20}[A-Za-z]{2}/s
+/** Words are no message where a tag does not fit: they may be its content. */
+const REST_OF_TAG = /APETAGEX|LYRICS(?:200|END)/
 /** Words with blanks or punctuation between them, up to the end. */
 const LAST_WORDS = /(?:\p{Lu}?\p{Ll}+[ ,.:;'"\r\n-]{1,3})+\p{Lu}?\p{Ll}+[.!?]?$/u
 /** By chance, every tenth byte is a lower-case letter: so many in a row are words. */
@@ -38,7 +40,8 @@ const MAX_GZIP_MARKS = 16
 export function holdsMessage(bytes: Buffer): boolean {
   const content = withoutTags(bytes)
   const text = readable(content)
-  const isRest = !content.includes('APETAGEX') && isReadable(text) && (REST_OF_MESSAGE.test(text) || signsIn(text).length > 0)
+  const isRest =
+    !REST_OF_TAG.test(content.toString('latin1')) && isReadable(text) && (REST_OF_MESSAGE.test(text) || signsIn(text).length > 0)
   return isRest || signsIn(text).some((at) => isReadable(text.slice(at, at + MESSAGE_CHARACTERS))) || holdsGzipMessage(bytes)
 }
 

@@ -7,7 +7,7 @@ const APE_HEADER_BYTES = 32
 const APE_IS_HEADER = 0x20000000
 /** How far the end of lyrics is searched for; Lyrics3 v1 allows 5,100 bytes. */
 const MAX_LYRICS_BYTES = 64 * 1024
-const TAG_MARK = /^(TAG|APETAGEX|LYRICSBEGIN|ID3|3DI)/
+const TAG_MARK = /^(TAG|APETAGEX|LYRICS(BEGIN|200|END)|ID3|3DI)/
 
 /**
  * The length of the tag that starts at `at` in the view; undefined where no tag starts there, or where it does not fit the file.

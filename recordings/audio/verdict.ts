@@ -127,10 +127,12 @@ function remarksOf(part: AudioPart): string[] {
   ]
 }
 
-function gapRemarks({ before, inside, behind, hasWrongTag }: Walk): string[] {
+function gapRemarks({ parts, before, inside, behind, hasWrongTag, hasAudioInTag }: Walk): string[] {
   return [
+    ...(hasAudioInTag ? ['Players leave out audio in the ID3 tag: the size of the tag may be wrong'] : []),
     ...(hasWrongTag ? ['No audio starts where the ID3 tag ends: its size may be wrong'] : []),
     ...(before ? [gapRemark(before, 'before the audio')] : []),
+    ...(before && parts[0]?.kind === 'wav' ? ['Most players do not play a WAV that does not start at the beginning of the file'] : []),
     ...(inside.gaps > 0 ? [`${inside.bytes} bytes in the middle of the audio are no audio`] : []),
     ...(behind ? [gapRemark(behind, 'behind the audio')] : []),
   ]

@@ -27,6 +27,8 @@ export interface Walk {
   hasMessage: boolean
   /** No audio starts where a tag ends. */
   hasWrongTag: boolean
+  /** Players skip a tag with audio in it. */
+  hasAudioInTag: boolean
 }
 
 const CONTAINER_MARKS = ['ftyp', 'OggS', '\x1a\x45\xdf\xa3']
@@ -34,7 +36,7 @@ const WAVE_OFFSET = 8
 const ZERO = 0
 
 export async function walkAudio(file: ForwardFile): Promise<Walk> {
-  const walk: Walk = { parts: [], inside: { gaps: 0, bytes: 0, junk: 0 }, hasMessage: false, hasWrongTag: false }
+  const walk: Walk = { parts: [], inside: { gaps: 0, bytes: 0, junk: 0 }, hasMessage: false, hasWrongTag: false, hasAudioInTag: false }
   const mpeg = new MpegReader(file, walk.parts)
   for (let offset = 0; offset < file.size && walk.parts.length <= MAX_PARTS;) {
     const view = await file.view(offset)
@@ -46,8 +48,7 @@ export async function walkAudio(file: ForwardFile): Promise<Walk> {
       walk.parts.push(part)
       offset = part.end
     } else if (tag !== undefined) {
-      offset += tag
-      await checkTagEnd(file, offset, id3v2BytesAt(view, 0) !== undefined, walk)
+      offset = await passTag(file, offset, tag, walk)
     } else if (startOfRun(view, 0, view.length === left) || isOnlyFrame(view, 0, left)) {
       closeGap(walk)
       offset = await mpeg.read(offset)
@@ -67,9 +68,39 @@ function closeGap(walk: Walk): void {
   delete walk.behind
 }
 
-/** Players skip an ID3v2 tag by its size, also where the size is wrong and the tag ends in the middle of a frame. */
-async function checkTagEnd(file: ForwardFile, end: number, isId3v2: boolean, walk: Walk): Promise<void> {
-  if (!isId3v2 || end >= file.size) return
+/**
+ * Players skip an ID3v2 tag before the audio by its size, also where the size is wrong. Any other tag with audio in it claims too much.
+ * @returns where audio starts in the tag, or the end of the tag
+ */
+async function passTag(file: ForwardFile, start: number, bytes: number, walk: Walk): Promise<number> {
+  const isId3v2 = id3v2BytesAt(await file.view(start), 0) !== undefined
+  const end = start + bytes
+  const audio = await findAudioBetween(file, start, end)
+  const isSkipped = audio === undefined || (isId3v2 && walk.parts.length === 0)
+  if (!isSkipped) {
+    noteGap(walk, { bytes: audio - start, junk: audio - start, text: new TextCheck(), isTag: true, hasContainer: false })
+    return audio
+  }
+  walk.hasAudioInTag ||= audio !== undefined
+  if (isId3v2) await checkTagEnd(file, end, walk)
+  return end
+}
+
+async function findAudioBetween(file: ForwardFile, start: number, end: number): Promise<number | undefined> {
+  for (let offset = start; offset < end;) {
+    const view = await file.view(offset, Math.min(VIEW_BYTES, end - offset + LOOKAHEAD_BYTES))
+    const isEnd = offset + view.length >= file.size
+    const limit = Math.min(end - offset, isEnd ? view.length : view.length - LOOKAHEAD_BYTES)
+    const { at, isFound } = findAudio(view, offset === start ? 1 : 0, limit, isEnd)
+    offset += at
+    if (isFound) return offset
+  }
+  return undefined
+}
+
+/** The tag ends in the middle of a frame if its size is wrong. */
+async function checkTagEnd(file: ForwardFile, end: number, walk: Walk): Promise<void> {
+  if (end >= file.size) return
   const view = await file.view(end)
   const isKnown = view[0] === ZERO || isWave(view, 0) || startsLikeTag(view) || startOfRun(view, 0, end + view.length >= file.size)
   walk.hasWrongTag ||= !isKnown
@@ -87,7 +118,8 @@ async function passGap(file: ForwardFile, start: number, walk: Walk): Promise<nu
       isOfTag = gap.isTag || (walk.parts.at(-1)?.kind === 'wav' && startsLikeChunk(view))
     }
     const isEnd = offset + view.length >= file.size
-    const { at, isFound } = findAudio(view, offset === start ? 1 : 0, isEnd)
+    const limit = isEnd ? view.length : view.length - LOOKAHEAD_BYTES
+    const { at, isFound } = findAudio(view, offset === start ? 1 : 0, limit, isEnd)
     const passed = view.subarray(0, at)
     gap.text.add(passed)
     // Where another view follows, a message may go on in it.
@@ -100,9 +132,13 @@ async function passGap(file: ForwardFile, start: number, walk: Walk): Promise<nu
     offset += at
     if (isFound || isEnd) break
   }
+  noteGap(walk, gap)
+  return offset
+}
+
+function noteGap(walk: Walk, gap: Gap): void {
   if (walk.parts.length === 0) walk.before = gap
   else walk.behind = gap
-  return offset
 }
 
 function countJunk(bytes: Buffer): number {
@@ -111,9 +147,8 @@ function countJunk(bytes: Buffer): number {
   return junk
 }
 
-/** The first place where frames or a WAV start; otherwise up to where certainly none does. */
-function findAudio(view: Buffer, from: number, isEnd: boolean): { at: number; isFound: boolean } {
-  const limit = isEnd ? view.length : VIEW_BYTES - LOOKAHEAD_BYTES
+/** The first place before `limit` where frames or a WAV start; otherwise `limit`. */
+function findAudio(view: Buffer, from: number, limit: number, isEnd: boolean): { at: number; isFound: boolean } {
   let frames = view.indexOf(0xff, from)
   while (frames !== -1 && frames < limit && !startOfRun(view, frames, isEnd)) frames = view.indexOf(0xff, frames + 1)
   const isFound = frames !== -1 && frames < limit
@@ -122,7 +157,7 @@ function findAudio(view: Buffer, from: number, isEnd: boolean): { at: number; is
 }
 
 function findWave(view: Buffer, from: number, limit: number): number | undefined {
-  const before = view.subarray(0, limit + WAVE_OFFSET + 4)
+  const before = view.subarray(0, limit + WAVE_OFFSET + 3)
   for (let at = before.indexOf('WAVE', from + WAVE_OFFSET); at !== -1; at = before.indexOf('WAVE', at + 1)) {
     if (isWave(before, at - WAVE_OFFSET)) return at - WAVE_OFFSET
   }

@@ -71,9 +71,19 @@ function sizes(file: Buffer): Recipe[] {
     ['an APE tag that claims 10 MB', ape({ claimed: 10_000_000 })],
     ['10,000 ID3v2 tags', repeat(id3v2(zeros(5)), 10_000)],
   ]
+  const lyrics: [string, Buffer][] = [
+    ['between the marks of lyrics', join('LYRICSBEGIN', file, 'LYRICS200')],
+    ['between lyrics', join(lyrics3(), file, lyrics3())],
+    ['behind a beginning of lyrics', join('LYRICSBEGIN', file)],
+    ['before lyrics without a beginning', join(file, 'LYR00015Thank you, bye.000026LYRICS200')],
+    ['behind an APE tag that claims 5,000 bytes', join(ape({ claimed: 5000 }), file)],
+    ['behind an APE tag of 600 kB that claims 605 kB', join(ape({ claimed: 605_000 }).subarray(0, 32), junk(600_000), file)],
+    ['behind an APE tag that claims the file', join(ape({ claimed: ape().length + file.length - 32 }), file)],
+  ]
   const hidden = id3v2(text, { claimed: 200 + 288 * 5 })
   return [
     ...tags.map(([what, tag]) => complete(`plain MP3 behind ${what}`, join(tag, file), file)),
+    ...lyrics.map(([what, bytes]) => complete(`plain MP3 ${what}`, bytes, file)),
     complete('plain MP3 behind an ID3v2 tag that claims five frames', join(hidden, file)),
   ]
 }

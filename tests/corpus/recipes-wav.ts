@@ -61,6 +61,8 @@ function surroundings(wav: Buffer): Recipe[] {
   const before: [string, Buffer][] = [
     ['an ID3v2 tag', id3v2(id3Text(200))],
     ['an ID3v2 tag that claims 1 MB', id3v2(id3Text(200), { claimed: 1_000_000 })],
+    ['1 byte', Buffer.from('x')],
+    ['an HTML page', Buffer.from('<html><body>Please wait</body></html>')],
     ['10 zeros', zeros(10)],
     ['70,000 zeros', zeros(70_000)],
     ['500,000 bytes of junk', junk(500_000)],

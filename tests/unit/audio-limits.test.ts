@@ -38,6 +38,8 @@ const hostile: [string, Buffer][] = [
   ['formats of a WAV that do not fit', joined('RIFF....WAVE', repeat(Buffer.from('fmt \xff\xff\xff\x7f', 'latin1'), MB / 4))],
   ['data chunks of one byte', joined(wav({ seconds: 0 }).subarray(0, 36), repeat(chunk('data', zeros(1)), MB / 8))],
   ['ID3 tags of no length', repeat(id3v2(zeros(0)), MB / 8)],
+  ['a tag of 3 MB between two recordings', joined(plain, id3v2(junk(3 * MB)), plain)],
+  ['a tag of 3 MB with a recording in it', joined(plain, id3v2(joined(junk(2 * MB), plain, junk(MB))), plain)],
   ['beginnings of lyrics', joined(plain, repeat(Buffer.from('LYRICSBEGIN'), MB / 8))],
   ['letters without end behind a recording', joined(plain, Buffer.alloc(4 * MB, 'a'))],
   ['beginnings of pages behind a recording', joined(plain, Buffer.alloc(MB, '<html>\x01\x02'))],
