@@ -76,24 +76,29 @@ function missingParts(parts: AudioPart[]): string[] {
   })
 }
 
-function missingFrames({ info, frames, start, end, isCut, endsWithText }: MpegPart, later: AudioPart[]): string | undefined {
-  const laterFrames = later.reduce((sum, part) => sum + (part.kind === 'mpeg' ? part.frames : 0), 0)
+function missingFrames({ info, frames, bytes, isCut, endsWithText }: MpegPart, later: AudioPart[]): string | undefined {
   const announced = info?.frames
   if (announced === undefined && info?.bytes === undefined) {
     if (isCut) return `The MP3 is cut off in the middle of frame ${frames + 1}`
     if (frames === 0) return 'The MP3 has a header but no audio frames'
     return endsWithText ? 'The MP3 ends with a text message instead of audio' : undefined
   }
-  const hasBytes = info?.bytes !== undefined && info.bytes <= end - start
+  const hasBytes = info?.bytes !== undefined && info.bytes <= bytes
   const tolerance = info?.bytes === undefined ? FRAME_COUNT_TOLERANCE : 0
   const hasFrames = announced !== undefined && frames >= announced - tolerance
-  // Programs that join files leave a count of all frames in the first one.
-  const isJoined =
-    announced !== undefined && later.length > 0 && Math.abs(frames + laterFrames - announced) <= later.length + FRAME_COUNT_TOLERANCE
+  const isJoined = announced !== undefined && !isCut && announcesAll(announced, frames, later)
   if (hasBytes || hasFrames || isJoined) return frames === 0 ? 'The MP3 has a header but no audio frames' : undefined
   return announced === undefined
-    ? `The MP3 is cut off: it announces ${info!.bytes} bytes and has ${end - start}`
+    ? `The MP3 is cut off: it announces ${info!.bytes} bytes and has ${bytes}`
     : `The MP3 is cut off: it announces ${announced} frames and has ${frames}`
+}
+
+/** Programs that join files leave a count of all frames in the first one, some with the frames that hold the other counts. */
+function announcesAll(announced: number, frames: number, later: AudioPart[]): boolean {
+  const mpeg = later.filter((part) => part.kind === 'mpeg')
+  const all = mpeg.reduce((sum, part) => sum + part.frames, frames)
+  const counts = mpeg.filter((part) => part.info).length
+  return mpeg.length > 0 && Math.abs(all - announced) <= counts + FRAME_COUNT_TOLERANCE
 }
 
 function damageOf({ parts, before, inside, behind }: Walk): string | undefined {

@@ -1,6 +1,12 @@
 // Complete files one behind the other. The duration is that of all parts, each decoded by itself.
-import { ape, id3Text, id3v1, id3v2, join, junk, withDataSize, zeros } from './bytes.ts'
+import { ape, id3Text, id3v1, id3v2, join, junk, patched, uint32be, withDataSize, zeros } from './bytes.ts'
 import type { Recipe } from './recipes.ts'
+
+/** With a header that announces the frames and bytes of two such files. */
+function announcing(info: Buffer, frames: number): Buffer {
+  const start = info.indexOf('Info')
+  return patched(patched(info, start + 8, uint32be(frames)), start + 12, uint32be(2 * info.length))
+}
 
 export function concatenated(base: (name: string) => Buffer): Recipe[] {
   const joined = (...names: string[]): Recipe => ({
@@ -30,6 +36,18 @@ export function concatenated(base: (name: string) => Buffer): Recipe[] {
     joined('pcm_alaw.wav', 'pcm-stereo-16000.wav'),
     joined('pcm_s16le.wav', 'mono-8000.mp3'),
     joined('mono-8000.mp3', 'pcm_s16le.wav'),
+    ...[60, 61, 62].map((frames) => ({
+      name: `MP3s of which the first announces the ${frames} frames of both`,
+      truth: 'complete' as const,
+      file: join(announcing(info, frames), info),
+      decoded: [info, info],
+    })),
+    {
+      name: 'MP3s of which the first announces more frames than both have',
+      truth: 'truncated',
+      file: join(announcing(info, 63), info),
+      decoded: [info, info],
+    },
     {
       name: 'MP3s with tags between them',
       truth: 'complete',
