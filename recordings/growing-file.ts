@@ -66,7 +66,7 @@ export class GrowingFile {
    * one version to its end.
    */
   static async create(spool: Spool, file: string, source: Source): Promise<GrowingFile> {
-    await spool.setAside(file)
+    await spool.drop(file)
     const handle = await open(spool.path(file), 'wx')
     return new GrowingFile({ spool, file }, source, handle, { bytes: 0, sha256: createHash('sha256') })
   }

@@ -128,19 +128,20 @@ export class Spool {
     const kept = this.keptFile(file)
     const bytes = await this.bytesOf(file)
     if (bytes > 0 && bytes >= (await this.bytesOf(kept))) {
-      await this.#removeOne(kept)
+      await this.drop(kept)
       await rename(this.path(file), this.path(kept))
       await rename(this.#notePath(file), this.#notePath(kept)).catch(ignoreMissing)
     }
-    await this.#removeOne(file)
+    await this.drop(file)
   }
 
   /** Removes all that is there of a recording. */
   async remove(file: string): Promise<void> {
-    for (const each of [this.keptFile(file), file]) await this.#removeOne(each)
+    for (const each of [this.keptFile(file), file]) await this.drop(each)
   }
 
-  async #removeOne(file: string): Promise<void> {
+  /** Removes one file and its note. */
+  async drop(file: string): Promise<void> {
     for (const note of [this.#notePath(file), `${this.#notePath(file)}.new`]) await rm(note, { force: true })
     for (const content of [decodedPathOf(this.path(file)), decodingPathOf(this.path(file)), this.path(file)])
       await rm(content, { force: true })
@@ -157,7 +158,7 @@ export class Spool {
 
   /** Deletes a whole file that is no recording; an incomplete one that is kept stays. Throws as {@link removeWhole} does. */
   async dropWhole(file: string, sha256: string, attempt: Attempt): Promise<void> {
-    await this.#changeWhole(file, sha256, attempt, () => this.#removeOne(file))
+    await this.#changeWhole(file, sha256, attempt, () => this.drop(file))
   }
 
   /** Notes that a whole file is incomplete: it is downloaded again. Throws as {@link removeWhole} does. */

@@ -37,10 +37,11 @@ export async function receiveInto(
   control: TransferControl,
 ): Promise<WholeFile> {
   const { validator, totalBytes, from } = answer
+  const isContinued = part !== undefined && from === part.from
+  if (!isContinued) await spool.setAside(file) // first, so that what is kept counts when room is asked for
   const reservedBytes = await reserve(spool, file, answer, control.maxBytes)
   const source = { ...(validator && { validator }), ...(totalBytes !== undefined && { totalBytes }) }
-  const growing =
-    part && from === part.from ? await GrowingFile.reopen(spool, file, part, source) : await GrowingFile.create(spool, file, source)
+  const growing = isContinued ? await GrowingFile.reopen(spool, file, part, source) : await GrowingFile.create(spool, file, source)
   const reserveMore = (bytes: number): Promise<number> => spool.admitStep(file, bytes)
   try {
     await writeAll(growing, answer, control, { reservedBytes, reserveMore })
@@ -48,7 +49,7 @@ export async function receiveInto(
       throw new TransferBroken(`The transfer ended after ${growing.bytes} of ${totalBytes} bytes`)
     return (await decoded(spool, file, answer, growing.bytes, control)) ?? (await growing.complete())
   } catch (error) {
-    if (error instanceof LongerThanAnnounced) await spool.remove(file)
+    if (error instanceof LongerThanAnnounced) await spool.drop(file)
     else await keep(growing, answer, error).catch(() => {}) // the cause matters more
     throw error
   } finally {

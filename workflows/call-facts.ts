@@ -32,6 +32,7 @@ export function collectFacts(call: EndedCall, earlier: CallFactsSoFar = {}): Cal
         ...facts,
         ...(wasCompleted && { status: 'completed' }),
         ...(endedAt !== undefined && { endedAt }),
+        ...longest(known, facts),
         ...(endHeardAt !== undefined && { endHeardAt }),
       }
     },
@@ -57,6 +58,11 @@ export function collectFacts(call: EndedCall, earlier: CallFactsSoFar = {}): Cal
   function endHeardAtMs(): number {
     return Date.parse(known.endHeardAt ?? call.arrivedAt)
   }
+}
+
+function longest(...facts: CallFactsSoFar[]): Pick<CallFactsSoFar, 'durationSeconds'> {
+  const durations = facts.flatMap(({ durationSeconds }) => durationSeconds ?? [])
+  return durations.length > 0 ? { durationSeconds: Math.max(...durations) } : {}
 }
 
 /** @param times ISO 8601 in UTC, so that their order as texts is their order in time */

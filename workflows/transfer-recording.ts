@@ -5,7 +5,22 @@ import { download, keepIncomplete, noteWait, refTo, renewAccess, upload, validat
 import type { RecordingRun } from './recording-run.ts'
 import { afterFailure, afterRenewal, preparingUntilMs, type RetryContext, type RetryStep } from './retry-state.ts'
 import type { FailureCode } from './contracts/failures.ts'
-import type { AudioFacts, LinkState, ObjectFacts, Outcome, Spooled, StoredObject } from './contracts/recording.ts'
+import type {
+  AudioFacts,
+  LinkState,
+  ObjectFacts,
+  Outcome,
+  RecordingPolicy,
+  SourceRef,
+  Spooled,
+  StoredObject,
+  Verdict,
+} from './contracts/recording.ts'
+
+interface Incomplete {
+  spooled: Spooled
+  verdict: Extract<Verdict, { verdict: 'damaged' }>
+}
 
 type Failed = Extract<Outcome, { state: 'failed' }>
 
@@ -73,10 +88,9 @@ async function quarantineIncomplete({ call, progress }: RecordingRun, link: Link
   for (const queue of link.spools) {
     try {
       progress.step('keep', 'Keeping what has arrived', link.sourceUrl)
-      const { spooled } = await keepIncomplete(call.policy, recording, queue)
-      if (!spooled) continue
-      const verdict = await validate(call.policy, { ...recording, spooled })
-      if (verdict.verdict !== 'damaged') continue
+      const kept = await findIncomplete(call.policy, recording, queue)
+      if (!kept) continue
+      const { spooled, verdict } = kept
       const { remark, ...stored } = await upload(call.policy, { ...recording, spooled, verdict })
       const code = failed.code === 'DownloadIncomplete' ? 'RecordingDamaged' : failed.code
       const error = verdict.reason === failed.error ? failed.error : `${verdict.reason}; at last: ${failed.error}`
@@ -84,6 +98,17 @@ async function quarantineIncomplete({ call, progress }: RecordingRun, link: Link
     } catch (error) {
       if (isCancellation(error)) throw error
     }
+  }
+  return undefined
+}
+
+/** A spool has two files of a recording at most; validation deletes one that turns out to be a page. */
+async function findIncomplete(policy: RecordingPolicy, recording: SourceRef, queue: string): Promise<Incomplete | undefined> {
+  for (let files = 0; files < 2; files += 1) {
+    const { spooled } = await keepIncomplete(policy, recording, queue)
+    if (!spooled) return undefined
+    const verdict = await validate(policy, { ...recording, spooled })
+    if (verdict.verdict === 'damaged') return { spooled, verdict }
   }
   return undefined
 }

@@ -285,7 +285,7 @@ export const transfers: Mistake[] = [
   {
     breaks: 'a file longer than announced is kept',
     file: 'recordings/transfer.ts',
-    text: 'if (error instanceof LongerThanAnnounced) await spool.remove(file)\n    else ',
+    text: 'if (error instanceof LongerThanAnnounced) await spool.drop(file)\n    else ',
     replacement: '',
     tests: ['tests/storage/resume.test.ts'],
     only: 'rest is longer than announced',

@@ -82,6 +82,22 @@ test('When pages follow an incomplete file, then they are deleted, and the file 
   expect((await keep()).spooled).toMatchObject({ sha256: sha256(CUT) })
 })
 
+test('When a longer part of a page follows an incomplete file, then it is refused, and the file is kept', async () => {
+  await downloadCut()
+  const page = Buffer.from(`<html><body>${'Bad gateway. '.repeat(CUT.length / 10)}</body></html>`)
+  await expect(download(cut(page, page.length + 1))).rejects.toThrow()
+  expect((await validate((await keep()).spooled!)).verdict).toBe('refused')
+  expect((await keep()).spooled).toMatchObject({ sha256: sha256(CUT) })
+})
+
+test('When more bytes come than are announced, then what was kept before stays', async () => {
+  await downloadCut()
+  await bench.spool.setAside(file)
+  const longer: Answer = ({ socket }) => void socket.end(`HTTP/1.1 206 Partial\r\nContent-Range: bytes 0-9/10\r\n\r\n${'x'.repeat(20)}`)
+  await expect(download(longer)).rejects.toThrow()
+  expect((await keep()).spooled).toMatchObject({ sha256: sha256(CUT) })
+})
+
 test('When what arrived is a part of a page, then it is refused', async () => {
   const page = Buffer.from('<html><body>Bad gateway</body></html>')
   await expect(download(cut(page, 1000))).rejects.toThrow()

@@ -349,7 +349,10 @@ describe('When tries fail', () => {
       [
         'what is left is no audio',
         {
-          keepIncomplete: async () => ({ spooled: KEPT }),
+          keepIncomplete: (() => {
+            let isThere = true
+            return async () => (isThere ? ((isThere = false), { spooled: KEPT }) : {})
+          })(),
           validateRecording: async ({ spooled }) => (spooled.broken ? { verdict: 'refused', reason: 'HTML' } : INCOMPLETE),
         },
       ],
@@ -358,6 +361,20 @@ describe('When tries fail', () => {
       const run = await lab.start({ sourceUrls: [LINK] }, { validateRecording, ...script })
       expect(await run.ended()).toBe('DownloadIncomplete')
       expect(run.conclusions).toMatchObject([{ outcome: { state: 'failed', code: 'DownloadIncomplete', error: 'cut off' } }])
+    })
+
+    test('what is kept behind a page goes to quarantine', async () => {
+      const left = [{ ...KEPT, file: 'page' }, KEPT]
+      const run = await lab.start(
+        { sourceUrls: [LINK] },
+        {
+          keepIncomplete: async () => (left.length > 0 ? { spooled: left.shift()! } : {}),
+          validateRecording: async ({ spooled }) =>
+            spooled.file === 'page' ? { verdict: 'refused', reason: 'HTML' } : spooled.broken ? DAMAGED : INCOMPLETE,
+        },
+      )
+      expect(await run.ended()).toBe('RecordingDamaged')
+      expect(run.conclusions).toMatchObject([{ outcome: { state: 'quarantined' } }])
     })
 
     test('nothing is kept where the recording is too large', async () => {
