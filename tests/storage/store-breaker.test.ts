@@ -15,17 +15,21 @@ const LONG_PAUSES = 100
 
 let faulty: FaultyS3
 let bench: Workbench
+/** With long pauses. */
+let patient: Workbench
 beforeAll(async () => {
   faulty = await startFaultyS3()
   bench = await openWorkbench({ s3Endpoint: faulty.url, waitScale: SHORT_PAUSES })
+  patient = await openWorkbench({ s3Endpoint: faulty.url, waitScale: LONG_PAUSES })
 })
 afterAll(async () => {
-  await bench?.close()
+  await Promise.all([bench?.close(), patient?.close()])
   await faulty?.close()
 })
 beforeEach(() => {
   faulty.reset()
   bench.restart()
+  patient.restart()
 })
 
 const spool = () => spoolRecording(bench)
@@ -46,16 +50,11 @@ describe('When the store fails five times in a row', () => {
   }
 
   test('then uploads wait without a request', async () => {
-    const slow = await openWorkbench({ s3Endpoint: faulty.url, waitScale: LONG_PAUSES })
-    try {
-      await open(slow)
-      const { input } = await spoolRecording(slow)
-      faulty.requests.length = 0
-      await expect(slow.run('uploadRecording', input)).rejects.toEqual(failure('StorageUnavailable', { ...waits, message: 'S3 is away' }))
-      expect(faulty.requests).toEqual([])
-    } finally {
-      await slow.close()
-    }
+    await open(patient)
+    const { input } = await spoolRecording(patient)
+    faulty.requests.length = 0
+    await expect(patient.run('uploadRecording', input)).rejects.toEqual(failure('StorageUnavailable', { ...waits, message: 'S3 is away' }))
+    expect(faulty.requests).toEqual([])
   })
 
   test('then they wait until one that tries finds it back', async () => {
@@ -102,10 +101,12 @@ describe('When the store fails five times in a row', () => {
     for (let i = 0; i < 5; i += 1) await expect(upload((await spool()).input)).rejects.toEqual(failure('StorageUnavailable', waits))
     const { input } = await spool()
     faulty.requests.length = 0
-    await eventually('two probes', async () => {
+    const probes = () => faulty.requests.filter(({ method, url }) => method === 'PUT' && url.includes('.probe'))
+    const twoProbes = async () => {
       await expect(upload(input)).rejects.toEqual(failure('StorageUnavailable', waits))
-      return faulty.requests.filter(({ method, url }) => method === 'PUT' && url.includes('.probe')).length === 2
-    })
+      return probes().length === 2
+    }
+    await eventually('two probes', twoProbes, 5000)
     expect(faulty.requests.filter(({ url }) => url.includes(input.callSid))).toEqual([])
     expect(bench.alarms.active().map(({ name }) => name)).toEqual(['StorageUnavailable'])
     faulty.next('PUT')
@@ -153,11 +154,26 @@ describe('When the store fails five times in a row', () => {
     await upload((await spool()).input)
     expect(bench.alarms.active()).toEqual([])
   })
+})
 
-  test('then faults of single objects are not counted', async () => {
+describe('When six uploads in a row fail', () => {
+  test('because of faults of single objects, then that says nothing about the store', async () => {
     faulty.next('PUT', ...times(6, { status: 400, code: 'BadDigest' }))
-    for (let i = 0; i < 6; i += 1) await expect(upload((await spool()).input)).rejects.toEqual(failure('StorageUnavailable', waits))
-    expect(bench.alarms.active()).toEqual([])
-    await upload((await spool()).input)
+    for (let i = 0; i < 6; i += 1) {
+      const { input } = await spoolRecording(patient)
+      await expect(patient.run('uploadRecording', input)).rejects.toEqual(failure('StorageUnavailable', waits))
+    }
+    expect(patient.alarms.active()).toEqual([])
+    await patient.run('uploadRecording', (await spoolRecording(patient)).input)
+  })
+
+  test('because their files are lost, then that says nothing about the store', async () => {
+    for (let i = 0; i < 6; i += 1) {
+      const { input, path } = await spoolRecording(patient)
+      rmSync(path)
+      await expect(patient.run('uploadRecording', input)).rejects.toEqual(failure('SpoolFileLost', { nonRetryable: true }))
+    }
+    expect(patient.alarms.active()).toEqual([])
+    await patient.run('uploadRecording', (await spoolRecording(patient)).input)
   })
 })
