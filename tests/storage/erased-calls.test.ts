@@ -140,6 +140,15 @@ describe('When a recording arrives for a call that was erased meanwhile', () => 
     expect(existsSync(bench.spool.path(input.spooled.file))).toBe(true) // its run discards it
   })
 
+  test('then nothing is downloaded any more', async () => {
+    const source = { callSid: newCallSid(), sourceUrl: `${exotel.url}/recordings/1.mp3` }
+    exotel.script((_request, response) => response.writeHead(200).end(BYTES))
+    await erase(source.callSid)
+    await expect(bench.run('downloadRecording', source)).rejects.toEqual(expect.objectContaining({ type: 'Cancelled', nonRetryable: true }))
+    expect(exotel.requests).toEqual([])
+    expect(await bench.spool.bytesOf(bench.spool.fileFor(source.callSid, source.sourceUrl))).toBe(0)
+  })
+
   test('and only this recording is erased, then an object that another recording of the call names stays', async () => {
     const callSid = newCallSid()
     await conclude(callSid, 'stored')

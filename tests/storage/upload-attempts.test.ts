@@ -9,7 +9,7 @@ import {
 import { ActivityCancellationDetails } from '@temporalio/common'
 import { randomBytes } from 'node:crypto'
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals'
+import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals'
 import { fixRecordingDate } from '../../calls/recording-facts.ts'
 import { objectKey } from '../../recordings/object-key.ts'
 import type { StoredObject } from '../../workflows/contracts/recording.ts'
@@ -23,17 +23,19 @@ const MB = 1024 ** 2
 /** S3 takes no smaller parts. */
 const SIZES = { singlePutMaxBytes: MB, partBytes: 5 * MB }
 
-const openBench = () => openWorkbench({ s3Endpoint: faulty.url, uploadSizes: SIZES })
-
 let faulty: FaultyS3
 let bench: Workbench
 beforeAll(async () => {
   faulty = await startFaultyS3()
-  bench = await openBench()
+  bench = await openWorkbench({ s3Endpoint: faulty.url, uploadSizes: SIZES })
 })
 afterAll(async () => {
   await bench?.close()
   await faulty?.close()
+})
+beforeEach(() => {
+  faulty.reset()
+  bench.restart()
 })
 
 /** A WAV of this size, by default of two parts. */
@@ -95,6 +97,14 @@ test.each([
   expect(ofObject.filter(({ method, url }) => method === 'GET' && !url.includes('uploadId='))).toEqual([])
 })
 
+test('When a file is as large as one request may be, then it is sent in one request, and its ETag confirms it', async () => {
+  const recording = await large(SIZES.singlePutMaxBytes)
+  faulty.requests.length = 0
+  await expectStored(recording, await upload(recording))
+  const ofObject = faulty.requests.filter(({ url }) => new URL(url, faulty.url).pathname.includes(recording.input.callSid))
+  expect(ofObject.map(({ method }) => method)).toEqual(['HEAD', 'PUT', 'HEAD'])
+})
+
 test('When an open upload has a part with other bytes of the same size, then that part is sent again, and only that', async () => {
   const recording = await large()
   const { path, input } = recording
@@ -142,8 +152,6 @@ test('When somebody else puts an object under the key during an upload in parts,
   expect(await bench.bucket.sha256Of(key)).toBe(recording.input.spooled.sha256)
   expect(key).not.toBe(Key)
   expect(await bench.bucket.sha256Of(Key)).toBe(foreign)
-  await bench.close() // its alarm would stand in the tests that follow
-  bench = await openBench()
 })
 
 describe('When two attempts upload one recording at the same time', () => {
