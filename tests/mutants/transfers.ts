@@ -109,8 +109,8 @@ export const transfers: Mistake[] = [
   {
     breaks: 'A spool file with changed bytes is kept, and each download takes it for whole',
     file: 'activities/validate-recording.ts',
-    text: "await changeSpooled(deps, run, (attempt) => deps.spool.dropWhole(spooled.file, spooled.sha256, attempt))\n  throw endTry(SPOOL_FILE_LOST, 'The spooled file has other bytes",
-    replacement: "throw endTry(SPOOL_FILE_LOST, 'The spooled file has other bytes",
+    text: "spooled.sha256, attempt, 'The bytes changed",
+    replacement: "spooled.sha256.slice(1), attempt, 'The bytes changed",
     tests: ['tests/storage/spool-attempts.test.ts'],
     only: 'When the bytes of a whole file have changed',
   },
@@ -349,7 +349,7 @@ export const transfers: Mistake[] = [
   {
     breaks: 'A transfer that is longer than announced is continued',
     file: 'recordings/transfer.ts',
-    text: 'if (error instanceof LongerThanAnnounced) await spool.remove(file)\n    else await keep',
+    text: 'if (error instanceof LongerThanAnnounced) await spool.drop(file)\n    else await keep',
     replacement: 'await keep',
     tests: ['tests/storage/resume.test.ts'],
     only: 'a rest is longer than announced',
