@@ -1,5 +1,7 @@
 // `npm run test:mutants:pure [-- GROUP [MODULE]]`: Stryker changes each expression of the pure modules; the tests must notice 90 % of the
 // changes in each module. Prints the changes that no test noticed, then JSON with the scores as its last line.
+// Needs no servers and 2 GB of memory; it is meant to take less than 20 minutes on two cores that do nothing else, two thirds of them for
+// audio. On a busy machine it takes longer, and tests that are only slow count as tests that noticed (`timeoutMS`).
 import { rmSync } from 'node:fs'
 import { relative } from 'node:path'
 import { Stryker } from '@stryker-mutator/core'

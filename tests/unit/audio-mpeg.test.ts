@@ -109,6 +109,22 @@ describe('When frames are read', () => {
     expect(await read(bytes, 0, 4 * 417 + 14)).toMatchObject({ end: bytes.length, parts: [{ start: 0, end: bytes.length, frames: 7 }] })
   })
 
+  test('then they end where something else stands, however much of it follows', async () => {
+    expect(await read(join(repeat(FRAME, 4), zeros(3 * VIEW_BYTES)))).toMatchObject({ end: 4 * 417, parts: [{ frames: 4 }] })
+  })
+
+  test('then they are no part of a WAV before them', async () => {
+    writeFileSync(path, repeat(FRAME, 3))
+    const file = await ForwardFile.open(path)
+    const parts: AudioPart[] = [{ kind: 'wav', end: 0, frames: 1, remarks: [] }]
+    await new MpegReader(file, parts).read(0)
+    await file.close()
+    expect(parts).toMatchObject([
+      { kind: 'wav', frames: 1 },
+      { kind: 'mpeg', frames: 3 },
+    ])
+  })
+
   test('then the last one is cut where the file ends in it', async () => {
     const bytes = join(repeat(FRAME, 3), HALF)
     expect(await read(bytes)).toMatchObject({ end: bytes.length, parts: [{ end: 3 * 417, frames: 3, isCut: true }] })
@@ -164,7 +180,8 @@ describe('When frames are read', () => {
   })
 
   test('then a new run inside a frame means that the frame is cut, and begins a part', async () => {
-    const bytes = join(repeat(FRAME, 3), HALF, repeat(FRAME, 4))
+    const half = join(HALF.subarray(0, 100), Buffer.from('ff00', 'hex'), HALF.subarray(102))
+    const bytes = join(repeat(FRAME, 3), half, repeat(FRAME, 4))
     expect(await read(bytes)).toMatchObject({
       end: bytes.length,
       parts: [
