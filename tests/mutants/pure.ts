@@ -7,7 +7,7 @@ import { relative } from 'node:path'
 import { Stryker } from '@stryker-mutator/core'
 
 /** Their tests do not need the corpus, which takes long. */
-const AUDIO_PARTS = ['forward-file', 'mpeg', 'mpeg-frame', 'mpeg-info', 'signatures', 'tags', 'text', 'wav-format'].map(
+const AUDIO_PARTS = ['forward-file', 'mpeg', 'mpeg-frame', 'mpeg-info', 'signatures', 'tags', 'text', 'wav-format', 'message', 'words'].map(
   (name) => `recordings/audio/${name}.ts`,
 )
 /** A module's mutants are run with the tests of its group only: constants are covered by every test that imports them. */
@@ -16,7 +16,11 @@ const GROUPS = [
   { name: 'time', mutate: ['exotel/time.ts', 'exotel/retry-after.ts'], tests: ['time'] },
   { name: 'links', mutate: ['exotel/url-policy.ts', 'exotel/source-url.ts'], tests: ['links'] },
   { name: 'fields', mutate: ['exotel/fields.ts'], tests: ['fields', 'fields-encodings'] },
-  { name: 'audio parts', mutate: AUDIO_PARTS, tests: ['forward-file', 'audio-headers', 'audio-marks', 'audio-mpeg'] },
+  {
+    name: 'audio parts',
+    mutate: AUDIO_PARTS,
+    tests: ['forward-file', 'audio-headers', 'audio-marks', 'audio-mpeg', 'audio-messages', 'audio-words'],
+  },
   {
     name: 'audio files',
     mutate: ['recordings/audio/*.ts', ...AUDIO_PARTS.map((path) => `!${path}`)],
