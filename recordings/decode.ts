@@ -28,23 +28,34 @@ interface Decoder {
    * stream of it, by chance.
    */
   hasSignature?: (start: Buffer) => boolean
+  /** Data of another format is hardly ever read to its end without an error, so that what only lacks its end is of this one. */
+  endsLikeNothingElse?: true
 }
 
 const GZIP: Decoder = { create: createGunzip, hasSignature: (start) => start.readUIntBE(0, 3) === 0x1f_8b_08 }
 /** The method is deflate, and the first two bytes are a multiple of 31 [RFC 1950, 2.2]. */
 const ZLIB: Decoder = { create: createInflate, hasSignature: (start) => (start[0]! & 0x8f) === 8 && start.readUInt16BE(0) % 31 === 0 }
-const RAW_DEFLATE: Decoder = { create: createInflateRaw }
+const RAW_DEFLATE: Decoder = { create: createInflateRaw, endsLikeNothingElse: true }
 const BROTLI: Decoder = { create: createBrotliDecompress }
 /** Codings by their names [RFC 9110, 8.4.1]; many servers send deflate without the zlib format around it. */
 const CODINGS: Record<string, Decoder[]> = { gzip: [GZIP], 'x-gzip': [GZIP], deflate: [ZLIB, RAW_DEFLATE], br: [BROTLI] }
 /** Servers that compress twice exist; more are a mistake. */
 const MAX_CODINGS = 3
 const SIGNATURE_BYTES = 3
+const UNEXPECTED_END = 'Z_BUF_ERROR'
 /** Of zlib and Brotli, as Node reports data that they cannot read. */
 const ENCODING_ERROR = /^(Z_(DATA|BUF|NEED)|ERR__|ERR_BROTLI)/
 
 /** The data does not have the encoding of its label, or is damaged. */
-class NotDecodable extends Error {}
+class NotDecodable extends Error {
+  /** It was decoded to its end, where more should follow. */
+  readonly isCut: boolean
+
+  constructor(message: string, isCut: boolean) {
+    super(message)
+    this.isCut = isCut
+  }
+}
 
 /** Replaces the file by what it decodes to; leaves it as it is where it does not decode, or where it is audio as it is. */
 export async function decodeFile(path: string, encoding: string, control: Control): Promise<Decoded> {
@@ -58,7 +69,7 @@ export async function decodeFile(path: string, encoding: string, control: Contro
   } catch (error) {
     if (!(error instanceof NotDecodable)) throw error
     const reason = `The body does not decompress as ${encoding}: ${error.message}`
-    return (await isEncoded(path, codings[0]!)) ? { kind: 'broken', reason } : { kind: 'not encoded' }
+    return error.isCut || (await isEncoded(path, codings[0]!)) ? { kind: 'broken', reason } : { kind: 'not encoded' }
   } finally {
     for (const leftover of [decodedPathOf(path), decodingPathOf(path)]) await rm(leftover, { force: true })
   }
@@ -109,7 +120,8 @@ async function undo(from: string, to: string, decoders: Decoder[], control: Cont
   const start = await startOf(from)
   const { size } = await stat(from)
   let message = 'it does not begin like that'
-  for (const { create, hasSignature } of decoders) {
+  let isCut = false
+  for (const { create, hasSignature, endsLikeNothingElse } of decoders) {
     if (hasSignature && !hasSignature(start)) continue
     try {
       const { usedBytes, ...whole } = await decodeInto(from, to, create(), control)
@@ -119,9 +131,10 @@ async function undo(from: string, to: string, decoders: Decoder[], control: Cont
       control.signal.throwIfAborted()
       if (!isEncodingError(error)) throw error
       message = (error as Error).message
+      isCut ||= endsLikeNothingElse === true && (error as NodeJS.ErrnoException).code === UNEXPECTED_END
     }
   }
-  throw new NotDecodable(message)
+  throw new NotDecodable(message, isCut)
 }
 
 async function decodeInto(

@@ -59,7 +59,8 @@ export class RecordingStore {
   readonly #endpoint: string
   readonly #shownAfterMs: number[]
   readonly #client: S3Client
-  #takesConditions = true
+  /** The store answers 501 to these. */
+  readonly #unknownConditions = new Set<keyof PutCondition>()
   /** What another object is compared with: the last one that was confirmed. */
   #knownKey = PROBE_KEY
 
@@ -99,11 +100,13 @@ export class RecordingStore {
    * @throws {ObjectMismatch} or the SDK's error
    */
   async put(object: ObjectToStore, control: TransferControl, replaces: Found): Promise<void> {
+    const condition = replaces.state === 'damaged' ? 'IfMatch' : 'IfNoneMatch'
+    const value = replaces.state === 'damaged' ? replaces.etag : '*'
     try {
-      await this.#send(object, control, this.#takesConditions ? conditionFor(replaces) : {})
+      await this.#send(object, control, this.#unknownConditions.has(condition) ? {} : { [condition]: value })
     } catch (error) {
-      if (isNotImplemented(error) && this.#takesConditions) {
-        this.#takesConditions = false // this store serves without: HEAD before and after is what we rely on
+      if (isNotImplemented(error) && !this.#unknownConditions.has(condition)) {
+        this.#unknownConditions.add(condition) // this store serves without: HEAD before and after is what we rely on
         return this.put(object, control, replaces)
       }
       if (!isConflict(error)) throw error
@@ -180,10 +183,6 @@ export class RecordingStore {
       await this.#client.send(signContent(command, object.sha256), { abortSignal })
     })
   }
-}
-
-function conditionFor(replaces: Found): PutCondition {
-  return replaces.state === 'damaged' ? { IfMatch: replaces.etag } : { IfNoneMatch: '*' }
 }
 
 /** Undefined: the object's bytes have to be read. */

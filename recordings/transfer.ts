@@ -7,7 +7,7 @@ import { timedChunks, TooSlow, type Pace } from './timed-chunks.ts'
 
 /** The transfer was cut, stalled, too slow, or not as long as announced. */
 export class TransferBroken extends Error {}
-/** More bytes than announced: none of them can be trusted. */
+/** More bytes than announced: no other response can continue them. */
 class LongerThanAnnounced extends TransferBroken {}
 export class TooLarge extends Error {}
 
@@ -49,7 +49,7 @@ export async function receiveInto(
       throw new TransferBroken(`The transfer ended after ${growing.bytes} of ${totalBytes} bytes`)
     return (await decoded(spool, file, answer, growing.bytes, control)) ?? (await growing.complete())
   } catch (error) {
-    if (error instanceof LongerThanAnnounced) await spool.drop(file)
+    if (error instanceof LongerThanAnnounced) await spool.writeNote(file, { broken: { reason: error.message } })
     else await keep(growing, answer, error).catch(() => {}) // the cause matters more
     throw error
   } finally {

@@ -118,8 +118,8 @@ export const evidence: Mistake[] = [
   {
     breaks: 'the replacement of a damaged object replaces one of somebody else',
     file: 'recordings/store.ts',
-    text: '{ IfMatch: replaces.etag }',
-    replacement: '{}',
+    text: "replaces.state === 'damaged' ? replaces.etag : '*'",
+    replacement: "'*'",
     tests: ['tests/storage/upload.test.ts'],
     only: 'replaces our damaged object during the upload',
   },

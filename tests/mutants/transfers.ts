@@ -245,8 +245,8 @@ export const transfers: Mistake[] = [
   {
     breaks: 'An object that somebody puts there during the upload is overwritten',
     file: 'recordings/store.ts',
-    text: "{ IfNoneMatch: '*' }",
-    replacement: '{}',
+    text: "replaces.etag : '*'",
+    replacement: 'replaces.etag : undefined',
     tests: ['tests/storage/upload.test.ts'],
     only: 'somebody puts there during the upload',
   },
@@ -349,7 +349,7 @@ export const transfers: Mistake[] = [
   {
     breaks: 'A transfer that is longer than announced is continued',
     file: 'recordings/transfer.ts',
-    text: 'if (error instanceof LongerThanAnnounced) await spool.drop(file)\n    else await keep',
+    text: 'if (error instanceof LongerThanAnnounced) await spool.writeNote(file, { broken: { reason: error.message } })\n    else await keep',
     replacement: 'await keep',
     tests: ['tests/storage/resume.test.ts'],
     only: 'a rest is longer than announced',

@@ -118,6 +118,11 @@ describe('When a body does not decompress', () => {
     ['deflate of stored blocks without its checksum', 'deflate', deflateSync(AUDIO, { level: 0 }).subarray(0, -4)],
     ['gzip in gzip that breaks off', 'gzip, gzip', gzipSync(half)],
     ['gzip with wrong bytes in the middle', 'gzip', Buffer.concat([half.subarray(0, 500), Buffer.alloc(100), half])],
+    [
+      'deflate of stored blocks that breaks off, without the zlib header',
+      'deflate',
+      deflateRawSync(AUDIO, { level: 0 }).subarray(0, 5 + 417 * 5),
+    ],
     ['deflate that breaks off', 'deflate', deflateSync(randomBytes(5000)).subarray(0, 2000)],
     ['Brotli that breaks off', 'br', brotliCompressSync(randomBytes(5000)).subarray(0, 2000)],
   ]

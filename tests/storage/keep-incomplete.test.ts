@@ -113,7 +113,7 @@ test('When a longer part of a page follows an incomplete file, then it is refuse
   expect((await keep()).spooled).toMatchObject({ sha256: sha256(CUT) })
 })
 
-test('When more bytes come than are announced, then what was kept before stays', async () => {
+test('When more bytes come than are announced, then they are kept like others', async () => {
   await downloadCut()
   await bench.spool.setAside(file)
   const longer: Answer = ({ socket }) => void socket.end(`HTTP/1.1 206 Partial\r\nContent-Range: bytes 0-9/10\r\n\r\n${'x'.repeat(20)}`)

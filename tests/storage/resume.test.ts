@@ -232,7 +232,7 @@ test('When a 206 without a request for a range covers the whole recording, then 
   expect(await download()).toMatchObject({ bytes: V1.length, sha256: sha256(V1) })
 })
 
-test('When a rest is longer than announced, then nothing of it is kept', async () => {
+test('When a rest is longer than announced, then nothing of it is continued', async () => {
   await leavePart(ETAG_1)
   exotel.script((_request, response) => {
     response.writeHead(206, { ...ETAG_1, 'content-range': `bytes ${CUT}-${V1.length - 1}/${V1.length}` })
