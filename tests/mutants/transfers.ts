@@ -8,7 +8,7 @@ export const transfers: Mistake[] = [
     text: 'Math.min(start + partBytes, bytes) - 1',
     replacement: 'Math.min(start + partBytes, bytes - 1)',
     tests: ['tests/storage/upload-attempts.test.ts'],
-    only: 'When a file that fills its last part is uploaded in parts',
+    only: 'When a file that fills its last part is uploaded',
   },
   {
     breaks: 'A resumed upload keeps a part with wrong bytes',
@@ -48,7 +48,7 @@ export const transfers: Mistake[] = [
     text: 'chunk.length >= untilPartEnds',
     replacement: 'chunk.length > untilPartEnds',
     tests: ['tests/storage/upload-attempts.test.ts'],
-    only: 'When a file that fills its last part is uploaded in parts',
+    only: 'When a file that fills its last part is uploaded',
   },
   {
     breaks: 'A cancelled upload leaves its parts in the bucket',
@@ -240,7 +240,7 @@ export const transfers: Mistake[] = [
     text: 'if (await isCallErased(deps.database, recording.callSid)) throw',
     replacement: "if (recording.callSid === '') throw",
     tests: ['tests/storage/erased-calls.test.ts'],
-    only: 'TODO',
+    only: 'then nothing is downloaded any more',
   },
   {
     breaks: 'A file that is as long as one request allows is read back from the bucket after its upload',
@@ -280,7 +280,7 @@ export const transfers: Mistake[] = [
     text: 'if (totalBytes !== undefined && growing.bytes !== totalBytes)',
     replacement: 'if (totalBytes !== undefined && growing.bytes > totalBytes)',
     tests: ['tests/storage/download.test.ts'],
-    only: 'goes on from the length on disk',
+    only: 'ends early, cleanly and in chunks',
   },
   {
     breaks: 'A file longer than announced is kept',

@@ -131,6 +131,14 @@ describe('When a recording arrives for a call that was erased meanwhile', () => 
     expect(await objectsOf(callSid)).toEqual([])
   })
 
+  test('then nothing is downloaded any more', async () => {
+    const source = { callSid: newCallSid(), sourceUrl: `${exotel.url}/1.mp3` }
+    await erase(source.callSid)
+    exotel.script((_request, response) => response.end(BYTES))
+    await expect(bench.run('downloadRecording', source)).rejects.toEqual(expect.objectContaining({ type: 'Cancelled', nonRetryable: true }))
+    expect(exotel.requests).toEqual([])
+  })
+
   test('then nothing is uploaded any more', async () => {
     const { input } = await spoolRecording(bench)
     await erase(input.callSid)
