@@ -4,6 +4,7 @@ import { createFindRecording, createRenewAccess } from './find-recording.ts'
 import { createCleanUp } from './clean-up.ts'
 import { createCheckObjects } from './check-objects.ts'
 import { createDiscardRecording } from './discard-recording.ts'
+import { createKeepIncomplete } from './keep-incomplete.ts'
 import { createNoteWait } from './note-wait.ts'
 import { createReconcileActivities } from './reconcile.ts'
 import { createRecoverRecordings } from './recover-recordings.ts'
@@ -26,6 +27,7 @@ export function createActivities(deps: Dependencies) {
     recoverRecordings: createRecoverRecordings(deps),
     findRecording: createFindRecording(deps),
     renewAccess: createRenewAccess(deps),
+    keepIncomplete: createKeepIncomplete(deps),
     discardRecording: createDiscardRecording(deps),
     spoolHolds: createSpoolHolds(deps),
   }

@@ -9,7 +9,7 @@ import { readPart, resumableBytesOf, type Part, type WholeFile } from '../record
 import type { Spool } from '../recordings/spool.ts'
 import { completePart, receiveInto, TooLarge, TransferBroken } from '../recordings/transfer.ts'
 import { RATE_LIMITED, type FailureCode } from '../workflows/contracts/failures.ts'
-import type { DownloadInput, Spooled } from '../workflows/contracts/recording.ts'
+import type { SourceRef, Spooled } from '../workflows/contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
 import { endTry } from './failures.ts'
 import { createHostAlarm } from './host-alarm.ts'
@@ -27,7 +27,7 @@ type Needs = Pick<
 interface Download {
   deps: Needs
   run: Run
-  recording: DownloadInput
+  recording: SourceRef
   hostAlarm: LastingAlarm
   /** Of the run, and aborted too where a later attempt takes the file over. */
   signal: AbortSignal
@@ -41,7 +41,7 @@ interface Download {
 export function createDownloadRecording(deps: Needs) {
   const hostAlarm = createHostAlarm(deps)
   const stalledDownloads = createStalledDownloads(deps)
-  return (recording: DownloadInput): Promise<Spooled> =>
+  return (recording: SourceRef): Promise<Spooled> =>
     runActivity(deps, recording, async (run) => {
       const { spool } = deps
       const file = spool.fileFor(recording.callSid, recording.sourceUrl)
@@ -60,8 +60,8 @@ export function createDownloadRecording(deps: Needs) {
 
 async function downloadInto(file: string, download: Download): Promise<WholeFile> {
   const { spool, alarms } = download.deps
-  const { complete } = await spool.note(file)
-  if (complete && complete.bytes === (await spool.bytesOf(file))) return complete
+  const { complete, broken } = await spool.note(file)
+  if (complete && !broken && complete.bytes === (await spool.bytesOf(file))) return complete
   try {
     const received = await fetchInto(file, download)
     alarms.clear(SPOOL_ALARM)
@@ -82,9 +82,9 @@ async function fetchInto(file: string, download: Download): Promise<WholeFile> {
 
 /** A part that cannot be continued costs one more request and not an attempt: Exotel did nothing wrong. */
 async function receive(file: string, download: Download, links: Link[], part: Part | undefined): Promise<WholeFile> {
-  const { signal, onProgress, recording } = download
+  const { signal, onProgress } = download
   const { spool, maxBytes, downloads } = download.deps
-  const control = { signal, maxBytes, pace: downloads.pace, onProgress, isLastAttempt: recording.isLastAttempt === true }
+  const control = { signal, maxBytes, pace: downloads.pace, onProgress }
   const answer = await askForRecording(download, links, part)
   switch (answer.kind) {
     case 'failed':
@@ -94,7 +94,7 @@ async function receive(file: string, download: Download, links: Link[], part: Pa
     case 'part is whole':
       return completePart(spool, file, part!)
     case 'part unusable':
-      await spool.remove(file)
+      await spool.setAside(file)
       return receive(file, download, links, undefined)
     case 'body':
       return receiveInto(spool, file, answer, part, control).finally(() => answer.body.destroy())

@@ -12,12 +12,13 @@ export interface LastingAlarmOptions {
   name: string
   /** Without the fault for this long, a subject is forgotten. */
   quietMs: number
-  /** The reason of the alarm, from the subjects that it stands for. */
+  /** The reason of the alarm, from the newest of the subjects that it stands for. */
   reason: (subjects: string[]) => string
 }
 
-/** Subjects may come from webhooks: the alarm stays readable whatever they are. */
-const MAX_SUBJECTS = 10
+/** Subjects may come from webhooks: the alarm stays readable whatever they are, and memory bounded. */
+const MAX_NAMED_SUBJECTS = 10
+const MAX_SUBJECTS = 1000
 const MAX_TIMER_MS = 2 ** 31 - 1
 
 export function createLastingAlarm(alarms: Alarms, { name, quietMs, reason }: LastingAlarmOptions): LastingAlarm {
@@ -29,14 +30,18 @@ export function createLastingAlarm(alarms: Alarms, { name, quietMs, reason }: La
     const [oldest] = timers.keys()
     if (timers.size === MAX_SUBJECTS) forget(oldest!)
     timers.set(subject, setTimeout(() => end(subject), Math.min(MAX_TIMER_MS, quietMs)).unref())
-    alarms.raise(name, reason([...timers.keys()]))
+    raiseForAll()
   }
 
   function end(subject: string): void {
     if (!timers.has(subject)) return
     forget(subject)
-    if (timers.size > 0) alarms.raise(name, reason([...timers.keys()]))
+    if (timers.size > 0) raiseForAll()
     else alarms.clear(name)
+  }
+
+  function raiseForAll(): void {
+    alarms.raise(name, reason([...timers.keys()].slice(-MAX_NAMED_SUBJECTS)))
   }
 
   function forget(subject: string): void {

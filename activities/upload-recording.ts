@@ -8,7 +8,7 @@ import { SPOOL_FILE_LOST } from '../workflows/contracts/failures.ts'
 import type { Spooled, StoredObject, UploadInput } from '../workflows/contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
 import { endTry, giveBack } from './failures.ts'
-import { createLastingAlarm } from './lasting-alarm.ts'
+import { createLastingAlarm, type LastingAlarm } from './lasting-alarm.ts'
 import { diskTrouble, runActivity, type Run } from './run.ts'
 import { thisAttempt } from './spool-writer.ts'
 
@@ -17,8 +17,10 @@ type Needs = Pick<Dependencies, 'database' | 'spool' | 'store' | 'breaker' | 'al
 /** An upload ends after this and a second per MB; without progress the socket ends it after a minute. */
 const BASE_DEADLINE_MS = 60_000
 const MS_PER_MB = 1000
-/** Nothing waits for a person, so the alarm ends by itself. */
-const FOREIGN_ALARM_MS = 24 * 3600_000
+/** The success of another upload does not end an alarm about one object, so it ends by itself. */
+const OBJECT_ALARM_MS = 24 * 3600_000
+/** Once or twice, a fault of one object may be chance. */
+const REFUSED_FROM_ATTEMPT = 3
 /** Raised by whoever needs the bucket; cleared by whatever succeeds there next. */
 export const SETUP_ALARM = 'StorageMisconfigured'
 
@@ -30,14 +32,19 @@ export const SETUP_ALARM = 'StorageMisconfigured'
 export function createUploadRecording(deps: Needs) {
   const foreignAlarm = createLastingAlarm(deps.alarms, {
     name: 'ForeignObject',
-    quietMs: FOREIGN_ALARM_MS * deps.waitScale,
+    quietMs: OBJECT_ALARM_MS * deps.waitScale,
     reason: (keys) => `Somebody else wrote objects under keys of ours: ${keys.join(', ')}. The recordings are stored under other keys`,
+  })
+  const refusedAlarm = createLastingAlarm(deps.alarms, {
+    name: 'UploadRefused',
+    quietMs: OBJECT_ALARM_MS * deps.waitScale,
+    reason: (keys) => `The store takes other objects and refuses these again and again: ${keys.join(', ')}. The log has its errors`,
   })
   return (input: UploadInput): Promise<StoredObject> =>
     runActivity(deps, input, async (run) => {
       const { callSid, spooled, verdict } = input
       if (await isCallErased(deps.database, callSid)) throw endTry('Cancelled', 'The call was erased')
-      const { key, foreign } = await put(deps, run, {
+      const { key, foreign } = await put(deps, run, refusedAlarm, {
         key: objectKey(input, await fixRecordingDate(deps.database, callSid)),
         path: deps.spool.path(spooled.file),
         bytes: spooled.bytes,
@@ -61,24 +68,27 @@ async function removeSpooled({ spool, logger }: Needs, run: Run, { file, sha256 
     .catch((error: unknown) => logger.warn({ error, file }, 'Recording is stored, but its spool file cannot be removed'))
 }
 
-async function put({ store, breaker, alarms, pauses }: Needs, run: Run, object: ObjectToStore): Promise<Found> {
+async function put({ store, breaker, alarms, pauses }: Needs, run: Run, refusedAlarm: LastingAlarm, object: ObjectToStore): Promise<Found> {
   const deadline = AbortSignal.timeout(Math.ceil(BASE_DEADLINE_MS + (object.bytes / 1024 ** 2) * MS_PER_MB))
   const control = { signal: AbortSignal.any([run.signal, deadline]), onProgress: run.progress, isCancelled: run.cancelled }
   const isOurs = (error: unknown): boolean => run.signal.aborted || error instanceof ApplicationFailure || diskTrouble(error) !== undefined
   try {
-    return await breaker.run(
+    const stored = await breaker.run(
       async () => {
         const found = await store.find(object, control)
-        if (found.state !== 'same') await putSpooled(store, run, { ...object, key: found.key }, control, found.state)
+        if (found.state !== 'same') await putSpooled(store, run, { ...object, key: found.key }, control, found)
         return found
       },
       (error) => (isOurs(error) ? 'nothing' : classifyStoreError(error).of === 'service' ? 'away' : 'serves'),
     )
+    refusedAlarm.end(object.key)
+    return stored
   } catch (error) {
     if (isOurs(error)) throw error
     const { of, reason } = classifyStoreError(error)
     const setupIsWrong = of === 'setup' || (of === 'refusal' && !(await store.servesOthers(control.signal)))
     if (setupIsWrong) alarms.raise(SETUP_ALARM, reason)
+    else if (of !== 'service' && run.attempt >= REFUSED_FROM_ATTEMPT) refusedAlarm.raise(object.key)
     throw giveBack(setupIsWrong ? 'StorageMisconfigured' : 'StorageUnavailable', reason, { attempt: run.attempt, pauses })
   }
 }
@@ -92,7 +102,7 @@ async function putSpooled(
   run: Run,
   object: ObjectToStore,
   control: TransferControl,
-  replaces: 'nothing' | 'damaged',
+  replaces: Found,
 ): Promise<void> {
   const isStored = (): Promise<boolean> =>
     store.find(object, control).then(

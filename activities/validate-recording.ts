@@ -1,6 +1,7 @@
 import { callDurationSeconds } from '../calls/recording-facts.ts'
 import { UNKNOWN_FORMAT, type Finding } from '../recordings/audio/finding.ts'
 import { inspectAudio } from '../recordings/audio/inspect.ts'
+import type { Attempt } from '../recordings/file-turns.ts'
 import { digestFile, type Digests } from '../recordings/digests.ts'
 import { SPOOL_FILE_LOST } from '../workflows/contracts/failures.ts'
 import type { Spooled, Verdict } from '../workflows/contracts/recording.ts'
@@ -15,8 +16,6 @@ export interface ValidateInput {
   callSid: string
   sourceUrl?: string
   spooled: Spooled
-  /** No other download follows in this run: what is incomplete is kept as damaged. */
-  isLastAttempt?: boolean
 }
 
 /** Ringing and transfers count for the one and not for the other. */
@@ -24,8 +23,8 @@ const DURATION_TOLERANCE_SECONDS = 10
 const DURATION_TOLERANCE_SHARE = 0.2
 
 /**
- * Step 2: is the spooled file still what was downloaded, and is it audio? A refused one is deleted here, and so is one that
- * another download may complete.
+ * Step 2: is the spooled file still what was downloaded, and is it audio? A refused one is deleted here. An incomplete one is kept while
+ * it is downloaded again.
  * @throws SpoolFileLost where the file is gone or changed
  */
 export function createValidateRecording(deps: Needs) {
@@ -34,12 +33,13 @@ export function createValidateRecording(deps: Needs) {
       const { callSid, spooled } = input
       const { digests, finding } = await inspect(deps, run, spooled)
       if (finding.kind === 'none') {
-        await removeSpooled(deps, run, spooled)
+        await changeSpooled(deps, run, (attempt) => deps.spool.dropWhole(spooled.file, spooled.sha256, attempt))
         return { verdict: 'refused', reason: finding.reason }
       }
-      if (finding.kind === 'incomplete' && !input.isLastAttempt) {
-        await removeSpooled(deps, run, spooled)
-        return { verdict: 'incomplete', reason: finding.reason }
+      if (finding.kind === 'incomplete') {
+        const { reason } = finding
+        await changeSpooled(deps, run, (attempt) => deps.spool.rejectWhole(spooled.file, spooled.sha256, attempt, reason))
+        return { verdict: 'incomplete', reason }
       }
       const { etag } = digests
       if (finding.kind !== 'good') return { verdict: 'damaged', etag, audio: finding.audio, reason: finding.reason }
@@ -60,18 +60,21 @@ async function inspect(deps: Needs, run: Run, spooled: Spooled): Promise<{ diges
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     throw endTry(SPOOL_FILE_LOST, 'Another attempt has removed the spooled file')
   }
-  await removeSpooled(deps, run, spooled)
+  await changeSpooled(deps, run, (attempt) => deps.spool.dropWhole(spooled.file, spooled.sha256, attempt))
   throw endTry(SPOOL_FILE_LOST, 'The spooled file has other bytes than were downloaded')
 }
 
-async function judge(path: string, { undecoded }: Spooled): Promise<Finding> {
-  return undecoded === undefined ? inspectAudio(path) : { kind: 'damaged', audio: UNKNOWN_FORMAT, reason: undecoded }
+/** Of bytes that are known not to be the whole recording, only what is certainly no audio is refused. */
+async function judge(path: string, { broken }: Spooled): Promise<Finding> {
+  if (broken?.isEncoded) return { kind: 'damaged', audio: UNKNOWN_FORMAT, reason: broken.reason }
+  const finding = await inspectAudio(path)
+  return broken && finding.kind !== 'none' ? { kind: 'damaged', audio: finding.audio, reason: broken.reason } : finding
 }
 
-/** An attempt that Temporal has given up may get here after the next download: it deletes nothing of that. */
-async function removeSpooled(deps: Needs, run: Run, { file, sha256 }: Spooled): Promise<void> {
+/** An attempt that Temporal has given up may get here after the next download: it changes nothing of that. */
+async function changeSpooled(deps: Needs, run: Run, change: (attempt: Attempt) => Promise<void>): Promise<void> {
   run.signal.throwIfAborted()
-  await deps.spool.removeWhole(file, sha256, thisAttempt(run)).catch((error: unknown) => {
+  await change(thisAttempt(run)).catch((error: unknown) => {
     throw asWriterFailure(deps, run, error)
   })
 }

@@ -25,7 +25,7 @@ export interface ClaimedEvent extends Claim {
   relayWaits: number
   /** When the event arrived, where it ends the call. */
   endHeardAt: Date | null
-  /** The call counts as not recorded, and this event ends it: Exotel has to be asked again. */
+  /** The search for a recording of the call found none, and this event ends the call: Exotel has to be asked again. */
   searchAgain: boolean
   /** PostgreSQL, not Temporal's memory, decides whether there is work left. */
   bringsNothingNew: boolean
@@ -49,7 +49,7 @@ const WAITS_IN_ONE_STATEMENT = 1000
  * Leases events that are due, the longest due first. Claims of others are passed over, expired ones are taken: whoever died while
  * relaying loses nothing. Events that waited for a response are claimed separately, so that they never take the place of others.
  * An event brings nothing new where its call is erased, each recording that it names is stored, or it names none and the call is
- * concluded already (unless the call counts as not recorded, and the event ends it or brings another status).
+ * concluded already (unless the search found no recording, and the event ends the call or brings another status).
  */
 export async function claimEvents(database: Queryable, limits: ClaimLimits): Promise<ClaimedEvent[]> {
   return database.$queryRaw<ClaimedEvent[]>`
@@ -68,18 +68,19 @@ export async function claimEvents(database: Queryable, limits: ClaimLimits): Pro
            e.received_at AS "receivedAt", e.relay_tries AS "relayTries", e.relay_waits AS "relayWaits",
            c.status, c.ended_at AS "endedAt", c.duration_seconds AS "durationSeconds",
            CASE WHEN e.route = 'call-end' THEN e.received_at END AS "endHeardAt",
-           COALESCE(c.recording_state = 'not_recorded' AND e.route = 'call-end', false) AS "searchAgain",
+           COALESCE(e.route = 'call-end' AND (c.recording_state = 'not_recorded' OR c.recording_state = 'failed' AND NOT has_recordings), false) AS "searchAgain",
            COALESCE(CASE
              WHEN c.recording_state = 'erased' THEN true
              WHEN cardinality(e.source_urls) > 0 THEN NOT EXISTS (
                SELECT FROM unnest(e.source_urls) AS named (url)
                LEFT JOIN recordings r ON r.call_sid = e.call_sid AND r.source_url = named.url
                WHERE r.state IS NULL OR r.state NOT IN ('stored', 'erased'))
-             WHEN c.recording_state IN ('failed', 'quarantined') THEN e.source = 'exotel'
+             WHEN c.recording_state IN ('failed', 'quarantined') THEN e.source = 'exotel' AND (e.route <> 'call-end' OR has_recordings)
              WHEN c.recording_state = 'not_recorded' THEN e.route <> 'call-end' AND c.recording_concluded_status IS NOT DISTINCT FROM c.status
              ELSE c.recording_state = 'stored'
            END, false) AS "bringsNothingNew"
     FROM claimed e LEFT JOIN calls c USING (call_sid)
+      CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM recordings r WHERE r.call_sid = e.call_sid) AS has_recordings) known
     ORDER BY e.id`
 }
 

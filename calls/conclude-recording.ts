@@ -1,7 +1,10 @@
 // Writes how the way of one recording ended: its own row and its call's summary, in one transaction, upwards only.
 import type { Database, Queryable } from '../platform/database.ts'
-import type { Conclusion, Outcome } from '../workflows/contracts/recording.ts'
+import type { AudioFacts, Conclusion, Outcome } from '../workflows/contracts/recording.ts'
 import { nextRecovery, type RecoveryPlan } from './recovery-plan.ts'
+
+/** Of the column, `NUMERIC(10, 3)`. */
+const MAX_DURATION_SECONDS = 9_999_999
 
 export interface ConclusionContext {
   /** Names the attempt that ended: told twice, it is one attempt. */
@@ -83,7 +86,7 @@ async function concludeRow(transaction: Queryable, callSid: string, sourceUrl: s
                                  codec, sample_rate, channels, duration_seconds, remark, next_try_at, given_up_at)
     VALUES (${callSid}, ${sourceUrl}, ${outcome.state}, ${error}, ${code}, ${object?.bucket ?? null}, ${object?.key ?? null}, ${object?.bytes ?? null}::bigint,
             ${object?.sha256 ?? null}, ${object?.audio.contentType ?? null}, ${object?.audio.codec ?? null}, ${object?.audio.sampleRate ?? null}::int,
-            ${object?.audio.channels ?? null}::int, ${object?.audio.durationSeconds ?? null}::numeric, ${outcome.state === 'stored' ? (outcome.remark ?? null) : null},
+            ${object?.audio.channels ?? null}::int, ${durationOf(object)}::numeric, ${object?.remark ?? null},
             ${fate.nextTryAt}::timestamptz, ${fate.givenUpAt}::timestamptz)
     ON CONFLICT (call_sid, source_url) DO UPDATE SET
       state = excluded.state, error = excluded.error, error_code = excluded.error_code,
@@ -136,6 +139,12 @@ async function sumUp(transaction: Queryable, callSid: string, outcome: Outcome, 
     FROM summary
     WHERE call_sid = ${callSid}
       AND recording_state_rank(summary.state) >= recording_state_rank(recording_state)`
+}
+
+/** A damaged header may claim a length that no column holds. */
+function durationOf(object: { audio: AudioFacts } | undefined): number | null {
+  const seconds = object?.audio.durationSeconds
+  return seconds !== undefined && seconds < MAX_DURATION_SECONDS ? seconds : null
 }
 
 function failureIn(outcome: Outcome): { error: string | null; code: string | null } {

@@ -21,9 +21,12 @@ export interface ReadDelivery extends Delivery {
   fields: Fields
 }
 
+/** Exotel's clock may be ahead of ours. An end that is further ahead is a wrong value, and would outlast every right one. */
+const MAX_AHEAD_MS = 15 * 60_000
+
 /**
  * Records the event and creates or advances its call. What is absent erases nothing. Of two statuses the further one stays, of two
- * times the earlier, of two durations the longer, and of two texts the one that comes first in byte order (so `+91…` and not `0…`).
+ * starts the earlier, of two ends the later, of two durations the longer, and of two texts the one that comes first in byte order (so `+91…` and not `0…`).
  * Therefore any order and number of deliveries leaves the same row. An erased call learns nothing any more.
  * @returns duplicate: the same delivery was recorded before, and nothing was changed
  */
@@ -39,7 +42,7 @@ export async function recordEvent(database: Queryable, delivery: ReadDelivery): 
       INSERT INTO calls AS c (call_sid, account_sid, status, direction, from_number, to_number, started_at, ended_at,
                               duration_seconds, custom_field, recording_state)
       SELECT ${event.callSid}, ${event.accountSid ?? null}, ${event.status ?? null}, ${event.direction ?? null}, ${event.from ?? null}, ${event.to ?? null},
-             ${event.startedAt ?? null}::timestamptz, ${event.endedAt ?? null}::timestamptz, ${event.durationSeconds ?? null}::int, ${event.customField ?? null},
+             ${event.startedAt ?? null}::timestamptz, ${plausibleEnd(event.endedAt)}::timestamptz, ${event.durationSeconds ?? null}::int, ${event.customField ?? null},
              ${starts ? 'awaiting' : 'none'}
       FROM event
       ON CONFLICT (call_sid) DO UPDATE SET
@@ -49,7 +52,7 @@ export async function recordEvent(database: Queryable, delivery: ReadDelivery): 
         from_number = LEAST(c.from_number COLLATE "C", excluded.from_number),
         to_number = LEAST(c.to_number COLLATE "C", excluded.to_number),
         started_at = LEAST(c.started_at, excluded.started_at),
-        ended_at = LEAST(c.ended_at, excluded.ended_at),
+        ended_at = GREATEST(c.ended_at, excluded.ended_at),
         duration_seconds = GREATEST(c.duration_seconds, excluded.duration_seconds),
         custom_field = LEAST(c.custom_field COLLATE "C", excluded.custom_field),
         recording_state = CASE WHEN c.recording_state = 'none' THEN excluded.recording_state ELSE c.recording_state END,
@@ -65,6 +68,10 @@ export async function recordEvent(database: Queryable, delivery: ReadDelivery): 
     )
     SELECT id FROM event`
   return { duplicate: rows.length === 0 }
+}
+
+function plausibleEnd(endedAt: Date | undefined): Date | null {
+  return endedAt !== undefined && endedAt.getTime() <= Date.now() + MAX_AHEAD_MS ? endedAt : null
 }
 
 /** Keeps a delivery of proven origin that nobody can read, or that names no possible call: an event and nothing else. */

@@ -50,7 +50,7 @@ const LEFT_OUT: readonly Fault[] = [
   'link-expires',
 ]
 const NAMES = Object.keys(FAULTS) as Fault[]
-const LASTING = NAMES.filter((name) => FAULTS[name].ends === 'failed')
+const LASTING = NAMES.filter((name) => FAULTS[name].ends !== 'stored')
 const HEALED = NAMES.filter((name) => FAULTS[name].ends === 'stored' && !LEFT_OUT.includes(name))
 const UNANSWERED = ['busy', 'no-answer', 'failed'] as const
 /** Soon enough that the first recording is still on its way. */

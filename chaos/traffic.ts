@@ -1,6 +1,6 @@
 // Makes the planned calls at their moments, and says afterwards what Exotel knows of them.
 import { setTimeout as pause } from 'node:timers/promises'
-import { FAULTS } from '../simulator/faults.ts'
+import { FAULTS, type Fault } from '../simulator/faults.ts'
 import type { Simulator } from '../simulator/server.ts'
 import type { PlannedCall } from './call-mix.ts'
 import type { Truth } from './truth.ts'
@@ -26,6 +26,11 @@ export async function makeTraffic(simulator: Simulator, planned: PlannedCall[]):
   return truthOf(simulator, unacknowledged)
 }
 
+function endOf(fault: Fault): Truth['calls'][string]['recordings'][number]['ends'] {
+  const { ends } = FAULTS[fault]
+  return ends === 'quarantined' ? 'incomplete' : ends
+}
+
 function truthOf(simulator: Simulator, unacknowledged: Set<string>): Truth {
   const calls: Truth['calls'] = {}
   for (const call of simulator.calls.values()) {
@@ -36,7 +41,7 @@ function truthOf(simulator: Simulator, unacknowledged: Set<string>): Truth {
     truth.recordings.push({
       link,
       versions: versions.map(({ sha256, bytes }) => ({ sha256, bytes: bytes.length })),
-      ends: call.recording.fileName === 'damaged.wav' ? 'quarantined' : FAULTS[call.fault].ends,
+      ends: call.recording.fileName === 'damaged.wav' ? 'quarantined' : endOf(call.fault),
       unacknowledged: unacknowledged.has(link),
     })
   }

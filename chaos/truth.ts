@@ -8,8 +8,11 @@ export interface Truth {
         link: string
         /** Every version of the file that the source served at one time. Stored bytes have to be one of them, from the first byte to the last. */
         versions: { sha256: string; bytes: number }[]
-        /** The end that it deserves once all trouble is over. */
-        ends: 'stored' | 'quarantined' | 'failed'
+        /**
+         * The end that it deserves once all trouble is over. `incomplete`: no attempt can bring all of it, so that what has arrived is
+         * quarantined, and it fails if that was lost with its worker.
+         */
+        ends: 'stored' | 'quarantined' | 'failed' | 'incomplete'
         /** Neither an acknowledged POST nor Exotel's API ever named it. */
         unacknowledged: boolean
       }[]

@@ -89,8 +89,8 @@ export class ExotelApi {
     const answer = await this.#get(`Calls.json?${query.toString()}`, signal)
     if (answer === undefined) throw new ExotelAccountNotFound('Exotel answered 404 to the request for the list of calls')
     const page = readCallsPage(answer)
-    this.#accountSeenAt = performance.now()
     if (!page) throw new ExotelUnavailable('The list of calls has not the documented form')
+    this.#accountSeenAt = performance.now()
     return page
   }
 

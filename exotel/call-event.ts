@@ -98,7 +98,7 @@ export function readCallEvent(fields: Fields, route: WebhookRoute): CallEvent {
     to: said.To ?? said.CallTo,
     startedAt: parseExotelTime(said.StartTime),
     endedAt: mayEnd ? endOf(said, status) : undefined,
-    durationSeconds: durationOf(said, status),
+    durationSeconds: mayEnd ? durationOf(said, status) : undefined,
     customField: said.CustomField,
     sources: readSources(fields),
     ended: route === 'call-end' || isFinal(status),

@@ -115,11 +115,12 @@ function isJson(text: string): boolean {
 /** Exotel's voice-log states instead of a recording: `processing`, `not_available`, `expired` [v3 voice logs]. */
 async function readState(body: Readable): Promise<RecordingAnswer> {
   const start = await readStart(body, MAX_READ_BYTES)
-  const state = /"\w*(?:state|status)"\s*:\s*"([\w -]+)"/i.exec(start.bytes.toString('latin1'))?.[1] ?? ''
-  if (/expired/i.test(state)) return { kind: 'failed', code: 'RecordingExpired', reason: 'Exotel says that the recording has expired' }
-  if (/processing|not[_ -](available|ready)|pending|progress|queued/i.test(state)) {
+  const states = [...start.bytes.toString('latin1').matchAll(/"\w*(?:state|status)"\s*:\s*"([\w -]+)"/gi)].map(([, state]) => state!)
+  if (states.some((state) => /processing|not[_ -](available|ready)|pending|progress|queued/i.test(state))) {
     return { kind: 'failed', code: 'RecordingNotFound', reason: 'Exotel says that the recording is not ready' }
   }
+  if (states.some((state) => /expired/i.test(state)))
+    return { kind: 'failed', code: 'RecordingExpired', reason: 'Exotel says that the recording has expired' }
   if (start.kind === 'broken')
     return { kind: 'failed', code: 'ExotelUnavailable', reason: `Exotel did not send its whole answer: ${start.error.message}` }
   return { kind: 'failed', code: 'RecordingInvalid', reason: 'The file is a JSON document, not audio' }

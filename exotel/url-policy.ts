@@ -18,7 +18,8 @@ export interface UrlPolicy {
 }
 
 /** Where Exotel has kept recordings under its own name on a shared host: fetched without credentials. */
-const EXOTEL_BUCKET = /^https:\/\/s3[.-][a-z0-9-]+\.amazonaws\.com\/exotelrecordings\//
+const EXOTEL_BUCKET =
+  /^https:\/\/(?:s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com\/exotelrecordings|exotelrecordings\.s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com)\//
 
 /**
  * @param how `named`: a link from Exotel, so its host must be known; `redirect`: any public host

@@ -3,8 +3,8 @@ import { Prisma } from './generated/client.ts'
 /** When a client may ask again after an outage; the grace period of refresh tokens depends on it. */
 export const RETRY_AFTER_SECONDS = 10
 
-/** SQLSTATE classes that blame the statement or its data, not the server's condition. */
-const STATEMENT_FAULTS = /^(0A|21|22|23|26|42|54)/
+/** SQLSTATE classes that blame the statement, its data, or a function that it calls, not the server's condition. */
+const STATEMENT_FAULTS = /^(0A|21|22|23|26|2F|38|39|42|44|54|P0)/
 
 const PERMISSION_DENIED = '42501'
 const QUERY_CANCELED = '57014'

@@ -1,10 +1,11 @@
 // Undoes the Content-Encoding of a body that lies in the spool. We ask for none, so this is rare.
 import { createHash } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
-import { rename, rm } from 'node:fs/promises'
+import { open, rename, rm, stat } from 'node:fs/promises'
 import { Duplex, type Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw } from 'node:zlib'
+import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw, type Zlib } from 'node:zlib'
+import { UNKNOWN_FORMAT } from './audio/finding.ts'
 import { inspectAudio } from './audio/inspect.ts'
 import type { WholeFile } from './growing-file.ts'
 
@@ -14,58 +15,121 @@ export type Decoded =
   | { kind: 'not encoded' }
   | { kind: 'broken'; reason: string }
 
-type Decoder = () => Transform
-/** Codings by their names [RFC 9110, 8.4.1]; many servers send deflate without the zlib format around it. */
-const DECODERS: Record<string, Decoder[]> = {
-  gzip: [createGunzip],
-  'x-gzip': [createGunzip],
-  deflate: [createInflate, createInflateRaw],
-  br: [createBrotliDecompress],
+interface Control {
+  signal: AbortSignal
+  /** Is asked before bytes are written, and throws where there is no room for them. */
+  admit: (bytes: number) => Promise<void>
 }
-/** Servers that compress twice exist; more are a mistake, and each `deflate` doubles the ways to try. */
+
+interface Decoder {
+  create: () => Transform & Zlib
+  /**
+   * Whether data begins as this format does. A format without a signature has no checksum either: other data may begin with a short
+   * stream of it, by chance.
+   */
+  hasSignature?: (start: Buffer) => boolean
+}
+
+const GZIP: Decoder = { create: createGunzip, hasSignature: (start) => start.readUIntBE(0, 3) === 0x1f_8b_08 }
+/** The method is deflate, and the first two bytes are a multiple of 31 [RFC 1950, 2.2]. */
+const ZLIB: Decoder = { create: createInflate, hasSignature: (start) => (start[0]! & 0x8f) === 8 && start.readUInt16BE(0) % 31 === 0 }
+const RAW_DEFLATE: Decoder = { create: createInflateRaw }
+const BROTLI: Decoder = { create: createBrotliDecompress }
+/** Codings by their names [RFC 9110, 8.4.1]; many servers send deflate without the zlib format around it. */
+const CODINGS: Record<string, Decoder[]> = { gzip: [GZIP], 'x-gzip': [GZIP], deflate: [ZLIB, RAW_DEFLATE], br: [BROTLI] }
+/** Servers that compress twice exist; more are a mistake. */
 const MAX_CODINGS = 3
+const SIGNATURE_BYTES = 3
 /** Of zlib and Brotli, as Node reports data that they cannot read. */
 const ENCODING_ERROR = /^(Z_(DATA|BUF|NEED)|ERR__|ERR_BROTLI)/
 
-/**
- * Replaces the file by what it decodes to; leaves it as it is where it does not decode.
- * @param admit is asked before bytes are written, and throws where there is no room for them
- */
-export async function decodeFile(
-  path: string,
-  encoding: string,
-  { signal, admit }: { signal: AbortSignal; admit: (bytes: number) => Promise<void> },
-): Promise<Decoded> {
-  let reason: string | undefined
-  for (const decoders of decodersOf(encoding)) {
-    try {
-      return { kind: 'decoded', whole: await decodeInto(path, decoders, signal, admit) }
-    } catch (error) {
-      signal.throwIfAborted()
-      if (!isEncodingError(error)) throw error
-      reason ??= `The body does not decompress as ${encoding}: ${(error as Error).message}`
-    }
+/** The data does not have the encoding of its label, or is damaged. */
+class NotDecodable extends Error {}
+
+/** Replaces the file by what it decodes to; leaves it as it is where it does not decode, or where it is audio as it is. */
+export async function decodeFile(path: string, encoding: string, control: Control): Promise<Decoded> {
+  const codings = codingsOf(encoding)
+  if (codings.length === 0) return { kind: 'not encoded' }
+  try {
+    const { decodedPath, ...whole } = await undoAll(path, codings, control)
+    if (await isRatherRaw(path, decodedPath)) return { kind: 'not encoded' }
+    await rename(decodedPath, path)
+    return { kind: 'decoded', whole }
+  } catch (error) {
+    if (!(error instanceof NotDecodable)) throw error
+    const reason = `The body does not decompress as ${encoding}: ${error.message}`
+    return (await isEncoded(path, codings[0]!)) ? { kind: 'broken', reason } : { kind: 'not encoded' }
+  } finally {
+    for (const leftover of [decodedPathOf(path), decodingPathOf(path)]) await rm(leftover, { force: true })
   }
-  if (reason === undefined) return { kind: 'not encoded' }
-  const { kind } = await inspectAudio(path)
-  return kind === 'good' || kind === 'none' ? { kind: 'not encoded' } : { kind: 'broken', reason }
 }
 
-/** Each way to undo all codings, the last one first; none where no coding is known. */
-function decodersOf(encoding: string): Decoder[][] {
-  const codings = encoding.split(',').map((coding) => DECODERS[coding.trim().toLowerCase()])
-  const known = codings.filter((decoders) => decoders !== undefined).slice(0, MAX_CODINGS)
-  if (known.length === 0) return []
-  return known.reduce<Decoder[][]>((ways, decoders) => decoders.flatMap((decoder) => ways.map((way) => [decoder, ...way])), [[]])
+/** What a body is being decoded to, beside the file. */
+export const decodedPathOf = (path: string): string => `${path}.decoded`
+export const decodingPathOf = (path: string): string => `${path}.decoding`
+
+/** The codings that we know, the last one first: it is undone first. */
+function codingsOf(encoding: string): Decoder[][] {
+  const names = encoding.split(',').map((name) => name.trim().toLowerCase())
+  return names
+    .flatMap((name) => (Object.hasOwn(CODINGS, name) ? [CODINGS[name]!] : []))
+    .slice(0, MAX_CODINGS)
+    .toReversed()
+}
+
+/** Audio by chance decodes as a format without a signature; audio that is sent in stored blocks is audio for forgiving players. */
+async function isRatherRaw(path: string, decodedPath: string): Promise<boolean> {
+  return (await inspectAudio(path)).kind === 'good' && (await inspectAudio(decodedPath)).kind !== 'good'
+}
+
+/** For data that does not decode: is it damaged, or is its label wrong? */
+async function isEncoded(path: string, decoders: Decoder[]): Promise<boolean> {
+  const start = await startOf(path)
+  if (decoders.some(({ hasSignature }) => hasSignature?.(start))) return true
+  const finding = await inspectAudio(path)
+  return finding.kind === 'damaged' && finding.audio.extension === UNKNOWN_FORMAT.extension
+}
+
+/** @throws {NotDecodable} */
+async function undoAll(path: string, codings: Decoder[][], control: Control): Promise<WholeFile & { decodedPath: string }> {
+  const decodedPath = decodedPathOf(path)
+  let written = 0
+  let whole: WholeFile | undefined
+  for (const decoders of codings) {
+    const admit = (bytes: number): Promise<void> => control.admit(written + bytes)
+    whole = await undo(whole ? decodedPath : path, decodingPathOf(path), decoders, { ...control, admit })
+    written += whole.bytes
+    await rename(decodingPathOf(path), decodedPath)
+  }
+  return { ...whole!, decodedPath }
+}
+
+/** Takes the first decoder that can read the data. */
+async function undo(from: string, to: string, decoders: Decoder[], control: Control): Promise<WholeFile> {
+  const start = await startOf(from)
+  const { size } = await stat(from)
+  let message = 'it does not begin like that'
+  for (const { create, hasSignature } of decoders) {
+    if (hasSignature && !hasSignature(start)) continue
+    try {
+      const { usedBytes, ...whole } = await decodeInto(from, to, create(), control)
+      if (hasSignature || (whole.bytes > 0 && usedBytes === size)) return whole
+      message = `it ends after ${usedBytes} of ${size} bytes`
+    } catch (error) {
+      control.signal.throwIfAborted()
+      if (!isEncodingError(error)) throw error
+      message = (error as Error).message
+    }
+  }
+  throw new NotDecodable(message)
 }
 
 async function decodeInto(
-  path: string,
-  decoders: Decoder[],
-  signal: AbortSignal,
-  admit: (bytes: number) => Promise<void>,
-): Promise<WholeFile> {
-  const decodedPath = `${path}.decoded`
+  from: string,
+  to: string,
+  decoder: Transform & Zlib,
+  { signal, admit }: Control,
+): Promise<WholeFile & { usedBytes: number }> {
   const sha256 = createHash('sha256')
   let bytes = 0
   async function* counted(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
@@ -76,14 +140,17 @@ async function decodeInto(
       yield chunk
     }
   }
+  await pipeline([createReadStream(from), decoder, Duplex.from(counted), createWriteStream(to, { flush: true })], { signal })
+  return { bytes, sha256: sha256.digest('hex'), usedBytes: decoder.bytesWritten }
+}
+
+async function startOf(path: string): Promise<Buffer> {
+  const handle = await open(path)
   try {
-    const streams = [createReadStream(path), ...decoders.map((create) => create()), Duplex.from(counted)]
-    await pipeline([...streams, createWriteStream(decodedPath, { flush: true })], { signal })
-    await rename(decodedPath, path)
-    return { bytes, sha256: sha256.digest('hex') }
-  } catch (error) {
-    await rm(decodedPath, { force: true })
-    throw error
+    const { buffer } = await handle.read(Buffer.alloc(SIGNATURE_BYTES), 0, SIGNATURE_BYTES, 0)
+    return buffer
+  } finally {
+    await handle.close()
   }
 }
 

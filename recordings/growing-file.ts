@@ -3,7 +3,7 @@ import { createHash, type Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import type { KnownPart } from '../exotel/recording-version.ts'
-import type { Spool } from './spool.ts'
+import type { Broken, Spool } from './spool.ts'
 
 /** The beginning of a recording that an earlier attempt left, and the hash of it. */
 export interface Part extends KnownPart {
@@ -20,8 +20,6 @@ export interface WholeFile {
   bytes: number
   /** Hex. */
   sha256: string
-  /** Why these are the bytes as they were sent, instead of the recording that they should decode to. */
-  undecoded?: string | undefined
 }
 
 /**
@@ -64,11 +62,11 @@ export class GrowingFile {
   }
 
   /**
-   * An empty file in place of whatever is there. The note goes first. The new file is another inode, so that an attempt that
-   * still reads the old one reads one version to its end.
+   * An empty file in place of whatever is there. The new file is another inode, so that an attempt that still reads the old one reads
+   * one version to its end.
    */
   static async create(spool: Spool, file: string, source: Source): Promise<GrowingFile> {
-    await spool.remove(file)
+    await spool.drop(file)
     const handle = await open(spool.path(file), 'wx')
     return new GrowingFile({ spool, file }, source, handle, { bytes: 0, sha256: createHash('sha256') })
   }
@@ -106,10 +104,16 @@ export class GrowingFile {
     this.#syncedBytes = this.#bytes
   }
 
-  /** Notes that every byte has arrived, or as many as are kept. */
-  async complete(undecoded?: string): Promise<WholeFile> {
+  /** Notes what has arrived, and why that is not everything. */
+  async breakOff(broken: Broken): Promise<void> {
+    await this.checkpoint()
+    await this.#spool.writeNote(this.#file, { ...(await this.#spool.note(this.#file)), broken })
+  }
+
+  /** Notes that every byte has arrived. */
+  async complete(): Promise<WholeFile> {
     await this.#handle.datasync()
-    const complete = { bytes: this.#bytes, sha256: this.#sha256.digest('hex'), ...(undecoded !== undefined && { undecoded }) }
+    const complete = { bytes: this.#bytes, sha256: this.#sha256.digest('hex') }
     await this.#spool.writeNote(this.#file, { ...this.#source, complete })
     return complete
   }

@@ -14,7 +14,8 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { withFileBody } from './file-body.ts'
 import { signContent } from './sign-content.ts'
-import type { ObjectToStore, TransferControl } from './store.ts'
+import { isConflict } from './store-errors.ts'
+import type { ObjectToStore, PutCondition, TransferControl } from './store.ts'
 
 interface Target {
   Bucket: string
@@ -31,11 +32,12 @@ interface Part {
 /**
  * Sends what is missing and completes the upload; parts of an earlier attempt count where their bytes are ours. An attempt
  * that was given up may still send parts of the same upload: they are equal, and whoever completes it first has stored the
- * object for both. Only a cancelled attempt ends the upload, since nobody wants its parts: they are not visible, but cost money.
+ * object for both. An upload ends without an object where its attempt is cancelled or another object has taken its key: nobody wants its
+ * parts, which are not visible, but cost money.
  */
 export async function putInParts(
   client: S3Client,
-  target: Target,
+  { condition, ...target }: Target & { condition: PutCondition },
   { path, bytes }: ObjectToStore,
   partBytes: number,
   control: TransferControl,
@@ -44,11 +46,12 @@ export async function putInParts(
   const UploadId = (await openUpload(client, place, control.signal)) ?? (await createUpload(client, target, control.signal))
   try {
     const parts = await sendMissingParts(UploadId)
-    const command = new CompleteMultipartUploadCommand({ ...place, UploadId, MultipartUpload: { Parts: parts } })
+    const command = new CompleteMultipartUploadCommand({ ...place, ...condition, UploadId, MultipartUpload: { Parts: parts } })
     await client.send(command, { abortSignal: control.signal })
   } catch (error) {
     // Best effort: the sweep of old uploads does the rest.
-    if (control.isCancelled()) await client.send(new AbortMultipartUploadCommand({ ...place, UploadId })).catch(() => {})
+    if (control.isCancelled() || isConflict(error))
+      await client.send(new AbortMultipartUploadCommand({ ...place, UploadId })).catch(() => {})
     throw error
   }
 

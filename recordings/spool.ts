@@ -5,6 +5,7 @@ import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import lockfile from 'proper-lockfile'
 import { z } from 'zod'
+import { decodedPathOf, decodingPathOf } from './decode.ts'
 import { FileTurns, Superseded, type Attempt } from './file-turns.ts'
 
 const extent = z.object({ bytes: z.number().int().nonnegative(), sha256: z.string() })
@@ -17,10 +18,13 @@ const spoolNote = z.object({
   totalBytes: z.number().optional(),
   /** The beginning of the file that is certainly on the disk. Its hash proves that file and note belong together. */
   synced: extent.optional(),
-  /** Set once every byte has arrived. */
-  complete: extent.extend({ undecoded: z.string().optional() }).optional(),
+  /** Set once every byte has arrived, or as many as are kept. */
+  complete: extent.optional(),
+  /** Why the file is not a whole recording. `isEncoded`: its bytes have a Content-Encoding, so they cannot be read as audio. */
+  broken: z.object({ reason: z.string(), isEncoded: z.boolean().optional() }).optional(),
 })
 export type SpoolNote = z.infer<typeof spoolNote>
+export type Broken = NonNullable<SpoolNote['broken']>
 
 export interface SpoolLimits {
   maxBytes: number
@@ -36,7 +40,7 @@ const FILE_NAME = /^([A-Za-z0-9_-]{1,64})-[0-9a-f]{12}$/
 /** A transfer whose length nobody announces reserves space in steps of this. */
 const UNANNOUNCED_STEP_BYTES = 16 * 1024 ** 2
 /** A file, its note, a note that was being written, or what a compressed file is being decoded to. */
-const BELONGINGS = /^([A-Za-z0-9_-]{1,64}-[0-9a-f]{12})(?:\.json(?:\.new)?|\.decoded)?$/
+const BELONGINGS = /^([A-Za-z0-9_-]{1,64}-[0-9a-f]{12})(?:\.json(?:\.new)?|\.decoded|\.decoding)?$/
 const LOCK = { stale: 5000, update: 1000, realpath: false }
 /** How long a starting worker waits for the lock of one that was killed to go stale. */
 const LOCK_RETRIES = { retries: 16, factor: 1, minTimeout: 500, maxTimeout: 500 }
@@ -89,6 +93,12 @@ export class Spool {
     return `${callSid}-${createHash('sha256').update(sourceUrl).digest('hex').slice(0, 12)}`
   }
 
+  /** Where the longest incomplete file of a recording is kept while it is downloaded again: a spool file like others. */
+  keptFile(file: string): string {
+    const [, callSid] = FILE_NAME.exec(file)!
+    return this.fileFor(callSid!, `kept ${file}`)
+  }
+
   path(file: string): string {
     if (!FILE_NAME.test(file)) throw new Error('Not the name of a spool file')
     return join(this.directory, file)
@@ -113,20 +123,54 @@ export class Spool {
     await rename(fresh, this.#notePath(file))
   }
 
+  /** Makes room for another download. What has arrived is kept if it is longer than what is kept already. */
+  async setAside(file: string): Promise<void> {
+    const kept = this.keptFile(file)
+    const bytes = await this.bytesOf(file)
+    if (bytes > 0 && bytes >= (await this.bytesOf(kept))) {
+      await this.drop(kept)
+      await rename(this.path(file), this.path(kept))
+      await rename(this.#notePath(file), this.#notePath(kept)).catch(ignoreMissing)
+    }
+    await this.drop(file)
+  }
+
+  /** Removes all that is there of a recording. */
   async remove(file: string): Promise<void> {
+    for (const each of [this.keptFile(file), file]) await this.drop(each)
+  }
+
+  /** Removes one file and its note. */
+  async drop(file: string): Promise<void> {
     for (const note of [this.#notePath(file), `${this.#notePath(file)}.new`]) await rm(note, { force: true })
-    for (const content of [`${this.path(file)}.decoded`, this.path(file)]) await rm(content, { force: true })
+    for (const content of [decodedPathOf(this.path(file)), decodingPathOf(this.path(file)), this.path(file)])
+      await rm(content, { force: true })
   }
 
   /**
-   * Deletes a whole file that a step is done with. Where a later attempt writes the file or has written another, that one stays.
+   * Deletes a whole file of a recording that is stored, and what is kept of it. Where a later attempt writes the file or has written
+   * another, that one stays. So it does for {@link dropWhole} and {@link rejectWhole}.
    * @throws {Superseded | FileBusy}
    */
   async removeWhole(file: string, sha256: string, attempt: Attempt): Promise<void> {
+    await this.#changeWhole(file, sha256, attempt, () => this.remove(file))
+  }
+
+  /** Deletes a whole file that is no recording; an incomplete one that is kept stays. Throws as {@link removeWhole} does. */
+  async dropWhole(file: string, sha256: string, attempt: Attempt): Promise<void> {
+    await this.#changeWhole(file, sha256, attempt, () => this.drop(file))
+  }
+
+  /** Notes that a whole file is incomplete: it is downloaded again. Throws as {@link removeWhole} does. */
+  async rejectWhole(file: string, sha256: string, attempt: Attempt, reason: string): Promise<void> {
+    await this.#changeWhole(file, sha256, attempt, () => this.writeNote(file, { broken: { reason } }))
+  }
+
+  async #changeWhole(file: string, sha256: string, attempt: Attempt, change: () => Promise<void>): Promise<void> {
     await this.asWriter(file, attempt, async () => {
       const { complete, synced } = await this.note(file)
       const isAnother = complete ? complete.sha256 !== sha256 : synced !== undefined
-      if (!isAnother) await this.remove(file)
+      if (!isAnother) await change()
     })
   }
 
@@ -225,4 +269,8 @@ export class Spool {
   #notePath(file: string): string {
     return `${this.path(file)}.json`
   }
+}
+
+function ignoreMissing(error: unknown): void {
+  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
 }

@@ -35,10 +35,18 @@ export interface TransferControl {
 export interface Found {
   key: string
   state: 'nothing' | 'same' | 'damaged'
+  /** Of the object that is there. */
+  etag?: string | undefined
   foreign?: string
 }
 
-type Comparison = Found['state'] | 'foreign'
+interface Comparison {
+  state: Found['state'] | 'foreign'
+  etag?: string | undefined
+}
+
+/** Of a request that stores an object: only where there is none, or only in place of the one with this ETag. */
+export type PutCondition = Pick<PutObjectCommandInput, 'IfNoneMatch' | 'IfMatch'>
 
 /** A store may show an object only some time after it has accepted it. */
 const SHOWN_AFTER_MS = [250, 500, 1000, 2000, 4000, 8000]
@@ -51,7 +59,7 @@ export class RecordingStore {
   readonly #endpoint: string
   readonly #shownAfterMs: number[]
   readonly #client: S3Client
-  #conditions: { IfNoneMatch: '*' } | Record<string, never> = { IfNoneMatch: '*' }
+  #takesConditions = true
   /** What another object is compared with: the last one that was confirmed. */
   #knownKey = PROBE_KEY
 
@@ -77,38 +85,38 @@ export class RecordingStore {
    */
   async find(object: ObjectToStore, control: Omit<TransferControl, 'isCancelled'>): Promise<Found> {
     const { key } = object
-    const state = await this.#compare(object, control)
-    if (state !== 'foreign') return { key, state }
+    const { state, etag } = await this.#compare(object, control)
+    if (state !== 'foreign') return { key, state, etag }
     const alternative = alternativeKey(key, object.sha256)
     const there = await this.#compare({ ...object, key: alternative }, control)
-    if (there === 'foreign') throw new ObjectMismatch(`Foreign objects lie under ${key} and under ${alternative}`)
-    return { key: alternative, state: there, foreign: key }
+    if (there.state === 'foreign') throw new ObjectMismatch(`Foreign objects lie under ${key} and under ${alternative}`)
+    return { key: alternative, state: there.state, etag: there.etag, foreign: key }
   }
 
   /**
    * Stores the file under its key and confirms it.
-   * @param replaces `damaged`: our own object for this recording, with other bytes. Nothing else is ever replaced
+   * @param replaces what {@link find} found: nothing, or our own object for this recording with other bytes. Nothing else is ever replaced
    * @throws {ObjectMismatch} or the SDK's error
    */
-  async put(object: ObjectToStore, control: TransferControl, replaces: 'nothing' | 'damaged' = 'nothing'): Promise<void> {
+  async put(object: ObjectToStore, control: TransferControl, replaces: Found): Promise<void> {
     try {
-      await this.#send(object, control, replaces === 'nothing' ? this.#conditions : {})
+      await this.#send(object, control, this.#takesConditions ? conditionFor(replaces) : {})
     } catch (error) {
-      if (isNotImplemented(error) && 'IfNoneMatch' in this.#conditions) {
-        this.#conditions = {} // this store serves without: HEAD before and after is what we rely on
+      if (isNotImplemented(error) && this.#takesConditions) {
+        this.#takesConditions = false // this store serves without: HEAD before and after is what we rely on
         return this.put(object, control, replaces)
       }
       if (!isConflict(error)) throw error
     }
-    const state = await this.#compareOnceShown(object, control)
+    const { state } = await this.#compareOnceShown(object, control)
     if (state === 'nothing') throw new ObjectMismatch(`The store says that it has ${object.key}, and does not show it`)
     if (state !== 'same') throw new ObjectMismatch(`The bucket holds other bytes under ${object.key} than were sent`)
   }
 
   async #compareOnceShown(object: ObjectToStore, control: TransferControl): Promise<Comparison> {
     for (const pauseMs of this.#shownAfterMs) {
-      const state = await this.#compare(object, control)
-      if (state !== 'nothing') return state
+      const there = await this.#compare(object, control)
+      if (there.state !== 'nothing') return there
       await pause(pauseMs, undefined, { signal: control.signal })
     }
     return this.#compare(object, control)
@@ -118,12 +126,12 @@ export class RecordingStore {
   async #compare(object: ObjectToStore, { signal, onProgress }: Omit<TransferControl, 'isCancelled'>): Promise<Comparison> {
     const place = { Bucket: this.bucket, Key: object.key }
     const head = await headObject(this.#client, place, signal)
-    if (!head) return 'nothing'
+    if (!head) return { state: 'nothing' }
     const isOurs = Object.entries(object.metadata).every(([name, value]) => head.Metadata?.[name] === value)
     const matches = matchesByHead(head, object) ?? (await hashObject(this.#client, place, signal, onProgress)).sha256 === object.sha256
-    if (!matches) return isOurs ? 'damaged' : 'foreign'
+    if (!matches) return { state: isOurs ? 'damaged' : 'foreign', etag: head.ETag }
     this.#knownKey = object.key
-    return 'same'
+    return { state: 'same' }
   }
 
   /**
@@ -160,9 +168,10 @@ export class RecordingStore {
     this.#client.destroy()
   }
 
-  async #send(object: ObjectToStore, control: TransferControl, condition: Pick<PutObjectCommandInput, 'IfNoneMatch'>): Promise<void> {
+  async #send(object: ObjectToStore, control: TransferControl, condition: PutCondition): Promise<void> {
     const common = { Bucket: this.bucket, Key: object.key, ContentType: object.contentType, Metadata: object.metadata }
-    if (object.bytes > this.sizes.singlePutMaxBytes) return putInParts(this.#client, common, object, this.sizes.partBytes, control)
+    if (object.bytes > this.sizes.singlePutMaxBytes)
+      return putInParts(this.#client, { ...common, condition }, object, this.sizes.partBytes, control)
     await withFileBody(object.path, undefined, control.signal, async (Body, abortSignal) => {
       let sent = 0
       Body.on('data', (chunk) => control.onProgress((sent += chunk.length)))
@@ -171,6 +180,10 @@ export class RecordingStore {
       await this.#client.send(signContent(command, object.sha256), { abortSignal })
     })
   }
+}
+
+function conditionFor(replaces: Found): PutCondition {
+  return replaces.state === 'damaged' ? { IfMatch: replaces.etag } : { IfNoneMatch: '*' }
 }
 
 /** Undefined: the object's bytes have to be read. */

@@ -9,8 +9,6 @@ import { timedChunks, TooSlow, type Pace } from './timed-chunks.ts'
 export class TransferBroken extends Error {}
 /** More bytes than announced: none of them can be trusted. */
 class LongerThanAnnounced extends TransferBroken {}
-/** The bytes violate the encoding that they are sent with. */
-class EncodingBroken extends TransferBroken {}
 export class TooLarge extends Error {}
 
 interface TransferControl {
@@ -18,8 +16,6 @@ interface TransferControl {
   maxBytes: number
   pace: Pace
   onProgress: (bytes: number) => void
-  /** No other attempt follows: bytes that violate their encoding are kept as they arrived. */
-  isLastAttempt: boolean
 }
 
 /** A slower source would hold its download slot for hours. */
@@ -41,10 +37,11 @@ export async function receiveInto(
   control: TransferControl,
 ): Promise<WholeFile> {
   const { validator, totalBytes, from } = answer
+  const isContinued = part !== undefined && from === part.from
+  if (!isContinued) await spool.setAside(file) // first, so that what is kept counts when room is asked for
   const reservedBytes = await reserve(spool, file, answer, control.maxBytes)
   const source = { ...(validator && { validator }), ...(totalBytes !== undefined && { totalBytes }) }
-  const growing =
-    part && from === part.from ? await GrowingFile.reopen(spool, file, part, source) : await GrowingFile.create(spool, file, source)
+  const growing = isContinued ? await GrowingFile.reopen(spool, file, part, source) : await GrowingFile.create(spool, file, source)
   const reserveMore = (bytes: number): Promise<number> => spool.admitStep(file, bytes)
   try {
     await writeAll(growing, answer, control, { reservedBytes, reserveMore })
@@ -52,13 +49,18 @@ export async function receiveInto(
       throw new TransferBroken(`The transfer ended after ${growing.bytes} of ${totalBytes} bytes`)
     return (await decoded(spool, file, answer, growing.bytes, control)) ?? (await growing.complete())
   } catch (error) {
-    if (error instanceof EncodingBroken && control.isLastAttempt && growing.bytes > 0) return await growing.complete(error.message)
-    if (error instanceof LongerThanAnnounced) await spool.remove(file)
-    else if (error instanceof TransferBroken || control.signal.aborted) await growing.checkpoint().catch(() => {}) // the cause matters more
+    if (error instanceof LongerThanAnnounced) await spool.drop(file)
+    else await keep(growing, answer, error).catch(() => {}) // the cause matters more
     throw error
   } finally {
     await growing.close()
   }
+}
+
+/** For the next attempt, and as evidence where none succeeds. */
+async function keep(growing: GrowingFile, { encoding }: RecordingBody, error: unknown): Promise<void> {
+  if (!(error instanceof TransferBroken)) return growing.checkpoint()
+  await growing.breakOff({ reason: error.message, ...(encoding !== undefined && { isEncoded: true }) })
 }
 
 /** Notes a part that has every byte as a whole file. */
@@ -106,7 +108,7 @@ async function* chunksOf({ body }: RecordingBody, pace: Pace, signal: AbortSigna
     signal.throwIfAborted()
     if (error instanceof TooSlow) throw new TransferBroken(`The transfer is ${error.message}`)
     const message = error instanceof Error ? error.message : String(error)
-    if (isViolation(error)) throw new EncodingBroken(`The body violates the chunked encoding: ${message}`)
+    if (isViolation(error)) throw new TransferBroken(`The body violates the chunked encoding: ${message}`)
     throw new TransferBroken(`The transfer was cut: ${message}`)
   }
 }
@@ -131,7 +133,7 @@ async function decoded(
     if (rawBytes + bytes > reservedBytes) reservedBytes = await spool.admitStep(file, rawBytes + bytes)
   }
   const result = await decodeFile(spool.path(file), encoding, { signal, admit })
-  if (result.kind === 'broken') throw new EncodingBroken(result.reason)
+  if (result.kind === 'broken') throw new TransferBroken(result.reason)
   if (result.kind === 'not encoded') return undefined
   await spool.writeNote(file, { complete: result.whole })
   return result.whole

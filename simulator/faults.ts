@@ -11,7 +11,7 @@ export const FAULTS = {
   /** The connection breaks in the middle, twice. */
   cut: { ends: 'stored' },
   /** Announces more bytes than it sends, always. */
-  'wrong-length': { ends: 'failed', code: 'DownloadIncomplete' },
+  'wrong-length': { ends: 'quarantined', code: 'RecordingDamaged' },
   /** A login page with status 200. */
   html: { ends: 'failed', code: 'RecordingInvalid' },
   /** 401 for this recording, though the key is right. */
@@ -97,7 +97,7 @@ export const FAULTS = {
 
   /** The end of the connection is the end of the file: HTTP cannot tell whether it was cut. */
   'until-close': { ends: 'stored' },
-} as const satisfies Record<string, { ends: 'stored' | 'failed'; code?: string }>
+} as const satisfies Record<string, { ends: 'stored' | 'quarantined' | 'failed'; code?: string }>
 
 export type Fault = keyof typeof FAULTS
 

@@ -4,8 +4,10 @@ import type { CallFactsSoFar, EndedCall } from './contracts/recording.ts'
 
 export interface CallFacts {
   update(facts: CallFactsSoFar): void
-  /** True until an event says that the call was answered. */
+  /** An event says that nobody answered the call, and none that somebody did. */
   unanswered(): boolean
+  /** An event says that the call was answered, by its status or by a duration that should have a recording. */
+  answered(): boolean
   status(): string | undefined
   durationSeconds(): number | undefined
   /** The end of the call; undefined where it is unknown or not plausible. */
@@ -22,16 +24,29 @@ export function collectFacts(call: EndedCall, earlier: CallFactsSoFar = {}): Cal
   let known = earlier
   return {
     update(facts) {
-      const answered = known.status === 'completed'
+      const wasCompleted = known.status === 'completed'
       const endHeardAt = newestOf(known.endHeardAt, facts.endHeardAt)
-      known = { ...known, ...facts, ...(answered && { status: 'completed' }), ...(endHeardAt !== undefined && { endHeardAt }) }
+      const endedAt = newestOf(known.endedAt, facts.endedAt)
+      known = {
+        ...known,
+        ...facts,
+        ...(wasCompleted && { status: 'completed' }),
+        ...(endedAt !== undefined && { endedAt }),
+        ...longest(known, facts),
+        ...(endHeardAt !== undefined && { endHeardAt }),
+      }
     },
-    unanswered: () => isUnanswered(known.status),
+    unanswered: () => isUnanswered(known.status) && !answered(),
+    answered,
     status: () => known.status,
     durationSeconds: () => known.durationSeconds,
     endedAtMs,
     latestEndMs: () => endedAtMs() ?? endHeardAtMs(),
     carryOver: () => known,
+  }
+
+  function answered(): boolean {
+    return known.status === 'completed' || (known.durationSeconds ?? 0) >= call.policy.expectedFromSeconds
   }
 
   function endedAtMs(): number | undefined {
@@ -43,6 +58,11 @@ export function collectFacts(call: EndedCall, earlier: CallFactsSoFar = {}): Cal
   function endHeardAtMs(): number {
     return Date.parse(known.endHeardAt ?? call.arrivedAt)
   }
+}
+
+function longest(...facts: CallFactsSoFar[]): Pick<CallFactsSoFar, 'durationSeconds'> {
+  const durations = facts.flatMap(({ durationSeconds }) => durationSeconds ?? [])
+  return durations.length > 0 ? { durationSeconds: Math.max(...durations) } : {}
 }
 
 /** @param times ISO 8601 in UTC, so that their order as texts is their order in time */

@@ -35,7 +35,7 @@ export async function findRecording(run: RecordingRun): Promise<Search | undefin
     if (answer?.answer === 'erased') return { state: 'asked', outcome: { state: 'not_recorded' } }
     if (answer?.answer !== 'none') continue
     const { status } = answer
-    if (isUnansweredStatus(status)) return { state: 'asked', outcome: { state: 'not_recorded', status } }
+    if (isUnansweredStatus(status) && !facts.answered()) return { state: 'asked', outcome: { state: 'not_recorded', status } }
     if (isRunning(status)) times.noteRunning()
   }
   return { state: 'asked', outcome: concludeWithout(call, facts, answer) }

@@ -10,8 +10,8 @@ import type {
   CallDetailsAnswer,
   CallRef,
   Conclusion,
-  DownloadInput,
   EndedCall,
+  Incomplete,
   LinkState,
   Question,
   RecordingPolicy,
@@ -45,7 +45,7 @@ export function refTo({ callSid, requestId }: CallRef): CallRef {
 }
 
 /** On the worker that holds a part already, where one is named; else on any. */
-export function download(policy: RecordingPolicy, source: DownloadInput, resumeOn: string | undefined): Promise<Spooled> {
+export function download(policy: RecordingPolicy, source: SourceRef, resumeOn: string | undefined): Promise<Spooled> {
   if (resumeOn === undefined) return downloads.downloadRecording.executeWithOptions({ summary: 'Exotel → spool' }, [source])
   return onSpool(resumeOn, policy, source, () =>
     transfers(spoolQueues(resumeOn).downloads, policy).downloadRecording.executeWithOptions({ summary: 'Exotel → spool, resumed' }, [
@@ -64,6 +64,12 @@ export function upload(policy: RecordingPolicy, input: UploadInput): Promise<Sto
   const { queue, bytes } = input.spooled
   const { uploadRecording } = transfers(spoolQueues(queue).transfers, policy)
   return onSpool(queue, policy, input, () => uploadRecording.executeWithOptions({ summary: `spool → S3, ${bytes} bytes` }, [input]))
+}
+
+/** On a worker whose disk may hold a part of the recording. */
+export function keepIncomplete(policy: RecordingPolicy, source: SourceRef, queue: string): Promise<Incomplete> {
+  const { keepIncomplete: keep } = transfers(spoolQueues(queue).transfers, policy)
+  return onSpool(queue, policy, source, () => keep.executeWithOptions({ summary: 'what arrived' }, [source]))
 }
 
 function transfers(taskQueue: string, { spoolLostAfterMs }: RecordingPolicy): ActivityInterfaceFor<Activities> {

@@ -40,11 +40,6 @@ export function newRetryState(): RetryState {
   return { failures: 0, furthestBytes: 0, waits: 0, spoolLosses: 0, internalErrors: 0, linkRenewed: false }
 }
 
-/** Another failure of Exotel would conclude the recording: what has arrived is kept, even if it is incomplete. */
-export function isLastAttempt({ failures }: RetryState, { tries }: Pick<RecordingPolicy, 'tries'>): boolean {
-  return failures + 1 >= tries
-}
-
 /** Pure: what follows from one failed attempt. */
 export function afterFailure(before: RetryState, failure: Failure, context: RetryContext): RetryStep {
   const state = withoutAttempt(before, failure)

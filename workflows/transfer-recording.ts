@@ -1,10 +1,31 @@
 // The transfer of one recording: attempts until it is stored, quarantined or failed.
 import { isCancellation } from '@temporalio/workflow'
 import { failureIn, type Failure } from './failure.ts'
-import { download, noteWait, refTo, renewAccess, upload, validate } from './recording-activities.ts'
+import { download, keepIncomplete, noteWait, refTo, renewAccess, upload, validate } from './recording-activities.ts'
 import type { RecordingRun } from './recording-run.ts'
-import { afterFailure, afterRenewal, isLastAttempt, preparingUntilMs, type RetryContext, type RetryStep } from './retry-state.ts'
-import type { LinkState, Outcome } from './contracts/recording.ts'
+import { afterFailure, afterRenewal, preparingUntilMs, type RetryContext, type RetryStep } from './retry-state.ts'
+import type { FailureCode } from './contracts/failures.ts'
+import type {
+  AudioFacts,
+  LinkState,
+  ObjectFacts,
+  Outcome,
+  RecordingPolicy,
+  SourceRef,
+  Spooled,
+  StoredObject,
+  Verdict,
+} from './contracts/recording.ts'
+
+interface Incomplete {
+  spooled: Spooled
+  verdict: Extract<Verdict, { verdict: 'damaged' }>
+}
+
+type Failed = Extract<Outcome, { state: 'failed' }>
+
+/** A person ended the run, the call is erased, or the recording is longer than the settings allow. */
+const KEEPS_NOTHING: ReadonlySet<FailureCode> = new Set(['Cancelled', 'RecordingTooLarge'])
 
 type Attempt = { kind: 'concluded'; outcome: Outcome } | { kind: 'failed'; failure: Failure }
 
@@ -15,10 +36,13 @@ export async function transferRecording(run: RecordingRun, link: LinkState): Pro
     const attempt = await run.slots.hold(() => attemptTransfer(run, link))
     if (attempt.kind === 'concluded') return attempt.outcome
     const { failure } = attempt
-    if (failure.spool !== undefined) remember(link, failure.spool)
+    if (failure.spool !== undefined && failure.reachedBytes) remember(link, failure.spool)
     const { state, decision } = await decide(run, link, failure)
     link.retry = state
-    if (decision.kind === 'conclude') return { state: 'failed', code: decision.code, error: decision.error }
+    if (decision.kind === 'conclude') {
+      const failed = { state: 'failed', code: decision.code, error: decision.error } as const
+      return (await run.slots.hold(() => quarantineIncomplete(run, link, failed))) ?? failed
+    }
     if (decision.pauseMs > 0) await recordWait(run, link, failure, decision.why)
   }
 }
@@ -26,15 +50,14 @@ export async function transferRecording(run: RecordingRun, link: LinkState): Pro
 async function attemptTransfer({ call, progress }: RecordingRun, link: LinkState): Promise<Attempt> {
   const { sourceUrl } = link
   const recording = { ...refTo(call), sourceUrl }
-  const attempt = { ...recording, isLastAttempt: isLastAttempt(link.retry, call.policy) }
   try {
     progress.step('download', 'Downloading from Exotel', sourceUrl)
-    const spooled = await download(call.policy, attempt, link.retry.resumeOn)
+    const spooled = await download(call.policy, recording, link.retry.resumeOn)
     remember(link, spooled.queue)
     link.retry = { ...link.retry, resumeOn: spooled.queue } // should the next run go on here: that worker has the whole file
 
     progress.step('validate', `Validating ${spooled.bytes} bytes`, sourceUrl)
-    const verdict = await validate(call.policy, { ...attempt, spooled })
+    const verdict = await validate(call.policy, { ...recording, spooled })
     if (verdict.verdict === 'refused') {
       return { kind: 'failed', failure: { code: 'RecordingInvalid', message: verdict.reason, isEmpty: spooled.bytes === 0 } }
     }
@@ -43,16 +66,55 @@ async function attemptTransfer({ call, progress }: RecordingRun, link: LinkState
     progress.step('upload', `Uploading ${spooled.bytes} bytes`, sourceUrl)
     const { remark, ...stored } = await upload(call.policy, { ...recording, spooled, verdict })
     forget(link, spooled.queue) // the upload removes the file
-    const object = { ...stored, bytes: spooled.bytes, sha256: spooled.sha256, audio: verdict.audio }
+    const object = factsOf(stored, spooled, verdict)
     const outcome: Outcome =
       verdict.verdict === 'damaged'
-        ? { state: 'quarantined', code: 'RecordingDamaged', error: verdict.reason, ...object }
+        ? { state: 'quarantined', code: 'RecordingDamaged', error: verdict.reason, ...object, ...withRemark(remark) }
         : { state: 'stored', ...object, ...withRemark(verdict.remark, remark) }
     return { kind: 'concluded', outcome }
   } catch (error) {
     if (isCancellation(error)) throw error
     return { kind: 'failed', failure: failureIn(error) }
   }
+}
+
+/**
+ * What has arrived of a recording that fails may be all that is left of it. Undefined: nothing has arrived, or the worker that holds it
+ * is lost.
+ */
+async function quarantineIncomplete({ call, progress }: RecordingRun, link: LinkState, failed: Failed): Promise<Outcome | undefined> {
+  if (KEEPS_NOTHING.has(failed.code)) return undefined
+  const recording = { ...refTo(call), sourceUrl: link.sourceUrl }
+  for (const queue of link.spools) {
+    try {
+      progress.step('keep', 'Keeping what has arrived', link.sourceUrl)
+      const kept = await findIncomplete(call.policy, recording, queue)
+      if (!kept) continue
+      const { spooled, verdict } = kept
+      const { remark, ...stored } = await upload(call.policy, { ...recording, spooled, verdict })
+      const code = failed.code === 'DownloadIncomplete' ? 'RecordingDamaged' : failed.code
+      const error = verdict.reason === failed.error ? failed.error : `${verdict.reason}; at last: ${failed.error}`
+      return { state: 'quarantined', code, error, ...factsOf(stored, spooled, verdict), ...withRemark(remark) }
+    } catch (error) {
+      if (isCancellation(error)) throw error
+    }
+  }
+  return undefined
+}
+
+/** A spool has two files of a recording at most; validation deletes one that turns out to be a page. */
+async function findIncomplete(policy: RecordingPolicy, recording: SourceRef, queue: string): Promise<Incomplete | undefined> {
+  for (let files = 0; files < 2; files += 1) {
+    const { spooled } = await keepIncomplete(policy, recording, queue)
+    if (!spooled) return undefined
+    const verdict = await validate(policy, { ...recording, spooled })
+    if (verdict.verdict === 'damaged') return { spooled, verdict }
+  }
+  return undefined
+}
+
+function factsOf(stored: StoredObject, { bytes, sha256 }: Spooled, { audio }: { audio: AudioFacts }): ObjectFacts {
+  return { ...stored, bytes, sha256, audio }
 }
 
 function withRemark(...remarks: (string | undefined)[]): { remark?: string } {

@@ -4,7 +4,7 @@ import { ForwardFile } from './forward-file.ts'
 import { FRAME_HEADER_BYTES, readFrame } from './mpeg-frame.ts'
 import { gunzipStart, isBeginningOfAudio, isGzip, signatureOf, type Signature } from './signatures.ts'
 import { id3v2BytesAt } from './tags.ts'
-import { TextCheck, utf16Kind } from './text.ts'
+import { TextCheck } from './text.ts'
 import { judge } from './verdict.ts'
 import { walkAudio, type Walk } from './walk.ts'
 
@@ -57,7 +57,7 @@ async function judgeNoAudio(head: Buffer, bytes: number, { before }: Walk, signa
   const text = before?.bytes === bytes ? before.text : undefined
   if (bytes < MIN_FILE_BYTES && isBeginningOfAudio(head)) return incomplete('The file ends within its first bytes')
   if (signature?.kind === 'other') return { kind: 'none', reason: `The file is ${signature.what}, not audio` }
-  const kind = text?.kind() ?? utf16Kind(head.subarray(0, 512))
+  const kind = text?.kind()
   if (kind) return { kind: 'none', reason: `The file is ${kind}, not audio` }
   if (isGzip(head)) return judgeGzip(head)
   return judgeBeginning(head, bytes, text) ?? (await judgeByType(head))
@@ -81,13 +81,14 @@ function judgeBeginning(head: Buffer, bytes: number, text: TextCheck | undefined
   const frame = readFrame(head, start)
   if (frame && start + frame.bytes + FRAME_HEADER_BYTES > bytes) return incomplete('The file ends within its first MP3 frame')
   if (tag !== undefined) return unreadable('No audio was found behind the ID3 tag')
+  if (text?.holdsData()) return unreadable('The file is text that holds encoded data, which may be audio')
   const markup = text?.markup()
   return markup ? unreadable(`The file begins like ${markup}, but is not text throughout`) : undefined
 }
 
 async function judgeByType(head: Buffer): Promise<Finding> {
   const type = await fileTypeFromBuffer(head).catch(() => undefined)
-  if (!type || type.ext === 'mp3' || type.ext === 'wav') return unreadable('No audio was found in the file')
+  if (!type || /^(mp[123]|wav)$/.test(type.ext)) return unreadable('No audio was found in the file')
   return notAccepted({ contentType: type.mime, extension: type.ext })
 }
 

@@ -1,28 +1,13 @@
 // Reads MPEG audio frame by frame: nothing else tells whether it is complete and how long it is, whatever its headers say.
 import type { ForwardFile } from './forward-file.ts'
 import { FRAME_HEADER_BYTES, MAX_FRAME_BYTES, readFrame, type MpegFrame } from './mpeg-frame.ts'
-import { readInfo, type MpegInfo } from './mpeg-info.ts'
+import { readInfo } from './mpeg-info.ts'
+import { newPart, type MpegPart } from './mpeg-part.ts'
+import { endsWithMessage } from './message.ts'
 import { tagBytesAt } from './tags.ts'
-import { endsWithMessage } from './text.ts'
 import type { WavPart } from './wav.ts'
 
 export type AudioPart = WavPart | MpegPart
-
-/** Frames that belong together: what one encoder wrote. */
-export interface MpegPart {
-  kind: 'mpeg'
-  start: number
-  end: number
-  first: MpegFrame
-  info?: MpegInfo
-  frames: number
-  seconds: number
-  /** The last frame is not complete. */
-  isCut: boolean
-  /** Something else than audio stands in the last frame. */
-  endsWithText: boolean
-  changesFormat: boolean
-}
 
 /** Random bytes look like one frame now and then, hardly ever like three in a row. */
 const FRAMES_TO_BELIEVE = 3
@@ -118,22 +103,12 @@ export class MpegReader {
     let part = this.#part()
     const isNew = (info !== undefined || this.#isInterrupted) && this.#parts.length <= MAX_PARTS
     if (!part || isNew) {
-      part = {
-        kind: 'mpeg',
-        start: offset,
-        end: offset,
-        first: frame,
-        frames: 0,
-        seconds: 0,
-        isCut: false,
-        endsWithText: false,
-        changesFormat: false,
-      }
-      if (info) part.info = info
+      part = newPart(offset, frame, info)
       this.#parts.push(part)
     }
     this.#isInterrupted = false
     part.end = offset + frame.bytes
+    part.bytes += frame.bytes
     part.changesFormat ||= frame.sampleRate !== part.first.sampleRate || frame.channels !== part.first.channels
     part.isCut = false
     this.#last = frame
@@ -162,7 +137,7 @@ export class MpegReader {
       part.isCut = true
       return this.#file.size
     }
-    part.endsWithText = left === 0 && endsWithMessage(view.subarray(Math.max(0, at - this.#last.bytes), at))
+    part.endsWithText = endsWithMessage(view.subarray(Math.max(0, at - this.#last.bytes), at))
     return offset
   }
 }

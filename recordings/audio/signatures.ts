@@ -97,6 +97,7 @@ const OTHERS: [pattern: Pattern, what: string][] = [
   [[[0, '7z\xbc\xaf\x27\x1c']], 'an archive (application/x-7z-compressed)'],
   [[[0, 'MSCF\0\0\0\0']], 'an archive (application/vnd.ms-cab-compressed)'],
   [[[0, '!<arch>\n']], 'an archive (application/x-archive)'],
+  [[[0, '#EXTM3U']], 'a playlist'],
   [[[257, 'ustar']], 'an archive (application/x-tar)'],
 ]
 

@@ -7,7 +7,7 @@ const APE_HEADER_BYTES = 32
 const APE_IS_HEADER = 0x20000000
 /** How far the end of lyrics is searched for; Lyrics3 v1 allows 5,100 bytes. */
 const MAX_LYRICS_BYTES = 64 * 1024
-const TAG_MARK = /^(TAG|APETAGEX|LYRICSBEGIN|ID3|3DI)/
+const TAG_MARK = /^(TAG|APETAGEX|LYRICS(BEGIN|200|END)|ID3|3DI)/
 
 /**
  * The length of the tag that starts at `at` in the view; undefined where no tag starts there, or where it does not fit the file.
@@ -16,6 +16,13 @@ const TAG_MARK = /^(TAG|APETAGEX|LYRICSBEGIN|ID3|3DI)/
 export function tagBytesAt(view: Buffer, at: number, left: number): number | undefined {
   const bytes = sizeOf(view, at, left)
   return bytes !== undefined && bytes <= left ? bytes : undefined
+}
+
+/** The bytes up to the tags at their end. */
+export function withoutTags(bytes: Buffer): Buffer {
+  let end = bytes.length
+  for (let start = startOfLastTag(bytes, end); start < end; start = startOfLastTag(bytes, end)) end = start
+  return bytes.subarray(0, end)
 }
 
 /** A tag starts here, whatever its size. */
@@ -54,6 +61,27 @@ function apeBytesAt(view: Buffer, at: number): number | undefined {
   const isHeader = (view.readUInt32LE(at + 20) & APE_IS_HEADER) !== 0
   if (isHeader) return APE_HEADER_BYTES + view.readUInt32LE(at + 12)
   return view.readUInt32LE(at + 12) === APE_HEADER_BYTES ? APE_HEADER_BYTES : undefined
+}
+
+/** Where the tag starts that ends at `end`; `end` where none does. */
+function startOfLastTag(bytes: Buffer, end: number): number {
+  const id3v1 = end - ID3V1_BYTES
+  const extended = id3v1 - ID3V1_EXTENDED_BYTES
+  if (id3v1 >= 0 && isMark(bytes, id3v1, 'TAG')) return extended >= 0 && isMark(bytes, extended, 'TAG+') ? extended : id3v1
+  const footer = end - APE_HEADER_BYTES
+  if (footer >= 0 && isMark(bytes, footer, 'APETAGEX')) return startOfApe(bytes, footer) ?? end
+  if (!isMark(bytes, end - 9, 'LYRICS200') && !isMark(bytes, end - 9, 'LYRICSEND')) return end
+  const lyrics = bytes.subarray(Math.max(0, end - MAX_LYRICS_BYTES), end).lastIndexOf('LYRICSBEGIN')
+  return lyrics === -1 ? end : Math.max(0, end - MAX_LYRICS_BYTES) + lyrics
+}
+
+/** By its footer; undefined where its size does not fit. */
+function startOfApe(bytes: Buffer, footer: number): number | undefined {
+  const size = bytes.readUInt32LE(footer + 12)
+  const start = footer + APE_HEADER_BYTES - size
+  if (size < APE_HEADER_BYTES || start < 0) return undefined
+  const header = start - APE_HEADER_BYTES
+  return header >= 0 && isMark(bytes, header, 'APETAGEX') ? header : start
 }
 
 function lyricsBytesAt(view: Buffer, at: number): number | undefined {

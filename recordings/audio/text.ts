@@ -1,42 +1,39 @@
 // Is it text? Any byte that text does not have speaks against it, so that audio is never mistaken for a message.
+import { WordCount } from './words.ts'
 
-import { TextDecoder } from 'node:util'
+const SAMPLE_CHARACTERS = 512
+/** Control characters except tab, line feed, form feed and carriage return. */
+const CONTROL = /[^\P{Cc}\t\n\f\r\u0080-\u009F]/u
+/** Stands for bytes that do not belong to the encoding. */
+const REPLACEMENT = '\uFFFD'
+/** What is not expected in UTF-16: as samples of 16 bits, other letters are as likely as these are not. */
+const NOT_LATIN = /[^\t\n\f\r -~\u00A0-\u024F]/
 
-/** Control characters, except tab, line feed, form feed and carriage return. */
-const IS_CONTROL = Uint8Array.from({ length: 256 }, (_, byte) => Number(byte === 127 || (byte < 32 && ![9, 10, 12, 13].includes(byte))))
-const SAMPLE_BYTES = 512
-/** Encoded binary data (base64) has no blanks. */
-const MAX_WORD_BYTES = 1000
-/** The shortest message at the end of a file that is recognized inside of binary data. */
-const MIN_MESSAGE_BYTES = 20
+export type TextKind = 'an HTML page' | 'an XML document' | 'a JSON document' | 'plain text'
 
 /** Takes bytes piece by piece and keeps only their beginning. */
 export class TextCheck {
   #start = ''
-  #hasControl = false
-  #longestWord = 0
-  #word = 0
-  #utf8: TextDecoder | undefined = new TextDecoder('utf-8', { fatal: true })
+  #isText = true
+  /** All bytes belong to the encoding. */
+  #isValid = true
+  #encoding: string | undefined
+  #decoder = new TextDecoder()
+  readonly #words = new WordCount()
 
   add(bytes: Buffer): void {
-    if (this.#start.length < SAMPLE_BYTES) this.#start += bytes.toString('latin1', 0, SAMPLE_BYTES - this.#start.length)
-    if (this.#hasControl) return
-    for (const byte of bytes) {
-      if (IS_CONTROL[byte] === 1) {
-        this.#hasControl = true
-        return
-      }
-      this.#word = byte <= 32 ? 0 : this.#word + 1
-      if (this.#word > this.#longestWord) this.#longestWord = this.#word
-    }
-    this.#checkUtf8(bytes)
+    if (!this.#isText && this.#start.length >= SAMPLE_CHARACTERS) return
+    const text = this.#decode(bytes)
+    this.#start += text.slice(0, SAMPLE_CHARACTERS - this.#start.length)
+    this.#isText &&= !CONTROL.test(text) && (this.#encoding === 'utf-8' || !NOT_LATIN.test(text))
+    this.#isValid &&= !text.includes(REPLACEMENT)
+    if (this.#isText) this.#words.add(text)
   }
 
   /** What the text is; undefined where the bytes may be something else. */
   kind(): TextKind | undefined {
-    if (this.#hasControl) return undefined
-    const isPlain = this.#utf8 !== undefined && this.#longestWord <= MAX_WORD_BYTES && !isOneCharacter(this.#start)
-    return this.markup() ?? (isPlain ? 'plain text' : undefined)
+    if (!this.#isText || this.#words.holdData()) return undefined
+    return this.markup() ?? (this.#isValid && this.#words.areWords() ? 'plain text' : undefined)
   }
 
   /** What the beginning looks like, whatever follows it. */
@@ -44,51 +41,36 @@ export class TextCheck {
     return markupKind(this.#start)
   }
 
-  /** A message, or the rest of one, rather than padding or blanks. */
-  isMessage(): boolean {
-    return this.kind() !== undefined && (/[<>{}[\]"].|.[<>{}[\]"]/.test(this.#start) || /[A-Za-z]{2,}\s+[A-Za-z]{2,}/.test(this.#start))
+  /** Text that may hold audio, encoded as characters. */
+  holdsData(): boolean {
+    return this.#isText && this.#words.holdData()
   }
 
-  #checkUtf8(bytes: Buffer): void {
-    try {
-      this.#utf8?.decode(bytes, { stream: true })
-    } catch {
-      this.#utf8 = undefined
+  #decode(bytes: Buffer): string {
+    if (this.#encoding === undefined) {
+      this.#encoding = encodingOf(bytes)
+      this.#decoder = new TextDecoder(this.#encoding)
     }
+    return this.#decoder.decode(bytes, { stream: true })
   }
 }
 
-export type TextKind = 'an HTML page' | 'an XML document' | 'a JSON document' | 'plain text'
-
-/** UTF-16 has a mark at its beginning, and a zero byte in most characters. */
-export function utf16Kind(head: Buffer): TextKind | undefined {
-  const mark = head.toString('latin1', 0, 2)
-  if ((mark !== '\xff\xfe' && mark !== '\xfe\xff') || head.length < 8) return undefined
-  const text = new TextDecoder(mark === '\xff\xfe' ? 'utf-16le' : 'utf-16be').decode(head.subarray(0, head.length & ~1))
-  const isText = /^[\t\n\f\r -\u024F]*$/.test(text.replace(/^\uFEFF/, ''))
-  return isText ? (markupKind(text) ?? 'plain text') : undefined
-}
-
-/** True where binary data ends with an HTML, XML or JSON message. */
-export function endsWithMessage(bytes: Buffer): boolean {
-  let start = bytes.length
-  while (start > 0 && IS_CONTROL[bytes[start - 1]!] === 0) start -= 1
-  const text = bytes.toString('latin1', start)
-  const begin = text.search(/<(!doctype|html|head|body|\?xml|error|[a-z]+>)|[{[]\s*"[\w -]+"\s*:/i)
-  return begin !== -1 && text.length - begin >= MIN_MESSAGE_BYTES
-}
-
-/** Silence in A-law is the letter U. */
-function isOneCharacter(text: string): boolean {
-  return text.length > 1 && text === text.charAt(0).repeat(text.length)
+/** By the byte order mark. */
+function encodingOf(bytes: Buffer): string {
+  const mark = bytes.toString('latin1', 0, 2)
+  return mark === '\xff\xfe' ? 'utf-16le' : mark === '\xfe\xff' ? 'utf-16be' : 'utf-8'
 }
 
 function markupKind(text: string): TextKind | undefined {
-  const start = text
-    .replace(/^(\uFEFF|\u00EF\u00BB\u00BF)/, '')
-    .trimStart()
-    .toLowerCase()
-  if (/^(<!doctype html|<html|<head|<body)/.test(start)) return 'an HTML page'
-  if (/^<(\?xml|[a-z!])/.test(start)) return 'an XML document'
-  return /^[{[]\s*(["{[\]}\d-]|true|false|null)/.test(start) ? 'a JSON document' : undefined
+  const start = text.trimStart()
+  if (/^<(?:!doctype html|html|head|body)\b/i.test(start)) return 'an HTML page'
+  if (/^<(?:\?xml\b|!--|!doctype\b|[a-z][\w:.-]*(?:\s[^<>]*)?>)/i.test(start)) return 'an XML document'
+  return isJson(start) ? 'a JSON document' : undefined
+}
+
+/** A member of an object or an item of a list, or nothing at all between brackets. */
+function isJson(start: string): boolean {
+  const object = /^[\s[]*\{\s*(?:"[^"]*"\s*:|\}[\s\]]*$)/
+  const list = /^\[[\s[]*(?:(?:"[^"]*"|-?\d[\d.eE+-]*|true|false|null)\s*[,\]]|[\s\]]+$)/
+  return object.test(start) || list.test(start)
 }

@@ -1,7 +1,8 @@
 // What follows from the audio that was found in a file.
 import type { AudioFacts } from '../../workflows/contracts/recording.ts'
 import type { Finding } from './finding.ts'
-import { MAX_PARTS, type AudioPart, type MpegPart } from './mpeg.ts'
+import { MAX_PARTS, type AudioPart } from './mpeg.ts'
+import type { MpegPart } from './mpeg-part.ts'
 import type { Gap, Walk } from './walk.ts'
 import type { WavPart } from './wav.ts'
 
@@ -9,7 +10,7 @@ import type { WavPart } from './wav.ts'
 const FRAME_COUNT_TOLERANCE = 1
 const MAX_REMARKS = 10
 const MAX_GAP_BYTES = 64 * 1024
-/** Fewer frames in a large file may be a coincidence. */
+/** Fewer frames in a row may be a coincidence where most of the file is something else. */
 const FEW_FRAMES = 10
 /** More interruptions than one in so many frames: the frames lie in another container. */
 const FRAMES_PER_GAP = 8
@@ -75,24 +76,29 @@ function missingParts(parts: AudioPart[]): string[] {
   })
 }
 
-function missingFrames({ info, frames, start, end, isCut, endsWithText }: MpegPart, later: AudioPart[]): string | undefined {
-  const laterFrames = later.reduce((sum, part) => sum + (part.kind === 'mpeg' ? part.frames : 0), 0)
+function missingFrames({ info, frames, bytes, isCut, endsWithText }: MpegPart, later: AudioPart[]): string | undefined {
   const announced = info?.frames
   if (announced === undefined && info?.bytes === undefined) {
     if (isCut) return `The MP3 is cut off in the middle of frame ${frames + 1}`
     if (frames === 0) return 'The MP3 has a header but no audio frames'
     return endsWithText ? 'The MP3 ends with a text message instead of audio' : undefined
   }
-  const hasBytes = info?.bytes !== undefined && info.bytes <= end - start
+  const hasBytes = info?.bytes !== undefined && info.bytes <= bytes
   const tolerance = info?.bytes === undefined ? FRAME_COUNT_TOLERANCE : 0
   const hasFrames = announced !== undefined && frames >= announced - tolerance
-  // Programs that join files leave a count of all frames in the first one.
-  const isJoined =
-    announced !== undefined && later.length > 0 && Math.abs(frames + laterFrames - announced) <= later.length + FRAME_COUNT_TOLERANCE
+  const isJoined = announced !== undefined && !isCut && announcesAll(announced, frames, later)
   if (hasBytes || hasFrames || isJoined) return frames === 0 ? 'The MP3 has a header but no audio frames' : undefined
   return announced === undefined
-    ? `The MP3 is cut off: it announces ${info!.bytes} bytes and has ${end - start}`
+    ? `The MP3 is cut off: it announces ${info!.bytes} bytes and has ${bytes}`
     : `The MP3 is cut off: it announces ${announced} frames and has ${frames}`
+}
+
+/** Programs that join files leave a count of all frames in the first one, some with the frames that hold the other counts. */
+function announcesAll(announced: number, frames: number, later: AudioPart[]): boolean {
+  const mpeg = later.filter((part) => part.kind === 'mpeg')
+  const all = mpeg.reduce((sum, part) => sum + part.frames, frames)
+  const counts = mpeg.filter((part) => part.info).length
+  return mpeg.length > 0 && Math.abs(all - announced) <= counts + FRAME_COUNT_TOLERANCE
 }
 
 function damageOf({ parts, before, inside, behind }: Walk): string | undefined {
@@ -101,8 +107,10 @@ function damageOf({ parts, before, inside, behind }: Walk): string | undefined {
   const mpeg = parts.filter((part) => part.kind === 'mpeg')
   if (mpeg.length < parts.length || mpeg.some(isConfirmed)) return undefined
   const frames = mpeg.reduce((sum, part) => sum + part.frames, 0)
-  const otherBytes = (before?.bytes ?? 0) + inside.bytes + (behind?.bytes ?? 0)
-  if (frames < FEW_FRAMES && otherBytes > MAX_GAP_BYTES) return `Only ${frames} MP3 frames were found beside ${otherBytes} other bytes`
+  const frameBytes = mpeg.reduce((sum, part) => sum + part.bytes, 0)
+  const junk = (before?.junk ?? 0) + inside.junk + (behind?.junk ?? 0)
+  const isFew = frames < FEW_FRAMES * (inside.gaps + 1)
+  if (isFew && junk > frameBytes) return `Only ${frames} MP3 frames were found beside ${junk} other bytes`
   if (inside.bytes > MAX_GAP_BYTES) return `The MP3 has ${inside.bytes} bytes between its frames that are no audio`
   return inside.gaps > Math.max(FEW_FRAMES, frames / FRAMES_PER_GAP)
     ? `The MP3 is interrupted ${inside.gaps} times: it is damaged, or its frames are part of another format`
@@ -124,10 +132,12 @@ function remarksOf(part: AudioPart): string[] {
   ]
 }
 
-function gapRemarks({ before, inside, behind, hasWrongTag }: Walk): string[] {
+function gapRemarks({ parts, before, inside, behind, hasWrongTag, hasAudioInTag }: Walk): string[] {
   return [
+    ...(hasAudioInTag ? ['Players leave out audio in the ID3 tag: the size of the tag may be wrong'] : []),
     ...(hasWrongTag ? ['No audio starts where the ID3 tag ends: its size may be wrong'] : []),
     ...(before ? [gapRemark(before, 'before the audio')] : []),
+    ...(before && parts[0]?.kind === 'wav' ? ['Most players do not play a WAV that does not start at the beginning of the file'] : []),
     ...(inside.gaps > 0 ? [`${inside.bytes} bytes in the middle of the audio are no audio`] : []),
     ...(behind ? [gapRemark(behind, 'behind the audio')] : []),
   ]

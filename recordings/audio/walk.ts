@@ -1,13 +1,16 @@
 // Goes through a file once and finds all audio in it, and what stands between.
 import { VIEW_BYTES, type ForwardFile } from './forward-file.ts'
+import { holdsMessage } from './message.ts'
 import { isOnlyFrame, LOOKAHEAD_BYTES, MAX_PARTS, MpegReader, startOfRun, type AudioPart } from './mpeg.ts'
 import { id3v2BytesAt, startsLikeTag, tagBytesAt } from './tags.ts'
 import { TextCheck } from './text.ts'
-import { isWave, readWav } from './wav.ts'
+import { isWave, readWav, startsLikeChunk } from './wav.ts'
 
 /** Bytes that are neither audio nor a tag that fits. */
 export interface Gap {
   bytes: number
+  /** Bytes other than zeros, which are padding. */
+  junk: number
   text: TextCheck
   /** The rest of a tag whose size is wrong. */
   isTag: boolean
@@ -18,12 +21,14 @@ export interface Gap {
 export interface Walk {
   parts: AudioPart[]
   before?: Gap
-  inside: { gaps: number; bytes: number }
+  inside: { gaps: number; bytes: number; junk: number }
   behind?: Gap
   /** A message of a server stands where audio should be. */
   hasMessage: boolean
   /** No audio starts where a tag ends. */
   hasWrongTag: boolean
+  /** Players skip a tag with audio in it. */
+  hasAudioInTag: boolean
 }
 
 const CONTAINER_MARKS = ['ftyp', 'OggS', '\x1a\x45\xdf\xa3']
@@ -31,7 +36,7 @@ const WAVE_OFFSET = 8
 const ZERO = 0
 
 export async function walkAudio(file: ForwardFile): Promise<Walk> {
-  const walk: Walk = { parts: [], inside: { gaps: 0, bytes: 0 }, hasMessage: false, hasWrongTag: false }
+  const walk: Walk = { parts: [], inside: { gaps: 0, bytes: 0, junk: 0 }, hasMessage: false, hasWrongTag: false, hasAudioInTag: false }
   const mpeg = new MpegReader(file, walk.parts)
   for (let offset = 0; offset < file.size && walk.parts.length <= MAX_PARTS;) {
     const view = await file.view(offset)
@@ -43,8 +48,7 @@ export async function walkAudio(file: ForwardFile): Promise<Walk> {
       walk.parts.push(part)
       offset = part.end
     } else if (tag !== undefined) {
-      offset += tag
-      await checkTagEnd(file, offset, id3v2BytesAt(view, 0) !== undefined, walk)
+      offset = await passTag(file, offset, tag, walk)
     } else if (startOfRun(view, 0, view.length === left) || isOnlyFrame(view, 0, left)) {
       closeGap(walk)
       offset = await mpeg.read(offset)
@@ -60,12 +64,43 @@ function closeGap(walk: Walk): void {
   if (!walk.behind) return
   walk.inside.gaps += 1
   walk.inside.bytes += walk.behind.bytes
+  walk.inside.junk += walk.behind.junk
   delete walk.behind
 }
 
-/** Players skip an ID3v2 tag by its size, also where the size is wrong and the tag ends in the middle of a frame. */
-async function checkTagEnd(file: ForwardFile, end: number, isId3v2: boolean, walk: Walk): Promise<void> {
-  if (!isId3v2 || end >= file.size) return
+/**
+ * Players skip an ID3v2 tag before the audio by its size, also where the size is wrong. Any other tag with audio in it claims too much.
+ * @returns where audio starts in the tag, or the end of the tag
+ */
+async function passTag(file: ForwardFile, start: number, bytes: number, walk: Walk): Promise<number> {
+  const isId3v2 = id3v2BytesAt(await file.view(start), 0) !== undefined
+  const end = start + bytes
+  const audio = await findAudioBetween(file, start, end)
+  const isSkipped = audio === undefined || (isId3v2 && walk.parts.length === 0)
+  if (!isSkipped) {
+    noteGap(walk, { bytes: audio - start, junk: audio - start, text: new TextCheck(), isTag: true, hasContainer: false })
+    return audio
+  }
+  walk.hasAudioInTag ||= audio !== undefined
+  if (isId3v2) await checkTagEnd(file, end, walk)
+  return end
+}
+
+async function findAudioBetween(file: ForwardFile, start: number, end: number): Promise<number | undefined> {
+  for (let offset = start; offset < end;) {
+    const view = await file.view(offset, Math.min(VIEW_BYTES, end - offset + LOOKAHEAD_BYTES))
+    const isEnd = offset + view.length >= file.size
+    const limit = Math.min(end - offset, isEnd ? view.length : view.length - LOOKAHEAD_BYTES)
+    const { at, isFound } = findAudio(view, offset === start ? 1 : 0, limit, isEnd)
+    offset += at
+    if (isFound) return offset
+  }
+  return undefined
+}
+
+/** The tag ends in the middle of a frame if its size is wrong. */
+async function checkTagEnd(file: ForwardFile, end: number, walk: Walk): Promise<void> {
+  if (end >= file.size) return
   const view = await file.view(end)
   const isKnown = view[0] === ZERO || isWave(view, 0) || startsLikeTag(view) || startOfRun(view, 0, end + view.length >= file.size)
   walk.hasWrongTag ||= !isKnown
@@ -73,30 +108,47 @@ async function checkTagEnd(file: ForwardFile, end: number, isId3v2: boolean, wal
 
 /** @returns where audio starts again, or the end of the file */
 async function passGap(file: ForwardFile, start: number, walk: Walk): Promise<number> {
-  const gap: Gap = { bytes: 0, text: new TextCheck(), isTag: false, hasContainer: false }
+  const gap: Gap = { bytes: 0, junk: 0, text: new TextCheck(), isTag: false, hasContainer: false }
   let offset = start
+  let isOfTag = false
   for (;;) {
     const view = await file.view(offset)
-    if (offset === start) gap.isTag = startsLikeTag(view)
+    if (offset === start) {
+      gap.isTag = startsLikeTag(view)
+      isOfTag = gap.isTag || (walk.parts.at(-1)?.kind === 'wav' && startsLikeChunk(view))
+    }
     const isEnd = offset + view.length >= file.size
-    const { at, isFound } = findAudio(view, offset === start ? 1 : 0, isEnd)
+    const limit = isEnd ? view.length : view.length - LOOKAHEAD_BYTES
+    const { at, isFound } = findAudio(view, offset === start ? 1 : 0, limit, isEnd)
     const passed = view.subarray(0, at)
     gap.text.add(passed)
+    // Where another view follows, a message may go on in it.
+    const piece = isFound ? passed : view
+    walk.hasMessage ||= walk.parts.length > 0 && !isOfTag && holdsMessage(piece)
     gap.isTag ||= passed.includes('APETAGEX')
     gap.hasContainer ||= CONTAINER_MARKS.some((mark) => passed.includes(mark, 0, 'latin1'))
     gap.bytes += at
+    gap.junk += countJunk(passed)
     offset += at
     if (isFound || isEnd) break
   }
-  if (walk.parts.length === 0) walk.before = gap
-  else walk.behind = gap
-  walk.hasMessage ||= walk.parts.length > 0 && !gap.isTag && gap.text.isMessage()
+  noteGap(walk, gap)
   return offset
 }
 
-/** The first place where frames or a WAV start; otherwise up to where certainly none does. */
-function findAudio(view: Buffer, from: number, isEnd: boolean): { at: number; isFound: boolean } {
-  const limit = isEnd ? view.length : VIEW_BYTES - LOOKAHEAD_BYTES
+function noteGap(walk: Walk, gap: Gap): void {
+  if (walk.parts.length === 0) walk.before = gap
+  else walk.behind = gap
+}
+
+function countJunk(bytes: Buffer): number {
+  let junk = 0
+  for (const byte of bytes) if (byte !== ZERO) junk += 1
+  return junk
+}
+
+/** The first place before `limit` where frames or a WAV start; otherwise `limit`. */
+function findAudio(view: Buffer, from: number, limit: number, isEnd: boolean): { at: number; isFound: boolean } {
   let frames = view.indexOf(0xff, from)
   while (frames !== -1 && frames < limit && !startOfRun(view, frames, isEnd)) frames = view.indexOf(0xff, frames + 1)
   const isFound = frames !== -1 && frames < limit
@@ -105,7 +157,7 @@ function findAudio(view: Buffer, from: number, isEnd: boolean): { at: number; is
 }
 
 function findWave(view: Buffer, from: number, limit: number): number | undefined {
-  const before = view.subarray(0, limit + WAVE_OFFSET + 4)
+  const before = view.subarray(0, limit + WAVE_OFFSET + 3)
   for (let at = before.indexOf('WAVE', from + WAVE_OFFSET); at !== -1; at = before.indexOf('WAVE', at + 1)) {
     if (isWave(before, at - WAVE_OFFSET)) return at - WAVE_OFFSET
   }

@@ -1,7 +1,7 @@
 // Reads a WAV by its chunks. Sizes in headers are claims: the duration comes from the bytes that are there. Of several `data` chunks
 // players (ffmpeg 5 and 9, SoX) play the first one only.
 import type { ForwardFile } from './forward-file.ts'
-import { endsWithMessage } from './text.ts'
+import { endsWithMessage } from './message.ts'
 import { FORMAT_BYTES, readWavFormat, type WavFormat } from './wav-format.ts'
 
 export interface WavPart {
@@ -37,6 +37,11 @@ const TAIL_BYTES = 64 * 1024
 /** True where a RIFF, RF64 or BW64 of type WAVE starts at `at`. */
 export function isWave(view: Buffer, at: number): boolean {
   return view.toString('latin1', at + 8, at + 12) === 'WAVE' && /^(RIFF|RF64|BW64)$/.test(view.toString('latin1', at, at + 4))
+}
+
+/** A chunk starts here, whatever its size below 16 MB; the size of text that looks like a name is larger. */
+export function startsLikeChunk(bytes: Buffer): boolean {
+  return CHUNK_NAME.test(bytes.toString('latin1', 0, 4)) && bytes[7] === 0
 }
 
 export async function readWav(file: ForwardFile, start: number): Promise<WavPart> {
@@ -80,10 +85,10 @@ async function readData(file: ForwardFile, part: Reading, start: number, claimed
   const bytes = Math.min(size, available)
   if (part.audioBytes === 0) part.audioBytes = bytes
   else if (bytes > 0 && part.remarks.length < MAX_REMARKS) part.remarks.push(`Players leave out another ${bytes} bytes of audio in the WAV`)
+  if (size > available) part.missing = `The WAV is cut off: ${size - available} of ${size} bytes of audio are missing`
+  else if (await endsWithText(file, start, start + bytes)) part.missing = 'The WAV ends with a text message instead of audio'
   if (size <= available && (size < available || size === claimed)) return afterChunk(file, start + size)
   part.end = file.size
-  if (size > available) part.missing = `The WAV is cut off: ${size - available} of ${size} bytes of audio are missing`
-  else if (await endsWithText(file, start)) part.missing = 'The WAV ends with a text message instead of audio'
   return undefined
 }
 
@@ -147,8 +152,9 @@ async function looksLikeChunk(file: ForwardFile, offset: number): Promise<boolea
   return offset + CHUNK_HEADER_BYTES + header.readUInt32LE(4) <= file.size + 1
 }
 
-async function endsWithText(file: ForwardFile, audioStart: number): Promise<boolean> {
-  return endsWithMessage(await file.view(Math.max(audioStart, file.size - TAIL_BYTES), TAIL_BYTES))
+async function endsWithText(file: ForwardFile, start: number, end: number): Promise<boolean> {
+  const tail = Math.max(start, end - TAIL_BYTES)
+  return endsWithMessage(await file.view(tail, end - tail))
 }
 
 function conclude({ size64: _size64, promisedFrames, dataChunks, audioBytes, ...part }: Reading): WavPart {

@@ -6,10 +6,19 @@ export const join = (...parts: (Buffer | string)[]): Buffer =>
   Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part, 'latin1') : part)))
 export const repeat = (part: Buffer, times: number): Buffer => Buffer.concat(Array.from({ length: times }, () => part))
 
+/** The longest of each seed: recipes take the beginning of the same bytes again and again. */
+const madeOf = new Map<string, Buffer>()
+
 /** The same pseudo-random bytes each time. */
 export function junk(bytes: number, seed = 'junk'): Buffer {
-  const blocks = Array.from({ length: Math.ceil(bytes / 32) }, (_, block) => createHash('sha256').update(`${seed} ${block}`).digest())
-  return Buffer.concat(blocks).subarray(0, bytes)
+  let made = madeOf.get(seed)
+  if (!made || made.length < bytes) {
+    made = Buffer.concat(
+      Array.from({ length: Math.ceil(bytes / 32) }, (_, block) => createHash('sha256').update(`${seed} ${block}`).digest()),
+    )
+    madeOf.set(seed, made)
+  }
+  return Buffer.from(made.subarray(0, bytes))
 }
 
 /** A copy with other bytes at `at`. */

@@ -5,7 +5,13 @@ import type { Recipe } from './recipes.ts'
 export function surrounded(base: (name: string) => Buffer): Recipe[] {
   const plain = base('mono-8000.mp3')
   const names = ['mono-8000.mp3', 'stereo-44100.mp3', 'free-32000.mp3', 'lame-info.mp3']
-  return [...names.flatMap((name) => around(name, base(name))), ...sizes(plain), ...ends(plain), ...counts(base('lame-info.mp3'), plain)]
+  return [
+    ...names.flatMap((name) => around(name, base(name))),
+    ...short(plain),
+    ...sizes(plain),
+    ...ends(plain),
+    ...counts(base('lame-info.mp3'), plain),
+  ]
 }
 
 function complete(name: string, file: Buffer, decoded?: Buffer): Recipe {
@@ -34,6 +40,21 @@ function around(name: string, file: Buffer): Recipe[] {
   ]
 }
 
+/** MP3s of two or three frames. */
+function short(file: Buffer): Recipe[] {
+  const [two, three] = [file.subarray(0, 2 * FRAME_BYTES), file.subarray(0, 3 * FRAME_BYTES)]
+  const cover = id3v2(join('APIC', uint32be(30_000), zeros(2), junk(30_000, 'cover')))
+  return [
+    complete('an MP3 of two frames', two),
+    complete('an MP3 of three frames', three),
+    complete('an MP3 of two frames between tags', join(id3v2(id3Text(300)), two, ape(), id3v1())),
+    complete('an MP3 of three frames behind a cover', join(cover, three)),
+    complete('an MP3 of three frames between zeros', join(zeros(5000), three, zeros(5000)), three),
+    complete('an MP3 of three frames before half an ID3v1 tag', join(three, id3v1().subarray(0, 60)), three),
+    complete('an MP3 of three frames before 500 bytes of junk', join(three, junk(500)), three),
+  ]
+}
+
 /** ID3v2 tags in front whose sizes are right or wrong. What a decoder skips by a wrong size that fits the file is not played. */
 function sizes(file: Buffer): Recipe[] {
   const text = id3Text(200)
@@ -50,9 +71,19 @@ function sizes(file: Buffer): Recipe[] {
     ['an APE tag that claims 10 MB', ape({ claimed: 10_000_000 })],
     ['10,000 ID3v2 tags', repeat(id3v2(zeros(5)), 10_000)],
   ]
+  const lyrics: [string, Buffer][] = [
+    ['between the marks of lyrics', join('LYRICSBEGIN', file, 'LYRICS200')],
+    ['between lyrics', join(lyrics3(), file, lyrics3())],
+    ['behind a beginning of lyrics', join('LYRICSBEGIN', file)],
+    ['before lyrics without a beginning', join(file, 'LYR00015Thank you, bye.000026LYRICS200')],
+    ['behind an APE tag that claims 5,000 bytes', join(ape({ claimed: 5000 }), file)],
+    ['behind an APE tag of 600 kB that claims 605 kB', join(ape({ claimed: 605_000 }).subarray(0, 32), junk(600_000), file)],
+    ['behind an APE tag that claims the file', join(ape({ claimed: ape().length + file.length - 32 }), file)],
+  ]
   const hidden = id3v2(text, { claimed: 200 + 288 * 5 })
   return [
     ...tags.map(([what, tag]) => complete(`plain MP3 behind ${what}`, join(tag, file), file)),
+    ...lyrics.map(([what, bytes]) => complete(`plain MP3 ${what}`, bytes, file)),
     complete('plain MP3 behind an ID3v2 tag that claims five frames', join(hidden, file)),
   ]
 }

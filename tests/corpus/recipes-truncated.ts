@@ -1,5 +1,5 @@
 // Files whose end is missing, and files whose end is a message of a server.
-import { ape, chunkAt, frameEnd, id3Text, id3v1, id3v2, join, withDataSize, zeros } from './bytes.ts'
+import { ape, chunkAt, frameEnd, id3Text, id3v1, id3v2, join, junk, patched, withDataSize, zeros } from './bytes.ts'
 import type { Recipe, Truth } from './recipes.ts'
 import { FRAME_BYTES } from './recipes-tags.ts'
 
@@ -38,6 +38,8 @@ export function truncated(base: (name: string) => Buffer): Recipe[] {
     ...cuts('MP3 with Info', info, [3, 50, 287, 288, 289, 576, 2000, 4000, info.length - 288, info.length - 1], 'truncated'),
     ...['lame-vbr.mp3', 'lame-crc.mp3', 'free-16000.mp3', 'info-stereo-16000.mp3'].flatMap((name) => shares(name, base(name))),
     ...['free-32000.mp3', 'stereo-44100.mp3', 'layer2.mp2'].flatMap((name) => cuts(name, base(name), [2501, 3333], 'truncated')),
+    ...holes('MP3 with Info', info),
+    ...holes('MP3 of variable bit rate', base('lame-vbr.mp3')),
     ...tags(plain),
     ...['pcm_s16le.wav', 'pcm_alaw.wav', 'mulaw-stereo.wav', 'rf64.wav', 'extensible-24.wav'].flatMap((name) => waves(name, base(name))),
     ...cuts('piped-ffmpeg.wav', base('piped-ffmpeg.wav'), [9000], 'undetectable'),
@@ -58,6 +60,17 @@ function shares(name: string, file: Buffer): Recipe[] {
     [0.2, 0.5, 0.95].map((share) => Math.floor(file.length * share) + 1),
     'truncated',
   )
+}
+
+/** The Info header tells how much is missing in the middle. */
+function holes(name: string, file: Buffer): Recipe[] {
+  const at = 4013
+  const cut = (what: string, bytes: Buffer): Recipe => ({ name: `${name} with ${what}`, truth: 'truncated', file: bytes })
+  return [
+    ...[20, 289, 400, 1000].map((hole) => cut(`${hole} bytes less in the middle`, join(file.subarray(0, at), file.subarray(at + hole)))),
+    ...[400, 1000].map((hole) => cut(`${hole} zeros in the middle`, patched(file, at, zeros(hole)))),
+    cut('1,000 bytes of junk in the middle', patched(file, at, junk(1000))),
+  ]
 }
 
 function tags(plain: Buffer): Recipe[] {

@@ -44,6 +44,10 @@ function chunks(wav: Buffer): Recipe[] {
     complete('WAV with a list that claims 4 GB', beforeData(wav, chunk('LIST', zeros(20), 0xfffffff0)), wav),
     complete('WAV with a list behind the audio', join(wav, chunk('LIST', zeros(100)))),
     complete('WAV with a list behind the audio that claims too much', join(wav, chunk('LIST', zeros(100), 5000))),
+    complete(
+      'WAV with XML in a chunk behind the audio that claims too much',
+      join(wav, chunk('iXML', join('<?xml version="1.0"?><BWFXML/>'), 5000)),
+    ),
     complete('WAV with 5,000 chunks', beforeData(wav, repeat(chunk('JUNK', zeros(2)), 5000))),
     complete('WAV with an ID3 chunk', join(wav, chunk('id3 ', id3v2(id3Text(50))))),
     { name: 'WAV with a list that covers the audio', truth: 'other', file: beforeData(wav, chunk('LIST', zeros(20), 15_000)) },
@@ -57,6 +61,8 @@ function surroundings(wav: Buffer): Recipe[] {
   const before: [string, Buffer][] = [
     ['an ID3v2 tag', id3v2(id3Text(200))],
     ['an ID3v2 tag that claims 1 MB', id3v2(id3Text(200), { claimed: 1_000_000 })],
+    ['1 byte', Buffer.from('x')],
+    ['an HTML page', Buffer.from('<html><body>Please wait</body></html>')],
     ['10 zeros', zeros(10)],
     ['70,000 zeros', zeros(70_000)],
     ['500,000 bytes of junk', junk(500_000)],

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { bad } from './recipes-bad.ts'
 import { concatenated } from './recipes-joined.ts'
+import { messages } from './recipes-messages.ts'
 import { surrounded } from './recipes-tags.ts'
 import { truncated } from './recipes-truncated.ts'
 import { waves } from './recipes-wav.ts'
@@ -48,6 +49,7 @@ export function allRecipes(): Recipe[] {
     ...NOT_ACCEPTED.map((name): Recipe => ({ name, truth: 'other', file: base(name) })),
     ...surrounded(base),
     ...truncated(base),
+    ...messages(base),
     ...waves(base),
     ...concatenated(base),
     ...bad(base),

@@ -1,7 +1,7 @@
-import { access } from './access.ts'
 import type { Mistake } from './mistake.ts'
 
-const rows: Mistake[] = [
+/** Mistakes in what is written to PostgreSQL. */
+export const calls: Mistake[] = [
   {
     breaks: 'what recovery begins again is passed over as nothing new',
     file: 'calls/claim-events.ts',
@@ -250,7 +250,12 @@ const rows: Mistake[] = [
     tests: ['tests/storage/object-check.test.ts'],
     only: 'has no row',
   },
+  {
+    breaks: 'events that meet a fault of Temporal keep all others waiting',
+    file: 'calls/claim-events.ts',
+    text: 'Prisma.sql`next_relay_at = now()`)',
+    replacement: 'Prisma.sql`relay_error = NULL`)',
+    tests: ['tests/storage/claims.test.ts'],
+    only: 'are behind all others that are due',
+  },
 ]
-
-/** Mistakes in what is written to PostgreSQL. */
-export const calls: Mistake[] = [...rows, ...access]

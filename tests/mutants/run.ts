@@ -24,9 +24,13 @@ interface JestOutput {
   testResults: { name: string; message: string; assertionResults: { fullName: string; status: string }[] }[]
 }
 
-/** Returns what is wrong with the list: a text that does not occur exactly once, a file that does not exist. */
+/** Returns what is wrong with the list: a text that does not occur exactly once, a file that does not exist, a mistake listed twice. */
 export function faultsOf(mistakes: Mistake[], root: string): string[] {
-  return mistakes.flatMap(({ file, text, replacement, tests }) => {
+  const seen = new Set<string>()
+  return mistakes.flatMap(({ breaks, file, text, replacement, tests }) => {
+    const edit = JSON.stringify([file, text, replacement])
+    if (seen.has(edit)) return [`${file}: the mistake ${JSON.stringify(breaks)} is listed twice.`]
+    seen.add(edit)
     const missing = [file, ...tests].filter((path) => !existsSync(join(root, path)))
     if (missing.length > 0) return missing.map((path) => `${path} does not exist.`)
     const occurrences = readFileSync(join(root, file), 'utf8').split(text).length - 1

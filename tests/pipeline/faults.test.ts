@@ -60,7 +60,8 @@ describe('When Exotel misbehaves, then the recording ends as it deserves, and no
       expect(row.recording_url).toBe(`${backend.env.WASABI_ENDPOINT}/${backend.bucket.name}/${object}`)
       expect(row.recording_error).toBeNull()
     } else {
-      expect(object).toBeUndefined()
+      if (expected.ends === 'quarantined') expect(object).toMatch(/^quarantine\//)
+      else expect(object).toBeUndefined()
       expect(row.recording_url).toBeNull()
       expect(row.recording_error).not.toBeNull()
     }

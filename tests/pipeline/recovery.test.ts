@@ -49,7 +49,7 @@ test('When a failed recording is due while another one of its call is still awai
   const second = [...backend.simulator.calls.values()].find(({ partOf }) => partOf === first.callSid)!
   second.fault = 'wrong-length'
   const rowOf = async () => (await backend.recordingRows(first.callSid)).find(({ source_url }) => source_url === link)
-  await eventually('the second to fail', async () => (await rowOf())?.state === 'failed', 60_000)
+  await eventually('the second to be quarantined', async () => (await rowOf())?.state === 'quarantined', 60_000)
   second.fault = 'none'
   await eventually('the second to be stored', async () => (await rowOf())?.state === 'stored', 60_000)
   expect((await backend.recordingRows(first.callSid)).find(({ source_url }) => source_url !== link)).toMatchObject({ state: 'awaiting' })

@@ -85,7 +85,7 @@ describe('When the events of a call come in any order, once or twice, then its r
     expect(rows[0]).toMatchObject({ status: 'completed', durationSeconds: 290, recordingState: 'awaiting' })
     const texts = { fromNumber: '+919876543210', toNumber: '08045678901', customField: 'a', direction: 'inbound', accountSid: 'X' }
     expect(rows[0]).toMatchObject(texts)
-    expect(rows[0]!.endedAt).toEqual(new Date('2026-11-25T04:35:00Z'))
+    expect(rows[0]!.endedAt).toEqual(new Date('2026-11-25T04:36:00Z'))
     for (const row of rows) expect(row).toEqual(rows[0])
   })
 
@@ -226,12 +226,32 @@ describe('When recordings are concluded, then the states only go up:', () => {
   })
 })
 
+test('When a damaged file claims a length that is impossible, and a foreign object has its key, then its row has no length and a remark', async () => {
+  const callSid = newCallSid()
+  const outcome: Outcome = { ...quarantined, audio: { ...AUDIO, durationSeconds: 1e7 - 0.0001 }, remark: 'A foreign object has the key x' }
+  await concludeRecording(database, { callSid, sourceUrl: LINK, outcome })
+  expect(await recordingOf(callSid)).toMatchObject({
+    state: 'quarantined',
+    durationSeconds: null,
+    remark: 'A foreign object has the key x',
+  })
+})
+
+test('When events tell several ends of a call, then the last one counts, unless it lies in the future', async () => {
+  const callSid = newCallSid()
+  await record('call-end', { CallSid: callSid, Status: 'busy', EndTime: '2026-11-25 10:00:00' })
+  await record('call-end', { CallSid: callSid, Status: 'completed', EndTime: '2026-11-25 12:00:00' })
+  await record('call-end', { CallSid: callSid, Status: 'completed', EndTime: '2042-01-01 00:00:00' })
+  expect((await callOf(callSid)).endedAt).toEqual(new Date('2026-11-25T06:30:00Z'))
+})
+
 test('When the date of an object is needed, then it is fixed at the first look: the end’s day in UTC, or the arrival’s', async () => {
   const today = (): string => new Date().toISOString().slice(0, 10)
   const before = today()
   const [ended, absurd, unknown] = [newCallSid(), newCallSid(), newCallSid()]
   await record('call-end', { CallSid: ended, EndTime: '2026-11-01 04:00:00' })
-  await record('call-end', { CallSid: absurd, EndTime: '2042-01-01 00:00:00' })
+  await record('call-end', { CallSid: absurd })
+  await database.call.update({ where: { callSid: absurd }, data: { endedAt: new Date('2042-01-01T00:00:00Z') } })
   expect(await fixRecordingDate(database, ended)).toBe('2026-10-31')
   for (const callSid of [absurd, unknown]) expect([before, today()]).toContain(await fixRecordingDate(database, callSid)) // midnight may pass
   await database.call.update({ where: { callSid: ended }, data: { endedAt: new Date('2026-09-01T00:00:00Z') } })

@@ -60,6 +60,14 @@ test('When several claim at once, then no event is claimed twice, and what is re
   expect(idsOf(await claim(100))).toEqual([claimed[9]!.id])
 })
 
+test('When events are released, then they are behind all others that are due', async () => {
+  await commit(3)
+  const [first, second] = await claim(2)
+  await releaseEvents(database, [first!, second!])
+  const [third] = await claim(1)
+  expect([first!.id, second!.id]).not.toContain(third!.id)
+})
+
 const WRITES: [string, (claims: ClaimedEvent[]) => Promise<void>][] = [
   ['marks it as started', (claims) => markRelayed(database, { started: claims, nothingNew: [] })],
   ['marks it as nothing new', (claims) => markRelayed(database, { started: [], nothingNew: claims })],
@@ -236,6 +244,22 @@ describe('When the relay claims events', () => {
       expect(claimed.get(callSid)).toMatchObject({ bringsNothingNew: false, searchAgain: true, endHeardAt: expect.any(Date) })
     }
     expect(claimed.get(stays)).toMatchObject({ bringsNothingNew: true, searchAgain: false, endHeardAt: null })
+  })
+
+  test('then an end that arrives after the search for a recording has failed begins a new one', async () => {
+    const [searched, named] = [newCallSid(), newCallSid()]
+    await record('call-end', { CallSid: searched })
+    await record('recording', { CallSid: named, RecordingUrl: LINK })
+    await conclude(searched, { state: 'failed', code: 'CallUnknown', error: 'unknown' })
+    await conclude(named, { state: 'failed', code: 'RecordingExpired', error: 'gone' }, { sourceUrl: LINK })
+    await markAll()
+    for (const callSid of [searched, named]) await record('call-end', { CallSid: callSid, Status: 'busy' })
+    const ends = await claimAll()
+    expect(ends.get(searched)).toMatchObject({ bringsNothingNew: false, searchAgain: true })
+    expect(ends.get(named)).toMatchObject({ bringsNothingNew: true, searchAgain: false })
+    await markAll()
+    await record('recording', { CallSid: searched, Status: 'completed' })
+    expect((await claimAll()).get(searched)).toMatchObject({ bringsNothingNew: true, searchAgain: false })
   })
 
   async function markAll() {

@@ -106,6 +106,7 @@ test.each([
 test.each([
   ['a table is missing', () => errorOf(connected().$queryRaw`SELECT * FROM nothing`)],
   ['a constraint is violated', () => errorOf(connected().$executeRaw`INSERT INTO calls (call_sid) VALUES ('no good')`)],
+  ['a function raises an error', () => errorOf(connected().$executeRaw`DO $$ BEGIN RAISE EXCEPTION 'no'; END $$`)],
   ['a number is none', () => errorOf(connected().$queryRaw`SELECT 'x'::int`)],
   ['our own code is wrong', async () => new TypeError('x is not a function')],
 ])('When %s, then that is no outage', async (_what, make) => {

@@ -193,6 +193,11 @@ describe('When Exotel answers something else, then the failure says what:', () =
       'RecordingNotFound',
     ],
     ['processing, labelled as audio', status(200, { 'content-type': 'audio/mpeg' }, '{"state":"processing"}'), 'RecordingNotFound'],
+    [
+      'processing, behind another status',
+      status(200, { 'content-type': 'application/json' }, '{"status":"success","recording_state":"processing"}'),
+      'RecordingNotFound',
+    ],
     ['some JSON', status(200, { 'content-type': 'application/json' }, '{"a":1}'), 'RecordingInvalid'],
     ['410', status(410), 'RecordingExpired'],
     ['401', status(401), 'ExotelUnauthorized'],

@@ -131,14 +131,6 @@ describe('When a recording arrives for a call that was erased meanwhile', () => 
     expect(await objectsOf(callSid)).toEqual([])
   })
 
-  test('then nothing is downloaded any more', async () => {
-    const source = { callSid: newCallSid(), sourceUrl: `${exotel.url}/1.mp3` }
-    await erase(source.callSid)
-    exotel.script((_request, response) => response.end(BYTES))
-    await expect(bench.run('downloadRecording', source)).rejects.toEqual(expect.objectContaining({ type: 'Cancelled', nonRetryable: true }))
-    expect(exotel.requests).toEqual([])
-  })
-
   test('then nothing is uploaded any more', async () => {
     const { input } = await spoolRecording(bench)
     await erase(input.callSid)
@@ -146,6 +138,15 @@ describe('When a recording arrives for a call that was erased meanwhile', () => 
     await expect(bench.run('uploadRecording', input)).rejects.toEqual(expect.objectContaining({ type: 'Cancelled', nonRetryable: true }))
     expect(faulty.requests).toEqual([])
     expect(existsSync(bench.spool.path(input.spooled.file))).toBe(true) // its run discards it
+  })
+
+  test('then nothing is downloaded any more', async () => {
+    const source = { callSid: newCallSid(), sourceUrl: `${exotel.url}/recordings/1.mp3` }
+    exotel.script((_request, response) => response.writeHead(200).end(BYTES))
+    await erase(source.callSid)
+    await expect(bench.run('downloadRecording', source)).rejects.toEqual(expect.objectContaining({ type: 'Cancelled', nonRetryable: true }))
+    expect(exotel.requests).toEqual([])
+    expect(await bench.spool.bytesOf(bench.spool.fileFor(source.callSid, source.sourceUrl))).toBe(0)
   })
 
   test('and only this recording is erased, then an object that another recording of the call names stays', async () => {

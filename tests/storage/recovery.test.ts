@@ -148,7 +148,7 @@ describe('When a recording has failed', () => {
     await search(callSid, failed('RecordingMissing'))
     await makeDue(callSid)
     await beginAgain(database, (await dueOf(callSid))!, 15 * MINUTE)
-    const late = { source: 'exotel', route: 'call-end', identity: `late ${callSid}`, callSid, relayState: 'pending' }
+    const late = { source: 'exotel', route: 'recording', identity: `late ${callSid}`, callSid, relayState: 'pending' }
     await database.webhookEvent.create({ data: late })
     const claimed = (await claimEvents(database, { fresh: 1000, waiting: 0 })).filter((event) => event.callSid === callSid)
     expect(claimed).toMatchObject([

@@ -1,126 +1,118 @@
-// The circuit breaker between uploads and a store that is away.
+// The circuit breaker around the store: when uploads stop, and when they are let through again.
 import { CancelledFailure } from '@temporalio/common'
 import { rmSync } from 'node:fs'
-import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals'
-import type { StoredObject } from '../../workflows/contracts/recording.ts'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import type { UploadInput } from '../../workflows/contracts/recording.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
+import { eventually } from '../support/eventually.ts'
 import { startFaultyS3, type FaultyS3 } from '../support/faulty-s3.ts'
-import { spoolRecording, type SpooledRecording } from '../support/spooled.ts'
+import { spoolRecording } from '../support/spooled.ts'
 
-/** The breaker's pauses: each one is twice the one before. */
-const [FIRST_MS, SECOND_MS, THIRD_MS] = [5000, 10_000, 20_000]
-const FAILURES = 5
-const AWAY = { status: 503, code: 'ServiceUnavailable' }
+/** The first pause of the breaker is 50 ms instead of 5 s. */
+const SHORT_PAUSES = 0.01
+/** The breaker stays open for longer than any test takes. */
+const LONG_PAUSES = 100
 
-const realNow = Date.now
-let laterMs: number
 let faulty: FaultyS3
 let bench: Workbench
-/** The breaker measures its pauses with `Date.now`: a test advances the clock instead of waiting. */
-beforeEach(async () => {
-  laterMs = 0
-  jest.spyOn(Date, 'now').mockImplementation(() => realNow() + laterMs)
+/** With long pauses. */
+let patient: Workbench
+beforeAll(async () => {
   faulty = await startFaultyS3()
-  bench = await openWorkbench({ s3Endpoint: faulty.url })
+  bench = await openWorkbench({ s3Endpoint: faulty.url, waitScale: SHORT_PAUSES })
+  patient = await openWorkbench({ s3Endpoint: faulty.url, waitScale: LONG_PAUSES })
 })
-afterEach(async () => {
-  await bench?.close()
+afterAll(async () => {
+  await Promise.all([bench?.close(), patient?.close()])
   await faulty?.close()
-  jest.restoreAllMocks()
+})
+beforeEach(() => {
+  faulty.reset()
+  bench.restart()
+  patient.restart()
 })
 
 const spool = () => spoolRecording(bench)
-const upload = ({ input }: SpooledRecording): Promise<StoredObject> => bench.run('uploadRecording', input)
-const alarms = () => bench.alarms.active().map(({ name }) => name)
-const waiting = (message: unknown = expect.any(String)) =>
-  expect.objectContaining({ type: 'StorageUnavailable', nonRetryable: false, category: 'BENIGN', message })
-const requestsOf = ({ input }: SpooledRecording) => faulty.requests.filter(({ url }) => url.includes(input.callSid))
-const probes = () => faulty.requests.filter(({ method, url }) => method === 'PUT' && url.includes('.probe'))
-
-async function failUpload(): Promise<void> {
-  await expect(upload(await spool())).rejects.toEqual(waiting())
-}
-
-/** Five uploads fail at their first request. */
-async function open(): Promise<void> {
-  faulty.next('HEAD', ...Array.from({ length: FAILURES }, () => AWAY))
-  for (let i = 0; i < FAILURES; i += 1) await failUpload()
-  expect(alarms()).toEqual(['StorageUnavailable'])
-  faulty.requests.length = 0
-}
+const upload = (input: UploadInput) => bench.run('uploadRecording', input)
+const failure = (type: string, more: object = {}) => expect.objectContaining({ type, ...more })
+const times = <T>(count: number, each: T): T[] => Array.from({ length: count }, () => each)
+const waits = { nonRetryable: false, category: 'BENIGN' }
 
 describe('When the store fails five times in a row', () => {
-  test('then uploads wait without a request until the pause has passed, and the next one finds the store back', async () => {
-    await open()
-    const recording = await spool()
-    await expect(upload(recording)).rejects.toEqual(waiting('S3 is away'))
+  const away = { status: 503, code: 'ServiceUnavailable' }
+  const open = async (on: Workbench) => {
+    faulty.next('HEAD', ...times(5, away))
+    for (let i = 0; i < 5; i += 1) {
+      const { input } = await spoolRecording(on)
+      await expect(on.run('uploadRecording', input)).rejects.toEqual(failure('StorageUnavailable', waits))
+    }
+    expect(on.alarms.active().map(({ name }) => name)).toEqual(['StorageUnavailable'])
+  }
+
+  test('then uploads wait without a request', async () => {
+    await open(patient)
+    const { input } = await spoolRecording(patient)
+    faulty.requests.length = 0
+    await expect(patient.run('uploadRecording', input)).rejects.toEqual(failure('StorageUnavailable', { ...waits, message: 'S3 is away' }))
     expect(faulty.requests).toEqual([])
-    laterMs += FIRST_MS
-    await upload(recording)
-    expect(alarms()).toEqual([])
   })
 
-  test('then only one upload probes the store; the others wait meanwhile', async () => {
-    await open()
-    laterMs += FIRST_MS
+  test('then they wait until one that tries finds it back', async () => {
+    await open(bench)
+    const { input } = await spool()
+    await eventually('the store to be tried again', () => upload(input).catch(() => undefined))
+    expect(bench.alarms.active()).toEqual([])
+    expect(await bench.bucket.keys()).toContainEqual(expect.stringContaining(input.callSid))
+  })
+
+  test('then only one upload tries; the others wait meanwhile', async () => {
+    await open(bench)
+    const trying = await spool()
     const { reached, release } = faulty.hold('HEAD')
-    const probing = upload(await spool())
+    const trial = eventually('one to try', () =>
+      upload(trying.input).then(
+        () => true,
+        () => false,
+      ),
+    )
     await reached
-    const other = await spool()
-    await expect(upload(other)).rejects.toEqual(waiting('S3 is away; another upload tries whether it is back'))
-    expect(requestsOf(other)).toEqual([])
+    const { input } = await spool()
+    await expect(upload(input)).rejects.toEqual(failure('StorageUnavailable', waits))
     release()
-    await probing
-    await upload(other)
+    await trial
+    await upload(input)
   })
 
   test('then one large upload does not keep the others waiting: a short probe lets all of them through', async () => {
-    await open()
-    laterMs += FIRST_MS
+    await open(bench)
     const large = await spool()
+    const small = await spool()
     const { reached, release } = faulty.hold('PUT', new RegExp(large.input.callSid))
-    const slow = upload(large)
+    const slow = eventually('the store to be back', () => upload(large.input).catch(() => undefined))
     await reached
-    await upload(await spool())
+    await upload(small.input)
     release()
     await slow
   })
 
   test('then a store that can be read but not written is not back, and no upload is sent to it', async () => {
-    faulty.next('PUT', ...Array.from({ length: 200 }, () => AWAY))
-    for (let i = 0; i < FAILURES; i += 1) await failUpload()
-    const recording = await spool()
+    const puts: { status: number; code: string }[] = times(200, away)
+    faulty.next('PUT', ...puts)
+    for (let i = 0; i < 5; i += 1) await expect(upload((await spool()).input)).rejects.toEqual(failure('StorageUnavailable', waits))
+    const { input } = await spool()
     faulty.requests.length = 0
-    for (const [pauseMs, probed] of [
-      [FIRST_MS, 1],
-      [SECOND_MS, 2],
-    ] as const) {
-      laterMs += pauseMs
-      await expect(upload(recording)).rejects.toEqual(waiting(expect.stringContaining('S3 is away: ')))
-      await expect(upload(recording)).rejects.toEqual(waiting('S3 is away'))
-      expect(probes()).toHaveLength(probed)
+    const probes = () => faulty.requests.filter(({ method, url }) => method === 'PUT' && url.includes('.probe'))
+    const twoProbes = async () => {
+      await expect(upload(input)).rejects.toEqual(failure('StorageUnavailable', waits))
+      return probes().length === 2
     }
-    expect(requestsOf(recording)).toEqual([])
-    expect(alarms()).toEqual(['StorageUnavailable'])
+    await eventually('two probes', twoProbes, 5000)
+    expect(faulty.requests.filter(({ url }) => url.includes(input.callSid))).toEqual([])
+    expect(bench.alarms.active().map(({ name }) => name)).toEqual(['StorageUnavailable'])
     faulty.next('PUT')
-    laterMs += THIRD_MS
-    await upload(recording)
-    expect(alarms()).toEqual([])
+    await eventually('the store to be back', () => upload(input).catch(() => undefined))
+    expect(bench.alarms.active()).toEqual([])
     expect(await bench.bucket.openUploads()).toBe(0)
-  })
-
-  test('then a probe that a cancellation finds under way is finished all the same', async () => {
-    await open()
-    laterMs += FIRST_MS
-    const environment = bench.environment()
-    const { reached, release } = faulty.hold('HEAD')
-    const cancelled = environment.run(bench.activities.uploadRecording, (await spool()).input).catch((error: unknown) => error)
-    await reached
-    environment.cancel()
-    release()
-    expect(await cancelled).toBeInstanceOf(CancelledFailure)
-    await upload(await spool())
-    expect(alarms()).toEqual([])
   })
 
   test.each([
@@ -128,12 +120,14 @@ describe('When the store fails five times in a row', () => {
     ['that a shutdown stops', () => {}, 'WORKER_SHUTDOWN'],
     ['that is cancelled', () => {}, 'CANCELLED'],
   ])('then an upload %s among them is no success', async (_which, spoil, stop) => {
-    faulty.next('PUT', ...Array.from({ length: FAILURES }, () => AWAY))
-    for (let i = 0; i < FAILURES; i += 1) {
+    faulty.next('PUT', ...times(5, away))
+    for (let i = 0; i < 5; i += 1) {
       if (i === 3) await stoppedUpload(spoil, stop)
-      await failUpload()
+      await expect(upload((await spool()).input)).rejects.toEqual(failure('StorageUnavailable', waits))
     }
-    expect(alarms()).toEqual(['StorageUnavailable'])
+    expect(bench.alarms.active().map(({ name }) => name)).toEqual(['StorageUnavailable'])
+    const { input } = await spool()
+    await eventually('the store to be back', () => upload(input).catch(() => undefined))
   })
 
   async function stoppedUpload(spoil: (path: string) => void, stop: string | undefined): Promise<void> {
@@ -143,21 +137,43 @@ describe('When the store fails five times in a row', () => {
     if (stop) environment.cancel(stop as never)
     await expect(environment.run(bench.activities.uploadRecording, input)).rejects.toThrow()
   }
+
+  test('then a probe that a shutdown or a cancellation finds under way is finished all the same', async () => {
+    await open(bench)
+    const { input } = await spool()
+    const environment = bench.environment()
+    const { reached, release } = faulty.hold('HEAD', /probe|recordings/)
+    const first = eventually('a probe', async () => {
+      const error: unknown = await environment.run(bench.activities.uploadRecording, input).catch((each: unknown) => each)
+      return error instanceof CancelledFailure
+    })
+    await reached
+    environment.cancel()
+    release()
+    await first
+    await upload((await spool()).input)
+    expect(bench.alarms.active()).toEqual([])
+  })
 })
 
-test('When single objects are refused six times in a row, then the breaker counts none of them', async () => {
-  faulty.next('PUT', ...Array.from({ length: FAILURES + 1 }, () => ({ status: 400, code: 'BadDigest' })))
-  for (let i = 0; i <= FAILURES; i += 1) await failUpload()
-  expect(alarms()).toEqual([])
-  await upload(await spool())
-})
+describe('When six uploads in a row fail', () => {
+  test('because of faults of single objects, then that says nothing about the store', async () => {
+    faulty.next('PUT', ...times(6, { status: 400, code: 'BadDigest' }))
+    for (let i = 0; i < 6; i += 1) {
+      const { input } = await spoolRecording(patient)
+      await expect(patient.run('uploadRecording', input)).rejects.toEqual(failure('StorageUnavailable', waits))
+    }
+    expect(patient.alarms.active()).toEqual([])
+    await patient.run('uploadRecording', (await spoolRecording(patient)).input)
+  })
 
-test('When an upload succeeds between failures, then they are not in a row', async () => {
-  faulty.next('HEAD', ...Array.from({ length: FAILURES - 1 }, () => AWAY))
-  for (let i = 0; i < FAILURES - 1; i += 1) await failUpload()
-  await upload(await spool())
-  faulty.next('HEAD', AWAY)
-  await failUpload()
-  expect(alarms()).toEqual([])
-  await upload(await spool())
+  test('because their files are lost, then that says nothing about the store', async () => {
+    for (let i = 0; i < 6; i += 1) {
+      const { input, path } = await spoolRecording(patient)
+      rmSync(path)
+      await expect(patient.run('uploadRecording', input)).rejects.toEqual(failure('SpoolFileLost', { nonRetryable: true }))
+    }
+    expect(patient.alarms.active()).toEqual([])
+    await patient.run('uploadRecording', (await spoolRecording(patient)).input)
+  })
 })

@@ -1,7 +1,8 @@
 import { PutObjectCommand } from '@aws-sdk/client-s3'
+import { CancelledFailure } from '@temporalio/common'
 import { createHash, randomBytes } from 'node:crypto'
-import { copyFileSync, existsSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { copyFileSync, existsSync, rmSync, truncateSync, writeFileSync, readFileSync } from 'node:fs'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { fixRecordingDate } from '../../calls/recording-facts.ts'
 import { readObjectKey } from '../../recordings/object-key.ts'
 import { RecordingStore } from '../../recordings/store.ts'
@@ -14,14 +15,17 @@ import { spoolRecording } from '../support/spooled.ts'
 
 let faulty: FaultyS3
 let bench: Workbench
-/** For each test its own, so that an open breaker, an alarm or a scripted fault of one test changes no other. */
-beforeEach(async () => {
+beforeAll(async () => {
   faulty = await startFaultyS3()
   bench = await openWorkbench({ s3Endpoint: faulty.url })
 })
-afterEach(async () => {
+afterAll(async () => {
   await bench?.close()
   await faulty?.close()
+})
+beforeEach(() => {
+  faulty.reset()
+  bench.restart()
 })
 
 const spool = (bytes?: Buffer) => spoolRecording(bench, bytes && { bytes })
@@ -78,8 +82,8 @@ test('When two upload the same at once, then there is one object, and both succe
 })
 
 describe('When other bytes lie under our key,', () => {
-  const putThere = (Key: string, Metadata: Record<string, string>) =>
-    bench.bucket.client.send(new PutObjectCommand({ Bucket: bench.bucket.name, Key, Body: 'half', Metadata }))
+  const putThere = (Key: string, Metadata: Record<string, string>, Body = 'half') =>
+    bench.bucket.client.send(new PutObjectCommand({ Bucket: bench.bucket.name, Key, Body, Metadata }))
 
   test('then an object with the metadata of this recording is replaced, after it was read', async () => {
     const { input } = await spool()
@@ -92,19 +96,18 @@ describe('When other bytes lie under our key,', () => {
   })
 
   test.each([
-    ['whose SHA-256 the server knows', false],
-    ['whose checksum the server does not show', true],
-  ])('then an object of the same size %s is not taken for ours', async (_which, hideEtags) => {
+    ['knows', { ChecksumAlgorithm: 'SHA256' }],
+    ['does not know', {}],
+  ] as const)('then an object of the same size whose SHA-256 the server %s is not taken for ours', async (_what, checksum) => {
     const { input } = await spool()
     const { callSid, spooled } = input
     const key = await keyOf(input)
     const other = {
       Body: randomBytes(spooled.bytes),
-      ...(!hideEtags && { ChecksumAlgorithm: 'SHA256' as const }),
+      ...checksum,
       Metadata: { callsid: callSid, sha256: spooled.sha256 },
     }
     await bench.bucket.client.send(new PutObjectCommand({ Bucket: bench.bucket.name, Key: key, ...other }))
-    faulty.hideEtags = hideEtags
     expect(await upload(input)).toMatchObject({ key })
     expect(await bench.bucket.sha256Of(key)).toBe(spooled.sha256)
   })
@@ -142,18 +145,37 @@ describe('When other bytes lie under our key,', () => {
     expect((await upload(input)).key).not.toBe(key)
     expect(await bench.bucket.sha256Of(key)).toBe(before)
   })
+
+  test('then one that replaces our damaged object during the upload stays as well', async () => {
+    const { input } = await spool()
+    const key = await keyOf(input)
+    await putThere(key, { callsid: input.callSid, sha256: input.spooled.sha256 })
+    const { reached, release } = faulty.hold('PUT', new RegExp(input.callSid))
+    const first = upload(input).catch((error: unknown) => error)
+    await reached
+    await putThere(key, { callsid: 'another' }, 'other bytes of somebody else')
+    const before = await bench.bucket.sha256Of(key)
+    release()
+    expect(await first).toEqual(failure('StorageUnavailable', waits))
+    expect((await upload(input)).key).not.toBe(key)
+    expect(await bench.bucket.sha256Of(key)).toBe(before)
+  })
 })
 
 describe('When the store shows an object only some seconds after it has accepted it,', () => {
+  let patient: Workbench
+  beforeAll(async () => {
+    patient = await openWorkbench({ s3Endpoint: faulty.url, shownAfterMs: undefined })
+  })
+  afterAll(() => patient?.close())
+
   test('then its bytes are sent once', async () => {
     faulty.hideNewMs = 2500
-    const patient = await openWorkbench({ s3Endpoint: faulty.url, shownAfterMs: undefined })
     const { input } = await spoolRecording(patient)
     faulty.requests.length = 0
     const { key } = await patient.run('uploadRecording', input)
     expect(await patient.bucket.sha256Of(key)).toBe(input.spooled.sha256)
     expect(faulty.requests.filter(({ method, url }) => method === 'PUT' && url.includes(input.callSid))).toHaveLength(1)
-    await patient.close()
   })
 
   test('then an object that the store has and does not show is not overwritten, and the reason says so', async () => {
@@ -222,6 +244,28 @@ describe('When the store is in trouble, then the task waits, and is done when th
     expect(await bench.bucket.openUploads()).toBe(0)
   })
 
+  test.each([
+    ['looks for it', 'HEAD', { status: 403 }],
+    ['sends it', 'PUT', { status: 403, code: 'AccessDenied' }],
+    ['sends it and hears of other bytes', 'PUT', { status: 400, code: 'BadDigest' }],
+  ])('one object is refused whenever somebody %s', async (_what, method, refused) => {
+    const { input } = await spool()
+    const attempt = async (nth: number): Promise<string[]> => {
+      faulty.next(method, refused)
+      await expect(bench.environment(nth).run(bench.activities.uploadRecording, input)).rejects.toEqual(
+        failure('StorageUnavailable', waits),
+      )
+      return bench.alarms.active().map(({ name }) => name)
+    }
+    expect(await attempt(2)).toEqual([])
+    expect(await attempt(3)).toEqual(['UploadRefused'])
+    expect(bench.alarms.active()[0]!.reason).toContain(input.callSid)
+    await upload((await spool()).input)
+    expect(bench.alarms.active()).toHaveLength(1)
+    await upload(input)
+    expect(bench.alarms.active()).toEqual([])
+  })
+
   test('a store that does not know If-None-Match is served without it', async () => {
     faulty.next('PUT', { status: 501, code: 'NotImplemented' })
     const other = await openWorkbench({ s3Endpoint: faulty.url })
@@ -257,27 +301,28 @@ test('When the file disappears in the moment of the upload, then the request end
     metadata: {},
   }
   const control = { signal: AbortSignal.timeout(10_000), onProgress: () => {}, isCancelled: () => false }
-  await expect(store.put(object, control)).rejects.toMatchObject({ code: 'ENOENT' })
+  await expect(store.put(object, control, { key: object.key, state: 'nothing' })).rejects.toMatchObject({ code: 'ENOENT' })
   store.close()
 })
 
 test('When audio is damaged, then it goes to quarantine', async () => {
-  const { input } = await spool(mp3({ frames: 20, xingFrames: 50 }))
-  expect(input.verdict).toMatchObject({ verdict: 'damaged', reason: expect.stringContaining('cut off') })
-  expect((await upload(input)).key).toMatch(/^quarantine\/.+\.mp3$/)
+  const { input } = await spool(readFileSync(new URL('../corpus/base/other.mkv', import.meta.url)))
+  expect(input.verdict).toMatchObject({ verdict: 'damaged', reason: expect.stringContaining('is not accepted') })
+  expect((await upload(input)).key).toMatch(/^quarantine\/.+\.webm$/)
 })
 
-test('When audio is incomplete and another attempt follows, then the file is deleted, so that it is downloaded again', async () => {
+test('When audio is incomplete, then the file stays with the reason until it has been downloaded again', async () => {
   const callSid = newCallSid()
   const bytes = mp3({ frames: 20, xingFrames: 50 })
   const file = bench.spool.fileFor(callSid, 'x')
   writeFileSync(bench.spool.path(file), bytes)
   const spooled = { queue: 'q', file, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') }
-  expect(await bench.run('validateRecording', { callSid, spooled, isLastAttempt: false })).toEqual({
+  expect(await bench.run('validateRecording', { callSid, spooled })).toEqual({
     verdict: 'incomplete',
     reason: 'The MP3 is cut off: it announces 50 frames and has 20',
   })
-  expect(await bench.spool.files()).not.toContain(file)
+  expect(await bench.spool.note(file)).toEqual({ broken: { reason: 'The MP3 is cut off: it announces 50 frames and has 20' } })
+  expect(await bench.spool.bytesOf(file)).toBe(bytes.length)
 })
 
 test('When there is no audio, then it is refused and deleted', async () => {

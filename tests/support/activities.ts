@@ -38,6 +38,8 @@ export interface Workbench {
   bucket: Bucket
   spool: Spool
   alarms: Alarms
+  /** As if the worker had just started: without alarms, with a closed circuit breaker. */
+  restart(): void
   close(): Promise<void>
 }
 
@@ -67,48 +69,60 @@ export async function openWorkbench(
   const owner = connectDatabase({ url: created.url, poolSize: 1, logger })
   const folder = mkdtempSync(join(home, 'spool-'))
   const spool = await Spool.open(folder, 'bench', options.limits ?? { maxBytes: 10 * 1024 ** 3, minFreeBytes: 0 }, () => {})
-  const store = new RecordingStore(
-    { ...access, endpoint: options.s3Endpoint ?? access.endpoint, connections: 8 },
-    options.uploadSizes,
-    'shownAfterMs' in options ? options.shownAfterMs : [50, 100],
-  )
   const inventory = new ObjectInventory({ ...access, endpoint: options.s3Endpoint ?? access.endpoint, connections: 2 })
   const policy = options.policy ?? { hosts: ['127.0.0.1'], publicHosts: [], allowLocal: true }
   const agents = createRecordingAgents(policy)
-  const alarms = createAlarms(logger)
-  const activities = createActivities({
-    database,
-    exotelApi: new ExotelApi({ baseUrl: options.apiBaseUrl ?? 'http://127.0.0.1:1', ...ACCOUNT }),
-    source: { policy, credentials: ACCOUNT, agents },
-    downloads: { slots: 16, startMs: START_DEADLINE_MS, pace: RECORDING_PACE, ...options.downloads },
-    spool,
-    store,
-    inventory,
-    breaker: createStoreBreaker({ alarms, logger, waitScale: 1, probe: (signal) => store.probe(signal) }),
-    alarms,
-    logger,
-    maxBytes: options.maxBytes ?? 6 * 1024 ** 3,
-    pauses: { firstMs: 2000 * (options.waitScale ?? 1), maxMs: 300_000 * (options.waitScale ?? 1) },
-    waitScale: options.waitScale ?? 1,
-    cleanUp: { webhookBodyDays: 90, sessionDays: 30, overdueMs: 24 * 3600_000 },
-    recovery: { plan: options.recovery ?? RECOVERY, perPass: 100, quietMs: 600_000, openRunPauseMs: 6 * 3600_000 },
-    temporal: undefined as never, // what asks Temporal is tested through the whole backend
-  })
+  const start = (): { store: RecordingStore; alarms: Alarms; activities: Activities } => {
+    const store = new RecordingStore(
+      { ...access, endpoint: options.s3Endpoint ?? access.endpoint, connections: 8 },
+      options.uploadSizes,
+      'shownAfterMs' in options ? options.shownAfterMs : [50, 100],
+    )
+    const alarms = createAlarms(logger)
+    const activities = createActivities({
+      database,
+      exotelApi: new ExotelApi({ baseUrl: options.apiBaseUrl ?? 'http://127.0.0.1:1', ...ACCOUNT }),
+      source: { policy, credentials: ACCOUNT, agents },
+      downloads: { slots: 16, startMs: START_DEADLINE_MS, pace: RECORDING_PACE, ...options.downloads },
+      spool,
+      store,
+      inventory,
+      breaker: createStoreBreaker({ alarms, logger, waitScale: options.waitScale ?? 1, probe: (signal) => store.probe(signal) }),
+      alarms,
+      logger,
+      maxBytes: options.maxBytes ?? 6 * 1024 ** 3,
+      pauses: { firstMs: 2000 * (options.waitScale ?? 1), maxMs: 300_000 * (options.waitScale ?? 1) },
+      waitScale: options.waitScale ?? 1,
+      cleanUp: { webhookBodyDays: 90, sessionDays: 30, overdueMs: 24 * 3600_000 },
+      recovery: { plan: options.recovery ?? RECOVERY, perPass: 100, quietMs: 600_000, openRunPauseMs: 6 * 3600_000 },
+      temporal: undefined as never, // what asks Temporal is tested through the whole backend
+    })
+    return { store, alarms, activities }
+  }
+  let worker = start()
   const environment = (attempt = 1): MockActivityEnvironment =>
     new MockActivityEnvironment({ attempt }, { logger: new DefaultLogger('ERROR') }) // failures are what is tested
   return {
-    activities,
-    run: (name, ...args) => environment().run(activities[name] as never, ...(args as unknown as never[])) as never,
+    get activities() {
+      return worker.activities
+    },
+    run: (name, ...args) => environment().run(worker.activities[name] as never, ...(args as unknown as never[])) as never,
     environment,
     database,
     owner,
     databaseUrl: created.url,
     bucket: openBucket(access),
     spool,
-    alarms,
+    get alarms() {
+      return worker.alarms
+    },
+    restart() {
+      worker.store.close()
+      worker = start()
+    },
     async close() {
       agents.destroy()
-      store.close()
+      worker.store.close()
       inventory.close()
       await spool.close()
       rmSync(folder, { recursive: true, force: true })

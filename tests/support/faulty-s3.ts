@@ -19,6 +19,8 @@ export interface FaultyS3 {
   hideNewMs: number
   /** Answers of HEAD without an ETag. */
   hideEtags: boolean
+  /** Ends all faults and releases all requests that are held. */
+  reset(): void
   close(): Promise<void>
 }
 
@@ -27,6 +29,7 @@ export async function startFaultyS3(): Promise<FaultyS3> {
   const target = new URL(servers.s3.endpoint)
   const faults = new Map<string, S3Fault[]>()
   const holds: { method: string; url: RegExp; wait: () => Promise<void> }[] = []
+  const releases: (() => void)[] = []
   const shownAt = new Map<string, number>()
   const rewrites: ((xml: string) => string)[] = []
   const s3: FaultyS3 = {
@@ -39,11 +42,18 @@ export async function startFaultyS3(): Promise<FaultyS3> {
       const reached = new Promise<void>((resolve) => (reach = resolve))
       const released = new Promise<void>((resolve) => (release = resolve))
       holds.push({ method, url, wait: () => (reach(), released) })
+      releases.push(release)
       return { reached, release }
     },
     rewriteLists: (...next) => void rewrites.splice(0, rewrites.length, ...next),
     hideNewMs: 0,
     hideEtags: false,
+    reset() {
+      faults.clear()
+      for (const list of [holds, rewrites, s3.requests]) list.length = 0
+      for (const release of releases.splice(0)) release()
+      Object.assign(s3, { hideNewMs: 0, hideEtags: false })
+    },
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve())

@@ -109,7 +109,8 @@ export async function play(lab: Lab, database: Database, history: History): Prom
         return fail('DownloadIncomplete', { queue: 'spool-lab', reachedBytes: 2 * 1024 ** 2, resumableBytes: 2 * 1024 ** 2 })
       return { queue: 'spool-lab', file: sourceUrl, bytes: 10, sha256: 'a'.repeat(64) }
     },
-    validateRecording: async ({ spooled: { file } }) => {
+    validateRecording: async ({ spooled: { file, broken } }) => {
+      if (broken) return DAMAGED
       const outcome = inHand.get(file)
       if (outcome === 'file lost before validation' || outcome === 'a login page') spool.delete(file)
       if (outcome === 'file lost before validation') return fail('SpoolFileLost')
@@ -117,8 +118,8 @@ export async function play(lab: Lab, database: Database, history: History): Prom
       const audio = { contentType: 'audio/mpeg', extension: 'mp3' }
       return outcome === 'damaged' ? DAMAGED : { verdict: 'good', etag: 'e', audio }
     },
-    uploadRecording: async ({ spooled: { file }, verdict }) => {
-      const outcome = inHand.get(file)
+    uploadRecording: async ({ spooled: { file, broken }, verdict }) => {
+      const outcome = broken ? 'damaged' : inHand.get(file)
       if (outcome === 'file lost before upload') {
         spool.delete(file)
         return fail('SpoolFileLost')
@@ -143,6 +144,10 @@ export async function play(lab: Lab, database: Database, history: History): Prom
       return answer
     },
     renewAccess: async () => ({ access: history.renewed ? 'renewed' : 'refused' }),
+    keepIncomplete: async ({ sourceUrl }) => {
+      const kept = { queue: 'spool-lab', file: sourceUrl, bytes: 10, sha256: 'a'.repeat(64), broken: { reason: 'cut' } }
+      return spool.has(sourceUrl) ? { spooled: kept } : {}
+    },
     discardRecording: async ({ sourceUrl }) => void spool.delete(sourceUrl),
   }
   const { continueAsNewAfterEvents } = history

@@ -44,6 +44,7 @@ type RecordingActivities = Pick<
   | 'noteWait'
   | 'findRecording'
   | 'renewAccess'
+  | 'keepIncomplete'
   | 'discardRecording'
   | 'spoolHolds'
 >
@@ -153,6 +154,7 @@ function scriptedActivities(runs: Map<string, { script: Script; run: Run }>, now
     noteWait: async () => {},
     findRecording: async () => ({ answer: 'none' }),
     renewAccess: async () => ({ access: 'refused' }),
+    keepIncomplete: async () => ({}),
     discardRecording: async () => {},
     spoolHolds: async () => true,
   }

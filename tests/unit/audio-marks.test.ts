@@ -2,8 +2,8 @@
 import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from '@jest/globals'
 import { gunzipStart, isBeginningOfAudio, isGzip, signatureOf, type Signature } from '../../recordings/audio/signatures.ts'
-import { id3v2BytesAt, startsLikeTag, tagBytesAt } from '../../recordings/audio/tags.ts'
-import { endsWithMessage, TextCheck, utf16Kind } from '../../recordings/audio/text.ts'
+import { id3v2BytesAt, startsLikeTag, tagBytesAt, withoutTags } from '../../recordings/audio/tags.ts'
+import { TextCheck } from '../../recordings/audio/text.ts'
 import { ape, id3v1, id3v2, join, lyrics3, zeros } from '../corpus/bytes.ts'
 
 const latin1 = (text: string) => Buffer.from(text, 'latin1')
@@ -50,6 +50,24 @@ describe('When a tag starts at a place in a view, then its length is known:', ()
     expect([127, 128, 300_000, 2 ** 28 - 1].map(claims)).toEqual([137, 138, 300_010, 2 ** 28 + 9])
     expect(id3v2BytesAt(Buffer.from('49443304000080818283', 'hex'), 0)).toBe(10 + 128 ** 2 + 2 * 128 + 3)
     expect(id3v2BytesAt(latin1('ID4'.padEnd(20, '\0')), 0)).toBeUndefined()
+  })
+
+  test.each<[string, Buffer, Buffer]>([
+    ['ID3v1', id3v1(), zeros(0)],
+    ['ID3v1, extended', extended, zeros(0)],
+    ['an APE tag', ape(), zeros(0)],
+    ['an APE tag without a header', ape({ header: false }), zeros(0)],
+    ['lyrics', lyrics3(), zeros(0)],
+    ['Lyrics3 v1', latin1('LYRICSBEGINthank youLYRICSEND'), zeros(0)],
+    ['an APE tag, lyrics and ID3v1', join(ape(), lyrics3(), id3v1()), zeros(0)],
+    ['an APE tag that claims 5,000 bytes', ape({ claimed: 5000 }), ape({ claimed: 5000 })],
+    ['an APE tag that claims less than its footer', ape({ claimed: 31 }), ape({ claimed: 31 })],
+    ['the footer of an APE tag alone', ape({ header: false, claimed: 32 }), ape({ header: false, claimed: 32 }).subarray(0, -32)],
+    ['an end of lyrics without a beginning', latin1('LYRICS200'), latin1('LYRICS200')],
+    ['half an ID3v1 tag', id3v1().subarray(1), id3v1().subarray(1)],
+  ])('and tags at the end of bytes are left out: %s', (_what, tag, rest) => {
+    expect(withoutTags(tag)).toEqual(rest)
+    expect(withoutTags(join('some', tag))).toEqual(join('some', rest))
   })
 
   test.each(['TAG', '3DI', 'APETAGEX', 'LYRICSBEGIN', 'ID3'])('%s begins a tag at the first byte only', (mark) => {
@@ -100,6 +118,7 @@ const OTHERS: [bytes: string, what: string][] = [
   ['Rar!\x1a\x07', 'an archive (application/vnd.rar)'],
   ['7z\xbc\xaf\x27\x1c', 'an archive (application/x-7z-compressed)'],
   ['MSCF\0\0\0\0', 'an archive (application/vnd.ms-cab-compressed)'],
+  ['#EXTM3U', 'a playlist'],
   ['!<arch>\n', 'an archive (application/x-archive)'],
   [`${'.'.repeat(257)}ustar`, 'an archive (application/x-tar)'],
 ]
@@ -107,7 +126,7 @@ const OTHERS: [bytes: string, what: string][] = [
 describe('When a file starts with a signature, then it is known, and no part of the signature is enough:', () => {
   /** With each byte that counts changed in turn. */
   const variants = (bytes: string) =>
-    [...bytes].flatMap((byte, at) => (byte === '.' && bytes !== '.snd\0' ? [] : [`${bytes.slice(0, at)}~${bytes.slice(at + 1)}`]))
+    Array.from(bytes).flatMap((byte, at) => (byte === '.' && bytes !== '.snd\0' ? [] : [`${bytes.slice(0, at)}~${bytes.slice(at + 1)}`]))
 
   const expectOnly = (bytes: string, signature: Signature) => {
     expect(signatureOf(latin1(`${bytes} and so on`))).toEqual(signature)
@@ -166,75 +185,74 @@ describe('When bytes may be text', () => {
     ['[1]', 'a JSON document'],
     ['{}', 'a JSON document'],
     ['[[]]', 'a JSON document'],
+    ['[ [ {"a":1}]]', 'a JSON document'],
+    ['[{}]', 'a JSON document'],
+    ['["a", "b"]', 'a JSON document'],
+    ['{ "a b" : "c"', 'a JSON document'],
+    ['[-1.5e+3, 2]', 'a JSON document'],
+    ['<soap:Envelope xmlns="a"><a/>', 'an XML document'],
+    ['<svg\n width="1">', 'an XML document'],
+    ['<!DOCTYPE svg>', 'an XML document'],
     ['not <html>, not {"a":1}', 'plain text'],
-    ['{no JSON', 'plain text'],
-    ['<1', 'plain text'],
     ['tab\tline\nform\ffeed\r', 'plain text'],
-    ['ä', 'plain text'],
-    ['x', 'plain text'],
+    ['för', 'plain text'],
+    ['नहीं है', 'plain text'],
   ])('then %j is %s', (text, kind) => {
     expect(check(text).kind()).toBe(kind)
     expect(check(text.slice(0, 3), text.slice(3)).kind()).toBe(kind)
+    expect(check(text).holdsData()).toBe(false)
   })
 
   test.each<[string, string | Buffer]>([
     ['a control character', 'text\x01text'],
     ['DEL', 'text\x7f'],
-    ['a vertical tab', 'a\vb'],
+    ['a vertical tab', 'a\vb text'],
     ['bytes that are no UTF-8', latin1('caf\xe9 au lait')],
     ['one character again and again', 'UUUU'],
-    ['a word of 1,001 bytes', `a ${'ab'.repeat(500)}c`],
+    ['no words', '12 34 <1'],
+    ['a bracket without JSON', '{NO JSON'],
+    ['two brackets without JSON', '[[UTWUU'],
+    ['empty brackets before something else', '[]UTWUU'],
+    ['an empty object before something else', '{}UTWUU'],
+    ['numbers without an end', '[12UTWUU'],
+    ['a tag without an end', '<UTWUU'],
+    ['half a page', '<htmlUTWUU'],
+    ['one character', 'x'],
+    ['nothing', ''],
   ])('then it is not with %s', (_what, bytes) => {
     expect(check(bytes).kind()).toBeUndefined()
   })
 
   test('then pieces belong together, whatever their borders', () => {
-    expect(check(Buffer.from('ä').subarray(0, 1), Buffer.from('ä').subarray(1)).kind()).toBe('plain text')
-    expect(check('ab'.repeat(300), 'ab'.repeat(300)).kind()).toBeUndefined()
-    expect(check(`a ${'ab'.repeat(499)}`, 'c d').kind()).toBe('plain text')
-    expect(check(`${'ab'.repeat(500)} c`).kind()).toBe('plain text')
+    const umlauts = Buffer.from('für')
+    expect(check(umlauts.subarray(0, 2), umlauts.subarray(2)).kind()).toBe('plain text')
     expect(check('text', '\x01', 'text').kind()).toBeUndefined()
     expect(check(latin1('\xe9'), 'text').kind()).toBeUndefined()
     expect(check('<html>', '\x01').markup()).toBe('an HTML page')
+    expect(check('<html>', '\x01').holdsData()).toBe(false)
+    expect(check(' '.repeat(507), '<html>').kind()).toBe('an HTML page')
+    expect(check(' '.repeat(508), '<html>').kind()).toBeUndefined()
   })
 
-  test.each([
-    ['Not found', true],
-    ['{"a":1}', true],
-    ['a<', true],
-    ['word', false],
-    ['12 34', false],
-    ['\x01<html>', false],
-  ])('then %j is a message: %s', (text, isMessage) => {
-    expect(check(text).isMessage()).toBe(isMessage)
+  test('then encoded data in it may be audio', () => {
+    const data = 'ab'.repeat(501)
+    expect(check(data).holdsData()).toBe(true)
+    for (const text of [data, `<html>${data}`, `{"a":"${data}"}`]) expect(check(text).kind()).toBeUndefined()
+    expect(check(data, '\x01').holdsData()).toBe(false)
   })
 
   test.each<[string, BufferEncoding | 'be', string | undefined]>([
     ['\uFEFF<html>', 'utf16le', 'an HTML page'],
     ['\uFEFFNot found', 'utf16le', 'plain text'],
     ['\uFEFFNot found', 'be', 'plain text'],
+    ['\uFEFFfür', 'utf16le', 'plain text'],
     ['\uFEFF{"a":1}', 'be', 'a JSON document'],
     ['\uFEFF漢字漢字', 'utf16le', undefined],
-    ['\uFEFFabc', 'utf16le', 'plain text'],
-    ['\uFEFFab', 'utf16le', undefined],
+    [`\uFEFF${'not found '.repeat(500)}\x01`, 'utf16le', undefined],
+    [`\uFEFF<html>${'not found '.repeat(500)}漢`, 'utf16le', undefined],
     ['Not found', 'utf16le', undefined],
   ])('then %j in UTF-16 (%s) is: %s', (text, encoding, kind) => {
     const bytes = Buffer.from(text, 'utf16le')
-    expect(utf16Kind(encoding === 'be' ? bytes.swap16() : bytes)).toBe(kind)
-  })
-
-  test.each([
-    ['\0<html><body>error</body>', true],
-    ['\0{ "error message" : 404 }', true],
-    ['<Error>Access denied</Error>', true],
-    ['\0...<?xml version="1.0"?>', true],
-    ['\0<!DOCTYPE html PUBLIC>', true],
-    ['\0<html><body>error!!!', true],
-    ['\0<html><body>error!!', false],
-    ['\0<html><body>error</body>\0', false],
-    ['\0just some text that is long', false],
-    ['', false],
-  ])('then data that ends with %j ends with a message: %s', (bytes, is) => {
-    expect(endsWithMessage(latin1(bytes))).toBe(is)
+    expect(check(encoding === 'be' ? bytes.swap16() : bytes).kind()).toBe(kind)
   })
 })

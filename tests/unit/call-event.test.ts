@@ -118,6 +118,14 @@ describe('When a time or duration belongs to a leg, then it is not that of the c
     expect(read(fields, route)).not.toHaveProperty('endedAt')
   })
 
+  test.each<[WebhookRoute, object]>([
+    ['call-start', { Status: 'completed' }],
+    ['call-end', { EventType: 'Dial', Status: 'busy' }],
+  ])('the durations of %s %j', (route, fields) => {
+    const said = { ...fields, ConversationDuration: '73', DialCallDuration: '80', RecordingDuration: '70' }
+    expect(read(said, route)).not.toHaveProperty('durationSeconds')
+  })
+
   test('the ringing of a call that nobody answered', () => {
     expect(read({ DialCallStatus: 'no-answer', DialCallDuration: '31' })).not.toHaveProperty('durationSeconds')
     expect(read({ CallType: 'completed', DialCallDuration: '31' })).toHaveProperty('durationSeconds', 31)

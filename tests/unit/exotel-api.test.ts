@@ -31,6 +31,11 @@ const repeating =
   (_request, response) =>
     repeat(response.writeHead(status, { 'retry-after': '5' }), text)
 
+test('When the list of calls has an unknown form, then it confirms no account, however often it is asked for', async () => {
+  exotel.script((_request, response) => response.end('{}'))
+  for (const _ of [1, 2]) await expect(api.confirmAccount(new AbortController().signal)).rejects.toThrow(ExotelUnavailable)
+})
+
 describe('When the response of the API', () => {
   test('has no headers in time, then the API is unavailable', async () => {
     exotel.script(() => {})

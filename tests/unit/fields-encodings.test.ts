@@ -35,8 +35,11 @@ describe('When a body contradicts its content type, then the error says how:', (
   test.each([
     [FORM, `${part('CallSid', 'a1')}\r\n--B--\r\n`, /says form, but the body looks like multipart$/],
     [FORM, '{}', /says form, but the body looks like json$/],
+    [`${FORM} ; charset=utf-8`, '{}', /says form, but the body looks like json$/],
+    ['application/vnd.exotel+json', 'CallSid=a1', /JSON/],
     [MULTIPART, 'CallSid=a1', /says multipart, but the body looks like form$/],
     [MULTIPART, '--C\r\n', /says multipart, but the body does not start with its boundary$/],
+    ['multipart/form-data; boundary=B1', '--B2\r\n', /says multipart, but the body does not start with its boundary$/],
     ['multipart/form-data', `${part('CallSid', 'a1')}\r\n--B--\r\n`, /does not start with its boundary$/],
     [undefined, `${part('CallSid', 'a1')}\r\n--B--\r\n`, /is multipart, but its content type is not$/],
   ])('%s', async (type, body, message) => {
@@ -118,7 +121,7 @@ describe('When multipart', () => {
     const fits = await decode(`${part('a', 'x'.repeat(LIMIT_BYTES), headers)}\r\n--B--\r\n`)
     expect(fits).toEqual({ a: 'x'.repeat(LIMIT_BYTES) })
     const { a } = await decode(`${part('a', 'x'.repeat(3 * LIMIT_BYTES), headers)}\r\n--B--\r\n`)
-    expect(String(a).length).toBeLessThanOrEqual(LIMIT_BYTES)
+    expect((a as string).length).toBeLessThanOrEqual(LIMIT_BYTES)
   })
 
   test('has no text, then the error says what is wrong with it', async () => {

@@ -121,8 +121,23 @@ describe('When a link is checked', () => {
   })
 
   test('then Exotel’s bucket at S3 is fetched without credentials, others there are not', () => {
-    expect(checkUrl('https://s3-ap-southeast-1.amazonaws.com/exotelrecordings/acc/1.mp3', policy, 'named')).toMatchObject({ own: false })
-    expect(() => checkUrl('https://s3-ap-southeast-1.amazonaws.com/evil/acc/1.mp3', policy, 'named')).toThrow(HostNotAllowed)
+    for (const place of [
+      's3-ap-southeast-1.amazonaws.com/exotelrecordings',
+      's3.amazonaws.com/exotelrecordings',
+      'exotelrecordings.s3.amazonaws.com',
+      'exotelrecordings.s3.ap-south-1.amazonaws.com',
+    ]) {
+      expect(checkUrl(`https://${place}/acc/1.mp3`, policy, 'named')).toMatchObject({ own: false })
+    }
+    for (const place of [
+      's3-ap-southeast-1.amazonaws.com/evil',
+      's3.amazonaws.com/exotelrecordings2',
+      'evil.s3.amazonaws.com/exotelrecordings',
+      'exotelrecordings.s3.evil.com',
+      's3.evil.com/exotelrecordings',
+    ]) {
+      expect(() => checkUrl(`https://${place}/acc/1.mp3`, policy, 'named')).toThrow(HostNotAllowed)
+    }
   })
 
   test.each(['https://recordings.exotel.com.evil.test/', 'https://exotel.com/', 'https://evilexotel.com/', 'https://example.org/1.mp3'])(

@@ -15,3 +15,16 @@ test('When a listed text occurs twice, or a file does not exist, then the list d
   expect(faultsOf([{ ...mistake, text: 'relative to the project. */\n  file: string' }], root)).toEqual([])
   expect(faultsOf([{ ...mistake, tests: ['tests/none.test.ts'] }], root)).toEqual(['tests/none.test.ts does not exist.'])
 })
+
+test('When the same mistake is listed twice, then the list says so', () => {
+  const mistake = {
+    breaks: 'x',
+    file: 'tests/mutants/mistake.ts',
+    text: 'relative to the project. */',
+    replacement: '',
+    tests: [],
+    only: '.',
+  }
+  expect(faultsOf([mistake, { ...mistake, breaks: 'y' }], root)).toEqual(['tests/mutants/mistake.ts: the mistake "y" is listed twice.'])
+  expect(faultsOf([mistake, { ...mistake, replacement: '.' }], root)).toEqual([])
+})

@@ -5,7 +5,6 @@ import type { Failure } from '../../workflows/failure.ts'
 import {
   afterFailure,
   afterRenewal,
-  isLastAttempt,
   newRetryState,
   preparingUntilMs,
   type RetryContext,
@@ -51,10 +50,6 @@ describe('When Exotel fails', () => {
   test('then the pauses double up to 10 min', () => {
     const steps = decisions(9, failureOf('ExotelUnavailable'), { ...context, policy: { waitScale: 1, tries: 9 } })
     expect(pauses(steps)).toEqual([10, 20, 40, 80, 160, 320, 600, 600, 'conclude'])
-  })
-
-  test('then the attempt that may be the last one is known before', () => {
-    expect([0, 1, 2, 3].map((failures) => isLastAttempt(stateOf({ failures }), { tries: 3 }))).toEqual([false, false, true, true])
   })
 
   test('then Retry-After makes a pause longer, never shorter', () => {

@@ -42,6 +42,18 @@ const PATHS: Record<string, (lab: Lab) => Promise<Run>> = {
       ),
     ),
   quarantined: (lab) => ended(lab.start({ sourceUrls: [LINK] }, { validateRecording: async () => DAMAGED })),
+  'incomplete-then-quarantined': (lab) => {
+    const spooled = { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a', broken: { reason: 'cut off' } }
+    return ended(
+      lab.start(
+        { sourceUrls: [LINK] },
+        {
+          validateRecording: async (input) => (input.spooled.broken ? DAMAGED : { verdict: 'incomplete', reason: 'cut off' }),
+          keepIncomplete: async () => ({ spooled }),
+        },
+      ),
+    )
+  },
   'signalled-twice': async (lab) => {
     const run = await lab.start({ sourceUrls: [LINK] })
     await run.news({ sourceUrls: [`${LINK}2`] })

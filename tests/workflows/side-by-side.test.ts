@@ -203,17 +203,17 @@ describe('When the history of a run becomes long', () => {
     const asked: number[] = []
     const began = await now()
     const run = await lab.start(
-      { status: 'completed', endedAt: iso(began) },
+      { status: 'completed', endedAt: iso(began), durationSeconds: 40 },
       {
         findRecording: async () => {
           asked.push(Math.round(((await now()) - began) / MINUTE))
-          return { answer: 'none', durationSeconds: 3 }
+          return { answer: 'none' }
         },
       },
       { policy: { ...POLICY, continueAsNewAfterEvents: 40 } },
     )
-    expect(await run.ended()).toBeUndefined()
-    expect(run.conclusions).toMatchObject([{ outcome: { state: 'not_recorded' } }])
+    expect(await run.ended()).toBe('RecordingMissing') // the event told the first run how long the call was
+    expect(run.conclusions).toMatchObject([{ outcome: { error: 'The call lasted 40 s, and Exotel has no recording of it' } }])
     expect((await eventsOfRuns(run)).length).toBeGreaterThan(1)
     expect(new Set(asked)).toEqual(new Set([1, 2, 5, 10, 15, 30, 60]))
   })

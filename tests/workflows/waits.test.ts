@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { Context } from '@temporalio/activity'
-import type { Wait } from '../../workflows/contracts/recording.ts'
+import type { CallNews, Verdict, Wait } from '../../workflows/contracts/recording.ts'
 import { eventually } from '../support/eventually.ts'
-import { DAMAGED, endOfTry, givenBack, openLab, POLICY, type Lab } from '../support/workflow-lab.ts'
+import { DAMAGED, endOfTry, givenBack, openLab, POLICY, type Lab, type Script } from '../support/workflow-lab.ts'
 
 const LINK = 'https://recordings.exotel.com/a/1.mp3'
 const MINUTE = 60_000
@@ -16,6 +16,7 @@ afterAll(() => lab?.close())
 
 const now = () => lab.env.currentTimeMs()
 const iso = (ms: number) => new Date(ms).toISOString()
+const ONE_BYTE = { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' }
 const stored = expect.objectContaining({ state: 'stored' })
 
 describe('When a call ends without a link', () => {
@@ -148,7 +149,7 @@ describe('When Exotel does not have the recording yet', () => {
 })
 
 describe('When Exotel refuses a recording or sends no bytes while it may still prepare it', () => {
-  const WHOLE = { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' }
+  const WHOLE = ONE_BYTE
   const EMPTY = { ...WHOLE, bytes: 0 }
   const refused = () => Promise.reject(endOfTry('ExotelUnauthorized'))
   const untilMinute = (began: number, minutes: number) => async () => (await now()) - began < minutes * MINUTE
@@ -236,7 +237,7 @@ describe('When tries fail', () => {
     )
     expect(await run.ended()).toBe(code)
     const pause = ['downloadRecording', 'noteWait']
-    expect(run.calls).toEqual([...pause, ...pause, 'downloadRecording', 'updateCall', 'discardRecording'])
+    expect(run.calls).toEqual([...pause, ...pause, 'downloadRecording', 'keepIncomplete', 'updateCall', 'discardRecording'])
   })
 
   test('then each pause is on the row with its reason and its end, which waits for no database', async () => {
@@ -303,21 +304,87 @@ describe('When tries fail', () => {
     expect(run.calls.filter((name) => name === 'downloadRecording')).toHaveLength(3)
   })
 
-  test('then incomplete audio is downloaded again, and kept after the last attempt', async () => {
-    const lastAttempts: (boolean | undefined)[] = []
-    const run = await lab.start(
-      { sourceUrls: [LINK] },
-      {
-        downloadRecording: async ({ isLastAttempt }) => {
-          lastAttempts.push(isLastAttempt)
-          return { queue: 'spool-lab', file: 'f', bytes: 10, sha256: 'a' }
+  describe('then incomplete audio is downloaded again, and', () => {
+    const INCOMPLETE: Verdict = { verdict: 'incomplete', reason: 'cut off' }
+    const KEPT = { ...ONE_BYTE, file: 'kept', broken: { reason: 'cut off' } }
+    const validateRecording: Script['validateRecording'] = async ({ spooled }) => (spooled.broken ? DAMAGED : INCOMPLETE)
+
+    test('what arrived goes to quarantine after the last attempt', async () => {
+      const run = await lab.start({ sourceUrls: [LINK] }, { validateRecording, keepIncomplete: async () => ({ spooled: KEPT }) })
+      expect(await run.ended()).toBe('RecordingDamaged')
+      expect(run.calls.filter((name) => name === 'downloadRecording')).toHaveLength(3)
+      expect(run.conclusions).toMatchObject([
+        { outcome: { state: 'quarantined', error: 'cut off', key: expect.any(String), bytes: 1, audio: { extension: 'mp3' } } },
+      ])
+    })
+
+    test('what arrived goes to quarantine where Exotel no longer has the recording, whose code stays', async () => {
+      let downloads = 0
+      const run = await lab.start(
+        { sourceUrls: [LINK] },
+        {
+          downloadRecording: async () => (++downloads < 3 ? ONE_BYTE : Promise.reject(endOfTry('RecordingExpired'))),
+          validateRecording,
+          keepIncomplete: async () => ({ spooled: KEPT }),
+          uploadRecording: async () => ({ bucket: 'b', key: 'quarantine/k', url: 'u', remark: 'A foreign object has the key x' }),
         },
-        validateRecording: async ({ isLastAttempt }) => (isLastAttempt ? DAMAGED : { verdict: 'incomplete', reason: 'cut off' }),
-      },
-    )
-    expect(await run.ended()).toBe('RecordingDamaged')
-    expect(lastAttempts).toEqual([false, false, true])
-    expect(run.conclusions).toMatchObject([{ outcome: { state: 'quarantined', error: 'cut off' } }])
+      )
+      expect(await run.ended()).toBe('RecordingExpired')
+      expect(run.conclusions).toMatchObject([
+        {
+          outcome: {
+            state: 'quarantined',
+            code: 'RecordingExpired',
+            error: 'cut off; at last: RecordingExpired happened',
+            key: 'quarantine/k',
+            remark: 'A foreign object has the key x',
+          },
+        },
+      ])
+      expect(run.calls).toContain('discardRecording')
+    })
+
+    test.each<[string, Script]>([
+      ['nothing is left of it', {}],
+      [
+        'what is left is no audio',
+        {
+          keepIncomplete: (() => {
+            let isThere = true
+            return async () => (isThere ? ((isThere = false), { spooled: KEPT }) : {})
+          })(),
+          validateRecording: async ({ spooled }) => (spooled.broken ? { verdict: 'refused', reason: 'HTML' } : INCOMPLETE),
+        },
+      ],
+      ['its worker is lost', { keepIncomplete: () => Promise.reject(endOfTry('SpoolFileLost')) }],
+    ])('it fails where %s', async (_why, script) => {
+      const run = await lab.start({ sourceUrls: [LINK] }, { validateRecording, ...script })
+      expect(await run.ended()).toBe('DownloadIncomplete')
+      expect(run.conclusions).toMatchObject([{ outcome: { state: 'failed', code: 'DownloadIncomplete', error: 'cut off' } }])
+    })
+
+    test('what is kept behind a page goes to quarantine', async () => {
+      const left = [{ ...KEPT, file: 'page' }, KEPT]
+      const run = await lab.start(
+        { sourceUrls: [LINK] },
+        {
+          keepIncomplete: async () => (left.length > 0 ? { spooled: left.shift()! } : {}),
+          validateRecording: async ({ spooled }) =>
+            spooled.file === 'page' ? { verdict: 'refused', reason: 'HTML' } : spooled.broken ? DAMAGED : INCOMPLETE,
+        },
+      )
+      expect(await run.ended()).toBe('RecordingDamaged')
+      expect(run.conclusions).toMatchObject([{ outcome: { state: 'quarantined' } }])
+    })
+
+    test('nothing is kept where the recording is too large', async () => {
+      let downloads = 0
+      const downloadRecording: Script['downloadRecording'] = async () =>
+        ++downloads < 2 ? ONE_BYTE : Promise.reject(endOfTry('RecordingTooLarge', { queue: 'spool-lab', reachedBytes: 10 }))
+      const run = await lab.start({ sourceUrls: [LINK] }, { downloadRecording, validateRecording })
+      expect(await run.ended()).toBe('RecordingTooLarge')
+      expect(run.calls).not.toContain('keepIncomplete')
+    })
   })
 
   test('then a try that came 1 MB further begins the count anew: 12 breaks of a large file are no failure', async () => {
@@ -530,6 +597,43 @@ test('When Exotel itself says that nobody took the call, then the search ends', 
   expect(await run.ended()).toBeUndefined()
   expect(run.calls).toEqual(['findRecording', 'updateCall'])
   expect(run.conclusions).toMatchObject([{ outcome: { state: 'not_recorded', status: 'busy' } }])
+})
+
+describe('When Exotel says that nobody took the call, and an event says that somebody did', () => {
+  test.each<[string, CallNews]>([
+    ['by its status', { sourceUrls: [], status: 'completed' }],
+    ['by its duration', { sourceUrls: [], status: 'busy', durationSeconds: 73 }],
+  ])('then Exotel is asked again, and a recording that it names later is brought: %s', async (_how, news) => {
+    let asked = 0
+    const run = await lab.start(news, {
+      findRecording: async () =>
+        ++asked < 3 ? { answer: 'none', status: 'no-answer', durationSeconds: 73 } : { answer: 'named', sourceUrl: LINK },
+    })
+    expect(await run.ended()).toBeUndefined()
+    expect(run.conclusions).toMatchObject([{ sourceUrl: LINK, outcome: { state: 'stored' } }])
+  })
+
+  test('then its recording is missing after the hour', async () => {
+    const began = await now()
+    const run = await lab.start(
+      { status: 'completed', endedAt: iso(began) },
+      { findRecording: async () => ({ answer: 'none', status: 'no-answer', durationSeconds: 73 }) },
+    )
+    expect(await run.ended()).toBe('RecordingMissing')
+    expect(run.concludedAtMs - began).toBeGreaterThanOrEqual(60 * MINUTE)
+  })
+})
+
+test('When a call that was over is answered later, then a recording may be in preparation for an hour after its last end', async () => {
+  const began = await now()
+  const run = await lab.start(
+    { status: 'busy', sourceUrls: [LINK], endedAt: iso(began - 2 * HOUR) },
+    { downloadRecording: async () => ((await now()) - began < 30 * MINUTE ? Promise.reject(endOfTry('RecordingNotFound')) : ONE_BYTE) },
+  )
+  await run.news({ status: 'completed', endedAt: iso(began) })
+  await run.news({ status: 'busy', endedAt: iso(began - 2 * HOUR) })
+  expect(await run.ended()).toBeUndefined()
+  expect(run.conclusions).toMatchObject([{ outcome: { state: 'stored' } }])
 })
 
 describe('When events about the end of a call disagree', () => {

@@ -94,12 +94,6 @@ export interface SourceRef extends CallRef {
   sourceUrl: string
 }
 
-/** One attempt to download a recording. */
-export interface DownloadInput extends SourceRef {
-  /** No other attempt follows in this run: bytes that cannot be decoded are kept as they are. */
-  isLastAttempt?: boolean
-}
-
 export interface Spooled {
   /** The task queue of the worker whose disk holds the file. */
   queue: string
@@ -107,8 +101,13 @@ export interface Spooled {
   bytes: number
   /** Hex. */
   sha256: string
-  /** Why these are the bytes as they were sent, instead of the recording that they should decode to. */
-  undecoded?: string | undefined
+  /** Why these bytes are not the whole recording. `isEncoded`: they have a Content-Encoding, so they cannot be read as audio. */
+  broken?: { reason: string; isEncoded?: boolean | undefined }
+}
+
+/** What is left of a recording of which no attempt brought all. */
+export interface Incomplete {
+  spooled?: Spooled
 }
 
 export interface AudioFacts {
@@ -142,7 +141,8 @@ export interface StoredObject {
   remark?: string
 }
 
-interface ObjectFacts extends StoredObject {
+/** What the row says about an object. */
+export interface ObjectFacts extends StoredObject {
   bytes: number
   sha256: string
   audio: AudioFacts
@@ -151,7 +151,7 @@ interface ObjectFacts extends StoredObject {
 /** How the way of one recording (or of a call without any) ended. */
 export type Outcome =
   | ({ state: 'stored'; remark?: string } & ObjectFacts)
-  | ({ state: 'quarantined'; code: 'RecordingDamaged'; error: string } & ObjectFacts)
+  | ({ state: 'quarantined'; code: FailureCode; error: string; remark?: string } & ObjectFacts)
   | { state: 'not_recorded'; status?: string }
   | { state: 'failed'; code: FailureCode; error: string }
 

@@ -1,0 +1,148 @@
+// What arrived of a recording while no attempt brought all of it.
+import { createHash } from 'node:crypto'
+import { copyFileSync, readFileSync } from 'node:fs'
+import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
+import type { Incomplete, Spooled, UploadInput, Verdict } from '../../workflows/contracts/recording.ts'
+import { openWorkbench, type Workbench } from '../support/activities.ts'
+import { mp3 } from '../support/audio.ts'
+import { eventually } from '../support/eventually.ts'
+import { startScriptedServer, type Answer, type ScriptedServer } from '../support/scripted-server.ts'
+import { newCallSid } from '../support/servers.ts'
+
+const AUDIO = mp3({ frames: 40 })
+const CUT = mp3({ frames: 20, xingFrames: 50 })
+
+let exotel: ScriptedServer
+let bench: Workbench
+let source: { callSid: string; sourceUrl: string }
+let file: string
+beforeAll(async () => {
+  exotel = await startScriptedServer()
+  bench = await openWorkbench()
+})
+afterAll(async () => {
+  await bench?.close()
+  await exotel?.close()
+})
+beforeEach(() => {
+  source = { callSid: newCallSid(), sourceUrl: `${exotel.url}/recordings/1.mp3` }
+  file = bench.spool.fileFor(source.callSid, source.sourceUrl)
+})
+
+const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
+const sent =
+  (body: Buffer | string, headers: object = {}): Answer =>
+  (_request, response) =>
+    response.writeHead(200, { 'content-length': body.length, ...headers }).end(body)
+/** The connection ends before the announced bytes have been sent. */
+const cut =
+  (body: Buffer, announced: number): Answer =>
+  async (_request, response) => {
+    response.writeHead(200, { 'content-length': announced }).write(body)
+    await eventually('the bytes to be written', async () => (await bench.spool.bytesOf(file)) === body.length)
+    response.destroy()
+  }
+const download = (answer: Answer): Promise<Spooled> => (exotel.script(answer), bench.run('downloadRecording', source))
+const validate = (spooled: Spooled): Promise<Verdict> => bench.run('validateRecording', { callSid: source.callSid, spooled })
+const keep = (): Promise<Incomplete> => bench.run('keepIncomplete', source)
+const filesOfCall = async (): Promise<string[]> => (await bench.spool.files()).filter((name) => name.startsWith(source.callSid))
+const downloadCut = async (): Promise<void> => {
+  expect((await validate(await download(sent(CUT)))).verdict).toBe('incomplete')
+}
+
+test('When more bytes are announced than a complete file has, then it goes to quarantine as it arrived', async () => {
+  await expect(download(cut(AUDIO, AUDIO.length + 100))).rejects.toThrow()
+  const { spooled } = await keep()
+  expect(spooled).toMatchObject({ file, bytes: AUDIO.length, sha256: sha256(AUDIO) })
+  const verdict = await validate(spooled!)
+  expect(verdict).toMatchObject({
+    verdict: 'damaged',
+    reason: expect.stringContaining('The transfer was cut'),
+    audio: { extension: 'mp3' },
+  })
+  const { key } = await bench.run('uploadRecording', { ...source, spooled: spooled!, verdict: verdict as UploadInput['verdict'] })
+  expect(key).toMatch(/^quarantine\/.+\.mp3$/)
+  expect(await bench.bucket.sha256Of(key)).toBe(sha256(AUDIO))
+})
+
+test('When an incomplete file is downloaded again, then the longest one is kept, with its reason', async () => {
+  await downloadCut()
+  await expect(download(cut(AUDIO.subarray(0, 500), AUDIO.length))).rejects.toThrow()
+  await expect(download(cut(AUDIO.subarray(0, 400), AUDIO.length))).rejects.toThrow()
+  const { spooled } = await keep()
+  expect(spooled).toMatchObject({ bytes: CUT.length, sha256: sha256(CUT), broken: { reason: expect.stringContaining('cut off') } })
+  expect(readFileSync(bench.spool.path(spooled!.file))).toEqual(CUT)
+  expect(await validate(spooled!)).toMatchObject({ verdict: 'damaged', reason: expect.stringContaining('cut off') })
+  expect(await keep()).toEqual({ spooled })
+})
+
+test('When pages follow an incomplete file, then they are deleted, and the file is kept', async () => {
+  await downloadCut()
+  expect((await validate(await download(sent('<html><body>Bad gateway</body></html>')))).verdict).toBe('refused')
+  expect((await keep()).spooled).toMatchObject({ sha256: sha256(CUT) })
+})
+
+test('When a longer part of a page follows an incomplete file, then it is refused, and the file is kept', async () => {
+  await downloadCut()
+  const page = Buffer.from(`<html><body>${'Bad gateway. '.repeat(CUT.length / 10)}</body></html>`)
+  await expect(download(cut(page, page.length + 1))).rejects.toThrow()
+  expect((await validate((await keep()).spooled!)).verdict).toBe('refused')
+  expect((await keep()).spooled).toMatchObject({ sha256: sha256(CUT) })
+})
+
+test('When more bytes come than are announced, then what was kept before stays', async () => {
+  await downloadCut()
+  await bench.spool.setAside(file)
+  const longer: Answer = ({ socket }) => void socket.end(`HTTP/1.1 206 Partial\r\nContent-Range: bytes 0-9/10\r\n\r\n${'x'.repeat(20)}`)
+  await expect(download(longer)).rejects.toThrow()
+  expect((await keep()).spooled).toMatchObject({ sha256: sha256(CUT) })
+})
+
+test('When what arrived is a part of a page, then it is refused', async () => {
+  const page = Buffer.from('<html><body>Bad gateway</body></html>')
+  await expect(download(cut(page, 1000))).rejects.toThrow()
+  expect(await validate((await keep()).spooled!)).toMatchObject({ verdict: 'refused' })
+  expect(await filesOfCall()).toEqual([])
+})
+
+test('When what was kept is still there, then the recording is downloaded anew all the same', async () => {
+  await downloadCut()
+  await keep()
+  expect(await download(sent(AUDIO))).toMatchObject({ bytes: AUDIO.length, sha256: sha256(AUDIO) })
+})
+
+test('When a worker was killed during a transfer, then what it wrote is kept', async () => {
+  copyFileSync(new URL('../corpus/base/mono-8000.mp3', import.meta.url), bench.spool.path(file))
+  expect((await keep()).spooled).toMatchObject({ file, broken: { reason: 'The transfer was cut' } })
+})
+
+test('When a whole recording was never stored, then it is kept', async () => {
+  const spooled = await download(sent(AUDIO))
+  expect((await keep()).spooled).toMatchObject({ ...spooled, broken: { reason: 'No attempt stored the recording' } })
+})
+
+test('When the recording is stored after all, then nothing of it stays in the spool', async () => {
+  await downloadCut()
+  const spooled = await download(sent(AUDIO))
+  expect(await filesOfCall()).toHaveLength(2)
+  const verdict = (await validate(spooled)) as UploadInput['verdict']
+  expect(verdict.verdict).toBe('good')
+  await bench.run('uploadRecording', { ...source, spooled, verdict })
+  expect(await filesOfCall()).toEqual([])
+})
+
+test('When the worker of a kept file is asked, then it has the recording, until the recording is discarded', async () => {
+  await downloadCut()
+  await bench.spool.setAside(file)
+  expect(await bench.run('spoolHolds', source)).toBe(true)
+  await bench.run('discardRecording', source)
+  expect(await bench.run('spoolHolds', source)).toBe(false)
+  expect(await keep()).toEqual({})
+})
+
+test('When the spool has no room for a download, then what is kept of the recording gives up its room', async () => {
+  await downloadCut()
+  await bench.spool.setAside(file)
+  await expect(bench.spool.admit(file, 2 ** 50)).rejects.toThrow()
+  expect(await filesOfCall()).toEqual([])
+})
