@@ -36,7 +36,7 @@ export function createValidateRecording(deps: Needs) {
         await changeSpooled(deps, run, (attempt) => deps.spool.dropWhole(spooled.file, spooled.sha256, attempt))
         return { verdict: 'refused', reason: finding.reason }
       }
-      if (finding.kind === 'incomplete') {
+      if (finding.kind === 'incomplete' || (finding.kind === 'damaged' && (await isLessThanKept(deps, spooled)))) {
         const { reason } = finding
         await changeSpooled(deps, run, (attempt) => deps.spool.rejectWhole(spooled.file, spooled.sha256, attempt, reason))
         return { verdict: 'incomplete', reason }
@@ -60,8 +60,15 @@ async function inspect(deps: Needs, run: Run, spooled: Spooled): Promise<{ diges
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     throw endTry(SPOOL_FILE_LOST, 'Another attempt has removed the spooled file')
   }
-  await changeSpooled(deps, run, (attempt) => deps.spool.dropWhole(spooled.file, spooled.sha256, attempt))
+  await changeSpooled(deps, run, (attempt) =>
+    deps.spool.rejectWhole(spooled.file, spooled.sha256, attempt, 'The bytes changed on the disk'),
+  )
   throw endTry(SPOOL_FILE_LOST, 'The spooled file has other bytes than were downloaded')
+}
+
+/** An earlier attempt brought more, which must not be given up for this: there is another attempt, and then the longest file counts. */
+async function isLessThanKept({ spool }: Needs, { file, bytes, broken }: Spooled): Promise<boolean> {
+  return broken === undefined && (await spool.bytesOf(spool.keptFile(file))) > bytes
 }
 
 /** Of bytes that are known not to be the whole recording, only what is certainly no audio is refused. */

@@ -5,6 +5,7 @@ import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import lockfile from 'proper-lockfile'
 import { z } from 'zod'
+import { inspectAudio } from './audio/inspect.ts'
 import { decodedPathOf, decodingPathOf } from './decode.ts'
 import { FileTurns, Superseded, type Attempt } from './file-turns.ts'
 
@@ -126,13 +127,22 @@ export class Spool {
   /** Makes room for another download. What has arrived is kept if it is longer than what is kept already. */
   async setAside(file: string): Promise<void> {
     const kept = this.keptFile(file)
-    const bytes = await this.bytesOf(file)
-    if (bytes > 0 && bytes >= (await this.bytesOf(kept))) {
-      await this.drop(kept)
-      await rename(this.path(file), this.path(kept))
-      await rename(this.#notePath(file), this.#notePath(kept)).catch(ignoreMissing)
-    }
+    // A sweep of the kept file ends first.
+    await this.#turns.take(kept, { scheduledMs: Date.now(), signal: new AbortController().signal }, async () => {
+      if (await this.#isWorthMore(file, kept)) {
+        await this.drop(kept)
+        await rename(this.path(file), this.path(kept))
+        await rename(this.#notePath(file), this.#notePath(kept)).catch(ignoreMissing)
+      }
+    })
     await this.drop(file)
+  }
+
+  /** A page must not take the place of audio. */
+  async #isWorthMore(file: string, kept: string): Promise<boolean> {
+    const [bytes, keptBytes] = [await this.bytesOf(file), await this.bytesOf(kept)]
+    if (bytes === 0 || bytes < keptBytes) return false
+    return keptBytes === 0 || (await inspectAudio(this.path(file))).kind !== 'none'
   }
 
   /** Removes all that is there of a recording. */
@@ -168,8 +178,8 @@ export class Spool {
 
   async #changeWhole(file: string, sha256: string, attempt: Attempt, change: () => Promise<void>): Promise<void> {
     await this.asWriter(file, attempt, async () => {
-      const { complete, synced } = await this.note(file)
-      const isAnother = complete ? complete.sha256 !== sha256 : synced !== undefined
+      const { complete, synced, broken } = await this.note(file)
+      const isAnother = complete ? complete.sha256 !== sha256 : synced !== undefined || broken !== undefined
       if (!isAnother) await change()
     })
   }

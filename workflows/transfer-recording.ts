@@ -1,31 +1,11 @@
 // The transfer of one recording: attempts until it is stored, quarantined or failed.
 import { isCancellation } from '@temporalio/workflow'
 import { failureIn, type Failure } from './failure.ts'
-import { download, keepIncomplete, noteWait, refTo, renewAccess, upload, validate } from './recording-activities.ts'
+import { factsOf, quarantineIncomplete, withRemark } from './quarantine-incomplete.ts'
+import { download, noteWait, refTo, renewAccess, upload, validate } from './recording-activities.ts'
 import type { RecordingRun } from './recording-run.ts'
 import { afterFailure, afterRenewal, preparingUntilMs, type RetryContext, type RetryStep } from './retry-state.ts'
-import type { FailureCode } from './contracts/failures.ts'
-import type {
-  AudioFacts,
-  LinkState,
-  ObjectFacts,
-  Outcome,
-  RecordingPolicy,
-  SourceRef,
-  Spooled,
-  StoredObject,
-  Verdict,
-} from './contracts/recording.ts'
-
-interface Incomplete {
-  spooled: Spooled
-  verdict: Extract<Verdict, { verdict: 'damaged' }>
-}
-
-type Failed = Extract<Outcome, { state: 'failed' }>
-
-/** A person ended the run, the call is erased, or the recording is longer than the settings allow. */
-const KEEPS_NOTHING: ReadonlySet<FailureCode> = new Set(['Cancelled', 'RecordingTooLarge'])
+import type { LinkState, Outcome } from './contracts/recording.ts'
 
 type Attempt = { kind: 'concluded'; outcome: Outcome } | { kind: 'failed'; failure: Failure }
 
@@ -36,12 +16,12 @@ export async function transferRecording(run: RecordingRun, link: LinkState): Pro
     const attempt = await run.slots.hold(() => attemptTransfer(run, link))
     if (attempt.kind === 'concluded') return attempt.outcome
     const { failure } = attempt
-    if (failure.spool !== undefined && failure.reachedBytes) remember(link, failure.spool)
+    if (failure.spool !== undefined) remember(link, failure.spool)
     const { state, decision } = await decide(run, link, failure)
     link.retry = state
     if (decision.kind === 'conclude') {
       const failed = { state: 'failed', code: decision.code, error: decision.error } as const
-      return (await run.slots.hold(() => quarantineIncomplete(run, link, failed))) ?? failed
+      return (await quarantineIncomplete(run, link, failed)) ?? failed
     }
     if (decision.pauseMs > 0) await recordWait(run, link, failure, decision.why)
   }
@@ -76,50 +56,6 @@ async function attemptTransfer({ call, progress }: RecordingRun, link: LinkState
     if (isCancellation(error)) throw error
     return { kind: 'failed', failure: failureIn(error) }
   }
-}
-
-/**
- * What has arrived of a recording that fails may be all that is left of it. Undefined: nothing has arrived, or the worker that holds it
- * is lost.
- */
-async function quarantineIncomplete({ call, progress }: RecordingRun, link: LinkState, failed: Failed): Promise<Outcome | undefined> {
-  if (KEEPS_NOTHING.has(failed.code)) return undefined
-  const recording = { ...refTo(call), sourceUrl: link.sourceUrl }
-  for (const queue of link.spools) {
-    try {
-      progress.step('keep', 'Keeping what has arrived', link.sourceUrl)
-      const kept = await findIncomplete(call.policy, recording, queue)
-      if (!kept) continue
-      const { spooled, verdict } = kept
-      const { remark, ...stored } = await upload(call.policy, { ...recording, spooled, verdict })
-      const code = failed.code === 'DownloadIncomplete' ? 'RecordingDamaged' : failed.code
-      const error = verdict.reason === failed.error ? failed.error : `${verdict.reason}; at last: ${failed.error}`
-      return { state: 'quarantined', code, error, ...factsOf(stored, spooled, verdict), ...withRemark(remark) }
-    } catch (error) {
-      if (isCancellation(error)) throw error
-    }
-  }
-  return undefined
-}
-
-/** A spool has two files of a recording at most; validation deletes one that turns out to be a page. */
-async function findIncomplete(policy: RecordingPolicy, recording: SourceRef, queue: string): Promise<Incomplete | undefined> {
-  for (let files = 0; files < 2; files += 1) {
-    const { spooled } = await keepIncomplete(policy, recording, queue)
-    if (!spooled) return undefined
-    const verdict = await validate(policy, { ...recording, spooled })
-    if (verdict.verdict === 'damaged') return { spooled, verdict }
-  }
-  return undefined
-}
-
-function factsOf(stored: StoredObject, { bytes, sha256 }: Spooled, { audio }: { audio: AudioFacts }): ObjectFacts {
-  return { ...stored, bytes, sha256, audio }
-}
-
-function withRemark(...remarks: (string | undefined)[]): { remark?: string } {
-  const remark = remarks.filter((each) => each !== undefined).join('; ')
-  return remark ? { remark } : {}
 }
 
 async function decide({ call, facts }: RecordingRun, { sourceUrl, retry }: LinkState, failure: Failure): Promise<Decided> {

@@ -29,8 +29,8 @@ export const evidence: Mistake[] = [
   {
     breaks: 'a short file takes the place of a longer one that is kept',
     file: 'recordings/spool.ts',
-    text: 'bytes > 0 && bytes >= (await this.bytesOf(kept))',
-    replacement: 'bytes > 0',
+    text: 'if (bytes === 0 || bytes < keptBytes) return false',
+    replacement: 'if (bytes === 0) return false',
     tests: ['tests/storage/keep-incomplete.test.ts'],
     only: 'the longest one is kept',
   },
@@ -52,9 +52,9 @@ export const evidence: Mistake[] = [
   },
   {
     breaks: 'what arrived is deleted where Exotel no longer has the recording',
-    file: 'workflows/transfer-recording.ts',
-    text: 'if (KEEPS_NOTHING.has(failed.code)) return undefined',
-    replacement: "if (failed.code !== 'DownloadIncomplete') return undefined",
+    file: 'workflows/quarantine-incomplete.ts',
+    text: 'KEEPS_NOTHING.has(failed.code)',
+    replacement: "failed.code !== 'DownloadIncomplete'",
     tests: ['tests/workflows/waits.test.ts'],
     only: 'Exotel no longer has the recording, whose code stays',
   },

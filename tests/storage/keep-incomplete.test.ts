@@ -82,6 +82,29 @@ test('When pages follow an incomplete file, then they are deleted, and the file 
   expect((await keep()).spooled).toMatchObject({ sha256: sha256(CUT) })
 })
 
+test('When a short file that is not accepted follows an incomplete one, then it is downloaded again, and the longer one is kept', async () => {
+  await downloadCut()
+  const strange = Buffer.from([...Array(200).keys()])
+  expect(await validate(await download(sent(strange)))).toMatchObject({ verdict: 'incomplete' })
+  expect((await keep()).spooled).toMatchObject({ sha256: sha256(CUT) })
+})
+
+test('When a longer page has been set aside, then it has not taken the place of audio', async () => {
+  await downloadCut()
+  const page = Buffer.from(`<html><body>${'Bad gateway. '.repeat(CUT.length / 10)}</body></html>`)
+  await expect(download(cut(page, page.length + 1))).rejects.toThrow()
+  await expect(download(cut(page.subarray(0, 30), page.length))).rejects.toThrow()
+  expect((await keep()).spooled).toMatchObject({ sha256: sha256(CUT) })
+})
+
+test('When a step that was given up deletes its file late, then what a later download left stays', async () => {
+  const first = await download(sent(AUDIO))
+  await bench.spool.setAside(file)
+  await expect(download(cut(AUDIO.subarray(0, 500), AUDIO.length))).rejects.toThrow()
+  await bench.spool.dropWhole(file, first.sha256, { scheduledMs: Date.now(), signal: new AbortController().signal })
+  expect(await bench.spool.bytesOf(file)).toBe(500)
+})
+
 test('When a longer part of a page follows an incomplete file, then it is refused, and the file is kept', async () => {
   await downloadCut()
   const page = Buffer.from(`<html><body>${'Bad gateway. '.repeat(CUT.length / 10)}</body></html>`)

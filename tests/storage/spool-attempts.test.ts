@@ -108,7 +108,7 @@ test('When a validation is about to delete a file that a later download has comp
   expect(readFileSync(bench.spool.path(file())).equals(BYTES)).toBe(true)
 })
 
-test('When the bytes of a whole file have changed, then the validation deletes it, and it is downloaded again', async () => {
+test('When the bytes of a whole file have changed, then it is downloaded again, and not taken for whole', async () => {
   exotel.script((_request, response) => response.writeHead(200, { 'content-length': BYTES.length }).end(BYTES))
   const whole = await runScheduledAt(1, 'downloadRecording', source)
   writeFileSync(bench.spool.path(file()), randomBytes(BYTES.length))

@@ -1,5 +1,4 @@
 import { PutObjectCommand } from '@aws-sdk/client-s3'
-import { CancelledFailure } from '@temporalio/common'
 import { createHash, randomBytes } from 'node:crypto'
 import { copyFileSync, existsSync, rmSync, truncateSync, writeFileSync, readFileSync } from 'node:fs'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'

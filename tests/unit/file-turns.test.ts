@@ -1,4 +1,4 @@
-import { setImmediate as afterPromises } from 'node:timers/promises'
+import { setImmediate } from 'node:timers/promises'
 import { expect, test } from '@jest/globals'
 import { FileBusy, FileTurns, Superseded, type Attempt } from '../../recordings/file-turns.ts'
 
@@ -23,7 +23,7 @@ test('When a later attempt comes, then the earlier one is aborted, and the later
   let began = false
   const second = turns.take('file', attempt(2), async () => void (began = true))
   expect(first.signal.reason).toBeInstanceOf(Superseded)
-  await afterPromises()
+  await setImmediate() // all that does not wait for the first one has run
   expect(began).toBe(false)
   first.end()
   await second

@@ -363,6 +363,27 @@ describe('When tries fail', () => {
       expect(run.conclusions).toMatchObject([{ outcome: { state: 'failed', code: 'DownloadIncomplete', error: 'cut off' } }])
     })
 
+    test('the longest file of all workers goes to quarantine, also where the first attempts to keep it fail', async () => {
+      let attempts = 0
+      let downloads = 0
+      const uploads: number[] = []
+      const run = await lab.start(
+        { sourceUrls: [LINK] },
+        {
+          downloadRecording: async () => ({ ...ONE_BYTE, queue: ['spool-lab', 'spool-other', 'spool-third'][downloads++]! }),
+          validateRecording,
+          keepIncomplete: async () => {
+            attempts += 1
+            if (attempts <= 2) throw endOfTry('InternalError')
+            return { spooled: { ...KEPT, bytes: attempts === 4 ? 500 : attempts } }
+          },
+          uploadRecording: async ({ spooled: { bytes } }) => (uploads.push(bytes), { bucket: 'b', key: 'k', url: 'u' }),
+        },
+      )
+      expect(await run.ended()).toBe('RecordingDamaged')
+      expect(uploads).toEqual([500])
+    })
+
     test('what is kept behind a page goes to quarantine', async () => {
       const left = [{ ...KEPT, file: 'page' }, KEPT]
       const run = await lab.start(

@@ -1,0 +1,83 @@
+// What has arrived of a recording that fails goes to quarantine: it may be all that is left of it.
+import { isCancellation } from '@temporalio/workflow'
+import { SPOOL_FILE_LOST, type FailureCode } from './contracts/failures.ts'
+import type { AudioFacts, LinkState, ObjectFacts, Outcome, Spooled, StoredObject, Verdict } from './contracts/recording.ts'
+import { failureIn } from './failure.ts'
+import { keepIncomplete, refTo, upload, validate } from './recording-activities.ts'
+import type { RecordingRun } from './recording-run.ts'
+
+type Failed = Extract<Outcome, { state: 'failed' }>
+
+interface Incomplete {
+  spooled: Spooled
+  verdict: Extract<Verdict, { verdict: 'damaged' }>
+}
+
+/** A person ended the run, the call is erased, or the recording is longer than the settings allow. */
+const KEEPS_NOTHING: ReadonlySet<FailureCode> = new Set(['Cancelled', 'RecordingTooLarge'])
+const MINUTE_MS = 60_000
+/** An unknown error may be a bug, which a deploy ends. */
+const UNKNOWN_ERRORS_FOR_MS = 24 * 60 * MINUTE_MS
+
+/** Undefined: nothing has arrived, or the workers that hold it are lost. */
+export async function quarantineIncomplete(run: RecordingRun, link: LinkState, failed: Failed): Promise<Outcome | undefined> {
+  if (KEEPS_NOTHING.has(failed.code) || link.spools.length === 0) return undefined
+  const { waitScale } = run.call.policy
+  const lastAttemptMs = Date.now() + UNKNOWN_ERRORS_FOR_MS * waitScale
+  for (let pauseMs = MINUTE_MS; ; pauseMs = Math.min(2 * pauseMs, 60 * MINUTE_MS)) {
+    run.progress.step('keep', 'Keeping what has arrived', link.sourceUrl)
+    try {
+      return await run.slots.hold(() => attemptQuarantine(run, link, failed))
+    } catch (error) {
+      if (isCancellation(error)) throw error
+      const { code, message } = failureIn(error)
+      if (code !== 'InternalError' || Date.now() >= lastAttemptMs) return undefined
+      run.progress.step('wait', message, link.sourceUrl)
+      await run.progress.waitUntil(new Date(Date.now() + pauseMs * waitScale).toISOString(), link.sourceUrl)
+    }
+  }
+}
+
+async function attemptQuarantine(run: RecordingRun, link: LinkState, failed: Failed): Promise<Outcome | undefined> {
+  const incomplete = await findIncomplete(run, link)
+  if (!incomplete) return undefined
+  const { spooled, verdict } = incomplete
+  const { remark, ...stored } = await upload(run.call.policy, { ...refTo(run.call), sourceUrl: link.sourceUrl, spooled, verdict })
+  const code = failed.code === 'DownloadIncomplete' ? 'RecordingDamaged' : failed.code
+  const error = verdict.reason === failed.error ? failed.error : `${verdict.reason}; at last: ${failed.error}`
+  return { state: 'quarantined', code, error, ...factsOf(stored, spooled, verdict), ...withRemark(remark) }
+}
+
+/** The longest file on all workers that is not certainly something else. Validation deletes a page; the worker may have another file. */
+async function findIncomplete({ call }: RecordingRun, { sourceUrl, spools }: LinkState): Promise<Incomplete | undefined> {
+  const recording = { ...refTo(call), sourceUrl }
+  const files: Spooled[] = []
+  const look = async (queue: string): Promise<void> => {
+    const { spooled } = await keepIncomplete(call.policy, recording, queue).catch(asLost)
+    if (spooled) files.push(spooled)
+  }
+  for (const queue of spools) await look(queue)
+  for (let looks = 0; files.length > 0 && looks < 2 * spools.length; looks += 1) {
+    const spooled = files.toSorted((a, b) => b.bytes - a.bytes)[0]!
+    files.splice(files.indexOf(spooled), 1)
+    const verdict = await validate(call.policy, { ...recording, spooled }).catch(asLost)
+    if ('verdict' in verdict && verdict.verdict === 'damaged') return { spooled, verdict }
+    await look(spooled.queue)
+  }
+  return undefined
+}
+
+/** The file, or the worker that has it, is gone. */
+function asLost(error: unknown): { spooled?: undefined } {
+  if (failureIn(error).code === SPOOL_FILE_LOST) return {}
+  throw error
+}
+
+export function factsOf(stored: StoredObject, { bytes, sha256 }: Spooled, { audio }: { audio: AudioFacts }): ObjectFacts {
+  return { ...stored, bytes, sha256, audio }
+}
+
+export function withRemark(...remarks: (string | undefined)[]): { remark?: string } {
+  const remark = remarks.filter((each) => each !== undefined).join('; ')
+  return remark ? { remark } : {}
+}
