@@ -299,6 +299,14 @@ export const transfers: Mistake[] = [
     only: 'files of open calls and of writers stay',
   },
   {
+    breaks: 'The sweep deletes what an attempt writes that began meanwhile',
+    file: 'recordings/spool.ts',
+    text: 'if (isWanted || signal.aborted) return false',
+    replacement: 'if (isWanted) return false',
+    tests: ['tests/storage/spool-attempts.test.ts'],
+    only: 'while the sweep asks whether the call is open',
+  },
+  {
     breaks: 'Downloads that begin at once are promised more space than there is',
     file: 'recordings/spool.ts',
     text: 'Math.max(sizes.get(each) ?? 0, this.#promised.get(each) ?? 0)',
@@ -401,6 +409,14 @@ export const transfers: Mistake[] = [
     replacement: "isOurs(error) ? 'serves' :",
     tests: ['tests/storage/store-breaker.test.ts'],
     only: 'whose file is lost among them',
+  },
+  {
+    breaks: 'Single failures among answers of the store stop all uploads',
+    file: 'activities/upload-recording.ts',
+    text: "'away' : 'serves'",
+    replacement: "'away' : 'nothing'",
+    tests: ['tests/storage/store-breaker.test.ts'],
+    only: 'the failures are not in a row',
   },
   {
     breaks: 'Faults of single objects stop all uploads',

@@ -177,3 +177,14 @@ describe('When six uploads in a row fail', () => {
     await patient.run('uploadRecording', (await spoolRecording(patient)).input)
   })
 })
+
+test('When the store refuses a single object between failures, then the failures are not in a row', async () => {
+  const away = { status: 503, code: 'ServiceUnavailable' }
+  faulty.next('PUT', ...times(4, away), { status: 400, code: 'BadDigest' }, ...times(4, away))
+  for (let i = 0; i < 9; i += 1) {
+    const { input } = await spoolRecording(patient)
+    await expect(patient.run('uploadRecording', input)).rejects.toEqual(failure('StorageUnavailable', waits))
+  }
+  expect(patient.alarms.active()).toEqual([])
+  await patient.run('uploadRecording', (await spoolRecording(patient)).input)
+})
