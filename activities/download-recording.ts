@@ -139,9 +139,8 @@ async function asFailure({ spool }: Needs, file: string, error: unknown): Promis
 
 /** What a failed attempt leaves on this worker's disk, for the workflow's decision where the next attempt runs. */
 async function partLeft(spool: Spool, file: string): Promise<{ queue?: string; reachedBytes: number; resumableBytes: number }> {
-  const reachedBytes = await spool.bytesOf(file)
-  const isAnythingThere = reachedBytes > 0 || (await spool.bytesOf(spool.keptFile(file))) > 0
-  return { ...(isAnythingThere && { queue: spool.queue }), reachedBytes, resumableBytes: await resumableBytesOf(spool, file) }
+  const queue = (await spool.holds(file)) && { queue: spool.queue }
+  return { ...queue, reachedBytes: await spool.bytesOf(file), resumableBytes: await resumableBytesOf(spool, file) }
 }
 
 /** A refused address comes out of the socket's resolver, wrapped or not. */

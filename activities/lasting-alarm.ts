@@ -16,7 +16,7 @@ export interface LastingAlarmOptions {
   reason: (subjects: string[]) => string
 }
 
-/** Subjects may come from webhooks: the alarm stays readable whatever they are, and memory bounded. */
+/** Subjects may come from webhooks, so their number is limited: in the text of the alarm, and in memory. */
 const MAX_NAMED_SUBJECTS = 10
 const MAX_SUBJECTS = 1000
 const MAX_TIMER_MS = 2 ** 31 - 1

@@ -6,8 +6,5 @@ import { runActivity } from './run.ts'
 export function createSpoolHolds(deps: Pick<Dependencies, 'database' | 'spool' | 'logger' | 'alarms' | 'pauses'>) {
   const { spool } = deps
   return (source: SourceRef): Promise<boolean> =>
-    runActivity(deps, source, async () => {
-      const file = spool.fileFor(source.callSid, source.sourceUrl)
-      return (await spool.bytesOf(file)) > 0 || (await spool.bytesOf(spool.keptFile(file))) > 0
-    })
+    runActivity(deps, source, () => spool.holds(spool.fileFor(source.callSid, source.sourceUrl)))
 }

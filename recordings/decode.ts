@@ -28,14 +28,14 @@ interface Decoder {
    * stream of it, by chance.
    */
   hasSignature?: (start: Buffer) => boolean
-  /** Data of another format is hardly ever read to its end without an error, so that what only lacks its end is of this one. */
-  endsLikeNothingElse?: true
+  /** Other data almost always causes an error before its end. Data that only lacks its end is therefore damaged data of this format. */
+  rejectsOtherData?: true
 }
 
 const GZIP: Decoder = { create: createGunzip, hasSignature: (start) => start.readUIntBE(0, 3) === 0x1f_8b_08 }
 /** The method is deflate, and the first two bytes are a multiple of 31 [RFC 1950, 2.2]. */
 const ZLIB: Decoder = { create: createInflate, hasSignature: (start) => (start[0]! & 0x8f) === 8 && start.readUInt16BE(0) % 31 === 0 }
-const RAW_DEFLATE: Decoder = { create: createInflateRaw, endsLikeNothingElse: true }
+const RAW_DEFLATE: Decoder = { create: createInflateRaw, rejectsOtherData: true }
 const BROTLI: Decoder = { create: createBrotliDecompress }
 /** Codings by their names [RFC 9110, 8.4.1]; many servers send deflate without the zlib format around it. */
 const CODINGS: Record<string, Decoder[]> = { gzip: [GZIP], 'x-gzip': [GZIP], deflate: [ZLIB, RAW_DEFLATE], br: [BROTLI] }
@@ -121,7 +121,7 @@ async function undo(from: string, to: string, decoders: Decoder[], control: Cont
   const { size } = await stat(from)
   let message = 'it does not begin like that'
   let isCut = false
-  for (const { create, hasSignature, endsLikeNothingElse } of decoders) {
+  for (const { create, hasSignature, rejectsOtherData } of decoders) {
     if (hasSignature && !hasSignature(start)) continue
     try {
       const { usedBytes, ...whole } = await decodeInto(from, to, create(), control)
@@ -131,7 +131,7 @@ async function undo(from: string, to: string, decoders: Decoder[], control: Cont
       control.signal.throwIfAborted()
       if (!isEncodingError(error)) throw error
       message = (error as Error).message
-      isCut ||= endsLikeNothingElse === true && (error as NodeJS.ErrnoException).code === UNEXPECTED_END
+      isCut ||= rejectsOtherData === true && (error as NodeJS.ErrnoException).code === UNEXPECTED_END
     }
   }
   throw new NotDecodable(message, isCut)

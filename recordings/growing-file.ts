@@ -62,7 +62,7 @@ export class GrowingFile {
   }
 
   /**
-   * An empty file in place of whatever is there. The new file is another inode, so that an attempt that still reads the old one reads
+   * Creates an empty file, and removes the file that is there. The new file is another inode, so that an attempt that still reads the old one reads
    * one version to its end.
    */
   static async create(spool: Spool, file: string, source: Source): Promise<GrowingFile> {

@@ -32,7 +32,7 @@ interface Part {
 /**
  * Sends what is missing and completes the upload; parts of an earlier attempt count where their bytes are ours. An attempt
  * that was given up may still send parts of the same upload: they are equal, and whoever completes it first has stored the
- * object for both. An upload ends without an object where its attempt is cancelled or another object has taken its key: nobody wants its
+ * object for both. The upload is aborted if its attempt is cancelled or another object has taken its key: nobody needs its
  * parts, which are not visible, but cost money.
  */
 export async function putInParts(

@@ -109,6 +109,11 @@ export class Spool {
     return (await stat(this.path(file)).catch(() => undefined))?.size ?? 0
   }
 
+  /** Whether anything of a recording is here: its newest file, or the one that is kept. */
+  async holds(file: string): Promise<boolean> {
+    return (await this.bytesOf(file)) > 0 || (await this.bytesOf(this.keptFile(file))) > 0
+  }
+
   async note(file: string): Promise<SpoolNote> {
     try {
       return spoolNote.parse(JSON.parse(await readFile(this.#notePath(file), 'utf8')))

@@ -8,7 +8,7 @@ import type { RecordingRun } from './recording-run.ts'
 
 type Failed = Extract<Outcome, { state: 'failed' }>
 
-interface Incomplete {
+interface DamagedFile {
   spooled: Spooled
   verdict: Extract<Verdict, { verdict: 'damaged' }>
 }
@@ -39,9 +39,9 @@ export async function quarantineIncomplete(run: RecordingRun, link: LinkState, f
 }
 
 async function attemptQuarantine(run: RecordingRun, link: LinkState, failed: Failed): Promise<Outcome | undefined> {
-  const incomplete = await findIncomplete(run, link)
-  if (!incomplete) return undefined
-  const { spooled, verdict } = incomplete
+  const file = await findIncomplete(run, link)
+  if (!file) return undefined
+  const { spooled, verdict } = file
   const { remark, ...stored } = await upload(run.call.policy, { ...refTo(run.call), sourceUrl: link.sourceUrl, spooled, verdict })
   const code = failed.code === 'DownloadIncomplete' ? 'RecordingDamaged' : failed.code
   const error = verdict.reason === failed.error ? failed.error : `${verdict.reason}; at last: ${failed.error}`
@@ -49,7 +49,7 @@ async function attemptQuarantine(run: RecordingRun, link: LinkState, failed: Fai
 }
 
 /** The longest file on all workers that is not certainly something else. Validation deletes a page; the worker may have another file. */
-async function findIncomplete({ call }: RecordingRun, { sourceUrl, spools }: LinkState): Promise<Incomplete | undefined> {
+async function findIncomplete({ call }: RecordingRun, { sourceUrl, spools }: LinkState): Promise<DamagedFile | undefined> {
   const recording = { ...refTo(call), sourceUrl }
   const files: Spooled[] = []
   const look = async (queue: string): Promise<void> => {

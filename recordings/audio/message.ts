@@ -4,7 +4,7 @@
 import { constants, inflateRawSync } from 'node:zlib'
 import { withoutTags } from './tags.ts'
 
-/** What begins or ends a page or an error, with enough fixed characters that audio hardly ever has it. */
+/** Beginnings and ends of a page or an error. Each has so many fixed characters that audio hardly ever contains it. */
 const MARKUP = String.raw`<!doctype\b|<(?:html|head|body|title|error|message|response)\b|<\?xml\b|</[a-z][\w:.-]{2,40}>`
 const JSON_MEMBER = String.raw`[{[]\s{0,20}"[\w .$-]{1,64}"\s{0,20}:\s{0,20}(?:["{[\d-]|true|false|null)`
 const HTTP = String.raw`\bHTTP/\d(?:\.\d)? \d{3}\b`
@@ -104,7 +104,7 @@ function holdsGzipMessage(bytes: Buffer): boolean {
   return false
 }
 
-/** The content of a gzip file, whatever follows it; empty where it does not decompress. */
+/** The content of a gzip file; bytes behind the file are ignored. Empty if it does not decompress. */
 function inflated(gzip: Buffer): Buffer {
   const hasName = ((gzip[GZIP_FLAGS_AT] ?? 0) & GZIP_HAS_NAME) !== 0
   const start = hasName ? gzip.indexOf(0, GZIP_HEADER_BYTES) + 1 : GZIP_HEADER_BYTES

@@ -39,7 +39,7 @@ export function isWave(view: Buffer, at: number): boolean {
   return view.toString('latin1', at + 8, at + 12) === 'WAVE' && /^(RIFF|RF64|BW64)$/.test(view.toString('latin1', at, at + 4))
 }
 
-/** A chunk starts here, whatever its size below 16 MB; the size of text that looks like a name is larger. */
+/** Four characters of a name, and a size below 16 MB. Text that looks like a name is followed by more text, which would be a larger size. */
 export function startsLikeChunk(bytes: Buffer): boolean {
   return CHUNK_NAME.test(bytes.toString('latin1', 0, 4)) && bytes[7] === 0
 }
