@@ -46,14 +46,19 @@ test('When one kind fails, then the others are cleaned up, and the run fails wit
     CREATE FUNCTION cancel_statement() RETURNS TRIGGER LANGUAGE plpgsql AS
       $$BEGIN RAISE EXCEPTION 'canceling statement due to statement timeout' USING ERRCODE = '57014'; END$$;
     CREATE TRIGGER cancel BEFORE DELETE ON sessions FOR EACH ROW EXECUTE FUNCTION cancel_statement()`)
-  const failure: unknown = await cleanUp('clean-up-3').catch((error: unknown) => error)
-  expect(failure).toMatchObject({ cause: { type: 'CleanUpIncomplete', message: expect.stringMatching(/^sessions: .*statement timeout$/) } })
-  expect((await backend.database.query(`SELECT FROM rate_limits WHERE key = 'expired'`)).rowCount).toBe(0)
-  const { rows } = await backend.database.query<{ kind: string; finished: boolean }>(
-    'SELECT kind, finished_at >= COALESCE(failed_at, finished_at) AS finished FROM clean_ups',
-  )
-  expect(rows.filter(({ finished }) => !finished).map(({ kind }) => kind)).toEqual(['sessions'])
-  await backend.database.query('DROP TRIGGER cancel ON sessions')
+  try {
+    const failure: unknown = await cleanUp('clean-up-3').catch((error: unknown) => error)
+    expect(failure).toMatchObject({
+      cause: { type: 'CleanUpIncomplete', message: expect.stringMatching(/^sessions: .*statement timeout$/) },
+    })
+    expect((await backend.database.query(`SELECT FROM rate_limits WHERE key = 'expired'`)).rowCount).toBe(0)
+    const { rows } = await backend.database.query<{ kind: string; finished: boolean }>(
+      'SELECT kind, finished_at >= COALESCE(failed_at, finished_at) AS finished FROM clean_ups',
+    )
+    expect(rows.filter(({ finished }) => !finished).map(({ kind }) => kind)).toEqual(['sessions'])
+  } finally {
+    await backend.database.query('DROP TRIGGER cancel ON sessions')
+  }
   expect((await cleanUp('clean-up-4')).sessions).toBeGreaterThan(0)
 })
 

@@ -66,6 +66,8 @@ export interface Run {
   /** No run is open any more. */
   settled(): Promise<void>
   status(): Promise<RecordingStatus>
+  /** The first activity of this name has completed, and the history says so. */
+  hasCompleted(activity: keyof RecordingActivities): Promise<boolean>
   /** `undefined` where it completed, else the type of its failure. */
   ended(): Promise<string | undefined>
 }
@@ -126,6 +128,11 @@ export async function openLab(): Promise<Lab> {
         while ((await last.describe()).status.name === 'RUNNING') await last.result().catch(() => {})
       }
       run.news = (news) => run.handle.signal(CALL_NEWS_SIGNAL, { sourceUrls: [], ...news })
+      run.hasCompleted = async (activity) => {
+        const events = (await run.handle.fetchHistory()).events ?? []
+        const scheduled = events.find((event) => event.activityTaskScheduledEventAttributes?.activityType?.name === activity)
+        return events.some((event) => event.activityTaskCompletedEventAttributes?.scheduledEventId?.eq(scheduled?.eventId ?? 0))
+      }
       run.status = () => run.handle.query<RecordingStatus>('status')
       run.ended = () =>
         run.handle.result().then(

@@ -296,7 +296,7 @@ test('When Exotel names a recording at the moment when a webhook names another o
       },
       // A question that is cancelled at the moment of its answer would stop the test server, see tests/support/recording-model.ts.
       downloadRecording: async () => {
-        await eventually('the answer to be in the history', async () => hasCompleted(await run.handle.fetchHistory(), 'findRecording'))
+        await eventually('the answer to be in the history', () => run.hasCompleted('findRecording'))
         return WHOLE
       },
     },
@@ -315,7 +315,7 @@ test('When Exotel names a recording that is being transferred since a webhook na
         return { answer: 'named', sourceUrl: A }
       },
       downloadRecording: async () => {
-        await eventually('the answer to be in the history', async () => hasCompleted(await run.handle.fetchHistory(), 'findRecording'))
+        await eventually('the answer to be in the history', () => run.hasCompleted('findRecording'))
         return WHOLE
       },
     },
@@ -341,8 +341,3 @@ test('When Exotel’s API is away for hours, then it is asked once afterwards, n
   expect(await run.ended()).toBeUndefined()
   expect(asked).toBe(1)
 })
-
-function hasCompleted({ events }: History, activity: string): boolean {
-  const scheduled = events?.find((event) => event.activityTaskScheduledEventAttributes?.activityType?.name === activity)
-  return (events ?? []).some((event) => event.activityTaskCompletedEventAttributes?.scheduledEventId?.eq(scheduled?.eventId ?? 0))
-}

@@ -540,6 +540,8 @@ test('When an operator asks a run how it is, then it says what it waits for and 
     since: expect.any(String),
     detail: expect.stringMatching(/RecordingNotFound happened; Exotel may need an hour, at \d{4}-/),
   })
+  // An activity that is cancelled at the moment of its end would stop the test server, see recording-model.ts.
+  await eventually('the wait to be noted', () => run.hasCompleted('noteWait'))
   await run.handle.cancel()
   await run.ended()
   expect(await run.status()).toMatchObject({ step: 'concluded', concluded: [{ sourceUrl: LINK, state: 'failed', code: 'Cancelled' }] })
