@@ -1,7 +1,7 @@
 // The alarm about kinds of clean-up that have not finished for a day.
 import { setTimeout as pause } from 'node:timers/promises'
 import { overdueCleanUps, type OverdueCleanUp } from '../accounts/clean-up-runs.ts'
-import { CLEAN_UP_KINDS } from '../workflows/contracts/maintenance.ts'
+import { CLEAN_UP_KINDS } from '../contracts/maintenance.ts'
 import type { Dependencies } from './dependencies.ts'
 
 const NAME = 'CleanUpOverdue'

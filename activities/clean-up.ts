@@ -5,7 +5,7 @@ import { eraseOldBodies } from '../calls/clean-up.ts'
 import { isStatementTimeout } from '../platform/database-errors.ts'
 import { counter } from '../platform/metrics.ts'
 import { redact } from '../platform/redact.ts'
-import { CLEAN_UP_TIMED_OUT, type CleanUpKind } from '../workflows/contracts/maintenance.ts'
+import { CLEAN_UP_TIMED_OUT, type CleanUpKind } from '../contracts/maintenance.ts'
 import type { Dependencies } from './dependencies.ts'
 import { runEffect, type Run } from './run.ts'
 

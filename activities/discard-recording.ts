@@ -1,4 +1,4 @@
-import type { SourceRef } from '../workflows/contracts/recording.ts'
+import type { SourceRef } from '../contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
 import { runActivity } from './run.ts'
 import { asWriterFailure, thisAttempt } from './spool-writer.ts'

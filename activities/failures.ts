@@ -3,7 +3,7 @@ import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/comm
 import { backoffMs } from '../platform/backoff.ts'
 import { redact } from '../platform/redact.ts'
 import type { Pauses } from '../platform/retry.ts'
-import type { FailureCode, RATE_LIMITED, SPOOL_FILE_LOST, WaitingCode } from '../workflows/contracts/failures.ts'
+import type { FailureCode, RATE_LIMITED, SPOOL_FILE_LOST, WaitingCode } from '../contracts/failures.ts'
 
 /**
  * Not this recording's fault: Temporal hands the task out again after a growing, jittered pause, without limit. It holds no

@@ -1,5 +1,5 @@
 import { noteWait } from '../calls/note-wait.ts'
-import type { Wait } from '../workflows/contracts/recording.ts'
+import type { Wait } from '../contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
 import { runActivity } from './run.ts'
 

@@ -11,7 +11,7 @@ import {
 } from '../calls/reconcile.ts'
 import type { CallsPage, ListedCall } from '../exotel/api-answers.ts'
 import { counter } from '../platform/metrics.ts'
-import type { ListPage, ListRequest, Pass, PassEnd, PassRequest } from '../workflows/contracts/maintenance.ts'
+import type { ListPage, ListRequest, Pass, PassEnd, PassRequest } from '../contracts/maintenance.ts'
 import type { Dependencies } from './dependencies.ts'
 import { asGivenBack, clearSettingsAlarms } from './exotel-failures.ts'
 import { runEffect } from './run.ts'

@@ -1,8 +1,8 @@
 import { beginAgain, findDue, findQuiet, lookAgain, type Unfinished } from '../calls/recovery.ts'
 import { counter } from '../platform/metrics.ts'
-import type { RecoveryResult } from '../workflows/contracts/maintenance.ts'
+import type { RecoveryResult } from '../contracts/maintenance.ts'
 import type { Dependencies } from './dependencies.ts'
-import { countStuckRuns, isRunOpen } from './recording-runs.ts'
+import { countStuckRuns, isRunOpen } from '../temporal/open-runs.ts'
 import { runEffect } from './run.ts'
 
 const STUCK_ALARM = 'WorkflowsStuck'

@@ -1,6 +1,6 @@
 import { Context } from '@temporalio/activity'
 import { FileBusy, Superseded, type Attempt } from '../recordings/file-turns.ts'
-import { SPOOL_FILE_LOST } from '../workflows/contracts/failures.ts'
+import { SPOOL_FILE_LOST } from '../contracts/failures.ts'
 import type { Dependencies } from './dependencies.ts'
 import { endTry, giveBack } from './failures.ts'
 import { SPOOL_ALARM, type Run } from './run.ts'

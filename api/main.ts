@@ -22,9 +22,9 @@ import { connectionChecks } from './connection-checks.ts'
 import { withDeadline } from '../platform/deadline.ts'
 import { createLimits } from './limits.ts'
 import { listen } from './listen.ts'
-import { recordingPolicy } from './recording-policy.ts'
-import { RELAY_LIMITS, startRelay } from './relay.ts'
-import { openTemporal } from './temporal-client.ts'
+import { recordingPolicy } from '../relay/recording-policy.ts'
+import { RELAY_LIMITS, startRelay } from '../relay/relay.ts'
+import { openTemporal } from '../temporal/client.ts'
 
 /** Connections that count limits; each takes one short statement. */
 const LIMITS_POOL_SIZE = 4

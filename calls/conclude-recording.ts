@@ -1,6 +1,6 @@
 // Writes how the way of one recording ended: its own row and its call's summary, in one transaction, upwards only.
 import type { Database, Queryable } from '../platform/database.ts'
-import type { AudioFacts, Conclusion, Outcome } from '../workflows/contracts/recording.ts'
+import type { AudioFacts, Conclusion, Outcome } from '../contracts/recording.ts'
 import { nextRecovery, type RecoveryPlan } from './recovery-plan.ts'
 
 /** Of the column, `NUMERIC(10, 3)`. */

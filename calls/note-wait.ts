@@ -1,5 +1,5 @@
 import type { Queryable } from '../platform/database.ts'
-import type { Wait } from '../workflows/contracts/recording.ts'
+import type { Wait } from '../contracts/recording.ts'
 
 /**
  * Says on the rows why a recording is not there yet and when it is tried again; a conclusion clears it. The call's row shows the

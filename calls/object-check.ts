@@ -1,6 +1,6 @@
 // Stored rows whose objects the bucket should hold, and the record of each check.
 import type { Database, Queryable } from '../platform/database.ts'
-import type { ObjectCheckResult } from '../workflows/contracts/maintenance.ts'
+import type { ObjectCheckResult } from '../contracts/maintenance.ts'
 
 export interface StoredRow {
   id: string

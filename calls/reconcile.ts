@@ -1,7 +1,7 @@
 // Exotel's list of ended calls against our rows, and the record of each pass through it.
 import type { CallEvent } from '../exotel/call-event.ts'
 import type { Queryable } from '../platform/database.ts'
-import type { PassEnd } from '../workflows/contracts/maintenance.ts'
+import type { PassEnd } from '../contracts/maintenance.ts'
 import { ownIdentity, recordEvent } from './record-event.ts'
 
 export type EndedCallEvent = Omit<CallEvent, 'route' | 'ended'>

@@ -1,7 +1,7 @@
 // What activities need of a call's rows beyond their small inputs.
 import type { NamedSource } from '../exotel/source-url.ts'
 import type { Queryable } from '../platform/database.ts'
-import type { CallStatus } from '../workflows/contracts/call-status.ts'
+import type { CallStatus } from '../contracts/call-status.ts'
 
 export interface Link {
   url: string

@@ -1,5 +1,5 @@
-import type { FailureCode } from '../workflows/contracts/failures.ts'
-import type { Outcome } from '../workflows/contracts/recording.ts'
+import type { FailureCode } from '../contracts/failures.ts'
+import type { Outcome } from '../contracts/recording.ts'
 
 /** How long what failed is tried again. All times in ms, scaled already. */
 export interface RecoveryPlan {

@@ -6,8 +6,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { applicationConnection } from '../platform/database-url.ts'
-import type { Fault } from '../simulator/faults.ts'
-import { recordingWorkflowId } from '../workflows/contracts/names.ts'
+import type { Fault } from '../testing/simulator/faults.ts'
+import { recordingWorkflowId } from '../contracts/names.ts'
 import type { DevStack } from './services.ts'
 
 export interface CallResult {
@@ -31,7 +31,7 @@ export interface OrderedCall {
   sha256: string
 }
 
-const DEFAULT_RECORDING = fileURLToPath(new URL('../simulator/recordings/outbound-mono.mp3', import.meta.url))
+const DEFAULT_RECORDING = fileURLToPath(new URL('../testing/simulator/recordings/outbound-mono.mp3', import.meta.url))
 const AT_ONCE = 20
 const TIMEOUT_MS = 180_000
 const POLL_MS = 200

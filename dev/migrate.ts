@@ -1,7 +1,7 @@
 // Applies the migrations of a development stack, and repairs what an interrupted start has left on the stack's own PostgreSQL.
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
-import { applyMigrations, PRISMAS_ADVISORY_LOCK } from '../deploy/apply-migrations.ts'
+import { applyMigrations, PRISMAS_ADVISORY_LOCK } from '../cli/apply-migrations.ts'
 import { applicationConnection } from '../platform/database-url.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))

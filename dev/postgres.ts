@@ -17,7 +17,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import pg from 'pg'
-import { ensureDatabaseRoles, type LoginRole } from '../deploy/database-roles.ts'
+import { ensureDatabaseRoles, type LoginRole } from '../cli/database-roles.ts'
 import type { Keeper } from './keeper.ts'
 import { assertRunning, freePort, waitForPort } from './ports.ts'
 

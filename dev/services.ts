@@ -78,7 +78,7 @@ export async function startServices(keeper: Keeper, servers: Servers, secrets: S
   const starting = [isReady(keeper, 'worker', worker, stack.operationsUrls.worker), isReady(keeper, 'api', api, stack.operationsUrls.api)]
   if (simulatorUrl) {
     const own = { SIMULATOR_PORT: String(simulatorPort), SIMULATOR_API_URL: stack.apiUrl }
-    starting.push(isReady(keeper, 'simulator', keeper.start(program('simulator', 'simulator/main.ts', own)), simulatorUrl))
+    starting.push(isReady(keeper, 'simulator', keeper.start(program('simulator', 'testing/simulator/main.ts', own)), simulatorUrl))
   }
   await Promise.all(starting)
   return stack

@@ -1,9 +1,9 @@
 // The servers that the backend needs: those that the environment names, and our own for the rest.
 import { Connection } from '@temporalio/client'
 import { join } from 'node:path'
-import { setUpTemporal } from '../deploy/temporal-namespace.ts'
+import { setUpTemporal } from '../temporal/namespace.ts'
 import { readTemporalSettings } from '../platform/config.ts'
-import { temporalConnectionOptions } from '../platform/temporal.ts'
+import { temporalConnectionOptions } from '../temporal/connection-options.ts'
 import { migrate } from './migrate.ts'
 import { startPostgres, type DatabaseUrls } from './postgres.ts'
 import type { Keeper } from './keeper.ts'

@@ -1,7 +1,7 @@
 // What Exotel's Calls API answers, read leniently: nothing but a call's id has to be right for it to be found.
 import { z } from 'zod'
 import { callSid } from './call-event.ts'
-import { knownStatus, type CallStatus } from '../workflows/contracts/call-status.ts'
+import { knownStatus, type CallStatus } from '../contracts/call-status.ts'
 import { readSourceUrl, type NamedSource } from './source-url.ts'
 import { parseExotelTime } from './time.ts'
 

@@ -2,7 +2,7 @@
 // [developer.exotel.com status callback; support articles 48283 and 3000132269 for Passthru].
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
-import { isFinal, type CallStatus } from '../workflows/contracts/call-status.ts'
+import { isFinal, type CallStatus } from '../contracts/call-status.ts'
 import { callStatusOf, isAboutLeg } from './call-status.ts'
 import type { Fields, FieldValue } from './fields.ts'
 import { readSourceUrl, type NamedSource } from './source-url.ts'

@@ -1,6 +1,6 @@
 // What an event says about the status of its call. Many events describe one leg of the call, such as the phone of an agent: docs/exotel.md
 // has the table with its sources.
-import { isFinal, knownStatus, type CallStatus } from '../workflows/contracts/call-status.ts'
+import { isFinal, knownStatus, type CallStatus } from '../contracts/call-status.ts'
 
 /** Values of `CallType` after a conversation or a message [support article 48283]. The others do not say that the call is over. */
 const COMPLETED_CALL_TYPES: ReadonlySet<string> = new Set(['completed', 'voicemail'])

@@ -1,4 +1,4 @@
-import type { UploadInput } from '../workflows/contracts/recording.ts'
+import type { UploadInput } from '../contracts/recording.ts'
 
 /**
  * `recordings/<yyyy>/<mm>/<dd>/<CallSid>-<first 12 of sha256>.<ext>`, or the same under `quarantine/`. The same bytes of the

@@ -1,6 +1,6 @@
 // What is known of the call itself: its status, its end and its duration, merged from all signals.
-import { isUnanswered } from './contracts/call-status.ts'
-import type { CallFactsSoFar, EndedCall } from './contracts/recording.ts'
+import { isUnanswered } from '../contracts/call-status.ts'
+import type { CallFactsSoFar, EndedCall } from '../contracts/recording.ts'
 
 export interface CallFacts {
   update(facts: CallFactsSoFar): void

@@ -1,7 +1,7 @@
 // Exotel's list of ended calls over a window, page after page, in portions of a month that Exotel serves at most.
 import { isCancellation, setCurrentDetails } from '@temporalio/workflow'
 import { failureIn } from './failure.ts'
-import type { ListPage, ListRequest, Pass, PassEnd } from './contracts/maintenance.ts'
+import type { ListPage, ListRequest, Pass, PassEnd } from '../contracts/maintenance.ts'
 
 /** Where a pass stands; also the input of the run that goes on with it. */
 export interface ListProgress extends Omit<PassEnd, 'remark' | 'problem'> {

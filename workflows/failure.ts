@@ -1,5 +1,5 @@
 import { ActivityFailure, ApplicationFailure, TimeoutFailure } from '@temporalio/common'
-import { isFailureCode, RATE_LIMITED, SPOOL_FILE_LOST, type FailureCode } from './contracts/failures.ts'
+import { isFailureCode, RATE_LIMITED, SPOOL_FILE_LOST, type FailureCode } from '../contracts/failures.ts'
 
 /** What an activity's error means to the workflow. */
 export interface Failure {

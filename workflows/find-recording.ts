@@ -1,8 +1,8 @@
 // No event named a recording: wait for one that does, and ask Exotel's Call Details meanwhile.
 import { CancellationScope, condition, isCancellation } from '@temporalio/workflow'
 import type { CallFacts } from './call-facts.ts'
-import { isRunning, isUnanswered as isUnansweredStatus } from './contracts/call-status.ts'
-import type { CallDetailsAnswer, EndedCall, Outcome, Question, SearchState } from './contracts/recording.ts'
+import { isRunning, isUnanswered as isUnansweredStatus } from '../contracts/call-status.ts'
+import type { CallDetailsAnswer, EndedCall, Outcome, Question, SearchState } from '../contracts/recording.ts'
 import { failureIn } from './failure.ts'
 import { questionTimes } from './question-times.ts'
 import { askExotel, refTo } from './recording-activities.ts'

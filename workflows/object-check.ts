@@ -1,8 +1,8 @@
 // The bucket against our rows, both ways; begun by its schedule for a sample, by a person for everything.
 import { continueAsNew, proxyActivities, setCurrentDetails } from '@temporalio/workflow'
 import type { Activities } from '../activities/create.ts'
-import type { ObjectCheckRequest, ObjectCheckResult } from './contracts/maintenance.ts'
-import { RECORDINGS_QUEUE } from './contracts/names.ts'
+import type { ObjectCheckRequest, ObjectCheckResult } from '../contracts/maintenance.ts'
+import { RECORDINGS_QUEUE } from '../contracts/names.ts'
 
 /**
  * A page waits while the store is unavailable, but not for ever: while a run is open, the schedule begins no other one

@@ -1,7 +1,7 @@
 // What has arrived of a recording that fails goes to quarantine: it may be all that is left of it.
 import { isCancellation } from '@temporalio/workflow'
-import { SPOOL_FILE_LOST, type FailureCode } from './contracts/failures.ts'
-import type { AudioFacts, LinkState, ObjectFacts, Outcome, Spooled, StoredObject, Verdict } from './contracts/recording.ts'
+import { SPOOL_FILE_LOST, type FailureCode } from '../contracts/failures.ts'
+import type { AudioFacts, LinkState, ObjectFacts, Outcome, Spooled, StoredObject, Verdict } from '../contracts/recording.ts'
 import { failureIn } from './failure.ts'
 import { keepIncomplete, refTo, upload, validate } from './recording-activities.ts'
 import type { RecordingRun } from './recording-run.ts'

@@ -1,5 +1,5 @@
 // When Exotel is asked whether a call has a recording.
-import type { Question } from './contracts/recording.ts'
+import type { Question } from '../contracts/recording.ts'
 import type { RecordingRun } from './recording-run.ts'
 
 /** Exotel has a recording 1 to 5 min after the end of the call, 15 at peak [reporting/recording-access]. */

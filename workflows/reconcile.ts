@@ -2,8 +2,8 @@
 import { continueAsNew, isCancellation, proxyActivities } from '@temporalio/workflow'
 import type { Activities } from '../activities/create.ts'
 import { readList, startOf, type ListProgress } from './calls-list.ts'
-import type { PassEnd } from './contracts/maintenance.ts'
-import { EXOTEL_API_QUEUE, RECORDINGS_QUEUE } from './contracts/names.ts'
+import type { PassEnd } from '../contracts/maintenance.ts'
+import { EXOTEL_API_QUEUE, RECORDINGS_QUEUE } from '../contracts/names.ts'
 
 const retry = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m' } as const
 const { beginPass, endPass, callsWithoutLink } = proxyActivities<Activities>({

@@ -3,7 +3,7 @@
 import { ActivityCancellationType, isCancellation, proxyActivities, type ActivityInterfaceFor } from '@temporalio/workflow'
 import type { Activities } from '../activities/create.ts'
 import type { ValidateInput } from '../activities/validate-recording.ts'
-import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE, spoolQueues } from './contracts/names.ts'
+import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE, spoolQueues } from '../contracts/names.ts'
 import { isScheduleToStartTimeout } from './failure.ts'
 import type {
   Access,
@@ -21,7 +21,7 @@ import type {
   UploadInput,
   Verdict,
   Wait,
-} from './contracts/recording.ts'
+} from '../contracts/recording.ts'
 
 const retry = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '10s' } as const
 /** A heartbeat is sent every 3 s, so a stall of 10 s is survived, and a dead worker is noticed after 15 s. */

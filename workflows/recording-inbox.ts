@@ -1,6 +1,6 @@
 // The links to recordings that the run still has to transfer, each once.
 import type { CallFacts } from './call-facts.ts'
-import type { CarriedOver, LinkState, Outcome, SearchState } from './contracts/recording.ts'
+import type { CarriedOver, LinkState, Outcome, SearchState } from '../contracts/recording.ts'
 import { newRetryState } from './retry-state.ts'
 
 export interface Inbox {

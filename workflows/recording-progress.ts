@@ -9,8 +9,8 @@ import {
   upsertSearchAttributes,
 } from '@temporalio/workflow'
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common'
-import { FAILURE_CODE_ATTRIBUTE, RECORDING_STATE_ATTRIBUTE, STATUS_QUERY } from './contracts/names.ts'
-import type { ConcludedRecording, Conclusion, EndedCall, RecordingStatus, RecordingStep } from './contracts/recording.ts'
+import { FAILURE_CODE_ATTRIBUTE, RECORDING_STATE_ATTRIBUTE, STATUS_QUERY } from '../contracts/names.ts'
+import type { ConcludedRecording, Conclusion, EndedCall, RecordingStatus, RecordingStep } from '../contracts/recording.ts'
 
 const statusQuery = defineQuery<RecordingStatus>(STATUS_QUERY)
 const stateKey = defineSearchAttributeKey(RECORDING_STATE_ATTRIBUTE, SearchAttributeType.KEYWORD)

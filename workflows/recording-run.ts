@@ -1,5 +1,5 @@
 import type { CallFacts } from './call-facts.ts'
-import type { EndedCall } from './contracts/recording.ts'
+import type { EndedCall } from '../contracts/recording.ts'
 import type { Inbox } from './recording-inbox.ts'
 import type { Progress } from './recording-progress.ts'
 import type { TransferSlots } from './transfer-slots.ts'

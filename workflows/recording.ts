@@ -1,8 +1,8 @@
 // Transfers the recordings of one call from Exotel into our bucket. One run per call.
 import { CancellationScope, condition, continueAsNew, defineSignal, isCancellation, setHandler, workflowInfo } from '@temporalio/workflow'
 import { collectFacts } from './call-facts.ts'
-import { CALL_NEWS_SIGNAL } from './contracts/names.ts'
-import type { CallNews, CarriedOver, ConcludedRecording, EndedCall, LinkState, Outcome } from './contracts/recording.ts'
+import { CALL_NEWS_SIGNAL } from '../contracts/names.ts'
+import type { CallNews, CarriedOver, ConcludedRecording, EndedCall, LinkState, Outcome } from '../contracts/recording.ts'
 import { findRecording } from './find-recording.ts'
 import { discard, refTo, update } from './recording-activities.ts'
 import { openInbox, type Inbox } from './recording-inbox.ts'

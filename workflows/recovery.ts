@@ -1,7 +1,7 @@
 import { proxyActivities, setCurrentDetails } from '@temporalio/workflow'
 import type { Activities } from '../activities/create.ts'
-import type { RecoveryResult } from './contracts/maintenance.ts'
-import { RECORDINGS_QUEUE } from './contracts/names.ts'
+import type { RecoveryResult } from '../contracts/maintenance.ts'
+import { RECORDINGS_QUEUE } from '../contracts/names.ts'
 
 const { recoverRecordings } = proxyActivities<Activities>({
   taskQueue: RECORDINGS_QUEUE,

@@ -1,6 +1,6 @@
 // After a failed attempt: again at once, after a pause, or never. Exotel's failures are counted, waits are not.
-import { RATE_LIMITED, SPOOL_FILE_LOST, type FailureCode } from './contracts/failures.ts'
-import type { Access, RecordingPolicy, RetryState } from './contracts/recording.ts'
+import { RATE_LIMITED, SPOOL_FILE_LOST, type FailureCode } from '../contracts/failures.ts'
+import type { Access, RecordingPolicy, RetryState } from '../contracts/recording.ts'
 import type { Failure } from './failure.ts'
 
 type RetryDecision =

@@ -1,7 +1,7 @@
 import { ApplicationFailure, isCancellation, proxyActivities, setCurrentDetails } from '@temporalio/workflow'
 import type { Activities } from '../activities/create.ts'
-import { CLEAN_UP_INCOMPLETE, CLEAN_UP_KINDS, type CleanUpKind } from './contracts/maintenance.ts'
-import { RECORDINGS_QUEUE } from './contracts/names.ts'
+import { CLEAN_UP_INCOMPLETE, CLEAN_UP_KINDS, type CleanUpKind } from '../contracts/maintenance.ts'
+import { RECORDINGS_QUEUE } from '../contracts/names.ts'
 
 /** Of one kind. What is left then is deleted by the schedule's next run. */
 const KIND_TIMEOUT = '1h'

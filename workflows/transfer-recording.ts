@@ -5,7 +5,7 @@ import { factsOf, quarantineIncomplete, withRemark } from './quarantine-incomple
 import { download, noteWait, refTo, renewAccess, upload, validate } from './recording-activities.ts'
 import type { RecordingRun } from './recording-run.ts'
 import { afterFailure, afterRenewal, preparingUntilMs, type RetryContext, type RetryStep } from './retry-state.ts'
-import type { LinkState, Outcome } from './contracts/recording.ts'
+import type { LinkState, Outcome } from '../contracts/recording.ts'
 
 type Attempt = { kind: 'concluded'; outcome: Outcome } | { kind: 'failed'; failure: Failure }
 

@@ -3,7 +3,7 @@ import { pipelineHealth } from '../../calls/pipeline-health.ts'
 import type { Database } from '../../platform/database.ts'
 import { createProbe } from '../../platform/probe.ts'
 import type { ConnectionChecks } from '../connection-checks.ts'
-import { RELAY_PROBLEMS, type Relay } from '../relay.ts'
+import { RELAY_PROBLEMS, type Relay } from '../../relay/relay.ts'
 import { operation, type Operation } from '../operation.ts'
 
 export interface HealthDependencies {

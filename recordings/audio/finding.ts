@@ -1,4 +1,4 @@
-import type { AudioFacts } from '../../workflows/contracts/recording.ts'
+import type { AudioFacts } from '../../contracts/recording.ts'
 
 /**
  * What a file is, judged by its content.

@@ -1,6 +1,6 @@
 // What the first bytes of a file certainly are. Only long signatures count: two bytes that fit may be the beginning of audio.
 import { gunzipSync, constants } from 'node:zlib'
-import type { AudioFacts } from '../../workflows/contracts/recording.ts'
+import type { AudioFacts } from '../../contracts/recording.ts'
 
 export type Signature =
   /** Audio or video of a format that is not accepted. */

@@ -1,5 +1,5 @@
 // What follows from the audio that was found in a file.
-import type { AudioFacts } from '../../workflows/contracts/recording.ts'
+import type { AudioFacts } from '../../contracts/recording.ts'
 import type { Finding } from './finding.ts'
 import { MAX_PARTS, type AudioPart } from './mpeg.ts'
 import type { MpegPart } from './mpeg-part.ts'

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { pino } from 'pino'
-import { startRelay, type Relay } from '../../api/relay.ts'
+import { startRelay, type Relay } from '../../relay/relay.ts'
 import type { Database } from '../../platform/database.ts'
 import { eventually } from '../support/eventually.ts'
 import { scriptTemporal, type Answer, type ScriptedTemporal } from '../support/scripted-temporal.ts'

@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { setTimeout as pause } from 'node:timers/promises'
 import { pino } from 'pino'
-import { RELAY_LIMITS, startRelay, type Relay } from '../../api/relay.ts'
+import { RELAY_LIMITS, startRelay, type Relay } from '../../relay/relay.ts'
 import type { Database } from '../../platform/database.ts'
 import { eventually } from '../support/eventually.ts'
 import { scriptTemporal, type Answer, type ScriptedTemporal } from '../support/scripted-temporal.ts'

@@ -1,7 +1,7 @@
 // The API's connection to Temporal: one for all who use it.
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
-import { openTemporal, type TemporalClient } from '../../api/temporal-client.ts'
+import { openTemporal, type TemporalClient } from '../../temporal/client.ts'
 import { readTemporalSettings } from '../../platform/config.ts'
 import { eventually } from '../support/eventually.ts'
 import { servers } from '../support/servers.ts'

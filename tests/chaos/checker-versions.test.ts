@@ -1,8 +1,8 @@
 // The checker and files with several versions, and calls with several recordings.
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, test } from '@jest/globals'
-import type { Truth } from '../../chaos/truth.ts'
-import { earlierVersion, readRecording, type Recording } from '../../simulator/versions.ts'
+import type { Truth } from '../../testing/chaos/truth.ts'
+import { earlierVersion, readRecording, type Recording } from '../../testing/simulator/versions.ts'
 import { sample } from '../support/samples.ts'
 import { expectFound, startCleanRun, type CleanRun, type Planted } from './clean-run.ts'
 

@@ -2,7 +2,7 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { startSimulator, type Simulator } from '../../simulator/server.ts'
+import { startSimulator, type Simulator } from '../../testing/simulator/server.ts'
 import { eventually } from '../support/eventually.ts'
 import { sample } from '../support/samples.ts'
 

@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from '@jest/globals'
-import { isUrgent, planCalls, type PlannedCall } from '../../chaos/call-mix.ts'
-import { planSetting, planWorkflowTroubles, seededRandom } from '../../chaos/plan.ts'
-import { FAULTS, type Fault } from '../../simulator/faults.ts'
+import { isUrgent, planCalls, type PlannedCall } from '../../testing/chaos/call-mix.ts'
+import { planSetting, planWorkflowTroubles, seededRandom } from '../../testing/chaos/plan.ts'
+import { FAULTS, type Fault } from '../../testing/simulator/faults.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'plan-'))
 afterAll(() => rmSync(folder, { recursive: true }))

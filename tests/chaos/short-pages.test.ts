@@ -2,7 +2,7 @@
 import { GetObjectCommand, ListObjectsV2Command, paginateListObjectsV2, PutObjectCommand } from '@aws-sdk/client-s3'
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { startShortPages, type ShortPages } from '../../chaos/short-pages.ts'
+import { startShortPages, type ShortPages } from '../../testing/chaos/short-pages.ts'
 import { openBucket, type Bucket } from '../support/bucket.ts'
 import { createBucket, servers } from '../support/servers.ts'
 

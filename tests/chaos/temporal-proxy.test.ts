@@ -1,10 +1,10 @@
 // The proxy before a real Temporal: it fails the workflows that the plan names, and carries everything else.
 import { Client, Connection, isGrpcServiceError, ServiceError } from '@temporalio/client'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import type { WorkflowTrouble } from '../../chaos/plan.ts'
-import { startTcpProxy, type TcpProxy } from '../../chaos/tcp-proxy.ts'
-import { startTemporalProxy, type TemporalProxy } from '../../chaos/temporal-proxy.ts'
-import { recordingWorkflowId } from '../../workflows/contracts/names.ts'
+import type { WorkflowTrouble } from '../../testing/chaos/plan.ts'
+import { startTcpProxy, type TcpProxy } from '../../testing/chaos/tcp-proxy.ts'
+import { startTemporalProxy, type TemporalProxy } from '../../testing/chaos/temporal-proxy.ts'
+import { recordingWorkflowId } from '../../contracts/names.ts'
 import { eventually } from '../support/eventually.ts'
 import { createNamespace, newCallSid, servers } from '../support/servers.ts'
 

@@ -3,7 +3,7 @@
 # Usage: tests/corpus/make.sh, then: node --import tsx tests/corpus/expect.ts
 set -euo pipefail
 cd "$(dirname "$0")"
-source=../../simulator/recordings/voicemail-pcm.wav
+source=../../testing/simulator/recordings/voicemail-pcm.wav
 rm -rf base && mkdir base
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

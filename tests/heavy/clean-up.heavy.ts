@@ -1,7 +1,7 @@
 // Clean-up after a long pause.
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import pg from 'pg'
-import { CLEAN_UP_KINDS } from '../../workflows/contracts/maintenance.ts'
+import { CLEAN_UP_KINDS } from '../../contracts/maintenance.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
 
 const HASH = '$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA'

@@ -36,7 +36,7 @@ export const access: Mistake[] = [
   },
   {
     breaks: 'events stay claimed for 30 s after an outage of Temporal',
-    file: 'api/relay-outcomes.ts',
+    file: 'relay/relay-outcomes.ts',
     text: "  await releaseEvents(database, of('temporal_fault'))\n",
     replacement: '',
     tests: ['tests/storage/claims.test.ts'],

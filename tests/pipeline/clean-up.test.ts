@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { RECORDINGS_QUEUE, SCHEDULES, SESSION_CLEANUP_WORKFLOW } from '../../workflows/contracts/names.ts'
+import { RECORDINGS_QUEUE, SCHEDULES, SESSION_CLEANUP_WORKFLOW } from '../../contracts/names.ts'
 import { loggedIn, post, registered } from '../support/accounts.ts'
 import { startBackend, type Backend } from '../support/backend.ts'
 import { eventually } from '../support/eventually.ts'

@@ -27,9 +27,9 @@ async function run(command: string, env: NodeJS.ProcessEnv = {}): Promise<{ code
 const COMMANDS: [command: string, env: string, message: RegExp][] = [
   ['api/main.js', 'PORT=not-a-port', /PORT must be a whole number/],
   ['worker.js', 'PORT=not-a-port', /PORT must be a whole number/],
-  ['deploy/admin.js activate a@example.com', 'DATABASE_URL=postgresql://nobody@127.0.0.1:1/nothing', /PostgreSQL does not answer/],
-  ['deploy/backfill.js --from 2026-06-01', 'TEMPORAL_TLS=perhaps', /TEMPORAL_TLS/],
-  ['deploy/temporal-setup.js', 'TEMPORAL_TLS=perhaps', /TEMPORAL_TLS/],
+  ['cli/admin.js activate a@example.com', 'DATABASE_URL=postgresql://nobody@127.0.0.1:1/nothing', /PostgreSQL does not answer/],
+  ['cli/backfill.js --from 2026-06-01', 'TEMPORAL_TLS=perhaps', /TEMPORAL_TLS/],
+  ['cli/temporal-setup.js', 'TEMPORAL_TLS=perhaps', /TEMPORAL_TLS/],
 ]
 
 test.each(COMMANDS)('When %s is started where .env says %s, then it obeys', async (command, env, message) => {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { FAULTS, type Fault } from '../../simulator/faults.ts'
+import { FAULTS, type Fault } from '../../testing/simulator/faults.ts'
 import { startBackend, type Backend } from '../support/backend.ts'
 import { eventually } from '../support/eventually.ts'
 import { sample } from '../support/samples.ts'

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, test } from '@jest/globals'
-import { SCHEDULES } from '../../workflows/contracts/names.ts'
+import { SCHEDULES } from '../../contracts/names.ts'
 import { startBackend, type Backend } from '../support/backend.ts'
 import { eventually } from '../support/eventually.ts'
 import { sample } from '../support/samples.ts'
 import { newCallSid, servers } from '../support/servers.ts'
-import { startTcpProxy, type TcpProxy } from '../../chaos/tcp-proxy.ts'
+import { startTcpProxy, type TcpProxy } from '../../testing/chaos/tcp-proxy.ts'
 import { postWebhook } from '../support/webhook.ts'
 
 let lines: { temporal: TcpProxy; postgres: TcpProxy; s3: TcpProxy }

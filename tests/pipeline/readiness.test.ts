@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { startTcpProxy } from '../../chaos/tcp-proxy.ts'
+import { startTcpProxy } from '../../testing/chaos/tcp-proxy.ts'
 import { readMigrations } from '../../platform/migrations.ts'
 import { startBackend, type Backend } from '../support/backend.ts'
 import { eventually } from '../support/eventually.ts'

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { formatExotelTime } from '../../exotel/time.ts'
-import { BACKFILL_WORKFLOW_ID } from '../../workflows/contracts/names.ts'
+import { BACKFILL_WORKFLOW_ID } from '../../contracts/names.ts'
 import { startBackend, type Backend } from '../support/backend.ts'
 import { eventually } from '../support/eventually.ts'
 import { sample } from '../support/samples.ts'
@@ -29,7 +29,7 @@ const sourcesOf = async (callSid: string) =>
     await backend.database.query<{ source: string }>('SELECT source FROM webhook_events WHERE call_sid = $1 ORDER BY id', [callSid])
   ).rows.map(({ source }) => source)
 const backfill = (...args: string[]) =>
-  execFile(process.execPath, [join(dist, 'deploy/backfill.js'), ...args], { env: backend.env }).then(
+  execFile(process.execPath, [join(dist, 'cli/backfill.js'), ...args], { env: backend.env }).then(
     ({ stdout }) => ({ code: 0, output: stdout }),
     (error: { code: number; stderr: string }) => ({ code: error.code, output: error.stderr }),
   )

@@ -1,6 +1,6 @@
 import { DeleteObjectCommand } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { RECORDING_WORKFLOW, RECORDINGS_QUEUE, recordingWorkflowId, SCHEDULES } from '../../workflows/contracts/names.ts'
+import { RECORDING_WORKFLOW, RECORDINGS_QUEUE, recordingWorkflowId, SCHEDULES } from '../../contracts/names.ts'
 import { startBackend, type Backend } from '../support/backend.ts'
 import { eventually } from '../support/eventually.ts'
 import { sample } from '../support/samples.ts'

@@ -7,7 +7,7 @@ import { fixRecordingDate, linksOf, nameRecording } from '../../calls/recording-
 import { deliveryIdentity, readCallEvent, type WebhookRoute } from '../../exotel/call-event.ts'
 import { readMigrations } from '../../platform/migrations.ts'
 import { assertMigrated, connectDatabase, type Database } from '../../platform/database.ts'
-import type { Conclusion, Outcome } from '../../workflows/contracts/recording.ts'
+import type { Conclusion, Outcome } from '../../contracts/recording.ts'
 import { RECOVERY } from '../support/activities.ts'
 import { openDatabase, newCallSid } from '../support/servers.ts'
 

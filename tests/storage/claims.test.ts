@@ -1,8 +1,8 @@
 // Claims of events in PostgreSQL: who may take an event, and who may change it.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { pino } from 'pino'
-import type { DeliveryOutcome } from '../../api/deliver-event.ts'
-import { createOutcomeRecorder } from '../../api/relay-outcomes.ts'
+import type { DeliveryOutcome } from '../../relay/deliver-event.ts'
+import { createOutcomeRecorder } from '../../relay/relay-outcomes.ts'
 import {
   claimEvents,
   deferEvents,
@@ -16,7 +16,7 @@ import { concludeRecording } from '../../calls/conclude-recording.ts'
 import { recordEvent } from '../../calls/record-event.ts'
 import { deliveryIdentity, readCallEvent, type WebhookRoute } from '../../exotel/call-event.ts'
 import type { Database } from '../../platform/database.ts'
-import type { Outcome } from '../../workflows/contracts/recording.ts'
+import type { Outcome } from '../../contracts/recording.ts'
 import { RECOVERY } from '../support/activities.ts'
 import { newCallSid, openDatabase } from '../support/servers.ts'
 

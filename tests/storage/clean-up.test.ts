@@ -4,7 +4,7 @@ import { ApplicationFailure } from '@temporalio/common'
 import { pino } from 'pino'
 import { checkCleanUps } from '../../activities/clean-up-alarm.ts'
 import { createAlarms } from '../../platform/alarms.ts'
-import { CLEAN_UP_KINDS } from '../../workflows/contracts/maintenance.ts'
+import { CLEAN_UP_KINDS } from '../../contracts/maintenance.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
 
 const HASH = '$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA'

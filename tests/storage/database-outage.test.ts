@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
 import { pino } from 'pino'
-import { startTcpProxy, type TcpProxy } from '../../chaos/tcp-proxy.ts'
+import { startTcpProxy, type TcpProxy } from '../../testing/chaos/tcp-proxy.ts'
 import { isDatabaseOutage } from '../../platform/database-errors.ts'
 import { connectDatabase, type Database } from '../../platform/database.ts'
 import { eventually } from '../support/eventually.ts'

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { copyFileSync, readFileSync } from 'node:fs'
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
-import type { Incomplete, Spooled, UploadInput, Verdict } from '../../workflows/contracts/recording.ts'
+import type { Incomplete, Spooled, UploadInput, Verdict } from '../../contracts/recording.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
 import { mp3 } from '../support/audio.ts'
 import { eventually } from '../support/eventually.ts'

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import type { ApplicationFailure } from '@temporalio/common'
-import type { Conclusion } from '../../workflows/contracts/recording.ts'
+import type { Conclusion } from '../../contracts/recording.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
 import { newCallSid } from '../support/servers.ts'
 

@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import pg from 'pg'
-import { applyMigrations } from '../../deploy/apply-migrations.ts'
+import { applyMigrations } from '../../cli/apply-migrations.ts'
 import { eventually } from '../support/eventually.ts'
 import { createDatabase, newCallSid, uniqueName, type TestDatabase } from '../support/servers.ts'
 
@@ -47,7 +47,7 @@ async function openReader(): Promise<{ end: () => Promise<void> }> {
 
 function release(): { said: () => string; ended: Promise<number | null> } {
   const env = { ...process.env, MIGRATION_DATABASE_URL: database.url }
-  const child = spawn(process.execPath, ['--import', 'tsx', 'deploy/migrate.ts'], { cwd: root, env })
+  const child = spawn(process.execPath, ['--import', 'tsx', 'cli/migrate.ts'], { cwd: root, env })
   let text = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => (text += bytes.toString()))
   return { said: () => text, ended: once(child, 'close').then(([code]) => code as number | null) }

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import pg from 'pg'
-import { APPLICATION_GROUP } from '../../deploy/database-roles.ts'
+import { APPLICATION_GROUP } from '../../cli/database-roles.ts'
 import { createDatabase, servers, uniqueName, type TestDatabase } from '../support/servers.ts'
 
 interface Decision {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import type { Client } from '@temporalio/client'
-import { ensureSchedules, type ScheduleSettings } from '../../deploy/schedules.ts'
-import { SCHEDULES } from '../../workflows/contracts/names.ts'
+import { ensureSchedules, type ScheduleSettings } from '../../temporal/schedules.ts'
+import { SCHEDULES } from '../../contracts/names.ts'
 import { createNamespace } from '../support/servers.ts'
 
 const SETTINGS: ScheduleSettings = {

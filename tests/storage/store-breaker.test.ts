@@ -2,7 +2,7 @@
 import { CancelledFailure } from '@temporalio/common'
 import { rmSync } from 'node:fs'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
-import type { UploadInput } from '../../workflows/contracts/recording.ts'
+import type { UploadInput } from '../../contracts/recording.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
 import { eventually } from '../support/eventually.ts'
 import { startFaultyS3, type FaultyS3 } from '../support/faulty-s3.ts'

@@ -12,7 +12,7 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:
 import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals'
 import { fixRecordingDate } from '../../calls/recording-facts.ts'
 import { objectKey } from '../../recordings/object-key.ts'
-import type { StoredObject } from '../../workflows/contracts/recording.ts'
+import type { StoredObject } from '../../contracts/recording.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
 import { wav } from '../support/audio.ts'
 import { eventually } from '../support/eventually.ts'

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { fixRecordingDate } from '../../calls/recording-facts.ts'
 import { readObjectKey } from '../../recordings/object-key.ts'
 import { RecordingStore } from '../../recordings/store.ts'
-import type { UploadInput } from '../../workflows/contracts/recording.ts'
+import type { UploadInput } from '../../contracts/recording.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
 import { mp3 } from '../support/audio.ts'
 import { startFaultyS3, type FaultyS3 } from '../support/faulty-s3.ts'

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { concludeRecording } from '../../calls/conclude-recording.ts'
 import { nameRecording } from '../../calls/recording-facts.ts'
 import type { Database } from '../../platform/database.ts'
-import type { CallDetailsAnswer, CallNews, Conclusion } from '../../workflows/contracts/recording.ts'
+import type { CallDetailsAnswer, CallNews, Conclusion } from '../../contracts/recording.ts'
 import { RECOVERY } from './activities.ts'
 import { DAMAGED, endOfTry, givenBack, POLICY, type Lab, type Run, type Script } from './workflow-lab.ts'
 

@@ -4,5 +4,5 @@ export const GOOD_SAMPLES = ['agent-mulaw.wav', 'inbound-dual.mp3', 'outbound-mo
 
 /** Path of one of the stand-in Exotel's recordings. */
 export function sample(name: string): string {
-  return fileURLToPath(new URL(`../../simulator/recordings/${name}`, import.meta.url))
+  return fileURLToPath(new URL(`../../testing/simulator/recordings/${name}`, import.meta.url))
 }

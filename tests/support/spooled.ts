@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
-import type { Spooled, UploadInput, Verdict } from '../../workflows/contracts/recording.ts'
+import type { Spooled, UploadInput, Verdict } from '../../contracts/recording.ts'
 import type { Workbench } from './activities.ts'
 import { mp3 } from './audio.ts'
 import { newCallSid } from './servers.ts'

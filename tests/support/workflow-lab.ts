@@ -6,7 +6,7 @@ import { DefaultLogger, Runtime, Worker } from '@temporalio/worker'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Activities } from '../../activities/create.ts'
-import { addSearchAttributes } from '../../deploy/temporal-namespace.ts'
+import { addSearchAttributes } from '../../temporal/namespace.ts'
 import { binaries } from '../../dev/fetch-servers.mjs'
 import {
   CALL_NEWS_SIGNAL,
@@ -17,8 +17,8 @@ import {
   recordingWorkflowId,
   spoolQueues,
   SEARCH_ATTRIBUTES,
-} from '../../workflows/contracts/names.ts'
-import type { CallNews, Conclusion, EndedCall, RecordingPolicy, RecordingStatus, Verdict } from '../../workflows/contracts/recording.ts'
+} from '../../contracts/names.ts'
+import type { CallNews, Conclusion, EndedCall, RecordingPolicy, RecordingStatus, Verdict } from '../../contracts/recording.ts'
 import { dist, newCallSid } from './servers.ts'
 
 const SPOOL_QUEUE = 'spool-lab'

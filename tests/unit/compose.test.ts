@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { loadComposeSecrets, shellDefaults } from '../../deploy/compose-secrets.ts'
+import { loadComposeSecrets, shellDefaults } from '../../cli/compose-secrets.ts'
 
 let folder: string
 beforeAll(() => {

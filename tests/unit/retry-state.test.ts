@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
-import { RATE_LIMITED } from '../../workflows/contracts/failures.ts'
-import type { RetryState } from '../../workflows/contracts/recording.ts'
+import { RATE_LIMITED } from '../../contracts/failures.ts'
+import type { RetryState } from '../../contracts/recording.ts'
 import type { Failure } from '../../workflows/failure.ts'
 import {
   afterFailure,

@@ -9,7 +9,7 @@ import {
   RECORDING_WORKFLOW,
   RECORDINGS_QUEUE,
   recordingWorkflowId,
-} from '../../workflows/contracts/names.ts'
+} from '../../contracts/names.ts'
 import { eventually } from '../support/eventually.ts'
 import { createNamespace, dist, newCallSid, servers } from '../support/servers.ts'
 import { POLICY } from '../support/workflow-lab.ts'

@@ -6,8 +6,8 @@ import { DefaultLogger, Runtime, Worker } from '@temporalio/worker'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { binaries } from '../../dev/fetch-servers.mjs'
-import type { ObjectCheckResult, ObjectsPage, ObjectsRequest } from '../../workflows/contracts/maintenance.ts'
-import { OBJECT_CHECK_WORKFLOW, RECORDINGS_QUEUE } from '../../workflows/contracts/names.ts'
+import type { ObjectCheckResult, ObjectsPage, ObjectsRequest } from '../../contracts/maintenance.ts'
+import { OBJECT_CHECK_WORKFLOW, RECORDINGS_QUEUE } from '../../contracts/names.ts'
 import { dist, uniqueName } from '../support/servers.ts'
 
 const NIGHT_MS = 24 * 3600_000

@@ -12,8 +12,8 @@ import {
   EXOTEL_API_QUEUE,
   RECONCILE_WORKFLOW,
   RECORDINGS_QUEUE,
-} from '../../workflows/contracts/names.ts'
-import type { ListPage, ListRequest, PassEnd } from '../../workflows/contracts/maintenance.ts'
+} from '../../contracts/names.ts'
+import type { ListPage, ListRequest, PassEnd } from '../../contracts/maintenance.ts'
 import { dist, uniqueName } from '../support/servers.ts'
 
 const DAY = 24 * 3600_000

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { Context } from '@temporalio/activity'
-import type { CallNews, Verdict, Wait } from '../../workflows/contracts/recording.ts'
+import type { CallNews, Verdict, Wait } from '../../contracts/recording.ts'
 import { eventually } from '../support/eventually.ts'
 import { DAMAGED, endOfTry, givenBack, openLab, POLICY, type Lab, type Script } from '../support/workflow-lab.ts'
 

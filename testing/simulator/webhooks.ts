@@ -2,8 +2,8 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { request } from 'undici'
-import type { WebhookRoute } from '../exotel/call-event.ts'
-import { formatExotelTime } from '../exotel/time.ts'
+import type { WebhookRoute } from '../../exotel/call-event.ts'
+import { formatExotelTime } from '../../exotel/time.ts'
 import type { SimulatedCall } from './call.ts'
 import { flowEvents } from './call-flow.ts'
 

@@ -6,10 +6,10 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { buildInto } from '../dev/build.ts'
-import { clearLeftovers, Keeper } from '../dev/keeper.ts'
-import { CannotStart, runMain } from '../platform/process.ts'
-import { SCHEDULES } from '../workflows/contracts/names.ts'
+import { buildInto } from '../../dev/build.ts'
+import { clearLeftovers, Keeper } from '../../dev/keeper.ts'
+import { CannotStart, runMain } from '../../platform/process.ts'
+import { SCHEDULES } from '../../contracts/names.ts'
 import { isUrgent, planCalls } from './call-mix.ts'
 import { check, type Findings } from './checker.ts'
 import { disturb } from './disturb.ts'
@@ -19,7 +19,7 @@ import { startChaosStack, type ChaosStack } from './stack.ts'
 import { makeTraffic } from './traffic.ts'
 import type { Truth } from './truth.ts'
 
-const home = fileURLToPath(new URL('../.data/chaos', import.meta.url))
+const home = fileURLToPath(new URL('../../.data/chaos', import.meta.url))
 const GIVEN = ['DATABASE_URL', 'TEMPORAL_ADDRESS', 'WASABI_ENDPOINT', 'EXOTEL_API_BASE_URL']
 const SETTLES_WITHIN_MS = 8 * 60_000
 const say = (text: string): void => console.log(text)

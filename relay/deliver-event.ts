@@ -1,7 +1,7 @@
 // One event to Temporal, and what the result says about the event and about Temporal as a whole.
 import { isGrpcServiceError, type Client } from '@temporalio/client'
 import type { ClaimedEvent } from '../calls/claim-events.ts'
-import type { RecordingPolicy } from '../workflows/contracts/recording.ts'
+import type { RecordingPolicy } from '../contracts/recording.ts'
 import { classifyTemporalError, type TemporalTrouble } from './temporal-errors.ts'
 import { tellWorkflow } from './tell-workflow.ts'
 

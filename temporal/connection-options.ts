@@ -1,4 +1,4 @@
-import type { TemporalSettings } from './config.ts'
+import type { TemporalSettings } from '../platform/config.ts'
 
 /** Address and credentials, for a client's connection as for a worker's. */
 export function temporalConnectionOptions(config: TemporalSettings): { address: string; apiKey?: string; tls?: true } {

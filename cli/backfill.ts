@@ -5,9 +5,9 @@ import { parseArgs } from 'node:util'
 import { parseExotelTime } from '../exotel/time.ts'
 import { readBackfillSettings } from '../platform/config.ts'
 import { CannotStart, runMain } from '../platform/process.ts'
-import { temporalConnectionOptions } from '../platform/temporal.ts'
-import type { BackfillRequest } from '../workflows/contracts/maintenance.ts'
-import { BACKFILL_WORKFLOW, BACKFILL_WORKFLOW_ID, RECORDINGS_QUEUE } from '../workflows/contracts/names.ts'
+import { temporalConnectionOptions } from '../temporal/connection-options.ts'
+import type { BackfillRequest } from '../contracts/maintenance.ts'
+import { BACKFILL_WORKFLOW, BACKFILL_WORKFLOW_ID, RECORDINGS_QUEUE } from '../contracts/names.ts'
 
 const USAGE = 'Usage: npm run backfill -- --from YYYY-MM-DD [--to YYYY-MM-DD] [--open N]'
 /** Exotel serves calls of the last six months. */

@@ -1,6 +1,6 @@
 // The stand-in Exotel as a process of its own, for the development stack.
 import { z } from 'zod'
-import { runMain, stopSignal } from '../platform/process.ts'
+import { runMain, stopSignal } from '../../platform/process.ts'
 import { startSimulator } from './server.ts'
 
 const settings = z.object({

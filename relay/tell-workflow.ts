@@ -8,8 +8,8 @@ import {
   RECORDING_WORKFLOW,
   RECORDINGS_QUEUE,
   recordingWorkflowId,
-} from '../workflows/contracts/names.ts'
-import type { CallNews, EndedCall, RecordingPolicy } from '../workflows/contracts/recording.ts'
+} from '../contracts/names.ts'
+import type { CallNews, EndedCall, RecordingPolicy } from '../contracts/recording.ts'
 
 const DEADLINE_MS = 10_000
 const callSidKey = defineSearchAttributeKey(CALL_SID_ATTRIBUTE, SearchAttributeType.KEYWORD)

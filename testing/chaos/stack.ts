@@ -1,8 +1,8 @@
 // The whole backend with every line between its processes in our hands: two APIs, two workers, each server once.
-import type { Keeper } from '../dev/keeper.ts'
-import { freePort } from '../dev/ports.ts'
-import { loadSecrets } from '../dev/secrets.ts'
-import { startServers } from '../dev/stack.ts'
+import type { Keeper } from '../../dev/keeper.ts'
+import { freePort } from '../../dev/ports.ts'
+import { loadSecrets } from '../../dev/secrets.ts'
+import { startServers } from '../../dev/stack.ts'
 import { startSimulator, type Simulator } from '../simulator/server.ts'
 import type { Places } from './checker.ts'
 import { pick, type LineName, type Random, type Setting, type WorkflowTrouble } from './plan.ts'

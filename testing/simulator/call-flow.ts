@@ -1,7 +1,7 @@
 // The events of an inbound call that runs through a call flow: Passthru applets and the agent's phone [support articles 48283 and
 // 3000088074; the EventType of the Connect applet's events as integrations report them, see docs/exotel.md].
-import type { WebhookRoute } from '../exotel/call-event.ts'
-import { formatExotelTime } from '../exotel/time.ts'
+import type { WebhookRoute } from '../../exotel/call-event.ts'
+import { formatExotelTime } from '../../exotel/time.ts'
 import type { SimulatedCall } from './call.ts'
 
 interface FlowEvent {

@@ -1,7 +1,7 @@
 // What Temporal says about the runs of RecordingWorkflow.
 import type { Client } from '@temporalio/client'
 import { WorkflowNotFoundError } from '@temporalio/common'
-import { RECORDING_WORKFLOW, recordingWorkflowId } from '../workflows/contracts/names.ts'
+import { RECORDING_WORKFLOW, recordingWorkflowId } from '../contracts/names.ts'
 
 const DEADLINE_MS = 10_000
 

@@ -8,7 +8,7 @@ import {
   RECOVERY_WORKFLOW,
   SESSION_CLEANUP_WORKFLOW,
   SCHEDULES,
-} from '../workflows/contracts/names.ts'
+} from '../contracts/names.ts'
 
 export interface ScheduleSettings {
   NODE_ENV: 'development' | 'test' | 'production'

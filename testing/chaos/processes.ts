@@ -2,8 +2,8 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Keeper } from '../dev/keeper.ts'
-import { freePort } from '../dev/ports.ts'
+import type { Keeper } from '../../dev/keeper.ts'
+import { freePort } from '../../dev/ports.ts'
 import { applyMigrations, rollBackNewest } from './migrations.ts'
 
 export interface ProcessOptions {

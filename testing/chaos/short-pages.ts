@@ -3,7 +3,7 @@
 import { ListObjectsV2Command, S3Client, S3ServiceException, type ListObjectsV2CommandOutput } from '@aws-sdk/client-s3'
 import { createServer, request as send, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { S3Access } from '../dev/s3-server.ts'
+import type { S3Access } from '../../dev/s3-server.ts'
 
 export interface ShortPages {
   /** Host and port. */

@@ -1,5 +1,5 @@
 import type { Config } from '../platform/config.ts'
-import type { RecordingPolicy } from '../workflows/contracts/recording.ts'
+import type { RecordingPolicy } from '../contracts/recording.ts'
 
 /** Far below the server's limit of 51,200, and hundreds of attempts. */
 const CONTINUE_AS_NEW_AFTER_EVENTS = 10_000

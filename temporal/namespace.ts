@@ -1,7 +1,7 @@
 // The Temporal namespace with its retention, and the search attributes that starts and the Web UI need.
 import { isGrpcServiceError, type Connection } from '@temporalio/client'
 import { setTimeout as pause } from 'node:timers/promises'
-import { SEARCH_ATTRIBUTES } from '../workflows/contracts/names.ts'
+import { SEARCH_ATTRIBUTES } from '../contracts/names.ts'
 
 const RETENTION_SECONDS = 30 * 24 * 3600
 const VISIBLE_WITHIN_MS = 30_000

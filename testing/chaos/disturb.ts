@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Keeper } from '../dev/keeper.ts'
+import type { Keeper } from '../../dev/keeper.ts'
 import type { Disturbance } from './plan.ts'
 import type { ChaosStack } from './stack.ts'
 

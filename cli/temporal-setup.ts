@@ -2,8 +2,8 @@
 import { Connection } from '@temporalio/client'
 import { BadConfiguration, readTemporalSettings } from '../platform/config.ts'
 import { EnvFileUnreadable, loadEnvFile } from '../platform/env-file.ts'
-import { temporalConnectionOptions } from '../platform/temporal.ts'
-import { setUpTemporal } from './temporal-namespace.ts'
+import { temporalConnectionOptions } from '../temporal/connection-options.ts'
+import { setUpTemporal } from '../temporal/namespace.ts'
 
 try {
   loadEnvFile()

@@ -1,5 +1,5 @@
 // Exotel's Calls API, v1, for the calls that the stand-in has made [developer.exotel.com: Call Details, bulk call details].
-import { formatExotelTime, parseExotelTime } from '../exotel/time.ts'
+import { formatExotelTime, parseExotelTime } from '../../exotel/time.ts'
 import { hasEnded, isAvailable, type SimulatedCall } from './call.ts'
 
 /** The links that an answer names. */

@@ -1,6 +1,6 @@
 import { Client, Connection } from '@temporalio/client'
 import type { TemporalSettings } from '../platform/config.ts'
-import { temporalConnectionOptions } from '../platform/temporal.ts'
+import { temporalConnectionOptions } from './connection-options.ts'
 
 export interface TemporalClient {
   /** Connects when first needed, so that the API starts while Temporal is away. Rejects while it cannot be reached. */
