@@ -7,10 +7,9 @@ import { withDeadline } from '../platform/deadline.ts'
 import type { Logger } from '../platform/logger.ts'
 import { isPermanentMailError, type Mail, type Post } from '../platform/post.ts'
 import type { Pauses } from '../platform/retry.ts'
+import { issueResetToken, issueVerificationToken } from './mail-links.ts'
 import { mails, type MailKind } from './mail-outbox.ts'
 import { alreadyRegistered, passwordChanged, passwordReset, verification, welcome } from './mails.ts'
-import { issueResetToken } from './password-reset.ts'
-import { issueVerificationToken } from './verification.ts'
 
 export interface MailSender {
   /** A mail was committed: send it now. */

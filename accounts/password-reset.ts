@@ -1,5 +1,3 @@
-import { randomBytes } from 'node:crypto'
-import type { Queryable } from '../platform/database.ts'
 import { problem } from '../platform/problem.ts'
 import type { AccountsContext, Identity, Tokens } from './context.ts'
 import { normaliseEmail } from './email-address.ts'
@@ -24,15 +22,6 @@ export async function requestPasswordReset(accounts: AccountsContext, { email, s
     await (allowed ? addMail(tx, mail) : addHeldBackMail(tx, mail))
   })
   accounts.mails.kick()
-}
-
-/** @returns the secret of a link; undefined where the address has no verified account that is active */
-export async function issueResetToken(database: Queryable, email: string): Promise<string | undefined> {
-  const token = randomBytes(32).toString('base64url')
-  const issued = await database.$executeRaw`
-    INSERT INTO password_reset_tokens (user_id, token_hash)
-    SELECT id, ${hashToken(token)} FROM users WHERE email = ${email} AND active AND verified_at IS NOT NULL`
-  return issued > 0 ? token : undefined
 }
 
 /**

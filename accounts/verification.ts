@@ -1,25 +1,9 @@
 // Who registers an address proves that it is theirs: by the mailed link, and the password that was chosen. The password is asked
 // for because a stranger may have registered the address; its owner must not activate an account whose password a stranger knows.
-import { randomBytes } from 'node:crypto'
-import type { Queryable } from '../platform/database.ts'
 import { problem } from '../platform/problem.ts'
 import type { AccountsContext } from './context.ts'
-import { VERIFICATION_HOURS } from './mail-outbox.ts'
 import { verifyPassword } from './passwords.ts'
 import { hashToken } from './refresh-tokens.ts'
-
-/**
- * Makes the secret of a link, which replaces the one before.
- * @returns undefined where the address has no account that waits for its verification
- */
-export async function issueVerificationToken(database: Queryable, email: string): Promise<string | undefined> {
-  const token = randomBytes(32).toString('base64url')
-  const issued = await database.$executeRaw`
-    UPDATE users SET verification_hash = ${hashToken(token)},
-      verification_expires_at = now() + make_interval(hours => ${VERIFICATION_HOURS}::int)
-    WHERE email = ${email} AND verified_at IS NULL AND active`
-  return issued > 0 ? token : undefined
-}
 
 /**
  * Verifies the address of the account that the link was mailed to. Of two who come at once one is refused.

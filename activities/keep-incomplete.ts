@@ -1,6 +1,6 @@
 import { redact } from '../platform/redact.ts'
 import { digestFile } from '../recordings/digests.ts'
-import type { Broken, SpoolNote } from '../recordings/spool.ts'
+import type { Broken, SpoolNote } from '../recordings/spool-note.ts'
 import type { Incomplete, SourceRef } from '../contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
 import { runActivity, type Run } from './run.ts'

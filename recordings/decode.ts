@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises'
 import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw, type Zlib } from 'node:zlib'
 import { UNKNOWN_FORMAT } from './audio/finding.ts'
 import { inspectAudio } from './audio/inspect.ts'
-import type { WholeFile } from './growing-file.ts'
+import type { WholeFile } from './spool-note.ts'
 
 export type Decoded =
   | { kind: 'decoded'; whole: WholeFile }

@@ -3,7 +3,8 @@ import { createHash, type Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import type { KnownPart } from '../exotel/recording-version.ts'
-import type { Broken, Spool } from './spool.ts'
+import type { Broken, WholeFile } from './spool-note.ts'
+import type { Spool } from './spool.ts'
 
 /** The beginning of a recording that an earlier attempt left, and the hash of it. */
 export interface Part extends KnownPart {
@@ -14,12 +15,6 @@ export interface Part extends KnownPart {
 interface Source {
   validator?: string
   totalBytes?: number
-}
-
-export interface WholeFile {
-  bytes: number
-  /** Hex. */
-  sha256: string
 }
 
 /**

@@ -15,7 +15,7 @@ import { createReadStream } from 'node:fs'
 import { withFileBody } from './file-body.ts'
 import { signContent } from './sign-content.ts'
 import { isConflict } from './store-errors.ts'
-import type { ObjectToStore, PutCondition, TransferControl } from './store.ts'
+import type { ObjectToStore, PutCondition, TransferControl } from './object-to-store.ts'
 
 interface Target {
   Bucket: string

@@ -1,45 +1,19 @@
 // The worker's disk, where recordings rest between download, validation and upload. One process a directory, one writer a file.
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import lockfile from 'proper-lockfile'
-import { z } from 'zod'
 import { inspectAudio } from './audio/inspect.ts'
 import { decodedPathOf, decodingPathOf } from './decode.ts'
 import { FileTurns, Superseded, type Attempt } from './file-turns.ts'
-
-const extent = z.object({ bytes: z.number().int().nonnegative(), sha256: z.string() })
-
-/** What is known of a file, beside the file: what a resumed download needs, and whether it is whole. */
-const spoolNote = z.object({
-  /** ETag or Last-Modified of the source; absent: it cannot be resumed. */
-  validator: z.string().optional(),
-  /** Of the whole recording, where the source said it. */
-  totalBytes: z.number().optional(),
-  /** The beginning of the file that is certainly on the disk. Its hash proves that file and note belong together. */
-  synced: extent.optional(),
-  /** Set once every byte has arrived, or as many as are kept. */
-  complete: extent.optional(),
-  /** Why the file is not a whole recording. `isEncoded`: its bytes have a Content-Encoding, so they cannot be read as audio. */
-  broken: z.object({ reason: z.string(), isEncoded: z.boolean().optional() }).optional(),
-})
-export type SpoolNote = z.infer<typeof spoolNote>
-export type Broken = NonNullable<SpoolNote['broken']>
-
-export interface SpoolLimits {
-  maxBytes: number
-  minFreeBytes: number
-}
+import { newNotePathOf, readNote, writeNote, type SpoolNote } from './spool-note.ts'
+import { SpoolFull, SpoolSpace, type SpoolLimits } from './spool-space.ts'
 
 /** Another process of this machine uses the directory, or the disk refuses it. */
 export class SpoolUnusable extends Error {}
-/** The disk holds as much as it may; wait until uploads have made room. */
-export class SpoolFull extends Error {}
 
 const FILE_NAME = /^([A-Za-z0-9_-]{1,64})-[0-9a-f]{12}$/
-/** A transfer whose length nobody announces reserves space in steps of this. */
-const UNANNOUNCED_STEP_BYTES = 16 * 1024 ** 2
 /** A file, its note, a note that was being written, or what a compressed file is being decoded to. */
 const BELONGINGS = /^([A-Za-z0-9_-]{1,64}-[0-9a-f]{12})(?:\.json(?:\.new)?|\.decoded|\.decoding)?$/
 const LOCK = { stale: 5000, update: 1000, realpath: false }
@@ -50,16 +24,14 @@ export class Spool {
   readonly directory: string
   /** The task queue of whoever holds this directory: the same after a restart, also with an emptied disk. */
   readonly queue: string
-  readonly #limits: SpoolLimits
+  readonly #space: SpoolSpace
   readonly #release: () => Promise<void>
-  /** Bytes that running transfers will need in all. */
-  readonly #promised = new Map<string, number>()
   readonly #turns = new FileTurns()
 
   private constructor(directory: string, queue: string, limits: SpoolLimits, release: () => Promise<void>) {
     this.directory = directory
     this.queue = queue
-    this.#limits = limits
+    this.#space = new SpoolSpace(directory, limits, () => this.#sizes())
     this.#release = release
   }
 
@@ -114,19 +86,12 @@ export class Spool {
     return (await this.bytesOf(file)) > 0 || (await this.bytesOf(this.keptFile(file))) > 0
   }
 
-  async note(file: string): Promise<SpoolNote> {
-    try {
-      return spoolNote.parse(JSON.parse(await readFile(this.#notePath(file), 'utf8')))
-    } catch {
-      return {} // none yet, or cut by a crash: the download begins anew
-    }
+  note(file: string): Promise<SpoolNote> {
+    return readNote(this.#notePath(file))
   }
 
-  /** Whole or not at all, whatever dies meanwhile. */
-  async writeNote(file: string, note: SpoolNote): Promise<void> {
-    const fresh = `${this.#notePath(file)}.new`
-    await writeFile(fresh, JSON.stringify(note))
-    await rename(fresh, this.#notePath(file))
+  writeNote(file: string, note: SpoolNote): Promise<void> {
+    return writeNote(this.#notePath(file), note)
   }
 
   /** Makes room for another download. What has arrived is kept if it is longer than what is kept already. */
@@ -157,7 +122,7 @@ export class Spool {
 
   /** Removes one file and its note. */
   async drop(file: string): Promise<void> {
-    for (const note of [this.#notePath(file), `${this.#notePath(file)}.new`]) await rm(note, { force: true })
+    for (const note of [this.#notePath(file), newNotePathOf(this.#notePath(file))]) await rm(note, { force: true })
     for (const content of [decodedPathOf(this.path(file)), decodingPathOf(this.path(file)), this.path(file)])
       await rm(content, { force: true })
   }
@@ -198,31 +163,23 @@ export class Spool {
       try {
         return await write(signal)
       } finally {
-        this.#promised.delete(file)
+        this.#space.release(file)
       }
     })
   }
 
   /**
-   * Reserves space for the whole of a file until its writer has ended. A file that gets none gives up what it has, so that two
-   * halves never wait for each other's space.
-   * @throws {SpoolFull} where all reservations would exceed the limit or leave too little free disk
+   * Reserves space for the whole of a file until its writer has ended. If there is none, what the disk has of the file is deleted:
+   * otherwise two halves could wait for each other's space.
+   * @throws {SpoolFull}
    */
   async admit(file: string, totalBytes: number): Promise<void> {
-    const { maxBytes, minFreeBytes } = this.#limits
-    const [sizes, { bavail, bsize }] = await Promise.all([this.#sizes(), statfs(this.directory)])
-    // From here to the promise nothing may be awaited: others ask for room at the same time.
-    const own = sizes.get(file) ?? 0
-    const others = [...new Set([...sizes.keys(), ...this.#promised.keys()])].filter((each) => each !== file)
-    const written = others.reduce((sum, each) => sum + (sizes.get(each) ?? 0), 0)
-    const promised = others.reduce((sum, each) => sum + Math.max(sizes.get(each) ?? 0, this.#promised.get(each) ?? 0), 0)
-    const freeBytes = bavail * bsize - (promised - written) - (totalBytes - own)
-    const fits = promised + totalBytes <= maxBytes
-    if (fits && freeBytes >= minFreeBytes) return void this.#promised.set(file, totalBytes)
-    await this.remove(file)
-    throw new SpoolFull(
-      fits ? `The spool's disk has ${bavail * bsize} bytes left` : `The spool has promised ${promised} of ${maxBytes} bytes`,
-    )
+    try {
+      await this.#space.reserve(file, totalBytes)
+    } catch (error) {
+      if (error instanceof SpoolFull) await this.remove(file)
+      throw error
+    }
   }
 
   /**
@@ -231,7 +188,7 @@ export class Spool {
    * @throws {SpoolFull}
    */
   async admitStep(file: string, writtenBytes: number): Promise<number> {
-    const upTo = writtenBytes + Math.min(UNANNOUNCED_STEP_BYTES, this.#limits.maxBytes / 8) // a small spool must be able to hold one, too
+    const upTo = this.#space.nextStep(writtenBytes)
     await this.admit(file, upTo)
     return upTo
   }

@@ -1,32 +1,15 @@
 // Our S3 bucket. What is said to be stored is confirmed: by size and by a checksum that the server computed.
-import { PutObjectCommand, type HeadObjectCommandOutput, type PutObjectCommandInput, type S3Client } from '@aws-sdk/client-s3'
+import { PutObjectCommand, type HeadObjectCommandOutput, type S3Client } from '@aws-sdk/client-s3'
 import { setTimeout as pause } from 'node:timers/promises'
 import { UPLOAD_SIZES, type UploadSizes } from './digests.ts'
 import { withFileBody } from './file-body.ts'
 import { endUploads, putInParts, sweepUploads, tryUpload } from './multipart.ts'
 import { alternativeKey } from './object-key.ts'
 import { hashObject, headObject } from './object-reads.ts'
+import type { ObjectToStore, PutCondition, TransferControl } from './object-to-store.ts'
 import { createS3Client, type StoreSettings } from './s3-client.ts'
 import { signContent } from './sign-content.ts'
 import { classifyStoreError, isConflict, isNotImplemented, ObjectMismatch } from './store-errors.ts'
-
-export interface ObjectToStore {
-  key: string
-  path: string
-  bytes: number
-  sha256: string
-  /** As S3 will give it, see {@link digestFile}. */
-  etag: string
-  contentType: string
-  metadata: Record<string, string>
-}
-
-export interface TransferControl {
-  signal: AbortSignal
-  onProgress: (bytes: number) => void
-  /** Nobody wants the object any more; false while the signal only stops this attempt. */
-  isCancelled: () => boolean
-}
 
 /**
  * What the bucket has for a recording. `damaged`: the object has the metadata of this very recording and other bytes. `foreign` names
@@ -44,9 +27,6 @@ interface Comparison {
   state: Found['state'] | 'foreign'
   etag?: string | undefined
 }
-
-/** Of a request that stores an object: only where there is none, or only in place of the one with this ETag. */
-export type PutCondition = Pick<PutObjectCommandInput, 'IfNoneMatch' | 'IfMatch'>
 
 /** A store may show an object only some time after it has accepted it. */
 const SHOWN_AFTER_MS = [250, 500, 1000, 2000, 4000, 8000]

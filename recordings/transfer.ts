@@ -1,7 +1,8 @@
 // The bytes of one response go into the spool: counted against what was announced, in flat memory.
 import type { RecordingBody } from '../exotel/recording-answer.ts'
 import { decodeFile } from './decode.ts'
-import { GrowingFile, type Part, type WholeFile } from './growing-file.ts'
+import { GrowingFile, type Part } from './growing-file.ts'
+import type { WholeFile } from './spool-note.ts'
 import type { Spool } from './spool.ts'
 import { timedChunks, TooSlow, type Pace } from './timed-chunks.ts'
 

@@ -4,7 +4,8 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { allRecipes, type Recipe, type Truth } from './recipes.ts'
+import type { Recipe, Truth } from './recipe.ts'
+import { allRecipes } from './recipes.ts'
 
 export interface Expected {
   truth: Truth

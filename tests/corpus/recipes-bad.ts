@@ -1,7 +1,7 @@
 // What is no audio, and what nobody can read.
 import { gzipSync } from 'node:zlib'
 import { id3Text, id3v2, join, junk, uint32le, zeros } from './bytes.ts'
-import type { Recipe } from './recipes.ts'
+import type { Recipe } from './recipe.ts'
 
 const PNG = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64')
 const HTML = '<!DOCTYPE html>\n<html><head><title>Log in</title></head><body><form action="/login"></form></body></html>'

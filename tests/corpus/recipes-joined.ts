@@ -1,6 +1,6 @@
 // Complete files one behind the other. The duration is that of all parts, each decoded by itself.
 import { ape, id3Text, id3v1, id3v2, join, junk, patched, uint32be, withDataSize, zeros } from './bytes.ts'
-import type { Recipe } from './recipes.ts'
+import type { Recipe } from './recipe.ts'
 
 /** With a header that announces the frames and bytes of two such files. */
 function announcing(info: Buffer, frames: number): Buffer {

@@ -1,7 +1,7 @@
 // Truncated audio with a message of a server behind it, in forms that hide the message.
 import { gzipSync } from 'node:zlib'
 import { ape, chunkAt, id3Text, id3v1, id3v2, join, junk, lyrics3, withDataSize, zeros } from './bytes.ts'
-import type { Recipe } from './recipes.ts'
+import type { Recipe } from './recipe.ts'
 import { FRAME_BYTES } from './recipes-tags.ts'
 
 const HTML = '<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>'

@@ -1,6 +1,6 @@
 // MP3s with zeros, junk and tags around them, and with headers that announce wrong numbers.
 import { ape, id3Text, id3v1, id3v2, join, junk, lyrics3, patched, repeat, uint32be, zeros } from './bytes.ts'
-import type { Recipe } from './recipes.ts'
+import type { Recipe } from './recipe.ts'
 
 export function surrounded(base: (name: string) => Buffer): Recipe[] {
   const plain = base('mono-8000.mp3')

@@ -1,6 +1,6 @@
 // Files whose end is missing, and files whose end is a message of a server.
 import { ape, chunkAt, frameEnd, id3Text, id3v1, id3v2, join, junk, patched, withDataSize, zeros } from './bytes.ts'
-import type { Recipe, Truth } from './recipes.ts'
+import type { Recipe, Truth } from './recipe.ts'
 import { FRAME_BYTES } from './recipes-tags.ts'
 
 const HTML =

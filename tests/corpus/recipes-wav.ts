@@ -1,6 +1,6 @@
 // WAVs with unusual sizes and chunks.
 import { beforeData, chunk, chunkAt, id3Text, id3v1, id3v2, join, junk, patched, repeat, uint32le, withDataSize, zeros } from './bytes.ts'
-import type { Recipe } from './recipes.ts'
+import type { Recipe } from './recipe.ts'
 
 export function waves(base: (name: string) => Buffer): Recipe[] {
   const wav = base('pcm_s16le.wav')

@@ -1,25 +1,12 @@
 // The files of the audio corpus, each made from base files by byte edits, and what is true of each by the way it was made.
 import { readFileSync } from 'node:fs'
+import type { Recipe } from './recipe.ts'
 import { bad } from './recipes-bad.ts'
 import { concatenated } from './recipes-joined.ts'
 import { messages } from './recipes-messages.ts'
 import { surrounded } from './recipes-tags.ts'
 import { truncated } from './recipes-truncated.ts'
 import { waves } from './recipes-wav.ts'
-
-/**
- * `complete`: nothing is missing. `truncated`: the end is missing. `undetectable`: the end is missing, and nothing in the file says so.
- * `other`: not accepted or not readable, but perhaps audio. `not audio`: certainly something else.
- */
-export type Truth = 'complete' | 'truncated' | 'undetectable' | 'other' | 'not audio'
-
-export interface Recipe {
-  name: string
-  truth: Truth
-  file: Buffer
-  /** What is decoded to know the duration; the file itself unless given. */
-  decoded?: Buffer[]
-}
 
 export function base(name: string): Buffer {
   return readFileSync(new URL(`./base/${name}`, import.meta.url))

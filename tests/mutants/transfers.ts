@@ -68,8 +68,8 @@ export const transfers: Mistake[] = [
   },
   {
     breaks: 'Space that a download reserved is never free again',
-    file: 'recordings/spool.ts',
-    text: 'this.#promised.delete(file)',
+    file: 'recordings/spool-space.ts',
+    text: 'this.#reserved.delete(file)',
     replacement: '',
     tests: ['tests/storage/spool.test.ts'],
     only: 'When a writer has ended',
@@ -307,12 +307,12 @@ export const transfers: Mistake[] = [
     only: 'while the sweep asks whether the call is open',
   },
   {
-    breaks: 'Downloads that begin at once are promised more space than there is',
-    file: 'recordings/spool.ts',
-    text: 'Math.max(sizes.get(each) ?? 0, this.#promised.get(each) ?? 0)',
+    breaks: 'Downloads that start at the same time reserve more space than there is',
+    file: 'recordings/spool-space.ts',
+    text: 'Math.max(sizes.get(each) ?? 0, this.#reserved.get(each) ?? 0)',
     replacement: '(sizes.get(each) ?? 0)',
     tests: ['tests/storage/spool.test.ts'],
-    only: 'no more is promised than there is',
+    only: 'no more is reserved than there is',
   },
   {
     breaks: 'A part whose bytes are not those of its note is continued',

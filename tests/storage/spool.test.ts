@@ -1,7 +1,8 @@
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
-import { Spool, SpoolFull, SpoolUnusable } from '../../recordings/spool.ts'
+import { SpoolFull } from '../../recordings/spool-space.ts'
+import { Spool, SpoolUnusable } from '../../recordings/spool.ts'
 import { home, newCallSid } from '../support/servers.ts'
 
 const LIMITS = { maxBytes: 1000, minFreeBytes: 0 }
@@ -39,7 +40,7 @@ test('When the limit or the disk leaves no room, then nothing more is admitted',
   await expect(spool.admit(spool.fileFor('d1', 'x'), 1)).rejects.toThrow(/disk/)
 })
 
-test('When many ask for room at once, then no more is promised than there is', async () => {
+test('When many ask for space at once, then no more is reserved than there is', async () => {
   const asked = Array.from({ length: 10 }, (_, i) => spool.admit(spool.fileFor(`a${i}`, 'x'), 400))
   const outcomes = await Promise.allSettled(asked)
   expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(2)

@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { Finding } from '../../recordings/audio/finding.ts'
 import { inspectAudio } from '../../recordings/audio/inspect.ts'
 import type { Expected } from '../corpus/expect.ts'
-import { allRecipes, type Recipe, type Truth } from '../corpus/recipes.ts'
+import type { Recipe, Truth } from '../corpus/recipe.ts'
+import { allRecipes } from '../corpus/recipes.ts'
 
 const TOLERANCE_SECONDS = 0.2
 const CODECS: Record<string, string> = { pcm_s16le: 'pcm16', pcm_s24le: 'pcm24', pcm_u8: 'pcm', pcm_alaw: 'alaw', pcm_mulaw: 'ulaw' }

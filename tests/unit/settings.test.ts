@@ -96,7 +96,7 @@ test.each([
   ['longer than the limit of 6442450944 bytes', 'longer than the limit of 6442450944 bytes'],
   ['has 6442450945 bytes, more than the limit of 6442450944', 'has 6442450945 bytes, more than the limit of 6442450944'],
   ['has 6442450945 bytes, not 6442450944', 'has 6442450945 bytes, not 6442450944'],
-  ['promised 21474836480 of 21474836480 bytes', 'promised 21474836480 of 21474836480 bytes'],
+  ['reserved 21474836480 of 21474836480 bytes', 'reserved 21474836480 of 21474836480 bytes'],
   ['range bytes 1048576-2097151/6442450944 in 1234567890 ms', 'range bytes 1048576-2097151/6442450944 in 1234567890 ms'],
   ['connect ECONNREFUSED 127.0.0.1:5432 after 3 of 10 attempts', 'connect ECONNREFUSED 127.0.0.1:5432 after 3 of 10 attempts'],
   ['1234567890-0af1 at 20261126061233 is 12345678901234567890', '1234567890-0af1 at 20261126061233 is 12345678901234567890'],

@@ -3,13 +3,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { NativeConnection, Worker } from '@temporalio/worker'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import {
-  EXOTEL_API_QUEUE,
-  LINK_SWEEP_WORKFLOW,
-  RECORDING_WORKFLOW,
-  RECORDINGS_QUEUE,
-  recordingWorkflowId,
-} from '../../contracts/names.ts'
+import { EXOTEL_API_QUEUE, LINK_SWEEP_WORKFLOW, RECORDING_WORKFLOW, RECORDINGS_QUEUE, recordingWorkflowId } from '../../contracts/names.ts'
 import { eventually } from '../support/eventually.ts'
 import { createNamespace, dist, newCallSid, servers } from '../support/servers.ts'
 import { POLICY } from '../support/workflow-lab.ts'

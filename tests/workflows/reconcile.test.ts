@@ -6,13 +6,7 @@ import { DefaultLogger, Runtime, Worker } from '@temporalio/worker'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { binaries } from '../../dev/fetch-servers.mjs'
-import {
-  BACKFILL_QUEUE,
-  BACKFILL_WORKFLOW,
-  EXOTEL_API_QUEUE,
-  RECONCILE_WORKFLOW,
-  RECORDINGS_QUEUE,
-} from '../../contracts/names.ts'
+import { BACKFILL_QUEUE, BACKFILL_WORKFLOW, EXOTEL_API_QUEUE, RECONCILE_WORKFLOW, RECORDINGS_QUEUE } from '../../contracts/names.ts'
 import type { ListPage, ListRequest, PassEnd } from '../../contracts/maintenance.ts'
 import { dist, uniqueName } from '../support/servers.ts'
 
