@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import type { Database } from '../platform/database.ts'
 import type { Identity } from './context.ts'
 import { normaliseEmail } from './email-address.ts'
-import { forgetLoginFailures } from './login-failures.ts'
+import { forgetLoginFailures } from './login-counters.ts'
 import { hashPassword } from './passwords.ts'
 import { endSessions } from './sessions.ts'
 

@@ -1,4 +1,4 @@
-import { problem } from '../platform/problem.ts'
+import { AccountError } from './errors.ts'
 import type { AccountsContext, Tokens } from './context.ts'
 import { normaliseEmail } from './email-address.ts'
 import { hashPassword, verifyPassword } from './passwords.ts'
@@ -6,7 +6,7 @@ import { openSession } from './sessions.ts'
 
 /**
  * The same answer after the same time for a wrong password, an unknown address, and an account that is not verified or not active.
- * @throws {Problem} `invalid_credentials`
+ * @throws {AccountError} `invalid_credentials`
  */
 export async function logIn(accounts: AccountsContext, { email, password }: { email: string; password: string }): Promise<Tokens> {
   const { database } = accounts
@@ -14,7 +14,7 @@ export async function logIn(accounts: AccountsContext, { email, password }: { em
   const { right, stale } = await verifyPassword(user?.passwordHash, password)
   const verified = right && user?.verifiedAt && user.active ? { userId: user.id, passwordHash: user.passwordHash } : undefined
   const tokens = verified && (await openSession(accounts, verified))
-  if (!tokens) throw problem('invalid_credentials', 'E-mail address or password is wrong')
+  if (!tokens) throw new AccountError('invalid_credentials', 'E-mail address or password is wrong')
   if (stale) await rehash(accounts, verified, password)
   return tokens
 }

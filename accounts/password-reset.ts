@@ -1,7 +1,7 @@
-import { problem } from '../platform/problem.ts'
 import type { AccountsContext, Identity, Tokens } from './context.ts'
 import { normaliseEmail } from './email-address.ts'
-import { forgetLoginFailures } from './login-failures.ts'
+import { AccountError } from './errors.ts'
+import { forgetLoginFailures } from './login-counters.ts'
 import { addHeldBackMail, addMail, mailAllowed, type MailRequest } from './mail-outbox.ts'
 import { hashPassword, isSamePassword, verifyPassword } from './passwords.ts'
 import { GRACE_SECONDS } from './refresh-session.ts'
@@ -29,7 +29,7 @@ export async function requestPasswordReset(accounts: AccountsContext, { email, s
  * two who come at once one is refused; all sessions end, and the account's other tokens are worth nothing any more. Failed logins of
  * the account are forgotten. Who repeats the same request, because its answer was lost, gets the same answer.
  * @returns the account's address
- * @throws {Problem} `reset_token_invalid`, `invalid_fields`
+ * @throws {AccountError} `reset_token_invalid`, `password_not_accepted`
  */
 export async function resetPassword(accounts: AccountsContext, { token, password }: { token: string; password: string }): Promise<string> {
   const { database } = accounts
@@ -66,7 +66,7 @@ export async function resetPassword(accounts: AccountsContext, { token, password
 /**
  * Changes one's own password; every other session of the account ends, and this one gets a new refresh token, since the old one
  * may be known to whoever the password is changed for. Who repeats the same request, because its answer was lost, gets the same answer.
- * @throws {Problem} `wrong_password`, `invalid_fields`, `not_authenticated`
+ * @throws {AccountError} `wrong_password`, `password_not_accepted`, `session_ended`
  */
 export async function changePassword(
   accounts: AccountsContext,
@@ -79,9 +79,7 @@ export async function changePassword(
   if (!user || !right) return repeatedChange(accounts, { userId, sessionId }, newPassword)
   refuseWeakPassword('newPassword', newPassword, email)
   if (isSamePassword(newPassword, currentPassword))
-    throw problem('invalid_fields', 'The password is not accepted', {}, [
-      { field: 'newPassword', message: 'must differ from the current password' },
-    ])
+    throw new AccountError('password_not_accepted', 'must differ from the current password', { field: 'newPassword' })
   const passwordHash = await hashPassword(newPassword)
   const notice: MailRequest = { kind: 'password_changed', to: email }
   const tokens = await database.$transaction(async (tx) => {
@@ -92,7 +90,7 @@ export async function changePassword(
     if (changed === 0) return undefined
     await endSessions(tx, { userId, exceptSessionId: sessionId }, 'password_changed')
     const renewed = await renewSession(tx, accounts, { userId, sessionId })
-    if (!renewed) throw problem('not_authenticated', 'The session has ended: log in again')
+    if (!renewed) throw new AccountError('session_ended', 'The session has ended: log in again')
     if (allowed) await addMail(tx, notice)
     return renewed
   })
@@ -101,7 +99,7 @@ export async function changePassword(
   return tokens
 }
 
-/** @throws {Problem} `reset_token_invalid` unless this token has just set this password */
+/** @throws {AccountError} `reset_token_invalid` unless this token has just set this password */
 async function repeatedReset({ database }: AccountsContext, tokenHash: string, password: string): Promise<string> {
   const [owner] = await database.$queryRaw<{ email: string; passwordHash: string }[]>`
     SELECT u.email, u.password_hash AS "passwordHash" FROM password_reset_tokens t JOIN users u ON u.id = t.user_id
@@ -112,7 +110,7 @@ async function repeatedReset({ database }: AccountsContext, tokenHash: string, p
   return owner.email
 }
 
-/** @throws {Problem} `wrong_password` unless this session has just set this password */
+/** @throws {AccountError} `wrong_password` unless this session has just set this password */
 async function repeatedChange(
   accounts: AccountsContext,
   session: { userId: string; sessionId: string },
@@ -126,9 +124,9 @@ async function repeatedChange(
 }
 
 function wrongPassword(): Error {
-  return problem('wrong_password', 'The current password is wrong')
+  return new AccountError('wrong_password', 'The current password is wrong')
 }
 
 function badToken(): Error {
-  return problem('reset_token_invalid', 'The link is unknown, used or expired: ask for a new one')
+  return new AccountError('reset_token_invalid', 'The link is unknown, used or expired: ask for a new one')
 }

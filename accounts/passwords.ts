@@ -1,7 +1,7 @@
 // Passwords as OWASP's and NIST's guides want them: long, any characters, none that everybody uses, Argon2id.
 import { hash, parseOptions, verify } from '@node-rs/argon2'
 import { bulkhead, BulkheadRejectedError } from 'cockatiel'
-import { problem } from '../platform/problem.ts'
+import { AccountError } from './errors.ts'
 import { readCommonPasswords } from './common-passwords.ts'
 
 export const PASSWORD_MIN_LENGTH = 12
@@ -73,7 +73,7 @@ async function busyAware<T>(work: () => Promise<T>): Promise<T> {
     return await hashing.execute(work)
   } catch (error) {
     if (error instanceof BulkheadRejectedError)
-      throw problem('busy', 'Too many passwords are being checked: try again', { 'Retry-After': '2' })
+      throw new AccountError('busy', 'Too many passwords are being checked: try again', { retryAfterSeconds: 2 })
     throw error
   }
 }

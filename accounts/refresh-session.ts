@@ -1,7 +1,7 @@
 // Exchanges a refresh token for the next one or ends its session, and notices tokens that somebody else uses as well.
 import { LONGEST_STATEMENT_MS, LONGEST_TRANSACTION_MS, type Queryable } from '../platform/database.ts'
 import { RETRY_AFTER_SECONDS } from '../platform/database-errors.ts'
-import { problem } from '../platform/problem.ts'
+import { AccountError } from './errors.ts'
 import type { AccountsContext, Tokens } from './context.ts'
 import { hashToken, successorKeyOf, successorOf } from './refresh-tokens.ts'
 import { endSessions, sessionOfToken, signTokens } from './sessions.ts'
@@ -22,7 +22,7 @@ const MAX_SUCCESSORS = 100
 /**
  * Exchanges a refresh token for its successor. A token that was exchanged within the grace period gets the newest token of its
  * session. One that was exchanged before that is known to two parties: its session ends, for thief and owner alike.
- * @throws {Problem} `refresh_token_invalid`
+ * @throws {AccountError} `refresh_token_invalid`
  */
 export async function refreshSession(accounts: AccountsContext, token: string): Promise<Tokens> {
   const { database, keys } = accounts
@@ -36,7 +36,7 @@ export async function refreshSession(accounts: AccountsContext, token: string): 
   })
   if (outcome.kind === 'reused') warnOfReuse(accounts, outcome)
   if (outcome.kind !== 'newest' && outcome.kind !== 'repeated') {
-    throw problem('refresh_token_invalid', 'The refresh token is unknown, used, expired or revoked: log in again')
+    throw new AccountError('refresh_token_invalid', 'The refresh token is unknown, used, expired or revoked: log in again')
   }
   return signTokens(keys, outcome)
 }

@@ -1,6 +1,6 @@
 import { SignJWT } from 'jose'
 import type { Queryable } from '../platform/database.ts'
-import { problem } from '../platform/problem.ts'
+import { AccountError } from './errors.ts'
 import type { AccountsContext } from './context.ts'
 import { normaliseEmail } from './email-address.ts'
 import { addMail, mailAllowed, type MailKind } from './mail-outbox.ts'
@@ -23,13 +23,13 @@ export interface Registration {
  * address has an account that is not verified, its password, name and link are replaced; a verified account stays as it is. Which
  * of these it was shows neither in the response nor in its time: each hashes the password, writes the account's row and adds a
  * mail. Once the address has had as many mails as the limit allows, nothing changes, so that the link mailed before stays valid.
- * @throws {Problem} `registration_closed`, `invitation_required`, `invalid_fields`
+ * @throws {AccountError} `registration_closed`, `invitation_required`, `password_not_accepted`
  */
 export async function register(accounts: AccountsContext, { email, password, name, invitation, source }: Registration): Promise<void> {
-  if (accounts.registration === 'closed') throw problem('registration_closed', 'Accounts are made by an administrator')
+  if (accounts.registration === 'closed') throw new AccountError('registration_closed', 'Accounts are made by an administrator')
   const invited = await isInvited(accounts, email, invitation)
   if (accounts.registration === 'invite' && !invited)
-    throw problem('invitation_required', 'An invitation for this address is needed; it is good for seven days')
+    throw new AccountError('invitation_required', 'An invitation for this address is needed; it is good for seven days')
   refuseWeakPassword('password', password, email)
   const passwordHash = await hashPassword(password)
   const to = normaliseEmail(email)
@@ -63,10 +63,10 @@ async function writeAccount(
   return invited ? 'welcome' : 'verification'
 }
 
-/** @throws {Problem} `invalid_fields` naming the field */
+/** @throws {AccountError} `password_not_accepted` with the field */
 export function refuseWeakPassword(field: string, password: string, email: string): void {
   const weakness = passwordWeakness(password, email)
-  if (weakness) throw problem('invalid_fields', 'The password is not accepted', {}, [{ field, message: weakness }])
+  if (weakness) throw new AccountError('password_not_accepted', weakness, { field })
 }
 
 /** What an invited person registers with: signed by us, for one address. */

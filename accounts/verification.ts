@@ -1,13 +1,13 @@
 // Who registers an address proves that it is theirs: by the mailed link, and the password that was chosen. The password is asked
 // for because a stranger may have registered the address; its owner must not activate an account whose password a stranger knows.
-import { problem } from '../platform/problem.ts'
 import type { AccountsContext } from './context.ts'
+import { AccountError } from './errors.ts'
 import { verifyPassword } from './passwords.ts'
 import { hashToken } from './refresh-tokens.ts'
 
 /**
  * Verifies the address of the account that the link was mailed to. Of two who come at once one is refused.
- * @throws {Problem} `verification_token_invalid`, `wrong_password`
+ * @throws {AccountError} `verification_token_invalid`, `wrong_password`
  */
 export async function verifyAddress(
   { database }: AccountsContext,
@@ -19,7 +19,7 @@ export async function verifyAddress(
     WHERE verification_hash = ${tokenHash} AND verification_expires_at > now() AND active`
   if (!user) throw invalidToken()
   const { right } = await verifyPassword(user.passwordHash, password)
-  if (!right) throw problem('wrong_password', 'The password is not the one that was chosen at registration')
+  if (!right) throw new AccountError('wrong_password', 'The password is not the one that was chosen at registration')
   // The password may have been replaced by another registration meanwhile.
   const verified = await database.$executeRaw`
     UPDATE users SET verified_at = now(), verification_hash = NULL, verification_expires_at = NULL
@@ -28,5 +28,5 @@ export async function verifyAddress(
 }
 
 function invalidToken(): Error {
-  return problem('verification_token_invalid', 'The link is unknown, used, replaced or expired: register again')
+  return new AccountError('verification_token_invalid', 'The link is unknown, used, replaced or expired: register again')
 }

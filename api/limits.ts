@@ -1,17 +1,19 @@
 // How often something may be asked, counted in PostgreSQL by all API processes together.
 import type { Request, RequestHandler, Response } from 'express'
 import type { Pool } from 'pg'
+import { createLoginThrottle, type LoginThrottle } from '../accounts/login-throttle.ts'
 import { clientKey } from '../platform/client-address.ts'
 import type { Config } from '../platform/config.ts'
 import type { Logger } from '../platform/logger.ts'
-import { createGuessLimits, type GuessLimits } from './guess-limits.ts'
-import { countersOf, seconds, tooMany, unavailable, type Count } from './rate-limiter.ts'
+import { problem, type Problem } from '../platform/problem.ts'
+import { countersOf, refusals, type Count } from '../platform/rate-counters.ts'
+import { RETRY_AFTER_OUTAGE } from './middleware/errors.ts'
 import { createRefusedClients } from './refused-clients.ts'
 
 type AddressLimit = 'login' | 'registration' | 'forgot' | 'general'
 type LimitName = AddressLimit | 'refresh'
 
-export interface Limits extends GuessLimits {
+export interface Limits extends LoginThrottle {
   /** By client address; sets the RateLimit headers. */
   perAddress(name: AddressLimit): RequestHandler
   /**
@@ -77,7 +79,7 @@ export function createLimits(pool: Pool, settings: Settings, logger: Logger): Li
   }
 
   return {
-    ...createGuessLimits(counter, settings.RATE_LIMIT_FAILURES),
+    ...createLoginThrottle(counter, settings.RATE_LIMIT_FAILURES),
 
     perAddress(name) {
       const quota = rules[name].points
@@ -113,6 +115,19 @@ export function clientOf(request: Request): string {
 function setHeaders(response: Response, name: string, quota: number, { points, msBeforeNext }: Count): void {
   response.set('RateLimit-Policy', `"${name}";q=${quota};w=${WINDOW_SECONDS}`)
   response.set('RateLimit', `"${name}";r=${Math.max(0, quota - points)};t=${seconds(msBeforeNext)}`)
+}
+
+function tooMany(limit: string, msBeforeNext: number): Problem {
+  refusals.inc({ limit })
+  return problem('rate_limited', `Try again in ${seconds(msBeforeNext)} s`, { 'Retry-After': String(seconds(msBeforeNext)) })
+}
+
+function unavailable(): Problem {
+  return problem('limits_unavailable', 'Please try again', RETRY_AFTER_OUTAGE)
+}
+
+function seconds(ms: number): number {
+  return Math.max(1, Math.ceil(ms / 1000))
 }
 
 /** One line when the store goes, one when it is back. */

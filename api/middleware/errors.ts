@@ -1,7 +1,9 @@
 import type { ErrorRequestHandler, RequestHandler } from 'express'
+import { AccountError } from '../../accounts/errors.ts'
 import { isDatabaseOutage, RETRY_AFTER_SECONDS } from '../../platform/database-errors.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { problem, Problem } from '../../platform/problem.ts'
+import { accountProblem } from '../account-problems.ts'
 
 export const RETRY_AFTER_OUTAGE = { 'Retry-After': String(RETRY_AFTER_SECONDS) }
 
@@ -28,6 +30,7 @@ export function errorHandler(logger: Logger): ErrorRequestHandler {
 /** What a client is told of an error. */
 function asProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
+  if (error instanceof AccountError) return accountProblem(error)
   if (error instanceof URIError) return problem('bad_request', 'The path cannot be decoded')
   if (isDatabaseOutage(error)) return problem('database_unavailable', 'Please try again', RETRY_AFTER_OUTAGE)
   return problem('internal_error', 'The request could not be served')

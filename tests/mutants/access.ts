@@ -76,7 +76,7 @@ export const access: Mistake[] = [
   },
   {
     breaks: 'guessing a password never slows down',
-    file: 'api/guess-limits.ts',
+    file: 'accounts/login-throttle.ts',
     text: 'if (isWrongGuess(error)) await countFailure(guards).catch(() => {})',
     replacement: '',
     tests: ['tests/api/limits.test.ts'],

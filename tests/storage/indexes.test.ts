@@ -26,7 +26,7 @@ import { unknownKeys } from '../../calls/object-owners.ts'
 import { recordEvent } from '../../calls/record-event.ts'
 import { type Prisma, PrismaClient } from '../../platform/generated/client.ts'
 import { PrismaPg } from '@prisma/adapter-pg'
-import { Problem } from '../../platform/problem.ts'
+import { AccountError } from '../../accounts/errors.ts'
 import { folderPost, noPost } from '../../platform/post.ts'
 import { eventually } from '../support/eventually.ts'
 import { createDatabase, openDatabase } from '../support/servers.ts'
@@ -91,7 +91,7 @@ function passwordHashed(password: string): Promise<string> {
 async function tablesReadWhole(work: () => Promise<unknown>): Promise<string[]> {
   statements = []
   await work().catch((error: unknown) => {
-    if (!(error instanceof Problem)) throw error // an unknown token is as good as a known one
+    if (!(error instanceof AccountError)) throw error // an unknown token is as good as a known one
   })
   const queries = statements.filter(({ text }) => /^\s*(SELECT|INSERT|UPDATE|DELETE|WITH)/i.test(text))
   expect(queries).not.toEqual([])

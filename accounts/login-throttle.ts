@@ -1,10 +1,11 @@
 // Slows down whoever guesses passwords, without locking out the owner of the account: failures are counted for each source of each
 // account, and for the account over all sources. The second count does not apply to a source that has logged in to the account.
-import { accountKey, FAILURES, PAUSES, secretKey, sourceKey, type Login } from '../accounts/login-failures.ts'
-import { Problem } from '../platform/problem.ts'
-import { tooMany, unavailable, type CreateCounter } from './rate-limiter.ts'
+import { accountKey, FAILURES, PAUSES, secretKey, sourceKey, type Login } from './login-counters.ts'
+import { RETRY_AFTER_SECONDS } from '../platform/database-errors.ts'
+import { refusals, type CreateCounter } from '../platform/rate-counters.ts'
+import { AccountError } from './errors.ts'
 
-export interface GuessLimits {
+export interface LoginThrottle {
   /**
    * Lets a source try a password of an account. After a few wrong ones in a row each further try has to wait longer. Tries that
    * are in progress count like wrong ones, so that many at once are many; the same whether or not the account exists.
@@ -31,7 +32,7 @@ const TRIES_REMEMBERED_SECONDS = 10
 const SOURCES_PER_ACCOUNT = 4
 const KNOWN_SOURCE_SECONDS = 30 * 24 * 3600
 
-export function createGuessLimits(counter: CreateCounter, freeFailures: number): GuessLimits {
+export function createLoginThrottle(counter: CreateCounter, freeFailures: number): LoginThrottle {
   const failures = counter({ name: FAILURES, windowSeconds: FAILURES_REMEMBERED_SECONDS })
   const tries = counter({ name: 'tries', windowSeconds: TRIES_REMEMBERED_SECONDS })
   const pauses = counter({ name: PAUSES, windowSeconds: FIRST_PAUSE_SECONDS, longestWindowSeconds: LONGEST_PAUSE_SECONDS })
@@ -41,7 +42,7 @@ export function createGuessLimits(counter: CreateCounter, freeFailures: number):
     async guardLogin({ account, source }, attempt) {
       const ofSource = { key: sourceKey({ account, source }), freeFailures }
       const ofAccount = { key: accountKey(account), freeFailures: freeFailures * SOURCES_PER_ACCOUNT }
-      const known = await knownSources.read(ofSource.key).catch(() => Promise.reject(unavailable()))
+      const known = await knownSources.read(ofSource.key).catch(() => Promise.reject(notCounted()))
       const result = await guard(known > 0 ? [ofSource] : [ofSource, ofAccount], attempt)
       await forgiveGuards([ofSource, ofAccount])
       await remember(ofSource.key)
@@ -74,13 +75,13 @@ export function createGuessLimits(counter: CreateCounter, freeFailures: number):
     }
   }
 
-  /** @throws {Problem} `rate_limited`, `limits_unavailable` */
+  /** @throws {AccountError} `too_many_attempts`, `attempts_not_counted` */
   async function admit({ key, freeFailures: free }: Guard): Promise<void> {
-    const { running, failed } = await countsOf(key).catch(() => Promise.reject(unavailable()))
+    const { running, failed } = await countsOf(key).catch(() => Promise.reject(notCounted()))
     if (failed + running <= free) return
     const pauseSeconds = pauseAfter(Math.max(1, failed + 1 - free))
-    const pause = await pauses.add(key, pauseSeconds).catch(() => Promise.reject(unavailable()))
-    if (pause.points > 1) throw tooMany('account', pause.msBeforeNext)
+    const pause = await pauses.add(key, pauseSeconds).catch(() => Promise.reject(notCounted()))
+    if (pause.points > 1) throw tooManyAttempts(pause.msBeforeNext)
   }
 
   /** In this order: a try that ends in between is counted twice, and never not at all. */
@@ -106,9 +107,19 @@ export function createGuessLimits(counter: CreateCounter, freeFailures: number):
 }
 
 function isWrongGuess(error: unknown): boolean {
-  return error instanceof Problem && (error.code === 'invalid_credentials' || error.code === 'wrong_password')
+  return error instanceof AccountError && (error.code === 'invalid_credentials' || error.code === 'wrong_password')
 }
 
 function pauseAfter(failuresBeyond: number): number {
   return Math.min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** Math.min(failuresBeyond - 1, 20))
+}
+
+function tooManyAttempts(msBeforeNext: number): AccountError {
+  refusals.inc({ limit: 'account' })
+  const retryAfterSeconds = Math.max(1, Math.ceil(msBeforeNext / 1000))
+  return new AccountError('too_many_attempts', `Try again in ${retryAfterSeconds} s`, { retryAfterSeconds })
+}
+
+function notCounted(): AccountError {
+  return new AccountError('attempts_not_counted', 'Please try again', { retryAfterSeconds: RETRY_AFTER_SECONDS })
 }

@@ -1,11 +1,8 @@
-// Counters in PostgreSQL that all API processes share, and what a client is told when one of them is used up. The time is the
-// database's: a process with a wrong clock blocks nobody.
+// Counters in PostgreSQL that all API processes share. The time is the database's: a process with a wrong clock blocks nobody.
 import type { Pool } from 'pg'
-import { counter } from '../platform/metrics.ts'
-import { problem, type Problem } from '../platform/problem.ts'
-import { RETRY_AFTER_OUTAGE } from './middleware/errors.ts'
+import { counter } from './metrics.ts'
 
-const refusals = counter('rate_limited_total', 'Requests refused by a limit', ['limit'])
+export const refusals = counter('rate_limited_total', 'Requests refused by a limit', ['limit'])
 
 export interface Count {
   points: number
@@ -79,17 +76,4 @@ export function countersOf(pool: Pool): CreateCounter {
       },
     }
   }
-}
-
-export function tooMany(limit: string, msBeforeNext: number): Problem {
-  refusals.inc({ limit })
-  return problem('rate_limited', `Try again in ${seconds(msBeforeNext)} s`, { 'Retry-After': String(seconds(msBeforeNext)) })
-}
-
-export function unavailable(): Problem {
-  return problem('limits_unavailable', 'Please try again', RETRY_AFTER_OUTAGE)
-}
-
-export function seconds(ms: number): number {
-  return Math.max(1, Math.ceil(ms / 1000))
 }

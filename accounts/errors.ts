@@ -1,0 +1,35 @@
+/** What an operation on an account refuses, as a stable code. `api/account-problems.ts` maps each code to an HTTP problem. */
+export type AccountErrorCode =
+  | 'invalid_credentials'
+  | 'wrong_password'
+  | 'password_not_accepted'
+  | 'session_ended'
+  | 'refresh_token_invalid'
+  | 'reset_token_invalid'
+  | 'verification_token_invalid'
+  | 'registration_closed'
+  | 'invitation_required'
+  | 'too_many_attempts'
+  | 'attempts_not_counted'
+  | 'busy'
+
+interface Details {
+  /** The input that is not accepted, by its name in the request. */
+  field?: string
+  retryAfterSeconds?: number
+}
+
+/** An expected refusal. Its message is shown to the client. */
+export class AccountError extends Error {
+  readonly code: AccountErrorCode
+  readonly field: string | undefined
+  readonly retryAfterSeconds: number | undefined
+
+  constructor(code: AccountErrorCode, message: string, { field, retryAfterSeconds }: Details = {}) {
+    super(message)
+    this.name = 'AccountError'
+    this.code = code
+    this.field = field
+    this.retryAfterSeconds = retryAfterSeconds
+  }
+}
