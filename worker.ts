@@ -13,7 +13,7 @@ import { missingSearchAttributes } from './temporal/namespace.ts'
 import { alarmsWithoutReasons, createAlarms } from './platform/alarms.ts'
 import { readConfig, type Config } from './platform/config.ts'
 import { connectDatabase, assertMigrated } from './platform/database.ts'
-import { watchForLeaks } from './platform/leaks.ts'
+import { monitorHeap } from './platform/heap-monitor.ts'
 import { createLogger, type Logger } from './platform/logger.ts'
 import { collectProcessMetrics } from './platform/metrics.ts'
 import { readMigrations } from './platform/migrations.ts'
@@ -25,7 +25,7 @@ import { redact } from './platform/redact.ts'
 import { temporalConnectionOptions } from './temporal/connection-options.ts'
 import { waitUntil } from './platform/wait-until.ts'
 import { Spool, SpoolUnusable } from './recordings/spool.ts'
-import { startSweeps } from './recordings/sweeps.ts'
+import { startGarbageCollection } from './recordings/garbage-collection.ts'
 import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE, BACKFILL_QUEUE, spoolQueues } from './contracts/names.ts'
 
 /** Exotel's published limit is 200 requests a minute. */
@@ -41,7 +41,7 @@ runMain(async () => {
   const logger = createLogger({ level: config.LOG_LEVEL, file: config.LOG_FILE, name: 'worker' })
   requireSupportedNode(config, (problem) => logger.warn(problem))
   collectProcessMetrics()
-  watchForLeaks(logger)
+  monitorHeap(logger)
   const stopping = new AbortController()
   const signalled = stopSignal().then((signal) => {
     logger.info({ signal }, 'Recording worker is draining')
@@ -98,7 +98,7 @@ runMain(async () => {
   if (connection) {
     const client = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE })
     temporal = client
-    void startSweeps({
+    void startGarbageCollection({
       spool,
       store: deps.store,
       logger,

@@ -1,6 +1,6 @@
 import type { Database } from '../platform/database.ts'
 import type { Logger } from '../platform/logger.ts'
-import type { Post } from '../platform/post.ts'
+import type { Mailer } from '../platform/mailer.ts'
 import type { MailSender } from './mail-sender.ts'
 import type { SigningKeys } from './signing-keys.ts'
 
@@ -8,9 +8,9 @@ import type { SigningKeys } from './signing-keys.ts'
 export interface AccountsContext {
   database: Database
   keys: SigningKeys
-  /** Sends the outbox through `post`. */
+  /** Sends the outbox through `mailer`. */
   mails: MailSender
-  post: Post
+  mailer: Mailer
   logger: Logger
   /** Requests for mails of one client address in a day. */
   mailsPerSource: number

@@ -1,7 +1,7 @@
 // What a browser session sends beside its cookies: `<kid>.<signature>.<secret of the session>`. The secret lives as long as the
 // session, also where the signing keys are replaced. The rest is the whole token of the code before migration 0010, which ignores
 // what follows it: sessions go on while that code serves beside this one, and after it has been rolled back to.
-import { sameText } from '../platform/same-text.ts'
+import { constantTimeEqual } from '../platform/constant-time-equal.ts'
 import type { AccountsContext } from './context.ts'
 import { mac, type SigningKeys } from './signing-keys.ts'
 
@@ -16,7 +16,7 @@ export async function isCsrfToken({ database, keys }: AccountsContext, sessionId
   if (secret === undefined) return isSigned(keys, { kid, signature, sessionId })
   const [session] = await database.$queryRaw<{ secret: string }[]>`
     SELECT csrf_token::text AS secret FROM sessions WHERE id = ${sessionId}::uuid`
-  return session !== undefined && sameText(secret, session.secret)
+  return session !== undefined && constantTimeEqual(secret, session.secret)
 }
 
 async function isSigned(
@@ -24,5 +24,5 @@ async function isSigned(
   { kid, signature, sessionId }: { kid: string; signature: string; sessionId: string },
 ): Promise<boolean> {
   const key = await keys.find(kid)
-  return key !== undefined && sameText(signature, mac(key.csrfKey, sessionId))
+  return key !== undefined && constantTimeEqual(signature, mac(key.csrfKey, sessionId))
 }

@@ -5,7 +5,7 @@ import { backoffMs } from '../platform/backoff.ts'
 import { Prisma, type Database } from '../platform/database.ts'
 import { withDeadline } from '../platform/deadline.ts'
 import type { Logger } from '../platform/logger.ts'
-import { isPermanentMailError, type Mail, type Post } from '../platform/post.ts'
+import { isPermanentMailError, type Mail, type Mailer } from '../platform/mailer.ts'
 import type { Pauses } from '../platform/retry.ts'
 import { issueResetToken, issueVerificationToken } from './mail-links.ts'
 import { mails, type MailKind } from './mail-outbox.ts'
@@ -20,7 +20,7 @@ export interface MailSender {
 
 interface MailSenderDependencies {
   database: Database
-  post: Post
+  mailer: Mailer
   /** Where links lead. */
   publicUrl: string
   /** Between the attempts of one mail. */
@@ -46,7 +46,7 @@ interface ClaimedMail {
 
 /** Without a mail server nothing is sent: the mails expire in the outbox. */
 export function startMailSender(deps: MailSenderDependencies): MailSender {
-  if (!deps.post.available) return { kick: () => {}, stop: async () => {} }
+  if (!deps.mailer.available) return { kick: () => {}, stop: async () => {} }
   const stopping = new AbortController()
   let kicked = new AbortController()
   let failing = false
@@ -120,12 +120,12 @@ function claimMails({ database, pauses }: MailSenderDependencies, limit: number)
 }
 
 async function sendOne(deps: MailSenderDependencies, claimed: ClaimedMail): Promise<void> {
-  const { post, pauses, logger } = deps
+  const { mailer, pauses, logger } = deps
   const { id, kind, attempts } = claimed
   try {
     const mail = await compose(deps, claimed)
     // The same id in each attempt, so that a mail server that took it twice delivers it once.
-    if (mail) await withDeadline(post.deliver(mail, id), DELIVERY_DEADLINE_MS)
+    if (mail) await withDeadline(mailer.deliver(mail, id), DELIVERY_DEADLINE_MS)
     await endMail(deps.database, claimed, mail ? 'sent' : 'dropped')
   } catch (error) {
     if (isPermanentMailError(error)) {

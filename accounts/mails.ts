@@ -1,6 +1,6 @@
 // The mails about accounts, as plain text. Links come from PUBLIC_URL, and their secrets stand behind `#`, which no browser sends
 // to a server or to the next page. No name in them: whoever registers a stranger's address chooses it.
-import type { Mail } from '../platform/post.ts'
+import type { Mail } from '../platform/mailer.ts'
 
 export function verification(to: string, publicUrl: string, token: string): Mail {
   return mail(

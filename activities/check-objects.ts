@@ -9,8 +9,8 @@ import { classifyStoreError, ListBroken } from '../recordings/store-errors.ts'
 import type { ObjectCheckResult, ObjectsPage, ObjectsRequest, RowsPage, RowsRequest } from '../contracts/maintenance.ts'
 import type { Dependencies } from './dependencies.ts'
 import { deleteErasedObject } from './erased-objects.ts'
-import { giveBack } from './failures.ts'
-import { noteGivenUp } from './given-up.ts'
+import { retryLater } from './failures.ts'
+import { reportGivenUp } from './given-up.ts'
 import { runEffect, type Run } from './run.ts'
 import { SETUP_ALARM } from './upload-recording.ts'
 
@@ -55,7 +55,7 @@ export function createCheckObjects(deps: Needs) {
         else if (after === undefined) alarms.clear(MANY_ALARM) // the first page of another check
         for (const [row, error] of believed ? missing : []) {
           const { givenUp } = await markObjectMissing(database, row, { error, attempt: `${name}/${row.id}` })
-          if (givenUp) noteGivenUp(logger, { callSid: row.callSid, code: 'ObjectMissing' })
+          if (givenUp) reportGivenUp(logger, { callSid: row.callSid, code: 'ObjectMissing' })
           else logger.error({ callSid: row.callSid, key: row.key }, 'Recording object missing: it is fetched again')
         }
         const last = rows.length < ROWS_A_PAGE || sampled ? undefined : rows.at(-1)!.id
@@ -100,7 +100,7 @@ export function createCheckObjects(deps: Needs) {
     if (!call) return 'unknown'
     if (call.state === 'erased') return deleteErased(callSid, key, run)
     // Of several recordings nobody knows which one this is.
-    if (call.recordings > 1 || parts.room !== 'recordings') return 'unknown'
+    if (call.recordings > 1 || parts.prefix !== 'recordings') return 'unknown'
     // Not read: it stays whatever it holds. Should the stored object vanish, the next check looks at this one.
     if (call.stored > 0) return 'surplus'
     if (await isKnownAsWrong(database, { callSid, key, since })) return 'unknown'
@@ -137,7 +137,7 @@ export function createCheckObjects(deps: Needs) {
         const { of, reason } = classifyStoreError(error)
         const setupIsWrong = of === 'setup' || of === 'refusal'
         if (setupIsWrong) alarms.raise(SETUP_ALARM, reason)
-        throw giveBack(setupIsWrong ? 'StorageMisconfigured' : 'StorageUnavailable', reason, { attempt: run.attempt, pauses })
+        throw retryLater(setupIsWrong ? 'StorageMisconfigured' : 'StorageUnavailable', reason, { attempt: run.attempt, pauses })
       }
     })
   }

@@ -5,10 +5,10 @@ import { createCleanUp } from './clean-up.ts'
 import { createCheckObjects } from './check-objects.ts'
 import { createDiscardRecording } from './discard-recording.ts'
 import { createKeepIncomplete } from './keep-incomplete.ts'
-import { createNoteWait } from './note-wait.ts'
+import { createRecordRetryWait } from './record-retry-wait.ts'
 import { createReconcileActivities } from './reconcile.ts'
 import { createRecoverRecordings } from './recover-recordings.ts'
-import { createSpoolHolds } from './spool-holds.ts'
+import { createCheckSpool } from './check-spool.ts'
 import { createUpdateCall } from './update-call.ts'
 import { createUploadRecording } from './upload-recording.ts'
 import { createValidateRecording } from './validate-recording.ts'
@@ -20,7 +20,7 @@ export function createActivities(deps: Dependencies) {
     validateRecording: createValidateRecording(deps),
     uploadRecording: createUploadRecording(deps),
     updateCall: createUpdateCall(deps),
-    noteWait: createNoteWait(deps),
+    recordRetryWait: createRecordRetryWait(deps),
     ...createReconcileActivities(deps),
     ...createCheckObjects(deps),
     cleanUp: createCleanUp(deps),
@@ -29,7 +29,7 @@ export function createActivities(deps: Dependencies) {
     renewAccess: createRenewAccess(deps),
     keepIncomplete: createKeepIncomplete(deps),
     discardRecording: createDiscardRecording(deps),
-    spoolHolds: createSpoolHolds(deps),
+    checkSpool: createCheckSpool(deps),
   }
 }
 export type Activities = ReturnType<typeof createActivities>

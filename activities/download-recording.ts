@@ -12,10 +12,10 @@ import { completePart, receiveInto, TooLarge, TransferBroken } from '../recordin
 import { RATE_LIMITED, type FailureCode } from '../contracts/failures.ts'
 import type { SourceRef, Spooled } from '../contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
-import { endTry } from './failures.ts'
+import { failAttempt } from './failures.ts'
 import { createHostAlarm } from './host-alarm.ts'
 import type { LastingAlarm } from './lasting-alarm.ts'
-import { diskTrouble, runActivity, SPOOL_ALARM, type Run } from './run.ts'
+import { diskFailureCode, runActivity, SPOOL_ALARM, type Run } from './run.ts'
 import { asWriterFailure, thisAttempt } from './spool-writer.ts'
 import { createStalledDownloads } from './stalled-downloads.ts'
 
@@ -75,7 +75,7 @@ async function downloadInto(file: string, download: Download): Promise<WholeFile
 
 async function fetchInto(file: string, download: Download): Promise<WholeFile> {
   const { deps, recording, signal } = download
-  if (await isCallErased(deps.database, recording.callSid)) throw endTry('Cancelled', 'The call was erased')
+  if (await isCallErased(deps.database, recording.callSid)) throw failAttempt('Cancelled', 'The call was erased')
   const part = await readPart(deps.spool, file, signal)
   if (part && part.from === part.totalBytes) return completePart(deps.spool, file, part)
   return receive(file, download, await linksOf(deps.database, recording.callSid, recording.sourceUrl), part)
@@ -89,9 +89,9 @@ async function receive(file: string, download: Download, links: Link[], part: Pa
   const answer = await askForRecording(download, links, part)
   switch (answer.kind) {
     case 'failed':
-      throw endTry(answer.code, answer.reason, { ...(await partLeft(spool, file)), retryAfterMs: answer.retryAfterMs })
+      throw failAttempt(answer.code, answer.reason, { ...(await partLeft(spool, file)), retryAfterMs: answer.retryAfterMs })
     case 'rate limited':
-      throw endTry(RATE_LIMITED, 'Exotel answered 429', { ...(await partLeft(spool, file)), retryAfterMs: answer.retryAfterMs })
+      throw failAttempt(RATE_LIMITED, 'Exotel answered 429', { ...(await partLeft(spool, file)), retryAfterMs: answer.retryAfterMs })
     case 'part is whole':
       return completePart(spool, file, part!)
     case 'part unusable':
@@ -131,8 +131,8 @@ async function askLink({ deps, hostAlarm, signal }: Download, link: Link, part: 
 
 /** Names what a transfer throws; everything else is left to {@link runActivity}. */
 async function asFailure({ spool }: Needs, file: string, error: unknown): Promise<unknown> {
-  const fail = async (code: FailureCode): Promise<Error> => endTry(code, (error as Error).message, await partLeft(spool, file))
-  if (diskTrouble(error) === 'SpoolFull') await spool.remove(file) // what does not fit must not keep others from fitting
+  const fail = async (code: FailureCode): Promise<Error> => failAttempt(code, (error as Error).message, await partLeft(spool, file))
+  if (diskFailureCode(error) === 'SpoolFull') await spool.remove(file) // what does not fit must not keep others from fitting
   if (error instanceof TooLarge) return fail('RecordingTooLarge')
   if (error instanceof TransferBroken) return fail('DownloadIncomplete')
   return error

@@ -1,6 +1,6 @@
 import { ExotelAccountNotFound, ExotelCredentialsRefused, ExotelRateLimited, ExotelUnavailable } from '../exotel/api-client.ts'
 import type { Dependencies } from './dependencies.ts'
-import { giveBack } from './failures.ts'
+import { retryLater } from './failures.ts'
 import type { Run } from './run.ts'
 
 const CREDENTIALS_ALARM = 'ExotelCredentialsRefused'
@@ -13,17 +13,17 @@ export function clearSettingsAlarms({ alarms }: Pick<Dependencies, 'alarms'>): v
 }
 
 /** What Exotel's API threw, as a task given back; wrong settings raise an alarm. Other errors stay as they are. */
-export function asGivenBack({ alarms, pauses }: Pick<Dependencies, 'alarms' | 'pauses'>, { attempt }: Run, error: unknown): unknown {
+export function asRetryLater({ alarms, pauses }: Pick<Dependencies, 'alarms' | 'pauses'>, { attempt }: Run, error: unknown): unknown {
   if (error instanceof ExotelCredentialsRefused) {
     alarms.raise(CREDENTIALS_ALARM, `${error.message}: check EXOTEL_ACCOUNT_SID, EXOTEL_API_KEY and EXOTEL_API_TOKEN`)
-    return giveBack('ExotelCredentialsRefused', error.message, { attempt, pauses })
+    return retryLater('ExotelCredentialsRefused', error.message, { attempt, pauses })
   }
   if (error instanceof ExotelAccountNotFound) {
     alarms.clear(CREDENTIALS_ALARM)
     alarms.raise(ACCOUNT_ALARM, `${error.message}: check EXOTEL_API_BASE_URL (the region of the account) and EXOTEL_ACCOUNT_SID`)
-    return giveBack('ExotelAccountNotFound', error.message, { attempt, pauses })
+    return retryLater('ExotelAccountNotFound', error.message, { attempt, pauses })
   }
-  if (error instanceof ExotelRateLimited) return giveBack('ExotelRateLimited', error.message, { attempt, pauses, ms: error.retryAfterMs })
-  if (error instanceof ExotelUnavailable) return giveBack('ExotelUnavailable', error.message, { attempt, pauses })
+  if (error instanceof ExotelRateLimited) return retryLater('ExotelRateLimited', error.message, { attempt, pauses, ms: error.retryAfterMs })
+  if (error instanceof ExotelUnavailable) return retryLater('ExotelUnavailable', error.message, { attempt, pauses })
   return error
 }

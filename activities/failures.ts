@@ -10,7 +10,7 @@ import type { FailureCode, RATE_LIMITED, SPOOL_FILE_LOST, WaitingCode } from '..
  * slot meanwhile, adds nothing to the history, and is no error in Temporal's eyes.
  * @param wait.ms a pause that somebody asked for (Retry-After)
  */
-export function giveBack(
+export function retryLater(
   code: WaitingCode,
   message: string,
   wait: { attempt: number; pauses: Pauses; ms?: number | undefined },
@@ -25,7 +25,7 @@ export function giveBack(
 }
 
 /** This try is over; the workflow counts it, waits, or concludes. */
-export function endTry(
+export function failAttempt(
   code: FailureCode | typeof SPOOL_FILE_LOST | typeof RATE_LIMITED,
   message: string,
   details?: object,

@@ -1,13 +1,13 @@
 // Exotel's Call Details: does the call have a recording, and may we have it? One request an activity, on the queue that
 // keeps the whole fleet within Exotel's limit.
-import { noteWait } from '../calls/note-wait.ts'
+import { recordRetryWait } from '../calls/record-retry-wait.ts'
 import { advanceStatus, isCallErased, nameRecording } from '../calls/recording-facts.ts'
 import type { CallDetails } from '../exotel/api-answers.ts'
 import { ExotelUnavailable } from '../exotel/api-client.ts'
 import { isRunning } from '../contracts/call-status.ts'
-import type { Access, CallDetailsAnswer, Question, SourceRef, Wait } from '../contracts/recording.ts'
+import type { RenewalResult, CallDetailsAnswer, CallDetailsRequest, SourceRef, RetryWait } from '../contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
-import { asGivenBack, clearSettingsAlarms } from './exotel-failures.ts'
+import { asRetryLater, clearSettingsAlarms } from './exotel-failures.ts'
 import { runActivity, type Run } from './run.ts'
 
 type Needs = Pick<Dependencies, 'database' | 'exotelApi' | 'alarms' | 'logger' | 'pauses'>
@@ -17,9 +17,9 @@ type Needs = Pick<Dependencies, 'database' | 'exotelApi' | 'alarms' | 'logger' |
  * For an erased call Exotel is not asked.
  */
 export function createFindRecording(deps: Needs) {
-  return (question: Question): Promise<CallDetailsAnswer> =>
-    runActivity(deps, question, async (run) => {
-      const { callSid } = question
+  return (request: CallDetailsRequest): Promise<CallDetailsAnswer> =>
+    runActivity(deps, request, async (run) => {
+      const { callSid } = request
       if (await isCallErased(deps.database, callSid)) return { answer: 'erased' }
       const details = await ask(deps, run, () => deps.exotelApi.callDetails(callSid, run.signal))
       if (!(details instanceof ExotelUnavailable) && details?.source) {
@@ -27,19 +27,24 @@ export function createFindRecording(deps: Needs) {
         return named ? { answer: 'named', sourceUrl: details.source.sourceUrl } : { answer: 'erased' }
       }
       if (details instanceof ExotelUnavailable) {
-        await noteNextAsk(deps, question.callSid, question.nextAskAt, { code: 'ExotelUnavailable', error: details.message })
+        await recordNextRequest(deps, request.callSid, request.nextRequestAt, { code: 'ExotelUnavailable', error: details.message })
         return { answer: 'unavailable', reason: details.message }
       }
       const { status, durationSeconds } = details ?? {}
-      await noteNextAsk(deps, callSid, isRunning(status) ? question.nextAskWhileRunningAt : question.nextAskAt)
+      await recordNextRequest(deps, callSid, isRunning(status) ? request.nextRequestWhileRunningAt : request.nextRequestAt)
       if (details === undefined) return { answer: 'unknown call' }
       if (status !== undefined) await advanceStatus(deps.database, callSid, status)
       return { answer: 'none', ...(status && { status }), ...(durationSeconds !== undefined && { durationSeconds }) }
     })
 }
 
-async function noteNextAsk({ database }: Needs, callSid: string, nextTryAt: string | undefined, reason?: Wait['reason']): Promise<void> {
-  if (nextTryAt !== undefined) await noteWait(database, { callSid, nextTryAt, ...(reason && { reason }) })
+async function recordNextRequest(
+  { database }: Needs,
+  callSid: string,
+  nextTryAt: string | undefined,
+  reason?: RetryWait['reason'],
+): Promise<void> {
+  if (nextTryAt !== undefined) await recordRetryWait(database, { callSid, nextTryAt, ...(reason && { reason }) })
 }
 
 /**
@@ -48,7 +53,7 @@ async function noteNextAsk({ database }: Needs, callSid: string, nextTryAt: stri
  * @returns whether there is a new link to try
  */
 export function createRenewAccess(deps: Needs) {
-  return (source: SourceRef): Promise<Access> =>
+  return (source: SourceRef): Promise<RenewalResult> =>
     runActivity(deps, source, async (run) => {
       const { callSid, sourceUrl } = source
       if (await isCallErased(deps.database, callSid)) return { access: 'refused' }
@@ -73,6 +78,6 @@ async function ask(
     return details
   } catch (error) {
     if (error instanceof ExotelUnavailable) return error
-    throw asGivenBack(deps, run, error)
+    throw asRetryLater(deps, run, error)
   }
 }

@@ -1,19 +1,19 @@
 // Exotel's list of ended calls, page by page: what we never heard of is brought in. One request to Exotel an activity.
 import {
   backfillBacklog,
-  beginPass,
-  bringIn,
+  startPass,
+  ingestListedCalls,
   callsWithoutLink,
-  endPass,
-  notePass,
-  openPass,
+  finishPass,
+  recordPassProblem,
+  startBackfillPass,
   type EndedCallEvent,
 } from '../calls/reconcile.ts'
 import type { CallsPage, ListedCall } from '../exotel/api-answers.ts'
 import { counter } from '../platform/metrics.ts'
 import type { ListPage, ListRequest, Pass, PassEnd, PassRequest } from '../contracts/maintenance.ts'
 import type { Dependencies } from './dependencies.ts'
-import { asGivenBack, clearSettingsAlarms } from './exotel-failures.ts'
+import { asRetryLater, clearSettingsAlarms } from './exotel-failures.ts'
 import { runEffect } from './run.ts'
 
 type Needs = Pick<Dependencies, 'database' | 'exotelApi' | 'alarms' | 'logger' | 'pauses'>
@@ -24,18 +24,18 @@ const LINKS_IN_ONE_SWEEP = 100
 /** Exotel advises 20 ids a request. */
 const SIDS_IN_ONE_REQUEST = 20
 
-const broughtIn = counter('reconciled_total', 'What reconciliation and backfill brought in', ['source', 'what'])
+const ingested = counter('reconciled_total', 'What reconciliation and backfill brought in', ['source', 'what'])
 
 export function createReconcileActivities(deps: Needs) {
   const { database, exotelApi, alarms, logger } = deps
   return {
     /** Opens the pass's row and tells its window. */
-    beginPass: (request: PassRequest): Promise<Pass> =>
+    startPass: (request: PassRequest): Promise<Pass> =>
       runEffect(deps, async ({ name }) => {
         const { passId, from, to } =
           request.kind === 'backfill'
-            ? await openPass(database, 'backfill', name, { from: new Date(request.from), to: new Date(request.to) })
-            : await beginPass(database, request.kind, name)
+            ? await startBackfillPass(database, 'backfill', name, { from: new Date(request.from), to: new Date(request.to) })
+            : await startPass(database, request.kind, name)
         return { passId, from: from.toISOString(), to: to.toISOString() }
       }),
 
@@ -45,17 +45,17 @@ export function createReconcileActivities(deps: Needs) {
         const page = await exotelApi
           .listCalls({ from: new Date(from), to: new Date(to) }, after, run.signal)
           .catch(async (error: unknown) => {
-            const failure = asGivenBack(deps, run, error)
-            await notePass(database, passId, `Waits: ${(error as Error).message}`)
+            const failure = asRetryLater(deps, run, error)
+            await recordPassProblem(database, passId, `Waits: ${(error as Error).message}`)
             throw failure
           })
-        await notePass(database, passId, null)
-        return bringInPage(source, page)
+        await recordPassProblem(database, passId, null)
+        return ingestPage(source, page)
       }),
 
-    endPass: (end: PassEnd): Promise<void> =>
+    finishPass: (end: PassEnd): Promise<void> =>
       runEffect(deps, async () => {
-        const alarm = (await endPass(database, end)) === 'backfill' ? BACKFILL_ALARM : INCOMPLETE_ALARM
+        const alarm = (await finishPass(database, end)) === 'backfill' ? BACKFILL_ALARM : INCOMPLETE_ALARM
         logger[end.problem ? 'error' : 'info'](end, end.problem ? 'Reconciliation pass incomplete' : 'Reconciliation pass complete')
         if (end.problem) return alarms.raise(alarm, end.problem)
         alarms.clear(alarm)
@@ -74,21 +74,28 @@ export function createReconcileActivities(deps: Needs) {
     sweepLinks: (callSids: string[]): Promise<number> =>
       runEffect(deps, async (run) => {
         const page = await exotelApi.listCalls({ callSids }, undefined, run.signal).catch((error: unknown) => {
-          throw asGivenBack(deps, run, error)
+          throw asRetryLater(deps, run, error)
         })
-        return (await bringInPage('reconcile', page)).recordingsNew
+        return (await ingestPage('reconcile', page)).recordingsNew
       }),
 
     backfillBacklog: (): Promise<number> => runEffect(deps, () => backfillBacklog(database)),
   }
 
-  async function bringInPage(source: 'reconcile' | 'backfill', page: CallsPage): Promise<ListPage> {
+  async function ingestPage(source: 'reconcile' | 'backfill', page: CallsPage): Promise<ListPage> {
     clearSettingsAlarms(deps)
-    const news = await bringIn(database, source, page.calls.map(eventOf))
-    broughtIn.inc({ source, what: 'call' }, news.callsNew)
-    broughtIn.inc({ source, what: 'recording' }, news.recordingsNew)
-    const { calls, unusable, next, total, tellsNext } = page
-    return { ...news, calls: calls.length, unusable, tellsNext, ...(next !== undefined && { next }), ...(total !== undefined && { total }) }
+    const news = await ingestListedCalls(database, source, page.calls.map(eventOf))
+    ingested.inc({ source, what: 'call' }, news.callsNew)
+    ingested.inc({ source, what: 'recording' }, news.recordingsNew)
+    const { calls, unusable, next, total, hasNextPage } = page
+    return {
+      ...news,
+      calls: calls.length,
+      unusable,
+      hasNextPage,
+      ...(next !== undefined && { next }),
+      ...(total !== undefined && { total }),
+    }
   }
 }
 

@@ -1,4 +1,4 @@
-import { beginAgain, findDue, findQuiet, lookAgain, type Unfinished } from '../calls/recovery.ts'
+import { enqueueRecovery, findDue, findOrphaned, deferRecovery, type Unfinished } from '../calls/recovery.ts'
 import { counter } from '../platform/metrics.ts'
 import type { RecoveryResult } from '../contracts/maintenance.ts'
 import type { Dependencies } from './dependencies.ts'
@@ -18,9 +18,9 @@ export function createRecoverRecordings(deps: Pick<Dependencies, 'database' | 't
   return (): Promise<RecoveryResult> =>
     runEffect(deps, async ({ signal }) => {
       const due = await findDue(database, recovery.perPass)
-      const quiet = await findQuiet(database, { limit: recovery.perPass, quietMs: recovery.quietMs })
+      const quiet = await findOrphaned(database, { limit: recovery.perPass, quietMs: recovery.quietMs })
       const begun = {
-        due: await beginAll(due, 'due', beginDue, signal),
+        due: await beginAll(due, 'due', deliverDue, signal),
         unowned: await beginAll(quiet, 'unowned', beginUnlessOpen, signal),
       }
       const stuck = await countStuckRuns(temporal).catch((error: unknown) => {
@@ -51,14 +51,14 @@ export function createRecoverRecordings(deps: Pick<Dependencies, 'database' | 't
    * A search has no link to signal: it begins again once the run has ended. A run that is open may have the recording in hand already,
    * which may take long, so that it is not named again soon.
    */
-  async function beginDue(call: Unfinished): Promise<boolean> {
+  async function deliverDue(call: Unfinished): Promise<boolean> {
     if (call.sourceUrls.length === 0) return beginUnlessOpen(call)
     return beginCall(call, (await isOpen(call)) ? recovery.openRunPauseMs : firstPauseMs)
   }
 
   async function beginUnlessOpen(call: Unfinished): Promise<boolean> {
     if (!(await isOpen(call))) return beginCall(call, firstPauseMs)
-    await lookAgain(database, call.callSid, firstPauseMs)
+    await deferRecovery(database, call.callSid, firstPauseMs)
     return false
   }
 
@@ -73,7 +73,7 @@ export function createRecoverRecordings(deps: Pick<Dependencies, 'database' | 't
   /** @param leaseMs until the call is due again, should nothing be concluded */
   async function beginCall(call: Unfinished, leaseMs: number): Promise<true> {
     const { callSid, sourceUrls, occasion } = call
-    await beginAgain(database, call, leaseMs)
+    await enqueueRecovery(database, call, leaseMs)
     logger.info({ callSid, occasion, recordings: sourceUrls.length }, 'Recording begun anew by recovery')
     return true
   }

@@ -2,7 +2,7 @@
 import { Context } from '@temporalio/activity'
 import { ApplicationFailure, ApplicationFailureCategory, CancelledFailure } from '@temporalio/common'
 import { setInterval } from 'node:timers'
-import { noteWait } from '../calls/note-wait.ts'
+import { recordRetryWait } from '../calls/record-retry-wait.ts'
 import type { Queryable } from '../platform/database.ts'
 import { isDatabaseOutage } from '../platform/database-errors.ts'
 import type { Alarms } from '../platform/alarms.ts'
@@ -13,7 +13,7 @@ import { SpoolFull } from '../recordings/spool-space.ts'
 import type { WaitingCode } from '../contracts/failures.ts'
 import type { CallRef } from '../contracts/recording.ts'
 import { isCancelledByWorkflow } from './cancellation.ts'
-import { endTry, giveBack } from './failures.ts'
+import { failAttempt, retryLater } from './failures.ts'
 
 export interface Run {
   attempt: number
@@ -68,7 +68,7 @@ export async function runActivity<T>(
         { step, attempt, code: error.type, reason: error.message, pauseMs },
         waits ? 'Recording step waits' : 'Recording step failed',
       )
-      if (waits) await noteGivenBack(deps, subject, error)
+      if (waits) await recordWait(deps, subject, error)
       throw error
     }
   }
@@ -106,29 +106,29 @@ async function performEffect<T>(
   } catch (error) {
     if (signal.aborted) throw stopped(signal, pauses)
     if (error instanceof ApplicationFailure) throw error
-    const code = diskTrouble(error)
+    const code = diskFailureCode(error)
     if (code) {
       alarms.raise(SPOOL_ALARM, (error as Error).message)
-      throw giveBack(code, (error as Error).message, { attempt, pauses })
+      throw retryLater(code, (error as Error).message, { attempt, pauses })
     }
-    if (isDatabaseOutage(error)) throw giveBack('DatabaseUnavailable', 'PostgreSQL does not take the statement', { attempt, pauses })
+    if (isDatabaseOutage(error)) throw retryLater('DatabaseUnavailable', 'PostgreSQL does not take the statement', { attempt, pauses })
     logger.error(
       { error, activity: context.info.activityType, workflowId: workflowExecution?.workflowId },
       'Recording step failed unexpectedly',
     )
-    throw endTry('InternalError', error instanceof Error ? `${error.name}: ${error.message}` : String(error))
+    throw failAttempt('InternalError', error instanceof Error ? `${error.name}: ${error.message}` : String(error))
   }
 }
 
 /** Best effort: the task waits whether or not its row says so. */
-async function noteGivenBack(
+async function recordWait(
   { database, logger }: Surroundings,
   { callSid, sourceUrl }: { callSid: string; sourceUrl?: string },
   { type, message, nextRetryDelay }: ApplicationFailure,
 ): Promise<void> {
   if (UNNOTED.has(type ?? '')) return
   const nextTryAt = new Date(Date.now() + Number(nextRetryDelay)).toISOString()
-  await noteWait(database, {
+  await recordRetryWait(database, {
     callSid,
     ...(sourceUrl !== undefined && { sourceUrl }),
     nextTryAt,
@@ -137,7 +137,7 @@ async function noteGivenBack(
 }
 
 /** What an error says about the worker's disk; undefined where it is about something else. */
-export function diskTrouble(error: unknown): 'SpoolFull' | 'SpoolUnavailable' | undefined {
+export function diskFailureCode(error: unknown): 'SpoolFull' | 'SpoolUnavailable' | undefined {
   return error instanceof SpoolFull ? 'SpoolFull' : DISK_CODES[(error as NodeJS.ErrnoException).code ?? '']
 }
 
@@ -145,7 +145,7 @@ export function diskTrouble(error: unknown): 'SpoolFull' | 'SpoolUnavailable' | 
 function stopped(signal: AbortSignal, pauses: Pauses): Error {
   return isCancelled(signal)
     ? (signal.reason as Error)
-    : giveBack('WorkerShutdown', 'The worker is shutting down', { attempt: 1, pauses, ms: 500 })
+    : retryLater('WorkerShutdown', 'The worker is shutting down', { attempt: 1, pauses, ms: 500 })
 }
 
 function isCancelled({ aborted, reason }: AbortSignal): boolean {

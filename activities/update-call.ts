@@ -5,8 +5,8 @@ import { counter } from '../platform/metrics.ts'
 import type { Conclusion } from '../contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
 import { deleteErasedObject } from './erased-objects.ts'
-import { giveBack } from './failures.ts'
-import { noteGivenUp } from './given-up.ts'
+import { retryLater } from './failures.ts'
+import { reportGivenUp } from './given-up.ts'
 import { createLastingAlarm } from './lasting-alarm.ts'
 import { runActivity, type Run } from './run.ts'
 
@@ -44,16 +44,16 @@ export function createUpdateCall(deps: Needs) {
       const code = 'code' in outcome ? outcome.code : ''
       concluded.inc({ state, code })
       logger.info({ callSid, state, ...(code && { code }) }, `Recording ${state}`)
-      if (givenUp) noteGivenUp(logger, { callSid, code })
+      if (givenUp) reportGivenUp(logger, { callSid, code })
       if (erased) await deleteObject(deps, run, conclusion)
     })
 }
 
 /** Whatever the error is: without its row a run must not end. */
 function asWait({ pauses, waitScale }: Needs, { attempt }: Run, error: unknown): Error {
-  if (isDatabaseOutage(error)) return giveBack('DatabaseUnavailable', 'The outcome cannot be written', { attempt, pauses })
+  if (isDatabaseOutage(error)) return retryLater('DatabaseUnavailable', 'The outcome cannot be written', { attempt, pauses })
   const reason = `PostgreSQL refuses to store the outcome (SQLSTATE ${sqlStateOf(error) ?? 'unknown'})`
-  return giveBack('OutcomeRejected', reason, { attempt, pauses, ms: REJECTED_PAUSE_MS * waitScale })
+  return retryLater('OutcomeRejected', reason, { attempt, pauses, ms: REJECTED_PAUSE_MS * waitScale })
 }
 
 /** Best effort: what stays is deleted by the nightly check of the bucket. */

@@ -8,9 +8,9 @@ import type { Found, RecordingStore } from '../recordings/store.ts'
 import { SPOOL_FILE_LOST } from '../contracts/failures.ts'
 import type { Spooled, StoredObject, UploadInput } from '../contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
-import { endTry, giveBack } from './failures.ts'
+import { failAttempt, retryLater } from './failures.ts'
 import { createLastingAlarm, type LastingAlarm } from './lasting-alarm.ts'
-import { diskTrouble, runActivity, type Run } from './run.ts'
+import { diskFailureCode, runActivity, type Run } from './run.ts'
 import { thisAttempt } from './spool-writer.ts'
 
 type Needs = Pick<Dependencies, 'database' | 'spool' | 'store' | 'breaker' | 'alarms' | 'logger' | 'pauses' | 'waitScale'>
@@ -44,7 +44,7 @@ export function createUploadRecording(deps: Needs) {
   return (input: UploadInput): Promise<StoredObject> =>
     runActivity(deps, input, async (run) => {
       const { callSid, spooled, verdict } = input
-      if (await isCallErased(deps.database, callSid)) throw endTry('Cancelled', 'The call was erased')
+      if (await isCallErased(deps.database, callSid)) throw failAttempt('Cancelled', 'The call was erased')
       const { key, foreign } = await put(deps, run, refusedAlarm, {
         key: objectKey(input, await fixRecordingDate(deps.database, callSid)),
         path: deps.spool.path(spooled.file),
@@ -72,7 +72,8 @@ async function removeSpooled({ spool, logger }: Needs, run: Run, { file, sha256 
 async function put({ store, breaker, alarms, pauses }: Needs, run: Run, refusedAlarm: LastingAlarm, object: ObjectToStore): Promise<Found> {
   const deadline = AbortSignal.timeout(Math.ceil(BASE_DEADLINE_MS + (object.bytes / 1024 ** 2) * MS_PER_MB))
   const control = { signal: AbortSignal.any([run.signal, deadline]), onProgress: run.progress, isCancelled: run.cancelled }
-  const isOurs = (error: unknown): boolean => run.signal.aborted || error instanceof ApplicationFailure || diskTrouble(error) !== undefined
+  const isOurs = (error: unknown): boolean =>
+    run.signal.aborted || error instanceof ApplicationFailure || diskFailureCode(error) !== undefined
   try {
     const stored = await breaker.run(
       async () => {
@@ -90,7 +91,7 @@ async function put({ store, breaker, alarms, pauses }: Needs, run: Run, refusedA
     const setupIsWrong = of === 'setup' || (of === 'refusal' && !(await store.servesOthers(control.signal)))
     if (setupIsWrong) alarms.raise(SETUP_ALARM, reason)
     else if (of !== 'service' && run.attempt >= REFUSED_FROM_ATTEMPT) refusedAlarm.raise(object.key)
-    throw giveBack(setupIsWrong ? 'StorageMisconfigured' : 'StorageUnavailable', reason, { attempt: run.attempt, pauses })
+    throw retryLater(setupIsWrong ? 'StorageMisconfigured' : 'StorageUnavailable', reason, { attempt: run.attempt, pauses })
   }
 }
 
@@ -129,5 +130,5 @@ async function assertSpooled({ path, bytes, sha256 }: ObjectToStore, sizes: Uplo
 }
 
 function fileLost(): ApplicationFailure {
-  return endTry(SPOOL_FILE_LOST, 'The spooled file is gone or has changed')
+  return failAttempt(SPOOL_FILE_LOST, 'The spooled file is gone or has changed')
 }

@@ -6,7 +6,7 @@ import { digestFile, type Digests } from '../recordings/digests.ts'
 import { SPOOL_FILE_LOST } from '../contracts/failures.ts'
 import type { Spooled, Verdict } from '../contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
-import { endTry } from './failures.ts'
+import { failAttempt } from './failures.ts'
 import { runActivity, type Run } from './run.ts'
 import { asWriterFailure, thisAttempt } from './spool-writer.ts'
 
@@ -52,18 +52,18 @@ export function createValidateRecording(deps: Needs) {
 async function inspect(deps: Needs, run: Run, spooled: Spooled): Promise<{ digests: Digests; finding: Finding }> {
   const path = deps.spool.path(spooled.file)
   if ((await deps.spool.bytesOf(spooled.file)) !== spooled.bytes)
-    throw endTry(SPOOL_FILE_LOST, 'The spooled file is gone or has another size')
+    throw failAttempt(SPOOL_FILE_LOST, 'The spooled file is gone or has another size')
   try {
     const digests = await digestFile(path, deps.store.sizes, run.signal, run.progress)
     if (digests.sha256 === spooled.sha256) return { digests, finding: await judge(path, spooled) }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    throw endTry(SPOOL_FILE_LOST, 'Another attempt has removed the spooled file')
+    throw failAttempt(SPOOL_FILE_LOST, 'Another attempt has removed the spooled file')
   }
   await changeSpooled(deps, run, (attempt) =>
     deps.spool.rejectWhole(spooled.file, spooled.sha256, attempt, 'The bytes changed on the disk'),
   )
-  throw endTry(SPOOL_FILE_LOST, 'The spooled file has other bytes than were downloaded')
+  throw failAttempt(SPOOL_FILE_LOST, 'The spooled file has other bytes than were downloaded')
 }
 
 /** An earlier attempt brought more, which must not be given up for this: there is another attempt, and then the longest file counts. */

@@ -6,15 +6,15 @@ import type { Config } from '../platform/config.ts'
 import type { Database } from '../platform/database.ts'
 import type { Logger } from '../platform/logger.ts'
 import { pausesOf } from '../platform/retry-settings.ts'
-import { folderPost, noPost, smtpPost, type Post } from '../platform/post.ts'
+import { folderMailer, disabledMailer, smtpMailer, type Mailer } from '../platform/mailer.ts'
 
 export function createAccounts(config: Config, { database, logger }: { database: Database; logger: Logger }): AccountsContext {
-  const post = createPost(config, logger)
+  const mailer = createMailer(config, logger)
   return {
     database,
     keys: createSigningKeys(database),
-    post,
-    mails: startMailSender({ database, post, publicUrl: config.PUBLIC_URL, pauses: pausesOf(config, 'MAIL'), logger }),
+    mailer,
+    mails: startMailSender({ database, mailer, publicUrl: config.PUBLIC_URL, pauses: pausesOf(config, 'MAIL'), logger }),
     logger,
     mailsPerSource: config.RATE_LIMIT_MAILS,
     registration: config.REGISTRATION,
@@ -24,8 +24,8 @@ export function createAccounts(config: Config, { database, logger }: { database:
   }
 }
 
-function createPost(config: Config, logger: Logger): Post {
+function createMailer(config: Config, logger: Logger): Mailer {
   const options = { from: config.MAIL_FROM, logger }
-  if (config.SMTP_URL) return smtpPost(config.SMTP_URL, options)
-  return config.NODE_ENV === 'production' ? noPost() : folderPost(config.MAIL_DIRECTORY, options)
+  if (config.SMTP_URL) return smtpMailer(config.SMTP_URL, options)
+  return config.NODE_ENV === 'production' ? disabledMailer() : folderMailer(config.MAIL_DIRECTORY, options)
 }

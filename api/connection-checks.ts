@@ -1,14 +1,14 @@
 import type { Client } from '@temporalio/client'
 import type { ExotelApi } from '../exotel/api-client.ts'
 import type { Database } from '../platform/database.ts'
-import type { Post } from '../platform/post.ts'
+import type { Mailer } from '../platform/mailer.ts'
 import type { ObjectInventory } from '../recordings/inventory.ts'
 
 /** Each resolves with what is well, in words, or throws what is wrong. */
 export type ConnectionChecks = Record<'email' | 'storage' | 'exotel' | 'temporal' | 'database', () => Promise<string>>
 
 export interface Connections {
-  post: Post
+  mailer: Mailer
   inventory: ObjectInventory
   exotelApi: ExotelApi
   temporal: () => Promise<Client>
@@ -18,9 +18,9 @@ export interface Connections {
 
 const DEADLINE_MS = 5000
 
-export function connectionChecks({ post, inventory, exotelApi, temporal, namespace, database }: Connections): ConnectionChecks {
+export function connectionChecks({ mailer, inventory, exotelApi, temporal, namespace, database }: Connections): ConnectionChecks {
   return {
-    email: () => post.check(),
+    email: () => mailer.check(),
     async storage() {
       await inventory.assertBucket(AbortSignal.timeout(DEADLINE_MS))
       return `The bucket ${inventory.bucket} is there and takes our keys`

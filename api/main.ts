@@ -3,7 +3,7 @@ import { alarmsWithoutReasons, createAlarms } from '../platform/alarms.ts'
 import { requireBoundedBodies } from '../platform/bounded-bodies.ts'
 import { readConfig } from '../platform/config.ts'
 import { assertMigrated, connectDatabase, openPool } from '../platform/database.ts'
-import { watchForLeaks } from '../platform/leaks.ts'
+import { monitorHeap } from '../platform/heap-monitor.ts'
 import { createLogger } from '../platform/logger.ts'
 import { collectProcessMetrics } from '../platform/metrics.ts'
 import { readMigrations } from '../platform/migrations.ts'
@@ -44,7 +44,7 @@ runMain(async () => {
   requireSupportedNode(config, (problem) => logger.warn(problem))
   await requireBoundedBodies()
   collectProcessMetrics()
-  const leaks = watchForLeaks(logger)
+  const heapMonitor = monitorHeap(logger)
   const database = connectDatabase({ url: config.DATABASE_URL, poolSize: config.DATABASE_POOL_SIZE, logger })
   const limitsPool = openPool({ url: config.DATABASE_URL, poolSize: LIMITS_POOL_SIZE, logger })
   const limits = createLimits(limitsPool, config, logger)
@@ -52,7 +52,7 @@ runMain(async () => {
   const temporal = openTemporal(config)
   const inventory = new ObjectInventory({ ...storeSettings(config), connections: 1 })
   const checks = connectionChecks({
-    post: accounts.post,
+    mailer: accounts.mailer,
     inventory,
     exotelApi: new ExotelApi(exotelApiSettings(config)),
     temporal: temporal.client,
@@ -80,7 +80,7 @@ runMain(async () => {
     ready,
     logger,
   })
-  const guard = {
+  const auth = {
     signatureSecrets: config.EXOTEL_WEBHOOK_SECRET,
     basic: config.EXOTEL_WEBHOOK_BASIC,
     token: config.EXOTEL_WEBHOOK_TOKEN,
@@ -90,7 +90,7 @@ runMain(async () => {
   const app = createApp({
     database,
     logger,
-    guard,
+    auth,
     relay,
     lifecycle,
     accounts,
@@ -114,13 +114,13 @@ runMain(async () => {
     },
   )
   const proofs = [
-    guard.signatureSecrets.length > 0 && `signature (${guard.signatureSecrets.length} secrets)`,
-    guard.basic !== undefined && 'basic',
-    guard.token !== undefined && 'query token',
+    auth.signatureSecrets.length > 0 && `signature (${auth.signatureSecrets.length} secrets)`,
+    auth.basic !== undefined && 'basic',
+    auth.token !== undefined && 'query token',
   ].filter(Boolean)
   const where = { port: server.port, operationsPort: operations.port }
-  logger.info({ ...where, proofs, addressRanges: guard.addresses.length }, 'API is listening')
-  if (!accounts.post.available) logger.warn('SMTP_URL is not set: no mail is sent, and nobody can reset a password')
+  logger.info({ ...where, proofs, addressRanges: auth.addresses.length }, 'API is listening')
+  if (!accounts.mailer.available) logger.warn('SMTP_URL is not set: no mail is sent, and nobody can reset a password')
   if (proofs.length === 0) logger.warn('No proof of origin is configured: every webhook is refused')
 
   const signal = await stopSignal()
@@ -131,7 +131,7 @@ runMain(async () => {
   draining.abort()
   await within(graceMs + RELAY_GRACE_MS, Promise.all([server.drain(graceMs), relay.stop()]))
   await within(MAIL_GRACE_MS, accounts.mails.stop()) // what is not sent by then stays in the outbox
-  leaks.stop()
+  heapMonitor.stop()
   operations.close()
   inventory.close()
   // A pool waits for its statements, which may wait for a lock.

@@ -24,7 +24,7 @@ export interface ClaimedEvent extends Claim {
   /** How often its request got no response. */
   relayWaits: number
   /** When the event arrived, where it ends the call. */
-  endHeardAt: Date | null
+  endReportedAt: Date | null
   /** The search for a recording of the call found none, and this event ends the call: Exotel has to be asked again. */
   searchAgain: boolean
   /** PostgreSQL, not Temporal's memory, decides whether there is work left. */
@@ -67,7 +67,7 @@ export async function claimEvents(database: Queryable, limits: ClaimLimits): Pro
     SELECT e.id, e.claimed_by AS "claimId", e.source, e.call_sid AS "callSid", e.source_urls AS "sourceUrls", e.request_id AS "requestId",
            e.received_at AS "receivedAt", e.relay_tries AS "relayTries", e.relay_waits AS "relayWaits",
            c.status, c.ended_at AS "endedAt", c.duration_seconds AS "durationSeconds",
-           CASE WHEN e.route = 'call-end' THEN e.received_at END AS "endHeardAt",
+           CASE WHEN e.route = 'call-end' THEN e.received_at END AS "endReportedAt",
            COALESCE(e.route = 'call-end' AND (c.recording_state = 'not_recorded' OR c.recording_state = 'failed' AND NOT has_recordings), false) AS "searchAgain",
            COALESCE(CASE
              WHEN c.recording_state = 'erased' THEN true
@@ -128,7 +128,7 @@ export async function deferEvents(database: Queryable, claims: (Claim & { reason
 }
 
 /** Temporal as a whole responds again: what waited for a response is due now, and its next pause is a short one. */
-export async function endWaits(database: Queryable): Promise<void> {
+export async function clearRelayWaits(database: Queryable): Promise<void> {
   let ended: number
   do {
     ended = await database.$executeRaw`

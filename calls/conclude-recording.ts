@@ -13,7 +13,7 @@ export interface ConclusionContext {
 }
 
 /** What comes after a conclusion. */
-interface Fate {
+interface RetryDecision {
   nextTryAt: Date | null
   givenUpAt: Date | null
 }
@@ -34,10 +34,10 @@ export async function concludeRecording(database: Database, conclusion: Conclusi
   const { callSid, sourceUrl, outcome } = conclusion
   return database.$transaction(async (transaction) => {
     if (await lockCall(transaction, conclusion)) return { givenUp: false, erased: true }
-    const fate = await recordAttempt(transaction, conclusion, context)
-    const rows = sourceUrl === undefined ? 0 : await concludeRow(transaction, callSid, sourceUrl, outcome, fate)
-    const calls = await sumUp(transaction, callSid, outcome, fate)
-    return { givenUp: fate.givenUpAt !== null && (sourceUrl === undefined ? calls : rows) > 0 }
+    const retry = await recordAttempt(transaction, conclusion, context)
+    const rows = sourceUrl === undefined ? 0 : await concludeRow(transaction, callSid, sourceUrl, outcome, retry)
+    const calls = await updateCallSummary(transaction, callSid, outcome, retry)
+    return { givenUp: retry.givenUpAt !== null && (sourceUrl === undefined ? calls : rows) > 0 }
   })
 }
 
@@ -46,7 +46,7 @@ async function recordAttempt(
   transaction: Queryable,
   { callSid, outcome, requestId, ...recording }: Conclusion,
   { attempt, plan }: ConclusionContext,
-): Promise<Fate> {
+): Promise<RetryDecision> {
   const sourceUrl = recording.sourceUrl ?? null
   const { error, code } = failureIn(outcome)
   const object = outcome.state === 'quarantined' ? outcome : undefined
@@ -78,7 +78,13 @@ async function lockCall(transaction: Queryable, { callSid, sourceUrl }: Conclusi
   return call!.erased
 }
 
-async function concludeRow(transaction: Queryable, callSid: string, sourceUrl: string, outcome: Outcome, fate: Fate): Promise<number> {
+async function concludeRow(
+  transaction: Queryable,
+  callSid: string,
+  sourceUrl: string,
+  outcome: Outcome,
+  retry: RetryDecision,
+): Promise<number> {
   const object = outcome.state === 'stored' || outcome.state === 'quarantined' ? outcome : undefined
   const { error, code } = failureIn(outcome)
   return transaction.$executeRaw`
@@ -87,7 +93,7 @@ async function concludeRow(transaction: Queryable, callSid: string, sourceUrl: s
     VALUES (${callSid}, ${sourceUrl}, ${outcome.state}, ${error}, ${code}, ${object?.bucket ?? null}, ${object?.key ?? null}, ${object?.bytes ?? null}::bigint,
             ${object?.sha256 ?? null}, ${object?.audio.contentType ?? null}, ${object?.audio.codec ?? null}, ${object?.audio.sampleRate ?? null}::int,
             ${object?.audio.channels ?? null}::int, ${durationOf(object)}::numeric, ${object?.remark ?? null},
-            ${fate.nextTryAt}::timestamptz, ${fate.givenUpAt}::timestamptz)
+            ${retry.nextTryAt}::timestamptz, ${retry.givenUpAt}::timestamptz)
     ON CONFLICT (call_sid, source_url) DO UPDATE SET
       state = excluded.state, error = excluded.error, error_code = excluded.error_code,
       next_try_at = excluded.next_try_at, given_up_at = excluded.given_up_at,
@@ -104,7 +110,7 @@ async function concludeRow(transaction: Queryable, callSid: string, sourceUrl: s
  * The call's summary follows from its recordings' rows: the URL of the first that was stored, the failure of any that is
  * missing; without any recording, the outcome of the search for one.
  */
-async function sumUp(transaction: Queryable, callSid: string, outcome: Outcome, fate: Fate): Promise<number> {
+async function updateCallSummary(transaction: Queryable, callSid: string, outcome: Outcome, retry: RetryDecision): Promise<number> {
   const { error, code } = failureIn(outcome)
   const url = outcome.state === 'stored' ? outcome.url : null
   return transaction.$executeRaw`
@@ -121,8 +127,8 @@ async function sumUp(transaction: Queryable, callSid: string, outcome: Outcome, 
                   WHEN rows.named > 0 THEN 'awaiting' ELSE ${outcome.state} END AS state,
              CASE WHEN rows.named > 0 THEN missing.error ELSE ${error} END AS error,
              CASE WHEN rows.named > 0 THEN missing.error_code ELSE ${code} END AS error_code,
-             CASE WHEN rows.named > 0 THEN rows.next_try_at ELSE ${fate.nextTryAt}::timestamptz END AS next_try_at,
-             CASE WHEN rows.named > 0 THEN rows.given_up_at ELSE ${fate.givenUpAt}::timestamptz END AS given_up_at
+             CASE WHEN rows.named > 0 THEN rows.next_try_at ELSE ${retry.nextTryAt}::timestamptz END AS next_try_at,
+             CASE WHEN rows.named > 0 THEN rows.given_up_at ELSE ${retry.givenUpAt}::timestamptz END AS given_up_at
       FROM rows LEFT JOIN missing ON true
     )
     UPDATE calls SET

@@ -4,7 +4,7 @@ import { gauge } from '../platform/metrics.ts'
 export interface PipelineHealth {
   /** Events that the relay has not brought to Temporal yet; those of them that Temporal refused; those that got no response. */
   unrelayed: number
-  setAside: number
+  deferred: number
   withoutResponse: number
   oldestUnrelayedAt: Date | null
   awaiting: number
@@ -23,7 +23,7 @@ const STALLED_AFTER_MINUTES = 75
 export async function pipelineHealth(database: Queryable): Promise<PipelineHealth> {
   const rows = await database.$queryRaw<PipelineHealth[]>`
     WITH relay AS (
-      SELECT count(*)::int AS unrelayed, count(*) FILTER (WHERE relay_tries > 0)::int AS set_aside,
+      SELECT count(*)::int AS unrelayed, count(*) FILTER (WHERE relay_tries > 0)::int AS deferred,
              count(*) FILTER (WHERE relay_waits > 0)::int AS without_response, min(received_at) AS oldest
       FROM webhook_events WHERE relay_state = 'pending'
     ), state AS (
@@ -38,7 +38,7 @@ export async function pipelineHealth(database: Queryable): Promise<PipelineHealt
     ), reconciled AS (
       SELECT max(ended_at) AS last FROM reconcile_passes WHERE complete AND kind IN ('regular', 'nightly')
     )
-    SELECT unrelayed, set_aside AS "setAside", without_response AS "withoutResponse", oldest AS "oldestUnrelayedAt", awaiting, failed, quarantined, stored.last AS "lastStoredAt", reconciled.last AS "lastReconciledAt",
+    SELECT unrelayed, deferred AS "deferred", without_response AS "withoutResponse", oldest AS "oldestUnrelayedAt", awaiting, failed, quarantined, stored.last AS "lastStoredAt", reconciled.last AS "lastReconciledAt",
            late > 0 AND COALESCE(stored.last < now() - make_interval(mins => ${STALLED_AFTER_MINUTES}), true) AS stalled
     FROM relay, state, stored, reconciled`
   return rows[0]!

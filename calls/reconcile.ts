@@ -23,18 +23,18 @@ const NIGHTLY_WINDOW_MS = 72 * HOUR_MS
  * Opens a pass until now: the regular one from the start of what no complete pass has covered, the nightly one over three days.
  * @param identity names the run's request, so that a repeated one opens the same pass
  */
-export async function beginPass(database: Queryable, kind: 'regular' | 'nightly', identity: string): Promise<PassWindow> {
+export async function startPass(database: Queryable, kind: 'regular' | 'nightly', identity: string): Promise<PassWindow> {
   const [last] = await database.$queryRaw<{ to: Date | null; now: Date }[]>`
     SELECT max(window_to) FILTER (WHERE complete AND kind IN ('regular', 'nightly')) AS to, now() FROM reconcile_passes`
   const { to: covered, now } = last!
   // A pass that ended in the future was made with a clock that has been put right since.
   const overlapped = covered ? Math.min(covered.getTime(), now.getTime()) - OVERLAP_MS : now.getTime() - FIRST_WINDOW_MS
   const from = kind === 'nightly' ? Math.min(overlapped, now.getTime() - NIGHTLY_WINDOW_MS) : overlapped
-  return openPass(database, kind, identity, { from: new Date(from), to: now })
+  return startBackfillPass(database, kind, identity, { from: new Date(from), to: now })
 }
 
 /** @param kind `backfill`: over a window that a person named */
-export async function openPass(
+export async function startBackfillPass(
   database: Queryable,
   kind: 'regular' | 'nightly' | 'backfill',
   identity: string,
@@ -49,13 +49,13 @@ export async function openPass(
 }
 
 /** What a pass waits for; null: it goes on. */
-export async function notePass(database: Queryable, passId: string, problem: string | null): Promise<void> {
+export async function recordPassProblem(database: Queryable, passId: string, problem: string | null): Promise<void> {
   await database.$executeRaw`
     UPDATE reconcile_passes SET problem = ${problem} WHERE id = ${passId}::bigint AND ended_at IS NULL AND problem IS DISTINCT FROM ${problem}`
 }
 
 /** @returns the kind of pass that it was */
-export async function endPass(database: Queryable, end: PassEnd): Promise<string | undefined> {
+export async function finishPass(database: Queryable, end: PassEnd): Promise<string | undefined> {
   const { passId, pages, callsSeen, callsNew, recordingsNew, remark, problem } = end
   const [pass] = await database.$queryRaw<{ kind: string }[]>`
     UPDATE reconcile_passes SET ended_at = now(), complete = ${problem === undefined}, pages = ${pages}, calls_seen = ${callsSeen},
@@ -68,7 +68,7 @@ export async function endPass(database: Queryable, end: PassEnd): Promise<string
  * Calls that we never heard to have ended, and recordings that nobody named to us, become events of our own; the relay does the
  * rest. What is known, and what is erased, changes nothing.
  */
-export async function bringIn(
+export async function ingestListedCalls(
   database: Queryable,
   source: 'reconcile' | 'backfill',
   calls: EndedCallEvent[],

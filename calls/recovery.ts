@@ -31,7 +31,7 @@ export async function findDue(database: Queryable, limit: number): Promise<Unfin
 }
 
 /** Calls that wait for a recording and were neither heard of nor looked at for `quietMs`: does a workflow still own them? */
-export async function findQuiet(database: Queryable, { limit, quietMs }: { limit: number; quietMs: number }): Promise<Unfinished[]> {
+export async function findOrphaned(database: Queryable, { limit, quietMs }: { limit: number; quietMs: number }): Promise<Unfinished[]> {
   return database.$queryRaw<Unfinished[]>`
     WITH waiting AS (
       SELECT call_sid FROM calls WHERE recording_state = 'awaiting'
@@ -49,14 +49,14 @@ export async function findQuiet(database: Queryable, { limit, quietMs }: { limit
 }
 
 /** An event of our own: the relay starts the call's workflow. Until that has concluded, or died, it is not due again. */
-export async function beginAgain(database: Queryable, { callSid, sourceUrls, occasion }: Unfinished, leaseMs: number): Promise<void> {
+export async function enqueueRecovery(database: Queryable, { callSid, sourceUrls, occasion }: Unfinished, leaseMs: number): Promise<void> {
   const event = { source: 'recovery', route: 'recovery', identity: ownIdentity('recovery', callSid, sourceUrls, occasion) } as const
   await database.$queryRaw`${insertEvent(event, Prisma.sql`${callSid}, ${sourceUrls}::text[], NULL, NULL, 'pending'`)}`
-  await lookAgain(database, callSid, leaseMs)
+  await deferRecovery(database, callSid, leaseMs)
 }
 
 /** A workflow owns the call: it is looked at again after the pause. */
-export async function lookAgain(database: Queryable, callSid: string, pauseMs: number): Promise<void> {
+export async function deferRecovery(database: Queryable, callSid: string, pauseMs: number): Promise<void> {
   const seconds = pauseMs / 1000
   await database.$executeRaw`
     WITH due AS (

@@ -40,7 +40,7 @@ export interface ListPage {
   recordingsNew: number
   next?: string
   total?: number
-  tellsNext: boolean
+  hasNextPage: boolean
 }
 
 export interface PassEnd {

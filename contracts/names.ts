@@ -34,7 +34,7 @@ export const SCHEDULES = {
 }
 export const BACKFILL_WORKFLOW_ID = 'backfill'
 
-export const CALL_NEWS_SIGNAL = 'callNews'
+export const CALL_UPDATED_SIGNAL = 'callUpdated'
 export const STATUS_QUERY = 'status'
 
 export const CALL_SID_ATTRIBUTE = 'CallSid'

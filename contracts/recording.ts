@@ -37,11 +37,11 @@ export interface CallFactsSoFar {
   endedAt?: string
   durationSeconds?: number
   /** When the newest event that ends the call arrived, ISO 8601. */
-  endHeardAt?: string
+  endReportedAt?: string
 }
 
 /** What one event told about the call; sent as a signal, also with the start. */
-export interface CallNews extends CallFactsSoFar {
+export interface CallUpdate extends CallFactsSoFar {
   /** Exotel's links, without their queries. */
   sourceUrls: string[]
   /** The event comes from recovery: a link that is being transferred now is not queued a second time. */
@@ -162,7 +162,7 @@ export interface Conclusion extends CallRef {
 }
 
 /** Why a recording is not there yet, and when it is tried again. */
-export interface Wait extends CallRef {
+export interface RetryWait extends CallRef {
   /** Absent: no recording has been named yet. */
   sourceUrl?: string
   /** ISO 8601. In the past: the next try is under way. */
@@ -171,11 +171,11 @@ export interface Wait extends CallRef {
   reason?: { code: string; error: string }
 }
 
-export interface Question extends CallRef {
+export interface CallDetailsRequest extends CallRef {
   /** When Exotel is asked again, ISO 8601; absent: this is the last time. */
-  nextAskAt?: string
+  nextRequestAt?: string
   /** The same where Exotel says that the call is not over. */
-  nextAskWhileRunningAt?: string
+  nextRequestWhileRunningAt?: string
 }
 
 /** What Exotel's Call Details said about a call's recording. `erased`: Exotel was not asked, because the call is erased here. */
@@ -187,7 +187,7 @@ export type CallDetailsAnswer =
   | { answer: 'erased' }
 
 /** Whether a recording that was refused to us can be had after all. */
-export interface Access {
+export interface RenewalResult {
   access: 'renewed' | 'refused' | 'unavailable'
 }
 

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { readConfig } from '../platform/config.ts'
 import { describeOldNode } from '../platform/node-version.ts'
 import { stopSignal } from '../platform/process.ts'
-import { clearLeftovers, Keeper } from './keeper.ts'
+import { clearLeftovers, Supervisor } from './supervisor.ts'
 import { withLock } from './lock.mjs'
 import { announce, findRunning, isUsed, use, withdraw } from './running-stack.ts'
 import { loadSecrets } from './secrets.ts'
@@ -41,15 +41,15 @@ export async function withStack(work: Work): Promise<number> {
     say('\nStopping …')
     interruption.abort()
   })
-  const keeper = new Keeper(home, say)
+  const supervisor = new Supervisor(home, say)
   try {
-    const code = await workOnStack(work, keeper, { interrupted, signal: interruption.signal })
+    const code = await workOnStack(work, supervisor, { interrupted, signal: interruption.signal })
     return interruption.signal.aborted ? INTERRUPTED : code
   } catch (error) {
     if (!interruption.signal.aborted) throw error
     return INTERRUPTED
   } finally {
-    await end(keeper) // has happened under the lock, where anything was started
+    await end(supervisor) // has happened under the lock, where anything was started
     if (interruption.signal.aborted) say('Everything has stopped.')
   }
 }
@@ -59,22 +59,22 @@ interface Interruption {
   signal: AbortSignal
 }
 
-async function workOnStack({ join, lead }: Work, keeper: Keeper, { interrupted, signal }: Interruption): Promise<number> {
-  const { stack, leave } = await withLock(lock, () => joinOrStart(keeper, interrupted), signal)
+async function workOnStack({ join, lead }: Work, supervisor: Supervisor, { interrupted, signal }: Interruption): Promise<number> {
+  const { stack, leave } = await withLock(lock, () => joinOrStart(supervisor, interrupted), signal)
   const unlessInterrupted = (code: Promise<number>): Promise<number> => Promise.race([code, interrupted.then(() => INTERRUPTED)])
   if (leave) return unlessInterrupted(join(stack).finally(leave))
-  return unlessInterrupted(lead(stack, interrupted)).finally(() => endAfterUsers(keeper, signal))
+  return unlessInterrupted(lead(stack, interrupted)).finally(() => endAfterUsers(supervisor, signal))
 }
 
 /** To be called under the lock, under which a start that fails or is interrupted ends as well. */
-async function joinOrStart(keeper: Keeper, interrupted: Promise<void>): Promise<{ stack: DevStack; leave?: () => void }> {
+async function joinOrStart(supervisor: Supervisor, interrupted: Promise<void>): Promise<{ stack: DevStack; leave?: () => void }> {
   const running = findRunning(home)
   if (running) return { stack: running, leave: use(home) }
   const cut = interrupted.then(() => Promise.reject(new Error('The start was interrupted.')))
   try {
-    return { stack: await Promise.race([startAll(keeper), cut]) }
+    return { stack: await Promise.race([startAll(supervisor), cut]) }
   } catch (error) {
-    await end(keeper)
+    await end(supervisor)
     throw error
   }
 }
@@ -83,11 +83,11 @@ async function joinOrStart(keeper: Keeper, interrupted: Promise<void>): Promise<
  * Ends the stack once no other command uses it, or at Ctrl-C. Under the lock nobody begins to use it meanwhile, and no other start or
  * reset meets servers that are ending. Says nothing: the last line is the result.
  */
-async function endAfterUsers(keeper: Keeper, signal: AbortSignal): Promise<void> {
+async function endAfterUsers(supervisor: Supervisor, signal: AbortSignal): Promise<void> {
   for (;;) {
     const hasEnded = await withLock(lock, async () => {
       if (!signal.aborted && isUsed(home)) return false
-      await end(keeper)
+      await end(supervisor)
       return true
     })
     if (hasEnded) return
@@ -95,9 +95,9 @@ async function endAfterUsers(keeper: Keeper, signal: AbortSignal): Promise<void>
   }
 }
 
-async function end(keeper: Keeper): Promise<void> {
+async function end(supervisor: Supervisor): Promise<void> {
   withdraw(home)
-  await keeper.stop()
+  await supervisor.stop()
 }
 
 export async function onRunning(work: (stack: DevStack) => Promise<number>): Promise<number> {
@@ -110,16 +110,16 @@ export async function onRunning(work: (stack: DevStack) => Promise<number>): Pro
   return work(stack).finally(leave)
 }
 
-async function startAll(keeper: Keeper): Promise<DevStack> {
+async function startAll(supervisor: Supervisor): Promise<DevStack> {
   assertSettings()
   await clearLeftovers(home)
   const oldNode = describeOldNode()
   say(oldNode ? `Starting the stack (${oldNode}):` : 'Starting the stack:')
   const secrets = loadSecrets(home)
   const report = (what: string, ms: number): void => say(`  ✔ ${what} (${(ms / 1000).toFixed(1)} s)`)
-  const servers = await startServers(keeper, { home, secrets, kind: 'usual', report })
+  const servers = await startServers(supervisor, { home, secrets, kind: 'usual', report })
   const starting = Date.now()
-  const stack = await startServices(keeper, servers, secrets, home)
+  const stack = await startServices(supervisor, servers, secrets, home)
   report('API, worker and stand-in Exotel are up', Date.now() - starting)
   announce(home, stack)
   say(`Up after ${((Date.now() - began) / 1000).toFixed(1)} s.`)

@@ -5,13 +5,13 @@ import { parseArgs } from 'node:util'
 import { ignoreOutputErrors } from '../platform/output.ts'
 import { FAULTS, isFault } from '../testing/simulator/faults.ts'
 import { makeCalls } from './call.ts'
-import { clearLeftovers } from './keeper.ts'
+import { clearLeftovers } from './supervisor.ts'
 import { home, INTERRUPTED, lock, onRunning, Refused, say, withStack } from './lifetime.ts'
 import { withLock } from './lock.mjs'
 import { commandOf } from './process-table.ts'
 import { findRunning } from './running-stack.ts'
 import type { DevStack } from './services.ts'
-import { tellStory } from './story.ts'
+import { runDemo } from './demo.ts'
 
 process.env.NODE_ENV ||= 'development' // whoever runs this command asks for development
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true' // printed at every start on Node 20 else
@@ -56,7 +56,7 @@ async function main(): Promise<number> {
     lead: async (stack, interrupted) => {
       if (values.once) return once(stack)
       sayAddresses(stack)
-      await tellStory(stack, say).catch((error: unknown) => say(`The story could not be told to its end: ${(error as Error).message}`))
+      await runDemo(stack, say).catch((error: unknown) => say(`The story could not be told to its end: ${(error as Error).message}`))
       say('\nThe stack stays up. More calls: npm run dev -- call [--recording FILE] [--fault NAME] [--count N]. Ctrl-C ends it.')
       await interrupted
       return INTERRUPTED

@@ -18,7 +18,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import pg from 'pg'
 import { ensureDatabaseRoles, type LoginRole } from '../cli/database-roles.ts'
-import type { Keeper } from './keeper.ts'
+import type { Supervisor } from './supervisor.ts'
 import { assertRunning, freePort, waitForPort } from './ports.ts'
 
 const execFile = promisify(execFileCallback)
@@ -50,7 +50,7 @@ export interface DatabaseUrls {
 }
 
 /** @returns the URLs of an empty or grown database `caly`; the application's role has no rights before the migrations */
-export async function startPostgres(keeper: Keeper, { home, port: wanted, durable }: PostgresOptions): Promise<DatabaseUrls> {
+export async function startPostgres(supervisor: Supervisor, { home, port: wanted, durable }: PostgresOptions): Promise<DatabaseUrls> {
   const data = join(home, 'data')
   const port = await freePort(wanted)
   const { initdb, postgres } = await binaries()
@@ -61,7 +61,7 @@ export async function startPostgres(keeper: Keeper, { home, port: wanted, durabl
   const settings = ['listen_addresses=127.0.0.1', ...(durable ? [] : ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off'])]
   const args = ['-p', String(port), '-k', '', ...settings.flatMap((each) => ['-c', each]), '-c', 'max_connections=200', '-D', data]
   const program = user.wrap(postgres, args)
-  const child = keeper.start({ name: 'postgres', ...program, ...user.ids, env, cwd: '/', stopSignal: 'SIGINT' })
+  const child = supervisor.start({ name: 'postgres', ...program, ...user.ids, env, cwd: '/', stopSignal: 'SIGINT' })
   await waitForPort(port, child, 'PostgreSQL')
   const urlOf = ({ name, password }: LoginRole, database = DATABASE): string =>
     `postgresql://${name}:${password}@127.0.0.1:${port}/${database}`

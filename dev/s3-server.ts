@@ -2,7 +2,7 @@ import { CreateBucketCommand, HeadBucketCommand, S3Client } from '@aws-sdk/clien
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { binaries } from './fetch-servers.mjs'
-import type { Keeper } from './keeper.ts'
+import type { Supervisor } from './supervisor.ts'
 import { freePort, waitForPort } from './ports.ts'
 
 export interface S3Access {
@@ -14,13 +14,13 @@ export interface S3Access {
 
 /** versitygw keeps objects as files below `home`, what else belongs to them beside. */
 export async function startS3(
-  keeper: Keeper,
+  supervisor: Supervisor,
   { home, port: wanted, keys }: { home: string; port: number; keys: Pick<S3Access, 'accessKeyId' | 'secretAccessKey'> },
 ): Promise<S3Access> {
   const port = await freePort(wanted)
   const [objects, sidecar] = [join(home, 'objects'), join(home, 'sidecar')]
   for (const folder of [objects, sidecar]) mkdirSync(folder, { recursive: true })
-  const child = keeper.start({
+  const child = supervisor.start({
     name: 's3',
     file: binaries.versitygw(),
     args: ['--port', `127.0.0.1:${port}`, 'posix', '--sidecar', sidecar, objects],

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { ChildProcess } from 'node:child_process'
-import type { Keeper } from './keeper.ts'
+import type { Supervisor } from './supervisor.ts'
 import { assertRunning, freePort } from './ports.ts'
 import { startOf } from './process-start.mjs'
 import type { Secrets } from './secrets.ts'
@@ -36,7 +36,7 @@ const DEV_WAIT_SCALE = String(1 / 60)
 const READY_TIMEOUT_MS = 60_000
 const ANSWER_TIMEOUT_MS = 5000
 
-export async function startServices(keeper: Keeper, servers: Servers, secrets: Secrets, home: string): Promise<DevStack> {
+export async function startServices(supervisor: Supervisor, servers: Servers, secrets: Secrets, home: string): Promise<DevStack> {
   const port = await freePort(Number(process.env.PORT ?? PORTS.api))
   const operations = { api: await freePort(PORTS.apiOperations), worker: await freePort(PORTS.workerOperations) }
   const simulatorPort = process.env.EXOTEL_API_BASE_URL ? undefined : await freePort(PORTS.simulator)
@@ -72,13 +72,16 @@ export async function startServices(keeper: Keeper, servers: Servers, secrets: S
     env: { ...env, ...more },
     stopSignal: 'SIGTERM' as const,
   })
-  const worker = keeper.start(program('worker', 'worker.ts', { OPERATIONS_PORT: String(operations.worker) }))
-  const api = keeper.start(program('api', 'api/main.ts', { OPERATIONS_PORT: String(operations.api) }))
+  const worker = supervisor.start(program('worker', 'worker.ts', { OPERATIONS_PORT: String(operations.worker) }))
+  const api = supervisor.start(program('api', 'api/main.ts', { OPERATIONS_PORT: String(operations.api) }))
   // The API opens this port after the other one: where it answers here, both are its own.
-  const starting = [isReady(keeper, 'worker', worker, stack.operationsUrls.worker), isReady(keeper, 'api', api, stack.operationsUrls.api)]
+  const starting = [
+    isReady(supervisor, 'worker', worker, stack.operationsUrls.worker),
+    isReady(supervisor, 'api', api, stack.operationsUrls.api),
+  ]
   if (simulatorUrl) {
     const own = { SIMULATOR_PORT: String(simulatorPort), SIMULATOR_API_URL: stack.apiUrl }
-    starting.push(isReady(keeper, 'simulator', keeper.start(program('simulator', 'testing/simulator/main.ts', own)), simulatorUrl))
+    starting.push(isReady(supervisor, 'simulator', supervisor.start(program('simulator', 'testing/simulator/main.ts', own)), simulatorUrl))
   }
   await Promise.all(starting)
   return stack
@@ -116,8 +119,8 @@ function environmentOf(stack: DevStack, databaseUrl: string, port: number): Node
  * Waits until the process itself answers that it is ready. Another program may have taken the port after it was chosen.
  * @throws where the process has ended, or the time is over
  */
-async function isReady(keeper: Keeper, name: string, child: ChildProcess, url: string): Promise<void> {
-  const hint = `see ${keeper.logOf(name)}`
+async function isReady(supervisor: Supervisor, name: string, child: ChildProcess, url: string): Promise<void> {
+  const hint = `see ${supervisor.logOf(name)}`
   let isOther = false
   for (const deadline = Date.now() + READY_TIMEOUT_MS; Date.now() < deadline; await pause(50)) {
     assertRunning(child, `The ${name} process`, hint)

@@ -6,7 +6,7 @@ import { readTemporalSettings } from '../platform/config.ts'
 import { temporalConnectionOptions } from '../temporal/connection-options.ts'
 import { migrate } from './migrate.ts'
 import { startPostgres, type DatabaseUrls } from './postgres.ts'
-import type { Keeper } from './keeper.ts'
+import type { Supervisor } from './supervisor.ts'
 import { assertBucket, ensureBucket, startS3, type S3Access } from './s3-server.ts'
 import type { Secrets } from './secrets.ts'
 import { startTemporal } from './temporal-server.ts'
@@ -33,35 +33,39 @@ const BUCKET = 'recordings'
 const PORTS = { postgres: 5433, temporal: 7233, temporalUi: 8233, s3: 7070 }
 
 /** Starts all at once; one failure ends the start. Database migrated, namespace and bucket made. */
-export async function startServers(keeper: Keeper, options: StackOptions): Promise<Servers> {
+export async function startServers(supervisor: Supervisor, options: StackOptions): Promise<Servers> {
   process.env.NO_ENV_FILE = 'true' // for each process that is started from here on: .env may name a real database
   const [{ owner: databaseUrl, application: applicationDatabaseUrl }, temporal, s3] = await Promise.all([
-    database(keeper, options),
-    temporalServer(keeper, options),
-    objectStore(keeper, options),
+    database(supervisor, options),
+    temporalServer(supervisor, options),
+    objectStore(supervisor, options),
   ])
   return { databaseUrl, applicationDatabaseUrl, temporal, s3 }
 }
 
-async function database(keeper: Keeper, { home, kind, report }: StackOptions): Promise<DatabaseUrls> {
+async function database(supervisor: Supervisor, { home, kind, report }: StackOptions): Promise<DatabaseUrls> {
   const began = Date.now()
   const given = process.env.DATABASE_URL
   const urls = given
     ? { application: given, owner: process.env.MIGRATION_DATABASE_URL || given }
-    : await startPostgres(keeper, { home: join(home, 'postgres'), port: kind === 'usual' ? PORTS.postgres : 0, durable: kind === 'usual' })
+    : await startPostgres(supervisor, {
+        home: join(home, 'postgres'),
+        port: kind === 'usual' ? PORTS.postgres : 0,
+        durable: kind === 'usual',
+      })
   report(given ? 'PostgreSQL from DATABASE_URL' : 'PostgreSQL is up', Date.now() - began)
   const migrating = Date.now()
-  await keeper.finish((stopping) => migrate(urls.owner, given ? 'given' : 'own', stopping))
+  await supervisor.finish((stopping) => migrate(urls.owner, given ? 'given' : 'own', stopping))
   report('migrations are applied (prisma migrate deploy)', Date.now() - migrating)
   return urls
 }
 
-async function temporalServer(keeper: Keeper, { home, kind, report }: StackOptions): Promise<Servers['temporal']> {
+async function temporalServer(supervisor: Supervisor, { home, kind, report }: StackOptions): Promise<Servers['temporal']> {
   const began = Date.now()
   const given = process.env.TEMPORAL_ADDRESS
   const ports =
     kind === 'usual' ? { file: join(home, 'temporal', 'temporal.db'), port: PORTS.temporal, uiPort: PORTS.temporalUi } : { port: 0 }
-  const { address, uiUrl } = given ? { address: given, uiUrl: undefined } : await startTemporal(keeper, ports)
+  const { address, uiUrl } = given ? { address: given, uiUrl: undefined } : await startTemporal(supervisor, ports)
   const settings = { ...readTemporalSettings(), TEMPORAL_ADDRESS: address }
   const connection = await Connection.connect(temporalConnectionOptions(settings)).catch((error: Error) => {
     throw new Error(`Temporal at ${address} does not answer (${error.message}): check TEMPORAL_ADDRESS.`)
@@ -72,7 +76,7 @@ async function temporalServer(keeper: Keeper, { home, kind, report }: StackOptio
   return { address, namespace: settings.TEMPORAL_NAMESPACE, uiUrl }
 }
 
-async function objectStore(keeper: Keeper, { home, secrets, kind, report }: StackOptions): Promise<Servers['s3']> {
+async function objectStore(supervisor: Supervisor, { home, secrets, kind, report }: StackOptions): Promise<Servers['s3']> {
   const began = Date.now()
   const {
     WASABI_ENDPOINT: endpoint,
@@ -93,7 +97,7 @@ async function objectStore(keeper: Keeper, { home, secrets, kind, report }: Stac
     return { ...access, bucket }
   }
   const keys = { accessKeyId: secrets.s3AccessKeyId, secretAccessKey: secrets.s3SecretAccessKey }
-  const access = await startS3(keeper, { home: join(home, 's3'), port: kind === 'usual' ? PORTS.s3 : 0, keys })
+  const access = await startS3(supervisor, { home: join(home, 's3'), port: kind === 'usual' ? PORTS.s3 : 0, keys })
   await ensureBucket(access, bucket).catch((error: Error) => {
     // Its keys exist nowhere else, so that another server refuses them.
     throw new Error(`The S3 server at ${access.endpoint} cannot be used, or is not that of this stack: ${error.message || error.name}`, {

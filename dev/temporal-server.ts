@@ -3,7 +3,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { binaries } from './fetch-servers.mjs'
-import type { Keeper } from './keeper.ts'
+import type { Supervisor } from './supervisor.ts'
 import { assertRunning, freePort, waitForPort } from './ports.ts'
 
 export interface TemporalOptions {
@@ -26,14 +26,14 @@ const DYNAMIC_CONFIG = [
 ]
 
 export async function startTemporal(
-  keeper: Keeper,
+  supervisor: Supervisor,
   { file, port: wanted, uiPort: wantedUi }: TemporalOptions,
 ): Promise<{ address: string; uiUrl?: string }> {
   const port = await freePort(wanted)
   const uiPort = wantedUi === undefined ? undefined : await freePort(wantedUi)
   if (file) mkdirSync(dirname(file), { recursive: true })
   const mark = markOf(file)
-  const child = keeper.start({
+  const child = supervisor.start({
     name: 'temporal',
     file: binaries.temporal(),
     args: [

@@ -31,7 +31,7 @@ export interface CallsPage {
   /** Calls in the whole list, where Exotel tells. */
   total?: number
   /** False where the page does not tell whether another follows. */
-  tellsNext: boolean
+  hasNextPage: boolean
 }
 
 export const PAGE_SIZE = 100
@@ -84,7 +84,7 @@ export function readCallsPage(answer: unknown): CallsPage | undefined {
   return {
     calls,
     unusable: Calls.length - calls.length,
-    tellsNext: next !== undefined || isLastPage(read.data),
+    hasNextPage: next !== undefined || isLastPage(read.data),
     ...(next !== undefined && { next }),
     ...(typeof Metadata?.Total === 'number' && { total: Metadata.Total }),
   }

@@ -12,7 +12,7 @@ import {
 import type { Alarms } from '../platform/alarms.ts'
 import type { Logger } from '../platform/logger.ts'
 import { gauge } from '../platform/metrics.ts'
-import { classifyStoreError, StoreAway } from './store-errors.ts'
+import { classifyStoreError, StoreUnavailable } from './store-errors.ts'
 
 /** `nothing`: the error is ours (a lost file, a shutdown, a cancellation) and neither counts nor resets the count. */
 type StoreCondition = 'away' | 'serves' | 'nothing'
@@ -21,7 +21,7 @@ export interface StoreBreaker {
   /**
    * Runs an upload, unless the store is known to be unavailable.
    * @param conditionIn what an error of the upload says about the store as a whole
-   * @throws {StoreAway} or what the upload throws
+   * @throws {StoreUnavailable} or what the upload throws
    */
   run<T>(upload: () => Promise<T>, conditionIn: (error: unknown) => StoreCondition): Promise<T>
   state(): 'closed' | 'half-open' | 'open'
@@ -96,11 +96,11 @@ export function createStoreBreaker({ alarms, logger, waitScale, probe }: StoreBr
 
   /** With a deadline of its own instead of the attempt's signal, so that a shutdown or a cancellation decides nothing. */
   async function probeStore(): Promise<void> {
-    if (policy.state === CircuitState.HalfOpen) throw new StoreAway('S3 is away; another upload tries whether it is back')
+    if (policy.state === CircuitState.HalfOpen) throw new StoreUnavailable('S3 is away; another upload tries whether it is back')
     await counted(() =>
       probe(AbortSignal.timeout(PROBE_DEADLINE_MS)).catch((error: unknown) => {
         const { of, reason } = classifyStoreError(error)
-        if (of === 'service') throw asCounted(new StoreAway(`S3 is away: ${reason}`))
+        if (of === 'service') throw asCounted(new StoreUnavailable(`S3 is away: ${reason}`))
         // The store answers. What is wrong with the set-up, the upload itself finds out and reports.
       }),
     )
@@ -110,7 +110,7 @@ export function createStoreBreaker({ alarms, logger, waitScale, probe }: StoreBr
     try {
       return await policy.execute(work)
     } catch (error) {
-      if (isBrokenCircuitError(error)) throw new StoreAway('S3 is away')
+      if (isBrokenCircuitError(error)) throw new StoreUnavailable('S3 is away')
       throw error instanceof CountedFailure ? error.cause : error
     }
   }

@@ -6,8 +6,8 @@ import type { UploadInput } from '../contracts/recording.ts'
  * @param day `YYYY-MM-DD`, UTC
  */
 export function objectKey({ callSid, spooled, verdict }: UploadInput, day: string): string {
-  const room = verdict.verdict === 'good' ? 'recordings' : 'quarantine'
-  return `${room}/${day.replaceAll('-', '/')}/${callSid}-${spooled.sha256.slice(0, 12)}.${verdict.audio.extension}`
+  const prefix = verdict.verdict === 'good' ? 'recordings' : 'quarantine'
+  return `${prefix}/${day.replaceAll('-', '/')}/${callSid}-${spooled.sha256.slice(0, 12)}.${verdict.audio.extension}`
 }
 
 /** Where a foreign object has the key: the same with the whole SHA-256 at the end of its name. */
@@ -19,7 +19,7 @@ export function alternativeKey(key: string, sha256: string): string {
 const KEY = /^(recordings|quarantine)\/\d{4}\/\d{2}\/\d{2}\/([A-Za-z0-9_-]{1,64})-([0-9a-f]{12})(?:-[0-9a-f]{64})?\.(\w+)$/
 
 /** The parts of a key that {@link objectKey} or {@link alternativeKey} made; undefined for any other. */
-export function readObjectKey(key: string): { room: string; callSid: string; hashBegins: string; extension: string } | undefined {
-  const [, room, callSid, hashBegins, extension] = KEY.exec(key) ?? []
-  return room && callSid && hashBegins && extension ? { room, callSid, hashBegins, extension } : undefined
+export function readObjectKey(key: string): { prefix: string; callSid: string; hashBegins: string; extension: string } | undefined {
+  const [, prefix, callSid, hashBegins, extension] = KEY.exec(key) ?? []
+  return prefix && callSid && hashBegins && extension ? { prefix, callSid, hashBegins, extension } : undefined
 }

@@ -6,13 +6,13 @@ import { S3ServiceException } from '@aws-sdk/client-s3'
  * somebody. `refusal`: of this object or of everything, which a look at another one tells. `object`: something about this one
  * alone, such as a checksum that differs.
  */
-export interface StoreTrouble {
+export interface StoreFault {
   of: 'service' | 'setup' | 'refusal' | 'object'
   reason: string
 }
 
 /** The breaker is open: nothing was sent. */
-export class StoreAway extends Error {}
+export class StoreUnavailable extends Error {}
 /** The store says that more objects follow, and does not list them. */
 export class ListBroken extends Error {}
 /** The bucket took the object, but what it holds is not what we sent. */
@@ -33,9 +33,9 @@ const SETUP_CODES = new Set([
 const OBJECT_CODES = new Set(['BadDigest', 'InvalidDigest', 'XAmzContentSHA256Mismatch', 'EntityTooLarge', 'NoSuchUpload', 'InvalidPart'])
 const CLOCK_CODES = new Set(['RequestTimeTooSkewed', 'RequestExpired'])
 
-export function classifyStoreError(error: unknown): StoreTrouble {
+export function classifyStoreError(error: unknown): StoreFault {
   if (error instanceof ObjectMismatch) return { of: 'object', reason: error.message }
-  if (error instanceof StoreAway || error instanceof ListBroken) return { of: 'service', reason: error.message }
+  if (error instanceof StoreUnavailable || error instanceof ListBroken) return { of: 'service', reason: error.message }
   if (!(error instanceof S3ServiceException))
     return { of: 'service', reason: error instanceof Error ? `${error.name}: ${error.message}` : String(error) }
   const status = error.$metadata.httpStatusCode

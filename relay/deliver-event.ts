@@ -2,11 +2,11 @@
 import { isGrpcServiceError, type Client } from '@temporalio/client'
 import type { ClaimedEvent } from '../calls/claim-events.ts'
 import type { RecordingPolicy } from '../contracts/recording.ts'
-import { classifyTemporalError, type TemporalTrouble } from './temporal-errors.ts'
-import { tellWorkflow } from './tell-workflow.ts'
+import { classifyTemporalError, type TemporalFault } from './temporal-errors.ts'
+import { signalRecordingWorkflow } from './signal-workflow.ts'
 
-/** `nothing_new`: no workflow has to receive the event. For the others see {@link TemporalTrouble}. */
-export type DeliveryOutcome = { kind: 'started' } | { kind: 'nothing_new' } | TemporalTrouble
+/** `nothing_new`: no workflow has to receive the event. For the others see {@link TemporalFault}. */
+export type DeliveryOutcome = { kind: 'started' } | { kind: 'nothing_new' } | TemporalFault
 
 export interface DeliveryDependencies {
   temporal: () => Promise<Client>
@@ -30,7 +30,7 @@ export async function deliverEvent({ temporal, policy, systemFault }: DeliveryDe
     return { kind: 'temporal_fault', reason: unreachable(error) }
   }
   try {
-    await tellWorkflow(client, event, policy)
+    await signalRecordingWorkflow(client, event, policy)
     return { kind: 'started' }
   } catch (error) {
     const trouble = classifyTemporalError(error)

@@ -1,7 +1,7 @@
 // The one way from committed events to Temporal. Runs in every API process; claims keep the processes out of each other's way.
 import type { Client } from '@temporalio/client'
 import { setTimeout as pause } from 'node:timers/promises'
-import { claimEvents, endWaits, releaseEvents, type ClaimedEvent } from '../calls/claim-events.ts'
+import { claimEvents, clearRelayWaits, releaseEvents, type ClaimedEvent } from '../calls/claim-events.ts'
 import { backoffMs } from '../platform/backoff.ts'
 import type { Database } from '../platform/database.ts'
 import type { Logger } from '../platform/logger.ts'
@@ -82,15 +82,15 @@ export function startRelay(deps: RelayDependencies): Relay {
     await Promise.race([deps.ready, stopped])
     status = { ...status, state: 'relaying', since: now() }
     while (!stopping.signal.aborted) {
-      if (status.state === 'relaying') await relayDue().catch(standStill)
-      else await retryAfterFault().catch(standStill)
+      if (status.state === 'relaying') await relayDue().catch(pauseRelay)
+      else await retryAfterFault().catch(pauseRelay)
     }
   }
 
   /** Begins what is due, and returns when it is time to look again; does not wait for the responses. */
   async function relayDue(): Promise<void> {
     wake = openGate()
-    ;({ moreIsDue } = await beginDue())
+    ;({ moreIsDue } = await deliverDue())
     if (moreIsDue && hasRoom()) return
     const poll = new AbortController()
     const pollMs = limits.pollMs * (0.75 + Math.random() / 2)
@@ -105,9 +105,9 @@ export function startRelay(deps: RelayDependencies): Relay {
     const fault = await systemFault()
     if (fault !== undefined) {
       failedAttempts += 1
-      return beginFault('TemporalUnavailable', fault)
+      return reportFault('TemporalUnavailable', fault)
     }
-    const { deliveries } = await beginDue()
+    const { deliveries } = await deliverDue()
     const outcomes = await firstOutcomes(deliveries)
     if (stopping.signal.aborted) return
     const faults = outcomes.filter(({ kind }) => kind === 'temporal_fault').length
@@ -115,8 +115,8 @@ export function startRelay(deps: RelayDependencies): Relay {
       failedAttempts = faults < outcomes.length ? 1 : failedAttempts + 1
       return
     }
-    await endWaits(database)
-    goOn()
+    await clearRelayWaits(database)
+    resumeRelay()
   }
 
   /** Does not wait for slow ones where others have an outcome already. */
@@ -128,7 +128,7 @@ export function startRelay(deps: RelayDependencies): Relay {
   }
 
   /** Claims as many events as there is room for, and begins to deliver them. */
-  async function beginDue(): Promise<{ deliveries: Promise<DeliveryOutcome>[]; moreIsDue: boolean }> {
+  async function deliverDue(): Promise<{ deliveries: Promise<DeliveryOutcome>[]; moreIsDue: boolean }> {
     const room = { fresh: lanes.fresh.room(), waiting: lanes.waiting.room() }
     if (room.fresh + room.waiting === 0) return { deliveries: [], moreIsDue: true }
     const events = await claimEvents(database, room)
@@ -150,25 +150,25 @@ export function startRelay(deps: RelayDependencies): Relay {
   async function deliver(event: ClaimedEvent): Promise<DeliveryOutcome> {
     const outcome = await deliverEvent({ ...deps, systemFault }, event)
     if (!underWay.has(event)) return outcome // released by stop()
-    if (outcome.kind === 'temporal_fault') beginFault('TemporalUnavailable', outcome.reason)
+    if (outcome.kind === 'temporal_fault') reportFault('TemporalUnavailable', outcome.reason)
     else if (outcome.kind === 'refused') notice('EventRefused')
     else if (outcome.kind === 'no_response') notice('NoResponse')
     try {
       await record({ event, outcome })
       return outcome
     } catch (error) {
-      beginFault('DatabaseUnavailable', describe(error))
+      reportFault('DatabaseUnavailable', describe(error))
       return { kind: 'temporal_fault', reason: describe(error) }
     }
   }
 
-  function standStill(error: unknown): void {
+  function pauseRelay(error: unknown): void {
     failedAttempts += 1
-    beginFault('DatabaseUnavailable', describe(error))
+    reportFault('DatabaseUnavailable', describe(error))
   }
 
   /** One alarm for each outage, and a line for each new reason; not one for each event. */
-  function beginFault(problem: RelayProblem, reason: string): void {
+  function reportFault(problem: RelayProblem, reason: string): void {
     notice(problem)
     if (status.state === 'waiting' && reason === lastReason) return
     lastReason = reason
@@ -180,7 +180,7 @@ export function startRelay(deps: RelayDependencies): Relay {
     wake.open()
   }
 
-  function goOn(): void {
+  function resumeRelay(): void {
     failedAttempts = 0
     logger.info('Recording relay goes on')
     status = { ...status, state: 'relaying', since: now() }

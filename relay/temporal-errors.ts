@@ -5,7 +5,7 @@ import { NamespaceNotFoundError, WorkflowNotFoundError } from '@temporalio/commo
  * Why a signal-with-start failed. `temporal_fault`: Temporal as a whole, every event would fail the same. `refused`: this event alone.
  * `no_response`: nobody processed the request; whether Temporal as a whole responds has to be found out.
  */
-export interface TemporalTrouble {
+export interface TemporalFault {
   kind: 'temporal_fault' | 'refused' | 'no_response'
   reason: string
 }
@@ -30,7 +30,7 @@ const TRANSPORT_ERROR = /RST_STREAM|without gRPC status/i
 const SETUP = 'run `npm run temporal:setup`'
 
 /** What a signal-with-start threw. It finds or starts its workflow, so that only the namespace can be missing. */
-export function classifyTemporalError(error: unknown): TemporalTrouble {
+export function classifyTemporalError(error: unknown): TemporalFault {
   if (error instanceof NamespaceNotFoundError || (error instanceof WorkflowNotFoundError && /namespace/i.test(error.message))) {
     return { kind: 'temporal_fault', reason: `${error.message}: ${SETUP}` }
   }

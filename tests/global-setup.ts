@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildInto } from '../dev/build.ts'
-import { clearLeftovers, Keeper } from '../dev/keeper.ts'
+import { clearLeftovers, Supervisor } from '../dev/supervisor.ts'
 import { loadSecrets } from '../dev/secrets.ts'
 import { startServers } from '../dev/stack.ts'
 
@@ -14,16 +14,16 @@ export default async function globalSetup(): Promise<void> {
   const home = join(root, '.data', `test-${process.pid}`)
   mkdirSync(home, { recursive: true })
   await clearLeftovers(home)
-  const keeper = new Keeper(home)
-  keeper.removeAtEnd(home)
+  const supervisor = new Supervisor(home)
+  supervisor.removeAtEnd(home)
   try {
-    const servers = await startServers(keeper, { home, secrets: loadSecrets(home), kind: 'any', report: () => {} })
+    const servers = await startServers(supervisor, { home, secrets: loadSecrets(home), kind: 'any', report: () => {} })
     const dist = join(home, 'dist')
     await buildInto(dist)
     process.env.TEST_STACK = JSON.stringify({ servers, home, dist })
   } catch (error) {
-    await keeper.stop()
+    await supervisor.stop()
     throw error
   }
-  ;(globalThis as { keeper?: Keeper }).keeper = keeper
+  ;(globalThis as { supervisor?: Supervisor }).supervisor = supervisor
 }

@@ -1,5 +1,5 @@
-import type { Keeper } from '../dev/keeper.ts'
+import type { Supervisor } from '../dev/supervisor.ts'
 
 export default async function globalTeardown(): Promise<void> {
-  await (globalThis as { keeper?: Keeper }).keeper?.stop()
+  await (globalThis as { supervisor?: Supervisor }).supervisor?.stop()
 }

@@ -6,7 +6,7 @@ import type { BackfillRequest, PassEnd } from '../contracts/maintenance.ts'
 import { BACKFILL_QUEUE, RECORDINGS_QUEUE } from '../contracts/names.ts'
 
 const retry = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m' } as const
-const { beginPass, endPass, backfillBacklog } = proxyActivities<Activities>({
+const { startPass, finishPass, backfillBacklog } = proxyActivities<Activities>({
   taskQueue: RECORDINGS_QUEUE,
   startToCloseTimeout: '30s',
   retry,
@@ -25,22 +25,22 @@ const LOOKS_IN_A_RUN = 500
 
 export async function BackfillWorkflow(request: BackfillRequest, progress?: ListProgress): Promise<PassEnd> {
   let looks = 0
-  const start = progress ?? startOf(await beginPass({ kind: 'backfill', from: request.from, to: request.to }))
+  const start = progress ?? startOf(await startPass({ kind: 'backfill', from: request.from, to: request.to }))
   const end = await readList(start, readListPage, {
     source: 'backfill',
     beforePage: async (reached) => {
       for (let open = await backfillBacklog(); open >= request.openAtMost; open = await backfillBacklog()) {
         setCurrentDetails(`${open} calls of the backfill are under way; the next page is read when fewer than ${request.openAtMost} are`)
-        if ((looks += 1) > LOOKS_IN_A_RUN) await goOn(reached)
+        if ((looks += 1) > LOOKS_IN_A_RUN) await resumeRelay(reached)
         await sleep(PAUSE_MS * request.waitScale, { summary: 'until calls of the backfill have ended' })
       }
     },
-    resume: goOn,
+    resume: resumeRelay,
   })
-  await endPass(end)
+  await finishPass(end)
   return end
 
-  function goOn(reached: ListProgress): Promise<never> {
+  function resumeRelay(reached: ListProgress): Promise<never> {
     return continueAsNew<typeof BackfillWorkflow>(request, reached)
   }
 }

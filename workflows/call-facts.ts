@@ -25,7 +25,7 @@ export function collectFacts(call: EndedCall, earlier: CallFactsSoFar = {}): Cal
   return {
     update(facts) {
       const wasCompleted = known.status === 'completed'
-      const endHeardAt = newestOf(known.endHeardAt, facts.endHeardAt)
+      const endReportedAt = newestOf(known.endReportedAt, facts.endReportedAt)
       const endedAt = newestOf(known.endedAt, facts.endedAt)
       known = {
         ...known,
@@ -33,7 +33,7 @@ export function collectFacts(call: EndedCall, earlier: CallFactsSoFar = {}): Cal
         ...(wasCompleted && { status: 'completed' }),
         ...(endedAt !== undefined && { endedAt }),
         ...longest(known, facts),
-        ...(endHeardAt !== undefined && { endHeardAt }),
+        ...(endReportedAt !== undefined && { endReportedAt }),
       }
     },
     unanswered: () => isUnanswered(known.status) && !answered(),
@@ -41,7 +41,7 @@ export function collectFacts(call: EndedCall, earlier: CallFactsSoFar = {}): Cal
     status: () => known.status,
     durationSeconds: () => known.durationSeconds,
     endedAtMs,
-    latestEndMs: () => endedAtMs() ?? endHeardAtMs(),
+    latestEndMs: () => endedAtMs() ?? endReportedAtMs(),
     carryOver: () => known,
   }
 
@@ -51,12 +51,12 @@ export function collectFacts(call: EndedCall, earlier: CallFactsSoFar = {}): Cal
 
   function endedAtMs(): number | undefined {
     const endedMs = known.endedAt === undefined ? Number.NaN : Date.parse(known.endedAt)
-    const isPlausible = endedMs > Date.parse(call.arrivedAt) - PLAUSIBLE_MS.before && endedMs < endHeardAtMs() + PLAUSIBLE_MS.after
+    const isPlausible = endedMs > Date.parse(call.arrivedAt) - PLAUSIBLE_MS.before && endedMs < endReportedAtMs() + PLAUSIBLE_MS.after
     return isPlausible ? endedMs : undefined
   }
 
-  function endHeardAtMs(): number {
-    return Date.parse(known.endHeardAt ?? call.arrivedAt)
+  function endReportedAtMs(): number {
+    return Date.parse(known.endReportedAt ?? call.arrivedAt)
   }
 }
 

@@ -94,7 +94,7 @@ function added(progress: ListProgress, page: ListPage): ListProgress {
 
 /** Why calls may be missing from what has been read. */
 function gapIn(page: ListPage, { came, announced }: ListProgress, cursors: Set<string>): string | undefined {
-  if (!page.tellsNext) return 'A page of the list has no Metadata: nobody knows whether another follows'
+  if (!page.hasNextPage) return 'A page of the list has no Metadata: nobody knows whether another follows'
   if (page.next !== undefined) return cursors.has(page.next) ? 'The list leads back to a page that was read already' : undefined
   return announced !== undefined && came < announced ? `The list ended after ${came} of ${announced} calls` : undefined
 }

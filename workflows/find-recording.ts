@@ -2,10 +2,10 @@
 import { CancellationScope, condition, isCancellation } from '@temporalio/workflow'
 import type { CallFacts } from './call-facts.ts'
 import { isRunning, isUnanswered as isUnansweredStatus } from '../contracts/call-status.ts'
-import type { CallDetailsAnswer, EndedCall, Outcome, Question, SearchState } from '../contracts/recording.ts'
+import type { CallDetailsAnswer, EndedCall, Outcome, CallDetailsRequest, SearchState } from '../contracts/recording.ts'
 import { failureIn } from './failure.ts'
-import { questionTimes } from './question-times.ts'
-import { askExotel, refTo } from './recording-activities.ts'
+import { callDetailsSchedule } from './call-details-schedule.ts'
+import { requestCallDetails, refTo } from './recording-activities.ts'
 import type { Inbox } from './recording-inbox.ts'
 import type { RecordingRun } from './recording-run.ts'
 
@@ -15,7 +15,7 @@ type Search = { state: Exclude<SearchState, 'never'>; outcome: Outcome }
 /** @returns undefined once the inbox has a link */
 export async function findRecording(run: RecordingRun): Promise<Search | undefined> {
   const { call, facts, inbox, progress } = run
-  const times = questionTimes(run)
+  const times = callDetailsSchedule(run)
   const isUnanswered = (): boolean => facts.unanswered() && !inbox.mustAsk()
   let answer: CallDetailsAnswer | undefined
 
@@ -28,7 +28,7 @@ export async function findRecording(run: RecordingRun): Promise<Search | undefin
     if (Date.now() < at) continue // an event has told another end of the call
 
     progress.step('find', 'Asking Exotel whether the call has a recording')
-    inbox.noteQuestion()
+    inbox.noteRequest()
     answer = await askUnlessLinkArrives(run, { ...refTo(call), ...times.ask() })
     if (answer) addNamed(inbox, answer)
     if (inbox.hasLinks()) return undefined
@@ -42,10 +42,10 @@ export async function findRecording(run: RecordingRun): Promise<Search | undefin
 }
 
 /** Undefined once a link has arrived meanwhile: asking may take hours while Exotel refuses our credentials. */
-async function askUnlessLinkArrives(run: RecordingRun, question: Question): Promise<CallDetailsAnswer | undefined> {
+async function askUnlessLinkArrives(run: RecordingRun, question: CallDetailsRequest): Promise<CallDetailsAnswer | undefined> {
   const { inbox } = run
   const scope = new CancellationScope()
-  const asked = scope.run(() => askExotel(question)).catch(asUnavailable)
+  const asked = scope.run(() => requestCallDetails(question)).catch(asUnavailable)
   await Promise.race([asked, condition(inbox.hasLinks)])
   if (!inbox.hasLinks()) return asked
   const answered = asked.then((answer) => addNamed(inbox, answer), ignoreCancellation)

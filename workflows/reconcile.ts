@@ -6,7 +6,7 @@ import type { PassEnd } from '../contracts/maintenance.ts'
 import { EXOTEL_API_QUEUE, RECORDINGS_QUEUE } from '../contracts/names.ts'
 
 const retry = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m' } as const
-const { beginPass, endPass, callsWithoutLink } = proxyActivities<Activities>({
+const { startPass, finishPass, callsWithoutLink } = proxyActivities<Activities>({
   taskQueue: RECORDINGS_QUEUE,
   startToCloseTimeout: '30s',
   retry,
@@ -19,12 +19,12 @@ const { sweepLinks } = proxyActivities<Activities>({ ...onExotelApi, scheduleToC
 
 /** One pass; begun by its schedule. A pass that may have a gap fails, and the next one begins where the last complete one ended. */
 export async function ReconcileWorkflow(kind: 'regular' | 'nightly', progress?: ListProgress): Promise<PassEnd> {
-  const start = progress ?? startOf(await beginPass({ kind }))
+  const start = progress ?? startOf(await startPass({ kind }))
   const end = await readList(start, readListPage, {
     source: 'reconcile',
     resume: (reached) => continueAsNew<typeof ReconcileWorkflow>(kind, reached),
   })
-  await endPass(end)
+  await finishPass(end)
   return end
 }
 

@@ -6,21 +6,21 @@ import type { ValidateInput } from '../activities/validate-recording.ts'
 import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE, spoolQueues } from '../contracts/names.ts'
 import { isScheduleToStartTimeout } from './failure.ts'
 import type {
-  Access,
+  RenewalResult,
   CallDetailsAnswer,
   CallRef,
   Conclusion,
   EndedCall,
   Incomplete,
   LinkState,
-  Question,
+  CallDetailsRequest,
   RecordingPolicy,
   SourceRef,
   Spooled,
   StoredObject,
   UploadInput,
   Verdict,
-  Wait,
+  RetryWait,
 } from '../contracts/recording.ts'
 
 const retry = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '10s' } as const
@@ -96,19 +96,19 @@ async function onSpool<T>(
     try {
       return await work()
     } catch (error) {
-      if (!isScheduleToStartTimeout(error) || !(await spoolHolds(queue, policy, source))) throw error
+      if (!isScheduleToStartTimeout(error) || !(await checkSpool(queue, policy, source))) throw error
     }
   }
 }
 
-async function spoolHolds(
+async function checkSpool(
   queue: string,
   policy: RecordingPolicy,
   { sourceUrl, ...call }: CallRef & { sourceUrl?: string },
 ): Promise<boolean> {
   if (sourceUrl === undefined) return false
   return onSpoolControl(queue, policy)
-    .spoolHolds({ ...refTo(call), sourceUrl })
+    .checkSpool({ ...refTo(call), sourceUrl })
     .catch((error: unknown) => {
       if (isCancellation(error)) throw error
       return false
@@ -131,17 +131,17 @@ export function update(conclusion: Conclusion): Promise<void> {
   return rows.updateCall.executeWithOptions({ summary }, [conclusion])
 }
 
-export function askExotel(question: Question): Promise<CallDetailsAnswer> {
-  return exotelApi.findRecording.executeWithOptions({ summary: 'Call Details' }, [question])
+export function requestCallDetails(request: CallDetailsRequest): Promise<CallDetailsAnswer> {
+  return exotelApi.findRecording.executeWithOptions({ summary: 'Call Details' }, [request])
 }
 
-export function renewAccess(source: SourceRef): Promise<Access> {
+export function renewAccess(source: SourceRef): Promise<RenewalResult> {
   return exotelApi.renewAccess.executeWithOptions({ summary: 'Call Details: pre-signed link' }, [source])
 }
 
 /** Best effort: the run waits whether or not its row says so. */
-export async function noteWait(wait: Wait): Promise<void> {
-  const { noteWait: note } = brieflyRows
+export async function recordRetryWait(wait: RetryWait): Promise<void> {
+  const { recordRetryWait: note } = brieflyRows
   await note.executeWithOptions({ summary: wait.reason?.code ?? 'waiting' }, [wait]).catch((error: unknown) => {
     if (isCancellation(error)) throw error
   })

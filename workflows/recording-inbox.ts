@@ -26,7 +26,7 @@ export interface Inbox {
    */
   needsSearch(): boolean
   /** Ends that arrive from now on are not answered by this question. */
-  noteQuestion(): void
+  noteRequest(): void
   concludeSearch(state: SearchState): void
   carryOver(): Pick<CarriedOver, 'links' | 'searched' | 'searchAgain'>
 }
@@ -65,7 +65,7 @@ export function openInbox(facts: CallFacts, carried: CarriedOver | undefined): I
     searchAgain: () => void (mustAsk = true),
     mustAsk: () => mustAsk,
     needsSearch: () => !namedAny && (searched === 'never' || mustAsk || (searched === 'unanswered' && !facts.unanswered())),
-    noteQuestion: () => void (endedSinceQuestion = false),
+    noteRequest: () => void (endedSinceQuestion = false),
     concludeSearch(state) {
       searched = state
       mustAsk = state === 'asked' && endedSinceQuestion

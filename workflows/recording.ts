@@ -1,8 +1,8 @@
 // Transfers the recordings of one call from Exotel into our bucket. One run per call.
 import { CancellationScope, condition, continueAsNew, defineSignal, isCancellation, setHandler, workflowInfo } from '@temporalio/workflow'
 import { collectFacts } from './call-facts.ts'
-import { CALL_NEWS_SIGNAL } from '../contracts/names.ts'
-import type { CallNews, CarriedOver, ConcludedRecording, EndedCall, LinkState, Outcome } from '../contracts/recording.ts'
+import { CALL_UPDATED_SIGNAL } from '../contracts/names.ts'
+import type { CallUpdate, CarriedOver, ConcludedRecording, EndedCall, LinkState, Outcome } from '../contracts/recording.ts'
 import { findRecording } from './find-recording.ts'
 import { discard, refTo, update } from './recording-activities.ts'
 import { openInbox, type Inbox } from './recording-inbox.ts'
@@ -11,15 +11,15 @@ import type { RecordingRun } from './recording-run.ts'
 import { transferRecording } from './transfer-recording.ts'
 import { openTransferSlots } from './transfer-slots.ts'
 
-const callNews = defineSignal<[CallNews]>(CALL_NEWS_SIGNAL)
+const callUpdated = defineSignal<[CallUpdate]>(CALL_UPDATED_SIGNAL)
 
 /** @param carried from the run before, whose history had become long */
 export async function RecordingWorkflow(call: EndedCall, carried?: CarriedOver): Promise<ConcludedRecording[]> {
   const facts = collectFacts(call, carried?.facts)
   const inbox = openInbox(facts, carried)
-  setHandler(callNews, ({ sourceUrls, recovery = false, searchAgain = false, ...news }) => {
+  setHandler(callUpdated, ({ sourceUrls, recovery = false, searchAgain = false, ...news }) => {
     facts.update(news)
-    if (news.endHeardAt !== undefined) inbox.addEnd()
+    if (news.endReportedAt !== undefined) inbox.addEnd()
     if (searchAgain) inbox.searchAgain()
     for (const sourceUrl of sourceUrls) inbox.add(sourceUrl, { fromRecovery: recovery })
   })

@@ -1,6 +1,6 @@
 // After a failed attempt: again at once, after a pause, or never. Exotel's failures are counted, waits are not.
 import { RATE_LIMITED, SPOOL_FILE_LOST, type FailureCode } from '../contracts/failures.ts'
-import type { Access, RecordingPolicy, RetryState } from '../contracts/recording.ts'
+import type { RenewalResult, RecordingPolicy, RetryState } from '../contracts/recording.ts'
 import type { Failure } from './failure.ts'
 
 type RetryDecision =
@@ -82,7 +82,7 @@ export function afterFailure(before: RetryState, failure: Failure, context: Retr
 }
 
 /** Pure: what follows from the answer to the request for a pre-signed link. */
-export function afterRenewal(state: RetryState, failure: Failure, { access }: Access, context: RetryContext): RetryStep {
+export function afterRenewal(state: RetryState, failure: Failure, { access }: RenewalResult, context: RetryContext): RetryStep {
   const { message } = failure
   if (access === 'refused') return refused(state, failure, context)
   if (access === 'unavailable') {

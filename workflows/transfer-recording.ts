@@ -2,7 +2,7 @@
 import { isCancellation } from '@temporalio/workflow'
 import { failureIn, type Failure } from './failure.ts'
 import { factsOf, quarantineIncomplete, withRemark } from './quarantine-incomplete.ts'
-import { download, noteWait, refTo, renewAccess, upload, validate } from './recording-activities.ts'
+import { download, recordRetryWait, refTo, renewAccess, upload, validate } from './recording-activities.ts'
 import type { RecordingRun } from './recording-run.ts'
 import { afterFailure, afterRenewal, preparingUntilMs, type RetryContext, type RetryStep } from './retry-state.ts'
 import type { LinkState, Outcome } from '../contracts/recording.ts'
@@ -82,7 +82,7 @@ function isDecided(step: RetryStep): step is Decided {
 async function recordWait({ call, progress }: RecordingRun, { sourceUrl, retry }: LinkState, failure: Failure, why: string): Promise<void> {
   const nextTryAt = retry.nextAttemptAt!
   progress.step('wait', `${failure.message}; ${why}, at ${nextTryAt}`, sourceUrl)
-  await noteWait({ ...refTo(call), sourceUrl, nextTryAt, reason: { code: failure.code, error: failure.message } })
+  await recordRetryWait({ ...refTo(call), sourceUrl, nextTryAt, reason: { code: failure.code, error: failure.message } })
 }
 
 function remember(link: LinkState, queue: string): void {

@@ -185,7 +185,7 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
       answer: accepted,
       problems: ['limits_unavailable', 'mail_unavailable'],
       async handle(body, request) {
-        if (!accounts.post.available) throw problem('mail_unavailable', 'Ask your administrator for a new password')
+        if (!accounts.mailer.available) throw problem('mail_unavailable', 'Ask your administrator for a new password')
         await requestPasswordReset(accounts, { email: body.email, source: clientOf(request) })
         return { status: 'accepted' as const }
       },

@@ -29,7 +29,7 @@ const health = z.strictObject({
   recordings: z
     .strictObject({
       unrelayed: count,
-      setAside: count,
+      deferred: count,
       withoutResponse: count,
       oldestUnrelayedAt: moment.nullable(),
       awaiting: count,
@@ -62,7 +62,7 @@ export function healthOperations({ database, relay, checks, lifecycle }: HealthD
       async handle() {
         const [recordings, temporal] = await Promise.all([lookAtDatabase(), lookAtTemporal()])
         const relaying = relay.state()
-        const allRelayed = recordings && relaying.state === 'relaying' && recordings.setAside === 0 && recordings.withoutResponse === 0
+        const allRelayed = recordings && relaying.state === 'relaying' && recordings.deferred === 0 && recordings.withoutResponse === 0
         const healthy = allRelayed && temporal && !recordings.stalled
         return {
           status: healthy ? ('ok' as const) : ('degraded' as const),

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import type { Logger } from '../../platform/logger.ts'
 import { problem } from '../../platform/problem.ts'
 import { redact } from '../../platform/redact.ts'
-import { sameText } from '../../platform/same-text.ts'
+import { constantTimeEqual } from '../../platform/constant-time-equal.ts'
 import type { ConnectionChecks } from '../connection-checks.ts'
 import { withDeadline } from '../../platform/deadline.ts'
 import type { Limits } from '../limits.ts'
@@ -54,7 +54,7 @@ const refuseInProduction: RequestHandler = (_request, _response, next) =>
 function requireTestToken(expected: string, logger: Logger): RequestHandler {
   return (request, _response, next) => {
     const given = bearerToken(request.get('authorization'))
-    if (given !== undefined && sameText(given, expected)) return next()
+    if (given !== undefined && constantTimeEqual(given, expected)) return next()
     logger.warn({ address: request.ip, path: request.path }, 'Test route refused')
     if (!given) return next(problem('not_authenticated', 'Send the test token', { 'WWW-Authenticate': 'Bearer' }))
     next(problem('test_token_wrong', 'This is not the test token'))

@@ -18,14 +18,14 @@ import { retrying, type RetryPolicy } from '../../platform/retry.ts'
 import { withDeadline } from '../../platform/deadline.ts'
 import { RETRY_AFTER_OUTAGE } from '../middleware/errors.ts'
 import type { Limits } from '../limits.ts'
-import { queryOf, rawQueryOf, webhookOrigin, type WebhookGuard } from '../middleware/webhook-origin.ts'
+import { queryOf, rawQueryOf, requireWebhookAuth, type WebhookAuth } from '../middleware/webhook-auth.ts'
 
 export interface WebhookDependencies {
   database: Database
   /** Nothing is recorded while it is `starting`: the database may lack a migration of this build. */
   lifecycle: { state: 'starting' | 'serving' | 'draining' }
   logger: Logger
-  guard: WebhookGuard
+  auth: WebhookAuth
   limits: Limits
   /** Recording an event twice is recording it once, so a cut connection need not become a 503. */
   databaseRetry: RetryPolicy
@@ -41,7 +41,7 @@ const deliveries = counter('webhook_deliveries_total', 'Webhooks of proven origi
 
 export function webhookRoutes(deps: WebhookDependencies): Router {
   const router = Router({ strict: false })
-  const origin = webhookOrigin(deps.guard, { logger: deps.logger, refusalLimit: deps.limits.perAddress('general') })
+  const origin = requireWebhookAuth(deps.auth, { logger: deps.logger, refusalLimit: deps.limits.perAddress('general') })
   for (const route of WEBHOOK_ROUTES) router.all(`/${route}`, origin, (request, response) => receive(deps, route, request, response))
   return router
 }

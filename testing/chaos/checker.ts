@@ -5,7 +5,7 @@ import { Client, Connection } from '@temporalio/client'
 import { createHash } from 'node:crypto'
 import { readdirSync } from 'node:fs'
 import pg from 'pg'
-import type { Truth } from './truth.ts'
+import type { GroundTruth } from './ground-truth.ts'
 
 export interface Places {
   databaseUrl: string
@@ -46,7 +46,7 @@ interface RecordingRow {
   bytes: string | null
 }
 
-export async function check(truth: Truth, places: Places): Promise<Findings> {
+export async function check(truth: GroundTruth, places: Places): Promise<Findings> {
   const findings: Findings = { lost: [], duplicated: [], wrong: [], orphans: [], leaked: [], unacknowledged: [] }
   const database = new pg.Client({ connectionString: places.databaseUrl })
   await database.connect()
@@ -74,7 +74,13 @@ export async function check(truth: Truth, places: Places): Promise<Findings> {
   return findings
 }
 
-function checkCalls(truth: Truth, calls: CallRow[], recordings: RecordingRow[], objects: Map<string, string>, findings: Findings): void {
+function checkCalls(
+  truth: GroundTruth,
+  calls: CallRow[],
+  recordings: RecordingRow[],
+  objects: Map<string, string>,
+  findings: Findings,
+): void {
   const rowOf = new Map(calls.map((row) => [row.call_sid, row]))
   for (const { call_sid } of calls) if (!truth.calls[call_sid]) findings.wrong.push(`${call_sid}: Exotel knows no such call`)
   for (const [callSid, call] of Object.entries(truth.calls)) {
@@ -93,7 +99,7 @@ function checkCalls(truth: Truth, calls: CallRow[], recordings: RecordingRow[], 
 
 function checkRecording(
   callSid: string,
-  recording: Truth['calls'][string]['recordings'][number],
+  recording: GroundTruth['calls'][string]['recordings'][number],
   mine: RecordingRow[],
   objects: Map<string, string>,
   findings: Findings,
@@ -121,7 +127,7 @@ function checkRecording(
   if (!row.object_key!.includes(callSid)) findings.wrong.push(`${callSid}: ${row.object_key} bears another call's id`)
 }
 
-function checkSummary(callSid: string, row: CallRow, call: Truth['calls'][string], mine: RecordingRow[], findings: Findings): void {
+function checkSummary(callSid: string, row: CallRow, call: GroundTruth['calls'][string], mine: RecordingRow[], findings: Findings): void {
   const states = mine.map(({ state }) => state)
   const expected = states.includes('stored')
     ? ['stored']
@@ -178,7 +184,7 @@ async function hashBucket(
   }
 }
 
-async function checkTemporal({ privateTexts }: Truth, { address, namespace }: Places['temporal'], findings: Findings): Promise<void> {
+async function checkTemporal({ privateTexts }: GroundTruth, { address, namespace }: Places['temporal'], findings: Findings): Promise<void> {
   const connection = await Connection.connect({ address })
   try {
     const client = new Client({ connection, namespace })

@@ -7,17 +7,17 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { buildInto } from '../../dev/build.ts'
-import { clearLeftovers, Keeper } from '../../dev/keeper.ts'
+import { clearLeftovers, Supervisor } from '../../dev/supervisor.ts'
 import { CannotStart, runMain } from '../../platform/process.ts'
 import { SCHEDULES } from '../../contracts/names.ts'
 import { isUrgent, planCalls } from './call-mix.ts'
 import { check, type Findings } from './checker.ts'
-import { disturb } from './disturb.ts'
+import { injectFaults } from './inject-faults.ts'
 import { runFullObjectCheck } from './object-check.ts'
-import { makePlan, planSetting, planWorkflowTroubles, seededRandom, type Disturbance, type WorkflowTrouble } from './plan.ts'
+import { makePlan, planSetting, planWorkflowFaults, seededRandom, type InjectedFault, type WorkflowFault } from './plan.ts'
 import { startChaosStack, type ChaosStack } from './stack.ts'
 import { makeTraffic } from './traffic.ts'
-import type { Truth } from './truth.ts'
+import type { GroundTruth } from './ground-truth.ts'
 
 const home = fileURLToPath(new URL('../../.data/chaos', import.meta.url))
 const GIVEN = ['DATABASE_URL', 'TEMPORAL_ADDRESS', 'WASABI_ENDPOINT', 'EXOTEL_API_BASE_URL']
@@ -32,8 +32,8 @@ runMain(async () => {
   await clearLeftovers(home)
   rmSync(home, { recursive: true, force: true })
   mkdirSync(home, { recursive: true })
-  const keeper = new Keeper(home, say)
-  process.once('SIGINT', () => void keeper.stop().then(() => process.exit(130)))
+  const supervisor = new Supervisor(home, say)
+  process.once('SIGINT', () => void supervisor.stop().then(() => process.exit(130)))
   const began = performance.now()
   try {
     const dist = join(home, 'dist')
@@ -41,26 +41,26 @@ runMain(async () => {
     const plan = makePlan(seededRandom(seed), minutes)
     const planned = planCalls(seededRandom(seed + 1), { calls, minutes, folder: join(home, 'recordings') })
     const patient = planned.filter((call) => !isUrgent(call)).map((call) => call.plan.callSid)
-    const troubles = planWorkflowTroubles(seededRandom(seed + 3), patient)
+    const troubles = planWorkflowFaults(seededRandom(seed + 3), patient)
     const setting = planSetting(seededRandom(seed + 4))
-    say(`Seed ${seed}: ${calls} calls in ${minutes} min, ${plan.length} disturbances:`)
-    for (const disturbance of plan) say(`  ${describe(disturbance)}`)
+    say(`Seed ${seed}: ${calls} calls in ${minutes} min, ${plan.length} injectedFaults:`)
+    for (const injectedFault of plan) say(`  ${describe(injectedFault)}`)
     for (const [callSid, trouble] of troubles) say(`  ${describeTrouble(callSid, trouble)}`)
     say(`The database is one migration behind for ${setting.behindForMs / 1000} s; the store lists ${setting.keysInPage} objects a page.`)
-    const stack = await startChaosStack(keeper, { home, dist, random: seededRandom(seed + 2), setting, troubles })
-    const [truth] = await Promise.all([makeTraffic(stack.simulator, planned), disturb(plan, stack, keeper)])
+    const stack = await startChaosStack(supervisor, { home, dist, random: seededRandom(seed + 2), setting, troubles })
+    const [truth] = await Promise.all([makeTraffic(stack.simulator, planned), injectFaults(plan, stack, supervisor)])
     say('The trouble is over; the system settles.')
     const findings = await settle(truth, stack)
     findings.wrong.push(...stack.wrongAtStart, ...(await runFullObjectCheck(stack.places)))
     const counts = { ...countsOf(plan), troubledWorkflows: troubles.size, ...sizes(findings) }
     const result = { seed, minutes, calls, recordings: recordingsIn(truth), ...counts }
     await stack.close()
-    await keeper.stop()
+    await supervisor.stop()
     for (const [kind, entries] of Object.entries(findings)) for (const entry of entries as string[]) say(`${kind}: ${entry}`)
     say(JSON.stringify({ ...result, seconds: Math.round((performance.now() - began) / 1000) }))
     process.exit(isClean(findings) ? 0 : 1)
   } catch (error) {
-    await keeper.stop()
+    await supervisor.stop()
     throw error
   }
 })
@@ -69,7 +69,7 @@ runMain(async () => {
  * Looks until nothing is found any more, or the time is over: what is found then is the result. What fails for ever is tried again
  * for ever: once nothing else is left, recovery is paused, as an operator would, so that no try is under way at the last look.
  */
-async function settle(truth: Truth, { places }: ChaosStack): Promise<Findings> {
+async function settle(truth: GroundTruth, { places }: ChaosStack): Promise<Findings> {
   for (const deadline = performance.now() + SETTLES_WITHIN_MS; ; await pause(5000)) {
     const findings = await check(truth, places)
     if (isClean(findings) || performance.now() > deadline) return findings
@@ -97,21 +97,21 @@ function sizes(findings: Findings): Record<string, number> {
   return Object.fromEntries(Object.entries(findings).map(([kind, entries]) => [kind, (entries as string[]).length]))
 }
 
-function countsOf(plan: Disturbance[]): { kills: number; pauses: number; cuts: number } {
-  const count = (...kinds: Disturbance['what'][]): number => plan.filter(({ what }) => kinds.includes(what)).length
+function countsOf(plan: InjectedFault[]): { kills: number; pauses: number; cuts: number } {
+  const count = (...kinds: InjectedFault['what'][]): number => plan.filter(({ what }) => kinds.includes(what)).length
   return { kills: count('kill', 'restart'), pauses: count('pause'), cuts: count('cut', 'stall', 'slow', 'break', 'refuse') }
 }
 
-function recordingsIn({ calls }: Truth): number {
+function recordingsIn({ calls }: GroundTruth): number {
   return Object.values(calls).reduce((sum, { recordings }) => sum + recordings.length, 0)
 }
 
-function describe({ atMs, forMs, what, target }: Disturbance): string {
+function describe({ atMs, forMs, what, target }: InjectedFault): string {
   const lasts = what === 'kill' || what === 'restart' ? '' : ` for ${(forMs / 1000).toFixed(1)} s`
   return `${(atMs / 1000).toFixed(1)} s  ${what} ${target}${lasts}`
 }
 
-function describeTrouble(callSid: string, { what, forMs }: WorkflowTrouble): string {
+function describeTrouble(callSid: string, { what, forMs }: WorkflowFault): string {
   return `the start of recording-${callSid}: ${what} for ${(forMs / 1000).toFixed(1)} s`
 }
 

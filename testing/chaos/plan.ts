@@ -20,10 +20,10 @@ type Trouble =
   | { what: 'cut' | 'stall' | 'slow' | 'break'; target: LineName }
   | { what: 'refuse'; target: 'exotel'; status: 401 | 429 | 503 }
 
-export type Disturbance = Trouble & { atMs: number; forMs: number }
+export type InjectedFault = Trouble & { atMs: number; forMs: number }
 
 /** What happens to the starts of one workflow, from the first on. `hang`: no answer before the client's deadline. */
-export interface WorkflowTrouble {
+export interface WorkflowFault {
   what: 'unavailable' | 'hang'
   forMs: number
 }
@@ -51,8 +51,8 @@ const CALM_MS = 10_000
 const LONGEST_MS = 12_000
 
 /** Disturbances in the order of their beginnings; several may stand at once. */
-export function makePlan(random: Random, minutes: number): Disturbance[] {
-  const plan: Disturbance[] = []
+export function makePlan(random: Random, minutes: number): InjectedFault[] {
+  const plan: InjectedFault[] = []
   for (let atMs = 5000; atMs < minutes * 60_000 - CALM_MS - LONGEST_MS; atMs += MEAN_GAP_MS * (0.3 + random() * 1.4)) {
     plan.push({ atMs: Math.round(atMs), forMs: Math.round(1000 + random() * (LONGEST_MS - 1000)), ...trouble(random) })
   }
@@ -64,8 +64,8 @@ const TROUBLED_SHARE = 0.15
 const [SHORTEST_TROUBLE_MS, LONGEST_TROUBLE_MS] = [5000, 30_000]
 
 /** @param callSids of the calls whose workflows may be troubled */
-export function planWorkflowTroubles(random: Random, callSids: string[]): Map<string, WorkflowTrouble> {
-  const troubles = new Map<string, WorkflowTrouble>()
+export function planWorkflowFaults(random: Random, callSids: string[]): Map<string, WorkflowFault> {
+  const troubles = new Map<string, WorkflowFault>()
   for (const callSid of callSids) {
     if (random() >= TROUBLED_SHARE) continue
     const forMs = Math.round(SHORTEST_TROUBLE_MS + random() * (LONGEST_TROUBLE_MS - SHORTEST_TROUBLE_MS))

@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Keeper } from '../../dev/keeper.ts'
+import type { Supervisor } from '../../dev/supervisor.ts'
 import { freePort } from '../../dev/ports.ts'
 import { applyMigrations, rollBackNewest } from './migrations.ts'
 
@@ -24,7 +24,10 @@ const POLL_MS = 200
  * Resolves once all four are ready.
  * @returns what a process did wrong while the database was behind
  */
-export async function startProcesses(keeper: Keeper, options: ProcessOptions): Promise<{ spoolDirectories: string[]; wrong: string[] }> {
+export async function startProcesses(
+  supervisor: Supervisor,
+  options: ProcessOptions,
+): Promise<{ spoolDirectories: string[]; wrong: string[] }> {
   const { home, dist, databaseUrl, apiPorts, settings, behindForMs } = options
   const health = new Map<string, string>()
   const migration = await rollBackNewest(databaseUrl)
@@ -43,14 +46,14 @@ export async function startProcesses(keeper: Keeper, options: ProcessOptions): P
     const port = await freePort(0)
     health.set(name, `http://127.0.0.1:${port}/health/ready`)
     const env = { ...settings('worker'), WORKER_NAME: name, SPOOL_DIRECTORY: spool, OPERATIONS_PORT: String(port) }
-    keeper.start({ name, file: process.execPath, args: [join(dist, 'worker.js'), name], env, stopSignal: 'SIGTERM' })
+    supervisor.start({ name, file: process.execPath, args: [join(dist, 'worker.js'), name], env, stopSignal: 'SIGTERM' })
     return spool
   }
 
   function startApi(name: 'api-1' | 'api-2'): void {
     health.set(name, `http://127.0.0.1:${apiPorts[name]}/health/ready`)
     const env = { ...settings('api'), PORT: String(apiPorts[name]), OPERATIONS_PORT: '0' }
-    keeper.start({ name, file: process.execPath, args: [join(dist, 'api/main.js'), name], env, stopSignal: 'SIGTERM' })
+    supervisor.start({ name, file: process.execPath, args: [join(dist, 'api/main.js'), name], env, stopSignal: 'SIGTERM' })
   }
 
   /** The names of the processes that say so at any time. */

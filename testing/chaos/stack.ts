@@ -1,11 +1,11 @@
 // The whole backend with every line between its processes in our hands: two APIs, two workers, each server once.
-import type { Keeper } from '../../dev/keeper.ts'
+import type { Supervisor } from '../../dev/supervisor.ts'
 import { freePort } from '../../dev/ports.ts'
 import { loadSecrets } from '../../dev/secrets.ts'
 import { startServers } from '../../dev/stack.ts'
 import { startSimulator, type Simulator } from '../simulator/server.ts'
 import type { Places } from './checker.ts'
-import { pick, type LineName, type Random, type Setting, type WorkflowTrouble } from './plan.ts'
+import { pick, type LineName, type Random, type Setting, type WorkflowFault } from './plan.ts'
 import { startProcesses } from './processes.ts'
 import { startShortPages } from './short-pages.ts'
 import { startTcpProxy, type TcpProxy } from './tcp-proxy.ts'
@@ -32,13 +32,16 @@ export interface ChaosStackOptions {
   random: Random
   setting: Setting
   /** By CallSid. */
-  troubles: ReadonlyMap<string, WorkflowTrouble>
+  troubles: ReadonlyMap<string, WorkflowFault>
 }
 
 /** Resolves once all processes are ready. */
-export async function startChaosStack(keeper: Keeper, { home, dist, random, setting, troubles }: ChaosStackOptions): Promise<ChaosStack> {
+export async function startChaosStack(
+  supervisor: Supervisor,
+  { home, dist, random, setting, troubles }: ChaosStackOptions,
+): Promise<ChaosStack> {
   const secrets = loadSecrets(home)
-  const servers = await startServers(keeper, { home, secrets, kind: 'usual', report: () => {} })
+  const servers = await startServers(supervisor, { home, secrets, kind: 'usual', report: () => {} })
   const ports = { 'api-1': await freePort(0), 'api-2': await freePort(0) }
   const lines = {} as Record<LineName, TcpProxy>
   const { accountSid, apiKey, apiToken, webhookSecret: secret } = secrets
@@ -95,7 +98,7 @@ export async function startChaosStack(keeper: Keeper, { home, dist, random, sett
     SPOOL_LOST_AFTER_SECONDS: '20',
     SHUTDOWN_GRACE_SECONDS: '3',
   })
-  const { spoolDirectories, wrong } = await startProcesses(keeper, {
+  const { spoolDirectories, wrong } = await startProcesses(supervisor, {
     home,
     dist,
     databaseUrl: servers.databaseUrl,

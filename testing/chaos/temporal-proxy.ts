@@ -3,7 +3,7 @@
 import { connect, constants, createServer, type ClientHttp2Session, type Http2Session, type ServerHttp2Stream } from 'node:http2'
 import type { IncomingHttpHeaders } from 'node:http2'
 import type { AddressInfo } from 'node:net'
-import type { WorkflowTrouble } from './plan.ts'
+import type { WorkflowFault } from './plan.ts'
 
 export interface TemporalProxy {
   port: number
@@ -14,7 +14,7 @@ const SIGNAL_WITH_START = '/temporal.api.workflowservice.v1.WorkflowService/Sign
 const UNAVAILABLE = '14'
 
 /** @param troubles by CallSid; each stands from the first start of that call's workflow on */
-export async function startTemporalProxy(address: string, troubles: ReadonlyMap<string, WorkflowTrouble>): Promise<TemporalProxy> {
+export async function startTemporalProxy(address: string, troubles: ReadonlyMap<string, WorkflowFault>): Promise<TemporalProxy> {
   const endsAt = new Map<string, number>()
   const upstreams = new Map<Http2Session, ClientHttp2Session>()
   const server = createServer()
@@ -54,7 +54,7 @@ export async function startTemporalProxy(address: string, troubles: ReadonlyMap<
   }
 
   /** The workflow's id stands in the request as plain bytes. */
-  function troubleNow(body: Buffer): WorkflowTrouble['what'] | undefined {
+  function troubleNow(body: Buffer): WorkflowFault['what'] | undefined {
     const callSid = /recording-([0-9a-f]{32})/.exec(body.toString('latin1'))?.[1]
     const trouble = callSid === undefined ? undefined : troubles.get(callSid)
     if (!trouble) return undefined

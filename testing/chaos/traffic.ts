@@ -3,10 +3,10 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { FAULTS, type Fault } from '../simulator/faults.ts'
 import type { Simulator } from '../simulator/server.ts'
 import type { PlannedCall } from './call-mix.ts'
-import type { Truth } from './truth.ts'
+import type { GroundTruth } from './ground-truth.ts'
 
 /** Resolves once Exotel has nothing more to tell. */
-export async function makeTraffic(simulator: Simulator, planned: PlannedCall[]): Promise<Truth> {
+export async function makeTraffic(simulator: Simulator, planned: PlannedCall[]): Promise<GroundTruth> {
   const began = performance.now()
   const unacknowledged = new Set<string>()
   const telling: Promise<unknown>[] = []
@@ -26,13 +26,13 @@ export async function makeTraffic(simulator: Simulator, planned: PlannedCall[]):
   return truthOf(simulator, unacknowledged)
 }
 
-function endOf(fault: Fault): Truth['calls'][string]['recordings'][number]['ends'] {
+function endOf(fault: Fault): GroundTruth['calls'][string]['recordings'][number]['ends'] {
   const { ends } = FAULTS[fault]
   return ends === 'quarantined' ? 'incomplete' : ends
 }
 
-function truthOf(simulator: Simulator, unacknowledged: Set<string>): Truth {
-  const calls: Truth['calls'] = {}
+function truthOf(simulator: Simulator, unacknowledged: Set<string>): GroundTruth {
+  const calls: GroundTruth['calls'] = {}
   for (const call of simulator.calls.values()) {
     const truth = (calls[call.partOf ?? call.callSid] ??= { status: call.status, recordings: [] })
     if (!call.recording) continue

@@ -6,7 +6,7 @@ import { callDetails, isKnown, listCalls, type AnsweredLinks } from './calls-api
 import { FAULTS, isFault } from './faults.ts'
 import { createLinks } from './links.ts'
 import { servePresigned, serveRecording, type Credentials } from './recording-routes.ts'
-import { tellCall, tellRecording, type WebhookTarget } from './webhooks.ts'
+import { sendCallEvents, sendRecordingEvent, type WebhookTarget } from './webhooks.ts'
 
 export interface SimulatorSettings extends Omit<WebhookTarget, 'apiUrl'> {
   /** Where webhooks go; asked anew for each call. */
@@ -75,7 +75,7 @@ export async function startSimulator(settings: SimulatorSettings): Promise<Simul
   function call(plan: CallPlan): { call: SimulatedCall; told: Promise<void> } {
     const made = makeCall(plan, { now: new Date(), waitScale: settings.waitScale })
     calls.set(made.callSid, made)
-    const told = plan.untold ? Promise.resolve() : tellCall(made, linkInWebhook(made), { ...settings, apiUrl: settings.apiUrl() })
+    const told = plan.untold ? Promise.resolve() : sendCallEvents(made, linkInWebhook(made), { ...settings, apiUrl: settings.apiUrl() })
     return { call: made, told }
   }
 
@@ -96,7 +96,7 @@ export async function startSimulator(settings: SimulatorSettings): Promise<Simul
     calls.set(callSid, made)
     const link = links.recordingUrl(made)
     const named = kind === 'plain' ? link : links.signedUrl(made, inMinutes(FURTHER_EXPIRES_AFTER_MINUTES, new Date()))
-    return { link, acknowledged: await tellRecording(call, named, { ...settings, apiUrl: settings.apiUrl() }) }
+    return { link, acknowledged: await sendRecordingEvent(call, named, { ...settings, apiUrl: settings.apiUrl() }) }
   }
 
   function inMinutes(minutes: number, from: Date): Date {

@@ -33,7 +33,7 @@ const LINK_AFTER_MS = 45_000
 const LATE_LINK_AFTER_MS = 240_000
 
 /** Everything that Exotel tells of a call that has just ended. */
-export async function tellCall(call: SimulatedCall, recordingUrl: string | undefined, target: WebhookTarget): Promise<void> {
+export async function sendCallEvents(call: SimulatedCall, recordingUrl: string | undefined, target: WebhookTarget): Promise<void> {
   if (call.fault.startsWith('passthru')) return tellFlow(call, recordingUrl, target)
   const { start, end, link } = deliveriesOf(call, recordingUrl, target.accountSid)
   const linkAfterMs = (call.fault === 'late-url' ? LATE_LINK_AFTER_MS : LINK_AFTER_MS) * target.waitScale
@@ -62,7 +62,7 @@ async function tellFlow(call: SimulatedCall, recordingUrl: string | undefined, t
 }
 
 /** A further recording of a call: the one webhook that names it. False: nobody acknowledged it. */
-export function tellRecording(call: SimulatedCall, recordingUrl: string, target: WebhookTarget): Promise<boolean> {
+export function sendRecordingEvent(call: SimulatedCall, recordingUrl: string, target: WebhookTarget): Promise<boolean> {
   return deliver(deliveriesOf(call, recordingUrl, target.accountSid).link!, target)
 }
 

@@ -4,7 +4,7 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildInto } from '../../dev/build.ts'
-import { clearLeftovers, Keeper } from '../../dev/keeper.ts'
+import { clearLeftovers, Supervisor } from '../../dev/supervisor.ts'
 import { loadSecrets } from '../../dev/secrets.ts'
 import { startServers } from '../../dev/stack.ts'
 import { runMain } from '../../platform/process.ts'
@@ -17,16 +17,16 @@ runMain(async () => {
   await clearLeftovers(home)
   rmSync(home, { recursive: true, force: true })
   mkdirSync(home, { recursive: true })
-  const keeper = new Keeper(home)
-  process.once('SIGINT', () => void keeper.stop().then(() => process.exit(130)))
-  const results = await attackOwnStack(keeper).finally(() => keeper.stop())
+  const supervisor = new Supervisor(home)
+  process.once('SIGINT', () => void supervisor.stop().then(() => process.exit(130)))
+  const results = await attackOwnStack(supervisor).finally(() => supervisor.stop())
   const held = results.length > 0 && results.every(({ broken }) => broken.length === 0)
   console.log(JSON.stringify({ ok: held, attacks: results }))
   process.exit(held ? 0 : 1)
 })
 
-async function attackOwnStack(keeper: Keeper): Promise<Result[]> {
-  const servers = await startServers(keeper, { home, secrets: loadSecrets(home), kind: 'any', report: () => {} })
+async function attackOwnStack(supervisor: Supervisor): Promise<Result[]> {
+  const servers = await startServers(supervisor, { home, secrets: loadSecrets(home), kind: 'any', report: () => {} })
   const dist = join(home, 'dist')
   await buildInto(dist)
   process.env.TEST_STACK = JSON.stringify({ servers, home, dist })

@@ -1,7 +1,7 @@
 // The checker and files with several versions, and calls with several recordings.
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, test } from '@jest/globals'
-import type { Truth } from '../../testing/chaos/truth.ts'
+import type { GroundTruth } from '../../testing/chaos/ground-truth.ts'
 import { earlierVersion, readRecording, type Recording } from '../../testing/simulator/versions.ts'
 import { sample } from '../support/samples.ts'
 import { expectFound, startCleanRun, type CleanRun, type Planted } from './clean-run.ts'
@@ -18,7 +18,7 @@ function versions(): [Recording, Recording] {
   return [present, earlierVersion(present, { length: 'same', lastModified: 'other' })]
 }
 
-function withVersions(...served: Recording[]): Truth {
+function withVersions(...served: Recording[]): GroundTruth {
   const { recordings, status } = run.truth.calls[run.victim.callSid]!
   const changed = { ...recordings[0]!, versions: served.map(({ sha256, bytes }) => ({ sha256, bytes: bytes.length })) }
   return { ...run.truth, calls: { ...run.truth.calls, [run.victim.callSid]: { status, recordings: [changed] } } }

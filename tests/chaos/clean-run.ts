@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from '@jest/globals'
 import { check, type Findings, type Places } from '../../testing/chaos/checker.ts'
-import type { Truth } from '../../testing/chaos/truth.ts'
+import type { GroundTruth } from '../../testing/chaos/ground-truth.ts'
 import { startBackend, type Backend } from '../support/backend.ts'
 import { eventually } from '../support/eventually.ts'
 import { sample } from '../support/samples.ts'
@@ -13,7 +13,7 @@ import { home } from '../support/servers.ts'
 export interface CleanRun {
   backend: Backend
   places: Places
-  truth: Truth
+  truth: GroundTruth
   /** A stored call, its object, and that object's bytes. */
   victim: { callSid: string; key: string; bytes: Buffer }
   sql(text: string, ...values: unknown[]): Promise<{ rows: Record<string, unknown>[] }>
@@ -25,7 +25,7 @@ export interface CleanRun {
 /** What is planted: how it is undone, and the truth where that is another than before. */
 export interface Planted {
   undo: () => unknown
-  truth?: Truth
+  truth?: GroundTruth
 }
 
 export async function startCleanRun(): Promise<CleanRun> {
@@ -68,7 +68,7 @@ export async function startCleanRun(): Promise<CleanRun> {
           },
         ]
       : []
-  const truth: Truth = {
+  const truth: GroundTruth = {
     calls: Object.fromEntries(
       calls.map((each, index) => [each.call.callSid, { status: each.call.status, recordings: recordingOf(each, index) }]),
     ),

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from '@jest/globals'
 import { isUrgent, planCalls, type PlannedCall } from '../../testing/chaos/call-mix.ts'
-import { planSetting, planWorkflowTroubles, seededRandom } from '../../testing/chaos/plan.ts'
+import { planSetting, planWorkflowFaults, seededRandom } from '../../testing/chaos/plan.ts'
 import { FAULTS, type Fault } from '../../testing/simulator/faults.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'plan-'))
@@ -29,7 +29,7 @@ test.each(SEEDS)('When a run has 60 calls and the seed is %i, then it has severa
   expect(count(calls, ({ plan }) => plan.untold === true)).toBeGreaterThanOrEqual(2)
   expect(count(calls, ({ plan }) => FAULTS[plan.fault].ends === 'failed')).toBeGreaterThanOrEqual(2)
   expect(
-    planWorkflowTroubles(
+    planWorkflowFaults(
       seededRandom(seed),
       calls.map(({ plan }) => plan.callSid),
     ).size,

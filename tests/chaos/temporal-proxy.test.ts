@@ -1,14 +1,14 @@
 // The proxy before a real Temporal: it fails the workflows that the plan names, and carries everything else.
 import { Client, Connection, isGrpcServiceError, ServiceError } from '@temporalio/client'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import type { WorkflowTrouble } from '../../testing/chaos/plan.ts'
+import type { WorkflowFault } from '../../testing/chaos/plan.ts'
 import { startTcpProxy, type TcpProxy } from '../../testing/chaos/tcp-proxy.ts'
 import { startTemporalProxy, type TemporalProxy } from '../../testing/chaos/temporal-proxy.ts'
 import { recordingWorkflowId } from '../../contracts/names.ts'
 import { eventually } from '../support/eventually.ts'
 import { createNamespace, newCallSid, servers } from '../support/servers.ts'
 
-const troubles = new Map<string, WorkflowTrouble>()
+const troubles = new Map<string, WorkflowFault>()
 const UNAVAILABLE = 14
 const DEADLINE_EXCEEDED = 4
 let namespace: Awaited<ReturnType<typeof createNamespace>>

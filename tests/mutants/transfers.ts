@@ -23,7 +23,7 @@ export const transfers: Mistake[] = [
     file: 'recordings/multipart.ts',
     text: ' || Initiated >= olderThan',
     replacement: '',
-    tests: ['tests/storage/sweeps.test.ts'],
+    tests: ['tests/storage/garbage-collection.test.ts'],
     only: 'began after the limit',
   },
   {
@@ -31,15 +31,15 @@ export const transfers: Mistake[] = [
     file: 'recordings/multipart.ts',
     text: String.raw` || !/^(recordings|quarantine)\//.test(Key)`,
     replacement: '',
-    tests: ['tests/storage/sweeps.test.ts'],
+    tests: ['tests/storage/garbage-collection.test.ts'],
     only: 'those of others stay',
   },
   {
     breaks: 'The sweep of the worker ends uploads that are under way',
-    file: 'recordings/sweeps.ts',
+    file: 'recordings/garbage-collection.ts',
     text: 'Date.now() - UPLOAD_AGE_MS',
     replacement: 'Date.now() + UPLOAD_AGE_MS',
-    tests: ['tests/storage/sweeps.test.ts'],
+    tests: ['tests/storage/garbage-collection.test.ts'],
     only: 'an upload of this day stays',
   },
   {
@@ -125,7 +125,7 @@ export const transfers: Mistake[] = [
   {
     breaks: 'A part that fills the disk stays, and no other download fits',
     file: 'activities/download-recording.ts',
-    text: "if (diskTrouble(error) === 'SpoolFull') await spool.remove(file)",
+    text: "if (diskFailureCode(error) === 'SpoolFull') await spool.remove(file)",
     replacement: '',
     tests: ['tests/storage/spool-attempts.test.ts'],
     only: 'is full in the middle of a download',

@@ -46,7 +46,7 @@ const health = async () =>
     temporal: string
     database: string
     relay: { state: string }
-    recordings: { unrelayed: number; setAside: number }
+    recordings: { unrelayed: number; deferred: number }
   }
 const ended = { Status: 'completed', ConversationDuration: '1' }
 const alarms = (log: string) => backend.logs('api').split(log).length - 1
@@ -74,7 +74,7 @@ describe('When Temporal is away', () => {
     expect(alarms('Recording relay stands still') - before).toBe(1)
     await eventually('health to be well', async () => {
       const { temporal, recordings } = await health()
-      return temporal === 'ok' && recordings.unrelayed === 0 && recordings.setAside === 0
+      return temporal === 'ok' && recordings.unrelayed === 0 && recordings.deferred === 0
     })
   })
 })
@@ -155,7 +155,7 @@ test('When Temporal refuses one event, then it is set aside and shown, and the o
   )
   await postWebhook(backend.apiUrl, 'call-end', { CallSid: healthy, Status: 'busy' })
   await backend.concluded(healthy)
-  await eventually('it to be set aside', async () => (await health()).recordings.setAside === 1)
+  await eventually('it to be set aside', async () => (await health()).recordings.deferred === 1)
   const { rows } = await backend.database.query(
     `SELECT relay_tries, relay_error, relay_state FROM webhook_events WHERE identity = 'poison'`,
   )

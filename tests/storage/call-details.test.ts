@@ -76,7 +76,7 @@ test('When Call Details names a recording, then it has a row with the link to fe
   const callSid = newCallSid()
   await bench.owner.call.create({ data: { callSid, recordingState: 'awaiting' } })
   answer(details({ Status: 'completed', RecordingUrl: LINK, PreSignedRecordingUrl: `${LINK}?Signature=1` }), [500])
-  const question = { callSid, nextAskAt: new Date(Date.now() + 60_000).toISOString() }
+  const question = { callSid, nextRequestAt: new Date(Date.now() + 60_000).toISOString() }
   expect(await bench.run('findRecording', question)).toEqual({ answer: 'named', sourceUrl: LINK })
   const call = await bench.database.call.findUniqueOrThrow({ where: { callSid }, include: { recordings: true } })
   expect(call.recordings).toMatchObject([{ sourceUrl: LINK, fetchUrl: `${LINK}?Signature=1`, state: 'awaiting' }])
@@ -113,7 +113,7 @@ describe('When Call Details tells the status of a call,', () => {
   test('then the row says when Exotel is asked again, for a running call and for one that is over', async () => {
     await openBench()
     const [soon, later] = [new Date(Date.now() + 60_000), new Date(Date.now() + 600_000)]
-    const question = { nextAskAt: soon.toISOString(), nextAskWhileRunningAt: later.toISOString() }
+    const question = { nextRequestAt: soon.toISOString(), nextRequestWhileRunningAt: later.toISOString() }
     for (const [Status, next] of [
       ['in-progress', later],
       ['completed', soon],

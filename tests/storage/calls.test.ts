@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { pino } from 'pino'
 import { concludeRecording as concludeAttempt } from '../../calls/conclude-recording.ts'
-import { noteWait } from '../../calls/note-wait.ts'
+import { recordRetryWait } from '../../calls/record-retry-wait.ts'
 import { recordEvent } from '../../calls/record-event.ts'
 import { fixRecordingDate, linksOf, nameRecording } from '../../calls/recording-facts.ts'
 import { deliveryIdentity, readCallEvent, type WebhookRoute } from '../../exotel/call-event.ts'
@@ -156,17 +156,17 @@ describe('When recordings are concluded, then the states only go up:', () => {
     const nextTryAt = '2026-11-26T10:00:00.000Z'
     const reason = { code: 'DownloadIncomplete', error: 'cut' }
     await record('recording', { CallSid: callSid, RecordingUrl: LINK })
-    await noteWait(database, { callSid, sourceUrl: LINK, nextTryAt, reason })
+    await recordRetryWait(database, { callSid, sourceUrl: LINK, nextTryAt, reason })
     const waiting = { recordingState: 'awaiting', recordingErrorCode: 'DownloadIncomplete', recordingNextTryAt: new Date(nextTryAt) }
     expect(await callOf(callSid)).toMatchObject(waiting)
     expect(await recordingOf(callSid)).toMatchObject({ state: 'awaiting', error: 'cut', nextTryAt: new Date(nextTryAt) })
     await conclude(callSid, failed)
     const again = { recordingState: 'failed', recordingErrorCode: 'ExotelUnavailable', recordingNextTryAt: expect.any(Date) }
     expect(await callOf(callSid)).toMatchObject(again)
-    await noteWait(database, { callSid, sourceUrl: LINK, nextTryAt, reason })
+    await recordRetryWait(database, { callSid, sourceUrl: LINK, nextTryAt, reason })
     expect((await callOf(callSid)).recordingNextTryAt).not.toEqual(new Date(nextTryAt)) // that is recovery's to say
     await conclude(callSid, stored)
-    await noteWait(database, { callSid, sourceUrl: LINK, nextTryAt, reason })
+    await recordRetryWait(database, { callSid, sourceUrl: LINK, nextTryAt, reason })
     const home = { recordingState: 'stored', recordingErrorCode: null, recordingNextTryAt: null }
     expect(await callOf(callSid)).toMatchObject(home)
     expect(await recordingOf(callSid)).toMatchObject({ state: 'stored', errorCode: null, nextTryAt: null })
@@ -177,13 +177,13 @@ describe('When recordings are concluded, then the states only go up:', () => {
     const [soon, later] = [60_000, 120_000].map((ms) => new Date(Date.now() + ms))
     const [first, second] = [LINK, `${LINK}2`]
     for (const RecordingUrl of [first, second]) await record('recording', { CallSid: callSid, RecordingUrl })
-    await noteWait(database, {
+    await recordRetryWait(database, {
       callSid,
       sourceUrl: first,
       nextTryAt: soon!.toISOString(),
       reason: { code: 'RecordingNotFound', error: '404' },
     })
-    await noteWait(database, {
+    await recordRetryWait(database, {
       callSid,
       sourceUrl: second,
       nextTryAt: later!.toISOString(),

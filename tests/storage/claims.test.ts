@@ -6,7 +6,7 @@ import { createOutcomeRecorder } from '../../relay/relay-outcomes.ts'
 import {
   claimEvents,
   deferEvents,
-  endWaits,
+  clearRelayWaits,
   markRelayed,
   recordNoResponse,
   releaseEvents,
@@ -176,7 +176,7 @@ test('When pauses end because Temporal responds again, then only those of pendin
   await database.$executeRaw`UPDATE webhook_events SET relay_state = 'started' WHERE id = ${relayed!.id}`
   await database.$executeRaw`UPDATE webhook_events SET next_relay_at = now() - interval '1 s', relay_waits = 5 WHERE id = ${due!.id}`
   const before = { deferred: await rowOf(deferred!), relayed: await rowOf(relayed!), due: await rowOf(due!) }
-  await endWaits(database)
+  await clearRelayWaits(database)
   expect(idsOf(await claim(10))).toEqual(idsOf([waited!, due!]))
   expect(await rowOf(deferred!)).toEqual(before.deferred)
   expect(await rowOf(relayed!)).toEqual(before.relayed)
@@ -241,9 +241,9 @@ describe('When the relay claims events', () => {
     await record('recording', { CallSid: stays, Status: 'busy', CustomField: 'x' })
     const claimed = await claimAll()
     for (const callSid of [silent, same]) {
-      expect(claimed.get(callSid)).toMatchObject({ bringsNothingNew: false, searchAgain: true, endHeardAt: expect.any(Date) })
+      expect(claimed.get(callSid)).toMatchObject({ bringsNothingNew: false, searchAgain: true, endReportedAt: expect.any(Date) })
     }
-    expect(claimed.get(stays)).toMatchObject({ bringsNothingNew: true, searchAgain: false, endHeardAt: null })
+    expect(claimed.get(stays)).toMatchObject({ bringsNothingNew: true, searchAgain: false, endReportedAt: null })
   })
 
   test('then an end that arrives after the search for a recording has failed begins a new one', async () => {

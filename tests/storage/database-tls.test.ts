@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import pg from 'pg'
 import { pino } from 'pino'
-import { Keeper } from '../../dev/keeper.ts'
+import { Supervisor } from '../../dev/supervisor.ts'
 import { startPostgres, type DatabaseUrls } from '../../dev/postgres.ts'
 import { assertMigrated, connectDatabase } from '../../platform/database.ts'
 import { readMigrations } from '../../platform/migrations.ts'
@@ -19,7 +19,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 const place = join(home, uniqueName('tls'))
 const certificate = join(place, 'certificate.pem')
 
-let keeper: Keeper
+let supervisor: Supervisor
 let urls: DatabaseUrls
 
 /** The server's certificate is signed by itself and made out to `localhost`. */
@@ -28,9 +28,9 @@ beforeAll(async () => {
   const key = join(place, 'key.pem')
   const made = ['-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost']
   execFileSync('openssl', ['req', '-x509', ...made, '-keyout', key, '-out', certificate], { stdio: 'ignore' })
-  keeper = new Keeper(place)
+  supervisor = new Supervisor(place)
   const postgres = join(place, 'postgres')
-  urls = await startPostgres(keeper, { home: postgres, port: 0, durable: false })
+  urls = await startPostgres(supervisor, { home: postgres, port: 0, durable: false })
   const data = join(postgres, 'data')
   for (const [from, to] of [
     [key, join(data, 'server.key')],
@@ -41,7 +41,7 @@ beforeAll(async () => {
   }
   await turnOnTls(readFileSync(join(postgres, 'password'), 'utf8'))
 })
-afterAll(() => keeper?.stop())
+afterAll(() => supervisor?.stop())
 
 async function turnOnTls(password: string): Promise<void> {
   const url = Object.assign(new URL(urls.owner), { username: 'postgres', password })

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { MockActivityEnvironment } from '@temporalio/testing'
 import { DefaultLogger } from '@temporalio/worker'
 import { pino } from 'pino'
-import { giveBack } from '../../activities/failures.ts'
+import { retryLater } from '../../activities/failures.ts'
 import { runActivity } from '../../activities/run.ts'
 import { startTcpProxy, type TcpProxy } from '../../testing/chaos/tcp-proxy.ts'
 import { createAlarms } from '../../platform/alarms.ts'
@@ -40,7 +40,7 @@ test('When PostgreSQL is silent while a wait is recorded, then heartbeats go on,
   const activity = () =>
     runActivity(deps, { callSid: newCallSid() }, () => {
       heartbeats = 0
-      throw giveBack('StorageUnavailable', 'S3 does not answer', { attempt: 1, pauses: PAUSES })
+      throw retryLater('StorageUnavailable', 'S3 does not answer', { attempt: 1, pauses: PAUSES })
     })
   await expect(environment.run(activity)).rejects.toMatchObject({ type: 'StorageUnavailable', nextRetryDelay: expect.any(Number) })
   expect(heartbeats).toBeGreaterThan(0)

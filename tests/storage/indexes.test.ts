@@ -19,7 +19,15 @@ import { refreshSession } from '../../accounts/refresh-session.ts'
 import { authenticate, endSessions } from '../../accounts/sessions.ts'
 import { createSigningKeys } from '../../accounts/signing-keys.ts'
 import { signAccessToken } from '../../accounts/access-tokens.ts'
-import { claimEvents, deferEvents, endWaits, markRelayed, recordNoResponse, releaseEvents, type Claim } from '../../calls/claim-events.ts'
+import {
+  claimEvents,
+  deferEvents,
+  clearRelayWaits,
+  markRelayed,
+  recordNoResponse,
+  releaseEvents,
+  type Claim,
+} from '../../calls/claim-events.ts'
 import { eraseOldBodies } from '../../calls/clean-up.ts'
 import { sampleStoredRows, storedRowsAfter } from '../../calls/object-check.ts'
 import { unknownKeys } from '../../calls/object-owners.ts'
@@ -27,7 +35,7 @@ import { recordEvent } from '../../calls/record-event.ts'
 import { type Prisma, PrismaClient } from '../../platform/generated/client.ts'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { AccountError } from '../../accounts/errors.ts'
-import { folderPost, noPost } from '../../platform/post.ts'
+import { folderMailer, disabledMailer } from '../../platform/mailer.ts'
 import { eventually } from '../support/eventually.ts'
 import { createDatabase, openDatabase } from '../support/servers.ts'
 
@@ -110,7 +118,7 @@ const accounts = (): AccountsContext => ({
   database,
   keys: createSigningKeys(database),
   mails: { kick: () => {}, stop: async () => {} },
-  post: noPost(),
+  mailer: disabledMailer(),
   logger: silent,
   mailsPerSource: 20,
   registration: 'open',
@@ -140,10 +148,10 @@ async function change(): Promise<void> {
 const claim = (id: bigint): Claim & { reason: string } => ({ id, claimId: randomUUID(), reason: 'no answer' })
 async function sendWaitingMails(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'mail-'))
-  const post = folderPost(folder, { from: 'caly <no-reply@example.com>', logger: silent })
+  const mailer = folderMailer(folder, { from: 'caly <no-reply@example.com>', logger: silent })
   const sender = startMailSender({
     database,
-    post,
+    mailer,
     publicUrl: 'https://calls.example.com',
     pauses: { firstMs: 1, maxMs: 1 },
     logger: silent,
@@ -204,7 +212,7 @@ test.each([
   ['the relay defers events', () => deferEvents(database, [claim(77n)])],
   ['the relay moves events behind others', () => recordNoResponse(database, [claim(77n)])],
   ['the relay releases events', () => releaseEvents(database, [claim(77n)])],
-  ['the relay ends pauses', () => endWaits(database)],
+  ['the relay ends pauses', () => clearRelayWaits(database)],
   ['a sample of stored recordings is taken', () => sampleStoredRows(database, { bucket: 'b', limit: 200 })],
   ['all stored recordings are read in pages', () => storedRowsAfter(database, '10000', { bucket: 'b', limit: 200 })],
   [

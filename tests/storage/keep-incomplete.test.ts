@@ -157,9 +157,9 @@ test('When the recording is stored after all, then nothing of it stays in the sp
 test('When the worker of a kept file is asked, then it has the recording, until the recording is discarded', async () => {
   await downloadCut()
   await bench.spool.setAside(file)
-  expect(await bench.run('spoolHolds', source)).toBe(true)
+  expect(await bench.run('checkSpool', source)).toBe(true)
   await bench.run('discardRecording', source)
-  expect(await bench.run('spoolHolds', source)).toBe(false)
+  expect(await bench.run('checkSpool', source)).toBe(false)
   expect(await keep()).toEqual({})
 })
 

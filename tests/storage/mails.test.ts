@@ -5,7 +5,7 @@ import { pino } from 'pino'
 import { addHeldBackMail, addMail, mailAllowed, type MailRequest } from '../../accounts/mail-outbox.ts'
 import { startMailSender, type MailSender } from '../../accounts/mail-sender.ts'
 import { freePort } from '../../dev/ports.ts'
-import { noPost, smtpPost } from '../../platform/post.ts'
+import { disabledMailer, smtpMailer } from '../../platform/mailer.ts'
 import { tokenIn } from '../support/accounts.ts'
 import { eventually } from '../support/eventually.ts'
 import { startMailServer, type MailServer, type Refusal } from '../support/mail-server.ts'
@@ -39,10 +39,10 @@ afterEach(async () => {
 })
 
 function startSender(url = server.url): MailSender {
-  const post = smtpPost(url, { from: 'caly <no-reply@example.com>', logger })
+  const mailer = smtpMailer(url, { from: 'caly <no-reply@example.com>', logger })
   const sender = startMailSender({
     database: opened.database,
-    post,
+    mailer,
     publicUrl: 'https://calls.example.com',
     pauses: { firstMs: 1, maxMs: 5 },
     logger,
@@ -226,7 +226,7 @@ describe('Sending', () => {
     await add({ kind: 'welcome', to: 'a@example.com' })
     const sender = startMailSender({
       database: opened.database,
-      post: noPost(),
+      mailer: disabledMailer(),
       publicUrl: 'https://calls.example.com',
       pauses: { firstMs: 1, maxMs: 5 },
       logger,

@@ -4,7 +4,7 @@ import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
-import type { Keeper, Program } from '../../dev/keeper.ts'
+import type { Supervisor, Program } from '../../dev/supervisor.ts'
 import { startPostgres } from '../../dev/postgres.ts'
 import { ensureBucket, startS3 } from '../../dev/s3-server.ts'
 import { startTemporal } from '../../dev/temporal-server.ts'
@@ -25,7 +25,7 @@ afterEach(() => {
 })
 
 /** In place of each server, starts a process that lives and a line to the server of this test run, on the port that was chosen. */
-function withForeignServer(targetPort: number, portIn: (args: string[]) => string): Keeper {
+function withForeignServer(targetPort: number, portIn: (args: string[]) => string): Supervisor {
   const start = ({ args }: Program): ChildProcess => {
     child = spawn('sleep', ['60'])
     line = createServer((incoming) => {
@@ -35,32 +35,36 @@ function withForeignServer(targetPort: number, portIn: (args: string[]) => strin
     }).listen(Number(portIn(args)), '127.0.0.1')
     return child
   }
-  return { start } as unknown as Keeper
+  return { start } as unknown as Supervisor
 }
 
 const portOf = (url: string): number => Number(new URL(url).port)
 const after = (flag: string) => (args: string[]) => args[args.indexOf(flag) + 1]!
 
 test('When a PostgreSQL with another password answers, then the start says so', async () => {
-  const keeper = withForeignServer(portOf(servers.databaseUrl), after('-p'))
-  await expect(startPostgres(keeper, { home: place, port: 0, durable: false })).rejects.toThrow(/^Another PostgreSQL answers on port \d+/)
+  const supervisor = withForeignServer(portOf(servers.databaseUrl), after('-p'))
+  await expect(startPostgres(supervisor, { home: place, port: 0, durable: false })).rejects.toThrow(
+    /^Another PostgreSQL answers on port \d+/,
+  )
 })
 
 test('When a PostgreSQL with the same password and other data answers, then the start says so', async () => {
   mkdirSync(join(place, 'data'))
   writeFileSync(join(place, 'initialised'), '')
   copyFileSync(join(home, 'postgres', 'password'), join(place, 'password'))
-  const keeper = withForeignServer(portOf(servers.databaseUrl), after('-p'))
-  await expect(startPostgres(keeper, { home: place, port: 0, durable: false })).rejects.toThrow(/^Another PostgreSQL answers on port \d+/)
+  const supervisor = withForeignServer(portOf(servers.databaseUrl), after('-p'))
+  await expect(startPostgres(supervisor, { home: place, port: 0, durable: false })).rejects.toThrow(
+    /^Another PostgreSQL answers on port \d+/,
+  )
 })
 
 test('When another Temporal answers, then the start says so', async () => {
-  const keeper = withForeignServer(Number(servers.temporal.address.split(':')[1]), after('--port'))
-  await expect(startTemporal(keeper, { port: 0 })).rejects.toThrow(/^Another Temporal answers at 127\.0\.0\.1:\d+/)
+  const supervisor = withForeignServer(Number(servers.temporal.address.split(':')[1]), after('--port'))
+  await expect(startTemporal(supervisor, { port: 0 })).rejects.toThrow(/^Another Temporal answers at 127\.0\.0\.1:\d+/)
 })
 
 test('When another S3 server answers, then it refuses the keys of the stack', async () => {
-  const keeper = withForeignServer(portOf(servers.s3.endpoint), (args) => after('--port')(args).split(':')[1]!)
-  const access = await startS3(keeper, { home: place, port: 0, keys: { accessKeyId: 'of another', secretAccessKey: 'stack' } })
+  const supervisor = withForeignServer(portOf(servers.s3.endpoint), (args) => after('--port')(args).split(':')[1]!)
+  const access = await startS3(supervisor, { home: place, port: 0, keys: { accessKeyId: 'of another', secretAccessKey: 'stack' } })
   await expect(ensureBucket(access, uniqueName('recordings'))).rejects.toThrow(/key/i)
 })

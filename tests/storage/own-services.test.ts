@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
-import type { Keeper, Program } from '../../dev/keeper.ts'
+import type { Supervisor, Program } from '../../dev/supervisor.ts'
 import { loadSecrets } from '../../dev/secrets.ts'
 import { startServices } from '../../dev/services.ts'
 import { home, servers, uniqueName } from '../support/servers.ts'
@@ -24,7 +24,7 @@ afterEach(() => {
 })
 
 /** In place of each process starts `command`, and another program that answers on all of its ports. */
-function withOtherPrograms(command: string, answer: object): Keeper {
+function withOtherPrograms(command: string, answer: object): Supervisor {
   const start = ({ name, env = {} }: Program): ChildProcess => {
     const child = spawn('sh', ['-c', command])
     children.push(child)
@@ -33,17 +33,17 @@ function withOtherPrograms(command: string, answer: object): Keeper {
       others.push(createServer((_request, response) => void response.end(JSON.stringify(answer))).listen(Number(port), '127.0.0.1'))
     return child
   }
-  return { start, logOf: (name: string) => `${name}.log` } as unknown as Keeper
+  return { start, logOf: (name: string) => `${name}.log` } as unknown as Supervisor
 }
 
 test('When another program answers and the process of the stack has ended, then the start fails', async () => {
-  const keeper = withOtherPrograms('exit 1', { ready: true, pid: process.pid })
-  await expect(startServices(keeper, servers, loadSecrets(place), place)).rejects.toThrow(
+  const supervisor = withOtherPrograms('exit 1', { ready: true, pid: process.pid })
+  await expect(startServices(supervisor, servers, loadSecrets(place), place)).rejects.toThrow(
     /^The (worker|api|simulator) process ended with exit code 1: see \w+\.log$/,
   )
 })
 
 test('When another program answers before the process of the stack does, then the start waits for its own process', async () => {
-  const keeper = withOtherPrograms('sleep 3; exit 1', { ready: true, pid: process.pid })
-  await expect(startServices(keeper, servers, loadSecrets(place), place)).rejects.toThrow(/ended with exit code 1/)
+  const supervisor = withOtherPrograms('sleep 3; exit 1', { ready: true, pid: process.pid })
+  await expect(startServices(supervisor, servers, loadSecrets(place), place)).rejects.toThrow(/ended with exit code 1/)
 })

@@ -1,6 +1,6 @@
 // Pages of Exotel's list, as odd as they come, against our rows.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
-import { beginPass, endPass, openPass } from '../../calls/reconcile.ts'
+import { startPass, finishPass, startBackfillPass } from '../../calls/reconcile.ts'
 import { formatExotelTime } from '../../exotel/time.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
 import { startScriptedServer, type ScriptedServer } from '../support/scripted-server.ts'
@@ -21,7 +21,7 @@ afterAll(async () => {
   await exotel?.close()
 })
 beforeEach(async () => {
-  ;({ passId } = await bench.run('beginPass', { kind: 'backfill', ...WINDOW }))
+  ;({ passId } = await bench.run('startPass', { kind: 'backfill', ...WINDOW }))
 })
 
 const answer = (Calls: unknown[], Metadata: unknown = { Total: Calls.length, NextPageUri: null }) =>
@@ -50,7 +50,7 @@ const passOf = () => bench.database.reconcilePass.findUniqueOrThrow({ where: { i
 test('When Exotel lists a call that we never heard of, then it has its row and its event, once', async () => {
   const callSid = newCallSid()
   answer([listed(callSid)])
-  expect(await read()).toEqual({ calls: 1, unusable: 0, callsNew: 1, recordingsNew: 1, total: 1, tellsNext: true })
+  expect(await read()).toEqual({ calls: 1, unusable: 0, callsNew: 1, recordingsNew: 1, total: 1, hasNextPage: true })
   expect(await bench.database.call.findUniqueOrThrow({ where: { callSid } })).toMatchObject({
     status: 'completed',
     recordingState: 'awaiting',
@@ -99,19 +99,19 @@ test('When entries are odd, then only one without a usable Sid is passed over', 
 
 test('When pages are asked for, then the window is India’s time and the cursor that of the link', async () => {
   answer([], { NextPageUri: '/v1/Accounts/acme/Calls.json?PageSize=100&After=abc%3D', Total: '7' })
-  expect(await read('zzz')).toEqual({ calls: 0, unusable: 0, callsNew: 0, recordingsNew: 0, next: 'abc=', total: 7, tellsNext: true })
+  expect(await read('zzz')).toEqual({ calls: 0, unusable: 0, callsNew: 0, recordingsNew: 0, next: 'abc=', total: 7, hasNextPage: true })
   const query = new URL(exotel.requests[0]!.url, exotel.url).searchParams
   expect(query.get('DateCreated')).toBe('gte:2026-11-01 00:00:00;lte:2026-11-02 00:00:00')
   expect(query.get('After')).toBe('zzz')
   for (const silent of [null, { NextPageUri: '/v1/Accounts/acme/Calls.json?Page=2' }]) {
     answer([], silent)
-    expect(await read()).toMatchObject({ tellsNext: false })
+    expect(await read()).toMatchObject({ hasNextPage: false })
   }
   const full = Array.from({ length: 100 }, () => listed(newCallSid(), { From: 'a\0b', Duration: 1e12 }))
   answer(full, {})
-  expect(await read()).toMatchObject({ calls: 100, callsNew: 100, tellsNext: false })
+  expect(await read()).toMatchObject({ calls: 100, callsNew: 100, hasNextPage: false })
   answer(full.slice(1), {})
-  expect(await read()).toMatchObject({ calls: 99, tellsNext: true })
+  expect(await read()).toMatchObject({ calls: 99, hasNextPage: true })
 })
 
 describe('When Exotel does not give a page, then the pass waits and says why:', () => {
@@ -134,21 +134,21 @@ describe('When Exotel does not give a page, then the pass waits and says why:', 
 
 test('When a pass ends with a gap, then the next one begins where the last complete one ended, five hours earlier', async () => {
   const outcome = { pages: 1, callsSeen: 0, callsNew: 0, recordingsNew: 0 }
-  const first = await beginPass(bench.database, 'regular', 'run/1')
-  expect(await beginPass(bench.database, 'regular', 'run/1')).toEqual(first) // asked twice: the same pass
-  await endPass(bench.database, { passId: first.passId, ...outcome })
-  const second = await beginPass(bench.database, 'regular', 'run/2')
+  const first = await startPass(bench.database, 'regular', 'run/1')
+  expect(await startPass(bench.database, 'regular', 'run/1')).toEqual(first) // asked twice: the same pass
+  await finishPass(bench.database, { passId: first.passId, ...outcome })
+  const second = await startPass(bench.database, 'regular', 'run/2')
   expect(second.from).toEqual(new Date(first.to.getTime() - 5 * HOUR))
-  await endPass(bench.database, { passId: second.passId, ...outcome, problem: 'a gap' })
-  const third = await beginPass(bench.database, 'regular', 'run/3')
+  await finishPass(bench.database, { passId: second.passId, ...outcome, problem: 'a gap' })
+  const third = await startPass(bench.database, 'regular', 'run/3')
   expect(third.from).toEqual(second.from)
   await bench.owner.reconcilePass.updateMany({
     where: { id: BigInt(first.passId) },
     data: { windowTo: new Date(Date.now() + 24 * HOUR) },
   })
-  const afterWrongClock = await beginPass(bench.database, 'regular', 'run/5')
+  const afterWrongClock = await startPass(bench.database, 'regular', 'run/5')
   expect(afterWrongClock.from.getTime()).toBeLessThanOrEqual(Date.now() - 5 * HOUR)
-  expect((await beginPass(bench.database, 'nightly', 'run/4')).from.getTime()).toBeLessThanOrEqual(Date.now() - 71 * HOUR)
+  expect((await startPass(bench.database, 'nightly', 'run/4')).from.getTime()).toBeLessThanOrEqual(Date.now() - 71 * HOUR)
   expect(await bench.database.reconcilePass.findUniqueOrThrow({ where: { id: BigInt(second.passId) } })).toMatchObject({
     complete: false,
     problem: 'a gap',
@@ -162,8 +162,8 @@ test.each([
   const outcome = { pages: 1, callsSeen: 0, callsNew: 0, recordingsNew: 0 }
   const window = { from: new Date(WINDOW.from), to: new Date(WINDOW.to) }
   const end = async (ended: 'regular' | 'backfill', problem?: string): Promise<void> => {
-    const pass = await openPass(bench.database, ended, `${kind} pass ${(passes += 1)}`, window)
-    await bench.run('endPass', { passId: pass.passId, ...outcome, ...(problem !== undefined && { problem }) })
+    const pass = await startBackfillPass(bench.database, ended, `${kind} pass ${(passes += 1)}`, window)
+    await bench.run('finishPass', { passId: pass.passId, ...outcome, ...(problem !== undefined && { problem }) })
   }
   let passes = 0
   await end(kind, 'a gap')

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { claimEvents } from '../../calls/claim-events.ts'
 import { concludeRecording } from '../../calls/conclude-recording.ts'
 import { nextRecovery } from '../../calls/recovery-plan.ts'
-import { beginAgain, findDue, findQuiet, lookAgain } from '../../calls/recovery.ts'
+import { enqueueRecovery, findDue, findOrphaned, deferRecovery } from '../../calls/recovery.ts'
 import { nameRecording } from '../../calls/recording-facts.ts'
 import type { Database } from '../../platform/database.ts'
 import type { FailureCode } from '../../contracts/failures.ts'
@@ -39,7 +39,7 @@ const makeDue = async (callSid: string) => {
 }
 const dueOf = async (callSid: string) => (await findDue(database, 1000)).find((each) => each.callSid === callSid)
 const quietOf = async (callSid: string) =>
-  (await findQuiet(database, { limit: 1000, quietMs: 600_000 })).find((each) => each.callSid === callSid)
+  (await findOrphaned(database, { limit: 1000, quietMs: 600_000 })).find((each) => each.callSid === callSid)
 const eventsOf = (callSid: string) => database.webhookEvent.findMany({ where: { callSid }, orderBy: { id: 'asc' } })
 
 test('When a recording fails again and again, then it is tried after 15 min, 1 h, 6 h, 24 h, 72 h, then daily, while Exotel has it', () => {
@@ -126,7 +126,7 @@ describe('When a recording has failed', () => {
     await makeDue(callSid)
     const due = await dueOf(callSid)
     expect(due).toMatchObject({ sourceUrls: [LINK] })
-    await Promise.all([beginAgain(database, due!, 15 * MINUTE), beginAgain(database, due!, 15 * MINUTE)])
+    await Promise.all([enqueueRecovery(database, due!, 15 * MINUTE), enqueueRecovery(database, due!, 15 * MINUTE)])
     expect(await eventsOf(callSid)).toMatchObject([{ source: 'recovery', relayState: 'pending', sourceUrls: [LINK] }])
     expect(await dueOf(callSid)).toBeUndefined()
     expect((await callOf(callSid)).recordingNextTryAt!.getTime()).toBeGreaterThan(Date.now() + 14 * MINUTE)
@@ -147,7 +147,7 @@ describe('When a recording has failed', () => {
     const callSid = newCallSid()
     await search(callSid, failed('RecordingMissing'))
     await makeDue(callSid)
-    await beginAgain(database, (await dueOf(callSid))!, 15 * MINUTE)
+    await enqueueRecovery(database, (await dueOf(callSid))!, 15 * MINUTE)
     const late = { source: 'exotel', route: 'recording', identity: `late ${callSid}`, callSid, relayState: 'pending' }
     await database.webhookEvent.create({ data: late })
     const claimed = (await claimEvents(database, { fresh: 1000, waiting: 0 })).filter((event) => event.callSid === callSid)
@@ -186,7 +186,7 @@ describe('When a call waits and nothing is heard of it', () => {
     expect(await quietOf(callSid)).toBeUndefined()
     await makeQuiet(callSid)
     expect(await quietOf(callSid)).toMatchObject({ sourceUrls: [LINK] })
-    await lookAgain(database, callSid, 1000)
+    await deferRecovery(database, callSid, 1000)
     expect(await quietOf(callSid)).toBeUndefined()
   })
 
@@ -195,7 +195,7 @@ describe('When a call waits and nothing is heard of it', () => {
     await nameRecording(database, callSid, { sourceUrl: LINK })
     for (let times = 1; times <= 2; times += 1) {
       await makeQuiet(callSid)
-      await beginAgain(database, (await quietOf(callSid))!, 1000)
+      await enqueueRecovery(database, (await quietOf(callSid))!, 1000)
       expect(await eventsOf(callSid)).toHaveLength(times)
       await makeQuiet(callSid)
       expect(await quietOf(callSid)).toBeUndefined()

@@ -6,7 +6,7 @@ import { pino } from 'pino'
 import type { AccountsContext } from '../../accounts/context.ts'
 import { createSigningKeys } from '../../accounts/signing-keys.ts'
 import type { Database } from '../../platform/database.ts'
-import { noPost } from '../../platform/post.ts'
+import { disabledMailer } from '../../platform/mailer.ts'
 import type { Backend } from './backend.ts'
 import { eventually } from './eventually.ts'
 
@@ -35,7 +35,7 @@ export function accountsOn(database: Database): AccountsContext {
     database,
     keys: createSigningKeys(database),
     mails: { kick: () => {}, stop: async () => {} },
-    post: noPost(),
+    mailer: disabledMailer(),
     logger: pino({ level: 'silent' }),
     mailsPerSource: 20,
     registration: 'open',

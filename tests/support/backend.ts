@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:f
 import { join } from 'node:path'
 import { once } from 'node:events'
 import pg from 'pg'
-import { Keeper } from '../../dev/keeper.ts'
+import { Supervisor } from '../../dev/supervisor.ts'
 import { freePort } from '../../dev/ports.ts'
 import { startSimulator, type Simulator } from '../../testing/simulator/server.ts'
 import { recordingWorkflowId } from '../../contracts/names.ts'
@@ -99,7 +99,7 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'], d
   const spool = join(place, 'spool')
   const mailDirectory = join(place, 'mail')
   mkdirSync(spool, { recursive: true })
-  mkdirSync(join(place, 'logs')) // where the keeper writes, once something is started
+  mkdirSync(join(place, 'logs')) // where the supervisor writes, once something is started
   const ports = { api: await freePort(0), apiOperations: await freePort(0), workerOperations: await freePort(0) }
   const apiUrl = `http://127.0.0.1:${ports.api}`
   const simulator = await startSimulator({
@@ -150,8 +150,8 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'], d
     RATE_LIMIT_FAILURES: '100000',
     ...own,
   }
-  const keeper = new Keeper(place)
-  const processes = new Map<ProcessName, ReturnType<Keeper['start']>>()
+  const supervisor = new Supervisor(place)
+  const processes = new Map<ProcessName, ReturnType<Supervisor['start']>>()
   const backend: Backend = {
     apiUrl,
     workerHealthUrl: `http://127.0.0.1:${ports.workerOperations}/health`,
@@ -164,7 +164,7 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'], d
     env,
 
     launch(name, more = {}) {
-      const child = keeper.start({
+      const child = supervisor.start({
         name,
         file: process.execPath,
         args: [join(dist, name === 'api' ? 'api/main.js' : 'worker.js')],
@@ -203,7 +203,7 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'], d
       return backend.exited(name)
     },
 
-    logs: (name) => (existsSync(keeper.logOf(name)) ? readFileSync(keeper.logOf(name), 'utf8') : ''),
+    logs: (name) => (existsSync(supervisor.logOf(name)) ? readFileSync(supervisor.logOf(name), 'utf8') : ''),
     spoolFiles: () => readdirSync(spool).filter((file) => file !== '.lock'),
 
     wipeSpool() {
@@ -233,7 +233,7 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'], d
     },
 
     async stop() {
-      await keeper.stop()
+      await supervisor.stop()
       assertDiscreet(join(place, 'logs'))
       await simulator.close()
       bucket.close()

@@ -3,9 +3,9 @@ import fc from 'fast-check'
 import { concludeRecording } from '../../calls/conclude-recording.ts'
 import { nameRecording } from '../../calls/recording-facts.ts'
 import type { Database } from '../../platform/database.ts'
-import type { CallDetailsAnswer, CallNews, Conclusion } from '../../contracts/recording.ts'
+import type { CallDetailsAnswer, CallUpdate, Conclusion } from '../../contracts/recording.ts'
 import { RECOVERY } from './activities.ts'
-import { DAMAGED, endOfTry, givenBack, POLICY, type Lab, type Run, type Script } from './workflow-lab.ts'
+import { DAMAGED, failedAttempt, retriedLater, POLICY, type Lab, type Run, type Script } from './workflow-lab.ts'
 
 const MINUTE = 60_000
 const LINKS = ['A', 'B', 'C'].map((name) => `https://recordings.exotel.com/a/${name}.mp3`)
@@ -32,8 +32,8 @@ const TRIES = [
 type Try = (typeof TRIES)[number]
 
 export interface History {
-  first: Partial<CallNews>
-  later: { afterMs: number; news: Partial<CallNews> }[]
+  first: Partial<CallUpdate>
+  later: { afterMs: number; news: Partial<CallUpdate> }[]
   tries: Record<string, Try[]>
   answers: CallDetailsAnswer[]
   renewed: boolean
@@ -84,7 +84,7 @@ export async function play(lab: Lab, database: Database, history: History): Prom
   const cameFar = new Set<string>()
   let mostCounted = 0
   let run: Run
-  const fail = (code: string, details: object = {}): Promise<never> => Promise.reject(endOfTry(code, details))
+  const fail = (code: string, details: object = {}): Promise<never> => Promise.reject(failedAttempt(code, details))
 
   const script: Script = {
     downloadRecording: async ({ sourceUrl }) => {
@@ -102,7 +102,7 @@ export async function play(lab: Lab, database: Database, history: History): Prom
       if (outcome === 'expired') return fail('RecordingExpired')
       if (outcome === 'refused to us') return fail('ExotelUnauthorized')
       if (outcome === 'a crash') return fail('InternalError')
-      if (outcome === 'spool full') throw givenBack('SpoolFull', MINUTE)
+      if (outcome === 'spool full') throw retriedLater('SpoolFull', MINUTE)
       spool.add(sourceUrl)
       if (outcome === 'cut') return fail('DownloadIncomplete', { queue: 'spool-lab', reachedBytes: 1000 })
       if (outcome === 'far and cut')
@@ -126,7 +126,7 @@ export async function play(lab: Lab, database: Database, history: History): Prom
       }
       const away = (uploadsAway.get(file) ?? 0) + 1
       uploadsAway.set(file, away)
-      if (outcome === 'store away' && away <= 3) throw givenBack('StorageUnavailable', 5 * MINUTE)
+      if (outcome === 'store away' && away <= 3) throw retriedLater('StorageUnavailable', 5 * MINUTE)
       spool.delete(file)
       if (brought.get(file) !== 'stored') brought.set(file, verdict.verdict === 'good' ? 'stored' : 'quarantined')
       return { bucket: 'b', key: `recordings/${file.at(-5)}`, url: `https://s3/b/recordings/${file.at(-5)}` }

@@ -9,7 +9,7 @@ import type { Activities } from '../../activities/create.ts'
 import { addSearchAttributes } from '../../temporal/namespace.ts'
 import { binaries } from '../../dev/fetch-servers.mjs'
 import {
-  CALL_NEWS_SIGNAL,
+  CALL_UPDATED_SIGNAL,
   DOWNLOADS_QUEUE,
   EXOTEL_API_QUEUE,
   RECORDINGS_QUEUE,
@@ -18,7 +18,7 @@ import {
   spoolQueues,
   SEARCH_ATTRIBUTES,
 } from '../../contracts/names.ts'
-import type { CallNews, Conclusion, EndedCall, RecordingPolicy, RecordingStatus, Verdict } from '../../contracts/recording.ts'
+import type { CallUpdate, Conclusion, EndedCall, RecordingPolicy, RecordingStatus, Verdict } from '../../contracts/recording.ts'
 import { dist, newCallSid } from './servers.ts'
 
 const SPOOL_QUEUE = 'spool-lab'
@@ -41,12 +41,12 @@ type RecordingActivities = Pick<
   | 'validateRecording'
   | 'uploadRecording'
   | 'updateCall'
-  | 'noteWait'
+  | 'recordRetryWait'
   | 'findRecording'
   | 'renewAccess'
   | 'keepIncomplete'
   | 'discardRecording'
-  | 'spoolHolds'
+  | 'checkSpool'
 >
 export type Script = Partial<{
   [Name in keyof RecordingActivities]: (...args: Parameters<Activities[Name]>) => ReturnType<Activities[Name]>
@@ -60,9 +60,9 @@ export interface Run {
   concludedAtMs: number
   /** Names of the activities that ran, in order. */
   calls: string[]
-  news(news: Partial<CallNews>): Promise<void>
+  news(news: Partial<CallUpdate>): Promise<void>
   /** As the relay does it: another run begins where the last one has ended. */
-  tell(news: Partial<CallNews>): Promise<void>
+  tell(news: Partial<CallUpdate>): Promise<void>
   /** No run is open any more. */
   settled(): Promise<void>
   status(): Promise<RecordingStatus>
@@ -77,7 +77,7 @@ export interface Lab {
   client: Client
   /** `host:port` of the test server. */
   address: string
-  start(first: Partial<CallNews>, script?: Script, call?: Partial<EndedCall>): Promise<Run>
+  start(first: Partial<CallUpdate>, script?: Script, call?: Partial<EndedCall>): Promise<Run>
   /** Lets time pass, also for the limits that skipped time does not reach, until something is concluded. */
   untilConcluded(run: Run): Promise<void>
   close(): Promise<void>
@@ -113,12 +113,12 @@ export async function openLab(): Promise<Lab> {
       const arrivedAt = new Date(await env.currentTimeMs()).toISOString()
       const run = { callSid, conclusions: [], calls: [] } as unknown as Run
       runs.set(callSid, { script, run })
-      const tell = (news: Partial<CallNews>) =>
+      const tell = (news: Partial<CallUpdate>) =>
         env.client.workflow.signalWithStart(RECORDING_WORKFLOW, {
           workflowId: recordingWorkflowId(callSid),
           taskQueue: RECORDINGS_QUEUE,
           args: [{ callSid, arrivedAt, policy: POLICY, ...call } satisfies EndedCall],
-          signal: CALL_NEWS_SIGNAL,
+          signal: CALL_UPDATED_SIGNAL,
           signalArgs: [{ sourceUrls: [], ...news }],
         })
       run.handle = await tell(first)
@@ -127,7 +127,7 @@ export async function openLab(): Promise<Lab> {
         const last = env.client.workflow.getHandle(recordingWorkflowId(callSid))
         while ((await last.describe()).status.name === 'RUNNING') await last.result().catch(() => {})
       }
-      run.news = (news) => run.handle.signal(CALL_NEWS_SIGNAL, { sourceUrls: [], ...news })
+      run.news = (news) => run.handle.signal(CALL_UPDATED_SIGNAL, { sourceUrls: [], ...news })
       run.hasCompleted = async (activity) => {
         const events = (await run.handle.fetchHistory()).events ?? []
         const scheduled = events.find((event) => event.activityTaskScheduledEventAttributes?.activityType?.name === activity)
@@ -158,12 +158,12 @@ function scriptedActivities(runs: Map<string, { script: Script; run: Run }>, now
     validateRecording: async () => ({ verdict: 'good', etag: 'e', audio: AUDIO }),
     uploadRecording: async ({ callSid }) => ({ bucket: 'b', key: `recordings/${callSid}.mp3`, url: `https://s3/b/${callSid}` }),
     updateCall: async () => {},
-    noteWait: async () => {},
+    recordRetryWait: async () => {},
     findRecording: async () => ({ answer: 'none' }),
     renewAccess: async () => ({ access: 'refused' }),
     keepIncomplete: async () => ({}),
     discardRecording: async () => {},
-    spoolHolds: async () => true,
+    checkSpool: async () => true,
   }
   const perform =
     (name: keyof RecordingActivities) =>
@@ -183,11 +183,11 @@ function scriptedActivities(runs: Map<string, { script: Script; run: Run }>, now
 export const DAMAGED: Verdict = { verdict: 'damaged', etag: 'e', reason: 'cut off', audio: { contentType: 'a', extension: 'mp3' } }
 
 /** As an activity of ours ends a try. */
-export function endOfTry(type: string, details: object = {}): ApplicationFailure {
+export function failedAttempt(type: string, details: object = {}): ApplicationFailure {
   return ApplicationFailure.create({ type, message: `${type} happened`, nonRetryable: true, details: [details] })
 }
 
 /** As an activity of ours gives its task back. */
-export function givenBack(type: string, ms: number): ApplicationFailure {
+export function retriedLater(type: string, ms: number): ApplicationFailure {
   return ApplicationFailure.create({ type, message: `${type} happened`, nextRetryDelay: ms, category: 'BENIGN' })
 }

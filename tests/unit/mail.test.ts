@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { pino } from 'pino'
-import { folderPost, noPost, smtpPost, type Post } from '../../platform/post.ts'
+import { folderMailer, disabledMailer, smtpMailer, type Mailer } from '../../platform/mailer.ts'
 import { startMailServer, type MailServer } from '../support/mail-server.ts'
 
 const MAIL = { to: 'somebody@example.com', subject: 'Hello', text: 'A line\n' }
@@ -12,15 +12,15 @@ const options = { from: 'caly <no-reply@example.com>', logger: pino({ level: 'si
 
 describe('Over SMTP', () => {
   let server: MailServer
-  let post: Post
+  let mailer: Mailer
   beforeEach(async () => {
     server = await startMailServer()
-    post = smtpPost(server.url, options)
+    mailer = smtpMailer(server.url, options)
   })
   afterEach(() => server.close())
 
   test('When the server takes it, then it arrives once, from us to its reader, with the id that was given', async () => {
-    await post.deliver(MAIL, 'an-id')
+    await mailer.deliver(MAIL, 'an-id')
     expect(server.received).toHaveLength(1)
     expect(server.received[0]).toMatch(/^From: caly <no-reply@example\.com>\r\nTo: somebody@example\.com\r\nSubject: Hello\r\n/)
     expect(server.received[0]).toMatch(/^Message-ID: <an-id@example\.com>\r$/im)
@@ -28,34 +28,34 @@ describe('Over SMTP', () => {
 
   test('When the server refuses it, then it is not sent again here', async () => {
     server.refusals.push({ at: 'DATA', code: 451 })
-    await expect(post.deliver(MAIL, 'an-id')).rejects.toMatchObject({ responseCode: 451 })
+    await expect(mailer.deliver(MAIL, 'an-id')).rejects.toMatchObject({ responseCode: 451 })
     expect(server.received).toHaveLength(1)
   })
 
   test('When it is checked, then it says whether the server is there and takes our credentials', async () => {
-    await expect(post.check()).resolves.toMatch(/takes our credentials/)
-    await expect(smtpPost(server.url.replace('right', 'wrong'), options).check()).rejects.toThrow()
-    await expect(smtpPost('smtp://caly:right@127.0.0.1:1', options).check()).rejects.toThrow(/ECONNREFUSED/)
+    await expect(mailer.check()).resolves.toMatch(/takes our credentials/)
+    await expect(smtpMailer(server.url.replace('right', 'wrong'), options).check()).rejects.toThrow()
+    await expect(smtpMailer('smtp://caly:right@127.0.0.1:1', options).check()).rejects.toThrow(/ECONNREFUSED/)
   })
 })
 
 test('When mails go into a folder, then each is a file that a mail program opens', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'mail-'))
   try {
-    const post = folderPost(folder, options)
-    await Promise.all([post.deliver(MAIL, 'one'), post.deliver(MAIL, 'two')])
+    const mailer = folderMailer(folder, options)
+    await Promise.all([mailer.deliver(MAIL, 'one'), mailer.deliver(MAIL, 'two')])
     const files = readdirSync(folder).filter((name) => name.endsWith('.eml'))
     expect(files).toHaveLength(2)
     expect(readFileSync(join(folder, files[0]!), 'utf8')).toMatch(/Subject: Hello/)
-    await expect(post.check()).resolves.toMatch(/are written to/)
+    await expect(mailer.check()).resolves.toMatch(/are written to/)
   } finally {
     rmSync(folder, { recursive: true })
   }
 })
 
 test('When no mail server is set, then that is said', async () => {
-  const post = noPost()
-  expect(post.available).toBe(false)
-  await expect(post.deliver(MAIL, 'an-id')).rejects.toThrow('SMTP_URL is not set')
-  await expect(post.check()).rejects.toThrow('SMTP_URL is not set')
+  const mailer = disabledMailer()
+  expect(mailer.available).toBe(false)
+  await expect(mailer.deliver(MAIL, 'an-id')).rejects.toThrow('SMTP_URL is not set')
+  await expect(mailer.check()).rejects.toThrow('SMTP_URL is not set')
 })

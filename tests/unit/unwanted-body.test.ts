@@ -5,7 +5,7 @@ import type { Server } from 'node:http'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { pino } from 'pino'
 import { dropBody, dropBodyOfReads } from '../../api/middleware/unwanted-body.ts'
-import { webhookOrigin } from '../../api/middleware/webhook-origin.ts'
+import { requireWebhookAuth } from '../../api/middleware/webhook-auth.ts'
 import { createBoundedServer, listenOn } from '../../platform/http-server.ts'
 import { eventually } from '../support/eventually.ts'
 
@@ -20,8 +20,8 @@ afterEach(async () => {
 })
 
 /** As a limit that PostgreSQL counts for a while. */
-const held: { request: express.Request; goOn: () => void }[] = []
-const slowLimit: RequestHandler = (request, _response, next) => void held.push({ request, goOn: () => next() })
+const held: { request: express.Request; resumeRelay: () => void }[] = []
+const slowLimit: RequestHandler = (request, _response, next) => void held.push({ request, resumeRelay: () => next() })
 
 async function send(app: Express, method: string, path: string): Promise<(typeof held)[number]> {
   server = createBoundedServer(app)
@@ -39,7 +39,7 @@ function appWith(...handlers: RequestHandler[]): Express {
 }
 
 describe('When a limit takes long to be counted, then a body that nobody will read does not wait in memory:', () => {
-  const webhooks = webhookOrigin(
+  const webhooks = requireWebhookAuth(
     { addresses: [], signatureSecrets: ['a secret'], timestamp: 'enforce' },
     { logger: pino({ level: 'silent' }), refusalLimit: slowLimit },
   )
@@ -49,9 +49,9 @@ describe('When a limit takes long to be counted, then a body that nobody will re
     ['of a webhook without proof', appWith(webhooks), 'POST'],
     ['of a webhook with another method', appWith(webhooks), 'PUT'],
   ])('%s', async (_what, app, method) => {
-    const { request, goOn } = await send(app, method, '/x')
+    const { request, resumeRelay } = await send(app, method, '/x')
     await eventually('the body to be taken', async () => request.complete && request.readableLength === 0)
-    goOn()
+    resumeRelay()
     const [answer] = (await once(socket, 'data')) as [Buffer]
     expect(answer.toString()).toMatch(/^HTTP\/1\.1 4\d\d /)
   })

@@ -4,13 +4,13 @@ import { Context } from '@temporalio/activity'
 import { NativeConnection, Worker } from '@temporalio/worker'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { tellWorkflow } from '../../relay/tell-workflow.ts'
+import { signalRecordingWorkflow } from '../../relay/signal-workflow.ts'
 import type { ClaimedEvent } from '../../calls/claim-events.ts'
 import { DOWNLOADS_QUEUE, RECORDINGS_QUEUE, recordingWorkflowId, spoolQueues } from '../../contracts/names.ts'
 import type { Conclusion, SourceRef } from '../../contracts/recording.ts'
 import { eventually } from '../support/eventually.ts'
 import { createNamespace, dist, newCallSid, servers } from '../support/servers.ts'
-import { endOfTry, givenBack, POLICY } from '../support/workflow-lab.ts'
+import { failedAttempt, retriedLater, POLICY } from '../support/workflow-lab.ts'
 
 const LINKS = ['A', 'B', 'C', 'D', 'E'].map((name) => `https://recordings.exotel.com/a/${name}.mp3`)
 const WHOLE = { queue: 'spool-scripted', file: 'f', bytes: 10, sha256: 'a'.repeat(64) }
@@ -18,7 +18,7 @@ const WHOLE = { queue: 'spool-scripted', file: 'f', bytes: 10, sha256: 'a'.repea
 const WORKING = {
   validateRecording: async () => ({ verdict: 'good', etag: 'e', audio: { contentType: 'audio/mpeg', extension: 'mp3' } }),
   uploadRecording: async () => ({ bucket: 'b', key: 'k', url: 'u' }),
-  noteWait: async () => {},
+  recordRetryWait: async () => {},
   discardRecording: async () => {},
 }
 const [LATE, ...OTHERS] = LINKS as [string, ...string[]]
@@ -41,14 +41,14 @@ test('When a run continues as new while links arrive, then each is transferred o
     ...WORKING,
     downloadRecording: async ({ sourceUrl }: SourceRef) => {
       // 429 is waited for without limit, however slow this machine is.
-      if (sourceUrl === LATE && conclusions.length < OTHERS.length) throw endOfTry('ExotelRateLimited')
+      if (sourceUrl === LATE && conclusions.length < OTHERS.length) throw failedAttempt('ExotelRateLimited')
       return WHOLE
     },
     updateCall: async (conclusion: Conclusion) => void conclusions.push(conclusion),
   }
   await withWorkers(activities, async () => {
     const policy = { ...POLICY, waitScale: 1 / 200, continueAsNewAfterEvents: 80 }
-    const tell = (sourceUrl: string) => tellWorkflow(temporal.client, eventOf(callSid, [sourceUrl]), policy)
+    const tell = (sourceUrl: string) => signalRecordingWorkflow(temporal.client, eventOf(callSid, [sourceUrl]), policy)
     await tell(LATE)
     for (const [index, link] of OTHERS.entries()) {
       await eventually('the next run', async () => (await runsOf(callSid)).length > index + 1, 60_000)
@@ -75,12 +75,12 @@ test('When a whole file has waited for S3 during very many events, then the next
   const activities = {
     ...WORKING,
     downloadRecording: async ({ sourceUrl }: SourceRef) => {
-      if (sourceUrl === limited && conclusions.length === 0) throw endOfTry('ExotelRateLimited')
+      if (sourceUrl === limited && conclusions.length === 0) throw failedAttempt('ExotelRateLimited')
       if (sourceUrl === waiting) downloads.push(Context.current().info.taskQueue)
       return WHOLE
     },
     uploadRecording: async ({ sourceUrl }: SourceRef) => {
-      if (sourceUrl === waiting && downloads.length < 2) throw givenBack('StorageUnavailable', 500)
+      if (sourceUrl === waiting && downloads.length < 2) throw retriedLater('StorageUnavailable', 500)
       return { bucket: 'b', key: 'k', url: 'u' }
     },
     updateCall: async (conclusion: Conclusion) => void conclusions.push(conclusion),
@@ -88,7 +88,7 @@ test('When a whole file has waited for S3 during very many events, then the next
   }
   await withWorkers(activities, async () => {
     const policy = { ...POLICY, waitScale: 1 / 1000, continueAsNewAfterEvents: 40 }
-    await tellWorkflow(temporal.client, eventOf(callSid, [waiting, limited]), policy)
+    await signalRecordingWorkflow(temporal.client, eventOf(callSid, [waiting, limited]), policy)
     await temporal.client.workflow.getHandle(recordingWorkflowId(callSid)).result()
     expect(downloads).toEqual([DOWNLOADS_QUEUE, spoolQueues(WHOLE.queue).downloads])
     expect(conclusions.map(({ sourceUrl, outcome }) => `${sourceUrl} ${outcome.state}`)).toEqual([`${waiting} stored`, `${limited} stored`])
@@ -110,13 +110,13 @@ test('When a history becomes long at any event of an attempt, then its run conti
     downloadRecording: async ({ callSid }: SourceRef) => {
       const runs = runIds.get(callSid) ?? []
       runIds.set(callSid, [...runs, Context.current().info.workflowExecution!.runId])
-      if (new Set(runIds.get(callSid)).size === 1 && runs.length < 40) throw endOfTry('ExotelRateLimited')
+      if (new Set(runIds.get(callSid)).size === 1 && runs.length < 40) throw failedAttempt('ExotelRateLimited')
       return WHOLE
     },
     updateCall: async () => {},
   }
   await withWorkers(activities, async () => {
-    await Promise.all(calls.map(({ callSid, policy }) => tellWorkflow(temporal.client, eventOf(callSid, [LATE]), policy)))
+    await Promise.all(calls.map(({ callSid, policy }) => signalRecordingWorkflow(temporal.client, eventOf(callSid, [LATE]), policy)))
     await Promise.all(calls.map(({ callSid }) => temporal.client.workflow.getHandle(recordingWorkflowId(callSid)).result()))
     expect(calls.map(({ callSid }) => new Set(runIds.get(callSid)).size)).toEqual(LIMITS.map(() => 2))
   })
@@ -156,7 +156,7 @@ function eventOf(callSid: string, sourceUrls: string[]): ClaimedEvent {
     sourceUrls,
     relayTries: 0,
     relayWaits: 0,
-    endHeardAt: null,
+    endReportedAt: null,
     searchAgain: false,
     bringsNothingNew: false,
   }

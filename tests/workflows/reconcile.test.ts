@@ -11,7 +11,7 @@ import type { ListPage, ListRequest, PassEnd } from '../../contracts/maintenance
 import { dist, uniqueName } from '../support/servers.ts'
 
 const DAY = 24 * 3600_000
-const PAGE = { calls: 100, unusable: 0, callsNew: 1, recordingsNew: 2, tellsNext: true }
+const PAGE = { calls: 100, unusable: 0, callsNew: 1, recordingsNew: 2, hasNextPage: true }
 const iso = (ms: number) => new Date(ms).toISOString()
 const FROM = iso(Date.UTC(2026, 10, 1))
 
@@ -32,9 +32,9 @@ beforeAll(async () => {
     server: { executable: { type: 'existing-path', path: binaries.temporalTestServer() } },
   })
   const activities = {
-    beginPass: async () => ({ passId: '7', ...script.window }),
+    startPass: async () => ({ passId: '7', ...script.window }),
     readListPage: async (request: ListRequest) => (script.requests.push(request), script.page(request)),
-    endPass: async (end: PassEnd) => void script.ends.push(end),
+    finishPass: async (end: PassEnd) => void script.ends.push(end),
     backfillBacklog: async () => script.backlog(),
   }
   const common = { connection: env.nativeConnection, activities }
@@ -86,7 +86,7 @@ test('When the window is longer than the month that Exotel serves, then it is re
 describe('When the list may have a gap, then the pass says so and counts for nothing:', () => {
   test.each([
     ['it leads back', () => ({ next: '1' }), /leads back/],
-    ['Metadata is lacking', () => ({ tellsNext: false }), /no Metadata/],
+    ['Metadata is lacking', () => ({ hasNextPage: false }), /no Metadata/],
     ['it ends early', pages(2, { total: 250 }), /ended after 200 of 250/],
   ])('%s', async (_how, page, problem) => {
     expect((await reconcile(page)).problem).toMatch(problem)

@@ -10,7 +10,7 @@ import { DeterminismViolationError } from '@temporalio/workflow'
 import { Worker } from '@temporalio/worker'
 import { binaries } from '../../dev/fetch-servers.mjs'
 import { dist } from '../support/servers.ts'
-import { BUSY_SPOOL, DAMAGED, endOfTry, openLab, POLICY, type Lab, type Run } from '../support/workflow-lab.ts'
+import { BUSY_SPOOL, DAMAGED, failedAttempt, openLab, POLICY, type Lab, type Run } from '../support/workflow-lab.ts'
 
 const execFile = promisify(execFileCallback)
 const folder = fileURLToPath(new URL('./histories', import.meta.url))
@@ -29,16 +29,19 @@ const PATHS: Record<string, (lab: Lab) => Promise<Run>> = {
     ended(lab.start({ status: 'completed' }, { findRecording: async () => ({ answer: 'named', sourceUrl: LINK }) })),
   'waits-for-a-link-open': async (lab) => at('wait', await lab.start({ status: 'completed' })),
   'waits-between-tries-open': async (lab) =>
-    at('wait', await lab.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(endOfTry('DownloadIncomplete')) })),
+    at('wait', await lab.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(failedAttempt('DownloadIncomplete')) })),
   'failed-after-tries': (lab) =>
     ended(
-      lab.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(endOfTry('ExotelUnavailable', { queue: 'spool-lab' })) }),
+      lab.start(
+        { sourceUrls: [LINK] },
+        { downloadRecording: () => Promise.reject(failedAttempt('ExotelUnavailable', { queue: 'spool-lab' })) },
+      ),
     ),
   'refused-then-renewed': (lab) =>
     ended(
       lab.start(
         { sourceUrls: [LINK] },
-        { downloadRecording: () => Promise.reject(endOfTry('ExotelUnauthorized')), renewAccess: async () => ({ access: 'renewed' }) },
+        { downloadRecording: () => Promise.reject(failedAttempt('ExotelUnauthorized')), renewAccess: async () => ({ access: 'renewed' }) },
       ),
     ),
   quarantined: (lab) => ended(lab.start({ sourceUrls: [LINK] }, { validateRecording: async () => DAMAGED })),
@@ -66,7 +69,7 @@ const PATHS: Record<string, (lab: Lab) => Promise<Run>> = {
   },
   'resumed-on-its-worker': (lab) => {
     let tries = 0
-    const broken = endOfTry('DownloadIncomplete', { queue: 'spool-lab', reachedBytes: 5 * 1024 ** 2, resumableBytes: 5 * 1024 ** 2 })
+    const broken = failedAttempt('DownloadIncomplete', { queue: 'spool-lab', reachedBytes: 5 * 1024 ** 2, resumableBytes: 5 * 1024 ** 2 })
     const whole = { queue: 'spool-lab', file: 'f', bytes: 6 * 1024 ** 2, sha256: 'a' }
     return ended(lab.start({ sourceUrls: [LINK] }, { downloadRecording: async () => (++tries === 1 ? Promise.reject(broken) : whole) }))
   },
@@ -82,7 +85,7 @@ const PATHS: Record<string, (lab: Lab) => Promise<Run>> = {
     return ended(
       lab.start(
         { sourceUrls: [LINK, `${LINK}2`] },
-        { downloadRecording: async () => (++downloads === 1 ? Promise.reject(endOfTry('RecordingNotFound')) : WHOLE) },
+        { downloadRecording: async () => (++downloads === 1 ? Promise.reject(failedAttempt('RecordingNotFound')) : WHOLE) },
       ),
     )
   },
@@ -91,7 +94,7 @@ const PATHS: Record<string, (lab: Lab) => Promise<Run>> = {
     return ended(
       lab.start(
         { sourceUrls: [LINK] },
-        { downloadRecording: async () => (++downloads === 1 ? Promise.reject(endOfTry('ExotelRateLimited')) : WHOLE) },
+        { downloadRecording: async () => (++downloads === 1 ? Promise.reject(failedAttempt('ExotelRateLimited')) : WHOLE) },
       ),
     )
   },
@@ -102,7 +105,7 @@ const PATHS: Record<string, (lab: Lab) => Promise<Run>> = {
       { sourceUrls: [LINK] },
       {
         downloadRecording: async () => ({ ...WHOLE, queue: ++downloads === 1 ? BUSY_SPOOL : 'spool-lab' }),
-        spoolHolds: async () => answers.shift()!,
+        checkSpool: async () => answers.shift()!,
       },
       { policy: { ...POLICY, spoolLostAfterMs: 1000 } },
     )
@@ -112,7 +115,7 @@ const PATHS: Record<string, (lab: Lab) => Promise<Run>> = {
   [CONTINUED]: async (lab) => {
     const run = await lab.start(
       { sourceUrls: [LINK] },
-      { downloadRecording: () => Promise.reject(endOfTry('RecordingNotFound')) },
+      { downloadRecording: () => Promise.reject(failedAttempt('RecordingNotFound')) },
       { policy: { ...POLICY, continueAsNewAfterEvents: 50 } },
     )
     return ended(run)

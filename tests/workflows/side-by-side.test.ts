@@ -1,7 +1,7 @@
 // Several recordings of one call: none delays another.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { eventually } from '../support/eventually.ts'
-import { BUSY_SPOOL, endOfTry, givenBack, openLab, POLICY, type Lab, type Run } from '../support/workflow-lab.ts'
+import { BUSY_SPOOL, failedAttempt, retriedLater, openLab, POLICY, type Lab, type Run } from '../support/workflow-lab.ts'
 
 type History = Awaited<ReturnType<Run['handle']['fetchHistory']>>
 
@@ -22,9 +22,9 @@ const iso = (ms: number) => new Date(ms).toISOString()
 
 describe('When one recording of a call is late', () => {
   test.each([
-    ['is not there yet', endOfTry('RecordingNotFound')],
-    ['is rate limited', endOfTry('ExotelRateLimited', { retryAfterMs: 15 * MINUTE })],
-    ['cannot be downloaded completely', endOfTry('DownloadIncomplete')],
+    ['is not there yet', failedAttempt('RecordingNotFound')],
+    ['is rate limited', failedAttempt('ExotelRateLimited', { retryAfterMs: 15 * MINUTE })],
+    ['cannot be downloaded completely', failedAttempt('DownloadIncomplete')],
   ])('because it %s, then one that is named meanwhile is stored at once', async (_, failure) => {
     const began = await now()
     const run = await lab.start(
@@ -53,9 +53,9 @@ describe('When one recording of a call is late', () => {
         downloadRecording: async ({ sourceUrl }) => {
           const code = failures.get(sourceUrl)
           failures.delete(sourceUrl)
-          return code ? Promise.reject(endOfTry(code)) : WHOLE
+          return code ? Promise.reject(failedAttempt(code)) : WHOLE
         },
-        noteWait: async ({ sourceUrl, reason }) => void waits.push(`${sourceUrl} ${reason?.code}`),
+        recordRetryWait: async ({ sourceUrl, reason }) => void waits.push(`${sourceUrl} ${reason?.code}`),
       },
     )
     expect(await run.ended()).toBeUndefined()
@@ -69,7 +69,7 @@ test('When Exotel limits the rate for longer than an hour, then that is no failu
     { sourceUrls: [LINK], endedAt: iso(began) },
     {
       downloadRecording: async () =>
-        (await now()) - began < 3 * HOUR ? Promise.reject(endOfTry('ExotelRateLimited', { retryAfterMs: 5 * MINUTE })) : WHOLE,
+        (await now()) - began < 3 * HOUR ? Promise.reject(failedAttempt('ExotelRateLimited', { retryAfterMs: 5 * MINUTE })) : WHOLE,
     },
   )
   expect(await run.ended()).toBeUndefined()
@@ -91,7 +91,7 @@ test('When a call has many recordings, then four are transferred at a time, and 
         await new Promise((resolve) => setImmediate(resolve))
         current -= 1
         const stored = run.conclusions.length
-        return late.has(sourceUrl) && stored < 5 ? Promise.reject(endOfTry('RecordingNotFound')) : WHOLE
+        return late.has(sourceUrl) && stored < 5 ? Promise.reject(failedAttempt('RecordingNotFound')) : WHOLE
       },
     },
   )
@@ -108,8 +108,8 @@ describe('When recovery names a failed recording while another one keeps the run
       { sourceUrls: [A, B], endedAt: iso(await now()) },
       {
         downloadRecording: async ({ sourceUrl }) => {
-          if (sourceUrl === A && run.conclusions.length < 2) throw endOfTry('RecordingNotFound')
-          if (sourceUrl === B && firstOfB) throw endOfTry('RecordingExpired')
+          if (sourceUrl === A && run.conclusions.length < 2) throw failedAttempt('RecordingNotFound')
+          if (sourceUrl === B && firstOfB) throw failedAttempt('RecordingExpired')
           return WHOLE
         },
       },
@@ -131,7 +131,7 @@ describe('When recovery names a failed recording while another one keeps the run
       { sourceUrls: [A, B], endedAt: iso(await now()) },
       {
         downloadRecording: async ({ sourceUrl }) =>
-          sourceUrl === A && run.conclusions.length < 2 ? Promise.reject(endOfTry('RecordingNotFound')) : WHOLE,
+          sourceUrl === A && run.conclusions.length < 2 ? Promise.reject(failedAttempt('RecordingNotFound')) : WHOLE,
       },
     )
     await lab.env.sleep(15 * MINUTE)
@@ -147,7 +147,7 @@ describe('When recovery names a failed recording while another one keeps the run
   test('then one that is being transferred is not transferred a second time', async () => {
     const run = await lab.start(
       { sourceUrls: [A], endedAt: iso((await now()) - HOUR) },
-      { downloadRecording: () => Promise.reject(endOfTry('ExotelUnavailable')) },
+      { downloadRecording: () => Promise.reject(failedAttempt('ExotelUnavailable')) },
     )
     await lab.env.sleep(5000)
     await run.tell({ sourceUrls: [A], recovery: true })
@@ -165,7 +165,7 @@ describe('When the history of a run becomes long', () => {
       { sourceUrls: [A], endedAt: iso(await now()) },
       {
         downloadRecording: async ({ sourceUrl }) =>
-          sourceUrl === A && run.conclusions.length < 2 ? Promise.reject(endOfTry('RecordingNotFound')) : WHOLE,
+          sourceUrl === A && run.conclusions.length < 2 ? Promise.reject(failedAttempt('RecordingNotFound')) : WHOLE,
       },
       { policy },
     )
@@ -187,8 +187,8 @@ describe('When the history of a run becomes long', () => {
       {
         downloadRecording: async () => {
           downloads += 1
-          if (downloads % 2 === 1) throw endOfTry('ExotelUnavailable')
-          throw endOfTry('DownloadIncomplete')
+          if (downloads % 2 === 1) throw failedAttempt('ExotelUnavailable')
+          throw failedAttempt('DownloadIncomplete')
         },
       },
       { policy: { ...POLICY, tries: 9, continueAsNewAfterEvents: 60 } },
@@ -226,12 +226,12 @@ describe('When the history of a run becomes long', () => {
       {
         downloadRecording: async ({ sourceUrl }) => {
           downloads.push(sourceUrl)
-          if (sourceUrl === B && (await now()) - began < 10 * MINUTE) throw endOfTry('RecordingNotFound')
+          if (sourceUrl === B && (await now()) - began < 10 * MINUTE) throw failedAttempt('RecordingNotFound')
           return WHOLE
         },
         uploadRecording: async () =>
           (await now()) - began < 12 * MINUTE
-            ? Promise.reject(givenBack('StorageUnavailable', MINUTE))
+            ? Promise.reject(retriedLater('StorageUnavailable', MINUTE))
             : { bucket: 'b', key: 'k', url: 'u' },
       },
       { policy: { ...policy, continueAsNewAfterEvents: 60 } },
@@ -245,7 +245,7 @@ describe('When the history of a run becomes long', () => {
   test('then a run that is cancelled writes its row all the same', async () => {
     const run = await lab.start(
       { sourceUrls: [A], endedAt: iso(await now()) },
-      { downloadRecording: () => Promise.reject(endOfTry('RecordingNotFound')) },
+      { downloadRecording: () => Promise.reject(failedAttempt('RecordingNotFound')) },
       { policy },
     )
     await lab.env.sleep(30 * MINUTE)
@@ -274,7 +274,7 @@ test('When the queue of a worker is longer than the limit, then its files do not
     { sourceUrls: [LINK] },
     {
       downloadRecording: async () => ({ ...WHOLE, queue: (downloads += 1) === 1 ? BUSY_SPOOL : 'spool-lab' }),
-      spoolHolds: async () => answers.shift()!,
+      checkSpool: async () => answers.shift()!,
     },
     { policy: { ...POLICY, spoolLostAfterMs: 1000 } },
   )
@@ -331,7 +331,7 @@ test('When Exotel’s API is away for hours, then it is asked once afterwards, n
     { status: 'completed', endedAt: iso(began) },
     {
       findRecording: async () => {
-        if ((await now()) - began < 2 * HOUR) throw givenBack('ExotelCredentialsRefused', 5 * MINUTE)
+        if ((await now()) - began < 2 * HOUR) throw retriedLater('ExotelCredentialsRefused', 5 * MINUTE)
         asked += 1
         return { answer: 'none', durationSeconds: 3 }
       },

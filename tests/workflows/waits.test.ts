@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { Context } from '@temporalio/activity'
-import type { CallNews, Verdict, Wait } from '../../contracts/recording.ts'
+import type { CallUpdate, Verdict, RetryWait } from '../../contracts/recording.ts'
 import { eventually } from '../support/eventually.ts'
-import { DAMAGED, endOfTry, givenBack, openLab, POLICY, type Lab, type Script } from '../support/workflow-lab.ts'
+import { DAMAGED, failedAttempt, retriedLater, openLab, POLICY, type Lab, type Script } from '../support/workflow-lab.ts'
 
 const LINK = 'https://recordings.exotel.com/a/1.mp3'
 const MINUTE = 60_000
@@ -36,9 +36,9 @@ describe('When a call ends without a link', () => {
     const run = await lab.start(
       { status: 'completed', endedAt: iso(began) },
       {
-        findRecording: async ({ nextAskAt }) => {
+        findRecording: async ({ nextRequestAt }) => {
           asked.push(await now())
-          announced.push(nextAskAt)
+          announced.push(nextRequestAt)
           return { answer: 'none', durationSeconds: POLICY.expectedFromSeconds - 1 }
         },
       },
@@ -115,7 +115,7 @@ describe('When a call ends without a link', () => {
 })
 
 describe('When Exotel does not have the recording yet', () => {
-  const notFound = () => Promise.reject(endOfTry('RecordingNotFound'))
+  const notFound = () => Promise.reject(failedAttempt('RecordingNotFound'))
 
   test('then 404 for most of an hour is a wait, not a try', async () => {
     const began = await now()
@@ -151,7 +151,7 @@ describe('When Exotel does not have the recording yet', () => {
 describe('When Exotel refuses a recording or sends no bytes while it may still prepare it', () => {
   const WHOLE = ONE_BYTE
   const EMPTY = { ...WHOLE, bytes: 0 }
-  const refused = () => Promise.reject(endOfTry('ExotelUnauthorized'))
+  const refused = () => Promise.reject(failedAttempt('ExotelUnauthorized'))
   const untilMinute = (began: number, minutes: number) => async () => (await now()) - began < minutes * MINUTE
 
   test.each(['refused', 'renewed'] as const)('then a refusal is a wait for most of an hour (access %s)', async (access) => {
@@ -211,7 +211,7 @@ describe('When something of ours is away', () => {
       { sourceUrls: [LINK] },
       {
         uploadRecording: async () =>
-          (await now()) < until ? Promise.reject(givenBack('StorageUnavailable', 5 * MINUTE)) : { bucket: 'b', key: 'k', url: 'u' },
+          (await now()) < until ? Promise.reject(retriedLater('StorageUnavailable', 5 * MINUTE)) : { bucket: 'b', key: 'k', url: 'u' },
       },
     )
     await lab.env.sleep('25h')
@@ -222,7 +222,7 @@ describe('When something of ours is away', () => {
 
   test('then an error that nobody foresaw is tried for a day, and then given up', async () => {
     const began = await now()
-    const run = await lab.start({ sourceUrls: [LINK] }, { validateRecording: () => Promise.reject(endOfTry('InternalError')) })
+    const run = await lab.start({ sourceUrls: [LINK] }, { validateRecording: () => Promise.reject(failedAttempt('InternalError')) })
     expect(await run.ended()).toBe('InternalError')
     expect(run.concludedAtMs - began).toBeGreaterThan(24 * HOUR)
     expect(run.concludedAtMs - began).toBeLessThan(26 * HOUR)
@@ -233,20 +233,20 @@ describe('When tries fail', () => {
   test.each(['ExotelUnavailable', 'DownloadIncomplete'])('then after three of %s the recording has failed', async (code) => {
     const run = await lab.start(
       { sourceUrls: [LINK] },
-      { downloadRecording: () => Promise.reject(endOfTry(code, { queue: 'spool-lab', reachedBytes: 10 })) },
+      { downloadRecording: () => Promise.reject(failedAttempt(code, { queue: 'spool-lab', reachedBytes: 10 })) },
     )
     expect(await run.ended()).toBe(code)
-    const pause = ['downloadRecording', 'noteWait']
+    const pause = ['downloadRecording', 'recordRetryWait']
     expect(run.calls).toEqual([...pause, ...pause, 'downloadRecording', 'keepIncomplete', 'updateCall', 'discardRecording'])
   })
 
   test('then each pause is on the row with its reason and its end, which waits for no database', async () => {
-    const waits: Wait[] = []
+    const waits: RetryWait[] = []
     const run = await lab.start(
       { sourceUrls: [LINK] },
       {
-        downloadRecording: () => Promise.reject(endOfTry('DownloadIncomplete')),
-        noteWait: async (wait) => {
+        downloadRecording: () => Promise.reject(failedAttempt('DownloadIncomplete')),
+        recordRetryWait: async (wait) => {
           waits.push(wait)
           if (waits.length === 2) throw new Error('the database is away')
         },
@@ -271,7 +271,7 @@ describe('When tries fail', () => {
         downloadRecording: async () => {
           queues.push(Context.current().info.taskQueue)
           const part = parts.shift()
-          if (part) throw endOfTry('DownloadIncomplete', part)
+          if (part) throw failedAttempt('DownloadIncomplete', part)
           return { queue: 'spool-third', file: 'f', bytes: 10, sha256: 'a' }
         },
         discardRecording: async () => void cleared.push(Context.current().info.taskQueue),
@@ -284,7 +284,7 @@ describe('When tries fail', () => {
 
   test('then losing its spool file again and again ends it after a day, for recovery to begin anew', async () => {
     const began = await now()
-    const run = await lab.start({ sourceUrls: [LINK] }, { validateRecording: () => Promise.reject(endOfTry('SpoolFileLost')) })
+    const run = await lab.start({ sourceUrls: [LINK] }, { validateRecording: () => Promise.reject(failedAttempt('SpoolFileLost')) })
     expect(await run.ended()).toBe('InternalError')
     expect(run.concludedAtMs - began).toBeGreaterThan(24 * HOUR)
   })
@@ -292,7 +292,7 @@ describe('When tries fail', () => {
   test.each(['RecordingExpired', 'RecordingTooLarge', 'RecordingUrlRefused', 'RecordingHostNotAllowed'])(
     'then %s is final at once',
     async (code) => {
-      const run = await lab.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(endOfTry(code)) })
+      const run = await lab.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(failedAttempt(code)) })
       expect(await run.ended()).toBe(code)
       expect(run.calls).toEqual(['downloadRecording', 'updateCall'])
     },
@@ -323,7 +323,7 @@ describe('When tries fail', () => {
       const run = await lab.start(
         { sourceUrls: [LINK] },
         {
-          downloadRecording: async () => (++downloads < 3 ? ONE_BYTE : Promise.reject(endOfTry('RecordingExpired'))),
+          downloadRecording: async () => (++downloads < 3 ? ONE_BYTE : Promise.reject(failedAttempt('RecordingExpired'))),
           validateRecording,
           keepIncomplete: async () => ({ spooled: KEPT }),
           uploadRecording: async () => ({ bucket: 'b', key: 'quarantine/k', url: 'u', remark: 'A foreign object has the key x' }),
@@ -356,7 +356,7 @@ describe('When tries fail', () => {
           validateRecording: async ({ spooled }) => (spooled.broken ? { verdict: 'refused', reason: 'HTML' } : INCOMPLETE),
         },
       ],
-      ['its worker is lost', { keepIncomplete: () => Promise.reject(endOfTry('SpoolFileLost')) }],
+      ['its worker is lost', { keepIncomplete: () => Promise.reject(failedAttempt('SpoolFileLost')) }],
     ])('it fails where %s', async (_why, script) => {
       const run = await lab.start({ sourceUrls: [LINK] }, { validateRecording, ...script })
       expect(await run.ended()).toBe('DownloadIncomplete')
@@ -374,7 +374,7 @@ describe('When tries fail', () => {
           validateRecording,
           keepIncomplete: async () => {
             attempts += 1
-            if (attempts <= 2) throw endOfTry('InternalError')
+            if (attempts <= 2) throw failedAttempt('InternalError')
             return { spooled: { ...KEPT, bytes: attempts === 4 ? 500 : attempts } }
           },
           uploadRecording: async ({ spooled: { bytes } }) => (uploads.push(bytes), { bucket: 'b', key: 'k', url: 'u' }),
@@ -401,7 +401,7 @@ describe('When tries fail', () => {
     test('nothing is kept where the recording is too large', async () => {
       let downloads = 0
       const downloadRecording: Script['downloadRecording'] = async () =>
-        ++downloads < 2 ? ONE_BYTE : Promise.reject(endOfTry('RecordingTooLarge', { queue: 'spool-lab', reachedBytes: 10 }))
+        ++downloads < 2 ? ONE_BYTE : Promise.reject(failedAttempt('RecordingTooLarge', { queue: 'spool-lab', reachedBytes: 10 }))
       const run = await lab.start({ sourceUrls: [LINK] }, { downloadRecording, validateRecording })
       expect(await run.ended()).toBe('RecordingTooLarge')
       expect(run.calls).not.toContain('keepIncomplete')
@@ -415,7 +415,7 @@ describe('When tries fail', () => {
       {
         downloadRecording: async () => {
           reachedBytes += 100 * 1024 ** 2
-          if (reachedBytes <= 1200 * 1024 ** 2) throw endOfTry('DownloadIncomplete', { reachedBytes })
+          if (reachedBytes <= 1200 * 1024 ** 2) throw failedAttempt('DownloadIncomplete', { reachedBytes })
           return { queue: 'spool-lab', file: 'f', bytes: reachedBytes, sha256: 'a' }
         },
       },
@@ -431,7 +431,7 @@ describe('When tries fail', () => {
       {
         downloadRecording: async () => (
           times.push(await now()),
-          Promise.reject(endOfTry('ExotelUnavailable', { retryAfterMs: 13 * MINUTE }))
+          Promise.reject(failedAttempt('ExotelUnavailable', { retryAfterMs: 13 * MINUTE }))
         ),
       },
     )
@@ -445,14 +445,14 @@ describe('When tries fail', () => {
       { sourceUrls: [LINK] },
       {
         downloadRecording: async () =>
-          renewed ? { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' } : Promise.reject(endOfTry('ExotelUnauthorized')),
+          renewed ? { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' } : Promise.reject(failedAttempt('ExotelUnauthorized')),
         renewAccess: async () => ((renewed = true), { access: 'renewed' }),
       },
     )
     expect(await run.ended()).toBeUndefined()
     const refused = await lab.start(
       { sourceUrls: [LINK], endedAt: iso((await now()) - HOUR) },
-      { downloadRecording: () => Promise.reject(endOfTry('ExotelUnauthorized')), renewAccess: async () => ({ access: 'renewed' }) },
+      { downloadRecording: () => Promise.reject(failedAttempt('ExotelUnauthorized')), renewAccess: async () => ({ access: 'renewed' }) },
     )
     expect(await refused.ended()).toBe('ExotelUnauthorized')
     expect(refused.calls.filter((name) => name === 'downloadRecording')).toHaveLength(2)
@@ -483,7 +483,7 @@ describe('When the worker with the file is lost', () => {
       {
         validateRecording: async () =>
           ++validations === 1
-            ? Promise.reject(endOfTry('SpoolFileLost'))
+            ? Promise.reject(failedAttempt('SpoolFileLost'))
             : { verdict: 'good', etag: 'e', audio: { contentType: 'a', extension: 'mp3' } },
       },
     )
@@ -508,7 +508,7 @@ describe('When a call has several recordings', () => {
       { sourceUrls: [a, b, a] },
       {
         downloadRecording: async ({ sourceUrl }) =>
-          sourceUrl === b ? Promise.reject(endOfTry('RecordingExpired')) : { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' },
+          sourceUrl === b ? Promise.reject(failedAttempt('RecordingExpired')) : { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' },
       },
     )
     await run.news({ sourceUrls: [a] })
@@ -529,7 +529,7 @@ describe('When a call has several recordings', () => {
 })
 
 test('When an operator asks a run how it is, then it says what it waits for and what comes next', async () => {
-  const run = await lab.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(endOfTry('RecordingNotFound')) })
+  const run = await lab.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(failedAttempt('RecordingNotFound')) })
   const status = await eventually('the run to wait', async () => {
     const now = await run.status()
     return now.step === 'wait' && now
@@ -541,7 +541,7 @@ test('When an operator asks a run how it is, then it says what it waits for and 
     detail: expect.stringMatching(/RecordingNotFound happened; Exotel may need an hour, at \d{4}-/),
   })
   // An activity that is cancelled at the moment of its end would stop the test server, see recording-model.ts.
-  await eventually('the wait to be noted', () => run.hasCompleted('noteWait'))
+  await eventually('the wait to be noted', () => run.hasCompleted('recordRetryWait'))
   await run.handle.cancel()
   await run.ended()
   expect(await run.status()).toMatchObject({ step: 'concluded', concluded: [{ sourceUrl: LINK, state: 'failed', code: 'Cancelled' }] })
@@ -552,7 +552,7 @@ test('When a run is cancelled after Exotel’s API named the recording, then tha
     { status: 'completed' },
     {
       findRecording: async () => ({ answer: 'named', sourceUrl: LINK }),
-      downloadRecording: () => Promise.reject(endOfTry('RecordingNotFound')),
+      downloadRecording: () => Promise.reject(failedAttempt('RecordingNotFound')),
     },
   )
   await lab.env.sleep(5 * MINUTE)
@@ -564,7 +564,7 @@ test('When a run is cancelled after Exotel’s API named the recording, then tha
 test('When Exotel does not say whether a refused recording can be had, then that is a try, not a verdict', async () => {
   const run = await lab.start(
     { sourceUrls: [LINK] },
-    { downloadRecording: () => Promise.reject(endOfTry('ExotelUnauthorized')), renewAccess: async () => ({ access: 'unavailable' }) },
+    { downloadRecording: () => Promise.reject(failedAttempt('ExotelUnauthorized')), renewAccess: async () => ({ access: 'unavailable' }) },
   )
   expect(await run.ended()).toBe('ExotelUnavailable')
   expect(run.calls.filter((name) => name === 'downloadRecording')).toHaveLength(3)
@@ -574,7 +574,7 @@ test('When asking Exotel fails in a way that nobody foresaw, then it is asked ag
   let asked = 0
   const run = await lab.start(
     { status: 'completed' },
-    { findRecording: async () => (++asked < 3 ? Promise.reject(endOfTry('InternalError')) : { answer: 'named', sourceUrl: LINK }) },
+    { findRecording: async () => (++asked < 3 ? Promise.reject(failedAttempt('InternalError')) : { answer: 'named', sourceUrl: LINK }) },
   )
   expect(await run.ended()).toBeUndefined()
   expect(run.conclusions).toMatchObject([{ sourceUrl: LINK, outcome: { state: 'stored' } }])
@@ -583,7 +583,7 @@ test('When asking Exotel fails in a way that nobody foresaw, then it is asked ag
 test('When Exotel refuses our key for hours, then a link that comes meanwhile is brought without its answer', async () => {
   const run = await lab.start(
     { status: 'completed' },
-    { findRecording: () => Promise.reject(givenBack('ExotelCredentialsRefused', 5 * MINUTE)) },
+    { findRecording: () => Promise.reject(retriedLater('ExotelCredentialsRefused', 5 * MINUTE)) },
   )
   await lab.env.sleep('3h')
   expect(run.conclusions).toEqual([])
@@ -598,7 +598,7 @@ test('When a link is named again while its failure is being written, then it is 
     { sourceUrls: [LINK] },
     {
       downloadRecording: async () =>
-        written === 0 ? Promise.reject(endOfTry('RecordingExpired')) : { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' },
+        written === 0 ? Promise.reject(failedAttempt('RecordingExpired')) : { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' },
       updateCall: async () => {
         written += 1
         if (written === 1) await run.news({ sourceUrls: [LINK] })
@@ -623,7 +623,7 @@ test('When Exotel itself says that nobody took the call, then the search ends', 
 })
 
 describe('When Exotel says that nobody took the call, and an event says that somebody did', () => {
-  test.each<[string, CallNews]>([
+  test.each<[string, CallUpdate]>([
     ['by its status', { sourceUrls: [], status: 'completed' }],
     ['by its duration', { sourceUrls: [], status: 'busy', durationSeconds: 73 }],
   ])('then Exotel is asked again, and a recording that it names later is brought: %s', async (_how, news) => {
@@ -651,7 +651,9 @@ test('When a call that was over is answered later, then a recording may be in pr
   const began = await now()
   const run = await lab.start(
     { status: 'busy', sourceUrls: [LINK], endedAt: iso(began - 2 * HOUR) },
-    { downloadRecording: async () => ((await now()) - began < 30 * MINUTE ? Promise.reject(endOfTry('RecordingNotFound')) : ONE_BYTE) },
+    {
+      downloadRecording: async () => ((await now()) - began < 30 * MINUTE ? Promise.reject(failedAttempt('RecordingNotFound')) : ONE_BYTE),
+    },
   )
   await run.news({ status: 'completed', endedAt: iso(began) })
   await run.news({ status: 'busy', endedAt: iso(began - 2 * HOUR) })
@@ -666,7 +668,7 @@ describe('When events about the end of a call disagree', () => {
     const began = await now()
     const asked: number[] = []
     const run = await lab.start(
-      { status: 'ringing', endHeardAt: iso(began) },
+      { status: 'ringing', endReportedAt: iso(began) },
       {
         findRecording: async () => {
           const ms = await now()
@@ -682,7 +684,7 @@ describe('When events about the end of a call disagree', () => {
 
   test('then a call that never ends for Exotel counts as missing after five hours', async () => {
     const began = await now()
-    const run = await lab.start({ endHeardAt: iso(began) }, { findRecording: async () => ({ answer: 'none', status: 'ringing' }) })
+    const run = await lab.start({ endReportedAt: iso(began) }, { findRecording: async () => ({ answer: 'none', status: 'ringing' }) })
     expect(await run.ended()).toBe('RecordingMissing')
     expect(run.concludedAtMs - began).toBeGreaterThanOrEqual(5 * HOUR)
     expect(run.calls.filter((name) => name === 'findRecording').length).toBeLessThan(35)
@@ -691,14 +693,14 @@ describe('When events about the end of a call disagree', () => {
   test('then the real end of a running call is followed by a question at once', async () => {
     const began = await now()
     const run = await lab.start(
-      { endHeardAt: iso(began) },
+      { endReportedAt: iso(began) },
       {
         findRecording: async () =>
           (await now()) - began < 4 * MINUTE ? { answer: 'none', status: 'in-progress' } : { answer: 'named', sourceUrl: LINK },
       },
     )
     await lab.env.sleep(4 * MINUTE)
-    await run.news({ status: 'completed', endHeardAt: iso(began + 4 * MINUTE) })
+    await run.news({ status: 'completed', endReportedAt: iso(began + 4 * MINUTE) })
     expect(await run.ended()).toBeUndefined()
     expect(run.conclusions).toMatchObject([{ sourceUrl: LINK, outcome: { state: 'stored' } }])
     expect(run.concludedAtMs - began).toBeLessThan(6 * MINUTE)
@@ -707,11 +709,11 @@ describe('When events about the end of a call disagree', () => {
   test('then an end that arrives while "not recorded" is written begins a new search, also of an unanswered call', async () => {
     let written = 0
     const run = await lab.start(
-      { status: 'busy', endHeardAt: iso(await now()) },
+      { status: 'busy', endReportedAt: iso(await now()) },
       {
         updateCall: async () => {
           written += 1
-          if (written === 1) await run.news({ status: 'busy', endHeardAt: iso(await now()) })
+          if (written === 1) await run.news({ status: 'busy', endReportedAt: iso(await now()) })
         },
         findRecording: async () => ({ answer: 'named', sourceUrl: LINK }),
       },
@@ -728,7 +730,7 @@ describe('When events about the end of a call disagree', () => {
       {
         findRecording: async () => {
           asked += 1
-          if (asked === 1) await run.news({ status: 'completed', endHeardAt: iso(await now()) })
+          if (asked === 1) await run.news({ status: 'completed', endReportedAt: iso(await now()) })
           return asked === 1 ? none() : { answer: 'named', sourceUrl: LINK }
         },
       },
@@ -739,7 +741,7 @@ describe('When events about the end of a call disagree', () => {
 
   test('then the relay can have Exotel asked at once, whatever the status', async () => {
     const began = await now()
-    const run = await lab.start({ status: 'busy', endHeardAt: iso(began), searchAgain: true }, { findRecording: none })
+    const run = await lab.start({ status: 'busy', endReportedAt: iso(began), searchAgain: true }, { findRecording: none })
     expect(await run.ended()).toBeUndefined()
     expect(run.calls[0]).toBe('findRecording')
     expect(run.conclusions).toMatchObject([{ outcome: { state: 'not_recorded' } }])
@@ -749,18 +751,18 @@ describe('When events about the end of a call disagree', () => {
     const began = await now()
     const asked: number[] = []
     const run = await lab.start(
-      { status: 'completed', endHeardAt: iso(began) },
+      { status: 'completed', endReportedAt: iso(began) },
       { findRecording: async () => (asked.push(await now()), { answer: 'named', sourceUrl: LINK }) },
     )
-    await run.news({ status: 'completed', endHeardAt: iso(began - 30 * MINUTE) })
+    await run.news({ status: 'completed', endReportedAt: iso(began - 30 * MINUTE) })
     expect(await run.ended()).toBeUndefined()
     expect(Math.round((asked[0]! - began) / MINUTE)).toBe(1)
   })
 
   test('then a second end adds no question where the next one is still to come', async () => {
     const began = await now()
-    const run = await lab.start({ status: 'completed', endedAt: iso(began), endHeardAt: iso(began) }, { findRecording: none })
-    await run.news({ status: 'completed', endHeardAt: iso(began + 1000) })
+    const run = await lab.start({ status: 'completed', endedAt: iso(began), endReportedAt: iso(began) }, { findRecording: none })
+    await run.news({ status: 'completed', endReportedAt: iso(began + 1000) })
     expect(await run.ended()).toBeUndefined()
     expect(run.calls.filter((name) => name === 'findRecording')).toHaveLength(7)
     expect(run.conclusions).toHaveLength(1)

@@ -30,7 +30,7 @@ const STEPS: Record<string, string> = {
   update: "The worker writes the outcome into the call's row",
 }
 
-export async function tellStory(stack: DevStack, say: (text: string) => void): Promise<void> {
+export async function runDemo(stack: DevStack, say: (text: string) => void): Promise<void> {
   if (!stack.simulatorUrl) return say('\nEXOTEL_API_BASE_URL points to a real Exotel: make a call there, and watch it here.')
   const database = new pg.Client(applicationConnection(stack.databaseUrl, {}))
   database.on('error', () => {}) // a cut connection shows at the next query

@@ -14,7 +14,7 @@ const afterGc = gauge('heap_after_gc_bytes', 'Heap in use after the last full co
 const rising = gauge('heap_rising', '1 while the heap after collections has risen for an hour')
 const listenerWarnings = counter('listener_warnings_total', 'MaxListenersExceededWarning: listeners are added and not removed', [])
 
-export function watchForLeaks(logger: Logger): { stop(): void } {
+export function monitorHeap(logger: Logger): { stop(): void } {
   const rise = createRiseDetector()
   let lowest = Infinity
   const collections = new PerformanceObserver((list) => {

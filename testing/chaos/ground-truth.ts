@@ -1,5 +1,5 @@
 /** What really happened, as only Exotel knows it: what the checker compares everything with. */
-export interface Truth {
+export interface GroundTruth {
   calls: Record<
     string,
     {

@@ -11,7 +11,7 @@ const UPLOAD_AGE_MS = 24 * 3600_000
 
 const swept = counter('swept_total', 'Leftovers cleared: spool files of closed calls, uploads that nobody completed', ['what'])
 
-export interface Sweeps {
+export interface GarbageCollection {
   spool: Spool
   store: RecordingStore
   logger: Logger
@@ -20,22 +20,22 @@ export interface Sweeps {
   signal: AbortSignal
 }
 
-/** Sweeps now and every ten minutes until the signal; trouble is logged and left to the next time. */
-export async function startSweeps(sweeps: Sweeps): Promise<void> {
-  while (!sweeps.signal.aborted) {
-    await sweepSpool(sweeps).catch((error: unknown) => sweeps.logger.warn({ error }, 'Recording spool not swept'))
-    await sweepUploads(sweeps).catch((error: unknown) => sweeps.logger.warn({ error }, 'Recording uploads not swept'))
-    await pause(EVERY_MS * sweeps.waitScale, undefined, { signal: sweeps.signal }).catch(() => {})
+/** GarbageCollection now and every ten minutes until the signal; trouble is logged and left to the next time. */
+export async function startGarbageCollection(options: GarbageCollection): Promise<void> {
+  while (!options.signal.aborted) {
+    await sweepSpool(options).catch((error: unknown) => options.logger.warn({ error }, 'Recording spool not swept'))
+    await sweepUploads(options).catch((error: unknown) => options.logger.warn({ error }, 'Recording uploads not swept'))
+    await pause(EVERY_MS * options.waitScale, undefined, { signal: options.signal }).catch(() => {})
   }
 }
 
-async function sweepSpool({ spool, isOpen, logger }: Sweeps): Promise<void> {
+async function sweepSpool({ spool, isOpen, logger }: GarbageCollection): Promise<void> {
   const files = await spool.sweep(isOpen, (file, error) => logger.warn({ error, file }, 'Recording spool file not swept'))
   swept.inc({ what: 'spool file' }, files.length)
   if (files.length > 0) logger.info({ files: files.length }, 'Recording spool swept')
 }
 
-async function sweepUploads({ store, logger, signal }: Sweeps): Promise<void> {
+async function sweepUploads({ store, logger, signal }: GarbageCollection): Promise<void> {
   const uploads = await store.sweepUploads(new Date(Date.now() - UPLOAD_AGE_MS), signal)
   swept.inc({ what: 'upload' }, uploads)
   if (uploads > 0) logger.info({ uploads }, 'Recording uploads that nobody completed were ended')

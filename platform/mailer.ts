@@ -11,7 +11,7 @@ export interface Mail {
   text: string
 }
 
-export interface Post {
+export interface Mailer {
   /** False where no mail server is set: what needs a mail says so. */
   available: boolean
   /**
@@ -23,13 +23,13 @@ export interface Post {
   check(): Promise<string>
 }
 
-export interface PostOptions {
+export interface MailerOptions {
   from: string
   logger: Logger
 }
 
 /** @param smtpUrl smtp://user:password@host:587 or smtps://… */
-export function smtpPost(smtpUrl: string, { from }: PostOptions): Post {
+export function smtpMailer(smtpUrl: string, { from }: MailerOptions): Mailer {
   const transport = createTransport({ url: smtpUrl, connectionTimeout: 5000, greetingTimeout: 5000, socketTimeout: 20_000 })
   return {
     available: true,
@@ -42,7 +42,7 @@ export function smtpPost(smtpUrl: string, { from }: PostOptions): Post {
 }
 
 /** Each mail becomes a file whose path is logged: development sends nothing to anybody. */
-export function folderPost(folder: string, { from, logger }: PostOptions): Post {
+export function folderMailer(folder: string, { from, logger }: MailerOptions): Mailer {
   const transport = createTransport({ streamTransport: true, buffer: true, newline: 'unix' })
   return {
     available: true,
@@ -62,7 +62,7 @@ export function folderPost(folder: string, { from, logger }: PostOptions): Post 
 }
 
 /** Where nothing is set: no mail can be sent. */
-export function noPost(): Post {
+export function disabledMailer(): Mailer {
   const refuse = (): Promise<never> => Promise.reject(new Error('SMTP_URL is not set'))
   return { available: false, deliver: refuse, check: refuse }
 }

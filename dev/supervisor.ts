@@ -31,7 +31,7 @@ const STOP_GRACE_MS = 20_000
 /** How long `stop` waits for what `finish` runs. */
 const FINISH_GRACE_MS = 60_000
 
-export class Keeper {
+export class Supervisor {
   readonly #home: string
   readonly #reaper: ChildProcess
   readonly #kept: Kept[] = []

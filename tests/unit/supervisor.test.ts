@@ -1,37 +1,37 @@
-// What a keeper leaves in the folder of a stack, beside others that use the same folder.
+// What a supervisor leaves in the folder of a stack, beside others that use the same folder.
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
-import { Keeper, type Program } from '../../dev/keeper.ts'
+import { Supervisor, type Program } from '../../dev/supervisor.ts'
 
 let home: string
-let keepers: Keeper[]
+let keepers: Supervisor[]
 beforeEach(() => {
-  home = mkdtempSync(join(tmpdir(), 'keeper-'))
+  home = mkdtempSync(join(tmpdir(), 'supervisor-'))
   keepers = []
 })
 afterEach(async () => {
-  for (const keeper of keepers) await keeper.stop()
+  for (const supervisor of keepers) await supervisor.stop()
   rmSync(home, { recursive: true })
 })
 
-function newKeeper(): Keeper {
-  const keeper = new Keeper(home)
-  keepers.push(keeper)
-  return keeper
+function newKeeper(): Supervisor {
+  const supervisor = new Supervisor(home)
+  keepers.push(supervisor)
+  return supervisor
 }
 
 const program = (name: string): Program => ({ name, file: 'sleep', args: ['60'], stopSignal: 'SIGTERM' })
 
 test('When the folder of logs is removed before the first start, then the process starts with its log', () => {
-  const keeper = newKeeper()
+  const supervisor = newKeeper()
   rmSync(join(home, 'logs'), { recursive: true, force: true })
-  keeper.start(program('first'))
-  expect(existsSync(keeper.logOf('first'))).toBe(true)
+  supervisor.start(program('first'))
+  expect(existsSync(supervisor.logOf('first'))).toBe(true)
 })
 
-test('When another keeper has written the list of processes meanwhile, then the end of the first one leaves that list', async () => {
+test('When another supervisor has written the list of processes meanwhile, then the end of the first one leaves that list', async () => {
   const [first, second] = [newKeeper(), newKeeper()]
   first.start(program('first'))
   second.start(program('second'))

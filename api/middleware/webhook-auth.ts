@@ -1,7 +1,7 @@
 // Guards the webhooks: methods, addresses, body, proof of origin. Whoever passes is Exotel; everybody else leaves no row.
 import ipaddr from 'ipaddr.js'
 import type { Request, RequestHandler, Response } from 'express'
-import { judgeHeaders, proveOrigin, type OriginSettings, type Verdict } from '../../exotel/proof-of-origin.ts'
+import { checkHeaders, verifyWebhook, type WebhookAuthSettings, type Verdict } from '../../exotel/webhook-auth.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { counter } from '../../platform/metrics.ts'
 import { problem, Problem } from '../../platform/problem.ts'
@@ -10,7 +10,7 @@ import { GRANTED_BYTES } from '../body-memory.ts'
 import { readBody } from '../read-body.ts'
 import { WrongSignatures } from '../wrong-signatures.ts'
 
-export interface WebhookGuard extends OriginSettings {
+export interface WebhookAuth extends WebhookAuthSettings {
   /** Addresses and CIDR ranges; empty: any. */
   addresses: string[]
 }
@@ -25,8 +25,8 @@ const refusals = counter('webhook_refusals_total', 'Webhooks refused before anyt
  * Buffer. Who proves nothing is refused before the body is read, and with 429 after `refusalLimit`; who proves it is never limited.
  * A signature can be checked only when the body was read: of an address that sent many wrong ones, only small bodies are read.
  */
-export function webhookOrigin(
-  guard: WebhookGuard,
+export function requireWebhookAuth(
+  auth: WebhookAuth,
   { logger, refusalLimit }: { logger: Logger; refusalLimit: RequestHandler },
 ): RequestHandler {
   const wrongSignatures = new WrongSignatures()
@@ -41,12 +41,12 @@ export function webhookOrigin(
     }
     if (request.method !== 'POST' && request.method !== 'GET')
       return refuse('method', problem('method_not_allowed', `${request.method} is not allowed here`, { Allow: 'GET, POST' }))
-    if (guard.addresses.length > 0 && !isListed(request.ip, guard.addresses))
+    if (auth.addresses.length > 0 && !isListed(request.ip, auth.addresses))
       return refuse('address', problem('webhook_address_refused', 'This address is not on the list of allowed ones'))
 
-    const presented = presentedBy(request)
-    const early = judgeHeaders(presented, guard, new Date())
-    if (early !== 'needs body' && !early.proven) return refuse(early.reason, notProven(guard, early.reason))
+    const credentials = presentedBy(request)
+    const early = checkHeaders(credentials, auth, new Date())
+    if (early !== 'needs body' && !early.proven) return refuse(early.reason, notAuthenticated(auth, early.reason))
     const client = clientOf(request)
     let rawBody: Buffer
     try {
@@ -56,10 +56,10 @@ export function webhookOrigin(
       const isUnproven = error instanceof Problem && error.code !== 'busy' && early === 'needs body'
       return isUnproven ? refuse(error.code, error) : next(error)
     }
-    const verdict = early === 'needs body' ? proveOrigin({ ...presented, rawBody }, guard, new Date()) : early
+    const verdict = early === 'needs body' ? verifyWebhook({ ...credentials, rawBody }, auth, new Date()) : early
     if (!verdict.proven) {
       wrongSignatures.add(client) // of a whole body only: a connection that broke says nothing about the sender
-      return refuse(verdict.reason, notProven(guard, verdict.reason))
+      return refuse(verdict.reason, notAuthenticated(auth, verdict.reason))
     }
     wrongSignatures.clear(client)
     logProof(logger, request, verdict)
@@ -85,7 +85,7 @@ function refusedUnread(): Problem {
   return problem('busy', 'Many webhooks of this address had a wrong signature: large ones are not read for a while', RETRY_AFTER)
 }
 
-function presentedBy(request: Request): Parameters<typeof judgeHeaders>[0] {
+function presentedBy(request: Request): Parameters<typeof checkHeaders>[0] {
   return {
     method: request.method,
     signatures: request.headersDistinct['x-exotel-signature'] ?? [],
@@ -95,8 +95,8 @@ function presentedBy(request: Request): Parameters<typeof judgeHeaders>[0] {
   }
 }
 
-function notProven(guard: WebhookGuard, reason: string): Problem {
-  return problem('webhook_not_authenticated', reason, guard.basic ? { 'WWW-Authenticate': 'Basic realm="webhooks"' } : undefined)
+function notAuthenticated(auth: WebhookAuth, reason: string): Problem {
+  return problem('webhook_not_authenticated', reason, auth.basic ? { 'WWW-Authenticate': 'Basic realm="webhooks"' } : undefined)
 }
 
 function logProof(logger: Logger, request: Request, { by, staleTimestamp }: Verdict & { proven: true }): void {

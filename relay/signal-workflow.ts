@@ -2,28 +2,28 @@ import { WorkflowIdConflictPolicy, WorkflowIdReusePolicy, type Client } from '@t
 import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } from '@temporalio/common'
 import type { ClaimedEvent } from '../calls/claim-events.ts'
 import {
-  CALL_NEWS_SIGNAL,
+  CALL_UPDATED_SIGNAL,
   CALL_SID_ATTRIBUTE,
   RECORDING_STATE_ATTRIBUTE,
   RECORDING_WORKFLOW,
   RECORDINGS_QUEUE,
   recordingWorkflowId,
 } from '../contracts/names.ts'
-import type { CallNews, EndedCall, RecordingPolicy } from '../contracts/recording.ts'
+import type { CallUpdate, EndedCall, RecordingPolicy } from '../contracts/recording.ts'
 
 const DEADLINE_MS = 10_000
 const callSidKey = defineSearchAttributeKey(CALL_SID_ATTRIBUTE, SearchAttributeType.KEYWORD)
 const stateKey = defineSearchAttributeKey(RECORDING_STATE_ATTRIBUTE, SearchAttributeType.KEYWORD)
 
 /** Starts the call's workflow, or lets the one that runs know: in one request, so that the news is in the run's first task. */
-export async function tellWorkflow(temporal: Client, event: ClaimedEvent, policy: RecordingPolicy): Promise<void> {
+export async function signalRecordingWorkflow(temporal: Client, event: ClaimedEvent, policy: RecordingPolicy): Promise<void> {
   const call: EndedCall = { callSid: event.callSid, arrivedAt: event.receivedAt.toISOString(), requestId: event.requestId ?? '', policy }
-  const news: CallNews = {
+  const news: CallUpdate = {
     sourceUrls: event.sourceUrls,
     ...(event.status !== null && { status: event.status }),
     ...(event.endedAt !== null && { endedAt: event.endedAt.toISOString() }),
     ...(event.durationSeconds !== null && { durationSeconds: event.durationSeconds }),
-    ...(event.endHeardAt !== null && { endHeardAt: event.endHeardAt.toISOString() }),
+    ...(event.endReportedAt !== null && { endReportedAt: event.endReportedAt.toISOString() }),
     ...(event.searchAgain && { searchAgain: true }),
     ...(event.source === 'recovery' && { recovery: true }),
   }
@@ -34,7 +34,7 @@ export async function tellWorkflow(temporal: Client, event: ClaimedEvent, policy
       workflowIdReusePolicy: WorkflowIdReusePolicy.ALLOW_DUPLICATE,
       workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
       args: [call],
-      signal: CALL_NEWS_SIGNAL,
+      signal: CALL_UPDATED_SIGNAL,
       signalArgs: [news],
       staticSummary: `Recording of call ${event.callSid}`,
       typedSearchAttributes: new TypedSearchAttributes([

@@ -1,9 +1,9 @@
 // Whether a delivery comes from Exotel: a signature over the raw bytes, HTTP Basic or a token in the callback URL.
 // Exotel documents no signature; an ordinary account proves itself by what its callback URL holds.
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import { sameText } from '../platform/same-text.ts'
+import { constantTimeEqual } from '../platform/constant-time-equal.ts'
 
-export interface OriginSettings {
+export interface WebhookAuthSettings {
   /** Every one of them is accepted, so that secrets can be rotated. */
   signatureSecrets: string[]
   /** `user:password` */
@@ -12,7 +12,7 @@ export interface OriginSettings {
   timestamp: 'enforce' | 'log'
 }
 
-export interface Presented {
+export interface WebhookCredentials {
   method: string
   rawBody: Buffer
   /** Every `x-exotel-signature` header, apart. */
@@ -27,35 +27,39 @@ export type Verdict = { proven: true; by: 'signature' | 'basic' | 'token'; stale
 const TIMESTAMP_WINDOW_SECONDS = 300
 
 /** Any one proof suffices, but a signature that is there and wrong is refused whatever else is right. */
-export function proveOrigin(presented: Presented, settings: OriginSettings, now: Date): Verdict {
-  const signatures = judgedSignatures(presented, settings)
-  const isSigned = signatures.every((signature) => isSignedBy(presented.rawBody, signature, settings.signatureSecrets))
+export function verifyWebhook(credentials: WebhookCredentials, settings: WebhookAuthSettings, now: Date): Verdict {
+  const signatures = judgedSignatures(credentials, settings)
+  const isSigned = signatures.every((signature) => isSignedBy(credentials.rawBody, signature, settings.signatureSecrets))
   if (!isSigned) return refused('Invalid webhook signature')
-  return signatures.length > 0 ? proven('signature', presented, settings, now) : proveByCredentials(presented, settings, now)
+  return signatures.length > 0 ? proven('signature', credentials, settings, now) : proveByCredentials(credentials, settings, now)
 }
 
 /** What the headers decide before the body is read: everything, unless they hold a signature that the body has to match. */
-export function judgeHeaders(presented: Omit<Presented, 'rawBody'>, settings: OriginSettings, now: Date): Verdict | 'needs body' {
-  const signatures = judgedSignatures(presented, settings)
-  if (signatures.length === 0) return proveByCredentials(presented, settings, now)
+export function checkHeaders(
+  credentials: Omit<WebhookCredentials, 'rawBody'>,
+  settings: WebhookAuthSettings,
+  now: Date,
+): Verdict | 'needs body' {
+  const signatures = judgedSignatures(credentials, settings)
+  if (signatures.length === 0) return proveByCredentials(credentials, settings, now)
   if (signatures.some((signature) => readDigest(signature) === undefined)) return refused('Invalid webhook signature')
-  const verdict = proven('signature', presented, settings, now)
+  const verdict = proven('signature', credentials, settings, now)
   return verdict.proven ? 'needs body' : verdict
 }
 
 /** A GET has no body to sign: its signature proves nothing, neither way. */
 function judgedSignatures(
-  { method, signatures }: Pick<Presented, 'method' | 'signatures'>,
-  { signatureSecrets }: OriginSettings,
+  { method, signatures }: Pick<WebhookCredentials, 'method' | 'signatures'>,
+  { signatureSecrets }: WebhookAuthSettings,
 ): string[] {
   return method === 'POST' && signatureSecrets.length > 0 ? signatures : []
 }
 
-function proveByCredentials(presented: Omit<Presented, 'rawBody'>, settings: OriginSettings, now: Date): Verdict {
-  const { authorization, token } = presented
-  if (settings.basic && authorization !== undefined && sameText(spelledUsually(authorization), basicHeader(settings.basic)))
-    return proven('basic', presented, settings, now)
-  if (settings.token && token !== undefined && sameText(token, settings.token)) return proven('token', presented, settings, now)
+function proveByCredentials(credentials: Omit<WebhookCredentials, 'rawBody'>, settings: WebhookAuthSettings, now: Date): Verdict {
+  const { authorization, token } = credentials
+  if (settings.basic && authorization !== undefined && constantTimeEqual(spelledUsually(authorization), basicHeader(settings.basic)))
+    return proven('basic', credentials, settings, now)
+  if (settings.token && token !== undefined && constantTimeEqual(token, settings.token)) return proven('token', credentials, settings, now)
   if (authorization !== undefined && settings.basic) return refused('Invalid webhook credentials')
   if (token !== undefined && settings.token) return refused('Invalid webhook token')
   return refused(settings.signatureSecrets.length > 0 ? 'Missing webhook signature' : 'Missing webhook credentials')
@@ -63,8 +67,8 @@ function proveByCredentials(presented: Omit<Presented, 'rawBody'>, settings: Ori
 
 function proven(
   by: 'signature' | 'basic' | 'token',
-  { timestamp }: Pick<Presented, 'timestamp'>,
-  settings: OriginSettings,
+  { timestamp }: Pick<WebhookCredentials, 'timestamp'>,
+  settings: WebhookAuthSettings,
   now: Date,
 ): Verdict {
   const staleTimestamp = timestamp !== undefined && !isRecent(timestamp, now)

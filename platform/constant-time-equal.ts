@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 
 /** Compares secrets in a time that tells nothing of either, not even their lengths. */
-export function sameText(a: string, b: string): boolean {
+export function constantTimeEqual(a: string, b: string): boolean {
   const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest()
   return timingSafeEqual(sha256(a), sha256(b))
 }

@@ -1,5 +1,5 @@
 // When Exotel is asked whether a call has a recording.
-import type { Question } from '../contracts/recording.ts'
+import type { CallDetailsRequest } from '../contracts/recording.ts'
 import type { RecordingRun } from './recording-run.ts'
 
 /** Exotel has a recording 1 to 5 min after the end of the call, 15 at peak [reporting/recording-access]. */
@@ -8,16 +8,16 @@ const ASK_AFTER_END_MINUTES = [1, 2, 5, 10, 15, 30, 60]
 const RUNNING_EVERY_MINUTES = 10
 const RUNNING_FOR_MINUTES = 5 * 60
 
-export interface QuestionTimes {
+export interface CallDetailsSchedule {
   /** The time of the next question, ms since 1970; undefined after the last one. An event that tells a later end of the call changes it. */
   next(): number | undefined
   /** The question is asked now. @returns what the call's row says about the next one */
-  ask(): Pick<Question, 'nextAskAt' | 'nextAskWhileRunningAt'>
+  ask(): Pick<CallDetailsRequest, 'nextRequestAt' | 'nextRequestWhileRunningAt'>
   /** Exotel's answer says that the call is not over. */
   noteRunning(): void
 }
 
-export function questionTimes({ call, facts, inbox }: Pick<RecordingRun, 'call' | 'facts' | 'inbox'>): QuestionTimes {
+export function callDetailsSchedule({ call, facts, inbox }: Pick<RecordingRun, 'call' | 'facts' | 'inbox'>): CallDetailsSchedule {
   const minuteMs = 60_000 * call.policy.waitScale
   let askedAtMs: number | undefined
   let wasRunningAtMs: number | undefined
@@ -31,7 +31,10 @@ export function questionTimes({ call, facts, inbox }: Pick<RecordingRun, 'call' 
     ask() {
       askedAtMs = Date.now()
       const [next, running] = [after(askedAtMs), whileRunning(askedAtMs)]
-      return { ...(next !== undefined && { nextAskAt: iso(next) }), ...(running !== undefined && { nextAskWhileRunningAt: iso(running) }) }
+      return {
+        ...(next !== undefined && { nextRequestAt: iso(next) }),
+        ...(running !== undefined && { nextRequestWhileRunningAt: iso(running) }),
+      }
     },
     noteRunning: () => void (wasRunningAtMs = askedAtMs),
   }

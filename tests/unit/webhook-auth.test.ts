@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 import { describe, expect, test } from '@jest/globals'
-import { judgeHeaders, proveOrigin, type OriginSettings, type Presented } from '../../exotel/proof-of-origin.ts'
+import { checkHeaders, verifyWebhook, type WebhookAuthSettings, type WebhookCredentials } from '../../exotel/webhook-auth.ts'
 
 const SECRET = 'the-secret'
 const NOW = new Date('2026-11-25T10:00:00Z')
@@ -10,9 +10,9 @@ function digest(body = BODY, secret = SECRET) {
   return createHmac('sha1', secret).update(body).digest()
 }
 
-function judge(presented: Partial<Presented>, settings: Partial<OriginSettings> = {}) {
-  return proveOrigin(
-    { method: 'POST', rawBody: BODY, signatures: [], authorization: undefined, token: undefined, timestamp: undefined, ...presented },
+function judge(credentials: Partial<WebhookCredentials>, settings: Partial<WebhookAuthSettings> = {}) {
+  return verifyWebhook(
+    { method: 'POST', rawBody: BODY, signatures: [], authorization: undefined, token: undefined, timestamp: undefined, ...credentials },
     { signatureSecrets: [SECRET], timestamp: 'enforce', ...settings },
     NOW,
   )
@@ -133,7 +133,7 @@ describe('When a timestamp comes along', () => {
 })
 
 describe('When only the headers are there', () => {
-  const headers = (presented: Partial<Presented>, settings: Partial<OriginSettings> = {}) => {
+  const headers = (credentials: Partial<WebhookCredentials>, settings: Partial<WebhookAuthSettings> = {}) => {
     const { rawBody: _, ...rest } = {
       method: 'POST',
       rawBody: BODY,
@@ -141,9 +141,9 @@ describe('When only the headers are there', () => {
       authorization: undefined,
       token: undefined,
       timestamp: undefined,
-      ...presented,
+      ...credentials,
     }
-    return judgeHeaders(rest, { signatureSecrets: [SECRET], timestamp: 'enforce', ...settings }, NOW)
+    return checkHeaders(rest, { signatureSecrets: [SECRET], timestamp: 'enforce', ...settings }, NOW)
   }
   const basic = (text: string) => `Basic ${Buffer.from(text).toString('base64')}`
 
@@ -166,9 +166,12 @@ describe('When only the headers are there', () => {
     ['a wrong password', { authorization: basic('user:no') }, { basic: 'user:pass' }, 'Invalid webhook credentials'],
     ['a wrong token', { token: 'no' }, { token: 'tok' }, 'Invalid webhook token'],
     ['a signature with an old timestamp', { signatures: ['0'.repeat(40)], timestamp: '1' }, {}, 'Webhook timestamp is outside 5 minutes'],
-  ] as [string, Partial<Presented>, Partial<OriginSettings>, string][])('then %s is refused', (_what, presented, settings, reason) => {
-    expect(headers(presented, settings)).toEqual({ proven: false, reason })
-  })
+  ] as [string, Partial<WebhookCredentials>, Partial<WebhookAuthSettings>, string][])(
+    'then %s is refused',
+    (_what, credentials, settings, reason) => {
+      expect(headers(credentials, settings)).toEqual({ proven: false, reason })
+    },
+  )
 
   test('then a right password or token is proven', () => {
     expect(headers({ authorization: basic('user:pass') }, { basic: 'user:pass' })).toMatchObject({ proven: true, by: 'basic' })

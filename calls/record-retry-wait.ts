@@ -1,11 +1,11 @@
 import type { Queryable } from '../platform/database.ts'
-import type { Wait } from '../contracts/recording.ts'
+import type { RetryWait } from '../contracts/recording.ts'
 
 /**
  * Says on the rows why a recording is not there yet and when it is tried again; a conclusion clears it. The call's row shows the
  * recording that is tried next. What has failed already says when recovery tries it again.
  */
-export async function noteWait(database: Queryable, { callSid, sourceUrl, nextTryAt, reason }: Wait): Promise<void> {
+export async function recordRetryWait(database: Queryable, { callSid, sourceUrl, nextTryAt, reason }: RetryWait): Promise<void> {
   const [error, code] = [reason?.error ?? null, reason?.code ?? null]
   await database.$executeRaw`
     WITH recording AS (

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/
 import { pino } from 'pino'
 import { Spool } from '../../recordings/spool.ts'
 import { RecordingStore } from '../../recordings/store.ts'
-import { startSweeps } from '../../recordings/sweeps.ts'
+import { startGarbageCollection } from '../../recordings/garbage-collection.ts'
 import { openBucket, type Bucket } from '../support/bucket.ts'
 import { eventually } from '../support/eventually.ts'
 import { startFaultyS3, type FaultyS3 } from '../support/faulty-s3.ts'
@@ -58,7 +58,7 @@ test('When the worker sweeps, then an upload of this day stays', async () => {
   const stop = new AbortController()
   faulty.requests.length = 0
   const logger = pino({ level: 'silent' })
-  const sweeping = startSweeps({ spool, store, logger, isOpen: async () => true, waitScale: 0, signal: stop.signal })
+  const sweeping = startGarbageCollection({ spool, store, logger, isOpen: async () => true, waitScale: 0, signal: stop.signal })
   const lists = () => faulty.requests.filter(({ method, url }) => method === 'GET' && url.includes('uploads'))
   await eventually('the second sweep, which begins after the first one', async () => lists().length >= 2)
   stop.abort()
