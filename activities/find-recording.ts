@@ -20,21 +20,21 @@ export function createFindRecording(deps: Needs) {
   return (request: CallDetailsRequest): Promise<CallDetailsAnswer> =>
     runActivity(deps, request, async (run) => {
       const { callSid } = request
-      if (await isCallErased(deps.database, callSid)) return { answer: 'erased' }
+      if (await isCallErased(deps.database, callSid)) return { kind: 'erased' }
       const details = await ask(deps, run, () => deps.exotelApi.callDetails(callSid, run.signal))
       if (!(details instanceof ExotelUnavailable) && details?.source) {
         const named = await nameRecording(deps.database, callSid, details.source)
-        return named ? { answer: 'named', sourceUrl: details.source.sourceUrl } : { answer: 'erased' }
+        return named ? { kind: 'named', sourceUrl: details.source.sourceUrl } : { kind: 'erased' }
       }
       if (details instanceof ExotelUnavailable) {
         await recordNextRequest(deps, request.callSid, request.nextRequestAt, { code: 'ExotelUnavailable', error: details.message })
-        return { answer: 'unavailable', reason: details.message }
+        return { kind: 'unavailable', reason: details.message }
       }
       const { status, durationSeconds } = details ?? {}
       await recordNextRequest(deps, callSid, isRunning(status) ? request.nextRequestWhileRunningAt : request.nextRequestAt)
-      if (details === undefined) return { answer: 'unknown call' }
+      if (details === undefined) return { kind: 'unknown call' }
       if (status !== undefined) await advanceStatus(deps.database, callSid, status)
-      return { answer: 'none', ...(status && { status }), ...(durationSeconds !== undefined && { durationSeconds }) }
+      return { kind: 'none', ...(status && { status }), ...(durationSeconds !== undefined && { durationSeconds }) }
     })
 }
 
@@ -56,12 +56,12 @@ export function createRenewAccess(deps: Needs) {
   return (source: SourceRef): Promise<RenewalResult> =>
     runActivity(deps, source, async (run) => {
       const { callSid, sourceUrl } = source
-      if (await isCallErased(deps.database, callSid)) return { access: 'refused' }
+      if (await isCallErased(deps.database, callSid)) return { kind: 'refused' }
       const details = await ask(deps, run, () => deps.exotelApi.callDetailsWithLink(callSid, run.signal))
-      if (details instanceof ExotelUnavailable) return { access: 'unavailable' }
+      if (details instanceof ExotelUnavailable) return { kind: 'unavailable' }
       const named = details?.source
-      if (named?.fetchUrl === undefined || named.sourceUrl !== sourceUrl) return { access: 'refused' }
-      return { access: (await nameRecording(deps.database, callSid, named)) ? 'renewed' : 'refused' }
+      if (named?.fetchUrl === undefined || named.sourceUrl !== sourceUrl) return { kind: 'refused' }
+      return { kind: (await nameRecording(deps.database, callSid, named)) ? 'renewed' : 'refused' }
     })
 }
 

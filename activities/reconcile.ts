@@ -43,7 +43,7 @@ export function createReconcileActivities(deps: Needs) {
     readListPage: ({ passId, source, from, to, after }: ListRequest): Promise<ListPage> =>
       runEffect(deps, async (run) => {
         const page = await exotelApi
-          .listCalls({ from: new Date(from), to: new Date(to) }, after, run.signal)
+          .listCalls({ kind: 'window', from: new Date(from), to: new Date(to) }, after, run.signal)
           .catch(async (error: unknown) => {
             const failure = asRetryLater(deps, run, error)
             await recordPassProblem(database, passId, `Waits: ${(error as Error).message}`)
@@ -73,7 +73,7 @@ export function createReconcileActivities(deps: Needs) {
     /** @returns how many links came to light */
     sweepLinks: (callSids: string[]): Promise<number> =>
       runEffect(deps, async (run) => {
-        const page = await exotelApi.listCalls({ callSids }, undefined, run.signal).catch((error: unknown) => {
+        const page = await exotelApi.listCalls({ kind: 'calls', callSids }, undefined, run.signal).catch((error: unknown) => {
           throw asRetryLater(deps, run, error)
         })
         return (await ingestPage('reconcile', page)).recordingsNew

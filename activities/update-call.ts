@@ -2,7 +2,7 @@ import { concludeRecording } from '../calls/conclude-recording.ts'
 import { unknownKeys } from '../calls/object-owners.ts'
 import { isDatabaseOutage, sqlStateOf } from '../platform/database-errors.ts'
 import { counter } from '../platform/metrics.ts'
-import type { Conclusion } from '../contracts/recording.ts'
+import { failureOf, objectOf, type Conclusion } from '../contracts/recording.ts'
 import type { Dependencies } from './dependencies.ts'
 import { deleteErasedObject } from './erased-objects.ts'
 import { retryLater } from './failures.ts'
@@ -41,7 +41,7 @@ export function createUpdateCall(deps: Needs) {
       })
       rejectedAlarm.end(callSid)
       const state = erased ? 'erased' : outcome.state
-      const code = 'code' in outcome ? outcome.code : ''
+      const code = failureOf(outcome)?.code ?? ''
       concluded.inc({ state, code })
       logger.info({ callSid, state, ...(code && { code }) }, `Recording ${state}`)
       if (givenUp) reportGivenUp(logger, { callSid, code })
@@ -59,8 +59,9 @@ function asWait({ pauses, waitScale }: Needs, { attempt }: Run, error: unknown):
 /** Best effort: what stays is deleted by the nightly check of the bucket. */
 async function deleteObject(deps: Needs, { signal }: Run, { callSid, outcome }: Conclusion): Promise<void> {
   const { database, inventory, logger } = deps
-  if (!('key' in outcome) || outcome.bucket !== inventory.bucket) return
-  const { key } = outcome
+  const object = objectOf(outcome)
+  if (object?.bucket !== inventory.bucket) return
+  const { key } = object
   try {
     // Of two recordings with the same bytes one alone may be erased.
     const ownedByNobody = (await unknownKeys(database, [key])).length > 0

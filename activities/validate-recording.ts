@@ -34,18 +34,18 @@ export function createValidateRecording(deps: Needs) {
       const { digests, finding } = await inspect(deps, run, spooled)
       if (finding.kind === 'none') {
         await changeSpooled(deps, run, (attempt) => deps.spool.dropWhole(spooled.file, spooled.sha256, attempt))
-        return { verdict: 'refused', reason: finding.reason }
+        return { kind: 'refused', reason: finding.reason }
       }
       if (finding.kind === 'incomplete' || (finding.kind === 'damaged' && (await isLessThanKept(deps, spooled)))) {
         const { reason } = finding
         await changeSpooled(deps, run, (attempt) => deps.spool.rejectWhole(spooled.file, spooled.sha256, attempt, reason))
-        return { verdict: 'incomplete', reason }
+        return { kind: 'incomplete', reason }
       }
       const { etag } = digests
-      if (finding.kind !== 'good') return { verdict: 'damaged', etag, audio: finding.audio, reason: finding.reason }
+      if (finding.kind !== 'good') return { kind: 'damaged', etag, audio: finding.audio, reason: finding.reason }
       const remarks = [finding.remark, durationRemark(await callDurationSeconds(deps.database, callSid), finding.audio.durationSeconds)]
       const remark = remarks.filter(Boolean).join('; ')
-      return { verdict: 'good', etag, audio: finding.audio, ...(remark && { remark }) }
+      return { kind: 'good', etag, audio: finding.audio, ...(remark && { remark }) }
     })
 }
 

@@ -27,7 +27,11 @@ export function connectionChecks({ mailer, inventory, exotelApi, temporal, names
     },
     async exotel() {
       const now = new Date()
-      await exotelApi.listCalls({ from: new Date(now.getTime() - 60_000), to: now }, undefined, AbortSignal.timeout(DEADLINE_MS))
+      await exotelApi.listCalls(
+        { kind: 'window', from: new Date(now.getTime() - 60_000), to: now },
+        undefined,
+        AbortSignal.timeout(DEADLINE_MS),
+      )
       return 'The API of Exotel takes our key'
     },
     async temporal() {

@@ -84,18 +84,16 @@ export function createLimits(pool: Pool, settings: Settings, logger: Logger): Li
     perAddress(name) {
       const quota = rules[name].points
       return async (request, response, next) => {
-        const result = await count(name, clientOf(request)).catch((error: unknown) => ({ error }))
-        store.saw(result)
-        if ('error' in result) return next(FAIL_CLOSED.has(name) ? unavailable() : undefined)
+        const result = await store.watch(count(name, clientOf(request)))
+        if (result === undefined) return next(FAIL_CLOSED.has(name) ? unavailable() : undefined)
         setHeaders(response, name, quota, result)
         next(result.points > quota ? tooMany(name, result.msBeforeNext) : undefined)
       }
     },
 
     async countRefresh(sessionId) {
-      const result = await count('refresh', sessionId).catch((error: unknown) => ({ error }))
-      store.saw(result)
-      if (!('error' in result) && result.points > REFRESHES) throw tooMany('refresh', result.msBeforeNext)
+      const result = await store.watch(count('refresh', sessionId))
+      if (result !== undefined && result.points > REFRESHES) throw tooMany('refresh', result.msBeforeNext)
     },
   }
 }
@@ -131,15 +129,21 @@ function seconds(ms: number): number {
 }
 
 /** One line when the store goes, one when it is back. */
-function watchStore(logger: Logger): { saw(result: object): void } {
-  let away = false
+function watchStore(logger: Logger) {
+  let isAvailable = true
   return {
-    saw(result) {
-      const failed = 'error' in result
-      if (failed === away) return
-      away = failed
-      if (failed) logger.error({ error: result.error }, 'Limits cannot be counted: login, registration and forgotten passwords are closed')
-      else logger.info('Limits are counted again')
+    /** @returns undefined if the requests cannot be counted */
+    async watch(counting: Promise<Count>): Promise<Count | undefined> {
+      try {
+        const result = await counting
+        if (!isAvailable) logger.info('Limits are counted again')
+        isAvailable = true
+        return result
+      } catch (error) {
+        if (isAvailable) logger.error({ error }, 'Limits cannot be counted: login, registration and forgotten passwords are closed')
+        isAvailable = false
+        return undefined
+      }
     },
   }
 }

@@ -1,6 +1,6 @@
 // Writes how the way of one recording ended: its own row and its call's summary, in one transaction, upwards only.
 import type { Database, Queryable } from '../platform/database.ts'
-import type { AudioFacts, Conclusion, Outcome } from '../contracts/recording.ts'
+import { failureOf, objectOf, type AudioFacts, type Conclusion, type Outcome } from '../contracts/recording.ts'
 import { nextRecovery, type RecoveryPlan } from './recovery-plan.ts'
 
 /** Of the column, `NUMERIC(10, 3)`. */
@@ -48,13 +48,14 @@ async function recordAttempt(
   { attempt, plan }: ConclusionContext,
 ): Promise<RetryDecision> {
   const sourceUrl = recording.sourceUrl ?? null
-  const { error, code } = failureIn(outcome)
-  const object = outcome.state === 'quarantined' ? outcome : undefined
+  const failure = failureOf(outcome)
+  const quarantined = failure && objectOf(outcome)
   await transaction.$executeRaw`
     INSERT INTO recording_attempts (call_sid, source_url, identity, state, error, error_code, bucket, object_key, request_id)
-    VALUES (${callSid}, ${sourceUrl}, ${attempt}, ${outcome.state}, ${error}, ${code}, ${object?.bucket ?? null}, ${object?.key ?? null}, ${requestId ?? null})
+    VALUES (${callSid}, ${sourceUrl}, ${attempt}, ${outcome.state}, ${failure?.error ?? null}, ${failure?.code ?? null},
+            ${quarantined?.bucket ?? null}, ${quarantined?.key ?? null}, ${requestId ?? null})
     ON CONFLICT (identity) DO NOTHING`
-  if (code === null) return { nextTryAt: null, givenUpAt: null }
+  if (!failure) return { nextTryAt: null, givenUpAt: null }
   const [row] = await transaction.$queryRaw<{ failures: number; since: Date; now: Date }[]>`
     WITH mine AS (
       SELECT id, state, error_code, concluded_at FROM recording_attempts
@@ -62,7 +63,7 @@ async function recordAttempt(
     )
     SELECT count(*)::int AS failures, COALESCE(min(concluded_at), now()) AS since, now() AS now FROM mine
     WHERE error_code IS NOT NULL AND id > COALESCE((SELECT max(id) FROM mine WHERE state = 'stored'), 0)`
-  const nextTryAt = nextRecovery(outcome, row!, plan) ?? null
+  const nextTryAt = nextRecovery(failure.code, row!, plan) ?? null
   return { nextTryAt, givenUpAt: nextTryAt === null ? row!.now : null }
 }
 
@@ -85,12 +86,12 @@ async function concludeRow(
   outcome: Outcome,
   retry: RetryDecision,
 ): Promise<number> {
-  const object = outcome.state === 'stored' || outcome.state === 'quarantined' ? outcome : undefined
-  const { error, code } = failureIn(outcome)
+  const object = objectOf(outcome)
+  const failure = failureOf(outcome)
   return transaction.$executeRaw`
     INSERT INTO recordings AS r (call_sid, source_url, state, error, error_code, bucket, object_key, bytes, sha256, content_type,
                                  codec, sample_rate, channels, duration_seconds, remark, next_try_at, given_up_at)
-    VALUES (${callSid}, ${sourceUrl}, ${outcome.state}, ${error}, ${code}, ${object?.bucket ?? null}, ${object?.key ?? null}, ${object?.bytes ?? null}::bigint,
+    VALUES (${callSid}, ${sourceUrl}, ${outcome.state}, ${failure?.error ?? null}, ${failure?.code ?? null}, ${object?.bucket ?? null}, ${object?.key ?? null}, ${object?.bytes ?? null}::bigint,
             ${object?.sha256 ?? null}, ${object?.audio.contentType ?? null}, ${object?.audio.codec ?? null}, ${object?.audio.sampleRate ?? null}::int,
             ${object?.audio.channels ?? null}::int, ${durationOf(object)}::numeric, ${object?.remark ?? null},
             ${retry.nextTryAt}::timestamptz, ${retry.givenUpAt}::timestamptz)
@@ -111,7 +112,8 @@ async function concludeRow(
  * missing; without any recording, the outcome of the search for one.
  */
 async function updateCallSummary(transaction: Queryable, callSid: string, outcome: Outcome, retry: RetryDecision): Promise<number> {
-  const { error, code } = failureIn(outcome)
+  const failure = failureOf(outcome)
+  const status = outcome.state === 'not_recorded' ? (outcome.status ?? null) : null
   const url = outcome.state === 'stored' ? outcome.url : null
   return transaction.$executeRaw`
     WITH missing AS (
@@ -125,8 +127,8 @@ async function updateCallSummary(transaction: Queryable, callSid: string, outcom
     ), summary AS (
       SELECT CASE WHEN rows.stored > 0 THEN 'stored' WHEN missing.state IS NOT NULL THEN missing.state
                   WHEN rows.named > 0 THEN 'awaiting' ELSE ${outcome.state} END AS state,
-             CASE WHEN rows.named > 0 THEN missing.error ELSE ${error} END AS error,
-             CASE WHEN rows.named > 0 THEN missing.error_code ELSE ${code} END AS error_code,
+             CASE WHEN rows.named > 0 THEN missing.error ELSE ${failure?.error ?? null} END AS error,
+             CASE WHEN rows.named > 0 THEN missing.error_code ELSE ${failure?.code ?? null} END AS error_code,
              CASE WHEN rows.named > 0 THEN rows.next_try_at ELSE ${retry.nextTryAt}::timestamptz END AS next_try_at,
              CASE WHEN rows.named > 0 THEN rows.given_up_at ELSE ${retry.givenUpAt}::timestamptz END AS given_up_at
       FROM rows LEFT JOIN missing ON true
@@ -139,7 +141,7 @@ async function updateCallSummary(transaction: Queryable, callSid: string, outcom
       recording_error_code = summary.error_code,
       recording_next_try_at = summary.next_try_at,
       recording_given_up_at = summary.given_up_at,
-      recording_concluded_status = CASE WHEN ${outcome.state} = 'not_recorded' THEN ${'status' in outcome ? (outcome.status ?? null) : null}
+      recording_concluded_status = CASE WHEN ${outcome.state} = 'not_recorded' THEN ${status}
                                         ELSE recording_concluded_status END,
       updated_at = now()
     FROM summary
@@ -151,10 +153,4 @@ async function updateCallSummary(transaction: Queryable, callSid: string, outcom
 function durationOf(object: { audio: AudioFacts } | undefined): number | null {
   const seconds = object?.audio.durationSeconds
   return seconds !== undefined && seconds < MAX_DURATION_SECONDS ? seconds : null
-}
-
-function failureIn(outcome: Outcome): { error: string | null; code: string | null } {
-  return outcome.state === 'failed' || outcome.state === 'quarantined'
-    ? { error: outcome.error, code: outcome.code }
-    : { error: null, code: null }
 }

@@ -1,5 +1,4 @@
 import type { FailureCode } from '../contracts/failures.ts'
-import type { Outcome } from '../contracts/recording.ts'
 
 /** How long what failed is tried again. All times in ms, scaled already. */
 export interface RecoveryPlan {
@@ -18,12 +17,12 @@ const SEARCHED: ReadonlySet<FailureCode> = new Set(['RecordingMissing', 'CallUnk
 
 /** When a recording that has failed (`failures` times since `since`, this one counted) is tried again; undefined: never. */
 export function nextRecovery(
-  outcome: Outcome,
+  code: FailureCode,
   { failures, since, now }: { failures: number; since: Date; now: Date },
   { pausesMs, forMs }: RecoveryPlan,
 ): Date | undefined {
-  if (!('code' in outcome) || FINAL.has(outcome.code)) return undefined
-  if (SEARCHED.has(outcome.code) && failures >= SEARCHES) return undefined
+  if (FINAL.has(code)) return undefined
+  if (SEARCHED.has(code) && failures >= SEARCHES) return undefined
   const pauseMs = pausesMs[Math.min(failures, pausesMs.length) - 1] ?? 0
   const at = now.getTime() + pauseMs
   return at <= since.getTime() + forMs ? new Date(at) : undefined

@@ -122,15 +122,15 @@ export interface AudioFacts {
 
 /** What validation found: worth storing, kept as damaged evidence, to be downloaded again, or certainly something else than audio. */
 export type Verdict =
-  | { verdict: 'good'; etag: string; audio: AudioFacts; remark?: string }
-  | { verdict: 'damaged'; etag: string; audio: AudioFacts; reason: string }
-  | { verdict: 'incomplete'; reason: string }
-  | { verdict: 'refused'; reason: string }
+  | { kind: 'good'; etag: string; audio: AudioFacts; remark?: string }
+  | { kind: 'damaged'; etag: string; audio: AudioFacts; reason: string }
+  | { kind: 'incomplete'; reason: string }
+  | { kind: 'refused'; reason: string }
 
 export interface UploadInput extends CallRef {
   sourceUrl?: string
   spooled: Spooled
-  verdict: Exclude<Verdict, { verdict: 'refused' | 'incomplete' }>
+  verdict: Exclude<Verdict, { kind: 'refused' | 'incomplete' }>
 }
 
 export interface StoredObject {
@@ -154,6 +154,16 @@ export type Outcome =
   | ({ state: 'quarantined'; code: FailureCode; error: string; remark?: string } & ObjectFacts)
   | { state: 'not_recorded'; status?: string }
   | { state: 'failed'; code: FailureCode; error: string }
+
+/** Why a recording is not stored; undefined if it is stored, or if the call has none. */
+export function failureOf(outcome: Outcome): { code: FailureCode; error: string } | undefined {
+  return outcome.state === 'failed' || outcome.state === 'quarantined' ? { code: outcome.code, error: outcome.error } : undefined
+}
+
+/** The object in the bucket, if there is one. */
+export function objectOf(outcome: Outcome): ObjectFacts | undefined {
+  return outcome.state === 'stored' || outcome.state === 'quarantined' ? outcome : undefined
+}
 
 export interface Conclusion extends CallRef {
   /** Absent: the conclusion is about a call for which no recording was named. */
@@ -180,15 +190,15 @@ export interface CallDetailsRequest extends CallRef {
 
 /** What Exotel's Call Details said about a call's recording. `erased`: Exotel was not asked, because the call is erased here. */
 export type CallDetailsAnswer =
-  | { answer: 'named'; sourceUrl: string }
-  | { answer: 'none'; status?: string; durationSeconds?: number }
-  | { answer: 'unknown call' }
-  | { answer: 'unavailable'; reason: string }
-  | { answer: 'erased' }
+  | { kind: 'named'; sourceUrl: string }
+  | { kind: 'none'; status?: string; durationSeconds?: number }
+  | { kind: 'unknown call' }
+  | { kind: 'unavailable'; reason: string }
+  | { kind: 'erased' }
 
 /** Whether a recording that was refused to us can be had after all. */
 export interface RenewalResult {
-  access: 'renewed' | 'refused' | 'unavailable'
+  kind: 'renewed' | 'refused' | 'unavailable'
 }
 
 export interface ConcludedRecording {

@@ -78,12 +78,12 @@ export class ExotelApi {
    * @throws {ExotelAccountNotFound}
    */
   async listCalls(
-    filter: { from: Date; to: Date } | { callSids: string[] },
+    filter: { kind: 'window'; from: Date; to: Date } | { kind: 'calls'; callSids: string[] },
     after: string | undefined,
     signal: AbortSignal,
   ): Promise<CallsPage> {
     const query = new URLSearchParams({ PageSize: String(PAGE_SIZE), SortBy: 'DateCreated:asc' })
-    if ('callSids' in filter) query.set('Sid', filter.callSids.join(','))
+    if (filter.kind === 'calls') query.set('Sid', filter.callSids.join(','))
     else query.set('DateCreated', `gte:${formatExotelTime(filter.from)};lte:${formatExotelTime(filter.to)}`)
     if (after !== undefined) query.set('After', after)
     const answer = await this.#get(`Calls.json?${query.toString()}`, signal)
@@ -101,7 +101,7 @@ export class ExotelApi {
   async confirmAccount(signal: AbortSignal): Promise<void> {
     if (performance.now() - this.#accountSeenAt < ACCOUNT_KNOWN_FOR_MS) return
     const to = new Date()
-    await this.listCalls({ from: new Date(to.getTime() - 60_000), to }, undefined, signal)
+    await this.listCalls({ kind: 'window', from: new Date(to.getTime() - 60_000), to }, undefined, signal)
   }
 
   async #details(callSid: string, query: string, signal: AbortSignal): Promise<CallDetails | undefined> {

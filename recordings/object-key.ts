@@ -6,7 +6,7 @@ import type { UploadInput } from '../contracts/recording.ts'
  * @param day `YYYY-MM-DD`, UTC
  */
 export function objectKey({ callSid, spooled, verdict }: UploadInput, day: string): string {
-  const prefix = verdict.verdict === 'good' ? 'recordings' : 'quarantine'
+  const prefix = verdict.kind === 'good' ? 'recordings' : 'quarantine'
   return `${prefix}/${day.replaceAll('-', '/')}/${callSid}-${spooled.sha256.slice(0, 12)}.${verdict.audio.extension}`
 }
 

@@ -48,11 +48,13 @@ export async function readList(
     const to = portionEnd(progress)
     const { passId, from, after } = progress
     const request = { passId, source, from, to, ...(after !== undefined && { after }) }
-    const page = await readPage(request).catch((error: unknown) => {
+    let page: ListPage
+    try {
+      page = await readPage(request)
+    } catch (error) {
       if (isCancellation(error)) throw error
-      return failureIn(error)
-    })
-    if ('message' in page) return ended(progress, `A page cannot be read: ${page.message}`)
+      return ended(progress, `A page cannot be read: ${failureIn(error).message}`)
+    }
     progress = added(progress, page)
     setCurrentDetails(
       `${progress.callsSeen} calls on ${progress.pages} pages seen, ${progress.callsNew} calls and ${progress.recordingsNew} recordings new`,

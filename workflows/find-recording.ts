@@ -10,7 +10,7 @@ import type { Inbox } from './recording-inbox.ts'
 import type { RecordingRun } from './recording-run.ts'
 
 /** `unanswered`: Exotel was not asked. */
-type Search = { state: Exclude<SearchState, 'never'>; outcome: Outcome }
+export type Search = { state: Exclude<SearchState, 'never'>; outcome: Outcome }
 
 /** @returns undefined once the inbox has a link */
 export async function findRecording(run: RecordingRun): Promise<Search | undefined> {
@@ -22,7 +22,7 @@ export async function findRecording(run: RecordingRun): Promise<Search | undefin
   for (let atMs = times.next(); atMs !== undefined; atMs = times.next()) {
     const at = atMs
     const changes = (): boolean => inbox.hasLinks() || isUnanswered() || times.next() !== at
-    await progress.waitFor(changes, at, answer ? `Exotel answered: ${answer.answer}` : 'No event has named a recording yet')
+    await progress.waitFor(changes, at, answer ? `Exotel answered: ${answer.kind}` : 'No event has named a recording yet')
     if (inbox.hasLinks()) return undefined
     if (isUnanswered()) return { state: 'unanswered', outcome: notRecorded(facts) }
     if (Date.now() < at) continue // an event has told another end of the call
@@ -32,8 +32,8 @@ export async function findRecording(run: RecordingRun): Promise<Search | undefin
     answer = await askUnlessLinkArrives(run, { ...refTo(call), ...times.ask() })
     if (answer) addNamed(inbox, answer)
     if (inbox.hasLinks()) return undefined
-    if (answer?.answer === 'erased') return { state: 'asked', outcome: { state: 'not_recorded' } }
-    if (answer?.answer !== 'none') continue
+    if (answer?.kind === 'erased') return { state: 'asked', outcome: { state: 'not_recorded' } }
+    if (answer?.kind !== 'none') continue
     const { status } = answer
     if (isUnansweredStatus(status) && !facts.answered()) return { state: 'asked', outcome: { state: 'not_recorded', status } }
     if (isRunning(status)) times.noteRunning()
@@ -60,7 +60,7 @@ async function askUnlessLinkArrives(run: RecordingRun, question: CallDetailsRequ
 
 /** The activity has made the row of a recording that it names: this run has to transfer it. */
 function addNamed(inbox: Inbox, answer: CallDetailsAnswer): void {
-  if (answer.answer === 'named') inbox.add(answer.sourceUrl)
+  if (answer.kind === 'named') inbox.add(answer.sourceUrl)
 }
 
 function ignoreCancellation(error: unknown): void {
@@ -70,19 +70,19 @@ function ignoreCancellation(error: unknown): void {
 /** An answer that cannot be read is none. */
 function asUnavailable(error: unknown): CallDetailsAnswer {
   if (isCancellation(error)) throw error
-  return { answer: 'unavailable', reason: failureIn(error).message }
+  return { kind: 'unavailable', reason: failureIn(error).message }
 }
 
 /** Only Exotel's own answer makes a call "not recorded"; a long call without a recording lacks one. */
 function concludeWithout({ policy }: EndedCall, facts: CallFacts, answer: CallDetailsAnswer | undefined): Outcome {
-  if (answer === undefined || answer.answer === 'unavailable') {
+  if (answer === undefined || answer.kind === 'unavailable') {
     return { state: 'failed', code: 'ExotelUnavailable', error: answer?.reason ?? 'Exotel was not asked' }
   }
-  if (answer.answer === 'unknown call') return { state: 'failed', code: 'CallUnknown', error: 'Exotel does not know the call' }
-  if (answer.answer === 'none' && isRunning(answer.status)) {
+  if (answer.kind === 'unknown call') return { state: 'failed', code: 'CallUnknown', error: 'Exotel does not know the call' }
+  if (answer.kind === 'none' && isRunning(answer.status)) {
     return { state: 'failed', code: 'RecordingMissing', error: `Exotel still says "${answer.status}" of the call` }
   }
-  const seconds = facts.durationSeconds() ?? (answer.answer === 'none' ? answer.durationSeconds : undefined)
+  const seconds = facts.durationSeconds() ?? (answer.kind === 'none' ? answer.durationSeconds : undefined)
   if (seconds !== undefined && seconds >= policy.expectedFromSeconds) {
     return { state: 'failed', code: 'RecordingMissing', error: `The call lasted ${seconds} s, and Exotel has no recording of it` }
   }

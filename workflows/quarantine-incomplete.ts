@@ -10,7 +10,7 @@ type Failed = Extract<Outcome, { state: 'failed' }>
 
 interface DamagedFile {
   spooled: Spooled
-  verdict: Extract<Verdict, { verdict: 'damaged' }>
+  verdict: Extract<Verdict, { kind: 'damaged' }>
 }
 
 /** A person ended the run, the call is erased, or the recording is longer than the settings allow. */
@@ -53,24 +53,26 @@ async function findIncomplete({ call }: RecordingRun, { sourceUrl, spools }: Lin
   const recording = { ...refTo(call), sourceUrl }
   const files: Spooled[] = []
   const look = async (queue: string): Promise<void> => {
-    const { spooled } = await keepIncomplete(call.policy, recording, queue).catch(asLost)
-    if (spooled) files.push(spooled)
+    const kept = await unlessLost(keepIncomplete(call.policy, recording, queue))
+    if (kept?.spooled) files.push(kept.spooled)
   }
   for (const queue of spools) await look(queue)
   for (let looks = 0; files.length > 0 && looks < 2 * spools.length; looks += 1) {
     const spooled = files.toSorted((a, b) => b.bytes - a.bytes)[0]!
     files.splice(files.indexOf(spooled), 1)
-    const verdict = await validate(call.policy, { ...recording, spooled }).catch(asLost)
-    if ('verdict' in verdict && verdict.verdict === 'damaged') return { spooled, verdict }
+    const verdict = await unlessLost(validate(call.policy, { ...recording, spooled }))
+    if (verdict?.kind === 'damaged') return { spooled, verdict }
     await look(spooled.queue)
   }
   return undefined
 }
 
-/** The file, or the worker that has it, is gone. */
-function asLost(error: unknown): { spooled?: undefined } {
-  if (failureIn(error).code === SPOOL_FILE_LOST) return {}
-  throw error
+/** @returns undefined if the file, or the worker that has it, is gone */
+async function unlessLost<T>(result: Promise<T>): Promise<T | undefined> {
+  return result.catch((error: unknown) => {
+    if (failureIn(error).code === SPOOL_FILE_LOST) return undefined
+    throw error
+  })
 }
 
 export function factsOf(stored: StoredObject, { bytes, sha256 }: Spooled, { audio }: { audio: AudioFacts }): ObjectFacts {

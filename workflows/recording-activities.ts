@@ -5,22 +5,23 @@ import type { Activities } from '../activities/create.ts'
 import type { ValidateInput } from '../activities/validate-recording.ts'
 import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE, spoolQueues } from '../contracts/names.ts'
 import { isScheduleToStartTimeout } from './failure.ts'
-import type {
-  RenewalResult,
-  CallDetailsAnswer,
-  CallRef,
-  Conclusion,
-  EndedCall,
-  Incomplete,
-  LinkState,
-  CallDetailsRequest,
-  RecordingPolicy,
-  SourceRef,
-  Spooled,
-  StoredObject,
-  UploadInput,
-  Verdict,
-  RetryWait,
+import {
+  failureOf,
+  type CallDetailsAnswer,
+  type CallDetailsRequest,
+  type CallRef,
+  type Conclusion,
+  type EndedCall,
+  type Incomplete,
+  type LinkState,
+  type RecordingPolicy,
+  type RenewalResult,
+  type RetryWait,
+  type SourceRef,
+  type Spooled,
+  type StoredObject,
+  type UploadInput,
+  type Verdict,
 } from '../contracts/recording.ts'
 
 const retry = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '10s' } as const
@@ -127,7 +128,8 @@ function onSpoolControl(queue: string, { spoolLostAfterMs }: RecordingPolicy): A
 
 export function update(conclusion: Conclusion): Promise<void> {
   const { outcome } = conclusion
-  const summary = 'code' in outcome ? `${outcome.state}: ${outcome.code}` : outcome.state
+  const failure = failureOf(outcome)
+  const summary = failure ? `${outcome.state}: ${failure.code}` : outcome.state
   return rows.updateCall.executeWithOptions({ summary }, [conclusion])
 }
 

@@ -10,7 +10,14 @@ import {
 } from '@temporalio/workflow'
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common'
 import { FAILURE_CODE_ATTRIBUTE, RECORDING_STATE_ATTRIBUTE, STATUS_QUERY } from '../contracts/names.ts'
-import type { ConcludedRecording, Conclusion, EndedCall, RecordingStatus, RecordingStep } from '../contracts/recording.ts'
+import {
+  failureOf,
+  type ConcludedRecording,
+  type Conclusion,
+  type EndedCall,
+  type RecordingStatus,
+  type RecordingStep,
+} from '../contracts/recording.ts'
 
 const statusQuery = defineQuery<RecordingStatus>(STATUS_QUERY)
 const stateKey = defineSearchAttributeKey(RECORDING_STATE_ATTRIBUTE, SearchAttributeType.KEYWORD)
@@ -96,7 +103,7 @@ function summaryOf({ sourceUrl, outcome }: Conclusion): ConcludedRecording {
   return {
     ...(sourceUrl !== undefined && { sourceUrl }),
     state: outcome.state,
-    ...('code' in outcome && { code: outcome.code, error: outcome.error }),
+    ...failureOf(outcome),
   }
 }
 

@@ -3,7 +3,7 @@ import { CancellationScope, condition, continueAsNew, defineSignal, isCancellati
 import { collectFacts } from './call-facts.ts'
 import { CALL_UPDATED_SIGNAL } from '../contracts/names.ts'
 import type { CallUpdate, CarriedOver, ConcludedRecording, EndedCall, LinkState, Outcome } from '../contracts/recording.ts'
-import { findRecording } from './find-recording.ts'
+import { findRecording, type Search } from './find-recording.ts'
 import { discard, refTo, update } from './recording-activities.ts'
 import { openInbox, type Inbox } from './recording-inbox.ts'
 import { trackProgress } from './recording-progress.ts'
@@ -87,18 +87,25 @@ async function transferAll(run: RecordingRun): Promise<void> {
 }
 
 async function transferAndConclude(run: RecordingRun, link: LinkState): Promise<void> {
-  const outcome = await settled(run, () => transferRecording(run, link))
+  const outcome = await settled(
+    run,
+    () => transferRecording(run, link),
+    (cancelled) => cancelled,
+  )
   if (outcome === undefined) return run.inbox.putBack(link)
   await conclude(run, outcome, link)
   run.inbox.conclude(link, outcome)
 }
 
 async function search(run: RecordingRun): Promise<void> {
-  const found = await settled(run, () => findRecording(run))
+  const found = await settled(
+    run,
+    () => findRecording(run),
+    (outcome): Search => ({ state: 'asked', outcome }),
+  )
   if (found === undefined) return // a link has arrived, or the next run goes on
-  const { state, outcome } = 'outcome' in found ? found : { state: 'asked' as const, outcome: found }
-  run.inbox.concludeSearch(state)
-  await conclude(run, outcome)
+  run.inbox.concludeSearch(found.state)
+  await conclude(run, found.outcome)
 }
 
 /** The row first, then the end of the run: a cancelled run writes its outcome, too. */
@@ -116,11 +123,11 @@ async function conclude({ call, progress }: RecordingRun, outcome: Outcome, link
  * Returns the result of `work`; a cancellation by a person is an outcome, too. Undefined: nothing to conclude, the next run goes on.
  * Any other error is a bug in workflow code: it fails the workflow task until it is fixed.
  */
-async function settled<T>(run: RecordingRun, work: () => Promise<T>): Promise<T | Outcome | undefined> {
+async function settled<T>(run: RecordingRun, work: () => Promise<T>, whenCancelled: (outcome: Outcome) => T): Promise<T | undefined> {
   try {
     return await work()
   } catch (error) {
     if (!isCancellation(error)) throw error
-    return run.isCancelled() ? { state: 'failed', code: 'Cancelled', error: 'The workflow was cancelled' } : undefined
+    return run.isCancelled() ? whenCancelled({ state: 'failed', code: 'Cancelled', error: 'The workflow was cancelled' }) : undefined
   }
 }

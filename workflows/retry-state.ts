@@ -82,10 +82,10 @@ export function afterFailure(before: RetryState, failure: Failure, context: Retr
 }
 
 /** Pure: what follows from the answer to the request for a pre-signed link. */
-export function afterRenewal(state: RetryState, failure: Failure, { access }: RenewalResult, context: RetryContext): RetryStep {
+export function afterRenewal(state: RetryState, failure: Failure, renewal: RenewalResult, context: RetryContext): RetryStep {
   const { message } = failure
-  if (access === 'refused') return refused(state, failure, context)
-  if (access === 'unavailable') {
+  if (renewal.kind === 'refused') return refused(state, failure, context)
+  if (renewal.kind === 'unavailable') {
     return counted(state, { code: 'ExotelUnavailable', message: `${message}; Exotel's API does not answer either` }, context)
   }
   return { state: { ...state, linkRenewed: true }, decision: { kind: 'retry', pauseMs: 0, why: 'trying a pre-signed link' } }

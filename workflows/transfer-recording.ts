@@ -38,17 +38,17 @@ async function attemptTransfer({ call, progress }: RecordingRun, link: LinkState
 
     progress.step('validate', `Validating ${spooled.bytes} bytes`, sourceUrl)
     const verdict = await validate(call.policy, { ...recording, spooled })
-    if (verdict.verdict === 'refused') {
+    if (verdict.kind === 'refused') {
       return { kind: 'failed', failure: { code: 'RecordingInvalid', message: verdict.reason, isEmpty: spooled.bytes === 0 } }
     }
-    if (verdict.verdict === 'incomplete') return { kind: 'failed', failure: { code: 'DownloadIncomplete', message: verdict.reason } }
+    if (verdict.kind === 'incomplete') return { kind: 'failed', failure: { code: 'DownloadIncomplete', message: verdict.reason } }
 
     progress.step('upload', `Uploading ${spooled.bytes} bytes`, sourceUrl)
     const { remark, ...stored } = await upload(call.policy, { ...recording, spooled, verdict })
     forget(link, spooled.queue) // the upload removes the file
     const object = factsOf(stored, spooled, verdict)
     const outcome: Outcome =
-      verdict.verdict === 'damaged'
+      verdict.kind === 'damaged'
         ? { state: 'quarantined', code: 'RecordingDamaged', error: verdict.reason, ...object, ...withRemark(remark) }
         : { state: 'stored', ...object, ...withRemark(verdict.remark, remark) }
     return { kind: 'concluded', outcome }
@@ -68,7 +68,7 @@ async function decide({ call, facts }: RecordingRun, { sourceUrl, retry }: LinkS
   if (isDecided(step)) return step
   const access = await renewAccess({ ...refTo(call), sourceUrl }).catch((error: unknown) => {
     if (isCancellation(error)) throw error
-    return { access: 'unavailable' as const }
+    return { kind: 'unavailable' as const }
   })
   return afterRenewal(step.state, failure, access, context()) as Decided
 }

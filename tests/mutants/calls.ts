@@ -245,7 +245,7 @@ export const calls: Mistake[] = [
   {
     breaks: 'an object in quarantine is adopted as a stored recording',
     file: 'activities/check-objects.ts',
-    text: " || parts.room !== 'recordings'",
+    text: " || parts.prefix !== 'recordings'",
     replacement: '',
     tests: ['tests/storage/object-check.test.ts'],
     only: 'has no row',

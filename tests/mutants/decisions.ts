@@ -133,7 +133,7 @@ export const decisions: Mistake[] = [
   {
     breaks: 'a link that the API and a webhook name at once gets no run',
     file: 'workflows/find-recording.ts',
-    text: "if (answer.answer === 'named') inbox.add(answer.sourceUrl)",
+    text: "if (answer.kind === 'named') inbox.add(answer.sourceUrl)",
     replacement: '',
     tests: ['tests/workflows/side-by-side.test.ts'],
     only: 'at the moment when a webhook names another one',
@@ -149,7 +149,7 @@ export const decisions: Mistake[] = [
   {
     breaks: 'an unknown call counts as not recorded',
     file: 'workflows/find-recording.ts',
-    text: "  if (answer.answer === 'unknown call') return { state: 'failed', code: 'CallUnknown', error: 'Exotel does not know the call' }\n",
+    text: "  if (answer.kind === 'unknown call') return { state: 'failed', code: 'CallUnknown', error: 'Exotel does not know the call' }\n",
     replacement: '',
     tests: ['tests/workflows/waits.test.ts'],
     only: 'Exotel does not know the call',

@@ -45,8 +45,8 @@ export const evidence: Mistake[] = [
   {
     breaks: 'what is kept is deleted with the page that came instead of the recording',
     file: 'activities/validate-recording.ts',
-    text: "(attempt) => deps.spool.dropWhole(spooled.file, spooled.sha256, attempt))\n        return { verdict: 'refused'",
-    replacement: "(attempt) => deps.spool.removeWhole(spooled.file, spooled.sha256, attempt))\n        return { verdict: 'refused'",
+    text: "(attempt) => deps.spool.dropWhole(spooled.file, spooled.sha256, attempt))\n        return { kind: 'refused'",
+    replacement: "(attempt) => deps.spool.removeWhole(spooled.file, spooled.sha256, attempt))\n        return { kind: 'refused'",
     tests: ['tests/storage/keep-incomplete.test.ts'],
     only: 'pages follow an incomplete file',
   },

@@ -35,10 +35,10 @@ describe('When Exotel answers 404 for a call,', () => {
   test('then the list of calls decides whether the account is right: the call is unknown where the list is answered', async () => {
     await openBench()
     answer([404], [200, EMPTY_LIST])
-    expect(await bench.run('findRecording', { callSid: newCallSid() })).toEqual({ answer: 'unknown call' })
+    expect(await bench.run('findRecording', { callSid: newCallSid() })).toEqual({ kind: 'unknown call' })
     expect(requests()).toEqual(['call', 'list'])
     expect(alarmNames()).toEqual([])
-    expect(await bench.run('findRecording', { callSid: newCallSid() })).toEqual({ answer: 'unknown call' })
+    expect(await bench.run('findRecording', { callSid: newCallSid() })).toEqual({ kind: 'unknown call' })
     expect(requests()).toEqual(['call', 'list', 'call']) // a list that was answered a moment ago is proof enough
   })
 
@@ -60,7 +60,7 @@ describe('When Exotel answers 404 for a call,', () => {
   test('then the question waits where the list gives no answer', async () => {
     await openBench()
     answer([404], [503])
-    expect(await bench.run('findRecording', { callSid: newCallSid() })).toMatchObject({ answer: 'unavailable' })
+    expect(await bench.run('findRecording', { callSid: newCallSid() })).toMatchObject({ kind: 'unavailable' })
   })
 })
 
@@ -77,7 +77,7 @@ test('When Call Details names a recording, then it has a row with the link to fe
   await bench.owner.call.create({ data: { callSid, recordingState: 'awaiting' } })
   answer(details({ Status: 'completed', RecordingUrl: LINK, PreSignedRecordingUrl: `${LINK}?Signature=1` }), [500])
   const question = { callSid, nextRequestAt: new Date(Date.now() + 60_000).toISOString() }
-  expect(await bench.run('findRecording', question)).toEqual({ answer: 'named', sourceUrl: LINK })
+  expect(await bench.run('findRecording', question)).toEqual({ kind: 'named', sourceUrl: LINK })
   const call = await bench.database.call.findUniqueOrThrow({ where: { callSid }, include: { recordings: true } })
   expect(call.recordings).toMatchObject([{ sourceUrl: LINK, fetchUrl: `${LINK}?Signature=1`, state: 'awaiting' }])
   expect(call.recordingNextTryAt).toBeNull()
@@ -88,8 +88,8 @@ test('When a recording is refused and Call Details has a link to another one onl
   const callSid = newCallSid()
   const other = `${LINK}2`
   answer(details({ RecordingUrl: other, PreSignedRecordingUrl: `${other}?Signature=1` }), [500])
-  expect(await bench.run('renewAccess', { callSid, sourceUrl: LINK })).toEqual({ access: 'refused' })
-  expect(await bench.run('renewAccess', { callSid, sourceUrl: other })).toEqual({ access: 'renewed' })
+  expect(await bench.run('renewAccess', { callSid, sourceUrl: LINK })).toEqual({ kind: 'refused' })
+  expect(await bench.run('renewAccess', { callSid, sourceUrl: other })).toEqual({ kind: 'renewed' })
 })
 
 describe('When Call Details tells the status of a call,', () => {

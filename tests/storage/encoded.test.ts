@@ -95,7 +95,7 @@ test.each<[string, string, number[]]>([
 test('When a file of a format that is not accepted begins like a Brotli stream, then its content decides', async () => {
   const webm = readFileSync(new URL('../corpus/base/other.mkv', import.meta.url))
   exotel.script(sent('br', webm))
-  expect(await validate(await download())).toMatchObject({ verdict: 'damaged', audio: { extension: 'webm' } })
+  expect(await validate(await download())).toMatchObject({ kind: 'damaged', audio: { extension: 'webm' } })
 })
 
 test('When a body is a compressed empty file, then it is empty', async () => {
@@ -105,7 +105,7 @@ test('When a body is a compressed empty file, then it is empty', async () => {
 
 test('When an HTML page is labelled as compressed, then it is still an HTML page', async () => {
   exotel.script(sent('gzip', HTML))
-  expect(await validate(await download())).toMatchObject({ verdict: 'refused', reason: expect.stringContaining('HTML') })
+  expect(await validate(await download())).toMatchObject({ kind: 'refused', reason: expect.stringContaining('HTML') })
 })
 
 describe('When a body does not decompress', () => {
@@ -137,7 +137,7 @@ describe('When a body does not decompress', () => {
     const spooled = (await keep()).spooled!
     expect(readFileSync(bench.spool.path(spooled.file))).toEqual(body)
     const verdict = await validate(spooled)
-    expect(verdict).toMatchObject({ verdict: 'damaged', reason: expect.stringContaining('does not decompress') })
+    expect(verdict).toMatchObject({ kind: 'damaged', reason: expect.stringContaining('does not decompress') })
     const { key } = await bench.run('uploadRecording', { ...source, spooled, verdict: verdict as never })
     expect(key).toMatch(/^quarantine\/.+\.bin$/)
     expect(await bench.bucket.sha256Of(key)).toBe(sha256(body))
@@ -160,7 +160,7 @@ describe('When a body violates the chunked encoding', () => {
     await expect(download()).rejects.toThrow()
     const { spooled } = await keep()
     expect(spooled).toMatchObject({ bytes: AUDIO.length, sha256: sha256(AUDIO) })
-    expect(await validate(spooled!)).toMatchObject({ verdict: 'damaged', reason: expect.stringMatching(/chunk/i) })
+    expect(await validate(spooled!)).toMatchObject({ kind: 'damaged', reason: expect.stringMatching(/chunk/i) })
   })
 
   test('then there is nothing to keep where no byte arrived', async () => {

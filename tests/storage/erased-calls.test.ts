@@ -83,7 +83,7 @@ describe('When a call is erased at any moment, then its audio is gone after the 
       expect({ order, objects: await objectsOf(callSid) }).toEqual({ order, objects: [] })
       expect(call).toMatchObject({ recordingState: 'erased', recordingUrl: null, recordingErrorCode: null })
       expect(call.recordings.filter(({ state }) => state === 'stored' || state === 'quarantined')).toEqual([])
-      expect(await bench.run('findRecording', { callSid })).toEqual({ answer: 'erased' })
+      expect(await bench.run('findRecording', { callSid })).toEqual({ kind: 'erased' })
     }
   })
 
@@ -266,14 +266,14 @@ describe('When Exotel would be asked about an erased call', () => {
     const callSid = newCallSid()
     await erase(callSid)
     exotel.script(namesRecording)
-    expect(await bench.run('findRecording', { callSid })).toEqual({ answer: 'erased' })
-    expect(await bench.run('renewAccess', { callSid, sourceUrl: SOURCE_URL })).toEqual({ access: 'refused' })
+    expect(await bench.run('findRecording', { callSid })).toEqual({ kind: 'erased' })
+    expect(await bench.run('renewAccess', { callSid, sourceUrl: SOURCE_URL })).toEqual({ kind: 'refused' })
     expect(exotel.requests).toEqual([])
   })
 
   test.each([
-    ['findRecording', { answer: 'erased' }],
-    ['renewAccess', { access: 'refused' }],
+    ['findRecording', { kind: 'erased' }],
+    ['renewAccess', { kind: 'refused' }],
   ] as const)('and it is erased during %s, then the answer is dropped', async (name, answer) => {
     const callSid = newCallSid()
     exotel.script(async (request, response) => {

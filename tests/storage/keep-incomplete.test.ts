@@ -47,7 +47,7 @@ const validate = (spooled: Spooled): Promise<Verdict> => bench.run('validateReco
 const keep = (): Promise<Incomplete> => bench.run('keepIncomplete', source)
 const filesOfCall = async (): Promise<string[]> => (await bench.spool.files()).filter((name) => name.startsWith(source.callSid))
 const downloadCut = async (): Promise<void> => {
-  expect((await validate(await download(sent(CUT)))).verdict).toBe('incomplete')
+  expect((await validate(await download(sent(CUT)))).kind).toBe('incomplete')
 }
 
 test('When more bytes are announced than a complete file has, then it goes to quarantine as it arrived', async () => {
@@ -56,7 +56,7 @@ test('When more bytes are announced than a complete file has, then it goes to qu
   expect(spooled).toMatchObject({ file, bytes: AUDIO.length, sha256: sha256(AUDIO) })
   const verdict = await validate(spooled!)
   expect(verdict).toMatchObject({
-    verdict: 'damaged',
+    kind: 'damaged',
     reason: expect.stringContaining('The transfer was cut'),
     audio: { extension: 'mp3' },
   })
@@ -72,20 +72,20 @@ test('When an incomplete file is downloaded again, then the longest one is kept,
   const { spooled } = await keep()
   expect(spooled).toMatchObject({ bytes: CUT.length, sha256: sha256(CUT), broken: { reason: expect.stringContaining('cut off') } })
   expect(readFileSync(bench.spool.path(spooled!.file))).toEqual(CUT)
-  expect(await validate(spooled!)).toMatchObject({ verdict: 'damaged', reason: expect.stringContaining('cut off') })
+  expect(await validate(spooled!)).toMatchObject({ kind: 'damaged', reason: expect.stringContaining('cut off') })
   expect(await keep()).toEqual({ spooled })
 })
 
 test('When pages follow an incomplete file, then they are deleted, and the file is kept', async () => {
   await downloadCut()
-  expect((await validate(await download(sent('<html><body>Bad gateway</body></html>')))).verdict).toBe('refused')
+  expect((await validate(await download(sent('<html><body>Bad gateway</body></html>')))).kind).toBe('refused')
   expect((await keep()).spooled).toMatchObject({ sha256: sha256(CUT) })
 })
 
 test('When a short file that is not accepted follows an incomplete one, then it is downloaded again, and the longer one is kept', async () => {
   await downloadCut()
   const strange = Buffer.from([...Array(200).keys()])
-  expect(await validate(await download(sent(strange)))).toMatchObject({ verdict: 'incomplete' })
+  expect(await validate(await download(sent(strange)))).toMatchObject({ kind: 'incomplete' })
   expect((await keep()).spooled).toMatchObject({ sha256: sha256(CUT) })
 })
 
@@ -109,7 +109,7 @@ test('When a longer part of a page follows an incomplete file, then it is refuse
   await downloadCut()
   const page = Buffer.from(`<html><body>${'Bad gateway. '.repeat(CUT.length / 10)}</body></html>`)
   await expect(download(cut(page, page.length + 1))).rejects.toThrow()
-  expect((await validate((await keep()).spooled!)).verdict).toBe('refused')
+  expect((await validate((await keep()).spooled!)).kind).toBe('refused')
   expect((await keep()).spooled).toMatchObject({ sha256: sha256(CUT) })
 })
 
@@ -124,7 +124,7 @@ test('When more bytes come than are announced, then they are kept like others', 
 test('When what arrived is a part of a page, then it is refused', async () => {
   const page = Buffer.from('<html><body>Bad gateway</body></html>')
   await expect(download(cut(page, 1000))).rejects.toThrow()
-  expect(await validate((await keep()).spooled!)).toMatchObject({ verdict: 'refused' })
+  expect(await validate((await keep()).spooled!)).toMatchObject({ kind: 'refused' })
   expect(await filesOfCall()).toEqual([])
 })
 
@@ -149,7 +149,7 @@ test('When the recording is stored after all, then nothing of it stays in the sp
   const spooled = await download(sent(AUDIO))
   expect(await filesOfCall()).toHaveLength(2)
   const verdict = (await validate(spooled)) as UploadInput['verdict']
-  expect(verdict.verdict).toBe('good')
+  expect(verdict.kind).toBe('good')
   await bench.run('uploadRecording', { ...source, spooled, verdict })
   expect(await filesOfCall()).toEqual([])
 })

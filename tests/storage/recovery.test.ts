@@ -46,7 +46,7 @@ test('When a recording fails again and again, then it is tried after 15 min, 1 h
   const ended = Date.UTC(2026, 10, 1)
   const times: number[] = []
   for (let now = ended, failures = 1; ; failures += 1) {
-    const next = nextRecovery(failed(), { failures, since: new Date(ended), now: new Date(now) }, RECOVERY)
+    const next = nextRecovery('ExotelUnavailable', { failures, since: new Date(ended), now: new Date(now) }, RECOVERY)
     if (!next) break
     times.push((next.getTime() - now) / MINUTE)
     now = next.getTime()

@@ -306,7 +306,7 @@ test('When the file disappears in the moment of the upload, then the request end
 
 test('When audio is damaged, then it goes to quarantine', async () => {
   const { input } = await spool(readFileSync(new URL('../corpus/base/other.mkv', import.meta.url)))
-  expect(input.verdict).toMatchObject({ verdict: 'damaged', reason: expect.stringContaining('is not accepted') })
+  expect(input.verdict).toMatchObject({ kind: 'damaged', reason: expect.stringContaining('is not accepted') })
   expect((await upload(input)).key).toMatch(/^quarantine\/.+\.webm$/)
 })
 
@@ -317,7 +317,7 @@ test('When audio is incomplete, then the file stays with the reason until it has
   writeFileSync(bench.spool.path(file), bytes)
   const spooled = { queue: 'q', file, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') }
   expect(await bench.run('validateRecording', { callSid, spooled })).toEqual({
-    verdict: 'incomplete',
+    kind: 'incomplete',
     reason: 'The MP3 is cut off: it announces 50 frames and has 20',
   })
   expect(await bench.spool.note(file)).toEqual({ broken: { reason: 'The MP3 is cut off: it announces 50 frames and has 20' } })
@@ -330,7 +330,7 @@ test('When there is no audio, then it is refused and deleted', async () => {
   writeFileSync(bench.spool.path(file), '<html>')
   const spooled = { queue: 'q', file, bytes: 6, sha256: createHash('sha256').update('<html>').digest('hex') }
   expect(await bench.run('validateRecording', { callSid, spooled })).toEqual({
-    verdict: 'refused',
+    kind: 'refused',
     reason: 'The file is an HTML page, not audio',
   })
   expect(await bench.spool.files()).not.toContain(file)
@@ -344,7 +344,7 @@ test('When the recording is far from the call’s length, then that is a remark'
   writeFileSync(bench.spool.path(file), bytes)
   const spooled = { queue: 'q', file, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') }
   expect(await bench.run('validateRecording', { callSid, spooled })).toMatchObject({
-    verdict: 'good',
+    kind: 'good',
     remark: 'The recording lasts 1 s, the call 300 s',
   })
 })

@@ -59,10 +59,10 @@ export const histories: fc.Arbitrary<History> = fc.record({
   tries: fc.record(Object.fromEntries(LINKS.map((link) => [link, tries]))),
   answers: fc.array(
     fc.constantFrom<CallDetailsAnswer>(
-      { answer: 'none' },
-      { answer: 'named', sourceUrl: LINKS[0]! },
-      { answer: 'unavailable', reason: 'away' },
-      { answer: 'unknown call' },
+      { kind: 'none' },
+      { kind: 'named', sourceUrl: LINKS[0]! },
+      { kind: 'unavailable', reason: 'away' },
+      { kind: 'unknown call' },
     ),
     { maxLength: 4 },
   ),
@@ -114,9 +114,9 @@ export async function play(lab: Lab, database: Database, history: History): Prom
       const outcome = inHand.get(file)
       if (outcome === 'file lost before validation' || outcome === 'a login page') spool.delete(file)
       if (outcome === 'file lost before validation') return fail('SpoolFileLost')
-      if (outcome === 'a login page') return { verdict: 'refused', reason: 'HTML' }
+      if (outcome === 'a login page') return { kind: 'refused', reason: 'HTML' }
       const audio = { contentType: 'audio/mpeg', extension: 'mp3' }
-      return outcome === 'damaged' ? DAMAGED : { verdict: 'good', etag: 'e', audio }
+      return outcome === 'damaged' ? DAMAGED : { kind: 'good', etag: 'e', audio }
     },
     uploadRecording: async ({ spooled: { file, broken }, verdict }) => {
       const outcome = broken ? 'damaged' : inHand.get(file)
@@ -128,7 +128,7 @@ export async function play(lab: Lab, database: Database, history: History): Prom
       uploadsAway.set(file, away)
       if (outcome === 'store away' && away <= 3) throw retriedLater('StorageUnavailable', 5 * MINUTE)
       spool.delete(file)
-      if (brought.get(file) !== 'stored') brought.set(file, verdict.verdict === 'good' ? 'stored' : 'quarantined')
+      if (brought.get(file) !== 'stored') brought.set(file, verdict.kind === 'good' ? 'stored' : 'quarantined')
       return { bucket: 'b', key: `recordings/${file.at(-5)}`, url: `https://s3/b/recordings/${file.at(-5)}` }
     },
     updateCall: async (conclusion: Conclusion) => {
@@ -139,11 +139,11 @@ export async function play(lab: Lab, database: Database, history: History): Prom
       ranks.push(RANKS[recordingState as keyof typeof RANKS])
     },
     findRecording: async () => {
-      const answer = answers.shift() ?? { answer: 'none' }
-      if (answer.answer === 'named') await nameRecording(database, run.callSid, { sourceUrl: answer.sourceUrl })
+      const answer = answers.shift() ?? { kind: 'none' }
+      if (answer.kind === 'named') await nameRecording(database, run.callSid, { sourceUrl: answer.sourceUrl })
       return answer
     },
-    renewAccess: async () => ({ access: history.renewed ? 'renewed' : 'refused' }),
+    renewAccess: async () => ({ kind: history.renewed ? 'renewed' : 'refused' }),
     keepIncomplete: async ({ sourceUrl }) => {
       const kept = { queue: 'spool-lab', file: sourceUrl, bytes: 10, sha256: 'a'.repeat(64), broken: { reason: 'cut' } }
       return spool.has(sourceUrl) ? { spooled: kept } : {}

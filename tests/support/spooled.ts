@@ -22,6 +22,6 @@ export async function spoolRecording(
   writeFileSync(path, bytes)
   const sha256 = createHash('sha256').update(bytes).digest('hex')
   const spooled: Spooled = { queue: bench.spool.queue, file, bytes: bytes.length, sha256 }
-  const verdict = (await bench.run('validateRecording', { callSid, spooled })) as Exclude<Verdict, { verdict: 'refused' | 'incomplete' }>
+  const verdict = (await bench.run('validateRecording', { callSid, spooled })) as Exclude<Verdict, { kind: 'refused' | 'incomplete' }>
   return { input: { callSid, sourceUrl: SOURCE_URL, spooled, verdict }, path }
 }

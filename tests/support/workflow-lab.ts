@@ -155,12 +155,12 @@ export async function openLab(): Promise<Lab> {
 function scriptedActivities(runs: Map<string, { script: Script; run: Run }>, nowMs: () => Promise<number>): object {
   const usual: Required<Script> = {
     downloadRecording: async () => ({ queue: SPOOL_QUEUE, file: 'f', bytes: 10, sha256: 'a'.repeat(64) }),
-    validateRecording: async () => ({ verdict: 'good', etag: 'e', audio: AUDIO }),
+    validateRecording: async () => ({ kind: 'good', etag: 'e', audio: AUDIO }),
     uploadRecording: async ({ callSid }) => ({ bucket: 'b', key: `recordings/${callSid}.mp3`, url: `https://s3/b/${callSid}` }),
     updateCall: async () => {},
     recordRetryWait: async () => {},
-    findRecording: async () => ({ answer: 'none' }),
-    renewAccess: async () => ({ access: 'refused' }),
+    findRecording: async () => ({ kind: 'none' }),
+    renewAccess: async () => ({ kind: 'refused' }),
     keepIncomplete: async () => ({}),
     discardRecording: async () => {},
     checkSpool: async () => true,
@@ -180,7 +180,7 @@ function scriptedActivities(runs: Map<string, { script: Script; run: Run }>, now
 }
 
 /** Audio that goes to quarantine. */
-export const DAMAGED: Verdict = { verdict: 'damaged', etag: 'e', reason: 'cut off', audio: { contentType: 'a', extension: 'mp3' } }
+export const DAMAGED: Verdict = { kind: 'damaged', etag: 'e', reason: 'cut off', audio: { contentType: 'a', extension: 'mp3' } }
 
 /** As an activity of ours ends a try. */
 export function failedAttempt(type: string, details: object = {}): ApplicationFailure {

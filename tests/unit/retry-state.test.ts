@@ -119,13 +119,13 @@ describe('When Exotel refuses a recording', () => {
   test('then a pre-signed link is requested, and tried at once', () => {
     const step = afterFailure(newRetryState(), unauthorized, context)
     expect(step.decision).toEqual({ kind: 'renew link' })
-    const renewed = afterRenewal(step.state, unauthorized, { access: 'renewed' }, context)
+    const renewed = afterRenewal(step.state, unauthorized, { kind: 'renewed' }, context)
     expect(renewed).toEqual({ state: stateOf({ linkRenewed: true }), decision: retries(0, 'trying a pre-signed link') })
   })
 
   test('then a pre-signed link that is refused, too, concludes the recording', () => {
     expect(afterFailure(stateOf({ linkRenewed: true }), unauthorized, context).decision).toEqual(concludes('ExotelUnauthorized'))
-    expect(afterRenewal(newRetryState(), unauthorized, { access: 'refused' }, context).decision).toEqual(concludes('ExotelUnauthorized'))
+    expect(afterRenewal(newRetryState(), unauthorized, { kind: 'refused' }, context).decision).toEqual(concludes('ExotelUnauthorized'))
   })
 
   test('then another failure in between lets a pre-signed link be requested again, since it may have expired', () => {
@@ -135,10 +135,10 @@ describe('When Exotel refuses a recording', () => {
   })
 
   test('then an API that does not answer either counts as a failure', () => {
-    const step = afterRenewal(stateOf({ failures: 1 }), unauthorized, { access: 'unavailable' }, context)
+    const step = afterRenewal(stateOf({ failures: 1 }), unauthorized, { kind: 'unavailable' }, context)
     expect(step.state).toMatchObject({ failures: 2, linkRenewed: false })
     expect(step.decision).toEqual(retries(20 * SECOND, 'attempt 3 of 3 follows'))
-    expect(afterRenewal(step.state, unauthorized, { access: 'unavailable' }, context).decision).toEqual(
+    expect(afterRenewal(step.state, unauthorized, { kind: 'unavailable' }, context).decision).toEqual(
       concludes('ExotelUnavailable', "ExotelUnauthorized happened; Exotel's API does not answer either"),
     )
   })
@@ -148,7 +148,7 @@ describe('When Exotel refuses a recording', () => {
     const waited = Array.from({ length: 9 }, () => {
       const step = afterFailure(state, unauthorized, preparing)
       expect(step.decision).toEqual({ kind: 'renew link' })
-      const refused = afterRenewal(step.state, unauthorized, { access: 'refused' }, preparing)
+      const refused = afterRenewal(step.state, unauthorized, { kind: 'refused' }, preparing)
       state = refused.state
       return refused.decision
     })

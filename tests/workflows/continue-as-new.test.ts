@@ -16,7 +16,7 @@ const LINKS = ['A', 'B', 'C', 'D', 'E'].map((name) => `https://recordings.exotel
 const WHOLE = { queue: 'spool-scripted', file: 'f', bytes: 10, sha256: 'a'.repeat(64) }
 /** Activities that succeed at once. */
 const WORKING = {
-  validateRecording: async () => ({ verdict: 'good', etag: 'e', audio: { contentType: 'audio/mpeg', extension: 'mp3' } }),
+  validateRecording: async () => ({ kind: 'good', etag: 'e', audio: { contentType: 'audio/mpeg', extension: 'mp3' } }),
   uploadRecording: async () => ({ bucket: 'b', key: 'k', url: 'u' }),
   recordRetryWait: async () => {},
   discardRecording: async () => {},

@@ -26,7 +26,7 @@ const PATHS: Record<string, (lab: Lab) => Promise<Run>> = {
   'not-recorded': (lab) => ended(lab.start({ status: 'busy' })),
   'missing-after-asking': (lab) => ended(lab.start({ status: 'completed', durationSeconds: 60 })),
   'named-by-the-api': (lab) =>
-    ended(lab.start({ status: 'completed' }, { findRecording: async () => ({ answer: 'named', sourceUrl: LINK }) })),
+    ended(lab.start({ status: 'completed' }, { findRecording: async () => ({ kind: 'named', sourceUrl: LINK }) })),
   'waits-for-a-link-open': async (lab) => at('wait', await lab.start({ status: 'completed' })),
   'waits-between-tries-open': async (lab) =>
     at('wait', await lab.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(failedAttempt('DownloadIncomplete')) })),
@@ -41,7 +41,7 @@ const PATHS: Record<string, (lab: Lab) => Promise<Run>> = {
     ended(
       lab.start(
         { sourceUrls: [LINK] },
-        { downloadRecording: () => Promise.reject(failedAttempt('ExotelUnauthorized')), renewAccess: async () => ({ access: 'renewed' }) },
+        { downloadRecording: () => Promise.reject(failedAttempt('ExotelUnauthorized')), renewAccess: async () => ({ kind: 'renewed' }) },
       ),
     ),
   quarantined: (lab) => ended(lab.start({ sourceUrls: [LINK] }, { validateRecording: async () => DAMAGED })),
@@ -51,7 +51,7 @@ const PATHS: Record<string, (lab: Lab) => Promise<Run>> = {
       lab.start(
         { sourceUrls: [LINK] },
         {
-          validateRecording: async (input) => (input.spooled.broken ? DAMAGED : { verdict: 'incomplete', reason: 'cut off' }),
+          validateRecording: async (input) => (input.spooled.broken ? DAMAGED : { kind: 'incomplete', reason: 'cut off' }),
           keepIncomplete: async () => ({ spooled }),
         },
       ),

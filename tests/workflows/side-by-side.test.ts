@@ -207,7 +207,7 @@ describe('When the history of a run becomes long', () => {
       {
         findRecording: async () => {
           asked.push(Math.round(((await now()) - began) / MINUTE))
-          return { answer: 'none' }
+          return { kind: 'none' }
         },
       },
       { policy: { ...POLICY, continueAsNewAfterEvents: 40 } },
@@ -292,7 +292,7 @@ test('When Exotel names a recording at the moment when a webhook names another o
         await run.news({ sourceUrls: [A] })
         // The run has taken A up, and this answer comes later.
         await eventually('A to be taken up', async () => run.calls.includes('downloadRecording'))
-        return { answer: 'named', sourceUrl: B }
+        return { kind: 'named', sourceUrl: B }
       },
       // A question that is cancelled at the moment of its answer would stop the test server, see tests/support/recording-model.ts.
       downloadRecording: async () => {
@@ -312,7 +312,7 @@ test('When Exotel names a recording that is being transferred since a webhook na
       findRecording: async () => {
         await run.news({ sourceUrls: [A] })
         await eventually('A to be taken up', async () => run.calls.includes('downloadRecording'))
-        return { answer: 'named', sourceUrl: A }
+        return { kind: 'named', sourceUrl: A }
       },
       downloadRecording: async () => {
         await eventually('the answer to be in the history', () => run.hasCompleted('findRecording'))
@@ -333,7 +333,7 @@ test('When Exotel’s API is away for hours, then it is asked once afterwards, n
       findRecording: async () => {
         if ((await now()) - began < 2 * HOUR) throw retriedLater('ExotelCredentialsRefused', 5 * MINUTE)
         asked += 1
-        return { answer: 'none', durationSeconds: 3 }
+        return { kind: 'none', durationSeconds: 3 }
       },
     },
   )

@@ -39,7 +39,7 @@ describe('When a call ends without a link', () => {
         findRecording: async ({ nextRequestAt }) => {
           asked.push(await now())
           announced.push(nextRequestAt)
-          return { answer: 'none', durationSeconds: POLICY.expectedFromSeconds - 1 }
+          return { kind: 'none', durationSeconds: POLICY.expectedFromSeconds - 1 }
         },
       },
     )
@@ -53,7 +53,7 @@ describe('When a call ends without a link', () => {
     let asked = 0
     const run = await lab.start(
       { status: 'completed' },
-      { findRecording: async () => (++asked < 3 ? { answer: 'none' } : { answer: 'named', sourceUrl: LINK }) },
+      { findRecording: async () => (++asked < 3 ? { kind: 'none' } : { kind: 'named', sourceUrl: LINK }) },
     )
     expect(await run.ended()).toBeUndefined()
     expect(run.conclusions).toMatchObject([{ sourceUrl: LINK, outcome: { state: 'stored' } }])
@@ -68,7 +68,7 @@ describe('When a call ends without a link', () => {
   })
 
   test('then no answer from Exotel is not "there is none"', async () => {
-    const run = await lab.start({ status: 'completed' }, { findRecording: async () => ({ answer: 'unavailable', reason: 'no answer' }) })
+    const run = await lab.start({ status: 'completed' }, { findRecording: async () => ({ kind: 'unavailable', reason: 'no answer' }) })
     expect(await run.ended()).toBe('ExotelUnavailable')
     expect(run.conclusions).toMatchObject([{ outcome: { state: 'failed', code: 'ExotelUnavailable' } }])
   })
@@ -77,8 +77,7 @@ describe('When a call ends without a link', () => {
     const run = await lab.start(
       { status: 'in-progress' },
       {
-        findRecording: async () =>
-          run.calls.length < 3 ? { answer: 'none', status: 'in-progress' } : { answer: 'named', sourceUrl: LINK },
+        findRecording: async () => (run.calls.length < 3 ? { kind: 'none', status: 'in-progress' } : { kind: 'named', sourceUrl: LINK }),
       },
     )
     expect(await run.ended()).toBeUndefined()
@@ -106,7 +105,7 @@ describe('When a call ends without a link', () => {
         updateCall: async ({ outcome }) => {
           if (outcome.state === 'not_recorded') await run.news({ status: 'completed' })
         },
-        findRecording: async () => ({ answer: 'named', sourceUrl: LINK }),
+        findRecording: async () => ({ kind: 'named', sourceUrl: LINK }),
       },
     )
     expect(await run.ended()).toBeUndefined()
@@ -159,7 +158,7 @@ describe('When Exotel refuses a recording or sends no bytes while it may still p
     const isEarly = untilMinute(began, 50)
     const run = await lab.start(
       { sourceUrls: [LINK], endedAt: iso(began) },
-      { downloadRecording: async () => ((await isEarly()) ? refused() : WHOLE), renewAccess: async () => ({ access }) },
+      { downloadRecording: async () => ((await isEarly()) ? refused() : WHOLE), renewAccess: async () => ({ kind: access }) },
     )
     expect(await run.ended()).toBeUndefined()
     expect(run.conclusions).toMatchObject([{ outcome: { state: 'stored' } }])
@@ -170,7 +169,7 @@ describe('When Exotel refuses a recording or sends no bytes while it may still p
     const began = await now()
     const run = await lab.start(
       { sourceUrls: [LINK], endedAt: iso(began) },
-      { downloadRecording: refused, renewAccess: async () => ({ access: 'refused' }) },
+      { downloadRecording: refused, renewAccess: async () => ({ kind: 'refused' }) },
     )
     expect(await run.ended()).toBe('ExotelUnauthorized')
     expect(run.concludedAtMs - began).toBeGreaterThan(60 * MINUTE)
@@ -186,8 +185,8 @@ describe('When Exotel refuses a recording or sends no bytes while it may still p
         downloadRecording: async () => ((await isEarly()) ? EMPTY : WHOLE),
         validateRecording: async ({ spooled }) =>
           spooled.bytes === 0
-            ? { verdict: 'refused', reason: 'The file is empty' }
-            : { verdict: 'good', etag: 'e', audio: { contentType: 'audio/mpeg', extension: 'mp3' } },
+            ? { kind: 'refused', reason: 'The file is empty' }
+            : { kind: 'good', etag: 'e', audio: { contentType: 'audio/mpeg', extension: 'mp3' } },
       },
     )
     expect(await run.ended()).toBeUndefined()
@@ -197,7 +196,7 @@ describe('When Exotel refuses a recording or sends no bytes while it may still p
   test('then a file that is empty after the hour is tried three times', async () => {
     const run = await lab.start(
       { sourceUrls: [LINK], endedAt: iso((await now()) - HOUR) },
-      { downloadRecording: async () => EMPTY, validateRecording: async () => ({ verdict: 'refused', reason: 'The file is empty' }) },
+      { downloadRecording: async () => EMPTY, validateRecording: async () => ({ kind: 'refused', reason: 'The file is empty' }) },
     )
     expect(await run.ended()).toBe('RecordingInvalid')
     expect(run.calls.filter((name) => name === 'downloadRecording')).toHaveLength(3)
@@ -299,13 +298,13 @@ describe('When tries fail', () => {
   )
 
   test('then a page instead of audio is downloaded three times', async () => {
-    const run = await lab.start({ sourceUrls: [LINK] }, { validateRecording: async () => ({ verdict: 'refused', reason: 'an HTML page' }) })
+    const run = await lab.start({ sourceUrls: [LINK] }, { validateRecording: async () => ({ kind: 'refused', reason: 'an HTML page' }) })
     expect(await run.ended()).toBe('RecordingInvalid')
     expect(run.calls.filter((name) => name === 'downloadRecording')).toHaveLength(3)
   })
 
   describe('then incomplete audio is downloaded again, and', () => {
-    const INCOMPLETE: Verdict = { verdict: 'incomplete', reason: 'cut off' }
+    const INCOMPLETE: Verdict = { kind: 'incomplete', reason: 'cut off' }
     const KEPT = { ...ONE_BYTE, file: 'kept', broken: { reason: 'cut off' } }
     const validateRecording: Script['validateRecording'] = async ({ spooled }) => (spooled.broken ? DAMAGED : INCOMPLETE)
 
@@ -353,7 +352,7 @@ describe('When tries fail', () => {
             let isThere = true
             return async () => (isThere ? ((isThere = false), { spooled: KEPT }) : {})
           })(),
-          validateRecording: async ({ spooled }) => (spooled.broken ? { verdict: 'refused', reason: 'HTML' } : INCOMPLETE),
+          validateRecording: async ({ spooled }) => (spooled.broken ? { kind: 'refused', reason: 'HTML' } : INCOMPLETE),
         },
       ],
       ['its worker is lost', { keepIncomplete: () => Promise.reject(failedAttempt('SpoolFileLost')) }],
@@ -391,7 +390,7 @@ describe('When tries fail', () => {
         {
           keepIncomplete: async () => (left.length > 0 ? { spooled: left.shift()! } : {}),
           validateRecording: async ({ spooled }) =>
-            spooled.file === 'page' ? { verdict: 'refused', reason: 'HTML' } : spooled.broken ? DAMAGED : INCOMPLETE,
+            spooled.file === 'page' ? { kind: 'refused', reason: 'HTML' } : spooled.broken ? DAMAGED : INCOMPLETE,
         },
       )
       expect(await run.ended()).toBe('RecordingDamaged')
@@ -446,13 +445,13 @@ describe('When tries fail', () => {
       {
         downloadRecording: async () =>
           renewed ? { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' } : Promise.reject(failedAttempt('ExotelUnauthorized')),
-        renewAccess: async () => ((renewed = true), { access: 'renewed' }),
+        renewAccess: async () => ((renewed = true), { kind: 'renewed' }),
       },
     )
     expect(await run.ended()).toBeUndefined()
     const refused = await lab.start(
       { sourceUrls: [LINK], endedAt: iso((await now()) - HOUR) },
-      { downloadRecording: () => Promise.reject(failedAttempt('ExotelUnauthorized')), renewAccess: async () => ({ access: 'renewed' }) },
+      { downloadRecording: () => Promise.reject(failedAttempt('ExotelUnauthorized')), renewAccess: async () => ({ kind: 'renewed' }) },
     )
     expect(await refused.ended()).toBe('ExotelUnauthorized')
     expect(refused.calls.filter((name) => name === 'downloadRecording')).toHaveLength(2)
@@ -484,7 +483,7 @@ describe('When the worker with the file is lost', () => {
         validateRecording: async () =>
           ++validations === 1
             ? Promise.reject(failedAttempt('SpoolFileLost'))
-            : { verdict: 'good', etag: 'e', audio: { contentType: 'a', extension: 'mp3' } },
+            : { kind: 'good', etag: 'e', audio: { contentType: 'a', extension: 'mp3' } },
       },
     )
     expect(await run.ended()).toBeUndefined()
@@ -551,7 +550,7 @@ test('When a run is cancelled after Exotel’s API named the recording, then tha
   const run = await lab.start(
     { status: 'completed' },
     {
-      findRecording: async () => ({ answer: 'named', sourceUrl: LINK }),
+      findRecording: async () => ({ kind: 'named', sourceUrl: LINK }),
       downloadRecording: () => Promise.reject(failedAttempt('RecordingNotFound')),
     },
   )
@@ -564,7 +563,7 @@ test('When a run is cancelled after Exotel’s API named the recording, then tha
 test('When Exotel does not say whether a refused recording can be had, then that is a try, not a verdict', async () => {
   const run = await lab.start(
     { sourceUrls: [LINK] },
-    { downloadRecording: () => Promise.reject(failedAttempt('ExotelUnauthorized')), renewAccess: async () => ({ access: 'unavailable' }) },
+    { downloadRecording: () => Promise.reject(failedAttempt('ExotelUnauthorized')), renewAccess: async () => ({ kind: 'unavailable' }) },
   )
   expect(await run.ended()).toBe('ExotelUnavailable')
   expect(run.calls.filter((name) => name === 'downloadRecording')).toHaveLength(3)
@@ -574,7 +573,7 @@ test('When asking Exotel fails in a way that nobody foresaw, then it is asked ag
   let asked = 0
   const run = await lab.start(
     { status: 'completed' },
-    { findRecording: async () => (++asked < 3 ? Promise.reject(failedAttempt('InternalError')) : { answer: 'named', sourceUrl: LINK }) },
+    { findRecording: async () => (++asked < 3 ? Promise.reject(failedAttempt('InternalError')) : { kind: 'named', sourceUrl: LINK }) },
   )
   expect(await run.ended()).toBeUndefined()
   expect(run.conclusions).toMatchObject([{ sourceUrl: LINK, outcome: { state: 'stored' } }])
@@ -616,7 +615,7 @@ test('When a call is concluded as not recorded, then with the status that this r
 })
 
 test('When Exotel itself says that nobody took the call, then the search ends', async () => {
-  const run = await lab.start({}, { findRecording: async () => ({ answer: 'none', status: 'busy', durationSeconds: 40 }) })
+  const run = await lab.start({}, { findRecording: async () => ({ kind: 'none', status: 'busy', durationSeconds: 40 }) })
   expect(await run.ended()).toBeUndefined()
   expect(run.calls).toEqual(['findRecording', 'updateCall'])
   expect(run.conclusions).toMatchObject([{ outcome: { state: 'not_recorded', status: 'busy' } }])
@@ -630,7 +629,7 @@ describe('When Exotel says that nobody took the call, and an event says that som
     let asked = 0
     const run = await lab.start(news, {
       findRecording: async () =>
-        ++asked < 3 ? { answer: 'none', status: 'no-answer', durationSeconds: 73 } : { answer: 'named', sourceUrl: LINK },
+        ++asked < 3 ? { kind: 'none', status: 'no-answer', durationSeconds: 73 } : { kind: 'named', sourceUrl: LINK },
     })
     expect(await run.ended()).toBeUndefined()
     expect(run.conclusions).toMatchObject([{ sourceUrl: LINK, outcome: { state: 'stored' } }])
@@ -640,7 +639,7 @@ describe('When Exotel says that nobody took the call, and an event says that som
     const began = await now()
     const run = await lab.start(
       { status: 'completed', endedAt: iso(began) },
-      { findRecording: async () => ({ answer: 'none', status: 'no-answer', durationSeconds: 73 }) },
+      { findRecording: async () => ({ kind: 'none', status: 'no-answer', durationSeconds: 73 }) },
     )
     expect(await run.ended()).toBe('RecordingMissing')
     expect(run.concludedAtMs - began).toBeGreaterThanOrEqual(60 * MINUTE)
@@ -662,7 +661,7 @@ test('When a call that was over is answered later, then a recording may be in pr
 })
 
 describe('When events about the end of a call disagree', () => {
-  const none = async () => ({ answer: 'none', status: 'completed', durationSeconds: 3 }) as const
+  const none = async () => ({ kind: 'none', status: 'completed', durationSeconds: 3 }) as const
 
   test('then Exotel is asked until the call is over, and for an hour after that', async () => {
     const began = await now()
@@ -673,7 +672,7 @@ describe('When events about the end of a call disagree', () => {
         findRecording: async () => {
           const ms = await now()
           asked.push(ms)
-          return ms - began < 35 * MINUTE ? { answer: 'none', status: 'in-progress' } : none()
+          return ms - began < 35 * MINUTE ? { kind: 'none', status: 'in-progress' } : none()
         },
       },
     )
@@ -684,7 +683,7 @@ describe('When events about the end of a call disagree', () => {
 
   test('then a call that never ends for Exotel counts as missing after five hours', async () => {
     const began = await now()
-    const run = await lab.start({ endReportedAt: iso(began) }, { findRecording: async () => ({ answer: 'none', status: 'ringing' }) })
+    const run = await lab.start({ endReportedAt: iso(began) }, { findRecording: async () => ({ kind: 'none', status: 'ringing' }) })
     expect(await run.ended()).toBe('RecordingMissing')
     expect(run.concludedAtMs - began).toBeGreaterThanOrEqual(5 * HOUR)
     expect(run.calls.filter((name) => name === 'findRecording').length).toBeLessThan(35)
@@ -696,7 +695,7 @@ describe('When events about the end of a call disagree', () => {
       { endReportedAt: iso(began) },
       {
         findRecording: async () =>
-          (await now()) - began < 4 * MINUTE ? { answer: 'none', status: 'in-progress' } : { answer: 'named', sourceUrl: LINK },
+          (await now()) - began < 4 * MINUTE ? { kind: 'none', status: 'in-progress' } : { kind: 'named', sourceUrl: LINK },
       },
     )
     await lab.env.sleep(4 * MINUTE)
@@ -715,7 +714,7 @@ describe('When events about the end of a call disagree', () => {
           written += 1
           if (written === 1) await run.news({ status: 'busy', endReportedAt: iso(await now()) })
         },
-        findRecording: async () => ({ answer: 'named', sourceUrl: LINK }),
+        findRecording: async () => ({ kind: 'named', sourceUrl: LINK }),
       },
     )
     expect(await run.ended()).toBeUndefined()
@@ -731,7 +730,7 @@ describe('When events about the end of a call disagree', () => {
         findRecording: async () => {
           asked += 1
           if (asked === 1) await run.news({ status: 'completed', endReportedAt: iso(await now()) })
-          return asked === 1 ? none() : { answer: 'named', sourceUrl: LINK }
+          return asked === 1 ? none() : { kind: 'named', sourceUrl: LINK }
         },
       },
     )
@@ -752,7 +751,7 @@ describe('When events about the end of a call disagree', () => {
     const asked: number[] = []
     const run = await lab.start(
       { status: 'completed', endReportedAt: iso(began) },
-      { findRecording: async () => (asked.push(await now()), { answer: 'named', sourceUrl: LINK }) },
+      { findRecording: async () => (asked.push(await now()), { kind: 'named', sourceUrl: LINK }) },
     )
     await run.news({ status: 'completed', endReportedAt: iso(began - 30 * MINUTE) })
     expect(await run.ended()).toBeUndefined()
@@ -771,7 +770,7 @@ describe('When events about the end of a call disagree', () => {
 
 test('When Exotel does not know the call, then it is asked for an hour, and the failure has a code of its own', async () => {
   const began = await now()
-  const run = await lab.start({ status: 'completed', endedAt: iso(began) }, { findRecording: async () => ({ answer: 'unknown call' }) })
+  const run = await lab.start({ status: 'completed', endedAt: iso(began) }, { findRecording: async () => ({ kind: 'unknown call' }) })
   expect(await run.ended()).toBe('CallUnknown')
   expect(run.concludedAtMs - began).toBeGreaterThanOrEqual(60 * MINUTE)
 })
