@@ -5,9 +5,9 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { watchCleanUps } from './activities/clean-up-alarm.ts'
 import { createActivities } from './activities/create.ts'
-import { openDependencies } from './activities/dependencies.ts'
+import { openDependencies, type Dependencies } from './activities/dependencies.ts'
 import { isRunOpen } from './temporal/open-runs.ts'
-import { HEARTBEAT_MS } from './activities/run.ts'
+import { activityInterceptor, HEARTBEAT_MS } from './activities/interceptor.ts'
 import { ensureSchedules } from './temporal/schedules.ts'
 import { missingSearchAttributes } from './temporal/namespace.ts'
 import { alarmsWithoutReasons, createAlarms } from './platform/alarms.ts'
@@ -107,7 +107,7 @@ runMain(async () => {
       signal: stopping.signal,
     })
     void watchCleanUps(deps, stopping.signal)
-    const workers = await createWorkers(config, connection, createActivities({ ...deps, temporal: client }), spool.queue)
+    const workers = await createWorkers(config, connection, { ...deps, temporal: client })
     const runs = Promise.all(workers.map((worker) => worker.run()))
     state.now = 'running'
     void waitUntil(() => ensureSchedules(client, config), {
@@ -153,16 +153,17 @@ async function connectTemporal(config: Config): Promise<NativeConnection> {
   }
 }
 
-function createWorkers(config: Config, connection: NativeConnection, activities: object, spoolQueue: string): Promise<Worker[]> {
+function createWorkers(config: Config, connection: NativeConnection, deps: Dependencies): Promise<Worker[]> {
   const common = {
     connection,
     namespace: config.TEMPORAL_NAMESPACE,
-    activities,
+    activities: createActivities(deps),
+    interceptors: { activity: [activityInterceptor(deps)] },
     shutdownGraceTime: config.SHUTDOWN_GRACE_SECONDS * 1000,
     shutdownForceTime: config.SHUTDOWN_GRACE_SECONDS * 1000 + FORCE_AFTER_MS,
     maxHeartbeatThrottleInterval: HEARTBEAT_MS,
   }
-  const spool = spoolQueues(spoolQueue)
+  const spool = spoolQueues(deps.spool.queue)
   const bundle = fileURLToPath(new URL('./workflow-bundle.js', import.meta.url))
   const workflows = existsSync(bundle)
     ? { workflowBundle: { codePath: bundle } }

@@ -7,14 +7,14 @@ import type { ListedObject } from '../recordings/inventory.ts'
 import { readObjectKey } from '../recordings/object-key.ts'
 import { classifyStoreError, ListBroken } from '../recordings/store-errors.ts'
 import type { ObjectCheckResult, ObjectsPage, ObjectsRequest, RowsPage, RowsRequest } from '../contracts/maintenance.ts'
+import { currentAttempt } from './attempt.ts'
 import type { Dependencies } from './dependencies.ts'
 import { deleteErasedObject } from './erased-objects.ts'
-import { retryLater } from './failures.ts'
+import { RetryLater } from './failures.ts'
 import { reportGivenUp } from './given-up.ts'
-import { runEffect, type Run } from './run.ts'
 import { SETUP_ALARM } from './upload-recording.ts'
 
-type Needs = Pick<Dependencies, 'database' | 'inventory' | 'store' | 'recovery' | 'alarms' | 'logger' | 'pauses' | 'waitScale'>
+type Needs = Pick<Dependencies, 'database' | 'inventory' | 'store' | 'recovery' | 'alarms' | 'logger' | 'waitScale'>
 
 const ROWS_A_PAGE = 200
 /** A younger one may be on its way to its row. */
@@ -32,17 +32,18 @@ type Settlement = 'unknown' | 'adopted' | 'deleted' | 'surplus'
 const checked = counter('objects_checked_total', 'Rows and objects compared, by what was found', ['found'])
 
 export function createCheckObjects(deps: Needs) {
-  const { database, inventory, alarms, logger, pauses, waitScale } = deps
+  const { database, inventory, alarms, logger, waitScale } = deps
   return {
     /** Looks for the objects of a page of stored rows. One that is gone, or of another size, is fetched again by recovery. */
     checkRows: ({ after, sampled }: RowsRequest): Promise<RowsPage> =>
-      inStore(async ({ name, signal, progress }) => {
+      inStore(async () => {
+        const { idempotencyKey, signal, reportProgress } = currentAttempt()
         await inventory.assertBucket(signal)
         const wanted = { bucket: inventory.bucket, limit: ROWS_A_PAGE }
         const rows = await (sampled ? sampleStoredRows(database, wanted) : storedRowsAfter(database, after ?? '0', wanted))
         const missing: [StoredRow, string][] = []
         for (const [index, row] of rows.entries()) {
-          progress(index)
+          reportProgress(index)
           const bytes = await inventory.bytesOf(row.key, signal)
           if (bytes !== row.bytes)
             missing.push([row, bytes === undefined ? 'The object is gone' : `The object has ${bytes} bytes, not ${row.bytes}`])
@@ -54,7 +55,7 @@ export function createCheckObjects(deps: Needs) {
           alarms.raise(MANY_ALARM, `${missing.length} of ${rows.length} objects are not in ${inventory.bucket}: nothing was changed`)
         else if (after === undefined) alarms.clear(MANY_ALARM) // the first page of another check
         for (const [row, error] of believed ? missing : []) {
-          const { givenUp } = await markObjectMissing(database, row, { error, attempt: `${name}/${row.id}` })
+          const { givenUp } = await markObjectMissing(database, row, { error, attempt: `${idempotencyKey}/${row.id}` })
           if (givenUp) reportGivenUp(logger, { callSid: row.callSid, code: 'ObjectMissing' })
           else logger.error({ callSid: row.callSid, key: row.key }, 'Recording object missing: it is fetched again')
         }
@@ -67,17 +68,18 @@ export function createCheckObjects(deps: Needs) {
      * has its recording under another key kept as surplus. The rest is reported.
      */
     checkObjects: ({ after }: ObjectsRequest): Promise<ObjectsPage> =>
-      inStore(async (run) => {
+      inStore(async () => {
+        const { signal } = currentAttempt()
         if (after === undefined) alarms.clear(ERASED_ALARM) // the first page of another check
-        const { objects: listed, last } = await inventory.list(after, run.signal)
+        const { objects: listed, last } = await inventory.list(after, signal)
         const ours = listed.filter(({ key }) => readObjectKey(key))
         const old = new Map(ours.filter(({ since }) => Date.now() - since.getTime() > YOUNG_MS * waitScale).map((each) => [each.key, each]))
         const foreign = listed.length - ours.length
         checked.inc({ found: 'foreign' }, foreign)
         const page = { objects: listed.length, unknown: 0, adopted: 0, deleted: 0, foreign, surplus: 0 }
         for (const key of await unknownKeys(database, [...old.keys()])) {
-          const found = await settle(old.get(key)!, run).catch((error: unknown) => {
-            run.signal.throwIfAborted()
+          const found = await settle(old.get(key)!).catch((error: unknown) => {
+            signal.throwIfAborted()
             logger.warn({ error, key }, 'Recording object without a row cannot be settled')
             return 'unknown' as const
           })
@@ -90,21 +92,22 @@ export function createCheckObjects(deps: Needs) {
 
     /** The check's row, for operators. */
     endObjectCheck: (result: ObjectCheckResult & { full: boolean }): Promise<void> =>
-      runEffect(deps, ({ name }) => recordObjectCheck(database, name, result)),
+      recordObjectCheck(database, currentAttempt().idempotencyKey, result),
   }
 
-  async function settle({ key, bytes, since }: ListedObject, run: Run): Promise<Settlement> {
+  async function settle({ key, bytes, since }: ListedObject): Promise<Settlement> {
+    const { signal, reportProgress, idempotencyKey } = currentAttempt()
     const parts = readObjectKey(key)!
     const { callSid } = parts
     const call = await adopter(database, callSid)
     if (!call) return 'unknown'
-    if (call.state === 'erased') return deleteErased(callSid, key, run)
+    if (call.state === 'erased') return deleteErased(callSid, key)
     // Of several recordings nobody knows which one this is.
     if (call.recordings > 1 || parts.prefix !== 'recordings') return 'unknown'
     // Not read: it stays whatever it holds. Should the stored object vanish, the next check looks at this one.
     if (call.stored > 0) return 'surplus'
     if (await isKnownAsWrong(database, { callSid, key, since })) return 'unknown'
-    const { sha256, contentType } = await inventory.read(key, run.signal, run.progress)
+    const { sha256, contentType } = await inventory.read(key, signal, reportProgress)
     if (!sha256.startsWith(parts.hashBegins)) {
       await recordWrongObject(database, { callSid, key, since })
       return 'unknown'
@@ -113,12 +116,12 @@ export function createCheckObjects(deps: Needs) {
     const object = { bucket: inventory.bucket, key, url: deps.store.urlOf(key), bytes, sha256, audio }
     const outcome = { state: 'stored' as const, remark: 'Found in the bucket', ...object }
     const conclusion = { callSid, sourceUrl: call.sourceUrl ?? `object:${key}`, outcome }
-    const { erased } = await concludeRecording(database, conclusion, { attempt: `${run.name}/${key}`, plan: deps.recovery.plan })
-    return erased ? deleteErased(callSid, key, run) : 'adopted'
+    const { erased } = await concludeRecording(database, conclusion, { attempt: `${idempotencyKey}/${key}`, plan: deps.recovery.plan })
+    return erased ? deleteErased(callSid, key) : 'adopted'
   }
 
-  async function deleteErased(callSid: string, key: string, { signal }: Run): Promise<'deleted'> {
-    await deleteErasedObject(deps, { callSid, key }, signal).catch((error: unknown) => {
+  async function deleteErased(callSid: string, key: string): Promise<'deleted'> {
+    await deleteErasedObject(deps, { callSid, key }, currentAttempt().signal).catch((error: unknown) => {
       alarms.raise(ERASED_ALARM, classifyStoreError(error).reason)
       throw error
     })
@@ -126,19 +129,17 @@ export function createCheckObjects(deps: Needs) {
   }
 
   /** Trouble with the store as a whole says nothing about any object: the task waits, until its schedule-to-close. */
-  function inStore<T>(effect: (run: Run) => Promise<T>): Promise<T> {
-    return runEffect(deps, async (run) => {
-      try {
-        const result = await effect(run)
-        alarms.clear(SETUP_ALARM)
-        return result
-      } catch (error) {
-        if (!(error instanceof ListBroken || (error instanceof Error && '$metadata' in error))) throw error
-        const { of, reason } = classifyStoreError(error)
-        const setupIsWrong = of === 'setup' || of === 'refusal'
-        if (setupIsWrong) alarms.raise(SETUP_ALARM, reason)
-        throw retryLater(setupIsWrong ? 'StorageMisconfigured' : 'StorageUnavailable', reason, { attempt: run.attempt, pauses })
-      }
-    })
+  async function inStore<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      const result = await work()
+      alarms.clear(SETUP_ALARM)
+      return result
+    } catch (error) {
+      if (!(error instanceof ListBroken || (error instanceof Error && '$metadata' in error))) throw error
+      const { of, reason } = classifyStoreError(error)
+      const setupIsWrong = of === 'setup' || of === 'refusal'
+      if (setupIsWrong) alarms.raise(SETUP_ALARM, reason)
+      throw new RetryLater(setupIsWrong ? 'StorageMisconfigured' : 'StorageUnavailable', reason)
+    }
   }
 }

@@ -6,8 +6,8 @@ import { isStatementTimeout } from '../platform/database-errors.ts'
 import { counter } from '../platform/metrics.ts'
 import { redact } from '../platform/redact.ts'
 import { CLEAN_UP_TIMED_OUT, type CleanUpKind } from '../contracts/maintenance.ts'
+import { currentAttempt } from './attempt.ts'
 import type { Dependencies } from './dependencies.ts'
-import { runEffect, type Run } from './run.ts'
 
 const BATCH = 500
 const PROBLEM_MAX_LENGTH = 500
@@ -15,25 +15,25 @@ const PROBLEM_MAX_LENGTH = 500
 const cleaned = counter('cleaned_up_rows_total', 'Rows that clean-up deleted or emptied', ['what'])
 
 /** Cleans up one kind of row until none is left; returns how many. That it finished, or why it failed, is written down. */
-export function createCleanUp(deps: Pick<Dependencies, 'database' | 'cleanUp' | 'alarms' | 'logger' | 'pauses'>) {
+export function createCleanUp(deps: Pick<Dependencies, 'database' | 'cleanUp' | 'logger'>) {
   const { database, logger } = deps
-  return (kind: CleanUpKind): Promise<number> =>
-    runEffect(deps, async (run) => {
-      try {
-        const rows = await cleanUpAll(deps, kind, run)
-        await recordCleanUpFinished(database, kind)
-        return rows
-      } catch (error) {
-        const problem = redact(error instanceof Error ? error.message : String(error)).slice(0, PROBLEM_MAX_LENGTH)
-        logger.warn({ kind, problem }, 'Clean-up failed')
-        await recordCleanUpFailed(database, kind, problem).catch(() => {})
-        throw error
-      }
-    })
+  return async (kind: CleanUpKind): Promise<number> => {
+    try {
+      const rows = await cleanUpAll(deps, kind)
+      await recordCleanUpFinished(database, kind)
+      return rows
+    } catch (error) {
+      const problem = redact(error instanceof Error ? error.message : String(error)).slice(0, PROBLEM_MAX_LENGTH)
+      logger.warn({ kind, problem }, 'Clean-up failed')
+      await recordCleanUpFailed(database, kind, problem).catch(() => {})
+      throw error
+    }
+  }
 }
 
 /** A batch that times out is halved: how many rows a statement can take depends on the server, and on what depends on them. */
-async function cleanUpAll(deps: Pick<Dependencies, 'database' | 'cleanUp'>, kind: CleanUpKind, { signal, progress }: Run): Promise<number> {
+async function cleanUpAll(deps: Pick<Dependencies, 'database' | 'cleanUp'>, kind: CleanUpKind): Promise<number> {
+  const { signal, reportProgress } = currentAttempt()
   let limit = BATCH
   let rows = 0
   for (let more = true; more;) {
@@ -43,7 +43,7 @@ async function cleanUpAll(deps: Pick<Dependencies, 'database' | 'cleanUp'>, kind
       cleaned.inc({ what: kind }, batch.rows)
       rows += batch.rows
       more = batch.more
-      progress(rows)
+      reportProgress(rows)
     } catch (error) {
       if (!isStatementTimeout(error)) throw error
       if (limit === 1) throw timedOut(kind)

@@ -11,26 +11,23 @@ import type { WholeFile } from '../recordings/spool-note.ts'
 import { completePart, receiveInto, TooLarge, TransferBroken } from '../recordings/transfer.ts'
 import { RATE_LIMITED, type FailureCode } from '../contracts/failures.ts'
 import type { SourceRef, Spooled } from '../contracts/recording.ts'
+import { currentAttempt } from './attempt.ts'
 import type { Dependencies } from './dependencies.ts'
+import { diskFailureCode } from './disk-failures.ts'
 import { failAttempt } from './failures.ts'
 import { createHostAlarm } from './host-alarm.ts'
+import { SPOOL_ALARM } from './interceptor.ts'
 import type { LastingAlarm } from './lasting-alarm.ts'
-import { diskFailureCode, runActivity, SPOOL_ALARM, type Run } from './run.ts'
-import { asWriterFailure, thisAttempt } from './spool-writer.ts'
 import { createStalledDownloads } from './stalled-downloads.ts'
 
-type Needs = Pick<
-  Dependencies,
-  'database' | 'source' | 'downloads' | 'spool' | 'alarms' | 'logger' | 'maxBytes' | 'pauses' | 'recovery' | 'waitScale'
->
+type Needs = Pick<Dependencies, 'database' | 'source' | 'downloads' | 'spool' | 'alarms' | 'logger' | 'maxBytes' | 'recovery' | 'waitScale'>
 
 /** One attempt to download one recording. */
 interface Download {
   deps: Needs
-  run: Run
   recording: SourceRef
   hostAlarm: LastingAlarm
-  /** Of the run, and aborted too where a later attempt takes the file over. */
+  /** Of the attempt; also aborted when a later attempt takes the file over. */
   signal: AbortSignal
   onProgress: (bytes: number) => void
 }
@@ -42,21 +39,17 @@ interface Download {
 export function createDownloadRecording(deps: Needs) {
   const hostAlarm = createHostAlarm(deps)
   const stalledDownloads = createStalledDownloads(deps)
-  return (recording: SourceRef): Promise<Spooled> =>
-    runActivity(deps, recording, async (run) => {
-      const { spool } = deps
-      const file = spool.fileFor(recording.callSid, recording.sourceUrl)
-      const download = (noteProgress: Download['onProgress']): Promise<WholeFile> => {
-        const onProgress = (bytes: number): void => (run.progress(bytes), noteProgress(bytes))
-        return spool.asWriter(file, thisAttempt(run), (signal) =>
-          downloadInto(file, { deps, run, recording, hostAlarm, signal, onProgress }),
-        )
-      }
-      const whole = await stalledDownloads.hold(Context.current().info.taskQueue, download).catch((error: unknown) => {
-        throw asWriterFailure(deps, run, error)
-      })
-      return { queue: spool.queue, file, ...whole }
-    })
+  return async (recording: SourceRef): Promise<Spooled> => {
+    const attempt = currentAttempt()
+    const { spool } = deps
+    const file = spool.fileFor(recording.callSid, recording.sourceUrl)
+    const download = (noteProgress: Download['onProgress']): Promise<WholeFile> => {
+      const onProgress = (bytes: number): void => (attempt.reportProgress(bytes), noteProgress(bytes))
+      return spool.asWriter(file, attempt, (signal) => downloadInto(file, { deps, recording, hostAlarm, signal, onProgress }))
+    }
+    const whole = await stalledDownloads.hold(Context.current().info.taskQueue, download)
+    return { queue: spool.queue, file, ...whole }
+  }
 }
 
 async function downloadInto(file: string, download: Download): Promise<WholeFile> {
@@ -129,7 +122,7 @@ async function askLink({ deps, hostAlarm, signal }: Download, link: Link, part: 
   }
 }
 
-/** Names what a transfer throws; everything else is left to {@link runActivity}. */
+/** Names what a transfer throws; the interceptor names everything else. */
 async function asFailure({ spool }: Needs, file: string, error: unknown): Promise<unknown> {
   const fail = async (code: FailureCode): Promise<Error> => failAttempt(code, (error as Error).message, await partLeft(spool, file))
   if (diskFailureCode(error) === 'SpoolFull') await spool.remove(file) // what does not fit must not keep others from fitting

@@ -1,30 +1,26 @@
-// The two ways an activity fails: it gives its task back and waits (ours, an outage), or it ends and the workflow decides.
-import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common'
-import { backoffMs } from '../platform/backoff.ts'
+// The two ways in which an activity fails.
+import { ApplicationFailure } from '@temporalio/common'
 import { redact } from '../platform/redact.ts'
-import type { Pauses } from '../platform/retry.ts'
 import type { FailureCode, RATE_LIMITED, SPOOL_FILE_LOST, WaitingCode } from '../contracts/failures.ts'
 
 /**
- * Not this recording's fault: Temporal hands the task out again after a growing, jittered pause, without limit. It holds no
- * slot meanwhile, adds nothing to the history, and is no error in Temporal's eyes.
- * @param wait.ms a pause that somebody asked for (Retry-After)
+ * The recording is not at fault: one of our services is unavailable or misconfigured. Temporal schedules another attempt after a growing
+ * pause with jitter, without limit. The activity holds no slot meanwhile and adds nothing to the history.
  */
-export function retryLater(
-  code: WaitingCode,
-  message: string,
-  wait: { attempt: number; pauses: Pauses; ms?: number | undefined },
-): ApplicationFailure {
-  const ms = wait.ms ?? backoffMs(wait.attempt, wait.pauses)
-  return ApplicationFailure.create({
-    type: code,
-    message: redact(message),
-    nextRetryDelay: Math.max(100, Math.round(ms)),
-    category: ApplicationFailureCategory.BENIGN,
-  })
+export class RetryLater extends Error {
+  readonly code: WaitingCode
+  readonly pauseMs: number | undefined
+
+  /** @param pauseMs instead of the growing pause, for example from Retry-After */
+  constructor(code: WaitingCode, message: string, pauseMs?: number) {
+    super(message)
+    this.name = 'RetryLater'
+    this.code = code
+    this.pauseMs = pauseMs
+  }
 }
 
-/** This try is over; the workflow counts it, waits, or concludes. */
+/** This attempt has failed. The workflow counts it, waits, or concludes. */
 export function failAttempt(
   code: FailureCode | typeof SPOOL_FILE_LOST | typeof RATE_LIMITED,
   message: string,

@@ -6,36 +6,36 @@ import type { CallDetails } from '../exotel/api-answers.ts'
 import { ExotelUnavailable } from '../exotel/api-client.ts'
 import { isRunning } from '../contracts/call-status.ts'
 import type { RenewalResult, CallDetailsAnswer, CallDetailsRequest, SourceRef, RetryWait } from '../contracts/recording.ts'
+import { currentAttempt } from './attempt.ts'
 import type { Dependencies } from './dependencies.ts'
 import { asRetryLater, clearSettingsAlarms } from './exotel-failures.ts'
-import { runActivity, type Run } from './run.ts'
 
-type Needs = Pick<Dependencies, 'database' | 'exotelApi' | 'alarms' | 'logger' | 'pauses'>
+type Needs = Pick<Dependencies, 'database' | 'exotelApi' | 'alarms'>
 
 /**
  * Asks whether Exotel names a recording for the call; a named one gets its row, else the call's row says when it is asked again.
  * For an erased call Exotel is not asked.
  */
 export function createFindRecording(deps: Needs) {
-  return (request: CallDetailsRequest): Promise<CallDetailsAnswer> =>
-    runActivity(deps, request, async (run) => {
-      const { callSid } = request
-      if (await isCallErased(deps.database, callSid)) return { kind: 'erased' }
-      const details = await ask(deps, run, () => deps.exotelApi.callDetails(callSid, run.signal))
-      if (!(details instanceof ExotelUnavailable) && details?.source) {
-        const named = await nameRecording(deps.database, callSid, details.source)
-        return named ? { kind: 'named', sourceUrl: details.source.sourceUrl } : { kind: 'erased' }
-      }
-      if (details instanceof ExotelUnavailable) {
-        await recordNextRequest(deps, request.callSid, request.nextRequestAt, { code: 'ExotelUnavailable', error: details.message })
-        return { kind: 'unavailable', reason: details.message }
-      }
-      const { status, durationSeconds } = details ?? {}
-      await recordNextRequest(deps, callSid, isRunning(status) ? request.nextRequestWhileRunningAt : request.nextRequestAt)
-      if (details === undefined) return { kind: 'unknown call' }
-      if (status !== undefined) await advanceStatus(deps.database, callSid, status)
-      return { kind: 'none', ...(status && { status }), ...(durationSeconds !== undefined && { durationSeconds }) }
-    })
+  return async (request: CallDetailsRequest): Promise<CallDetailsAnswer> => {
+    const { signal } = currentAttempt()
+    const { callSid } = request
+    if (await isCallErased(deps.database, callSid)) return { kind: 'erased' }
+    const details = await ask(deps, () => deps.exotelApi.callDetails(callSid, signal))
+    if (!(details instanceof ExotelUnavailable) && details?.source) {
+      const named = await nameRecording(deps.database, callSid, details.source)
+      return named ? { kind: 'named', sourceUrl: details.source.sourceUrl } : { kind: 'erased' }
+    }
+    if (details instanceof ExotelUnavailable) {
+      await recordNextRequest(deps, request.callSid, request.nextRequestAt, { code: 'ExotelUnavailable', error: details.message })
+      return { kind: 'unavailable', reason: details.message }
+    }
+    const { status, durationSeconds } = details ?? {}
+    await recordNextRequest(deps, callSid, isRunning(status) ? request.nextRequestWhileRunningAt : request.nextRequestAt)
+    if (details === undefined) return { kind: 'unknown call' }
+    if (status !== undefined) await advanceStatus(deps.database, callSid, status)
+    return { kind: 'none', ...(status && { status }), ...(durationSeconds !== undefined && { durationSeconds }) }
+  }
 }
 
 async function recordNextRequest(
@@ -53,31 +53,27 @@ async function recordNextRequest(
  * @returns whether there is a new link to try
  */
 export function createRenewAccess(deps: Needs) {
-  return (source: SourceRef): Promise<RenewalResult> =>
-    runActivity(deps, source, async (run) => {
-      const { callSid, sourceUrl } = source
-      if (await isCallErased(deps.database, callSid)) return { kind: 'refused' }
-      const details = await ask(deps, run, () => deps.exotelApi.callDetailsWithLink(callSid, run.signal))
-      if (details instanceof ExotelUnavailable) return { kind: 'unavailable' }
-      const named = details?.source
-      if (named?.fetchUrl === undefined || named.sourceUrl !== sourceUrl) return { kind: 'refused' }
-      return { kind: (await nameRecording(deps.database, callSid, named)) ? 'renewed' : 'refused' }
-    })
+  return async (source: SourceRef): Promise<RenewalResult> => {
+    const { signal } = currentAttempt()
+    const { callSid, sourceUrl } = source
+    if (await isCallErased(deps.database, callSid)) return { kind: 'refused' }
+    const details = await ask(deps, () => deps.exotelApi.callDetailsWithLink(callSid, signal))
+    if (details instanceof ExotelUnavailable) return { kind: 'unavailable' }
+    const named = details?.source
+    if (named?.fetchUrl === undefined || named.sourceUrl !== sourceUrl) return { kind: 'refused' }
+    return { kind: (await nameRecording(deps.database, callSid, named)) ? 'renewed' : 'refused' }
+  }
 }
 
 /** "Unavailable" is an answer here, which the workflow judges; everything else is waited for. Undefined: Exotel does not know the call. */
-async function ask(
-  deps: Needs,
-  run: Run,
-  request: () => Promise<CallDetails | undefined>,
-): Promise<CallDetails | ExotelUnavailable | undefined> {
+async function ask(deps: Needs, request: () => Promise<CallDetails | undefined>): Promise<CallDetails | ExotelUnavailable | undefined> {
   try {
     const details = await request()
-    if (details === undefined) await deps.exotelApi.confirmAccount(run.signal)
+    if (details === undefined) await deps.exotelApi.confirmAccount(currentAttempt().signal)
     clearSettingsAlarms(deps)
     return details
   } catch (error) {
     if (error instanceof ExotelUnavailable) return error
-    throw asRetryLater(deps, run, error)
+    throw asRetryLater(deps, error)
   }
 }

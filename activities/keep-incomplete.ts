@@ -2,34 +2,28 @@ import { redact } from '../platform/redact.ts'
 import { digestFile } from '../recordings/digests.ts'
 import type { Broken, SpoolNote } from '../recordings/spool-note.ts'
 import type { Incomplete, SourceRef } from '../contracts/recording.ts'
+import { currentAttempt } from './attempt.ts'
 import type { Dependencies } from './dependencies.ts'
-import { runActivity, type Run } from './run.ts'
-import { asWriterFailure, thisAttempt } from './spool-writer.ts'
 
-type Needs = Pick<Dependencies, 'database' | 'spool' | 'store' | 'logger' | 'alarms' | 'pauses'>
+type Needs = Pick<Dependencies, 'spool' | 'store'>
 
 /**
  * No attempt brought the whole recording: prepares the most that arrived on this disk for quarantine, since it may be all that is left
  * of the recording. A repetition gives the same result.
  */
 export function createKeepIncomplete(deps: Needs) {
-  return (source: SourceRef): Promise<Incomplete> =>
-    runActivity(deps, source, async (run) => {
-      const { spool } = deps
-      const file = spool.fileFor(source.callSid, source.sourceUrl)
-      return spool
-        .asWriter(file, thisAttempt(run), () => keepLongest(deps, run, file))
-        .catch((error: unknown) => {
-          throw asWriterFailure(deps, run, error)
-        })
-    })
+  return (source: SourceRef): Promise<Incomplete> => {
+    const file = deps.spool.fileFor(source.callSid, source.sourceUrl)
+    return deps.spool.asWriter(file, currentAttempt(), () => keepLongest(deps, file))
+  }
 }
 
-async function keepLongest({ spool, store }: Needs, run: Run, newest: string): Promise<Incomplete> {
+async function keepLongest({ spool, store }: Needs, newest: string): Promise<Incomplete> {
+  const { signal, reportProgress } = currentAttempt()
   const kept = spool.keptFile(newest)
   const file = (await spool.bytesOf(newest)) >= (await spool.bytesOf(kept)) ? newest : kept
   if ((await spool.bytesOf(file)) === 0) return {}
-  const { bytes, sha256 } = await digestFile(spool.path(file), store.sizes, run.signal, run.progress)
+  const { bytes, sha256 } = await digestFile(spool.path(file), store.sizes, signal, reportProgress)
   const broken = whyBroken(await spool.note(file))
   await spool.writeNote(file, { complete: { bytes, sha256 }, broken })
   return { spooled: { queue: spool.queue, file, bytes, sha256, broken } }

@@ -12,11 +12,11 @@ import {
 import type { CallsPage, ListedCall } from '../exotel/api-answers.ts'
 import { counter } from '../platform/metrics.ts'
 import type { ListPage, ListRequest, Pass, PassEnd, PassRequest } from '../contracts/maintenance.ts'
+import { currentAttempt } from './attempt.ts'
 import type { Dependencies } from './dependencies.ts'
 import { asRetryLater, clearSettingsAlarms } from './exotel-failures.ts'
-import { runEffect } from './run.ts'
 
-type Needs = Pick<Dependencies, 'database' | 'exotelApi' | 'alarms' | 'logger' | 'pauses'>
+type Needs = Pick<Dependencies, 'database' | 'exotelApi' | 'alarms' | 'logger'>
 
 const INCOMPLETE_ALARM = 'ReconciliationIncomplete'
 const BACKFILL_ALARM = 'BackfillIncomplete'
@@ -30,56 +30,52 @@ export function createReconcileActivities(deps: Needs) {
   const { database, exotelApi, alarms, logger } = deps
   return {
     /** Opens the pass's row and tells its window. */
-    startPass: (request: PassRequest): Promise<Pass> =>
-      runEffect(deps, async ({ name }) => {
-        const { passId, from, to } =
-          request.kind === 'backfill'
-            ? await startBackfillPass(database, 'backfill', name, { from: new Date(request.from), to: new Date(request.to) })
-            : await startPass(database, request.kind, name)
-        return { passId, from: from.toISOString(), to: to.toISOString() }
-      }),
+    async startPass(request: PassRequest): Promise<Pass> {
+      const { idempotencyKey } = currentAttempt()
+      const { passId, from, to } =
+        request.kind === 'backfill'
+          ? await startBackfillPass(database, 'backfill', idempotencyKey, { from: new Date(request.from), to: new Date(request.to) })
+          : await startPass(database, request.kind, idempotencyKey)
+      return { passId, from: from.toISOString(), to: to.toISOString() }
+    },
 
     /** Reads one page and brings in what is new on it. Waits, and says so on the pass, while Exotel does not answer. */
-    readListPage: ({ passId, source, from, to, after }: ListRequest): Promise<ListPage> =>
-      runEffect(deps, async (run) => {
-        const page = await exotelApi
-          .listCalls({ kind: 'window', from: new Date(from), to: new Date(to) }, after, run.signal)
-          .catch(async (error: unknown) => {
-            const failure = asRetryLater(deps, run, error)
-            await recordPassProblem(database, passId, `Waits: ${(error as Error).message}`)
-            throw failure
-          })
-        await recordPassProblem(database, passId, null)
-        return ingestPage(source, page)
-      }),
+    async readListPage({ passId, source, from, to, after }: ListRequest): Promise<ListPage> {
+      const page = await exotelApi
+        .listCalls({ kind: 'window', from: new Date(from), to: new Date(to) }, after, currentAttempt().signal)
+        .catch(async (error: unknown) => {
+          const failure = asRetryLater(deps, error)
+          await recordPassProblem(database, passId, `Waits: ${(error as Error).message}`)
+          throw failure
+        })
+      await recordPassProblem(database, passId, null)
+      return ingestPage(source, page)
+    },
 
-    finishPass: (end: PassEnd): Promise<void> =>
-      runEffect(deps, async () => {
-        const alarm = (await finishPass(database, end)) === 'backfill' ? BACKFILL_ALARM : INCOMPLETE_ALARM
-        logger[end.problem ? 'error' : 'info'](end, end.problem ? 'Reconciliation pass incomplete' : 'Reconciliation pass complete')
-        if (end.problem) return alarms.raise(alarm, end.problem)
-        alarms.clear(alarm)
-      }),
+    async finishPass(end: PassEnd): Promise<void> {
+      const alarm = (await finishPass(database, end)) === 'backfill' ? BACKFILL_ALARM : INCOMPLETE_ALARM
+      logger[end.problem ? 'error' : 'info'](end, end.problem ? 'Reconciliation pass incomplete' : 'Reconciliation pass complete')
+      if (end.problem) return alarms.raise(alarm, end.problem)
+      alarms.clear(alarm)
+    },
 
     /** Ids of calls that wait for a link, in portions of one request each. */
-    callsWithoutLink: (): Promise<string[][]> =>
-      runEffect(deps, async () => {
-        const callSids = await callsWithoutLink(database, LINKS_IN_ONE_SWEEP)
-        return Array.from({ length: Math.ceil(callSids.length / SIDS_IN_ONE_REQUEST) }, (_, index) =>
-          callSids.slice(index * SIDS_IN_ONE_REQUEST, (index + 1) * SIDS_IN_ONE_REQUEST),
-        )
-      }),
+    async callsWithoutLink(): Promise<string[][]> {
+      const callSids = await callsWithoutLink(database, LINKS_IN_ONE_SWEEP)
+      return Array.from({ length: Math.ceil(callSids.length / SIDS_IN_ONE_REQUEST) }, (_, index) =>
+        callSids.slice(index * SIDS_IN_ONE_REQUEST, (index + 1) * SIDS_IN_ONE_REQUEST),
+      )
+    },
 
     /** @returns how many links came to light */
-    sweepLinks: (callSids: string[]): Promise<number> =>
-      runEffect(deps, async (run) => {
-        const page = await exotelApi.listCalls({ kind: 'calls', callSids }, undefined, run.signal).catch((error: unknown) => {
-          throw asRetryLater(deps, run, error)
-        })
-        return (await ingestPage('reconcile', page)).recordingsNew
-      }),
+    async sweepLinks(callSids: string[]): Promise<number> {
+      const page = await exotelApi.listCalls({ kind: 'calls', callSids }, undefined, currentAttempt().signal).catch((error: unknown) => {
+        throw asRetryLater(deps, error)
+      })
+      return (await ingestPage('reconcile', page)).recordingsNew
+    },
 
-    backfillBacklog: (): Promise<number> => runEffect(deps, () => backfillBacklog(database)),
+    backfillBacklog: (): Promise<number> => backfillBacklog(database),
   }
 
   async function ingestPage(source: 'reconcile' | 'backfill', page: CallsPage): Promise<ListPage> {

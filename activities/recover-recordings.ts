@@ -1,9 +1,9 @@
 import { enqueueRecovery, findDue, findOrphaned, deferRecovery, type Unfinished } from '../calls/recovery.ts'
 import { counter } from '../platform/metrics.ts'
 import type { RecoveryResult } from '../contracts/maintenance.ts'
+import { currentAttempt } from './attempt.ts'
 import type { Dependencies } from './dependencies.ts'
 import { countStuckRuns, isRunOpen } from '../temporal/open-runs.ts'
-import { runEffect } from './run.ts'
 
 const STUCK_ALARM = 'WorkflowsStuck'
 const recovered = counter('recovery_events_total', 'Calls that recovery has begun anew', ['why'])
@@ -12,25 +12,25 @@ const recovered = counter('recovery_events_total', 'Calls that recovery has begu
  * Begins anew what has failed and may yet succeed, and what waits without a workflow that owns it. Only inserts events; the
  * relay does the rest. A failed recording that is due is named to its call's workflow also while another recording keeps that one open.
  */
-export function createRecoverRecordings(deps: Pick<Dependencies, 'database' | 'temporal' | 'recovery' | 'alarms' | 'logger' | 'pauses'>) {
+export function createRecoverRecordings(deps: Pick<Dependencies, 'database' | 'temporal' | 'recovery' | 'alarms' | 'logger'>) {
   const { database, temporal, recovery, alarms, logger } = deps
   const [firstPauseMs = 0] = recovery.plan.pausesMs
-  return (): Promise<RecoveryResult> =>
-    runEffect(deps, async ({ signal }) => {
-      const due = await findDue(database, recovery.perPass)
-      const quiet = await findOrphaned(database, { limit: recovery.perPass, quietMs: recovery.quietMs })
-      const begun = {
-        due: await beginAll(due, 'due', deliverDue, signal),
-        unowned: await beginAll(quiet, 'unowned', beginUnlessOpen, signal),
-      }
-      const stuck = await countStuckRuns(temporal).catch((error: unknown) => {
-        logger.warn({ error }, 'Recording runs that are stuck cannot be counted: does this Temporal server know TemporalReportedProblems?')
-        return 0
-      })
-      if (stuck > 0) alarms.raise(STUCK_ALARM, `${stuck} open runs fail their workflow tasks: see TemporalReportedProblems in the Web UI`)
-      else alarms.clear(STUCK_ALARM)
-      return { ...begun, stuck, more: due.length === recovery.perPass || quiet.length === recovery.perPass }
+  return async (): Promise<RecoveryResult> => {
+    const { signal } = currentAttempt()
+    const due = await findDue(database, recovery.perPass)
+    const quiet = await findOrphaned(database, { limit: recovery.perPass, quietMs: recovery.quietMs })
+    const begun = {
+      due: await beginAll(due, 'due', deliverDue, signal),
+      unowned: await beginAll(quiet, 'unowned', beginUnlessOpen, signal),
+    }
+    const stuck = await countStuckRuns(temporal).catch((error: unknown) => {
+      logger.warn({ error }, 'Recording runs that are stuck cannot be counted: does this Temporal server know TemporalReportedProblems?')
+      return 0
     })
+    if (stuck > 0) alarms.raise(STUCK_ALARM, `${stuck} open runs fail their workflow tasks: see TemporalReportedProblems in the Web UI`)
+    else alarms.clear(STUCK_ALARM)
+    return { ...begun, stuck, more: due.length === recovery.perPass || quiet.length === recovery.perPass }
+  }
 
   async function beginAll(
     calls: Unfinished[],

@@ -3,16 +3,16 @@ import { unknownKeys } from '../calls/object-owners.ts'
 import { isDatabaseOutage, sqlStateOf } from '../platform/database-errors.ts'
 import { counter } from '../platform/metrics.ts'
 import { failureOf, objectOf, type Conclusion } from '../contracts/recording.ts'
+import { currentAttempt } from './attempt.ts'
 import type { Dependencies } from './dependencies.ts'
 import { deleteErasedObject } from './erased-objects.ts'
-import { retryLater } from './failures.ts'
+import { RetryLater } from './failures.ts'
 import { reportGivenUp } from './given-up.ts'
 import { createLastingAlarm } from './lasting-alarm.ts'
-import { runActivity, type Run } from './run.ts'
 
 const concluded = counter('recordings_concluded_total', 'Recordings by how their way ended', ['state', 'code'])
 
-type Needs = Pick<Dependencies, 'database' | 'inventory' | 'recovery' | 'logger' | 'alarms' | 'pauses' | 'waitScale'>
+type Needs = Pick<Dependencies, 'database' | 'inventory' | 'recovery' | 'logger' | 'alarms' | 'waitScale'>
 
 /** The activity has 20 s; where the store needs longer, the nightly check of the bucket deletes the object. */
 const DELETE_DEADLINE_MS = 8000
@@ -30,34 +30,33 @@ export function createUpdateCall(deps: Needs) {
     quietMs: 2 * REJECTED_PAUSE_MS * waitScale,
     reason: (calls) => `PostgreSQL refuses to store how recordings of these calls ended: ${calls.join(', ')}. The log has its errors`,
   })
-  return (conclusion: Conclusion): Promise<void> =>
-    runActivity(deps, conclusion, async (run) => {
-      const context = { attempt: run.name, plan: recovery.plan }
-      const { callSid, outcome } = conclusion
-      const { givenUp, erased } = await concludeRecording(database, conclusion, context).catch((error: unknown) => {
-        logger.error({ error, callSid }, 'Recording outcome cannot be written')
-        if (!isDatabaseOutage(error)) rejectedAlarm.raise(callSid)
-        throw asWait(deps, run, error)
-      })
-      rejectedAlarm.end(callSid)
-      const state = erased ? 'erased' : outcome.state
-      const code = failureOf(outcome)?.code ?? ''
-      concluded.inc({ state, code })
-      logger.info({ callSid, state, ...(code && { code }) }, `Recording ${state}`)
-      if (givenUp) reportGivenUp(logger, { callSid, code })
-      if (erased) await deleteObject(deps, run, conclusion)
+  return async (conclusion: Conclusion): Promise<void> => {
+    const context = { attempt: currentAttempt().idempotencyKey, plan: recovery.plan }
+    const { callSid, outcome } = conclusion
+    const { givenUp, erased } = await concludeRecording(database, conclusion, context).catch((error: unknown) => {
+      logger.error({ error, callSid }, 'Recording outcome cannot be written')
+      if (!isDatabaseOutage(error)) rejectedAlarm.raise(callSid)
+      throw asRetryLater(deps, error)
     })
+    rejectedAlarm.end(callSid)
+    const state = erased ? 'erased' : outcome.state
+    const code = failureOf(outcome)?.code ?? ''
+    concluded.inc({ state, code })
+    logger.info({ callSid, state, ...(code && { code }) }, `Recording ${state}`)
+    if (givenUp) reportGivenUp(logger, { callSid, code })
+    if (erased) await deleteObject(deps, conclusion)
+  }
 }
 
-/** Whatever the error is: without its row a run must not end. */
-function asWait({ pauses, waitScale }: Needs, { attempt }: Run, error: unknown): Error {
-  if (isDatabaseOutage(error)) return retryLater('DatabaseUnavailable', 'The outcome cannot be written', { attempt, pauses })
+/** Whatever the error is: a run must not end before its row is written. */
+function asRetryLater({ waitScale }: Needs, error: unknown): RetryLater {
+  if (isDatabaseOutage(error)) return new RetryLater('DatabaseUnavailable', 'The outcome cannot be written')
   const reason = `PostgreSQL refuses to store the outcome (SQLSTATE ${sqlStateOf(error) ?? 'unknown'})`
-  return retryLater('OutcomeRejected', reason, { attempt, pauses, ms: REJECTED_PAUSE_MS * waitScale })
+  return new RetryLater('OutcomeRejected', reason, REJECTED_PAUSE_MS * waitScale)
 }
 
 /** Best effort: what stays is deleted by the nightly check of the bucket. */
-async function deleteObject(deps: Needs, { signal }: Run, { callSid, outcome }: Conclusion): Promise<void> {
+async function deleteObject(deps: Needs, { callSid, outcome }: Conclusion): Promise<void> {
   const { database, inventory, logger } = deps
   const object = objectOf(outcome)
   if (object?.bucket !== inventory.bucket) return
@@ -66,7 +65,7 @@ async function deleteObject(deps: Needs, { signal }: Run, { callSid, outcome }: 
     // Of two recordings with the same bytes one alone may be erased.
     const ownedByNobody = (await unknownKeys(database, [key])).length > 0
     if (!ownedByNobody) return
-    await deleteErasedObject(deps, { callSid, key }, AbortSignal.any([signal, AbortSignal.timeout(DELETE_DEADLINE_MS)]))
+    await deleteErasedObject(deps, { callSid, key }, AbortSignal.any([currentAttempt().signal, AbortSignal.timeout(DELETE_DEADLINE_MS)]))
     logger.info({ key }, 'Recording object of an erased call deleted')
   } catch (error) {
     logger.warn({ error, key }, 'Recording object of an erased call not deleted: the object check does it')

@@ -7,13 +7,13 @@ import type { ObjectToStore, TransferControl } from '../recordings/object-to-sto
 import type { Found, RecordingStore } from '../recordings/store.ts'
 import { SPOOL_FILE_LOST } from '../contracts/failures.ts'
 import type { Spooled, StoredObject, UploadInput } from '../contracts/recording.ts'
+import { currentAttempt, isCancelledByWorkflow } from './attempt.ts'
 import type { Dependencies } from './dependencies.ts'
-import { failAttempt, retryLater } from './failures.ts'
+import { diskFailureCode } from './disk-failures.ts'
+import { failAttempt, RetryLater } from './failures.ts'
 import { createLastingAlarm, type LastingAlarm } from './lasting-alarm.ts'
-import { diskFailureCode, runActivity, type Run } from './run.ts'
-import { thisAttempt } from './spool-writer.ts'
 
-type Needs = Pick<Dependencies, 'database' | 'spool' | 'store' | 'breaker' | 'alarms' | 'logger' | 'pauses' | 'waitScale'>
+type Needs = Pick<Dependencies, 'database' | 'spool' | 'store' | 'breaker' | 'alarms' | 'logger' | 'waitScale'>
 
 /** An upload ends after this and a second per MB; without progress the socket ends it after a minute. */
 const BASE_DEADLINE_MS = 60_000
@@ -41,44 +41,47 @@ export function createUploadRecording(deps: Needs) {
     quietMs: OBJECT_ALARM_MS * deps.waitScale,
     reason: (keys) => `The store takes other objects and refuses these again and again: ${keys.join(', ')}. The log has its errors`,
   })
-  return (input: UploadInput): Promise<StoredObject> =>
-    runActivity(deps, input, async (run) => {
-      const { callSid, spooled, verdict } = input
-      if (await isCallErased(deps.database, callSid)) throw failAttempt('Cancelled', 'The call was erased')
-      const { key, foreign } = await put(deps, run, refusedAlarm, {
-        key: objectKey(input, await fixRecordingDate(deps.database, callSid)),
-        path: deps.spool.path(spooled.file),
-        bytes: spooled.bytes,
-        sha256: spooled.sha256,
-        etag: verdict.etag,
-        contentType: verdict.audio.contentType,
-        metadata: { callsid: callSid, sha256: spooled.sha256 },
-      })
-      deps.alarms.clear(SETUP_ALARM)
-      await removeSpooled(deps, run, spooled)
-      if (foreign !== undefined) foreignAlarm.raise(foreign)
-      const remark = foreign !== undefined && { remark: `A foreign object has the key ${foreign}` }
-      return { bucket: deps.store.bucket, key, url: deps.store.urlOf(key), ...remark }
+  return async (input: UploadInput): Promise<StoredObject> => {
+    const { callSid, spooled, verdict } = input
+    if (await isCallErased(deps.database, callSid)) throw failAttempt('Cancelled', 'The call was erased')
+    const { key, foreign } = await put(deps, refusedAlarm, {
+      key: objectKey(input, await fixRecordingDate(deps.database, callSid)),
+      path: deps.spool.path(spooled.file),
+      bytes: spooled.bytes,
+      sha256: spooled.sha256,
+      etag: verdict.etag,
+      contentType: verdict.audio.contentType,
+      metadata: { callsid: callSid, sha256: spooled.sha256 },
     })
+    deps.alarms.clear(SETUP_ALARM)
+    await removeSpooled(deps, spooled)
+    if (foreign !== undefined) foreignAlarm.raise(foreign)
+    const remark = foreign !== undefined && { remark: `A foreign object has the key ${foreign}` }
+    return { bucket: deps.store.bucket, key, url: deps.store.urlOf(key), ...remark }
+  }
 }
 
 /** Best effort: the object is confirmed, and the sweep of the spool removes what stays. */
-async function removeSpooled({ spool, logger }: Needs, run: Run, { file, sha256 }: Spooled): Promise<void> {
+async function removeSpooled({ spool, logger }: Needs, { file, sha256 }: Spooled): Promise<void> {
   await spool
-    .removeWhole(file, sha256, thisAttempt(run))
+    .removeWhole(file, sha256, currentAttempt())
     .catch((error: unknown) => logger.warn({ error, file }, 'Recording is stored, but its spool file cannot be removed'))
 }
 
-async function put({ store, breaker, alarms, pauses }: Needs, run: Run, refusedAlarm: LastingAlarm, object: ObjectToStore): Promise<Found> {
+async function put({ store, breaker, alarms }: Needs, refusedAlarm: LastingAlarm, object: ObjectToStore): Promise<Found> {
+  const { signal, number, reportProgress } = currentAttempt()
   const deadline = AbortSignal.timeout(Math.ceil(BASE_DEADLINE_MS + (object.bytes / 1024 ** 2) * MS_PER_MB))
-  const control = { signal: AbortSignal.any([run.signal, deadline]), onProgress: run.progress, isCancelled: run.cancelled }
-  const isOurs = (error: unknown): boolean =>
-    run.signal.aborted || error instanceof ApplicationFailure || diskFailureCode(error) !== undefined
+  const control = {
+    signal: AbortSignal.any([signal, deadline]),
+    onProgress: reportProgress,
+    isCancelled: () => isCancelledByWorkflow(signal),
+  }
+  const isOurs = (error: unknown): boolean => signal.aborted || error instanceof ApplicationFailure || diskFailureCode(error) !== undefined
   try {
     const stored = await breaker.run(
       async () => {
         const found = await store.find(object, control)
-        if (found.state !== 'same') await putSpooled(store, run, { ...object, key: found.key }, control, found)
+        if (found.state !== 'same') await putSpooled(store, { ...object, key: found.key }, control, found)
         return found
       },
       (error) => (isOurs(error) ? 'nothing' : classifyStoreError(error).of === 'service' ? 'away' : 'serves'),
@@ -90,8 +93,8 @@ async function put({ store, breaker, alarms, pauses }: Needs, run: Run, refusedA
     const { of, reason } = classifyStoreError(error)
     const setupIsWrong = of === 'setup' || (of === 'refusal' && !(await store.servesOthers(control.signal)))
     if (setupIsWrong) alarms.raise(SETUP_ALARM, reason)
-    else if (of !== 'service' && run.attempt >= REFUSED_FROM_ATTEMPT) refusedAlarm.raise(object.key)
-    throw retryLater(setupIsWrong ? 'StorageMisconfigured' : 'StorageUnavailable', reason, { attempt: run.attempt, pauses })
+    else if (of !== 'service' && number >= REFUSED_FROM_ATTEMPT) refusedAlarm.raise(object.key)
+    throw new RetryLater(setupIsWrong ? 'StorageMisconfigured' : 'StorageUnavailable', reason)
   }
 }
 
@@ -99,23 +102,17 @@ async function put({ store, breaker, alarms, pauses }: Needs, run: Run, refusedA
  * Another attempt may have stored the object meanwhile: it has removed the file then, or completed the upload that both
  * sent parts to. So after any failure the bucket is asked once more.
  */
-async function putSpooled(
-  store: RecordingStore,
-  run: Run,
-  object: ObjectToStore,
-  control: TransferControl,
-  replaces: Found,
-): Promise<void> {
+async function putSpooled(store: RecordingStore, object: ObjectToStore, control: TransferControl, replaces: Found): Promise<void> {
   const isStored = (): Promise<boolean> =>
     store.find(object, control).then(
       ({ key, state }) => key === object.key && state === 'same',
       () => false,
     )
   try {
-    await assertSpooled(object, store.sizes, run)
+    await assertSpooled(object, store.sizes)
     await store.put(object, control, replaces)
   } catch (error) {
-    if (!run.signal.aborted && (await isStored())) {
+    if (!currentAttempt().signal.aborted && (await isStored())) {
       await store.endUploads(object.key, control.signal).catch(() => {}) // best effort: the sweep of old uploads does the rest
       return
     }
@@ -124,8 +121,9 @@ async function putSpooled(
 }
 
 /** Between validation and upload a file may lie for days: nothing is sent that is not what was validated. */
-async function assertSpooled({ path, bytes, sha256 }: ObjectToStore, sizes: UploadSizes, { signal, progress }: Run): Promise<void> {
-  const digests = await digestFile(path, sizes, signal, progress)
+async function assertSpooled({ path, bytes, sha256 }: ObjectToStore, sizes: UploadSizes): Promise<void> {
+  const { signal, reportProgress } = currentAttempt()
+  const digests = await digestFile(path, sizes, signal, reportProgress)
   if (digests.bytes !== bytes || digests.sha256 !== sha256) throw fileLost()
 }
 

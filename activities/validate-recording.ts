@@ -5,12 +5,11 @@ import type { Attempt } from '../recordings/file-turns.ts'
 import { digestFile, type Digests } from '../recordings/digests.ts'
 import { SPOOL_FILE_LOST } from '../contracts/failures.ts'
 import type { Spooled, Verdict } from '../contracts/recording.ts'
+import { currentAttempt } from './attempt.ts'
 import type { Dependencies } from './dependencies.ts'
 import { failAttempt } from './failures.ts'
-import { runActivity, type Run } from './run.ts'
-import { asWriterFailure, thisAttempt } from './spool-writer.ts'
 
-type Needs = Pick<Dependencies, 'database' | 'spool' | 'store' | 'logger' | 'alarms' | 'pauses'>
+type Needs = Pick<Dependencies, 'database' | 'spool' | 'store'>
 
 export interface ValidateInput {
   callSid: string
@@ -28,41 +27,39 @@ const DURATION_TOLERANCE_SHARE = 0.2
  * @throws SpoolFileLost where the file is gone or changed
  */
 export function createValidateRecording(deps: Needs) {
-  return (input: ValidateInput): Promise<Verdict> =>
-    runActivity(deps, input, async (run) => {
-      const { callSid, spooled } = input
-      const { digests, finding } = await inspect(deps, run, spooled)
-      if (finding.kind === 'none') {
-        await changeSpooled(deps, run, (attempt) => deps.spool.dropWhole(spooled.file, spooled.sha256, attempt))
-        return { kind: 'refused', reason: finding.reason }
-      }
-      if (finding.kind === 'incomplete' || (finding.kind === 'damaged' && (await isLessThanKept(deps, spooled)))) {
-        const { reason } = finding
-        await changeSpooled(deps, run, (attempt) => deps.spool.rejectWhole(spooled.file, spooled.sha256, attempt, reason))
-        return { kind: 'incomplete', reason }
-      }
-      const { etag } = digests
-      if (finding.kind !== 'good') return { kind: 'damaged', etag, audio: finding.audio, reason: finding.reason }
-      const remarks = [finding.remark, durationRemark(await callDurationSeconds(deps.database, callSid), finding.audio.durationSeconds)]
-      const remark = remarks.filter(Boolean).join('; ')
-      return { kind: 'good', etag, audio: finding.audio, ...(remark && { remark }) }
-    })
+  return async (input: ValidateInput): Promise<Verdict> => {
+    const { callSid, spooled } = input
+    const { digests, finding } = await inspect(deps, spooled)
+    if (finding.kind === 'none') {
+      await changeSpooled((attempt) => deps.spool.dropWhole(spooled.file, spooled.sha256, attempt))
+      return { kind: 'refused', reason: finding.reason }
+    }
+    if (finding.kind === 'incomplete' || (finding.kind === 'damaged' && (await isLessThanKept(deps, spooled)))) {
+      const { reason } = finding
+      await changeSpooled((attempt) => deps.spool.rejectWhole(spooled.file, spooled.sha256, attempt, reason))
+      return { kind: 'incomplete', reason }
+    }
+    const { etag } = digests
+    if (finding.kind !== 'good') return { kind: 'damaged', etag, audio: finding.audio, reason: finding.reason }
+    const remarks = [finding.remark, durationRemark(await callDurationSeconds(deps.database, callSid), finding.audio.durationSeconds)]
+    const remark = remarks.filter(Boolean).join('; ')
+    return { kind: 'good', etag, audio: finding.audio, ...(remark && { remark }) }
+  }
 }
 
-async function inspect(deps: Needs, run: Run, spooled: Spooled): Promise<{ digests: Digests; finding: Finding }> {
+async function inspect(deps: Needs, spooled: Spooled): Promise<{ digests: Digests; finding: Finding }> {
+  const { signal, reportProgress } = currentAttempt()
   const path = deps.spool.path(spooled.file)
   if ((await deps.spool.bytesOf(spooled.file)) !== spooled.bytes)
     throw failAttempt(SPOOL_FILE_LOST, 'The spooled file is gone or has another size')
   try {
-    const digests = await digestFile(path, deps.store.sizes, run.signal, run.progress)
+    const digests = await digestFile(path, deps.store.sizes, signal, reportProgress)
     if (digests.sha256 === spooled.sha256) return { digests, finding: await judge(path, spooled) }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     throw failAttempt(SPOOL_FILE_LOST, 'Another attempt has removed the spooled file')
   }
-  await changeSpooled(deps, run, (attempt) =>
-    deps.spool.rejectWhole(spooled.file, spooled.sha256, attempt, 'The bytes changed on the disk'),
-  )
+  await changeSpooled((attempt) => deps.spool.rejectWhole(spooled.file, spooled.sha256, attempt, 'The bytes changed on the disk'))
   throw failAttempt(SPOOL_FILE_LOST, 'The spooled file has other bytes than were downloaded')
 }
 
@@ -79,11 +76,10 @@ async function judge(path: string, { broken }: Spooled): Promise<Finding> {
 }
 
 /** An attempt that Temporal has given up may get here after the next download: it changes nothing of that. */
-async function changeSpooled(deps: Needs, run: Run, change: (attempt: Attempt) => Promise<void>): Promise<void> {
-  run.signal.throwIfAborted()
-  await change(thisAttempt(run)).catch((error: unknown) => {
-    throw asWriterFailure(deps, run, error)
-  })
+async function changeSpooled(change: (attempt: Attempt) => Promise<void>): Promise<void> {
+  const attempt = currentAttempt()
+  attempt.signal.throwIfAborted()
+  await change(attempt)
 }
 
 function durationRemark(call: number | undefined, recording: number | undefined): string | undefined {

@@ -77,7 +77,7 @@ export const calls: Mistake[] = [
   {
     breaks: 'an outcome that PostgreSQL refuses gets neither its code nor its pause',
     file: 'activities/update-call.ts',
-    text: 'throw asWait(deps, run, error)',
+    text: 'throw asRetryLater(deps, error)',
     replacement: 'throw error',
     tests: ['tests/storage/rejected-outcome.test.ts'],
     only: 'refuses an outcome for good',
@@ -205,7 +205,7 @@ export const calls: Mistake[] = [
   {
     breaks: 'audio that arrives after the erasure of its call stays',
     file: 'activities/update-call.ts',
-    text: '      if (erased) await deleteObject(deps, run, conclusion)\n',
+    text: '    if (erased) await deleteObject(deps, conclusion)\n',
     replacement: '',
     tests: ['tests/storage/erased-calls.test.ts'],
     only: 'then its run deletes the object',

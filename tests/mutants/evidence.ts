@@ -45,8 +45,8 @@ export const evidence: Mistake[] = [
   {
     breaks: 'what is kept is deleted with the page that came instead of the recording',
     file: 'activities/validate-recording.ts',
-    text: "(attempt) => deps.spool.dropWhole(spooled.file, spooled.sha256, attempt))\n        return { kind: 'refused'",
-    replacement: "(attempt) => deps.spool.removeWhole(spooled.file, spooled.sha256, attempt))\n        return { kind: 'refused'",
+    text: "(attempt) => deps.spool.dropWhole(spooled.file, spooled.sha256, attempt))\n      return { kind: 'refused'",
+    replacement: "(attempt) => deps.spool.removeWhole(spooled.file, spooled.sha256, attempt))\n      return { kind: 'refused'",
     tests: ['tests/storage/keep-incomplete.test.ts'],
     only: 'pages follow an incomplete file',
   },
@@ -126,7 +126,7 @@ export const evidence: Mistake[] = [
   {
     breaks: 'an upload that is always refused is noticed by nobody',
     file: 'activities/upload-recording.ts',
-    text: "else if (of !== 'service' && run.attempt >= REFUSED_FROM_ATTEMPT) refusedAlarm.raise(object.key)\n",
+    text: "else if (of !== 'service' && number >= REFUSED_FROM_ATTEMPT) refusedAlarm.raise(object.key)\n",
     replacement: '',
     tests: ['tests/storage/upload.test.ts'],
     only: 'one object is refused whenever',

@@ -92,7 +92,7 @@ export const transfers: Mistake[] = [
   },
   {
     breaks: 'Temporal gives up each activity that takes longer than its heartbeat timeout',
-    file: 'activities/run.ts',
+    file: 'activities/interceptor.ts',
     text: 'context.heartbeat({ bytes })',
     replacement: '{}',
     tests: ['tests/storage/heartbeats.test.ts'],
@@ -141,8 +141,8 @@ export const transfers: Mistake[] = [
   {
     breaks: 'An upload to a store that does not answer never ends',
     file: 'activities/upload-recording.ts',
-    text: 'AbortSignal.any([run.signal, deadline])',
-    replacement: 'run.signal',
+    text: 'AbortSignal.any([signal, deadline])',
+    replacement: 'signal',
     tests: ['tests/storage/upload-attempts.test.ts'],
     only: 'before the deadline of the upload',
   },
@@ -165,7 +165,7 @@ export const transfers: Mistake[] = [
   {
     breaks: 'A discarded file is written on by an attempt that was given up',
     file: 'activities/discard-recording.ts',
-    text: '.asWriter(file, thisAttempt(run), () => spool.remove(file))',
+    text: '.asWriter(file, currentAttempt(), () => spool.remove(file))',
     replacement: '.remove(file)',
     tests: ['tests/storage/spool-attempts.test.ts'],
     only: 'When a step discards',
@@ -269,7 +269,7 @@ export const transfers: Mistake[] = [
   {
     breaks: 'Bytes are sent that were not validated',
     file: 'activities/upload-recording.ts',
-    text: '    await assertSpooled(object, store.sizes, run)\n',
+    text: '    await assertSpooled(object, store.sizes)\n',
     replacement: '',
     tests: ['tests/storage/upload.test.ts'],
     only: 'changed before the upload',

@@ -3,11 +3,12 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { MockActivityEnvironment } from '@temporalio/testing'
 import { DefaultLogger } from '@temporalio/worker'
 import { pino } from 'pino'
-import { retryLater } from '../../activities/failures.ts'
-import { runActivity } from '../../activities/run.ts'
+import { RetryLater } from '../../activities/failures.ts'
+import { activityInterceptor } from '../../activities/interceptor.ts'
 import { startTcpProxy, type TcpProxy } from '../../testing/chaos/tcp-proxy.ts'
 import { createAlarms } from '../../platform/alarms.ts'
 import { connectDatabase, type Database } from '../../platform/database.ts'
+import type { CallRef } from '../../contracts/recording.ts'
 import { createDatabase, newCallSid } from '../support/servers.ts'
 
 const PAUSES = { firstMs: 2000, maxMs: 300_000 }
@@ -33,15 +34,18 @@ afterAll(async () => {
 test('When PostgreSQL is silent while a wait is recorded, then heartbeats go on, and the wait is not lost', async () => {
   await database.$queryRaw`SELECT 1`
   line.stall()
-  const environment = new MockActivityEnvironment({}, { logger: new DefaultLogger('ERROR') })
+  const deps = { database, logger, alarms: createAlarms(logger), pauses: PAUSES }
+  const options = { logger: new DefaultLogger('ERROR'), interceptors: [activityInterceptor(deps)] }
+  const environment = new MockActivityEnvironment({}, options)
   let heartbeats = 0
   environment.on('heartbeat', () => (heartbeats += 1))
-  const deps = { database, logger, alarms: createAlarms(logger), pauses: PAUSES }
-  const activity = () =>
-    runActivity(deps, { callSid: newCallSid() }, () => {
-      heartbeats = 0
-      throw retryLater('StorageUnavailable', 'S3 does not answer', { attempt: 1, pauses: PAUSES })
-    })
-  await expect(environment.run(activity)).rejects.toMatchObject({ type: 'StorageUnavailable', nextRetryDelay: expect.any(Number) })
+  const activity = async (_call: CallRef): Promise<void> => {
+    heartbeats = 0
+    throw new RetryLater('StorageUnavailable', 'S3 does not answer')
+  }
+  await expect(environment.run(activity, { callSid: newCallSid() })).rejects.toMatchObject({
+    type: 'StorageUnavailable',
+    nextRetryDelay: expect.any(Number),
+  })
   expect(heartbeats).toBeGreaterThan(0)
 })

@@ -5,6 +5,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { createActivities, type Activities } from '../../activities/create.ts'
+import type { Dependencies } from '../../activities/dependencies.ts'
+import { activityInterceptor } from '../../activities/interceptor.ts'
 import type { RecoveryPlan } from '../../calls/recovery-plan.ts'
 import { ExotelApi } from '../../exotel/api-client.ts'
 import { createRecordingAgents, START_DEADLINE_MS } from '../../exotel/recording-request.ts'
@@ -73,14 +75,14 @@ export async function openWorkbench(
   const inventory = new ObjectInventory({ ...access, endpoint: options.s3Endpoint ?? access.endpoint, connections: 2 })
   const policy = options.policy ?? { hosts: ['127.0.0.1'], publicHosts: [], allowLocal: true }
   const agents = createRecordingAgents(policy)
-  const start = (): { store: RecordingStore; alarms: Alarms; activities: Activities } => {
+  const start = (): { store: RecordingStore; alarms: Alarms; activities: Activities; deps: Dependencies } => {
     const store = new RecordingStore(
       { ...access, endpoint: options.s3Endpoint ?? access.endpoint, connections: 8 },
       options.uploadSizes,
       'shownAfterMs' in options ? options.shownAfterMs : [50, 100],
     )
     const alarms = createAlarms(logger)
-    const activities = createActivities({
+    const deps: Dependencies = {
       database,
       exotelApi: new ExotelApi({ baseUrl: options.apiBaseUrl ?? 'http://127.0.0.1:1', ...ACCOUNT }),
       source: { policy, credentials: ACCOUNT, agents },
@@ -97,12 +99,15 @@ export async function openWorkbench(
       cleanUp: { webhookBodyDays: 90, sessionDays: 30, overdueMs: 24 * 3600_000 },
       recovery: { plan: options.recovery ?? RECOVERY, perPass: 100, quietMs: 600_000, openRunPauseMs: 6 * 3600_000 },
       temporal: undefined as never, // what asks Temporal is tested through the whole backend
-    })
-    return { store, alarms, activities }
+    }
+    return { store, alarms, activities: createActivities(deps), deps }
   }
   let worker = start()
   const environment = (attempt = 1): MockActivityEnvironment =>
-    new MockActivityEnvironment({ attempt }, { logger: new DefaultLogger('ERROR') }) // failures are what is tested
+    new MockActivityEnvironment(
+      { attempt },
+      { logger: new DefaultLogger('ERROR'), interceptors: [activityInterceptor(worker.deps)] }, // failures are what is tested
+    )
   return {
     get activities() {
       return worker.activities

@@ -1,0 +1,153 @@
+// What surrounds each activity: heartbeats, log context, typed failures, and recorded waits. Activities are plain functions.
+import type { Context } from '@temporalio/activity'
+import { ApplicationFailure, ApplicationFailureCategory, CancelledFailure } from '@temporalio/common'
+import type { ActivityInterceptorsFactory } from '@temporalio/worker'
+import { setInterval } from 'node:timers'
+import { recordRetryWait } from '../calls/record-retry-wait.ts'
+import { SPOOL_FILE_LOST, type WaitingCode } from '../contracts/failures.ts'
+import type { CallRef } from '../contracts/recording.ts'
+import { backoffMs } from '../platform/backoff.ts'
+import { isDatabaseOutage } from '../platform/database-errors.ts'
+import { withLogContext } from '../platform/log-context.ts'
+import { redact } from '../platform/redact.ts'
+import { FileBusy, Superseded } from '../recordings/file-turns.ts'
+import { withAttempt, type ActivityAttempt } from './attempt.ts'
+import type { Dependencies } from './dependencies.ts'
+import { diskFailureCode } from './disk-failures.ts'
+import { failAttempt, RetryLater } from './failures.ts'
+
+type Needs = Pick<Dependencies, 'database' | 'pauses' | 'logger' | 'alarms'>
+/** What the input of an activity is about, if it is about one call. */
+type Subject = CallRef & { sourceUrl?: string }
+
+/** The worker must not throttle heartbeats to fewer, see `maxHeartbeatThrottleInterval`. */
+export const HEARTBEAT_MS = 3000
+/** The worker's disk; cleared by the next download that fits. */
+export const SPOOL_ALARM = 'SpoolUnavailable'
+/** For the next worker. */
+const AFTER_SHUTDOWN_MS = 500
+const SHORTEST_PAUSE_MS = 100
+/** The row cannot be written, or the next worker is there at once. */
+const NOT_RECORDED = new Set<string>(['DatabaseUnavailable', 'WorkerShutdown'] satisfies WaitingCode[])
+
+export function activityInterceptor(deps: Needs): ActivityInterceptorsFactory {
+  return (context) => ({
+    inbound: {
+      execute: (input, next) => {
+        const subject = subjectOf(input.args)
+        return withLogContext({ callSid: subject?.callSid, requestId: subject?.requestId }, () =>
+          withHeartbeats(context, (reportProgress) => {
+            const attempt = attemptOf(context, reportProgress)
+            return report(deps, attempt, context.info.activityType, subject, () =>
+              withTypedFailures(deps, context, attempt, () => withAttempt(attempt, () => next(input))),
+            )
+          }),
+        )
+      },
+    },
+  })
+}
+
+/** Until the very end: recording a wait may take longer than the heartbeat timeout. */
+async function withHeartbeats<T>(context: Context, work: (reportProgress: (bytes: number) => void) => Promise<T>): Promise<T> {
+  let bytes = 0
+  const heartbeats = setInterval(() => context.heartbeat({ bytes }), HEARTBEAT_MS)
+  try {
+    return await work((reached) => void (bytes = reached))
+  } finally {
+    clearInterval(heartbeats)
+  }
+}
+
+function attemptOf({ info, cancellationSignal }: Context, reportProgress: (bytes: number) => void): ActivityAttempt {
+  return {
+    number: info.attempt,
+    scheduledMs: info.currentAttemptScheduledTimestampMs,
+    idempotencyKey: `${info.workflowExecution?.runId}/${info.activityId}`,
+    signal: cancellationSignal,
+    reportProgress,
+  }
+}
+
+/** Logs how an attempt about a call ended. If the activity is tried again later, the row says why. */
+async function report<T>(
+  deps: Needs,
+  { number: attempt }: ActivityAttempt,
+  step: string,
+  subject: Subject | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (!subject) return work()
+  try {
+    const result = await work()
+    deps.logger.info({ step, attempt }, 'Recording step done')
+    return result
+  } catch (error) {
+    if (!(error instanceof ApplicationFailure)) throw error
+    const { type: code, message: reason, category, nextRetryDelay } = error
+    if (category === ApplicationFailureCategory.BENIGN) {
+      deps.logger.warn({ step, attempt, code, reason, pauseMs: Number(nextRetryDelay) }, 'Recording step waits')
+      await recordWait(deps, subject, error)
+    } else deps.logger.warn({ step, attempt, code, reason }, 'Recording step failed')
+    throw error
+  }
+}
+
+/** Best effort: the activity waits whether or not its row says so. */
+async function recordWait({ database, logger }: Needs, { callSid, sourceUrl }: Subject, failure: ApplicationFailure): Promise<void> {
+  const { type, message, nextRetryDelay } = failure
+  if (NOT_RECORDED.has(type ?? '')) return
+  const nextTryAt = new Date(Date.now() + Number(nextRetryDelay)).toISOString()
+  const wait = { callSid, ...(sourceUrl !== undefined && { sourceUrl }), nextTryAt, reason: { code: type!, error: message } }
+  await recordRetryWait(database, wait).catch((error: unknown) =>
+    logger.warn({ error, callSid }, 'The wait of a recording cannot be written to its row'),
+  )
+}
+
+/** Whatever the activity throws leaves as a typed failure or as a cancellation. */
+async function withTypedFailures<T>(deps: Needs, context: Context, attempt: ActivityAttempt, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    const { signal } = attempt
+    if (signal.aborted && isCancelled(signal)) throw signal.reason
+    throw signal.aborted
+      ? asApplicationFailure(deps, attempt, new RetryLater('WorkerShutdown', 'The worker is shutting down', AFTER_SHUTDOWN_MS))
+      : typed(deps, context, attempt, error)
+  }
+}
+
+function typed(deps: Needs, context: Context, attempt: ActivityAttempt, error: unknown): ApplicationFailure {
+  if (error instanceof ApplicationFailure) return error
+  if (error instanceof RetryLater) return asApplicationFailure(deps, attempt, error)
+  if (error instanceof Superseded) return failAttempt(SPOOL_FILE_LOST, error.message)
+  const code = error instanceof FileBusy ? 'SpoolUnavailable' : diskFailureCode(error)
+  if (code) {
+    deps.alarms.raise(SPOOL_ALARM, (error as Error).message)
+    return asApplicationFailure(deps, attempt, new RetryLater(code, (error as Error).message))
+  }
+  if (isDatabaseOutage(error))
+    return asApplicationFailure(deps, attempt, new RetryLater('DatabaseUnavailable', 'PostgreSQL does not execute the statement'))
+  const { activityType: activity, workflowExecution } = context.info
+  deps.logger.error({ error, activity, workflowId: workflowExecution?.workflowId }, 'Activity failed unexpectedly')
+  return failAttempt('InternalError', error instanceof Error ? `${error.name}: ${error.message}` : String(error))
+}
+
+/** BENIGN: an expected failure, which Temporal neither logs nor counts as an error. */
+function asApplicationFailure({ pauses }: Needs, attempt: ActivityAttempt, { code, message, pauseMs }: RetryLater): ApplicationFailure {
+  return ApplicationFailure.create({
+    type: code,
+    message: redact(message),
+    nextRetryDelay: Math.max(SHORTEST_PAUSE_MS, Math.round(pauseMs ?? backoffMs(attempt.number, pauses))),
+    category: ApplicationFailureCategory.BENIGN,
+  })
+}
+
+/** By the workflow, a person or a timeout. A worker that shuts down passes the activity to another worker at once instead. */
+function isCancelled({ reason }: AbortSignal): boolean {
+  return reason instanceof CancelledFailure && reason.message !== 'WORKER_SHUTDOWN'
+}
+
+function subjectOf([input]: unknown[]): Subject | undefined {
+  return typeof input === 'object' && input !== null && 'callSid' in input ? (input as Subject) : undefined
+}
