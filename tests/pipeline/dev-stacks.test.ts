@@ -18,9 +18,9 @@ afterEach(async () => {
   for (const copy of copies) await copy.remove()
 })
 
-async function storesOneCall({ ended, said }: DevCommand): Promise<{ callSid: string }> {
+async function storesOneCall({ ended, said, stdout }: DevCommand): Promise<{ callSid: string }> {
   expect({ code: await ended, said: said() }).toMatchObject({ code: 0 })
-  const result = JSON.parse(said().trim().split('\n').at(-1)!) as { callSid: string; sha256: string; expectedSha256: string }
+  const result = JSON.parse(stdout().trim().split('\n').at(-1)!) as { callSid: string; sha256: string; expectedSha256: string }
   expect(result.sha256).toBe(result.expectedSha256)
   return result
 }

@@ -9,7 +9,9 @@ import { home, uniqueName } from './servers.ts'
 
 export interface DevCommand {
   child: ChildProcess
+  /** stdout and stderr. */
   said: () => string
+  stdout: () => string
   ended: Promise<number | null>
 }
 
@@ -36,8 +38,10 @@ export function copyProject(): ProjectCopy {
       const child = spawn(process.execPath, program, { cwd: folder, env: { ...usual, ...env }, detached: true })
       children.push(child)
       let text = ''
+      let stdout = ''
+      child.stdout.on('data', (bytes: Buffer) => (stdout += bytes.toString()))
       for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => (text += bytes.toString()))
-      return { child, said: () => text, ended: once(child, 'close').then(([code]) => code as number | null) }
+      return { child, said: () => text, stdout: () => stdout, ended: once(child, 'close').then(([code]) => code as number | null) }
     },
     noneLeft,
     async remove() {
