@@ -1,5 +1,3 @@
-import { MockActivityEnvironment } from '@temporalio/testing'
-import { DefaultLogger } from '@temporalio/worker'
 import { createHash, randomBytes } from 'node:crypto'
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { open, writeFile, type FileHandle } from 'node:fs/promises'
@@ -38,7 +36,7 @@ function runScheduledAt<Name extends 'downloadRecording' | 'validateRecording' |
   name: Name,
   input: Parameters<Workbench['activities'][Name]>[0],
 ): ReturnType<Workbench['activities'][Name]> {
-  const environment = new MockActivityEnvironment({ currentAttemptScheduledTimestampMs }, { logger: new DefaultLogger('ERROR') })
+  const environment = bench.environment({ currentAttemptScheduledTimestampMs })
   return environment.run(bench.activities[name] as never, input as never) as never
 }
 

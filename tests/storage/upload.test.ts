@@ -251,7 +251,7 @@ describe('When the store is in trouble, then the task waits, and is done when th
     const { input } = await spool()
     const attempt = async (nth: number): Promise<string[]> => {
       faulty.next(method, refused)
-      await expect(bench.environment(nth).run(bench.activities.uploadRecording, input)).rejects.toEqual(
+      await expect(bench.environment({ attempt: nth }).run(bench.activities.uploadRecording, input)).rejects.toEqual(
         failure('StorageUnavailable', waits),
       )
       return bench.alarms.active().map(({ name }) => name)

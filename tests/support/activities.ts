@@ -1,4 +1,5 @@
 // Activities on real parts (PostgreSQL, S3, a disk), run outside a worker.
+import type { Info } from '@temporalio/activity'
 import { MockActivityEnvironment } from '@temporalio/testing'
 import { DefaultLogger } from '@temporalio/worker'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -31,7 +32,7 @@ export interface Workbench {
   activities: Activities
   /** As Temporal would run it; rejects with its failure. */
   run<Name extends keyof Activities>(name: Name, ...args: Parameters<Activities[Name]>): ReturnType<Activities[Name]>
-  environment(attempt?: number): MockActivityEnvironment
+  environment(info?: Partial<Info>): MockActivityEnvironment
   /** As the application's role. */
   database: Database
   /** As the owner of the tables, for tests that arrange rows. */
@@ -103,9 +104,9 @@ export async function openWorkbench(
     return { store, alarms, activities: createActivities(deps), deps }
   }
   let worker = start()
-  const environment = (attempt = 1): MockActivityEnvironment =>
+  const environment = (info: Partial<Info> = {}): MockActivityEnvironment =>
     new MockActivityEnvironment(
-      { attempt },
+      info,
       { logger: new DefaultLogger('ERROR'), interceptors: [activityInterceptor(worker.deps)] }, // failures are what is tested
     )
   return {
