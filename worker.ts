@@ -10,6 +10,7 @@ import { isRunOpen } from './temporal/open-runs.ts'
 import { activityInterceptor, HEARTBEAT_MS } from './activities/interceptor.ts'
 import { ensureSchedules } from './temporal/schedules.ts'
 import { missingSearchAttributes } from './temporal/namespace.ts'
+import type { AlarmName } from './contracts/alarms.ts'
 import { alarmsWithoutReasons, createAlarms } from './platform/alarms.ts'
 import { readConfig, type Config } from './platform/config.ts'
 import { connectDatabase, assertMigrated } from './platform/database.ts'
@@ -48,7 +49,7 @@ runMain(async () => {
     stopping.abort()
     exitAfter(config.SHUTDOWN_GRACE_SECONDS * 1000 + FORCE_AFTER_MS + 2000, 1)
   })
-  const alarms = createAlarms(logger)
+  const alarms = createAlarms<AlarmName>(logger)
   const state = { now: 'starting' as 'starting' | 'running' | 'draining' }
   const database = connectDatabase({ url: config.DATABASE_URL, poolSize: config.DATABASE_POOL_SIZE, logger })
   const spool = await Spool.open(

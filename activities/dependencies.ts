@@ -2,6 +2,7 @@ import type { Client } from '@temporalio/client'
 import type { RecoveryPlan } from '../calls/recovery-plan.ts'
 import { ExotelApi, exotelApiSettings } from '../exotel/api-client.ts'
 import { createRecordingAgents, START_DEADLINE_MS, type RecordingSource } from '../exotel/recording-request.ts'
+import type { AlarmName } from '../contracts/alarms.ts'
 import type { Alarms } from '../platform/alarms.ts'
 import type { Config } from '../platform/config.ts'
 import type { Database } from '../platform/database.ts'
@@ -54,7 +55,7 @@ export interface Dependencies {
   store: RecordingStore
   inventory: ObjectInventory
   breaker: StoreBreaker
-  alarms: Alarms
+  alarms: Alarms<AlarmName>
   logger: Logger
   maxBytes: number
   cleanUp: CleanUpSettings

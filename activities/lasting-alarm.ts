@@ -1,4 +1,5 @@
 // An alarm about faults that no success of this process can end: each is forgotten where it has not happened again for long enough.
+import type { AlarmName } from '../contracts/alarms.ts'
 import type { Alarms } from '../platform/alarms.ts'
 
 export interface LastingAlarm {
@@ -9,7 +10,7 @@ export interface LastingAlarm {
 }
 
 export interface LastingAlarmOptions {
-  name: string
+  name: AlarmName
   /** Without the fault for this long, a subject is forgotten. */
   quietMs: number
   /** The reason of the alarm, from the newest of the subjects that it stands for. */
@@ -21,7 +22,7 @@ const MAX_NAMED_SUBJECTS = 10
 const MAX_SUBJECTS = 1000
 const MAX_TIMER_MS = 2 ** 31 - 1
 
-export function createLastingAlarm(alarms: Alarms, { name, quietMs, reason }: LastingAlarmOptions): LastingAlarm {
+export function createLastingAlarm(alarms: Alarms<AlarmName>, { name, quietMs, reason }: LastingAlarmOptions): LastingAlarm {
   const timers = new Map<string, NodeJS.Timeout>()
   return { raise, end }
 

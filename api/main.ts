@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import type { AlarmName } from '../contracts/alarms.ts'
 import { alarmsWithoutReasons, createAlarms } from '../platform/alarms.ts'
 import { requireBoundedBodies } from '../platform/bounded-bodies.ts'
 import { readConfig } from '../platform/config.ts'
@@ -60,7 +61,7 @@ runMain(async () => {
     database,
   })
   const lifecycle = { state: 'starting' as 'starting' | 'serving' | 'draining' }
-  const alarms = createAlarms(logger)
+  const alarms = createAlarms<AlarmName>(logger)
   const draining = new AbortController()
   const migrated = waitUntil(() => assertMigrated(database, migrations), {
     alarms,

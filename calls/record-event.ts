@@ -1,6 +1,7 @@
 // The first thing that happens to a delivery, and the only thing its sender waits for: event, call and named recordings
 // become durable together, in one statement and so in one transaction.
 import { createHash } from 'node:crypto'
+import { isNotAhead } from '../contracts/plausible-end.ts'
 import type { CallEvent } from '../exotel/call-event.ts'
 import type { Fields } from '../exotel/fields.ts'
 import { Prisma, type Queryable } from '../platform/database.ts'
@@ -20,9 +21,6 @@ export interface ReadDelivery extends Delivery {
   event: CallEvent
   fields: Fields
 }
-
-/** Exotel's clock may be ahead of ours. An end that is further ahead is a wrong value, and would outlast every right one. */
-const MAX_AHEAD_MS = 15 * 60_000
 
 /**
  * Records the event and creates or advances its call. What is absent erases nothing. Of two statuses the further one stays, of two
@@ -71,7 +69,7 @@ export async function recordEvent(database: Queryable, delivery: ReadDelivery): 
 }
 
 function plausibleEnd(endedAt: Date | undefined): Date | null {
-  return endedAt !== undefined && endedAt.getTime() <= Date.now() + MAX_AHEAD_MS ? endedAt : null
+  return endedAt !== undefined && isNotAhead(endedAt.getTime(), Date.now()) ? endedAt : null
 }
 
 /** Keeps a delivery of proven origin that nobody can read, or that names no possible call: an event and nothing else. */

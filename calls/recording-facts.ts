@@ -2,6 +2,7 @@
 import type { NamedSource } from '../exotel/source-url.ts'
 import type { Queryable } from '../platform/database.ts'
 import type { CallStatus } from '../contracts/call-status.ts'
+import { MAX_DAYS_BEFORE_ARRIVAL } from '../contracts/plausible-end.ts'
 
 export interface Link {
   url: string
@@ -50,16 +51,13 @@ export async function isCallErased(database: Queryable, callSid: string): Promis
   return rows.length > 0
 }
 
-/** How far the call's end may lie before or after its first event before it is taken for nonsense. */
-const BELIEVABLE_DAYS = 400
-
 /** The UTC day in the keys of a call's objects: of its end, else of its arrival here; fixed on the row at the first look. */
 export async function fixRecordingDate(database: Queryable, callSid: string): Promise<string> {
   const rows = await database.$queryRaw<{ day: string }[]>`
     INSERT INTO calls AS c (call_sid, recording_state, recording_date)
     VALUES (${callSid}, 'awaiting', (now() AT TIME ZONE 'UTC')::date)
     ON CONFLICT (call_sid) DO UPDATE SET recording_date = COALESCE(c.recording_date, (
-      CASE WHEN c.ended_at BETWEEN c.created_at - make_interval(days => ${BELIEVABLE_DAYS}) AND c.created_at + interval '1 day'
+      CASE WHEN c.ended_at BETWEEN c.created_at - make_interval(days => ${MAX_DAYS_BEFORE_ARRIVAL}) AND c.created_at + interval '1 day'
            THEN c.ended_at ELSE c.created_at END AT TIME ZONE 'UTC')::date)
     RETURNING to_char(recording_date, 'YYYY-MM-DD') AS day`
   return rows[0]!.day

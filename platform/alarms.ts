@@ -2,16 +2,16 @@ import type { Logger } from './logger.ts'
 import { gauge } from './metrics.ts'
 
 /** Something that a person has to put right, said once when it begins and once when it ends, and seen in health and metrics. */
-export interface Alarms {
-  raise(name: string, reason: string): void
-  clear(name: string): void
-  active(): { name: string; reason: string; since: string }[]
+export interface Alarms<Name extends string> {
+  raise(name: Name, reason: string): void
+  clear(name: Name): void
+  active(): { name: Name; reason: string; since: string }[]
 }
 
 const raised = gauge('alarm_raised', '1 while an alarm stands', ['name'])
 
-export function createAlarms(logger: Logger): Alarms {
-  const standing = new Map<string, { reason: string; since: string }>()
+export function createAlarms<Name extends string>(logger: Logger): Alarms<Name> {
+  const standing = new Map<Name, { reason: string; since: string }>()
   return {
     raise(name, reason) {
       if (!standing.has(name)) logger.error({ alarm: name, reason }, 'Recording alarm raised')
@@ -28,6 +28,6 @@ export function createAlarms(logger: Logger): Alarms {
 }
 
 /** What health shows: the reasons belong to the log. */
-export function alarmsWithoutReasons(alarms: Alarms): { name: string; since: string }[] {
+export function alarmsWithoutReasons(alarms: Alarms<string>): { name: string; since: string }[] {
   return alarms.active().map(({ name, since }) => ({ name, since }))
 }

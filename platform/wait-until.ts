@@ -3,9 +3,9 @@ import type { Alarms } from './alarms.ts'
 import { backoffMs } from './backoff.ts'
 
 /** Tries until it works, with an alarm meanwhile: what a process needs at its start may come later than the process. */
-export async function waitUntil<T>(
+export async function waitUntil<T, Name extends string>(
   attempt: () => Promise<T>,
-  { alarms, name, hint, signal }: { alarms: Alarms; name: string; hint: string; signal: AbortSignal },
+  { alarms, name, hint, signal }: { alarms: Alarms<Name>; name: Name; hint: string; signal: AbortSignal },
 ): Promise<T | undefined> {
   for (let tries = 1; !signal.aborted; tries += 1) {
     try {

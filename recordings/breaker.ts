@@ -9,6 +9,7 @@ import {
   isBrokenCircuitError,
   noJitterGenerator,
 } from 'cockatiel'
+import type { AlarmName } from '../contracts/alarms.ts'
 import type { Alarms } from '../platform/alarms.ts'
 import type { Logger } from '../platform/logger.ts'
 import { gauge } from '../platform/metrics.ts'
@@ -28,7 +29,7 @@ export interface StoreBreaker {
 }
 
 export interface StoreBreakerOptions {
-  alarms: Alarms
+  alarms: Alarms<AlarmName>
   logger: Logger
   waitScale: number
   /** Reads from and writes to the store within seconds; rejects with the store's error. */

@@ -1,5 +1,6 @@
 // What is known of the call itself: its status, its end and its duration, merged from all signals.
 import { isUnanswered } from '../contracts/call-status.ts'
+import { isPlausibleEnd } from '../contracts/plausible-end.ts'
 import type { CallFactsSoFar, EndedCall } from '../contracts/recording.ts'
 
 export interface CallFacts {
@@ -16,9 +17,6 @@ export interface CallFacts {
   latestEndMs(): number
   carryOver(): CallFactsSoFar
 }
-
-/** An end long before the first event, or after the event that ended the call, counts as unknown: the value, or a clock, is wrong. */
-const PLAUSIBLE_MS = { before: 200 * 24 * 3600_000, after: 15 * 60_000 }
 
 export function collectFacts(call: EndedCall, earlier: CallFactsSoFar = {}): CallFacts {
   let known = earlier
@@ -51,7 +49,7 @@ export function collectFacts(call: EndedCall, earlier: CallFactsSoFar = {}): Cal
 
   function endedAtMs(): number | undefined {
     const endedMs = known.endedAt === undefined ? Number.NaN : Date.parse(known.endedAt)
-    const isPlausible = endedMs > Date.parse(call.arrivedAt) - PLAUSIBLE_MS.before && endedMs < endReportedAtMs() + PLAUSIBLE_MS.after
+    const isPlausible = isPlausibleEnd(endedMs, endReportedAtMs())
     return isPlausible ? endedMs : undefined
   }
 

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { ApplicationFailure } from '@temporalio/common'
 import { pino } from 'pino'
 import { checkCleanUps } from '../../activities/clean-up-alarm.ts'
+import type { AlarmName } from '../../contracts/alarms.ts'
 import { createAlarms } from '../../platform/alarms.ts'
 import { CLEAN_UP_KINDS } from '../../contracts/maintenance.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
@@ -106,7 +107,7 @@ describe('When statements time out', () => {
 describe('When a kind has not finished for a day', () => {
   const DAY = 24 * 3600_000
   const alarmsNow = async () => {
-    const alarms = createAlarms(pino({ level: 'silent' })) // those of a worker that has just started
+    const alarms = createAlarms<AlarmName>(pino({ level: 'silent' })) // those of a worker that has just started
     await checkCleanUps({ database: bench.database, alarms }, DAY)
     return alarms.active()
   }

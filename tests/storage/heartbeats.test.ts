@@ -6,6 +6,7 @@ import { pino } from 'pino'
 import { RetryLater } from '../../activities/failures.ts'
 import { activityInterceptor } from '../../activities/interceptor.ts'
 import { startTcpProxy, type TcpProxy } from '../../testing/chaos/tcp-proxy.ts'
+import type { AlarmName } from '../../contracts/alarms.ts'
 import { createAlarms } from '../../platform/alarms.ts'
 import { connectDatabase, type Database } from '../../platform/database.ts'
 import type { CallRef } from '../../contracts/recording.ts'
@@ -34,7 +35,7 @@ afterAll(async () => {
 test('When PostgreSQL is silent while a wait is recorded, then heartbeats go on, and the wait is not lost', async () => {
   await database.$queryRaw`SELECT 1`
   line.stall()
-  const deps = { database, logger, alarms: createAlarms(logger), pauses: PAUSES }
+  const deps = { database, logger, alarms: createAlarms<AlarmName>(logger), pauses: PAUSES }
   const options = { logger: new DefaultLogger('ERROR'), interceptors: [activityInterceptor(deps)] }
   const environment = new MockActivityEnvironment({}, options)
   let heartbeats = 0

@@ -12,6 +12,7 @@ import type { RecoveryPlan } from '../../calls/recovery-plan.ts'
 import { ExotelApi } from '../../exotel/api-client.ts'
 import { createRecordingAgents, START_DEADLINE_MS } from '../../exotel/recording-request.ts'
 import type { UrlPolicy } from '../../exotel/url-policy.ts'
+import type { AlarmName } from '../../contracts/alarms.ts'
 import { createAlarms, type Alarms } from '../../platform/alarms.ts'
 import { connectDatabase, type Database } from '../../platform/database.ts'
 import { createStoreBreaker } from '../../recordings/breaker.ts'
@@ -41,7 +42,7 @@ export interface Workbench {
   databaseUrl: string
   bucket: Bucket
   spool: Spool
-  alarms: Alarms
+  alarms: Alarms<AlarmName>
   /** As if the worker had just started: without alarms, with a closed circuit breaker. */
   restart(): void
   close(): Promise<void>
@@ -76,13 +77,13 @@ export async function openWorkbench(
   const inventory = new ObjectInventory({ ...access, endpoint: options.s3Endpoint ?? access.endpoint, connections: 2 })
   const policy = options.policy ?? { hosts: ['127.0.0.1'], publicHosts: [], allowLocal: true }
   const agents = createRecordingAgents(policy)
-  const start = (): { store: RecordingStore; alarms: Alarms; activities: Activities; deps: Dependencies } => {
+  const start = (): { store: RecordingStore; alarms: Alarms<AlarmName>; activities: Activities; deps: Dependencies } => {
     const store = new RecordingStore(
       { ...access, endpoint: options.s3Endpoint ?? access.endpoint, connections: 8 },
       options.uploadSizes,
       'shownAfterMs' in options ? options.shownAfterMs : [50, 100],
     )
-    const alarms = createAlarms(logger)
+    const alarms = createAlarms<AlarmName>(logger)
     const deps: Dependencies = {
       database,
       exotelApi: new ExotelApi({ baseUrl: options.apiBaseUrl ?? 'http://127.0.0.1:1', ...ACCOUNT }),

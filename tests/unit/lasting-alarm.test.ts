@@ -1,10 +1,11 @@
 import { expect, test } from '@jest/globals'
 import { pino } from 'pino'
 import { createLastingAlarm } from '../../activities/lasting-alarm.ts'
+import type { AlarmName } from '../../contracts/alarms.ts'
 import { createAlarms } from '../../platform/alarms.ts'
 
 test('When more subjects fail than an alarm names, then it stands until the last of them is over', () => {
-  const alarms = createAlarms(pino({ enabled: false }))
+  const alarms = createAlarms<AlarmName>(pino({ enabled: false }))
   const alarm = createLastingAlarm(alarms, { name: 'Lasting', quietMs: 3600_000, reason: (subjects) => subjects.join(' ') })
   const subjects = Array.from({ length: 12 }, (_, index) => `s${index}`)
   for (const subject of subjects) alarm.raise(subject)

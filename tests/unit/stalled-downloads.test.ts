@@ -1,12 +1,13 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals'
 import { pino } from 'pino'
 import { createStalledDownloads, type StalledDownloads } from '../../activities/stalled-downloads.ts'
+import type { AlarmName } from '../../contracts/alarms.ts'
 import { createAlarms, type Alarms } from '../../platform/alarms.ts'
 
 const SLOTS = 2
 const QUEUE = 'recording-downloads'
 
-let alarms: Alarms
+let alarms: Alarms<AlarmName>
 let stalled: StalledDownloads
 beforeEach(() => {
   jest.useFakeTimers()
