@@ -1,4 +1,5 @@
 // The bucket against our rows, both ways: stored rows whose object is gone, and objects that no row knows.
+import type { CallSid } from '../contracts/call-sid.ts'
 import { markObjectMissing, recordObjectCheck, sampleStoredRows, storedRowsAfter, type StoredRow } from '../calls/object-check.ts'
 import { adopter, isKnownAsWrong, recordWrongObject, unknownKeys } from '../calls/object-owners.ts'
 import { concludeRecording } from '../calls/conclude-recording.ts'
@@ -120,7 +121,7 @@ export function createCheckObjects(deps: Needs) {
     return erased ? deleteErased(callSid, key) : 'adopted'
   }
 
-  async function deleteErased(callSid: string, key: string): Promise<'deleted'> {
+  async function deleteErased(callSid: CallSid, key: string): Promise<'deleted'> {
     await deleteErasedObject(deps, { callSid, key }, currentAttempt().signal).catch((error: unknown) => {
       alarms.raise(ERASED_ALARM, classifyStoreError(error).reason)
       throw error

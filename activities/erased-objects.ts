@@ -1,3 +1,4 @@
+import type { CallSid } from '../contracts/call-sid.ts'
 import { markRecordingsErased } from '../calls/object-owners.ts'
 import type { Dependencies } from './dependencies.ts'
 
@@ -7,7 +8,7 @@ import type { Dependencies } from './dependencies.ts'
  */
 export async function deleteErasedObject(
   { database, inventory }: Pick<Dependencies, 'database' | 'inventory'>,
-  { callSid, key }: { callSid: string; key: string },
+  { callSid, key }: { callSid: CallSid; key: string },
   signal: AbortSignal,
 ): Promise<void> {
   await markRecordingsErased(database, callSid)

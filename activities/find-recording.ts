@@ -1,5 +1,6 @@
 // Exotel's Call Details: does the call have a recording, and may we have it? One request an activity, on the queue that
 // keeps the whole fleet within Exotel's limit.
+import type { CallSid } from '../contracts/call-sid.ts'
 import { recordRetryWait } from '../calls/record-retry-wait.ts'
 import { advanceStatus, isCallErased, nameRecording } from '../calls/recording-facts.ts'
 import type { CallDetails } from '../exotel/api-answers.ts'
@@ -40,7 +41,7 @@ export function createFindRecording(deps: Needs) {
 
 async function recordNextRequest(
   { database }: Needs,
-  callSid: string,
+  callSid: CallSid,
   nextTryAt: string | undefined,
   reason?: RetryWait['reason'],
 ): Promise<void> {

@@ -1,4 +1,5 @@
 // Exotel's list of ended calls, page by page: what we never heard of is brought in. One request to Exotel an activity.
+import type { CallSid } from '../contracts/call-sid.ts'
 import {
   backfillBacklog,
   startPass,
@@ -60,7 +61,7 @@ export function createReconcileActivities(deps: Needs) {
     },
 
     /** Ids of calls that wait for a link, in portions of one request each. */
-    async callsWithoutLink(): Promise<string[][]> {
+    async callsWithoutLink(): Promise<CallSid[][]> {
       const callSids = await callsWithoutLink(database, LINKS_IN_ONE_SWEEP)
       return Array.from({ length: Math.ceil(callSids.length / SIDS_IN_ONE_REQUEST) }, (_, index) =>
         callSids.slice(index * SIDS_IN_ONE_REQUEST, (index + 1) * SIDS_IN_ONE_REQUEST),
@@ -68,7 +69,7 @@ export function createReconcileActivities(deps: Needs) {
     },
 
     /** @returns how many links came to light */
-    async sweepLinks(callSids: string[]): Promise<number> {
+    async sweepLinks(callSids: CallSid[]): Promise<number> {
       const page = await exotelApi.listCalls({ kind: 'calls', callSids }, undefined, currentAttempt().signal).catch((error: unknown) => {
         throw asRetryLater(deps, error)
       })

@@ -1,3 +1,4 @@
+import type { CallSid } from '../contracts/call-sid.ts'
 import { callDurationSeconds } from '../calls/recording-facts.ts'
 import { UNKNOWN_FORMAT, type Finding } from '../recordings/audio/finding.ts'
 import { inspectAudio } from '../recordings/audio/inspect.ts'
@@ -12,7 +13,7 @@ import { failAttempt } from './failures.ts'
 type Needs = Pick<Dependencies, 'database' | 'spool' | 'store'>
 
 export interface ValidateInput {
-  callSid: string
+  callSid: CallSid
   sourceUrl?: string
   spooled: Spooled
 }

@@ -1,6 +1,7 @@
 // The relay's statements: claim events by lease, and record what became of each. A claim changes an event only while the event is
 // still claimed by it: a process whose lease expired cannot change the claim of another.
 import { randomUUID } from 'node:crypto'
+import type { CallSid } from '../contracts/call-sid.ts'
 import { Prisma, type Queryable } from '../platform/database.ts'
 
 /** The right to change one event, until the lease expires and another claims it. */
@@ -12,7 +13,7 @@ export interface Claim {
 /** A committed event that a workflow has to receive, with what is known of its call by now. */
 export interface ClaimedEvent extends Claim {
   source: string
-  callSid: string
+  callSid: CallSid
   sourceUrls: string[]
   requestId: string | null
   receivedAt: Date

@@ -1,4 +1,5 @@
 // Writes how the way of one recording ended: its own row and its call's summary, in one transaction, upwards only.
+import type { CallSid } from '../contracts/call-sid.ts'
 import type { Database, Queryable } from '../platform/database.ts'
 import { failureOf, objectOf, type AudioFacts, type Conclusion, type Outcome } from '../contracts/recording.ts'
 import { nextRecovery, type RecoveryPlan } from './recovery-plan.ts'
@@ -81,7 +82,7 @@ async function lockCall(transaction: Queryable, { callSid, sourceUrl }: Conclusi
 
 async function concludeRow(
   transaction: Queryable,
-  callSid: string,
+  callSid: CallSid,
   sourceUrl: string,
   outcome: Outcome,
   retry: RetryDecision,
@@ -111,7 +112,7 @@ async function concludeRow(
  * The call's summary follows from its recordings' rows: the URL of the first that was stored, the failure of any that is
  * missing; without any recording, the outcome of the search for one.
  */
-async function updateCallSummary(transaction: Queryable, callSid: string, outcome: Outcome, retry: RetryDecision): Promise<number> {
+async function updateCallSummary(transaction: Queryable, callSid: CallSid, outcome: Outcome, retry: RetryDecision): Promise<number> {
   const failure = failureOf(outcome)
   const status = outcome.state === 'not_recorded' ? (outcome.status ?? null) : null
   const url = outcome.state === 'stored' ? outcome.url : null

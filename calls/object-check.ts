@@ -1,10 +1,11 @@
 // Stored rows whose objects the bucket should hold, and the record of each check.
+import type { CallSid } from '../contracts/call-sid.ts'
 import type { Database, Queryable } from '../platform/database.ts'
 import type { ObjectCheckResult } from '../contracts/maintenance.ts'
 
 export interface StoredRow {
   id: string
-  callSid: string
+  callSid: CallSid
   key: string
   bytes: number
 }

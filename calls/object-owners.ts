@@ -1,4 +1,5 @@
 // To which call an object of the bucket belongs, by its key and by what rows and attempts name.
+import type { CallSid } from '../contracts/call-sid.ts'
 import type { Queryable } from '../platform/database.ts'
 
 /**
@@ -27,7 +28,7 @@ export interface Adopter {
 }
 
 /** The call that an object belongs to by its key. */
-export async function adopter(database: Queryable, callSid: string): Promise<Adopter | undefined> {
+export async function adopter(database: Queryable, callSid: CallSid): Promise<Adopter | undefined> {
   const [row] = await database.$queryRaw<Adopter[]>`
     SELECT c.recording_state AS state, count(r.id)::int AS recordings, count(r.id) FILTER (WHERE r.state = 'stored')::int AS stored,
            min(r.source_url) AS "sourceUrl"
@@ -36,7 +37,7 @@ export async function adopter(database: Queryable, callSid: string): Promise<Ado
 }
 
 /** The rows of an erased call name no objects that are kept. */
-export async function markRecordingsErased(database: Queryable, callSid: string): Promise<void> {
+export async function markRecordingsErased(database: Queryable, callSid: CallSid): Promise<void> {
   await database.$executeRaw`
     UPDATE recordings r SET state = 'erased', state_since = now(), error = NULL, error_code = NULL, next_try_at = NULL, given_up_at = NULL,
       updated_at = now()
@@ -45,7 +46,7 @@ export async function markRecordingsErased(database: Queryable, callSid: string)
 }
 
 export interface WrongObject {
-  callSid: string
+  callSid: CallSid
   key: string
   /** When it was put there: other bytes under the same key are another object. */
   since: Date

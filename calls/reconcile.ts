@@ -1,4 +1,5 @@
 // Exotel's list of ended calls against our rows, and the record of each pass through it.
+import type { CallSid } from '../contracts/call-sid.ts'
 import type { CallEvent } from '../exotel/call-event.ts'
 import type { Queryable } from '../platform/database.ts'
 import type { PassEnd } from '../contracts/maintenance.ts'
@@ -98,7 +99,7 @@ export async function ingestListedCalls(
 
 /** The calls' states, `none` where only a beginning was heard of, with the links that were named for them. */
 async function knownOf(database: Queryable, calls: EndedCallEvent[]): Promise<Map<string, { state: string; links: string[] }>> {
-  const rows = await database.$queryRaw<{ callSid: string; state: string; links: string[] }[]>`
+  const rows = await database.$queryRaw<{ callSid: CallSid; state: string; links: string[] }[]>`
     SELECT c.call_sid AS "callSid", c.recording_state AS state,
            COALESCE(array_agg(r.source_url) FILTER (WHERE r.source_url IS NOT NULL), '{}') AS links
     FROM calls c LEFT JOIN recordings r USING (call_sid)
@@ -108,8 +109,8 @@ async function knownOf(database: Queryable, calls: EndedCallEvent[]): Promise<Ma
 }
 
 /** Calls that wait for a link, taken at random where there are very many: one look at the list serves many of them. */
-export async function callsWithoutLink(database: Queryable, limit: number): Promise<string[]> {
-  const rows = await database.$queryRaw<{ callSid: string }[]>`
+export async function callsWithoutLink(database: Queryable, limit: number): Promise<CallSid[]> {
+  const rows = await database.$queryRaw<{ callSid: CallSid }[]>`
     SELECT call_sid AS "callSid" FROM calls c
     WHERE recording_state = 'awaiting' AND NOT EXISTS (SELECT FROM recordings r WHERE r.call_sid = c.call_sid)
     ORDER BY random() LIMIT ${limit}`

@@ -1,4 +1,5 @@
 // What activities need of a call's rows beyond their small inputs.
+import type { CallSid } from '../contracts/call-sid.ts'
 import type { NamedSource } from '../exotel/source-url.ts'
 import type { Queryable } from '../platform/database.ts'
 import type { CallStatus } from '../contracts/call-status.ts'
@@ -11,7 +12,7 @@ export interface Link {
 }
 
 /** The links to try for one recording, best first: the one with its query where Exotel gave one, then the plain one. */
-export async function linksOf(database: Queryable, callSid: string, sourceUrl: string): Promise<Link[]> {
+export async function linksOf(database: Queryable, callSid: CallSid, sourceUrl: string): Promise<Link[]> {
   const rows = await database.$queryRaw<{ fetch_url: string | null }[]>`
     SELECT fetch_url FROM recordings WHERE call_sid = ${callSid} AND source_url = ${sourceUrl}`
   const plain: Link = { url: sourceUrl, kind: 'named' }
@@ -24,7 +25,7 @@ export async function linksOf(database: Queryable, callSid: string, sourceUrl: s
  * A recording that Exotel's API named: its row, as a webhook would have made it. A new link to fetch replaces the old one.
  * @returns false where the call, or this recording of it, is erased: nothing was written
  */
-export async function nameRecording(database: Queryable, callSid: string, source: NamedSource): Promise<boolean> {
+export async function nameRecording(database: Queryable, callSid: CallSid, source: NamedSource): Promise<boolean> {
   const named = await database.$executeRaw`
     WITH call AS (
       INSERT INTO calls AS c (call_sid, recording_state) VALUES (${callSid}, 'awaiting')
@@ -39,20 +40,20 @@ export async function nameRecording(database: Queryable, callSid: string, source
 }
 
 /** Exotel's API told the status of the call: it counts like that of an event. */
-export async function advanceStatus(database: Queryable, callSid: string, status: CallStatus): Promise<void> {
+export async function advanceStatus(database: Queryable, callSid: CallSid, status: CallStatus): Promise<void> {
   await database.$executeRaw`
     UPDATE calls SET status = ${status}, updated_at = now()
     WHERE call_sid = ${callSid} AND recording_state <> 'erased' AND call_status_rank(${status}) > call_status_rank(status)`
 }
 
 /** Of an erased call nothing is fetched, asked for or stored any more. */
-export async function isCallErased(database: Queryable, callSid: string): Promise<boolean> {
+export async function isCallErased(database: Queryable, callSid: CallSid): Promise<boolean> {
   const rows = await database.$queryRaw<unknown[]>`SELECT FROM calls WHERE call_sid = ${callSid} AND recording_state = 'erased'`
   return rows.length > 0
 }
 
 /** The UTC day in the keys of a call's objects: of its end, else of its arrival here; fixed on the row at the first look. */
-export async function fixRecordingDate(database: Queryable, callSid: string): Promise<string> {
+export async function fixRecordingDate(database: Queryable, callSid: CallSid): Promise<string> {
   const rows = await database.$queryRaw<{ day: string }[]>`
     INSERT INTO calls AS c (call_sid, recording_state, recording_date)
     VALUES (${callSid}, 'awaiting', (now() AT TIME ZONE 'UTC')::date)
@@ -64,7 +65,7 @@ export async function fixRecordingDate(database: Queryable, callSid: string): Pr
 }
 
 /** Seconds that Exotel says the call lasted, for a remark on a recording of another length. */
-export async function callDurationSeconds(database: Queryable, callSid: string): Promise<number | undefined> {
+export async function callDurationSeconds(database: Queryable, callSid: CallSid): Promise<number | undefined> {
   const rows = await database.$queryRaw<
     { duration_seconds: number | null }[]
   >`SELECT duration_seconds FROM calls WHERE call_sid = ${callSid}`

@@ -1,9 +1,10 @@
 // What recovery finds and begins anew: failed recordings whose pause is over, and waiting ones that no workflow owns any more.
+import type { CallSid } from '../contracts/call-sid.ts'
 import { Prisma, type Queryable } from '../platform/database.ts'
 import { insertEvent, ownIdentity } from './record-event.ts'
 
 export interface Unfinished {
-  callSid: string
+  callSid: CallSid
   /** What is still to be brought; none: the search for one. */
   sourceUrls: string[]
   /** Names this occasion: beginning it twice is one event. */
@@ -56,7 +57,7 @@ export async function enqueueRecovery(database: Queryable, { callSid, sourceUrls
 }
 
 /** A workflow owns the call: it is looked at again after the pause. */
-export async function deferRecovery(database: Queryable, callSid: string, pauseMs: number): Promise<void> {
+export async function deferRecovery(database: Queryable, callSid: CallSid, pauseMs: number): Promise<void> {
   const seconds = pauseMs / 1000
   await database.$executeRaw`
     WITH due AS (

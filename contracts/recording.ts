@@ -1,5 +1,6 @@
 // Inputs and results of RecordingWorkflow and its activities. They lie in histories for a month: change them only by adding
 // optional fields. They hold no telephone numbers and no pre-signed links.
+import type { CallSid } from './call-sid.ts'
 import type { FailureCode } from './failures.ts'
 
 /** The waits and tries of one run, frozen into its input at its start. All times in ms, before scaling. */
@@ -18,7 +19,7 @@ export interface RecordingPolicy {
 
 /** What every step is about. */
 export interface CallRef {
-  callSid: string
+  callSid: CallSid
   /** Of the webhook that started the run: the same in the logs of every process. */
   requestId?: string
 }
@@ -219,7 +220,7 @@ export interface RecordingStep {
 
 /** Answer of the query `status`: the newest step, and the steps of the recordings in transfer. */
 export interface RecordingStatus extends RecordingStep {
-  callSid: string
+  callSid: CallSid
   inProgress: (RecordingStep & { sourceUrl?: string })[]
   concluded: ConcludedRecording[]
 }

@@ -1,5 +1,6 @@
 // What Exotel's Calls API answers, read leniently: nothing but a call's id has to be right for it to be found.
 import { z } from 'zod'
+import type { CallSid } from '../contracts/call-sid.ts'
 import { callSid } from './call-event.ts'
 import { knownStatus, type CallStatus } from '../contracts/call-status.ts'
 import { readSourceUrl, type NamedSource } from './source-url.ts'
@@ -14,7 +15,7 @@ export interface CallDetails {
 
 /** An ended call as Exotel's list has it. */
 export interface ListedCall extends CallDetails {
-  callSid: string
+  callSid: CallSid
   direction?: string
   from?: string
   to?: string

@@ -1,4 +1,5 @@
 // Exotel's Calls API, v1 [developer.exotel.com, api/make-a-call-api and reporting]: one request a method, no retries of its own.
+import type { CallSid } from '../contracts/call-sid.ts'
 import type { Config } from '../platform/config.ts'
 import { startDeadline } from '../platform/deadline.ts'
 import { readStart } from '../platform/read-start.ts'
@@ -63,12 +64,12 @@ export class ExotelApi {
    * Call Details. Undefined: Exotel does not know the call.
    * @throws {ExotelUnavailable | ExotelCredentialsRefused | ExotelRateLimited}
    */
-  callDetails(callSid: string, signal: AbortSignal): Promise<CallDetails | undefined> {
+  callDetails(callSid: CallSid, signal: AbortSignal): Promise<CallDetails | undefined> {
     return this.#details(callSid, '', signal)
   }
 
   /** Call Details with a pre-signed link to the recording, where there is one. Throws as {@link callDetails} does. */
-  callDetailsWithLink(callSid: string, signal: AbortSignal): Promise<CallDetails | undefined> {
+  callDetailsWithLink(callSid: CallSid, signal: AbortSignal): Promise<CallDetails | undefined> {
     return this.#details(callSid, `?RecordingUrlValidity=${PRESIGNED_MINUTES}`, signal)
   }
 
@@ -78,7 +79,7 @@ export class ExotelApi {
    * @throws {ExotelAccountNotFound}
    */
   async listCalls(
-    filter: { kind: 'window'; from: Date; to: Date } | { kind: 'calls'; callSids: string[] },
+    filter: { kind: 'window'; from: Date; to: Date } | { kind: 'calls'; callSids: CallSid[] },
     after: string | undefined,
     signal: AbortSignal,
   ): Promise<CallsPage> {
@@ -104,7 +105,7 @@ export class ExotelApi {
     await this.listCalls({ kind: 'window', from: new Date(to.getTime() - 60_000), to }, undefined, signal)
   }
 
-  async #details(callSid: string, query: string, signal: AbortSignal): Promise<CallDetails | undefined> {
+  async #details(callSid: CallSid, query: string, signal: AbortSignal): Promise<CallDetails | undefined> {
     const answer = await this.#get(`Calls/${encodeURIComponent(callSid)}.json${query}`, signal)
     if (answer === undefined) return undefined
     const details = readCallDetails(answer)

@@ -2,6 +2,7 @@
 // [developer.exotel.com status callback; support articles 48283 and 3000132269 for Passthru].
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
+import { isCallSid, type CallSid } from '../contracts/call-sid.ts'
 import { isFinal, type CallStatus } from '../contracts/call-status.ts'
 import { callStatusOf, isAboutLeg } from './call-status.ts'
 import type { Fields, FieldValue } from './fields.ts'
@@ -12,7 +13,7 @@ export const WEBHOOK_ROUTES = ['call-start', 'call-end', 'recording'] as const
 export type WebhookRoute = (typeof WEBHOOK_ROUTES)[number]
 
 export interface CallEvent {
-  callSid: string
+  callSid: CallSid
   route: WebhookRoute
   accountSid?: string
   /** Absent where the event does not tell the status of the call. */
@@ -48,7 +49,7 @@ const seconds = z.coerce
 /** A CallSid is the only field without which a delivery means nothing. */
 export const callSid = z
   .string({ error: ({ input }) => (Array.isArray(input) ? 'CallSid is given more than once' : 'CallSid is missing') })
-  .regex(/^[A-Za-z0-9_-]{1,64}$/, 'CallSid must be 1 to 64 letters, digits, "-" or "_"')
+  .refine(isCallSid, 'CallSid must be 1 to 64 letters, digits, "-" or "_"')
 
 const delivery = z.object({
   CallSid: callSid,

@@ -1,5 +1,6 @@
 // Leftovers of what died or was given up: spool files of calls without an open workflow, uploads that nobody completes.
 import { setTimeout as pause } from 'node:timers/promises'
+import type { CallSid } from '../contracts/call-sid.ts'
 import type { Logger } from '../platform/logger.ts'
 import { counter } from '../platform/metrics.ts'
 import type { Spool } from './spool.ts'
@@ -15,7 +16,7 @@ export interface GarbageCollection {
   spool: Spool
   store: RecordingStore
   logger: Logger
-  isOpen: (callSid: string) => Promise<boolean>
+  isOpen: (callSid: CallSid) => Promise<boolean>
   waitScale: number
   signal: AbortSignal
 }

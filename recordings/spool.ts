@@ -4,6 +4,7 @@ import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import lockfile from 'proper-lockfile'
+import type { CallSid } from '../contracts/call-sid.ts'
 import { inspectAudio } from './audio/inspect.ts'
 import { decodedPathOf, decodingPathOf } from './decode.ts'
 import { FileTurns, Superseded, type Attempt } from './file-turns.ts'
@@ -62,14 +63,14 @@ export class Spool {
   }
 
   /** One file for one recording, named by its call and its link. */
-  fileFor(callSid: string, sourceUrl: string): string {
+  fileFor(callSid: CallSid, sourceUrl: string): string {
     return `${callSid}-${createHash('sha256').update(sourceUrl).digest('hex').slice(0, 12)}`
   }
 
   /** Where the longest incomplete file of a recording is kept while it is downloaded again: a spool file like others. */
   keptFile(file: string): string {
     const [, callSid] = FILE_NAME.exec(file)!
-    return this.fileFor(callSid!, `kept ${file}`)
+    return this.fileFor(callSid as CallSid, `kept ${file}`)
   }
 
   path(file: string): string {
@@ -205,7 +206,7 @@ export class Spool {
    * Deletes what belongs to calls without an open workflow; files that are being written stay.
    * @param onError one file that cannot be swept keeps none of the others
    */
-  async sweep(isOpen: (callSid: string) => Promise<boolean>, onError: (file: string, error: unknown) => void): Promise<string[]> {
+  async sweep(isOpen: (callSid: CallSid) => Promise<boolean>, onError: (file: string, error: unknown) => void): Promise<string[]> {
     const swept: string[] = []
     const names = await readdir(this.directory)
     for (const file of new Set(names.flatMap((name) => BELONGINGS.exec(name)?.[1] ?? []))) {
@@ -219,11 +220,11 @@ export class Spool {
   }
 
   /** Holds the file while it asks: an attempt that begins meanwhile ends this turn at once, and the file stays. */
-  async #sweepFile(file: string, isOpen: (callSid: string) => Promise<boolean>): Promise<boolean> {
+  async #sweepFile(file: string, isOpen: (callSid: CallSid) => Promise<boolean>): Promise<boolean> {
     const beforeAll: Attempt = { scheduledMs: 0, signal: new AbortController().signal }
     const sweep = async (signal: AbortSignal): Promise<boolean> => {
       const taken = new Promise<true>((resolve) => signal.addEventListener('abort', () => resolve(true)))
-      const isWanted = await Promise.race([isOpen(FILE_NAME.exec(file)![1]!), taken])
+      const isWanted = await Promise.race([isOpen(FILE_NAME.exec(file)![1] as CallSid), taken])
       if (isWanted || signal.aborted) return false
       await this.remove(file)
       return true

@@ -1,12 +1,13 @@
 // What Temporal says about the runs of RecordingWorkflow.
 import type { Client } from '@temporalio/client'
 import { WorkflowNotFoundError } from '@temporalio/common'
+import type { CallSid } from '../contracts/call-sid.ts'
 import { RECORDING_WORKFLOW, recordingWorkflowId } from '../contracts/names.ts'
 
 const DEADLINE_MS = 10_000
 
 /** Whether a run owns the call now. Terminated, timed out, deleted or never started: nobody does. */
-export async function isRunOpen(temporal: Client, callSid: string): Promise<boolean> {
+export async function isRunOpen(temporal: Client, callSid: CallSid): Promise<boolean> {
   const describe = () => temporal.workflow.getHandle(recordingWorkflowId(callSid)).describe()
   try {
     return (await temporal.withDeadline(Date.now() + DEADLINE_MS, describe)).status.name === 'RUNNING'

@@ -82,7 +82,7 @@ test(`When any events fail in any way (${RUNS} histories), then every other even
 
 async function play(history: History): Promise<void> {
   await owner.webhookEvent.deleteMany()
-  const plans = new Map(history.events.map((plan) => [newCallSid(), plan]))
+  const plans = new Map<string, Plan>(history.events.map((plan) => [newCallSid(), plan]))
   await database.webhookEvent.createMany({
     data: [...plans.keys()].map((callSid) => ({ source: 'exotel', route: 'x', identity: callSid, callSid, relayState: 'pending' })),
   })

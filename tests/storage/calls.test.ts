@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { pino } from 'pino'
+import type { CallSid } from '../../contracts/call-sid.ts'
 import { concludeRecording as concludeAttempt } from '../../calls/conclude-recording.ts'
 import { recordRetryWait } from '../../calls/record-retry-wait.ts'
 import { recordEvent } from '../../calls/record-event.ts'
@@ -55,8 +56,8 @@ function record(route: WebhookRoute, fields: Fields) {
     fields,
   })
 }
-const callOf = (callSid: string) => database.call.findUniqueOrThrow({ where: { callSid } })
-const recordingOf = (callSid: string, sourceUrl = LINK) => database.recording.findFirst({ where: { callSid, sourceUrl } })
+const callOf = (callSid: CallSid) => database.call.findUniqueOrThrow({ where: { callSid } })
+const recordingOf = (callSid: CallSid, sourceUrl = LINK) => database.recording.findFirst({ where: { callSid, sourceUrl } })
 
 describe('When the events of a call come in any order, once or twice, then its row is the same:', () => {
   const events: [WebhookRoute, Fields][] = [
@@ -100,7 +101,7 @@ describe('When the events of a call come in any order, once or twice, then its r
 })
 
 describe('When recordings are concluded, then the states only go up:', () => {
-  const conclude = (callSid: string, outcome: Outcome, sourceUrl: string | undefined = LINK) =>
+  const conclude = (callSid: CallSid, outcome: Outcome, sourceUrl: string | undefined = LINK) =>
     concludeRecording(database, { callSid, sourceUrl, outcome })
 
   test('failed, then quarantined, then stored, then nothing takes it back', async () => {

@@ -1,6 +1,7 @@
 // Claims of events in PostgreSQL: who may take an event, and who may change it.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { pino } from 'pino'
+import type { CallSid } from '../../contracts/call-sid.ts'
 import type { DeliveryOutcome } from '../../relay/deliver-event.ts'
 import { createOutcomeRecorder } from '../../relay/relay-outcomes.ts'
 import {
@@ -189,7 +190,7 @@ describe('When the relay claims events', () => {
     const event = readCallEvent(fields, route)
     return recordEvent(database, { source: 'exotel', route, identity: deliveryIdentity(route, fields), event, fields })
   }
-  const conclude = (callSid: string, outcome: Outcome, named: { sourceUrl?: string } = {}) =>
+  const conclude = (callSid: CallSid, outcome: Outcome, named: { sourceUrl?: string } = {}) =>
     concludeRecording(database, { callSid, outcome, ...named }, { attempt: `${callSid} ${outcome.state}`, plan: RECOVERY })
   const audio = { contentType: 'audio/mpeg', extension: 'mp3' }
   const stored: Outcome = { state: 'stored', bucket: 'b', key: 'k', url: 'https://s3/b/k', bytes: 10, sha256: 'a'.repeat(64), audio }

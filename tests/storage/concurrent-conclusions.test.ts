@@ -1,6 +1,7 @@
 // Two recordings of one call are concluded at the same time. PostgreSQL stops both transactions where the test says.
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
 import pg from 'pg'
+import type { CallSid } from '../../contracts/call-sid.ts'
 import { concludeRecording } from '../../calls/conclude-recording.ts'
 import { nameRecording } from '../../calls/recording-facts.ts'
 import type { Outcome } from '../../contracts/recording.ts'
@@ -33,7 +34,7 @@ afterAll(async () => {
   await opened?.close()
 })
 
-let callSid: string
+let callSid: CallSid
 beforeEach(async () => {
   callSid = newCallSid()
   for (const sourceUrl of LINKS) await nameRecording(opened.database, callSid, { sourceUrl })

@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { readdirSync, truncateSync } from 'node:fs'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import type { CallSid } from '../../contracts/call-sid.ts'
 import { nameRecording } from '../../calls/recording-facts.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
 import { startScriptedServer, type Answer, type ScriptedServer } from '../support/scripted-server.ts'
@@ -13,7 +14,7 @@ const MB = 1024 ** 2
 
 let exotel: ScriptedServer
 let bench: Workbench
-let source: { callSid: string; sourceUrl: string }
+let source: { callSid: CallSid; sourceUrl: string }
 beforeAll(async () => {
   exotel = await startScriptedServer()
   bench = await openWorkbench({ maxBytes: 4 * MB })

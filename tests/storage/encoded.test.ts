@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import type { CallSid } from '../../contracts/call-sid.ts'
 import type { Incomplete, Spooled } from '../../contracts/recording.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
 import { mp3 } from '../support/audio.ts'
@@ -15,7 +16,7 @@ const HTML = '<html><body>Bad gateway</body></html>'
 
 let exotel: ScriptedServer
 let bench: Workbench
-let source: { callSid: string; sourceUrl: string }
+let source: { callSid: CallSid; sourceUrl: string }
 beforeAll(async () => {
   exotel = await startScriptedServer()
   bench = await openWorkbench({ maxBytes: 4 * 1024 ** 2 })

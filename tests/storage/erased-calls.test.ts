@@ -3,6 +3,7 @@ import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import type { CallSid } from '../../contracts/call-sid.ts'
 import { concludeRecording } from '../../calls/conclude-recording.ts'
 import { markObjectMissing } from '../../calls/object-check.ts'
 import { nameRecording } from '../../calls/recording-facts.ts'
@@ -38,25 +39,25 @@ const namesRecording: Answer = (_request, response) =>
   response.end(
     JSON.stringify({ Call: { Status: 'completed', RecordingUrl: SOURCE_URL, PreSignedRecordingUrl: `${SOURCE_URL}?Signature=1` } }),
   )
-const callOf = (callSid: string) => database.call.findUniqueOrThrow({ where: { callSid }, include: { recordings: true } })
-const objectsOf = async (callSid: string) => (await bench.bucket.keys()).filter((key) => key.includes(callSid))
+const callOf = (callSid: CallSid) => database.call.findUniqueOrThrow({ where: { callSid }, include: { recordings: true } })
+const objectsOf = async (callSid: CallSid) => (await bench.bucket.keys()).filter((key) => key.includes(callSid))
 const check = () => bench.run('checkObjects', {})
-const keyOf = (callSid: string, prefix = 'recordings') => `${prefix}/2026/11/26/${callSid}-${SHA256.slice(0, 12)}.mp3`
+const keyOf = (callSid: CallSid, prefix = 'recordings') => `${prefix}/2026/11/26/${callSid}-${SHA256.slice(0, 12)}.mp3`
 
-async function erase(callSid: string, { rows = false } = {}): Promise<void> {
+async function erase(callSid: CallSid, { rows = false } = {}): Promise<void> {
   const erased = { recordingState: 'erased', recordingUrl: null, recordingError: null, recordingErrorCode: null }
   await database.call.upsert({ where: { callSid }, create: { callSid, ...erased }, update: erased })
   if (rows) await database.recording.updateMany({ where: { callSid }, data: { state: 'erased' } })
 }
 
-function outcomeOf(callSid: string, state: 'stored' | 'quarantined'): Extract<Outcome, { key: string }> {
+function outcomeOf(callSid: CallSid, state: 'stored' | 'quarantined'): Extract<Outcome, { key: string }> {
   const key = keyOf(callSid, state === 'stored' ? 'recordings' : 'quarantine')
   const object = { bucket: bench.bucket.name, key, url: `${faulty.url}/${key}`, bytes: BYTES.length, sha256: SHA256, audio: AUDIO }
   return state === 'stored' ? { state, ...object } : { state, code: 'RecordingDamaged', error: 'cut', ...object }
 }
 
 /** An object in the bucket, and its run's conclusion. */
-async function conclude(callSid: string, state: 'stored' | 'quarantined', sourceUrl = SOURCE_URL): Promise<Outcome> {
+async function conclude(callSid: CallSid, state: 'stored' | 'quarantined', sourceUrl = SOURCE_URL): Promise<Outcome> {
   const outcome = outcomeOf(callSid, state)
   await bench.bucket.client.send(new PutObjectCommand({ Bucket: outcome.bucket, Key: outcome.key, Body: BYTES }))
   await concludeRecording(database, { callSid, sourceUrl, outcome }, { attempt: `${callSid} ${sourceUrl} ${state}`, plan: RECOVERY })
@@ -87,7 +88,7 @@ describe('When a call is erased at any moment, then its audio is gone after the 
     }
   })
 
-  function openCall(callSid: string, rows: boolean): Record<Step, () => Promise<unknown>> {
+  function openCall(callSid: CallSid, rows: boolean): Record<Step, () => Promise<unknown>> {
     let uploaded: Outcome = { state: 'failed', code: 'Cancelled', error: 'The call was erased' }
     return {
       erase: () => erase(callSid, { rows }),
@@ -181,7 +182,7 @@ describe('When a recording arrives for a call that was erased meanwhile', () => 
 })
 
 /** Starts the work while an UPDATE that erases the call is not committed yet. */
-async function duringErasure(callSid: string, work: (() => Promise<unknown>)[]): Promise<unknown[]> {
+async function duringErasure(callSid: CallSid, work: (() => Promise<unknown>)[]): Promise<unknown[]> {
   let started: Promise<unknown>[] = []
   await database.$transaction(async (transaction) => {
     await transaction.call.update({ where: { callSid }, data: { recordingState: 'erased', recordingUrl: null } })
@@ -236,7 +237,7 @@ describe('When the bucket is checked after a call was erased', () => {
 })
 
 describe('When an object is found missing after its row was listed', () => {
-  const missing = (callSid: string, id: bigint) =>
+  const missing = (callSid: CallSid, id: bigint) =>
     markObjectMissing(
       database,
       { id: String(id), callSid, key: keyOf(callSid), bytes: BYTES.length },

@@ -37,7 +37,7 @@ import { PrismaPg } from '@prisma/adapter-pg'
 import { AccountError } from '../../accounts/errors.ts'
 import { folderMailer, disabledMailer } from '../../platform/mailer.ts'
 import { eventually } from '../support/eventually.ts'
-import { createDatabase, openDatabase } from '../support/servers.ts'
+import { callSid, createDatabase, openDatabase } from '../support/servers.ts'
 
 /** So many rows that no planner reads them all for a handful. */
 const ROWS = 20_000
@@ -161,7 +161,7 @@ async function sendWaitingMails(): Promise<void> {
   rmSync(folder, { recursive: true })
 }
 const event = {
-  callSid: 'c77',
+  callSid: callSid('c77'),
   route: 'call-end',
   ended: true,
   sources: [{ sourceUrl: 'https://recordings.exotel.com/77' }],

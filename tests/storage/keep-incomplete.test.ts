@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { copyFileSync, readFileSync } from 'node:fs'
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
+import type { CallSid } from '../../contracts/call-sid.ts'
 import type { Incomplete, Spooled, UploadInput, Verdict } from '../../contracts/recording.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
 import { mp3 } from '../support/audio.ts'
@@ -14,7 +15,7 @@ const CUT = mp3({ frames: 20, xingFrames: 50 })
 
 let exotel: ScriptedServer
 let bench: Workbench
-let source: { callSid: string; sourceUrl: string }
+let source: { callSid: CallSid; sourceUrl: string }
 let file: string
 beforeAll(async () => {
   exotel = await startScriptedServer()

@@ -1,6 +1,7 @@
 import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import type { CallSid } from '../../contracts/call-sid.ts'
 import { concludeRecording } from '../../calls/conclude-recording.ts'
 import { nameRecording } from '../../calls/recording-facts.ts'
 import { openWorkbench, RECOVERY, type Workbench } from '../support/activities.ts'
@@ -30,7 +31,7 @@ const waitsFor = (type: string) => expect.objectContaining({ type, category: 'BE
 const callOf = (callSid: string) => bench.database.call.findUniqueOrThrow({ where: { callSid }, include: { recordings: true } })
 
 /** A row that says stored, with or without its object. */
-async function stored({ object = true, callSid = newCallSid(), link = LINK, key = keyOf(callSid) } = {}): Promise<string> {
+async function stored({ object = true, callSid = newCallSid(), link = LINK, key = keyOf(callSid) } = {}): Promise<CallSid> {
   if (object) await put(key)
   const audio = { contentType: 'audio/mpeg', extension: 'mp3' }
   const where = { bucket: bench.bucket.name, key, url: `${faulty.url}/${bench.bucket.name}/${key}` }
@@ -199,7 +200,15 @@ test('When an object does not hold the bytes that its key names, then it is read
 test('When an object has no row, then a known call adopts it, an erased one loses it, and all others are left alone', async () => {
   const { unknown: before } = await bench.run('checkObjects', {})
   const callSids = Array.from({ length: 7 }, newCallSid)
-  const [known, named, erased, stranger, liar, several, damaged] = callSids as [string, string, string, string, string, string, string]
+  const [known, named, erased, stranger, liar, several, damaged] = callSids as [
+    CallSid,
+    CallSid,
+    CallSid,
+    CallSid,
+    CallSid,
+    CallSid,
+    CallSid,
+  ]
   await bench.database.call.create({ data: { callSid: known, recordingState: 'not_recorded' } })
   await nameRecording(bench.database, named, { sourceUrl: LINK })
   await bench.database.call.create({ data: { callSid: erased, recordingState: 'erased' } })

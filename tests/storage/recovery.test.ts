@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import type { CallSid } from '../../contracts/call-sid.ts'
 import { claimEvents } from '../../calls/claim-events.ts'
 import { concludeRecording } from '../../calls/conclude-recording.ts'
 import { nextRecovery } from '../../calls/recovery-plan.ts'
@@ -25,22 +26,22 @@ afterAll(async () => {
 })
 
 const failed = (code: FailureCode = 'ExotelUnavailable'): Outcome => ({ state: 'failed', code, error: `${code} happened` })
-const recordingOf = (callSid: string) => database.recording.findFirstOrThrow({ where: { callSid } })
-const callOf = (callSid: string) => database.call.findUniqueOrThrow({ where: { callSid } })
+const recordingOf = (callSid: CallSid) => database.recording.findFirstOrThrow({ where: { callSid } })
+const callOf = (callSid: CallSid) => database.call.findUniqueOrThrow({ where: { callSid } })
 let attempts = 0
-const conclude = (callSid: string, outcome: Outcome, attempt = `run/${(attempts += 1)}`) =>
+const conclude = (callSid: CallSid, outcome: Outcome, attempt = `run/${(attempts += 1)}`) =>
   concludeRecording(database, { callSid, sourceUrl: LINK, outcome }, { attempt, plan: RECOVERY })
-const search = (callSid: string, outcome: Outcome) =>
+const search = (callSid: CallSid, outcome: Outcome) =>
   concludeRecording(database, { callSid, outcome }, { attempt: `run/${(attempts += 1)}`, plan: RECOVERY })
-const makeDue = async (callSid: string) => {
+const makeDue = async (callSid: CallSid) => {
   const past = new Date(Date.now() - 1000)
   await database.recording.updateMany({ where: { callSid }, data: { nextTryAt: past } })
   await database.call.updateMany({ where: { callSid }, data: { recordingNextTryAt: past } })
 }
-const dueOf = async (callSid: string) => (await findDue(database, 1000)).find((each) => each.callSid === callSid)
-const quietOf = async (callSid: string) =>
+const dueOf = async (callSid: CallSid) => (await findDue(database, 1000)).find((each) => each.callSid === callSid)
+const quietOf = async (callSid: CallSid) =>
   (await findOrphaned(database, { limit: 1000, quietMs: 600_000 })).find((each) => each.callSid === callSid)
-const eventsOf = (callSid: string) => database.webhookEvent.findMany({ where: { callSid }, orderBy: { id: 'asc' } })
+const eventsOf = (callSid: CallSid) => database.webhookEvent.findMany({ where: { callSid }, orderBy: { id: 'asc' } })
 
 test('When a recording fails again and again, then it is tried after 15 min, 1 h, 6 h, 24 h, 72 h, then daily, while Exotel has it', () => {
   const ended = Date.UTC(2026, 10, 1)
@@ -177,7 +178,7 @@ describe('When a recording has failed', () => {
 })
 
 describe('When a call waits and nothing is heard of it', () => {
-  const makeQuiet = (callSid: string) =>
+  const makeQuiet = (callSid: CallSid) =>
     database.$executeRaw`UPDATE calls SET updated_at = now() - interval '11 minutes', owner_checked_at = NULL WHERE call_sid = ${callSid}`
 
   test('then it is looked at after a while, and again only after another', async () => {
@@ -212,6 +213,6 @@ describe('When a call waits and nothing is heard of it', () => {
   })
 })
 
-async function makeDueOnlyIfPlanned(callSid: string): Promise<void> {
+async function makeDueOnlyIfPlanned(callSid: CallSid): Promise<void> {
   await database.$executeRaw`UPDATE recordings SET next_try_at = next_try_at - interval '1 year' WHERE call_sid = ${callSid}`
 }

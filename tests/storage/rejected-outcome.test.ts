@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import type { ApplicationFailure } from '@temporalio/common'
+import type { CallSid } from '../../contracts/call-sid.ts'
 import type { Conclusion } from '../../contracts/recording.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
 import { newCallSid } from '../support/servers.ts'
@@ -13,7 +14,7 @@ beforeAll(async () => {
 afterAll(() => bench?.close())
 
 /** @param sampleRate of an INTEGER column */
-function conclusion(callSid: string, sampleRate: number): Conclusion {
+function conclusion(callSid: CallSid, sampleRate: number): Conclusion {
   const audio = { contentType: 'audio/mpeg', extension: 'mp3', sampleRate }
   const object = { bucket: 'b', key: `recordings/${callSid}.mp3`, url: 'https://s3/x', bytes: 10, sha256: 'a'.repeat(64), audio }
   return { callSid, sourceUrl: LINK, outcome: { state: 'stored', ...object } }

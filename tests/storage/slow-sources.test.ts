@@ -4,6 +4,7 @@ import type { ServerResponse } from 'node:http'
 import { gzipSync } from 'node:zlib'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { CallSid } from '../../contracts/call-sid.ts'
 import { nameRecording } from '../../calls/recording-facts.ts'
 import { GrowingFile } from '../../recordings/growing-file.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
@@ -19,7 +20,7 @@ const DRIP_EVERY_MS = 50
 
 let exotel: ScriptedServer
 let bench: Workbench
-let source: { callSid: string; sourceUrl: string }
+let source: { callSid: CallSid; sourceUrl: string }
 beforeAll(async () => {
   exotel = await startScriptedServer()
   bench = await openWorkbench({ downloads: { startMs: START_MS, pace: { idleMs: 1000, baseMs: 2000, msPerMb: 1000 } } })

@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { open, writeFile, type FileHandle } from 'node:fs/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals'
+import type { CallSid } from '../../contracts/call-sid.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
 import { eventually } from '../support/eventually.ts'
 import { startScriptedServer, type ScriptedServer } from '../support/scripted-server.ts'
@@ -14,7 +15,7 @@ const HALF = BYTES.length / 2
 
 let exotel: ScriptedServer
 let bench: Workbench
-let source: { callSid: string; sourceUrl: string }
+let source: { callSid: CallSid; sourceUrl: string }
 beforeAll(async () => {
   exotel = await startScriptedServer()
   bench = await openWorkbench()

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { SpoolFull } from '../../recordings/spool-space.ts'
 import { Spool, SpoolUnusable } from '../../recordings/spool.ts'
-import { home, newCallSid } from '../support/servers.ts'
+import { callSid, home, newCallSid } from '../support/servers.ts'
 
 const LIMITS = { maxBytes: 1000, minFreeBytes: 0 }
 let folder: string
@@ -26,22 +26,22 @@ test('When a spool is opened twice, then the second is refused; after the first 
 })
 
 test('When names of files are asked for, then they are made of checked parts only', () => {
-  const file = spool.fileFor('a1', 'https://x.test/../../etc/passwd')
+  const file = spool.fileFor(callSid('a1'), 'https://x.test/../../etc/passwd')
   expect(file).toMatch(/^a1-[0-9a-f]{12}$/)
   expect(() => spool.path('../../etc/passwd')).toThrow()
 })
 
 test('When the limit or the disk leaves no room, then nothing more is admitted', async () => {
-  writeFileSync(spool.path(spool.fileFor('a1', 'x')), Buffer.alloc(600))
-  await spool.admit(spool.fileFor('b1', 'x'), 400)
-  await expect(spool.admit(spool.fileFor('c1', 'x'), 1)).rejects.toThrow(SpoolFull)
+  writeFileSync(spool.path(spool.fileFor(callSid('a1'), 'x')), Buffer.alloc(600))
+  await spool.admit(spool.fileFor(callSid('b1'), 'x'), 400)
+  await expect(spool.admit(spool.fileFor(callSid('c1'), 'x'), 1)).rejects.toThrow(SpoolFull)
   await spool.close()
   spool = await Spool.open(folder, 'w', { maxBytes: 1e12, minFreeBytes: 1e15 }, () => {})
-  await expect(spool.admit(spool.fileFor('d1', 'x'), 1)).rejects.toThrow(/disk/)
+  await expect(spool.admit(spool.fileFor(callSid('d1'), 'x'), 1)).rejects.toThrow(/disk/)
 })
 
 test('When many ask for space at once, then no more is reserved than there is', async () => {
-  const asked = Array.from({ length: 10 }, (_, i) => spool.admit(spool.fileFor(`a${i}`, 'x'), 400))
+  const asked = Array.from({ length: 10 }, (_, i) => spool.admit(spool.fileFor(callSid(`a${i}`), 'x'), 400))
   const outcomes = await Promise.allSettled(asked)
   expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(2)
 })
@@ -49,23 +49,23 @@ test('When many ask for space at once, then no more is reserved than there is', 
 test('When a writer has ended, also by an error, then the space that it reserved is free again', async () => {
   const attempt = { scheduledMs: 1, signal: new AbortController().signal }
   for (const end of [() => undefined, () => Promise.reject(new Error('cut'))]) {
-    const file = spool.fileFor('a1', 'x')
+    const file = spool.fileFor(callSid('a1'), 'x')
     const writing = spool.asWriter(file, attempt, async () => {
       await spool.admit(file, LIMITS.maxBytes)
       return end()
     })
     await writing.catch(() => {})
-    await spool.asWriter(spool.fileFor('b1', 'x'), attempt, () => spool.admit(spool.fileFor('b1', 'x'), LIMITS.maxBytes))
+    await spool.asWriter(spool.fileFor(callSid('b1'), 'x'), attempt, () => spool.admit(spool.fileFor(callSid('b1'), 'x'), LIMITS.maxBytes))
   }
 })
 
 test('When nobody announces how long a file is, then a small spool takes it all the same', async () => {
-  expect(await spool.admitStep(spool.fileFor('a1', 'x'), 0)).toBeGreaterThan(0)
-  await expect(spool.admit(spool.fileFor('b1', 'x'), LIMITS.maxBytes)).rejects.toThrow(SpoolFull)
+  expect(await spool.admitStep(spool.fileFor(callSid('a1'), 'x'), 0)).toBeGreaterThan(0)
+  await expect(spool.admit(spool.fileFor(callSid('b1'), 'x'), LIMITS.maxBytes)).rejects.toThrow(SpoolFull)
 })
 
 test('When two halves want the room of one another, then one gives up its own and the other goes on', async () => {
-  const [a, b] = [spool.fileFor('a1', 'x'), spool.fileFor('b1', 'x')]
+  const [a, b] = [spool.fileFor(callSid('a1'), 'x'), spool.fileFor(callSid('b1'), 'x')]
   for (const file of [a, b]) writeFileSync(spool.path(file), Buffer.alloc(600))
   await expect(spool.admit(a, 800)).rejects.toThrow(SpoolFull)
   await spool.admit(b, 800)
@@ -73,7 +73,7 @@ test('When two halves want the room of one another, then one gives up its own an
 })
 
 test('When a note was cut by a crash, then it counts as none', async () => {
-  const file = spool.fileFor('a1', 'x')
+  const file = spool.fileFor(callSid('a1'), 'x')
   await spool.writeNote(file, { validator: '"v"', totalBytes: 7 })
   expect(await spool.note(file)).toEqual({ validator: '"v"', totalBytes: 7 })
   writeFileSync(`${spool.path(file)}.json`, '{"valid')

@@ -2,6 +2,7 @@ import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { createHash, randomBytes } from 'node:crypto'
 import { copyFileSync, existsSync, rmSync, truncateSync, writeFileSync, readFileSync } from 'node:fs'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import type { CallSid } from '../../contracts/call-sid.ts'
 import { fixRecordingDate } from '../../calls/recording-facts.ts'
 import { readObjectKey } from '../../recordings/object-key.ts'
 import { RecordingStore } from '../../recordings/store.ts'
@@ -56,7 +57,7 @@ test('When a file is uploaded, then the bucket holds its bytes under a key of th
 })
 
 /** The day in the keys of a call's objects, `yyyy/mm/dd`: midnight may pass in a test. */
-async function dayOf(callSid: string): Promise<string> {
+async function dayOf(callSid: CallSid): Promise<string> {
   return (await fixRecordingDate(bench.database, callSid)).replaceAll('-', '/')
 }
 const keyOf = async ({ callSid, spooled }: UploadInput) =>

@@ -3,6 +3,7 @@ import { Client, Connection } from '@temporalio/client'
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
 import { pino } from 'pino'
+import type { CallSid } from '../../contracts/call-sid.ts'
 import { setUpTemporal } from '../../temporal/namespace.ts'
 import { ensureBucket, type S3Access } from '../../dev/s3-server.ts'
 import type { Servers } from '../../dev/stack.ts'
@@ -15,8 +16,13 @@ export function uniqueName(prefix: string): string {
   return `${prefix}-${randomBytes(5).toString('hex')}`
 }
 
-export function newCallSid(): string {
-  return randomBytes(16).toString('hex')
+/** A CallSid of a test's own choice. */
+export function callSid(text: string): CallSid {
+  return text as CallSid
+}
+
+export function newCallSid(): CallSid {
+  return callSid(randomBytes(16).toString('hex'))
 }
 
 export interface TestDatabase {

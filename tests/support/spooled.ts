@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
+import type { CallSid } from '../../contracts/call-sid.ts'
 import type { Spooled, UploadInput, Verdict } from '../../contracts/recording.ts'
 import type { Workbench } from './activities.ts'
 import { mp3 } from './audio.ts'
@@ -15,7 +16,7 @@ export interface SpooledRecording {
 /** A downloaded and validated file in the spool, ready for its upload. */
 export async function spoolRecording(
   bench: Workbench,
-  { bytes = Buffer.concat([mp3(), randomBytes(20)]), callSid = newCallSid() }: { bytes?: Buffer; callSid?: string } = {},
+  { bytes = Buffer.concat([mp3(), randomBytes(20)]), callSid = newCallSid() }: { bytes?: Buffer; callSid?: CallSid } = {},
 ): Promise<SpooledRecording> {
   const file = bench.spool.fileFor(callSid, SOURCE_URL)
   const path = bench.spool.path(file)

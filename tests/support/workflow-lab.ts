@@ -5,6 +5,7 @@ import { TestWorkflowEnvironment } from '@temporalio/testing'
 import { DefaultLogger, Runtime, Worker } from '@temporalio/worker'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { CallSid } from '../../contracts/call-sid.ts'
 import type { Activities } from '../../activities/create.ts'
 import { addSearchAttributes } from '../../temporal/namespace.ts'
 import { binaries } from '../../dev/fetch-servers.mjs'
@@ -53,7 +54,7 @@ export type Script = Partial<{
 }>
 
 export interface Run {
-  callSid: string
+  callSid: CallSid
   handle: WorkflowHandleWithSignaledRunId
   conclusions: Conclusion[]
   /** The lab's clock at the last of them. */

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { callSid } from '../support/servers.ts'
 import { ExotelApi, ExotelCredentialsRefused, ExotelRateLimited, ExotelUnavailable } from '../../exotel/api-client.ts'
 import { eventually } from '../support/eventually.ts'
 import { startScriptedServer, type Answer, type ScriptedServer } from '../support/scripted-server.ts'
@@ -15,7 +16,7 @@ beforeAll(async () => {
 })
 afterAll(() => exotel?.close())
 
-const ask = (signal: AbortSignal = new AbortController().signal) => api.callDetails('call', signal)
+const ask = (signal: AbortSignal = new AbortController().signal) => api.callDetails(callSid('call'), signal)
 
 function repeat(response: ServerResponse, text: string): void {
   closed = 0

@@ -6,12 +6,12 @@ import { createAlarms } from '../../platform/alarms.ts'
 
 test('When more subjects fail than an alarm names, then it stands until the last of them is over', () => {
   const alarms = createAlarms<AlarmName>(pino({ enabled: false }))
-  const alarm = createLastingAlarm(alarms, { name: 'Lasting', quietMs: 3600_000, reason: (subjects) => subjects.join(' ') })
+  const alarm = createLastingAlarm(alarms, { name: 'ForeignObject', quietMs: 3600_000, reason: (subjects) => subjects.join(' ') })
   const subjects = Array.from({ length: 12 }, (_, index) => `s${index}`)
   for (const subject of subjects) alarm.raise(subject)
-  expect(alarms.active()).toMatchObject([{ name: 'Lasting', reason: subjects.slice(2).join(' ') }])
+  expect(alarms.active()).toMatchObject([{ name: 'ForeignObject', reason: subjects.slice(2).join(' ') }])
   for (const subject of subjects.slice(1)) alarm.end(subject)
-  expect(alarms.active()).toMatchObject([{ name: 'Lasting', reason: 's0' }])
+  expect(alarms.active()).toMatchObject([{ name: 'ForeignObject', reason: 's0' }])
   alarm.end('s0')
   expect(alarms.active()).toEqual([])
 })

@@ -4,6 +4,7 @@ import { Context } from '@temporalio/activity'
 import { NativeConnection, Worker } from '@temporalio/worker'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { CallSid } from '../../contracts/call-sid.ts'
 import { signalRecordingWorkflow } from '../../relay/signal-workflow.ts'
 import type { ClaimedEvent } from '../../calls/claim-events.ts'
 import { DOWNLOADS_QUEUE, RECORDINGS_QUEUE, recordingWorkflowId, spoolQueues } from '../../contracts/names.ts'
@@ -139,13 +140,13 @@ async function withWorkers(activities: object, work: () => Promise<void>): Promi
   }
 }
 
-async function runsOf(callSid: string) {
+async function runsOf(callSid: CallSid) {
   const runs = []
   for await (const run of temporal.client.workflow.list({ query: `CallSid = '${callSid}'` })) runs.push(run)
   return runs
 }
 
-function eventOf(callSid: string, sourceUrls: string[]): ClaimedEvent {
+function eventOf(callSid: CallSid, sourceUrls: string[]): ClaimedEvent {
   const known = { status: 'completed', endedAt: null, durationSeconds: null, requestId: null, receivedAt: new Date() }
   return {
     ...known,

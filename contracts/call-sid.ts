@@ -1,0 +1,10 @@
+declare const brand: unique symbol
+
+/** Exotel's id of a call, checked where it enters: in webhooks, in Exotel's answers and on the command line. */
+export type CallSid = string & { readonly [brand]: 'CallSid' }
+
+const CALL_SID = /^[A-Za-z0-9_-]{1,64}$/
+
+export function isCallSid(text: string): text is CallSid {
+  return CALL_SID.test(text)
+}
