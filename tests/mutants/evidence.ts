@@ -85,7 +85,7 @@ export const evidence: Mistake[] = [
   {
     breaks: 'a wrong end in the future outlasts every right one',
     file: 'calls/record-event.ts',
-    text: 'endedAt !== undefined && endedAt.getTime() <= Date.now() + MAX_AHEAD_MS ? endedAt : null',
+    text: 'endedAt !== undefined && isNotAhead(endedAt.getTime(), Date.now()) ? endedAt : null',
     replacement: 'endedAt ?? null',
     tests: ['tests/storage/calls.test.ts'],
     only: 'several ends of a call',
