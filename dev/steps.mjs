@@ -37,6 +37,18 @@ export async function runWith(env, title, file, ...args) {
   console.error(`  ✔ ${title} (${((Date.now() - began) / 1000).toFixed(1)} s)`)
 }
 
+/**
+ * As {@link run}, for work of this process.
+ * @param work gets a function that reports progress
+ */
+export async function step(title, work) {
+  const began = Date.now()
+  console.error(`  … ${title}`)
+  const result = await work((progress) => console.error(`  … ${title}: ${progress}`))
+  console.error(`  ✔ ${title} (${((Date.now() - began) / 1000).toFixed(1)} s)`)
+  return result
+}
+
 /** Ends what runs; resolves once it has ended. */
 export async function stopSteps() {
   const all = [...running]
