@@ -59,6 +59,9 @@ const guesser = (person: Person, address: string) => (password: string) => logIn
 const holdPauses = () => backend.database.query(`UPDATE rate_limits SET expire = $1 WHERE key LIKE 'pause:%'`, [Date.now() + 600_000])
 const endPauses = () => backend.database.query(`UPDATE rate_limits SET expire = 0 WHERE key LIKE 'pause:%'`)
 
+/** With what is left of a window, the least that the window can last: a busy machine takes its time between two requests. */
+const secondsSince = (ms: number) => (Date.now() - ms) / 1000
+
 /** A process remembers whom it refused, so each test comes from an address of its own. */
 let hosts = 0
 const newAddress = () => `198.18.${(hosts += 1) >> 8}.${hosts & 255}`
@@ -100,14 +103,15 @@ describe('When limits are counted by three API processes, then together they let
 
 test('When a limit is reached, then the answer says when to come again', async () => {
   const address = behindProxy(newAddress())
+  const before = Date.now()
   const first = await logIn(apis[2]!, newPerson(), address)
   expect(first.headers.get('ratelimit-policy')).toBe('"login";q=5;w=60')
-  expect(first.headers.get('ratelimit')).toMatch(/^"login";r=4;t=(60|59)$/)
+  expect(first.headers.get('ratelimit')).toMatch(/^"login";r=4;t=\d+$/)
   await times(4, () => logIn(apis[2]!, newPerson(), address))
   const refused = await logIn(apis[2]!, newPerson(), address)
   expect(refused).toMatchObject({ status: 429, body: { code: 'rate_limited', status: 429 } })
   expect(refused.headers.get('content-type')).toMatch('application/problem+json')
-  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(50)
+  expect(Number(refused.headers.get('retry-after')) + secondsSince(before)).toBeGreaterThanOrEqual(60)
   expect(refused.headers.get('ratelimit')).toMatch(/^"login";r=0;t=/)
 })
 
@@ -152,9 +156,10 @@ describe('Failures of one account', () => {
     expect(await guess(person.password)).toMatchObject({ status: 429, body: { code: 'rate_limited' } })
 
     await endPauses()
+    const before = Date.now()
     expect((await guess('not the passphrase')).status).toBe(401)
     const waiting = await guess(person.password)
-    expect(Number(waiting.headers.get('retry-after'))).toBeGreaterThan(5)
+    expect(Number(waiting.headers.get('retry-after')) + secondsSince(before)).toBeGreaterThanOrEqual(10)
 
     await endPauses()
     expect((await guess(person.password)).status).toBe(200)
