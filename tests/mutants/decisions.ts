@@ -101,16 +101,16 @@ export const decisions: Mistake[] = [
   {
     breaks: 'a refused recording is concluded within the hour',
     file: 'workflows/retry-state.ts',
-    text: "if (!context.isPreparing) return concluded(state, 'ExotelUnauthorized'",
-    replacement: "if (context.isPreparing) return concluded(state, 'ExotelUnauthorized'",
+    text: "if (!context.isPreparing) return conclude(state, 'ExotelUnauthorized'",
+    replacement: "if (context.isPreparing) return conclude(state, 'ExotelUnauthorized'",
     tests: ['tests/unit/retry-state.test.ts'],
     only: 'while Exotel may be preparing the recording',
   },
   {
     breaks: 'a late recording fails within the hour',
     file: 'workflows/retry-state.ts',
-    text: 'return context.isPreparing ? waiting(state, failure, PREPARING, context) : counted(state, failure, context)',
-    replacement: 'return counted(state, failure, context)',
+    text: 'return context.isPreparing ? waitAndRetry(state, failure, PREPARING, context) : countFailure(state, failure, context)',
+    replacement: 'return countFailure(state, failure, context)',
     tests: ['tests/unit/retry-state.test.ts'],
     only: 'waited for without limit, up to 2 min',
   },
@@ -141,7 +141,7 @@ export const decisions: Mistake[] = [
   {
     breaks: 'a call counts as not recorded though Exotel did not answer',
     file: 'workflows/find-recording.ts',
-    text: "return { state: 'failed', code: 'ExotelUnavailable', error: answer?.reason ?? 'Exotel was not asked' }",
+    text: "return { state: 'failed', code: 'ExotelUnavailable', error: answer?.reason ?? 'No Call Details were requested' }",
     replacement: 'return notRecorded(facts)',
     tests: ['tests/workflows/waits.test.ts'],
     only: 'no answer from Exotel',
@@ -157,7 +157,7 @@ export const decisions: Mistake[] = [
   {
     breaks: 'an answer from before the end of the call concludes the search',
     file: 'workflows/recording-inbox.ts',
-    text: "mustAsk = state === 'asked' && endedSinceQuestion",
+    text: "mustAsk = state === 'asked' && endedSinceRequest",
     replacement: 'mustAsk = false',
     tests: ['tests/workflows/waits.test.ts'],
     only: 'while the last question is asked',

@@ -82,7 +82,7 @@ describe('When Exotel may still be preparing the recording', () => {
     (failure) => {
       const steps = decisions(40, failure, preparing)
       expect(pauses(steps).slice(0, 6)).toEqual([10, 20, 40, 80, 120, 120])
-      expect(steps.at(-1)).toEqual(retries(2 * MINUTE, 'Exotel may need an hour'))
+      expect(steps.at(-1)).toEqual(retries(2 * MINUTE, 'Exotel may need an hour to prepare the recording'))
     },
   )
 
@@ -153,7 +153,7 @@ describe('When Exotel refuses a recording', () => {
       return refused.decision
     })
     expect(pauses(waited)).toEqual([10, 20, 40, 80, 160, 320, 600, 600, 600])
-    expect(waited[0]).toMatchObject({ why: 'Exotel may need an hour' })
+    expect(waited[0]).toMatchObject({ why: 'Exotel may need an hour to prepare the recording' })
     const step = afterFailure(stateOf({ linkRenewed: true }), unauthorized, preparing)
     expect(step).toMatchObject({ state: { linkRenewed: false, waits: 1 }, decision: { kind: 'retry' } })
   })
@@ -170,7 +170,7 @@ describe('When a file on a worker’s disk is lost or an error is unknown', () =
   test('then further lost files are retried after pauses of up to 5 min, unknown errors of up to an hour', () => {
     expect(pauses(decisions(8, failureOf('SpoolFileLost')))).toEqual([0, 20, 40, 80, 160, 300, 300, 300])
     expect(pauses(decisions(11, failureOf('InternalError')))).toEqual([10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600])
-    expect(decisions(2, failureOf('InternalError')).at(-1)).toMatchObject({ why: 'trying again for a day' })
+    expect(decisions(2, failureOf('InternalError')).at(-1)).toMatchObject({ why: 'retried for at most a day' })
   })
 
   test.each(['SpoolFileLost', 'InternalError'] as const)('then %s is retried for a day, and never counted', (code) => {

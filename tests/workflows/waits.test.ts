@@ -334,7 +334,7 @@ describe('When tries fail', () => {
           outcome: {
             state: 'quarantined',
             code: 'RecordingExpired',
-            error: 'cut off; at last: RecordingExpired happened',
+            error: 'cut off; last error: RecordingExpired happened',
             key: 'quarantine/k',
             remark: 'A foreign object has the key x',
           },
@@ -537,7 +537,7 @@ test('When an operator asks a run how it is, then it says what it waits for and 
     callSid: run.callSid,
     step: 'wait',
     since: expect.any(String),
-    detail: expect.stringMatching(/RecordingNotFound happened; Exotel may need an hour, at \d{4}-/),
+    detail: expect.stringMatching(/RecordingNotFound happened; Exotel may need an hour to prepare the recording; next attempt at \d{4}-/),
   })
   // An activity that is cancelled at the moment of its end would stop the test server, see recording-model.ts.
   await eventually('the wait to be noted', () => run.hasCompleted('recordRetryWait'))
