@@ -55,7 +55,7 @@ describe('When Temporal is away', () => {
   beforeEach(() => lines.temporal.cut())
 
   test('then webhooks are accepted, one alarm is raised, and every workflow starts afterwards', async () => {
-    const before = alarms('Recording relay stands still')
+    const before = alarms('Recording relay paused')
     const sids = Array.from({ length: 40 }, newCallSid)
     for (const CallSid of sids) expect((await postWebhook(backend.apiUrl, 'call-end', { CallSid, Status: 'busy' })).status).toBe(200)
     await eventually('health to say so', async () => {
@@ -71,7 +71,7 @@ describe('When Temporal is away', () => {
         async () => (await backend.callRow(callSid))?.recording_state === 'not_recorded',
         60_000,
       )
-    expect(alarms('Recording relay stands still') - before).toBe(1)
+    expect(alarms('Recording relay paused') - before).toBe(1)
     await eventually('health to be well', async () => {
       const { temporal, recordings } = await health()
       return temporal === 'ok' && recordings.unrelayed === 0 && recordings.deferred === 0
