@@ -40,7 +40,7 @@ export const decisions: Mistake[] = [
     text: "linkRenewed: state.linkRenewed && code === 'ExotelUnauthorized',",
     replacement: 'linkRenewed: state.linkRenewed,',
     tests: ['tests/unit/retry-state.test.ts'],
-    only: 'another failure in between',
+    only: 'requested again after another failure',
   },
   {
     breaks: 'a recording that a webhook and the API name is transferred twice',
@@ -48,7 +48,7 @@ export const decisions: Mistake[] = [
     text: 'if (current) return void',
     replacement: 'if (current) void',
     tests: ['tests/workflows/side-by-side.test.ts'],
-    only: 'names a recording that is being transferred',
+    only: 'names a recording that is already being transferred',
   },
   {
     breaks: 'a call of exactly the expected length without a recording is not reported as missing',
@@ -64,7 +64,7 @@ export const decisions: Mistake[] = [
     text: 'came < announced ?',
     replacement: 'came > announced ?',
     tests: ['tests/workflows/reconcile.test.ts'],
-    only: 'it ends early',
+    only: 'if the list ends early',
   },
   {
     breaks: 'a host that only ends like an allowed one gets credentials',
@@ -112,7 +112,7 @@ export const decisions: Mistake[] = [
     text: 'return context.isPreparing ? waitAndRetry(state, failure, PREPARING, context) : countFailure(state, failure, context)',
     replacement: 'return countFailure(state, failure, context)',
     tests: ['tests/unit/retry-state.test.ts'],
-    only: 'waited for without limit, up to 2 min',
+    only: 'with pauses of up to 2 min',
   },
   {
     breaks: 'there is one attempt more than the policy allows',
@@ -128,7 +128,7 @@ export const decisions: Mistake[] = [
     text: 'if (!stored.has(sourceUrl) && !queued',
     replacement: 'if (!queued',
     tests: ['tests/workflows/side-by-side.test.ts'],
-    only: 'whose object has vanished since',
+    only: 'that this run has stored is transferred again',
   },
   {
     breaks: 'a link that the API and a webhook name at once gets no run',
@@ -136,7 +136,7 @@ export const decisions: Mistake[] = [
     text: "if (answer.kind === 'named') inbox.add(answer.sourceUrl)",
     replacement: '',
     tests: ['tests/workflows/side-by-side.test.ts'],
-    only: 'at the moment when a webhook names another one',
+    only: 'names a recording while a webhook names another one',
   },
   {
     breaks: 'a call counts as not recorded though Exotel did not answer',
@@ -192,6 +192,6 @@ export const decisions: Mistake[] = [
     text: 'facts: facts.carryOver(), ...inbox',
     replacement: 'facts: {}, ...inbox',
     tests: ['tests/workflows/side-by-side.test.ts'],
-    only: 'then a search goes on',
+    only: 'then the next run continues a search',
   },
 ]
