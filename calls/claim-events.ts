@@ -1,16 +1,16 @@
-// The relay's statements: claim events by lease, and record what became of each. A claim changes an event only while the event is
-// still claimed by it: a process whose lease expired cannot change the claim of another.
+// The relay's SQL statements: claim events by lease, and record the result for each. A claim can change an event only while it holds the
+// event. A process whose lease expired cannot change the claim of another process.
 import { randomUUID } from 'node:crypto'
 import type { CallSid } from '../contracts/call-sid.ts'
 import { Prisma, type Queryable } from '../platform/database.ts'
 
-/** The right to change one event, until the lease expires and another claims it. */
+/** The right to change one event. It ends when the lease has expired and another process claims the event. */
 export interface Claim {
   id: bigint
   claimId: string
 }
 
-/** A committed event that a workflow has to receive, with what is known of its call by now. */
+/** A committed event that a workflow has to receive, with what is known about its call now. */
 export interface ClaimedEvent extends Claim {
   source: string
   callSid: CallSid
@@ -24,15 +24,15 @@ export interface ClaimedEvent extends Claim {
   relayTries: number
   /** How often its request got no response. */
   relayWaits: number
-  /** When the event arrived, where it ends the call. */
+  /** When the event arrived; null if it does not end the call. */
   endReportedAt: Date | null
-  /** The search for a recording of the call found none, and this event ends the call: Exotel has to be asked again. */
+  /** The search found no recording of the call, and this event ends the call. Call Details have to be requested again. */
   searchAgain: boolean
-  /** PostgreSQL, not Temporal's memory, decides whether there is work left. */
+  /** No workflow has to receive the event. PostgreSQL decides this, because Temporal deletes closed workflows after their retention. */
   bringsNothingNew: boolean
 }
 
-/** How many events to claim: those that never waited for a response, and those that did. */
+/** How many events to claim. `fresh`: events whose requests never lacked a response; `waiting`: the others. */
 export interface ClaimLimits {
   fresh: number
   waiting: number
@@ -40,17 +40,19 @@ export interface ClaimLimits {
 
 const LEASE_SECONDS = 30
 const MAX_DEFERRAL_SECONDS = 3600
-/** An event whose request gets no response is tried again after at most this long. */
+/** An event whose request gets no response is sent again after at most this time. */
 const MAX_WAIT_SECONDS = 30
 const MAX_REASON_LENGTH = 500
-/** So few that the statement ends well before its timeout. */
+/** Small enough that the statement ends well before its timeout. */
 const WAITS_IN_ONE_STATEMENT = 1000
 
 /**
- * Leases events that are due, the longest due first. Claims of others are passed over, expired ones are taken: whoever died while
- * relaying loses nothing. Events that waited for a response are claimed separately, so that they never take the place of others.
- * An event brings nothing new where its call is erased, each recording that it names is stored, or it names none and the call is
- * concluded already (unless the search found no recording, and the event ends the call or brings another status).
+ * Claims events that are due, the one that is due for the longest time first. Events that other processes hold are skipped; expired
+ * claims are taken over, so that no event is lost when a process dies. Events that waited for a response are claimed separately, so that
+ * they never take the place of others.
+ *
+ * `bringsNothingNew` is true if the call is erased, if each recording that the event names is stored, or if the event names no recording
+ * and the call is already concluded (unless the search found no recording, and the event ends the call or has another status).
  */
 export async function claimEvents(database: Queryable, limits: ClaimLimits): Promise<ClaimedEvent[]> {
   return database.$queryRaw<ClaimedEvent[]>`
@@ -95,7 +97,7 @@ function selectDue(lane: Prisma.Sql, limit: number): Prisma.Sql {
       FOR UPDATE SKIP LOCKED`
 }
 
-/** Temporal has the events, or need not have them: done. */
+/** Marks events that Temporal has received, or does not have to receive. They are not sent again. */
 export async function markRelayed(database: Queryable, events: { started: Claim[]; nothingNew: Claim[] }): Promise<void> {
   const mark = (claims: Claim[], state: 'started' | 'nothing_new'): Promise<void> =>
     updateClaimed(database, claims, Prisma.sql`relay_state = ${state}, relayed_at = now(), relay_error = NULL`)
@@ -103,12 +105,12 @@ export async function markRelayed(database: Queryable, events: { started: Claim[
   await mark(events.nothingNew, 'nothing_new')
 }
 
-/** Nothing is known against these events: they are as they were, behind all others that are due. */
+/** Releases events after a fault that they did not cause. They are due again after all others, and nothing is counted. */
 export async function releaseEvents(database: Queryable, claims: Claim[]): Promise<void> {
   await updateClaimed(database, claims, Prisma.sql`next_relay_at = now()`)
 }
 
-/** Their requests got no response, while Temporal as a whole responds: tried again behind the others, after 1 s to 30 s. */
+/** Records that requests for these events got no response, although Temporal as a whole responds. They are due again in 1 s to 30 s. */
 export async function recordNoResponse(database: Queryable, claims: (Claim & { reason: string })[]): Promise<void> {
   await updateClaimed(
     database,
@@ -118,7 +120,7 @@ export async function recordNoResponse(database: Queryable, claims: (Claim & { r
   )
 }
 
-/** Temporal refuses these events: tried again after a growing pause of up to an hour, never given up. */
+/** Defers events that Temporal refused. They are sent again after a growing pause of up to an hour, without limit. */
 export async function deferEvents(database: Queryable, claims: (Claim & { reason: string })[]): Promise<void> {
   await updateClaimed(
     database,
@@ -128,7 +130,7 @@ export async function deferEvents(database: Queryable, claims: (Claim & { reason
   )
 }
 
-/** Temporal as a whole responds again: what waited for a response is due now, and its next pause is a short one. */
+/** Makes events that waited for a response due now, because Temporal as a whole responds again. Their next pause is short. */
 export async function clearRelayWaits(database: Queryable): Promise<void> {
   let ended: number
   do {
@@ -142,7 +144,7 @@ export async function clearRelayWaits(database: Queryable): Promise<void> {
   } while (ended === WAITS_IN_ONE_STATEMENT)
 }
 
-/** @param assignments of columns of `webhook_events`; `own.reason` is the claim's reason */
+/** @param assignments to columns of `webhook_events`; `own.reason` is the claim's reason */
 async function updateClaimed(database: Queryable, claims: (Claim & { reason?: string })[], assignments: Prisma.Sql): Promise<void> {
   if (claims.length === 0) return
   const ids = claims.map(({ id }) => id)

@@ -1,9 +1,9 @@
 import type { Queryable } from '../platform/database.ts'
 
 /**
- * Takes the bodies out of old events: they hold telephone numbers. That there was an event, of which call, when and what came
- * of it stays. Of what the relay has not brought to Temporal, nothing is taken.
- * @returns how many events; fewer than `limit`: no more are left that nobody holds
+ * Deletes the bodies of old events, because they contain phone numbers. The event itself stays, with its call, its time and its result.
+ * Events that the relay has not sent to Temporal yet are not changed.
+ * @returns the number of changed events; fewer than `limit`: no more are left that are not locked
  */
 export function eraseOldBodies(database: Queryable, olderThanDays: number, limit: number): Promise<number> {
   return database.$executeRaw`

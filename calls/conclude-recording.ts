@@ -1,35 +1,34 @@
-// Writes how the way of one recording ended: its own row and its call's summary, in one transaction, upwards only.
+// Writes the outcome of one recording: its own row and its call's summary, in one transaction. States only move up.
 import type { CallSid } from '../contracts/call-sid.ts'
 import type { Database, Queryable } from '../platform/database.ts'
 import { failureOf, objectOf, type AudioFacts, type Conclusion, type Outcome } from '../contracts/recording.ts'
 import { nextRecovery, type RecoveryPlan } from './recovery-plan.ts'
 
-/** Of the column, `NUMERIC(10, 3)`. */
+/** Limit of the column, `NUMERIC(10, 3)`. */
 const MAX_DURATION_SECONDS = 9_999_999
 
 export interface ConclusionContext {
-  /** Names the attempt that ended: told twice, it is one attempt. */
+  /** Identifies the attempt, so that a repeated activity records it once. */
   attempt: string
   plan: RecoveryPlan
 }
 
-/** What comes after a conclusion. */
+/** Whether and when recovery tries again. Both are null if the recording is stored or the call has none. */
 interface RetryDecision {
   nextTryAt: Date | null
   givenUpAt: Date | null
 }
 
 interface Concluded {
-  /** The recording is missing, and nothing will try to bring it any more. */
+  /** The recording is not stored, and recovery does not try again. */
   givenUp: boolean
-  /** Nothing was written: the call, or this recording of it, is erased. An object that was brought for it has no owner. */
+  /** Nothing was written, because the call or this recording is erased. An object that was uploaded for it has no owner. */
   erased?: true
 }
 
 /**
- * Idempotent: a repeated or late conclusion never takes a better one back. A later conclusion of the same rank (failed,
- * quarantined, not recorded) replaces the earlier one.
- * What is erased learns nothing any more.
+ * Idempotent: a repeated or late outcome never replaces a better one. A later outcome of the same rank (failed, quarantined,
+ * not recorded) replaces the earlier one. Rows of erased calls and recordings are not changed.
  */
 export async function concludeRecording(database: Database, conclusion: Conclusion, context: ConclusionContext): Promise<Concluded> {
   const { callSid, sourceUrl, outcome } = conclusion
@@ -42,7 +41,7 @@ export async function concludeRecording(database: Database, conclusion: Conclusi
   })
 }
 
-/** The attempt is kept, and with those before it decides whether and when there is another. */
+/** Inserts the attempt. Together with the earlier attempts it decides whether and when recovery tries again. */
 async function recordAttempt(
   transaction: Queryable,
   { callSid, outcome, requestId, ...recording }: Conclusion,
@@ -69,8 +68,9 @@ async function recordAttempt(
 }
 
 /**
- * One conclusion of a call at a time. The row exists but after a restored database; a call without one is a call, too.
- * @returns whether the call, or this recording of it, is erased
+ * Locks the call's row, so that its outcomes are written one after the other. The row may be missing after the database was restored from
+ * a backup; then it is inserted.
+ * @returns whether the call or this recording is erased
  */
 async function lockCall(transaction: Queryable, { callSid, sourceUrl }: Conclusion): Promise<boolean> {
   const [call] = await transaction.$queryRaw<{ erased: boolean }[]>`
@@ -109,8 +109,8 @@ async function concludeRow(
 }
 
 /**
- * The call's summary follows from its recordings' rows: the URL of the first that was stored, the failure of any that is
- * missing; without any recording, the outcome of the search for one.
+ * Derives the call's summary from the rows of its recordings: the URL of the first one that was stored, and the failure of one that is
+ * missing. Without any recording, the summary is the outcome of the search.
  */
 async function updateCallSummary(transaction: Queryable, callSid: CallSid, outcome: Outcome, retry: RetryDecision): Promise<number> {
   const failure = failureOf(outcome)

@@ -1,4 +1,4 @@
-// Stored rows whose objects the bucket should hold, and the record of each check.
+// The rows whose objects should be in the bucket, and the record of each object check.
 import type { CallSid } from '../contracts/call-sid.ts'
 import type { Database, Queryable } from '../platform/database.ts'
 import type { ObjectCheckResult } from '../contracts/maintenance.ts'
@@ -18,8 +18,8 @@ interface RowsWanted {
 type RawRow = Omit<StoredRow, 'bytes'> & { bytes: bigint }
 
 /**
- * Stored recordings in our bucket behind `afterId`, in order. Those of erased calls are left out: their objects may be gone.
- * The subquery is a lookup by key for each row of the page, where a join might read all calls.
+ * Selects stored recordings in our bucket after `afterId`, by id. Those of erased calls are left out, because their objects may be deleted.
+ * The subquery is a lookup by key for each row of the page. A join might read all calls.
  */
 export async function storedRowsAfter(database: Queryable, afterId: string, { bucket, limit }: RowsWanted): Promise<StoredRow[]> {
   const rows = await database.$queryRaw<RawRow[]>`
@@ -31,8 +31,8 @@ export async function storedRowsAfter(database: Queryable, afterId: string, { bu
 }
 
 /**
- * Stored recordings in our bucket taken at random, whatever gaps the ids have: so many pages of the table as rows are wanted,
- * each page with the same chance, and of their rows so many at random. A table of fewer pages is read whole.
+ * Selects a random sample of the stored recordings in our bucket, which does not depend on gaps between the ids. It reads about
+ * `limit` random pages of the table and takes `limit` random rows from them. A table with fewer pages is read completely.
  */
 export async function sampleStoredRows(database: Queryable, { bucket, limit }: RowsWanted): Promise<StoredRow[]> {
   const [size] = await database.$queryRaw<{ pages: number }[]>`
@@ -54,10 +54,10 @@ function withNumbers(row: RawRow): StoredRow {
 }
 
 /**
- * The one way down from `stored`: the object is gone, or is another. Recovery fetches it again at once, while Exotel has it; one
- * that we adopted without knowing its link is given up. The call leads to another stored recording of its own, where there is one.
- * Of an erased call nothing is changed.
- * @param attempt names this look: told twice, it is one attempt
+ * Moves a recording from `stored` to `failed`, because its object is missing or has other bytes. No other statement moves a state down.
+ * Recovery downloads the recording again at once, if Exotel still has it. An adopted object whose link is unknown is given up. If the call
+ * has another stored recording, its URL leads to that one. Rows of an erased call are not changed.
+ * @param attempt identifies this check, so that a repeated activity records it once
  */
 export async function markObjectMissing(
   database: Database,
@@ -97,7 +97,7 @@ export async function markObjectMissing(
   })
 }
 
-/** @param identity names the check: told twice, it is one row */
+/** @param identity of the check, so that a repeated activity records it once */
 export async function recordObjectCheck(
   database: Queryable,
   identity: string,

@@ -1,10 +1,10 @@
-// To which call an object of the bucket belongs, by its key and by what rows and attempts name.
+// Finds the call that an object in the bucket belongs to, by the object's key and by the keys in rows and attempts.
 import type { CallSid } from '../contracts/call-sid.ts'
 import type { Queryable } from '../platform/database.ts'
 
 /**
- * Of these keys, those that no row and no attempt knows as stored or as kept in quarantine; one that was missing and is back is
- * among them. What is erased owns nothing: of an erased call all keys are among them.
+ * @returns the keys that no row has as stored or quarantined and no attempt has. They include an object that was missing and exists again,
+ *   and all objects of erased calls.
  */
 export async function unknownKeys(database: Queryable, keys: string[]): Promise<string[]> {
   const rows = await database.$queryRaw<{ key: string }[]>`
@@ -20,14 +20,14 @@ export async function unknownKeys(database: Queryable, keys: string[]): Promise<
 
 export interface Adopter {
   state: string
-  /** All of the call's, and those of them that are stored. */
+  /** The number of the call's recordings, and of those that are stored. */
   recordings: number
   stored: number
-  /** The link of the first. */
+  /** The link of one of them. */
   sourceUrl: string | null
 }
 
-/** The call that an object belongs to by its key. */
+/** Selects the call that an object belongs to by its key. */
 export async function adopter(database: Queryable, callSid: CallSid): Promise<Adopter | undefined> {
   const [row] = await database.$queryRaw<Adopter[]>`
     SELECT c.recording_state AS state, count(r.id)::int AS recordings, count(r.id) FILTER (WHERE r.state = 'stored')::int AS stored,
@@ -36,7 +36,7 @@ export async function adopter(database: Queryable, callSid: CallSid): Promise<Ad
   return row
 }
 
-/** The rows of an erased call name no objects that are kept. */
+/** Marks the recordings of an erased call as erased, because their objects are deleted. */
 export async function markRecordingsErased(database: Queryable, callSid: CallSid): Promise<void> {
   await database.$executeRaw`
     UPDATE recordings r SET state = 'erased', state_since = now(), error = NULL, error_code = NULL, next_try_at = NULL, given_up_at = NULL,
@@ -48,11 +48,14 @@ export async function markRecordingsErased(database: Queryable, callSid: CallSid
 export interface WrongObject {
   callSid: CallSid
   key: string
-  /** When it was put there: other bytes under the same key are another object. */
+  /** When the object was written. Other bytes under the same key are another object. */
   since: Date
 }
 
-/** An object does not hold the bytes that its key names: an attempt that operators see, and that spares it from being read again. */
+/**
+ * Records an object whose bytes do not have the hash in its key, as an attempt that operators see. The next check does not read the object
+ * again.
+ */
 export async function recordWrongObject(database: Queryable, object: WrongObject): Promise<void> {
   await database.$executeRaw`
     INSERT INTO recording_attempts (call_sid, source_url, identity, state, error, error_code)

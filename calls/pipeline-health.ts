@@ -2,7 +2,7 @@ import type { Queryable } from '../platform/database.ts'
 import { gauge } from '../platform/metrics.ts'
 
 export interface PipelineHealth {
-  /** Events that the relay has not brought to Temporal yet; those of them that Temporal refused; those that got no response. */
+  /** Events that the relay has not sent to Temporal yet; those that Temporal refused; those that got no response. */
   unrelayed: number
   deferred: number
   withoutResponse: number
@@ -11,13 +11,13 @@ export interface PipelineHealth {
   failed: number
   quarantined: number
   lastStoredAt: Date | null
-  /** When a pass through Exotel's list last came to its end without a gap. */
+  /** When the last complete pass through Exotel's list of calls ended. */
   lastReconciledAt: Date | null
-  /** Calls end, but nothing has been stored for a while. */
+  /** Calls have waited for more than 75 min, and no recording was stored in that time. */
   stalled: boolean
 }
 
-/** Exotel may be asked for an hour whether there is a recording at all; longer without any is a reason to look. */
+/** The search for a recording may take an hour. A longer time without a stored recording needs attention. */
 const STALLED_AFTER_MINUTES = 75
 
 export async function pipelineHealth(database: Queryable): Promise<PipelineHealth> {
@@ -45,11 +45,11 @@ export async function pipelineHealth(database: Queryable): Promise<PipelineHealt
 }
 
 const recordings = gauge('recordings', 'Calls by the state of their recording', ['state'])
-const unrelayed = gauge('unrelayed_events', 'Events that the relay has not brought to Temporal yet')
-const reconciledAt = gauge('reconciled_timestamp_seconds', 'When a pass through the list of calls last ended without a gap')
-const stalled = gauge('recordings_stalled', '1 while calls end but nothing has been stored for a while')
+const unrelayed = gauge('unrelayed_events', 'Events that the relay has not sent to Temporal yet')
+const reconciledAt = gauge('reconciled_timestamp_seconds', 'When the last complete pass through the list of calls ended')
+const stalled = gauge('recordings_stalled', '1 while calls wait for their recordings and none was stored for 75 minutes')
 
-/** The same as figures for whoever scrapes. */
+/** Sets the metrics from the pipeline's health. */
 export async function measurePipeline(database: Queryable): Promise<void> {
   const health = await pipelineHealth(database)
   for (const state of ['awaiting', 'failed', 'quarantined'] as const) recordings.set({ state }, health[state])

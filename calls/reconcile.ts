@@ -1,4 +1,4 @@
-// Exotel's list of ended calls against our rows, and the record of each pass through it.
+// Compares Exotel's list of ended calls with our rows, and records each pass through the list.
 import type { CallSid } from '../contracts/call-sid.ts'
 import type { CallEvent } from '../exotel/call-event.ts'
 import type { Queryable } from '../platform/database.ts'
@@ -14,27 +14,28 @@ export interface PassWindow {
 }
 
 const HOUR_MS = 3600_000
-/** A call may last 4 h, and is listed by its beginning once it has ended. */
+/** A call may last 4 h. The list is filtered by the creation of calls, and a call is in it only after its end. */
 const OVERLAP_MS = 5 * HOUR_MS
-/** Where no pass was ever complete; older calls are a matter of backfill. */
+/** The window if no pass was ever complete. Older calls need a backfill. */
 const FIRST_WINDOW_MS = 72 * HOUR_MS
 const NIGHTLY_WINDOW_MS = 72 * HOUR_MS
 
 /**
- * Opens a pass until now: the regular one from the start of what no complete pass has covered, the nightly one over three days.
- * @param identity names the run's request, so that a repeated one opens the same pass
+ * Starts a pass over a window that ends now. The regular pass starts 5 h before the end of the last complete one; the nightly pass covers
+ * at least three days.
+ * @param identity of the request, so that a repeated activity returns the same pass
  */
 export async function startPass(database: Queryable, kind: 'regular' | 'nightly', identity: string): Promise<PassWindow> {
   const [last] = await database.$queryRaw<{ to: Date | null; now: Date }[]>`
     SELECT max(window_to) FILTER (WHERE complete AND kind IN ('regular', 'nightly')) AS to, now() FROM reconcile_passes`
   const { to: covered, now } = last!
-  // A pass that ended in the future was made with a clock that has been put right since.
+  // The end of a pass may be in the future if the clock was wrong at that time and has been corrected since.
   const overlapped = covered ? Math.min(covered.getTime(), now.getTime()) - OVERLAP_MS : now.getTime() - FIRST_WINDOW_MS
   const from = kind === 'nightly' ? Math.min(overlapped, now.getTime() - NIGHTLY_WINDOW_MS) : overlapped
   return startBackfillPass(database, kind, identity, { from: new Date(from), to: now })
 }
 
-/** @param kind `backfill`: over a window that a person named */
+/** @param kind `backfill`: a person chose the window */
 export async function startBackfillPass(
   database: Queryable,
   kind: 'regular' | 'nightly' | 'backfill',
@@ -49,13 +50,13 @@ export async function startBackfillPass(
   return pass!
 }
 
-/** What a pass waits for; null: it goes on. */
+/** @param problem what the pass waits for; null: the pass continues */
 export async function recordPassProblem(database: Queryable, passId: string, problem: string | null): Promise<void> {
   await database.$executeRaw`
     UPDATE reconcile_passes SET problem = ${problem} WHERE id = ${passId}::bigint AND ended_at IS NULL AND problem IS DISTINCT FROM ${problem}`
 }
 
-/** @returns the kind of pass that it was */
+/** @returns the kind of the pass */
 export async function finishPass(database: Queryable, end: PassEnd): Promise<string | undefined> {
   const { passId, pages, callsSeen, callsNew, recordingsNew, remark, problem } = end
   const [pass] = await database.$queryRaw<{ kind: string }[]>`
@@ -66,8 +67,8 @@ export async function finishPass(database: Queryable, end: PassEnd): Promise<str
 }
 
 /**
- * Calls that we never heard to have ended, and recordings that nobody named to us, become events of our own; the relay does the
- * rest. What is known, and what is erased, changes nothing.
+ * Records an event of our own for each call whose end no event has reported, and for each recording that no event has named. The relay
+ * sends these events to Temporal. Known and erased calls and recordings are not changed.
  */
 export async function ingestListedCalls(
   database: Queryable,
@@ -97,7 +98,7 @@ export async function ingestListedCalls(
   return { callsNew, recordingsNew }
 }
 
-/** The calls' states, `none` where only a beginning was heard of, with the links that were named for them. */
+/** Selects the states of the calls and their known links. The state is `none` if no event has reported the end of the call. */
 async function knownOf(database: Queryable, calls: EndedCallEvent[]): Promise<Map<string, { state: string; links: string[] }>> {
   const rows = await database.$queryRaw<{ callSid: CallSid; state: string; links: string[] }[]>`
     SELECT c.call_sid AS "callSid", c.recording_state AS state,
@@ -108,7 +109,7 @@ async function knownOf(database: Queryable, calls: EndedCallEvent[]): Promise<Ma
   return new Map(rows.map((row) => [row.callSid, row]))
 }
 
-/** Calls that wait for a link, taken at random where there are very many: one look at the list serves many of them. */
+/** Selects calls that wait for a link, a random sample if there are more than `limit`. One request to Exotel covers many of them. */
 export async function callsWithoutLink(database: Queryable, limit: number): Promise<CallSid[]> {
   const rows = await database.$queryRaw<{ callSid: CallSid }[]>`
     SELECT call_sid AS "callSid" FROM calls c
@@ -117,7 +118,7 @@ export async function callsWithoutLink(database: Queryable, limit: number): Prom
   return rows.map(({ callSid }) => callSid)
 }
 
-/** Calls that backfill has brought in and that are not concluded yet. */
+/** Counts the calls from a backfill that are not concluded yet. */
 export async function backfillBacklog(database: Queryable): Promise<number> {
   const [row] = await database.$queryRaw<{ open: number }[]>`
     SELECT count(*)::int AS open FROM calls c

@@ -1,5 +1,5 @@
-// The first thing that happens to a delivery, and the only thing its sender waits for: event, call and named recordings
-// become durable together, in one statement and so in one transaction.
+// Records a delivery before it is acknowledged. One SQL statement, and so one transaction, writes the event, its call and the recordings
+// that it names.
 import { createHash } from 'node:crypto'
 import { isNotAhead } from '../contracts/plausible-end.ts'
 import type { CallEvent } from '../exotel/call-event.ts'
@@ -11,7 +11,7 @@ interface Delivery {
   route: string
   /** What makes a repeated delivery the same event. */
   identity: string
-  /** These are absent where it came by no request. */
+  /** These are absent if the event did not come with a request. */
   rawBody?: Buffer
   contentType?: string | undefined
   requestId?: string
@@ -23,9 +23,9 @@ export interface ReadDelivery extends Delivery {
 }
 
 /**
- * Records the event and creates or advances its call. What is absent erases nothing. Of two statuses the further one stays, of two
- * starts the earlier, of two ends the later, of two durations the longer, and of two texts the one that comes first in byte order (so `+91…` and not `0…`).
- * Therefore any order and number of deliveries leaves the same row. An erased call learns nothing any more.
+ * Records the event and inserts or updates its call. An absent value does not replace a known one. Of two statuses the more advanced one
+ * stays, of two starts the earlier, of two ends the later, of two durations the longer, and of two texts the one that comes first in byte
+ * order (`+91…` before `0…`). Therefore any order and number of deliveries leaves the same row. The row of an erased call is not changed.
  * @returns duplicate: the same delivery was recorded before, and nothing was changed
  */
 export async function recordEvent(database: Queryable, delivery: ReadDelivery): Promise<{ duplicate: boolean }> {
@@ -72,17 +72,17 @@ function plausibleEnd(endedAt: Date | undefined): Date | null {
   return endedAt !== undefined && isNotAhead(endedAt.getTime(), Date.now()) ? endedAt : null
 }
 
-/** Keeps a delivery of proven origin that nobody can read, or that names no possible call: an event and nothing else. */
+/** Records an authenticated delivery that cannot be read or has no valid CallSid. Only an event is inserted. */
 export async function recordUnreadable(database: Queryable, delivery: Delivery, problem: string): Promise<void> {
   await database.$queryRaw`${insertEvent(delivery, Prisma.sql`NULL, '{}'::text[], NULL, ${problem}, 'none'`)}`
 }
 
-/** What makes an event of our own the same: what it is about, and on which occasion. */
+/** @returns the identity of an event of our own, by which a repeated event is recognized */
 export function ownIdentity(...parts: unknown[]): string {
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
 }
 
-/** @param rest values of call_sid, source_urls, fields, problem and relay_state */
+/** @param rest values for call_sid, source_urls, fields, problem and relay_state */
 export function insertEvent(delivery: Delivery, rest: Prisma.Sql): Prisma.Sql {
   const { source, route, identity, rawBody, contentType, requestId } = delivery
   return Prisma.sql`

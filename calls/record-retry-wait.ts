@@ -2,8 +2,8 @@ import type { Queryable } from '../platform/database.ts'
 import type { RetryWait } from '../contracts/recording.ts'
 
 /**
- * Says on the rows why a recording is not there yet and when it is tried again; a conclusion clears it. The call's row shows the
- * recording that is tried next. What has failed already says when recovery tries it again.
+ * Writes to the rows why a recording is not stored yet and when the next attempt starts. The outcome replaces it. The call's row shows the
+ * recording with the earliest next attempt. Rows in another state than `awaiting` are not changed: they show when recovery tries again.
  */
 export async function recordRetryWait(database: Queryable, { callSid, sourceUrl, nextTryAt, reason }: RetryWait): Promise<void> {
   const [error, code] = [reason?.error ?? null, reason?.code ?? null]

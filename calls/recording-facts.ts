@@ -1,4 +1,4 @@
-// What activities need of a call's rows beyond their small inputs.
+// Reads and writes the rows of a call for activities, whose inputs are small.
 import type { CallSid } from '../contracts/call-sid.ts'
 import type { NamedSource } from '../exotel/source-url.ts'
 import type { Queryable } from '../platform/database.ts'
@@ -7,11 +7,11 @@ import { MAX_DAYS_BEFORE_ARRIVAL } from '../contracts/plausible-end.ts'
 
 export interface Link {
   url: string
-  /** `named`: its host must be a known one; `presigned`: Exotel's API gave it to us, wherever it leads, and it is its own credential. */
+  /** `named`: its host must be an allowed one. `presigned`: from Exotel's API, with any host; the link contains its own credentials. */
   kind: 'named' | 'presigned'
 }
 
-/** The links to try for one recording, best first: the one with its query where Exotel gave one, then the plain one. */
+/** @returns the links for one recording in the order in which they are tried: first the one with a query, if there is one, then the plain one */
 export async function linksOf(database: Queryable, callSid: CallSid, sourceUrl: string): Promise<Link[]> {
   const rows = await database.$queryRaw<{ fetch_url: string | null }[]>`
     SELECT fetch_url FROM recordings WHERE call_sid = ${callSid} AND source_url = ${sourceUrl}`
@@ -22,8 +22,8 @@ export async function linksOf(database: Queryable, callSid: CallSid, sourceUrl: 
 }
 
 /**
- * A recording that Exotel's API named: its row, as a webhook would have made it. A new link to fetch replaces the old one.
- * @returns false where the call, or this recording of it, is erased: nothing was written
+ * Inserts the row of a recording that Exotel's API named, as a webhook would. A new link to fetch replaces the old one.
+ * @returns false if the call or this recording is erased; then nothing was written
  */
 export async function nameRecording(database: Queryable, callSid: CallSid, source: NamedSource): Promise<boolean> {
   const named = await database.$executeRaw`
@@ -39,20 +39,23 @@ export async function nameRecording(database: Queryable, callSid: CallSid, sourc
   return named > 0
 }
 
-/** Exotel's API told the status of the call: it counts like that of an event. */
+/** Updates the call's status with one from Exotel's API, by the same rule as for an event: a status only advances. */
 export async function advanceStatus(database: Queryable, callSid: CallSid, status: CallStatus): Promise<void> {
   await database.$executeRaw`
     UPDATE calls SET status = ${status}, updated_at = now()
     WHERE call_sid = ${callSid} AND recording_state <> 'erased' AND call_status_rank(${status}) > call_status_rank(status)`
 }
 
-/** Of an erased call nothing is fetched, asked for or stored any more. */
+/** For an erased call nothing is requested, downloaded or stored. */
 export async function isCallErased(database: Queryable, callSid: CallSid): Promise<boolean> {
   const rows = await database.$queryRaw<unknown[]>`SELECT FROM calls WHERE call_sid = ${callSid} AND recording_state = 'erased'`
   return rows.length > 0
 }
 
-/** The UTC day in the keys of a call's objects: of its end, else of its arrival here; fixed on the row at the first look. */
+/**
+ * @returns the UTC day in the keys of a call's objects: the day of its end, or of its arrival if the end is unknown or not plausible. The
+ *   first call of this function stores the day on the row; it does not change afterwards.
+ */
 export async function fixRecordingDate(database: Queryable, callSid: CallSid): Promise<string> {
   const rows = await database.$queryRaw<{ day: string }[]>`
     INSERT INTO calls AS c (call_sid, recording_state, recording_date)
@@ -64,7 +67,7 @@ export async function fixRecordingDate(database: Queryable, callSid: CallSid): P
   return rows[0]!.day
 }
 
-/** Seconds that Exotel says the call lasted, for a remark on a recording of another length. */
+/** @returns the duration of the call according to Exotel, for a remark on a recording of another length */
 export async function callDurationSeconds(database: Queryable, callSid: CallSid): Promise<number | undefined> {
   const rows = await database.$queryRaw<
     { duration_seconds: number | null }[]

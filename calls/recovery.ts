@@ -1,20 +1,20 @@
-// What recovery finds and begins anew: failed recordings whose pause is over, and waiting ones that no workflow owns any more.
+// Finds and enqueues what recovery starts again: failed recordings whose pause has ended, and waiting ones that no workflow owns any more.
 import type { CallSid } from '../contracts/call-sid.ts'
 import { Prisma, type Queryable } from '../platform/database.ts'
 import { insertEvent, ownIdentity } from './record-event.ts'
 
 export interface Unfinished {
   callSid: CallSid
-  /** What is still to be brought; none: the search for one. */
+  /** The recordings to transfer. Empty: the search for a recording has to be repeated. */
   sourceUrls: string[]
-  /** Names this occasion: beginning it twice is one event. */
+  /** Identifies this occasion, so that enqueueing it twice records one event. */
   occasion: string
 }
 
-/** Events that the relay still holds are enough: it never gives up. */
+/** A call with a pending event needs no recovery, because the relay sends that event without limit. */
 const NOTHING_PENDING = Prisma.sql`NOT EXISTS (SELECT FROM webhook_events e WHERE e.call_sid = c.call_sid AND e.relay_state = 'pending')`
 
-/** Failed and quarantined recordings that are due, then calls due whose search for one has failed; the longest due first. */
+/** Selects failed and quarantined recordings that are due, then calls whose search failed and is due; those due for longest first. */
 export async function findDue(database: Queryable, limit: number): Promise<Unfinished[]> {
   return database.$queryRaw<Unfinished[]>`
     SELECT call_sid AS "callSid", "sourceUrls", 'due ' || due AS occasion FROM (
@@ -31,7 +31,10 @@ export async function findDue(database: Queryable, limit: number): Promise<Unfin
     ORDER BY cardinality("sourceUrls") = 0, due LIMIT ${limit}`
 }
 
-/** Calls that wait for a recording and were neither heard of nor looked at for `quietMs`: does a workflow still own them? */
+/**
+ * Selects calls that wait for a recording, and whose rows were neither updated nor checked for `quietMs`. The caller has to check whether
+ * a workflow still owns them.
+ */
 export async function findOrphaned(database: Queryable, { limit, quietMs }: { limit: number; quietMs: number }): Promise<Unfinished[]> {
   return database.$queryRaw<Unfinished[]>`
     WITH waiting AS (
@@ -49,14 +52,17 @@ export async function findOrphaned(database: Queryable, { limit, quietMs }: { li
     ORDER BY c.owner_checked_at NULLS FIRST, c.call_sid LIMIT ${limit}`
 }
 
-/** An event of our own: the relay starts the call's workflow. Until that has concluded, or died, it is not due again. */
+/**
+ * Records an event of our own, for which the relay starts the call's workflow.
+ * @param leaseMs the call is not due again before this time has passed
+ */
 export async function enqueueRecovery(database: Queryable, { callSid, sourceUrls, occasion }: Unfinished, leaseMs: number): Promise<void> {
   const event = { source: 'recovery', route: 'recovery', identity: ownIdentity('recovery', callSid, sourceUrls, occasion) } as const
   await database.$queryRaw`${insertEvent(event, Prisma.sql`${callSid}, ${sourceUrls}::text[], NULL, NULL, 'pending'`)}`
   await deferRecovery(database, callSid, leaseMs)
 }
 
-/** A workflow owns the call: it is looked at again after the pause. */
+/** Makes the call due again after the pause. */
 export async function deferRecovery(database: Queryable, callSid: CallSid, pauseMs: number): Promise<void> {
   const seconds = pauseMs / 1000
   await database.$executeRaw`

@@ -1,4 +1,4 @@
-/** The alarms of all processes. The same names stand in health, logs and metrics. docs/operations.md says what to do about each. */
+/** The alarms of all processes. `/health`, logs and metrics use the same names. docs/operations.md says what to do about each. */
 export type AlarmName =
   | 'BackfillIncomplete'
   | 'CleanUpOverdue'

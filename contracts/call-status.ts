@@ -5,13 +5,13 @@ const RUNNING = ['queued', 'ringing', 'in-progress'] as const
 const UNANSWERED = ['busy', 'no-answer', 'failed', 'canceled'] as const
 export type CallStatus = (typeof RUNNING)[number] | (typeof UNANSWERED)[number] | 'completed'
 
-/** Exotel's word in lower case; undefined where it is none that Exotel documents. */
+/** @returns the status in lower case, or undefined if Exotel does not document it */
 export function knownStatus(raw: string | undefined): CallStatus | undefined {
   const status = raw?.trim().toLowerCase()
   return status === 'completed' || isRunning(status) || isUnanswered(status) ? status : undefined
 }
 
-/** The call is not over. */
+/** The call has not ended. */
 export function isRunning(status: string | undefined): status is (typeof RUNNING)[number] {
   return RUNNING.some((each) => each === status)
 }
@@ -20,7 +20,7 @@ export function isUnanswered(status: string | undefined): status is (typeof UNAN
   return UNANSWERED.some((each) => each === status)
 }
 
-/** The call is over. */
+/** The call has ended. */
 export function isFinal(status: CallStatus | undefined): boolean {
   return status === 'completed' || isUnanswered(status)
 }

@@ -1,13 +1,13 @@
 // Inputs and results of the scheduled workflows. Change them only by adding optional fields.
 
 export interface RecoveryResult {
-  /** Calls begun anew because a failed recording of theirs was due. */
+  /** Calls that were enqueued because one of their failed recordings was due. */
   due: number
-  /** Calls begun anew because no workflow owned them any more. */
+  /** Calls that were enqueued because no workflow owned them any more. */
   unowned: number
   /** Open runs whose workflow tasks fail. */
   stuck: number
-  /** As many were found as one look takes. */
+  /** The query returned as many calls as its limit allows, so more may be left. */
   more?: boolean
 }
 
@@ -20,6 +20,7 @@ interface BackfillWindow {
   to: string
 }
 
+/** One pass through Exotel's list of ended calls. */
 export interface Pass {
   passId: string
   /** ISO 8601 */
@@ -27,7 +28,7 @@ export interface Pass {
   to: string
 }
 
-/** A page of Exotel's list: of a window no longer than a month. */
+/** Requests one page of Exotel's list of calls. Exotel serves a window of at most a month. */
 export interface ListRequest extends Pass {
   source: 'reconcile' | 'backfill'
   after?: string
@@ -49,9 +50,9 @@ export interface PassEnd {
   callsSeen: number
   callsNew: number
   recordingsNew: number
-  /** Oddities that leave no gap. */
+  /** Irregularities that do not make the pass incomplete. */
   remark?: string
-  /** The pass counts for nothing; absent: it is complete. */
+  /** Why the pass does not count. Absent: the pass is complete. */
   problem?: string
 }
 
@@ -59,13 +60,13 @@ export interface BackfillRequest {
   /** ISO 8601 */
   from: string
   to: string
-  /** No more of its calls than this are under way at once: live calls go first. */
+  /** At most this many calls of the backfill are in progress at a time, so that live calls take precedence. */
   openAtMost: number
   waitScale: number
 }
 
 export interface RowsRequest {
-  /** Id of the last row of the page before. */
+  /** Id of the last row of the previous page. */
   after?: string
   sampled: boolean
 }
@@ -73,28 +74,28 @@ export interface RowsRequest {
 export interface RowsPage {
   rows: number
   missing: number
-  /** False: so many are missing that nothing was changed. */
+  /** False: so many objects are missing that the result is not trusted and nothing was changed. */
   believed: boolean
   last?: string
 }
 
 export interface ObjectsRequest {
-  /** The last key of the page before. */
+  /** The last key of the previous page. */
   after?: string
 }
 
 export interface ObjectsPage {
   objects: number
-  /** Belonging to no call that we know, or not what their key says: left alone. */
+  /** Objects that belong to no known call, or whose content differs from what their key says. They are not changed. */
   unknown: number
   adopted: number
-  /** Their calls were erased. */
+  /** Objects that were deleted because their calls are erased. */
   deleted: number
-  /** Under keys that are none of ours: counted, and left alone. */
+  /** Objects whose keys do not have our format. They are counted and not changed. */
   foreign?: number
-  /** Of calls whose recording is stored under another key: kept, and not read. */
+  /** Objects of calls whose recording is stored under another key. They are kept and not read. */
   surplus?: number
-  /** Absent: no objects follow. */
+  /** Key of the last object of this page. Absent: this was the last page. */
   last?: string
 }
 
@@ -105,7 +106,7 @@ export interface ObjectCheckResult extends Omit<ObjectsPage, 'last'> {
 
 export interface ObjectCheckRequest {
   full: boolean
-  /** Where the run before has come to. */
+  /** These fields carry the progress of the previous run. */
   rowsDone?: boolean
   after?: string
   found?: ObjectCheckResult
@@ -123,7 +124,7 @@ export const CLEAN_UP_KINDS = [
   'unverifiedAccounts',
 ] as const
 export type CleanUpKind = (typeof CLEAN_UP_KINDS)[number]
-/** Type of the failure of a kind whose statements time out even for one row. */
+/** Failure type of a kind whose SQL statements time out even for a single row. */
 export const CLEAN_UP_TIMED_OUT = 'CleanUpTimedOut'
-/** Type of the failure of a run in which kinds have failed. */
+/** Failure type of a run in which at least one kind failed. */
 export const CLEAN_UP_INCOMPLETE = 'CleanUpIncomplete'

@@ -1,17 +1,17 @@
-// Names that processes agree on: task queues, signals, queries, search attributes. Renaming one breaks open runs.
+// Names that processes share: task queues, signals, queries, search attributes. Renaming one breaks open runs.
 
-/** Workflow tasks, and `updateCall`. */
+/** Workflow tasks, and all activities that need neither a spool nor Exotel's API. */
 export const RECORDINGS_QUEUE = 'recordings'
 export const DOWNLOADS_QUEUE = 'downloads'
-/** Every request to Exotel's API: its server-side rate limit guards the account's. */
+/** Requests to Exotel's API. The rate limit of this task queue is enforced by Temporal and keeps the account below Exotel's limit. */
 export const EXOTEL_API_QUEUE = 'exotel-api'
 
-/** Backfill's requests to Exotel's API, slower than all others. */
+/** Requests of the backfill to Exotel's API. This queue has a lower rate limit. */
 export const BACKFILL_QUEUE = 'backfill'
 
 /**
- * The queues of one worker's spool. Uploads and validations run on the first, named by the spool itself; resumed downloads have slots of
- * their own, so that a slow source holds up no upload; `control` serves what takes a moment, so that it always answers.
+ * The task queues of one worker's spool. Uploads and validations run on `transfers`, which has the name of the spool. Resumed downloads
+ * have their own slots, so that a slow source does not delay uploads. `control` runs short activities only, so that it always responds.
  */
 export function spoolQueues(queue: string): { transfers: string; downloads: string; control: string } {
   return { transfers: queue, downloads: `${queue}-downloads`, control: `${queue}-control` }
@@ -42,7 +42,7 @@ export const RECORDING_STATE_ATTRIBUTE = 'RecordingState'
 export const FAILURE_CODE_ATTRIBUTE = 'FailureCode'
 export const SEARCH_ATTRIBUTES = [CALL_SID_ATTRIBUTE, RECORDING_STATE_ATTRIBUTE, FAILURE_CODE_ATTRIBUTE]
 
-/** One workflow a call: its id is what makes starts idempotent. */
+/** Each call has one workflow. The fixed id makes its start idempotent. */
 export function recordingWorkflowId(callSid: string): string {
   return `recording-${callSid}`
 }

@@ -1,13 +1,13 @@
-// Inputs and results of RecordingWorkflow and its activities. They lie in histories for a month: change them only by adding
-// optional fields. They hold no telephone numbers and no pre-signed links.
+// Inputs and results of RecordingWorkflow and its activities. Temporal keeps them in histories for a month: change them only by adding
+// optional fields. They contain no phone numbers and no pre-signed links.
 import type { CallSid } from './call-sid.ts'
 import type { FailureCode } from './failures.ts'
 
-/** The waits and tries of one run, frozen into its input at its start. All times in ms, before scaling. */
+/** Waits and attempts of one run. They are part of its input and do not change after its start. All times in ms, before scaling. */
 export interface RecordingPolicy {
-  /** Multiplies every wait: 1 in production, less for people and tests. */
+  /** Multiplies every wait: 1 in production, less in development and tests. */
   waitScale: number
-  /** How often Exotel may fail one recording before it counts as failed. */
+  /** Number of attempts that may fail in a row before the recording counts as failed. */
   tries: number
   /** An answered call at least this long should have a recording. */
   expectedFromSeconds: number
@@ -17,22 +17,22 @@ export interface RecordingPolicy {
   continueAsNewAfterEvents: number
 }
 
-/** What every step is about. */
+/** The call that an activity works on. */
 export interface CallRef {
   callSid: CallSid
-  /** Of the webhook that started the run: the same in the logs of every process. */
+  /** Request id of the webhook that started the run. All processes log it. */
   requestId?: string
 }
 
 export interface EndedCall extends CallRef {
-  /** When we first heard of the call's end, ISO 8601. */
+  /** When the first event about the call's end arrived, ISO 8601. */
   arrivedAt: string
   policy: RecordingPolicy
 }
 
-/** What is known of the call itself. */
+/** What is known about the call so far. */
 export interface CallFactsSoFar {
-  /** Exotel's word: completed, busy, no-answer, failed, canceled. */
+  /** Exotel's status: completed, busy, no-answer, failed, canceled. */
   status?: string
   /** ISO 8601 */
   endedAt?: string
@@ -41,52 +41,53 @@ export interface CallFactsSoFar {
   endReportedAt?: string
 }
 
-/** What one event told about the call; sent as a signal, also with the start. */
+/** The information of one event. It is sent as a signal, also with the start of the workflow. */
 export interface CallUpdate extends CallFactsSoFar {
   /** Exotel's links, without their queries. */
   sourceUrls: string[]
-  /** The event comes from recovery: a link that is being transferred now is not queued a second time. */
+  /** The event comes from recovery. A link that is being transferred at this moment is not queued a second time. */
   recovery?: boolean
-  /** The call counts as not recorded: Exotel is asked again, whatever the status. */
+  /** The earlier search found no recording. Exotel's Call Details are requested again, whatever the status is. */
   searchAgain?: boolean
 }
 
-/** What is known of the attempts to transfer one recording. */
+/** What is known about the attempts to transfer one recording. */
 export interface RetryState {
-  /** Attempts in a row that Exotel failed. */
+  /** Failed attempts in a row that count, see `RecordingPolicy.tries`. */
   failures: number
+  /** The largest number of bytes that an attempt downloaded. */
   furthestBytes: number
-  /** Answers that mean "later". */
+  /** Attempts after which the workflow waits and counts no failure. */
   waits: number
   spoolLosses: number
   internalErrors: number
-  /** First of the lost files and internal errors, ms since 1970. */
+  /** Time of the first lost spool file or internal error, ms since 1970. */
   firstTroubleAtMs?: number
-  /** The last attempt was refused, and a pre-signed link was obtained since. */
+  /** The last attempt was refused, and a pre-signed link was obtained after it. */
   linkRenewed: boolean
-  /** Queue of the worker whose disk holds a part that is worth resuming. */
+  /** Task queue of the worker whose disk has a partial download that is worth resuming. */
   resumeOn?: string
-  /** ISO 8601; absent: now. */
+  /** ISO 8601. Absent: now. */
   nextAttemptAt?: string
 }
 
-/** One link to a recording in a run. */
+/** One link to a recording, as a run keeps it. */
 export interface LinkState {
   sourceUrl: string
   retry: RetryState
-  /** Queues of the workers whose disks hold something of this recording. */
+  /** Task queues of the workers whose disks may have files of this recording. */
   spools: string[]
 }
 
-/** `unanswered`: concluded without asking Exotel, because nobody answered the call. */
+/** `unanswered`: the search ended without a request to Exotel, because nobody answered the call. */
 export type SearchState = 'never' | 'unanswered' | 'asked'
 
-/** What a run hands to the next one when its history has become long. */
+/** What a run passes to the next run when it continues as new. */
 export interface CarriedOver {
   facts: CallFactsSoFar
   links: LinkState[]
   searched: SearchState
-  /** Exotel is asked again, whatever the status. */
+  /** Exotel's Call Details are requested again, whatever the status is. */
   searchAgain?: boolean
   concluded: ConcludedRecording[]
 }
@@ -96,17 +97,17 @@ export interface SourceRef extends CallRef {
 }
 
 export interface Spooled {
-  /** The task queue of the worker whose disk holds the file. */
+  /** Task queue of the worker whose disk has the file. */
   queue: string
   file: string
   bytes: number
   /** Hex. */
   sha256: string
-  /** Why these bytes are not the whole recording. `isEncoded`: they have a Content-Encoding, so they cannot be read as audio. */
+  /** Why the file is not the complete recording. `isEncoded`: it has a Content-Encoding, so it cannot be read as audio. */
   broken?: { reason: string; isEncoded?: boolean | undefined }
 }
 
-/** What is left of a recording of which no attempt brought all. */
+/** The longest incomplete file of a recording that no attempt downloaded completely. `spooled` is absent if no file is left. */
 export interface Incomplete {
   spooled?: Spooled
 }
@@ -114,14 +115,14 @@ export interface Incomplete {
 export interface AudioFacts {
   contentType: string
   extension: string
-  /** These are absent where a damaged file does not tell. */
+  /** These are absent if they cannot be read from a damaged file. */
   codec?: string
   sampleRate?: number
   channels?: number
   durationSeconds?: number
 }
 
-/** What validation found: worth storing, kept as damaged evidence, to be downloaded again, or certainly something else than audio. */
+/** Result of the validation. `damaged` goes to quarantine, `incomplete` is downloaded again, `refused` is certainly not audio. */
 export type Verdict =
   | { kind: 'good'; etag: string; audio: AudioFacts; remark?: string }
   | { kind: 'damaged'; etag: string; audio: AudioFacts; reason: string }
@@ -138,58 +139,58 @@ export interface StoredObject {
   bucket: string
   key: string
   url: string
-  /** What is unusual about its place. */
+  /** Why the object is not stored under its usual key. */
   remark?: string
 }
 
-/** What the row says about an object. */
+/** What the row stores about an object. */
 export interface ObjectFacts extends StoredObject {
   bytes: number
   sha256: string
   audio: AudioFacts
 }
 
-/** How the way of one recording (or of a call without any) ended. */
+/** The final result for one recording, or for a call without a recording. */
 export type Outcome =
   | ({ state: 'stored'; remark?: string } & ObjectFacts)
   | ({ state: 'quarantined'; code: FailureCode; error: string; remark?: string } & ObjectFacts)
   | { state: 'not_recorded'; status?: string }
   | { state: 'failed'; code: FailureCode; error: string }
 
-/** Why a recording is not stored; undefined if it is stored, or if the call has none. */
+/** @returns why the recording is not stored; undefined if it is stored, or if the call has no recording */
 export function failureOf(outcome: Outcome): { code: FailureCode; error: string } | undefined {
   return outcome.state === 'failed' || outcome.state === 'quarantined' ? { code: outcome.code, error: outcome.error } : undefined
 }
 
-/** The object in the bucket, if there is one. */
+/** @returns the object in the bucket, if there is one */
 export function objectOf(outcome: Outcome): ObjectFacts | undefined {
   return outcome.state === 'stored' || outcome.state === 'quarantined' ? outcome : undefined
 }
 
 export interface Conclusion extends CallRef {
-  /** Absent: the conclusion is about a call for which no recording was named. */
+  /** Absent: the outcome is about a call for which no link to a recording is known. */
   sourceUrl?: string
   outcome: Outcome
 }
 
-/** Why a recording is not there yet, and when it is tried again. */
+/** Why a recording is not stored yet, and when the next attempt starts. */
 export interface RetryWait extends CallRef {
-  /** Absent: no recording has been named yet. */
+  /** Absent: no link to a recording is known yet. */
   sourceUrl?: string
-  /** ISO 8601. In the past: the next try is under way. */
+  /** ISO 8601. In the past: the next attempt is in progress. */
   nextTryAt: string
-  /** Absent where waiting is all there is to say. */
+  /** Absent if no error occurred. */
   reason?: { code: string; error: string }
 }
 
 export interface CallDetailsRequest extends CallRef {
-  /** When Exotel is asked again, ISO 8601; absent: this is the last time. */
+  /** Time of the next request, ISO 8601. Absent: this is the last request. */
   nextRequestAt?: string
-  /** The same where Exotel says that the call is not over. */
+  /** Time of the next request if Exotel answers that the call has not ended. */
   nextRequestWhileRunningAt?: string
 }
 
-/** What Exotel's Call Details said about a call's recording. `erased`: Exotel was not asked, because the call is erased here. */
+/** What Exotel's Call Details say about a call's recording. `erased`: no request was sent, because the call is erased in our database. */
 export type CallDetailsAnswer =
   | { kind: 'named'; sourceUrl: string }
   | { kind: 'none'; status?: string; durationSeconds?: number }
@@ -197,7 +198,7 @@ export type CallDetailsAnswer =
   | { kind: 'unavailable'; reason: string }
   | { kind: 'erased' }
 
-/** Whether a recording that was refused to us can be had after all. */
+/** Result of the request for a new link to a recording that Exotel refused. */
 export interface RenewalResult {
   kind: 'renewed' | 'refused' | 'unavailable'
 }
@@ -210,7 +211,7 @@ export interface ConcludedRecording {
   error?: string
 }
 
-/** What one recording does or waits for at the moment. */
+/** The current step of one recording. */
 export interface RecordingStep {
   step: string
   /** ISO 8601 */
@@ -218,7 +219,7 @@ export interface RecordingStep {
   detail: string
 }
 
-/** Answer of the query `status`: the newest step, and the steps of the recordings in transfer. */
+/** Result of the query `status`: the newest step, and the current step of each recording in progress. */
 export interface RecordingStatus extends RecordingStep {
   callSid: CallSid
   inProgress: (RecordingStep & { sourceUrl?: string })[]

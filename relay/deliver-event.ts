@@ -1,4 +1,4 @@
-// One event to Temporal, and what the result says about the event and about Temporal as a whole.
+// Sends one event to Temporal, and classifies the result: about this event, or about Temporal as a whole.
 import { isGrpcServiceError, type Client } from '@temporalio/client'
 import type { ClaimedEvent } from '../calls/claim-events.ts'
 import type { RecordingPolicy } from '../contracts/recording.ts'
@@ -14,7 +14,7 @@ export interface DeliveryDependencies {
   systemFault: SystemCheck
 }
 
-/** Resolves with why Temporal as a whole does not respond, or with undefined where it does. */
+/** Resolves with the reason why Temporal as a whole does not respond, or with undefined if it responds. */
 export type SystemCheck = () => Promise<string | undefined>
 
 const SYSTEM_CHECK_DEADLINE_MS = 3000
@@ -33,14 +33,14 @@ export async function deliverEvent({ temporal, policy, systemFault }: DeliveryDe
     await signalRecordingWorkflow(client, event, policy)
     return { kind: 'started' }
   } catch (error) {
-    const trouble = classifyTemporalError(error)
-    if (trouble.kind !== 'no_response') return trouble
-    const fault = await systemFault()
-    return fault === undefined ? trouble : { kind: 'temporal_fault', reason: fault }
+    const fault = classifyTemporalError(error)
+    if (fault.kind !== 'no_response') return fault
+    const reason = await systemFault()
+    return reason === undefined ? fault : { kind: 'temporal_fault', reason }
   }
 }
 
-/** Calls `getSystemInfo`; all who ask while a call is under way get its result. */
+/** Calls `getSystemInfo`. Checks that start while one is in progress share its result. */
 export function createSystemCheck(temporal: () => Promise<Client>): SystemCheck {
   let current: Promise<string | undefined> | undefined
   const check = async (): Promise<string | undefined> => {

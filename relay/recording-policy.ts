@@ -1,10 +1,10 @@
 import type { Config } from '../platform/config.ts'
 import type { RecordingPolicy } from '../contracts/recording.ts'
 
-/** Far below the server's limit of 51,200, and hundreds of attempts. */
+/** Far below the server's limit of 51,200 events, and enough for hundreds of attempts. */
 const CONTINUE_AS_NEW_AFTER_EVENTS = 10_000
 
-/** What a run's waits and tries depend on; frozen into its input, so that a changed setting never breaks a replay. */
+/** The settings for a run's waits and attempts. They are part of its input, so that a changed setting never breaks a replay. */
 export function recordingPolicy(
   config: Pick<Config, 'RECORDING_WAIT_SCALE' | 'RETRY_RECORDING_TRIES' | 'RECORDING_EXPECTED_FROM_SECONDS' | 'SPOOL_LOST_AFTER_SECONDS'>,
 ): RecordingPolicy {

@@ -1,4 +1,4 @@
-// What became of events, in PostgreSQL, logs and metrics. Outcomes that arrive while a statement runs are recorded together.
+// Records the outcomes of deliveries in PostgreSQL, logs and metrics. Outcomes that arrive while a statement runs are written together.
 import { deferEvents, markRelayed, recordNoResponse, releaseEvents, type ClaimedEvent } from '../calls/claim-events.ts'
 import type { Database } from '../platform/database.ts'
 import type { Logger } from '../platform/logger.ts'
@@ -10,8 +10,8 @@ interface Delivery {
   outcome: DeliveryOutcome
 }
 
-const relayed = counter('relay_events_total', 'Events by what became of them', ['result'])
-/** Labels of the metric, which existed before the outcomes got their names. */
+const relayed = counter('relay_events_total', 'Events by the outcome of their delivery to Temporal', ['result'])
+/** Label values of the metric. They are older than the names of the outcomes. */
 const RESULTS = {
   started: 'started',
   nothing_new: 'nothing_new',
@@ -20,7 +20,7 @@ const RESULTS = {
   temporal_fault: 'released',
 }
 
-for (const result of Object.values(RESULTS)) relayed.inc({ result }, 0) // so that each series exists from the start
+for (const result of Object.values(RESULTS)) relayed.inc({ result }, 0) // each series exists from the start
 
 /** Resolves once the outcome is committed. */
 export function createOutcomeRecorder(database: Database, logger: Logger): (delivery: Delivery) => Promise<void> {
@@ -47,13 +47,19 @@ async function record(database: Database, deliveries: Delivery[]): Promise<void>
 function log(logger: Logger, { event, outcome }: Delivery): void {
   const facts = { callSid: event.callSid, event: String(event.id) }
   if (outcome.kind === 'refused')
-    logger.error({ ...facts, tries: event.relayTries + 1, reason: outcome.reason }, 'Recording event set aside: Temporal refuses it')
-  // One line an event: it is tried again every 30 s at most.
+    logger.error(
+      { ...facts, tries: event.relayTries + 1, reason: outcome.reason },
+      'Event deferred: Temporal refused its signal-with-start',
+    )
+  // Logged once for each event, because it is sent again as often as every 30 s.
   if (outcome.kind === 'no_response' && event.relayWaits === 0)
-    logger.warn({ ...facts, reason: outcome.reason }, 'Recording event got no response from Temporal: tried again behind the others')
+    logger.warn(
+      { ...facts, reason: outcome.reason },
+      'Event delayed: Temporal did not respond to its signal-with-start, which is sent again after the other events',
+    )
 }
 
-/** Items that come while `write` runs make up the next group. Resolves or rejects with the write of the item's group. */
+/** Groups the items that arrive while `write` runs, and writes each group at once. Resolves or rejects with the write of the item's group. */
 function inGroups<T>(write: (items: T[]) => Promise<void>): (item: T) => Promise<void> {
   let last: Promise<unknown> = Promise.resolve()
   let next: { items: T[]; written: Promise<void> } | undefined

@@ -1,4 +1,5 @@
-// The one way from committed events to Temporal. Runs in every API process; claims keep the processes out of each other's way.
+// The relay: the only code that sends committed events to Temporal. It runs in every API process; claims prevent that two processes send
+// the same event at the same time.
 import type { Client } from '@temporalio/client'
 import { setTimeout as pause } from 'node:timers/promises'
 import { claimEvents, clearRelayWaits, releaseEvents, type ClaimedEvent } from '../calls/claim-events.ts'
@@ -14,14 +15,14 @@ import { openLane, type LaneLimits } from './relay-lane.ts'
 import { createOutcomeRecorder } from './relay-outcomes.ts'
 
 export interface Relay {
-  /** Something was committed: look now. */
+  /** An event was committed: claim due events now, without waiting for the next poll. */
   kick(): void
   state(): RelayState
-  /** Does not wait for requests that get no response: their events are released. */
+  /** Stops the relay. Events whose requests get no response within a second are released. */
   stop(): Promise<void>
 }
 
-/** The first two stop the relay; the others are about one event. */
+/** The first two pause the relay; the others concern one event. */
 export const RELAY_PROBLEMS = ['DatabaseUnavailable', 'TemporalUnavailable', 'EventRefused', 'NoResponse'] as const
 type RelayProblem = (typeof RELAY_PROBLEMS)[number]
 
@@ -29,17 +30,17 @@ interface RelayState {
   /** `waiting`: PostgreSQL or Temporal as a whole is not available, or the database is not migrated. */
   state: 'relaying' | 'waiting'
   since: string
-  /** The newest problem, of one event or of all, also after it is over. Its text is in the log. */
+  /** The newest problem, of one event or of all. It stays here after it has ended. Its text is in the log. */
   problem?: RelayProblem
   problemAt?: string
 }
 
 export interface RelayDependencies {
   database: Database
-  /** Resolved anew by each event until it is there. */
+  /** Called for each event, because the connection may not be established yet. */
   temporal: () => Promise<Client>
   policy: RecordingPolicy
-  /** While PostgreSQL or Temporal as a whole is away. */
+  /** Pauses between attempts while PostgreSQL or Temporal as a whole is unavailable. */
   pauses: Pauses
   limits: RelayLimits
   /** Nothing is claimed before this resolves. */
@@ -48,14 +49,14 @@ export interface RelayDependencies {
 }
 
 export interface RelayLimits extends LaneLimits {
-  /** The relay looks for due events at least this often. */
+  /** The relay queries for due events about this often. */
   pollMs: number
 }
 
-/** A claim's lease (30 s) outlasts a connection attempt, the request's deadline, a look at the system, and the statement that follows. */
+/** A claim's lease (30 s) is longer than a connection attempt, the request's deadline, the system check and the SQL statement together. */
 export const RELAY_LIMITS: RelayLimits = { sideBySide: 20, slowAfterMs: 1000, inFlight: 200, pollMs: 1000 }
 
-const standing = gauge('relay_standing', '1 while the relay as a whole waits for PostgreSQL or Temporal')
+const standing = gauge('relay_standing', '1 while the relay is paused because PostgreSQL or Temporal is unavailable')
 
 export function startRelay(deps: RelayDependencies): Relay {
   const { database, limits, logger } = deps
@@ -63,8 +64,8 @@ export function startRelay(deps: RelayDependencies): Relay {
   const stopped = new Promise<void>((resolve) => stopping.signal.addEventListener('abort', () => resolve()))
   const systemFault = createSystemCheck(deps.temporal)
   const record = createOutcomeRecorder(database, logger)
-  const underWay = new Map<ClaimedEvent, Promise<DeliveryOutcome>>()
-  const lanes = { fresh: openLane(limits, onRoom), waiting: openLane(limits, onRoom) }
+  const inProgress = new Map<ClaimedEvent, Promise<DeliveryOutcome>>()
+  const lanes = { fresh: openLane(limits, onFreePlace), waiting: openLane(limits, onFreePlace) }
   let status: RelayState = { state: 'waiting', since: now() }
   let failedAttempts = 0
   let lastReason: string | undefined
@@ -87,18 +88,18 @@ export function startRelay(deps: RelayDependencies): Relay {
     }
   }
 
-  /** Begins what is due, and returns when it is time to look again; does not wait for the responses. */
+  /** Starts the delivery of due events, without waiting for the responses. Returns when due events have to be queried again. */
   async function relayDue(): Promise<void> {
     wake = openGate()
     ;({ moreIsDue } = await deliverDue())
-    if (moreIsDue && hasRoom()) return
+    if (moreIsDue && hasFreePlace()) return
     const poll = new AbortController()
     const pollMs = limits.pollMs * (0.75 + Math.random() / 2)
     await Promise.race([wake.opened, pause(pollMs, undefined, { signal: poll.signal }).catch(() => {})])
     poll.abort()
   }
 
-  /** While the relay waits: one look at Temporal, then one batch. Goes on if no event of it meets a fault of Temporal as a whole. */
+  /** While the relay is paused: checks Temporal, then sends one batch. Resumes if no event of the batch meets a fault of Temporal as a whole. */
   async function retryAfterFault(): Promise<void> {
     await pause(backoffMs(failedAttempts, deps.pauses), undefined, { signal: stopping.signal }).catch(() => {})
     if (stopping.signal.aborted) return
@@ -119,7 +120,7 @@ export function startRelay(deps: RelayDependencies): Relay {
     resumeRelay()
   }
 
-  /** Does not wait for slow ones where others have an outcome already. */
+  /** Does not wait for slow deliveries if others already have an outcome. */
   async function firstOutcomes(deliveries: Promise<DeliveryOutcome>[]): Promise<DeliveryOutcome[]> {
     const slow = pause(limits.slowAfterMs, undefined)
     const outcomes = await Promise.all(deliveries.map((delivery) => Promise.race([delivery, slow])))
@@ -127,11 +128,11 @@ export function startRelay(deps: RelayDependencies): Relay {
     return known.length > 0 ? known : Promise.all(deliveries)
   }
 
-  /** Claims as many events as there is room for, and begins to deliver them. */
+  /** Claims as many events as the lanes allow, and starts their delivery. */
   async function deliverDue(): Promise<{ deliveries: Promise<DeliveryOutcome>[]; moreIsDue: boolean }> {
-    const room = { fresh: lanes.fresh.room(), waiting: lanes.waiting.room() }
-    if (room.fresh + room.waiting === 0) return { deliveries: [], moreIsDue: true }
-    const events = await claimEvents(database, room)
+    const free = { fresh: lanes.fresh.room(), waiting: lanes.waiting.room() }
+    if (free.fresh + free.waiting === 0) return { deliveries: [], moreIsDue: true }
+    const events = await claimEvents(database, free)
     if (stopping.signal.aborted) {
       await releaseEvents(database, events)
       return { deliveries: [], moreIsDue: false }
@@ -139,20 +140,20 @@ export function startRelay(deps: RelayDependencies): Relay {
     const waiting = events.filter(({ relayWaits }) => relayWaits > 0).length
     const deliveries = events.map((event) => {
       const lane = event.relayWaits > 0 ? lanes.waiting : lanes.fresh
-      const delivery = lane.occupy(() => deliver(event)).finally(() => underWay.delete(event))
-      underWay.set(event, delivery)
+      const delivery = lane.occupy(() => deliver(event)).finally(() => inProgress.delete(event))
+      inProgress.set(event, delivery)
       return delivery
     })
-    return { deliveries, moreIsDue: isFilled(room.waiting, waiting) || isFilled(room.fresh, events.length - waiting) }
+    return { deliveries, moreIsDue: isFilled(free.waiting, waiting) || isFilled(free.fresh, events.length - waiting) }
   }
 
-  /** Never throws. A claim whose outcome cannot be recorded expires, and the event is delivered again, which changes nothing. */
+  /** Never throws. If the outcome cannot be recorded, the claim expires and the event is sent again, which is idempotent. */
   async function deliver(event: ClaimedEvent): Promise<DeliveryOutcome> {
     const outcome = await deliverEvent({ ...deps, systemFault }, event)
-    if (!underWay.has(event)) return outcome // released by stop()
+    if (!inProgress.has(event)) return outcome // released by stop()
     if (outcome.kind === 'temporal_fault') reportFault('TemporalUnavailable', outcome.reason)
-    else if (outcome.kind === 'refused') notice('EventRefused')
-    else if (outcome.kind === 'no_response') notice('NoResponse')
+    else if (outcome.kind === 'refused') recordProblem('EventRefused')
+    else if (outcome.kind === 'no_response') recordProblem('NoResponse')
     try {
       await record({ event, outcome })
       return outcome
@@ -167,13 +168,17 @@ export function startRelay(deps: RelayDependencies): Relay {
     reportFault('DatabaseUnavailable', describe(error))
   }
 
-  /** One alarm for each outage, and a line for each new reason; not one for each event. */
+  /** Logs one error for each outage and a warning for each new reason, not a line for each event. */
   function reportFault(problem: RelayProblem, reason: string): void {
-    notice(problem)
+    recordProblem(problem)
     if (status.state === 'waiting' && reason === lastReason) return
     lastReason = reason
-    if (status.state === 'waiting') return logger.warn({ problem, reason: redact(reason) }, 'Recording relay still waits')
-    logger.error({ problem, reason: redact(reason) }, 'Recording relay stands still: committed events wait')
+    if (status.state === 'waiting')
+      return logger.warn({ problem, reason: redact(reason) }, 'Recording relay is still paused, for another reason')
+    logger.error(
+      { problem, reason: redact(reason) },
+      'Recording relay paused: committed events wait until PostgreSQL and Temporal are available',
+    )
     status = { ...status, state: 'waiting', since: now() }
     failedAttempts = Math.max(failedAttempts, 1)
     standing.set(1)
@@ -182,36 +187,36 @@ export function startRelay(deps: RelayDependencies): Relay {
 
   function resumeRelay(): void {
     failedAttempts = 0
-    logger.info('Recording relay goes on')
+    logger.info('Recording relay resumed')
     status = { ...status, state: 'relaying', since: now() }
     standing.set(0)
   }
 
-  function notice(problem: RelayProblem): void {
+  function recordProblem(problem: RelayProblem): void {
     status = { ...status, problem, problemAt: now() }
   }
 
-  function hasRoom(): boolean {
+  function hasFreePlace(): boolean {
     return lanes.fresh.room() + lanes.waiting.room() > 0
   }
 
-  function onRoom(): void {
-    if (moreIsDue && hasRoom()) wake.open()
+  function onFreePlace(): void {
+    if (moreIsDue && hasFreePlace()) wake.open()
   }
 
   async function stop(): Promise<void> {
     stopping.abort()
     wake.open()
-    await Promise.race([Promise.all([done, ...underWay.values()]), pause(limits.slowAfterMs)])
-    const abandoned = [...underWay.keys()]
-    underWay.clear()
-    await releaseEvents(database, abandoned).catch(() => {}) // else their leases expire
+    await Promise.race([Promise.all([done, ...inProgress.values()]), pause(limits.slowAfterMs)])
+    const abandoned = [...inProgress.keys()]
+    inProgress.clear()
+    await releaseEvents(database, abandoned).catch(() => {}) // if this fails, their leases expire
   }
 }
 
-/** More may be due where all the room that there was is taken. A lane without room says when it has some again. */
-function isFilled(room: number, claimed: number): boolean {
-  return room > 0 && claimed === room
+/** If the query returned as many events as it was allowed to, more may be due. A lane without free places reports when it has some again. */
+function isFilled(limit: number, claimed: number): boolean {
+  return limit > 0 && claimed === limit
 }
 
 function now(): string {

@@ -15,10 +15,10 @@ const DEADLINE_MS = 10_000
 const callSidKey = defineSearchAttributeKey(CALL_SID_ATTRIBUTE, SearchAttributeType.KEYWORD)
 const stateKey = defineSearchAttributeKey(RECORDING_STATE_ATTRIBUTE, SearchAttributeType.KEYWORD)
 
-/** Starts the call's workflow, or lets the one that runs know: in one request, so that the news is in the run's first task. */
+/** Starts the call's workflow or signals the open run. One request does both, so that the signal is part of a new run's first workflow task. */
 export async function signalRecordingWorkflow(temporal: Client, event: ClaimedEvent, policy: RecordingPolicy): Promise<void> {
   const call: EndedCall = { callSid: event.callSid, arrivedAt: event.receivedAt.toISOString(), requestId: event.requestId ?? '', policy }
-  const news: CallUpdate = {
+  const update: CallUpdate = {
     sourceUrls: event.sourceUrls,
     ...(event.status !== null && { status: event.status }),
     ...(event.endedAt !== null && { endedAt: event.endedAt.toISOString() }),
@@ -35,7 +35,7 @@ export async function signalRecordingWorkflow(temporal: Client, event: ClaimedEv
       workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
       args: [call],
       signal: CALL_UPDATED_SIGNAL,
-      signalArgs: [news],
+      signalArgs: [update],
       staticSummary: `Recording of call ${event.callSid}`,
       typedSearchAttributes: new TypedSearchAttributes([
         { key: callSidKey, value: event.callSid },

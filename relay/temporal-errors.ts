@@ -2,8 +2,8 @@ import { isGrpcServiceError, ServiceError } from '@temporalio/client'
 import { NamespaceNotFoundError, WorkflowNotFoundError } from '@temporalio/common'
 
 /**
- * Why a signal-with-start failed. `temporal_fault`: Temporal as a whole, every event would fail the same. `refused`: this event alone.
- * `no_response`: nobody processed the request; whether Temporal as a whole responds has to be found out.
+ * Why a signal-with-start failed. `temporal_fault`: every event would fail in the same way. `refused`: Temporal refused this event only.
+ * `no_response`: the request was not processed, and the caller has to check whether Temporal as a whole responds.
  */
 export interface TemporalFault {
   kind: 'temporal_fault' | 'refused' | 'no_response'
@@ -16,20 +16,20 @@ const RESOURCE_EXHAUSTED = 8
 const INTERNAL = 13
 const UNAUTHENTICATED = 16
 
-/** gRPC codes that say something about the one request. */
+/** gRPC codes that concern a single request. */
 const REFUSALS = new Set([
   6, // ALREADY_EXISTS
   9, // FAILED_PRECONDITION
   11, // OUT_OF_RANGE
   15, // DATA_LOSS
 ])
-/** RESOURCE_EXHAUSTED that is about one workflow or one message, not about a limit of the namespace or the cluster. */
+/** Messages of RESOURCE_EXHAUSTED for a limit of one workflow or one message, not of the namespace or the cluster. */
 const OWN_LIMIT = /workflow is busy|message larger than max/i
-/** INTERNAL that a proxy or the transport reports: the server did not answer. [grpc-js, and the retry interceptor of the SDK] */
+/** Messages of INTERNAL that a proxy or the transport reports because the server did not respond. [grpc-js, and the SDK's retry interceptor] */
 const TRANSPORT_ERROR = /RST_STREAM|without gRPC status/i
 const SETUP = 'run `npm run temporal:setup`'
 
-/** What a signal-with-start threw. It finds or starts its workflow, so that only the namespace can be missing. */
+/** @param error from a signal-with-start. It starts a workflow that does not exist, so "not found" can only mean the namespace. */
 export function classifyTemporalError(error: unknown): TemporalFault {
   if (error instanceof NamespaceNotFoundError || (error instanceof WorkflowNotFoundError && /namespace/i.test(error.message))) {
     return { kind: 'temporal_fault', reason: `${error.message}: ${SETUP}` }

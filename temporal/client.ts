@@ -3,14 +3,14 @@ import type { TemporalSettings } from '../platform/config.ts'
 import { temporalConnectionOptions } from './connection-options.ts'
 
 export interface TemporalClient {
-  /** Connects when first needed, so that the API starts while Temporal is away. Rejects while it cannot be reached. */
+  /** Connects on first use, so that the API starts while Temporal is unavailable. Rejects while Temporal cannot be reached. */
   client: () => Promise<Client>
   close: () => Promise<void>
 }
 
 const CONNECT_TIMEOUT = '5s'
 
-/** One connection for all users. Who asks while an attempt is under way gets its result; after a failed attempt the next user begins anew. */
+/** Shares one connection. Callers that arrive during a connection attempt share its result. After a failed attempt the next caller starts a new one. */
 export function openTemporal(config: TemporalSettings): TemporalClient {
   let connecting: Promise<Client> | undefined
   const connect = async (): Promise<Client> => {
@@ -20,7 +20,7 @@ export function openTemporal(config: TemporalSettings): TemporalClient {
       return new Client({ connection, namespace: config.TEMPORAL_NAMESPACE })
     } catch (error) {
       connecting = undefined
-      await connection.close() // else its channel goes on connecting by itself
+      await connection.close() // otherwise its channel continues to connect
       throw error
     }
   }

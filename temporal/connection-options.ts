@@ -1,6 +1,6 @@
 import type { TemporalSettings } from '../platform/config.ts'
 
-/** Address and credentials, for a client's connection as for a worker's. */
+/** Address and credentials for the connection of a client or a worker. */
 export function temporalConnectionOptions(config: TemporalSettings): { address: string; apiKey?: string; tls?: true } {
   return {
     address: config.TEMPORAL_ADDRESS,

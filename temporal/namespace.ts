@@ -1,4 +1,4 @@
-// The Temporal namespace with its retention, and the search attributes that starts and the Web UI need.
+// Creates the Temporal namespace with its retention, and the search attributes that workflow starts and the Web UI need.
 import { isGrpcServiceError, type Connection } from '@temporalio/client'
 import { setTimeout as pause } from 'node:timers/promises'
 import { SEARCH_ATTRIBUTES } from '../contracts/names.ts'
@@ -10,7 +10,7 @@ const NOT_FOUND = 5
 /** `temporal.api.enums.v1.IndexedValueType` */
 const KEYWORD = 2
 
-/** Makes what is missing; safe to run again, and twice at once. */
+/** Creates what is missing. It can run repeatedly, also twice at the same time. */
 export async function setUpTemporal(connection: Connection, namespace: string): Promise<void> {
   await ensureNamespace(connection, namespace)
   const missing = await onceVisible(() => missingSearchAttributes(connection, namespace))
@@ -22,7 +22,7 @@ export async function addSearchAttributes(connection: Connection, namespace: str
   await connection.operatorService.addSearchAttributes({ namespace, searchAttributes }).catch(unless(ALREADY_EXISTS))
 }
 
-/** Names of those search attributes of ours that the namespace lacks. */
+/** @returns the names of our search attributes that the namespace does not have */
 export async function missingSearchAttributes(connection: Pick<Connection, 'operatorService'>, namespace: string): Promise<string[]> {
   const { customAttributes } = await connection.operatorService.listSearchAttributes({ namespace })
   return SEARCH_ATTRIBUTES.filter((name) => !(name in (customAttributes ?? {})))
@@ -42,11 +42,11 @@ async function ensureNamespace(connection: Connection, namespace: string): Promi
   }
 }
 
-/** A new namespace is known to all of the server only after its caches' next look. */
-async function onceVisible<T>(ask: () => Promise<T>): Promise<T> {
+/** Retries while the namespace is not found: a new namespace is visible in all of the server only after its caches are refreshed. */
+async function onceVisible<T>(request: () => Promise<T>): Promise<T> {
   for (const deadline = Date.now() + VISIBLE_WITHIN_MS; ; await pause(100)) {
     try {
-      return await ask()
+      return await request()
     } catch (error) {
       if (Date.now() > deadline) throw error
       unless(NOT_FOUND)(error)

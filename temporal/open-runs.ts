@@ -1,4 +1,4 @@
-// What Temporal says about the runs of RecordingWorkflow.
+// Queries Temporal for open runs of RecordingWorkflow.
 import type { Client } from '@temporalio/client'
 import { WorkflowNotFoundError } from '@temporalio/common'
 import type { CallSid } from '../contracts/call-sid.ts'
@@ -6,7 +6,7 @@ import { RECORDING_WORKFLOW, recordingWorkflowId } from '../contracts/names.ts'
 
 const DEADLINE_MS = 10_000
 
-/** Whether a run owns the call now. Terminated, timed out, deleted or never started: nobody does. */
+/** Whether an open run owns the call. False if the run was terminated, timed out, was deleted or never started. */
 export async function isRunOpen(temporal: Client, callSid: CallSid): Promise<boolean> {
   const describe = () => temporal.workflow.getHandle(recordingWorkflowId(callSid)).describe()
   try {
@@ -18,7 +18,7 @@ export async function isRunOpen(temporal: Client, callSid: CallSid): Promise<boo
 }
 
 /**
- * Open runs whose workflow tasks fail again and again, which only a deploy mends: they are never started a second time.
+ * Counts open runs whose workflow tasks fail repeatedly. Only a deploy can fix them. Recovery does not start them again.
  * [docs.temporal.io, visibility: TemporalReportedProblems]
  */
 export async function countStuckRuns(temporal: Client): Promise<number> {

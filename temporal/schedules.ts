@@ -1,4 +1,4 @@
-// Temporal schedules as the settings want them: made where missing, brought up to date where they differ.
+// Creates the Temporal schedules, or updates them to the current settings.
 import { ScheduleAlreadyRunning, ScheduleOverlapPolicy, type Client, type ScheduleSpec } from '@temporalio/client'
 import {
   OBJECT_CHECK_WORKFLOW,
@@ -20,17 +20,17 @@ export interface ScheduleSettings {
 }
 
 /**
- * How late a run may still start after an outage of Temporal. One at an interval is not missed, since the next one follows
- * soon; a nightly one is caught up, but not into the next night.
+ * How late a run may start after an outage of Temporal. A run at an interval is not caught up, because the next one follows soon. A nightly
+ * run is caught up, but not as late as the next night.
  */
 const CATCHUP_WINDOW = { interval: '1m', calendar: '12h' } as const
-/** More often, the list of workflows in the Web UI of a development stack would show little else. */
+/** With shorter intervals, the Web UI of a development stack would list little else. */
 const SHORTEST_INTERVAL_MS = { development: 30_000, test: 1000, production: 1000 }
-/** UTC: night in India. */
+/** UTC. It is night in India then. */
 const NIGHTLY = { hour: 20, minute: 30 }
 const OBJECTS_AT = { hour: 21, minute: 30 }
 
-/** Safe at every start and from several workers at once. A paused schedule stays paused. */
+/** Several workers may call this at the same time, at each of their starts. A paused schedule stays paused. */
 export async function ensureSchedules(temporal: Client, settings: ScheduleSettings): Promise<void> {
   const every = (minutes: number): ScheduleSpec => ({
     intervals: [{ every: Math.max(SHORTEST_INTERVAL_MS[settings.NODE_ENV], Math.round(minutes * 60_000 * settings.RECORDING_WAIT_SCALE)) }],

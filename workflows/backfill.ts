@@ -1,4 +1,4 @@
-// An account's older calls, up to the six months that Exotel serves; begun by a person, at a pace that leaves room for live calls.
+// Records an account's older calls, up to the six months that Exotel serves. A person starts it. It is slow enough not to delay live calls.
 import { continueAsNew, proxyActivities, setCurrentDetails, sleep } from '@temporalio/workflow'
 import type { Activities } from '../activities/create.ts'
 import { readList, startOf, type ListProgress } from './calls-list.ts'
@@ -20,27 +20,27 @@ const { readListPage } = proxyActivities<Activities>({
 })
 
 const PAUSE_MS = 30_000
-/** A run's history takes this many looks at the backlog. */
-const LOOKS_IN_A_RUN = 500
+/** After this many checks of the backlog the run continues as new, so that its history stays short. */
+const CHECKS_PER_RUN = 500
 
 export async function BackfillWorkflow(request: BackfillRequest, progress?: ListProgress): Promise<PassEnd> {
-  let looks = 0
+  let checks = 0
   const start = progress ?? startOf(await startPass({ kind: 'backfill', from: request.from, to: request.to }))
   const end = await readList(start, readListPage, {
     source: 'backfill',
     beforePage: async (reached) => {
       for (let open = await backfillBacklog(); open >= request.openAtMost; open = await backfillBacklog()) {
-        setCurrentDetails(`${open} calls of the backfill are under way; the next page is read when fewer than ${request.openAtMost} are`)
-        if ((looks += 1) > LOOKS_IN_A_RUN) await resumeRelay(reached)
-        await sleep(PAUSE_MS * request.waitScale, { summary: 'until calls of the backfill have ended' })
+        setCurrentDetails(`${open} calls of the backfill are in progress. The next page is read when fewer than ${request.openAtMost} are.`)
+        if ((checks += 1) > CHECKS_PER_RUN) await continueInNextRun(reached)
+        await sleep(PAUSE_MS * request.waitScale, { summary: 'until fewer calls of the backfill are in progress' })
       }
     },
-    resume: resumeRelay,
+    resume: continueInNextRun,
   })
   await finishPass(end)
   return end
 
-  function resumeRelay(reached: ListProgress): Promise<never> {
+  function continueInNextRun(reached: ListProgress): Promise<never> {
     return continueAsNew<typeof BackfillWorkflow>(request, reached)
   }
 }

@@ -1,19 +1,19 @@
-// When Exotel is asked whether a call has a recording.
+// When the workflow requests a call's Call Details, to learn whether the call has a recording.
 import type { CallDetailsRequest } from '../contracts/recording.ts'
 import type { RecordingRun } from './recording-run.ts'
 
 /** Exotel has a recording 1 to 5 min after the end of the call, 15 at peak [reporting/recording-access]. */
 const ASK_AFTER_END_MINUTES = [1, 2, 5, 10, 15, 30, 60]
-/** While Exotel says that the call is not over. A call lasts 4 h at most [api/make-a-call-api, TimeLimit]. */
+/** While Exotel answers that the call has not ended. A call lasts 4 h at most [api/make-a-call-api, TimeLimit]. */
 const RUNNING_EVERY_MINUTES = 10
 const RUNNING_FOR_MINUTES = 5 * 60
 
 export interface CallDetailsSchedule {
-  /** The time of the next question, ms since 1970; undefined after the last one. An event that tells a later end of the call changes it. */
+  /** @returns the time of the next request, ms since 1970; undefined after the last one. An event with a later end of the call changes it */
   next(): number | undefined
-  /** The question is asked now. @returns what the call's row says about the next one */
+  /** Records that a request is sent now. @returns the times of the next request, for the call's row */
   ask(): Pick<CallDetailsRequest, 'nextRequestAt' | 'nextRequestWhileRunningAt'>
-  /** Exotel's answer says that the call is not over. */
+  /** Records that Exotel answered that the call has not ended. */
   noteRunning(): void
 }
 
@@ -39,13 +39,13 @@ export function callDetailsSchedule({ call, facts, inbox }: Pick<RecordingRun, '
     noteRunning: () => void (wasRunningAtMs = askedAtMs),
   }
 
-  /** Now where one of the times has passed, or where the call counted as not recorded. */
+  /** Now if one of the times has passed or a new search was requested; else the first of the times. */
   function first(): number | undefined {
     const times = afterEnd()
     return inbox.mustAsk() || times.some((atMs) => atMs <= Date.now()) ? Date.now() : times[0]
   }
 
-  /** Times that passed during an outage of Exotel's API are asked for once, not one after the other. */
+  /** Times that passed during an outage of Exotel's API lead to one request, not to several in a row. */
   function after(ms: number): number | undefined {
     return afterEnd().find((atMs) => atMs > ms)
   }

@@ -1,19 +1,19 @@
-// What is known of the call itself: its status, its end and its duration, merged from all signals.
+// What is known about the call: its status, its end and its duration, merged from all signals.
 import { isUnanswered } from '../contracts/call-status.ts'
 import { isPlausibleEnd } from '../contracts/plausible-end.ts'
 import type { CallFactsSoFar, EndedCall } from '../contracts/recording.ts'
 
 export interface CallFacts {
   update(facts: CallFactsSoFar): void
-  /** An event says that nobody answered the call, and none that somebody did. */
+  /** An event says that nobody answered the call, and no event says that somebody did. */
   unanswered(): boolean
   /** An event says that the call was answered, by its status or by a duration that should have a recording. */
   answered(): boolean
   status(): string | undefined
   durationSeconds(): number | undefined
-  /** The end of the call; undefined where it is unknown or not plausible. */
+  /** The end of the call; undefined if it is unknown or not plausible. */
   endedAtMs(): number | undefined
-  /** The end of the call as far as it is known: at the latest when the newest event arrived that ends it. */
+  /** The end of the call; if it is unknown, the arrival of the newest event that ends the call. */
   latestEndMs(): number
   carryOver(): CallFactsSoFar
 }

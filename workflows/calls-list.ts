@@ -1,23 +1,23 @@
-// Exotel's list of ended calls over a window, page after page, in portions of a month that Exotel serves at most.
+// Reads Exotel's list of ended calls for a window, page by page. A longer window is read in portions, because Exotel serves a month at most.
 import { isCancellation, setCurrentDetails } from '@temporalio/workflow'
 import { failureIn } from './failure.ts'
 import type { ListPage, ListRequest, Pass, PassEnd } from '../contracts/maintenance.ts'
 
-/** Where a pass stands; also the input of the run that goes on with it. */
+/** The progress of a pass; also the input of the run that continues it. */
 export interface ListProgress extends Omit<PassEnd, 'remark' | 'problem'> {
-  /** End of what is left, and beginning of the portion in hand, ISO 8601. */
+  /** Start of the current portion, and end of the whole window, ISO 8601. */
   from: string
   to: string
-  /** Of the page to be read next in this portion. */
+  /** Cursor of the next page in this portion. */
   after?: string
-  /** Of this portion: how many calls Exotel announced, how many came. */
+  /** In this portion: how many calls Exotel announced, and how many were read. */
   announced?: number
   came: number
   unusable: number
 }
 
 const PORTION_MS = 28 * 24 * 3600_000
-/** A run's history holds this many pages at most. */
+/** After this many pages the run continues as new, so that its history stays short. */
 const PAGES_IN_A_RUN = 200
 
 export function startOf(pass: Pass): ListProgress {
@@ -27,13 +27,13 @@ export function startOf(pass: Pass): ListProgress {
 interface ListOptions {
   source: ListRequest['source']
   beforePage?: (progress: ListProgress) => Promise<void>
-  /** Another run goes on from here. */
+  /** Continues in another run from here. */
   resume: (progress: ListProgress) => Promise<never>
 }
 
 /**
- * Reads to the end of the window; a long one goes on in another run.
- * @returns how the pass ended; with a problem where pages may be missing
+ * Reads to the end of the window. A long window is continued in another run.
+ * @returns the result of the pass; with a problem if calls may be missing from it
  */
 export async function readList(
   start: ListProgress,
@@ -57,7 +57,7 @@ export async function readList(
     }
     progress = added(progress, page)
     setCurrentDetails(
-      `${progress.callsSeen} calls on ${progress.pages} pages seen, ${progress.callsNew} calls and ${progress.recordingsNew} recordings new`,
+      `Read ${progress.pages} pages with ${progress.callsSeen} calls; new: ${progress.callsNew} calls, ${progress.recordingsNew} recordings`,
     )
     const problem = gapIn(page, progress, cursors)
     if (problem !== undefined) return ended(progress, problem)
@@ -74,7 +74,7 @@ function portionEnd({ from, to }: ListProgress): string {
   return endMs >= Date.parse(to) ? to : new Date(endMs).toISOString()
 }
 
-/** Both portions hold their common second: rather a call twice than never. */
+/** Both portions contain the second at which one ends and the next starts, so that no call is skipped. */
 function nextPortion(progress: ListProgress, from: string): ListProgress {
   const { passId, to, unusable, pages, callsSeen, callsNew, recordingsNew } = progress
   return { passId, from, to, came: 0, unusable, pages, callsSeen, callsNew, recordingsNew }
@@ -94,10 +94,10 @@ function added(progress: ListProgress, page: ListPage): ListProgress {
   }
 }
 
-/** Why calls may be missing from what has been read. */
+/** @returns why calls may be missing; undefined if none can be missing */
 function gapIn(page: ListPage, { came, announced }: ListProgress, cursors: Set<string>): string | undefined {
-  if (!page.hasNextPage) return 'A page of the list has no Metadata: nobody knows whether another follows'
-  if (page.next !== undefined) return cursors.has(page.next) ? 'The list leads back to a page that was read already' : undefined
+  if (!page.hasNextPage) return 'A page of the list has no Metadata, so it is unknown whether another page follows'
+  if (page.next !== undefined) return cursors.has(page.next) ? 'The list leads back to a page that was already read' : undefined
   return announced !== undefined && came < announced ? `The list ended after ${came} of ${announced} calls` : undefined
 }
 

@@ -1,17 +1,17 @@
 import { ActivityFailure, ApplicationFailure, TimeoutFailure } from '@temporalio/common'
 import { isFailureCode, RATE_LIMITED, SPOOL_FILE_LOST, type FailureCode } from '../contracts/failures.ts'
 
-/** What an activity's error means to the workflow. */
+/** An activity's error, as the workflow handles it. */
 export interface Failure {
-  /** `SpoolFileLost`: the worker, its disk or the file is gone; download again. */
+  /** `SpoolFileLost`: the worker, its disk or the file is lost, so the recording has to be downloaded again. */
   code: FailureCode | typeof SPOOL_FILE_LOST | typeof RATE_LIMITED
   message: string
-  /** How far a download has come in all its tries. */
+  /** The largest number of bytes that a download reached in all attempts. */
   reachedBytes?: number
-  /** How much of it lies on that worker's disk and can be resumed. */
+  /** How many of them are on that worker's disk and can be resumed. */
   resumableBytes?: number
   retryAfterMs?: number
-  /** Queue of the worker whose disk holds a part of the recording. */
+  /** Task queue of the worker whose disk has a part of the recording. */
   spool?: string
   /** The file has no bytes. */
   isEmpty?: boolean
@@ -19,7 +19,7 @@ export interface Failure {
 
 export function failureIn(error: unknown): Failure {
   const cause = error instanceof ActivityFailure ? error.cause : error
-  if (isScheduleToStartTimeout(error)) return { code: SPOOL_FILE_LOST, message: 'The worker that holds the file does not answer' }
+  if (isScheduleToStartTimeout(error)) return { code: SPOOL_FILE_LOST, message: 'The worker that has the file does not respond' }
   if (!(cause instanceof ApplicationFailure))
     return { code: 'InternalError', message: cause instanceof Error ? cause.message : String(cause) }
   const code = codeOf(cause.type)
@@ -34,7 +34,7 @@ export function failureIn(error: unknown): Failure {
   }
 }
 
-/** No worker took the activity's task in time. */
+/** No worker started the activity's task in time. */
 export function isScheduleToStartTimeout(error: unknown): boolean {
   const cause = error instanceof ActivityFailure ? error.cause : error
   return cause instanceof TimeoutFailure && cause.timeoutType === 'SCHEDULE_TO_START'

@@ -1,4 +1,4 @@
-// No event named a recording: wait for one that does, and ask Exotel's Call Details meanwhile.
+// Searches for a recording when no event has contained a link: waits for such an event, and meanwhile requests Exotel's Call Details.
 import { CancellationScope, condition, isCancellation } from '@temporalio/workflow'
 import type { CallFacts } from './call-facts.ts'
 import { isRunning, isUnanswered as isUnansweredStatus } from '../contracts/call-status.ts'
@@ -9,10 +9,10 @@ import { requestCallDetails, refTo } from './recording-activities.ts'
 import type { Inbox } from './recording-inbox.ts'
 import type { RecordingRun } from './recording-run.ts'
 
-/** `unanswered`: Exotel was not asked. */
+/** `unanswered`: no request was sent to Exotel, because nobody answered the call. */
 export type Search = { state: Exclude<SearchState, 'never'>; outcome: Outcome }
 
-/** @returns undefined once the inbox has a link */
+/** @returns undefined when the inbox has a link */
 export async function findRecording(run: RecordingRun): Promise<Search | undefined> {
   const { call, facts, inbox, progress } = run
   const times = callDetailsSchedule(run)
@@ -22,14 +22,14 @@ export async function findRecording(run: RecordingRun): Promise<Search | undefin
   for (let atMs = times.next(); atMs !== undefined; atMs = times.next()) {
     const at = atMs
     const changes = (): boolean => inbox.hasLinks() || isUnanswered() || times.next() !== at
-    await progress.waitFor(changes, at, answer ? `Exotel answered: ${answer.kind}` : 'No event has named a recording yet')
+    await progress.waitFor(changes, at, answer ? `Exotel answered: ${answer.kind}` : 'No event has contained a link to a recording yet')
     if (inbox.hasLinks()) return undefined
     if (isUnanswered()) return { state: 'unanswered', outcome: notRecorded(facts) }
-    if (Date.now() < at) continue // an event has told another end of the call
+    if (Date.now() < at) continue // an event has changed the end of the call
 
-    progress.step('find', 'Asking Exotel whether the call has a recording')
+    progress.step('find', 'Requesting Call Details from Exotel')
     inbox.noteRequest()
-    answer = await askUnlessLinkArrives(run, { ...refTo(call), ...times.ask() })
+    answer = await requestUnlessLinkArrives(run, { ...refTo(call), ...times.ask() })
     if (answer) addNamed(inbox, answer)
     if (inbox.hasLinks()) return undefined
     if (answer?.kind === 'erased') return { state: 'asked', outcome: { state: 'not_recorded' } }
@@ -41,14 +41,17 @@ export async function findRecording(run: RecordingRun): Promise<Search | undefin
   return { state: 'asked', outcome: concludeWithout(call, facts, answer) }
 }
 
-/** Undefined once a link has arrived meanwhile: asking may take hours while Exotel refuses our credentials. */
-async function askUnlessLinkArrives(run: RecordingRun, question: CallDetailsRequest): Promise<CallDetailsAnswer | undefined> {
+/**
+ * Does not wait for the response when a link has arrived: the request may take hours while Exotel refuses our credentials.
+ * @returns undefined if a link has arrived
+ */
+async function requestUnlessLinkArrives(run: RecordingRun, request: CallDetailsRequest): Promise<CallDetailsAnswer | undefined> {
   const { inbox } = run
   const scope = new CancellationScope()
-  const asked = scope.run(() => requestCallDetails(question)).catch(asUnavailable)
-  await Promise.race([asked, condition(inbox.hasLinks)])
-  if (!inbox.hasLinks()) return asked
-  const answered = asked.then((answer) => addNamed(inbox, answer), ignoreCancellation)
+  const requested = scope.run(() => requestCallDetails(request)).catch(asUnavailable)
+  await Promise.race([requested, condition(inbox.hasLinks)])
+  if (!inbox.hasLinks()) return requested
+  const answered = requested.then((answer) => addNamed(inbox, answer), ignoreCancellation)
   run.question = {
     end() {
       scope.cancel()
@@ -58,7 +61,7 @@ async function askUnlessLinkArrives(run: RecordingRun, question: CallDetailsRequ
   return undefined
 }
 
-/** The activity has made the row of a recording that it names: this run has to transfer it. */
+/** The activity has inserted a row for the recording in its result, so this run has to transfer that recording. */
 function addNamed(inbox: Inbox, answer: CallDetailsAnswer): void {
   if (answer.kind === 'named') inbox.add(answer.sourceUrl)
 }
@@ -67,20 +70,20 @@ function ignoreCancellation(error: unknown): void {
   if (!isCancellation(error)) throw error
 }
 
-/** An answer that cannot be read is none. */
+/** A response that cannot be read counts as no response. */
 function asUnavailable(error: unknown): CallDetailsAnswer {
   if (isCancellation(error)) throw error
   return { kind: 'unavailable', reason: failureIn(error).message }
 }
 
-/** Only Exotel's own answer makes a call "not recorded"; a long call without a recording lacks one. */
+/** Only a response from Exotel makes a call "not recorded". A long call without a recording fails, because it should have one. */
 function concludeWithout({ policy }: EndedCall, facts: CallFacts, answer: CallDetailsAnswer | undefined): Outcome {
   if (answer === undefined || answer.kind === 'unavailable') {
-    return { state: 'failed', code: 'ExotelUnavailable', error: answer?.reason ?? 'Exotel was not asked' }
+    return { state: 'failed', code: 'ExotelUnavailable', error: answer?.reason ?? 'No Call Details were requested' }
   }
   if (answer.kind === 'unknown call') return { state: 'failed', code: 'CallUnknown', error: 'Exotel does not know the call' }
   if (answer.kind === 'none' && isRunning(answer.status)) {
-    return { state: 'failed', code: 'RecordingMissing', error: `Exotel still says "${answer.status}" of the call` }
+    return { state: 'failed', code: 'RecordingMissing', error: `Exotel still reports the status "${answer.status}" for the call` }
   }
   const seconds = facts.durationSeconds() ?? (answer.kind === 'none' ? answer.durationSeconds : undefined)
   if (seconds !== undefined && seconds >= policy.expectedFromSeconds) {
@@ -89,7 +92,7 @@ function concludeWithout({ policy }: EndedCall, facts: CallFacts, answer: CallDe
   return notRecorded(facts)
 }
 
-/** With the status that this rests on: where the call turns out to be answered later, the search begins again. */
+/** Contains the status that it is based on. If a later event says that the call was answered, the search starts again. */
 function notRecorded(facts: CallFacts): Outcome {
   const status = facts.status()
   return { state: 'not_recorded', ...(status !== undefined && { status }) }

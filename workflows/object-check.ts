@@ -1,12 +1,12 @@
-// The bucket against our rows, both ways; begun by its schedule for a sample, by a person for everything.
+// Compares the bucket with our rows in both directions. The schedule starts it for a sample of the rows, a person for all of them.
 import { continueAsNew, proxyActivities, setCurrentDetails } from '@temporalio/workflow'
 import type { Activities } from '../activities/create.ts'
 import type { ObjectCheckRequest, ObjectCheckResult } from '../contracts/maintenance.ts'
 import { RECORDINGS_QUEUE } from '../contracts/names.ts'
 
 /**
- * A page waits while the store is unavailable, but not for ever: while a run is open, the schedule begins no other one
- * (overlap policy SKIP). So it fails, visibly, and the next night's run takes place.
+ * A page waits while the store is unavailable, but not without limit: while a run is open, the schedule starts no other run
+ * (overlap policy SKIP). Therefore the run fails after this time, and the next night's run takes place.
  */
 const PAGE_TIMEOUT = '6h'
 
@@ -21,7 +21,7 @@ const { checkRows, checkObjects, endObjectCheck } = proxyActivities<Activities>(
 const PAGES_IN_A_RUN = 200
 const NOTHING: ObjectCheckResult = { rows: 0, missing: 0, objects: 0, unknown: 0, adopted: 0, deleted: 0, foreign: 0, surplus: 0 }
 
-/** @param request.full every stored row instead of a sample; all objects are listed either way */
+/** @param request.full checks every stored row instead of a sample; all objects are listed in both cases */
 export async function ObjectCheckWorkflow(request: ObjectCheckRequest): Promise<ObjectCheckResult> {
   let { rowsDone = false, after, found = NOTHING } = request
   for (let pages = 0; pages < PAGES_IN_A_RUN; pages += 1) {

@@ -1,4 +1,4 @@
-// Our rows against Exotel's list of ended calls: what no webhook told us is brought in by events of our own.
+// Compares our rows with Exotel's list of ended calls. Calls and recordings that no webhook reported are recorded as events of our own.
 import { continueAsNew, isCancellation, proxyActivities } from '@temporalio/workflow'
 import type { Activities } from '../activities/create.ts'
 import { readList, startOf, type ListProgress } from './calls-list.ts'
@@ -12,12 +12,15 @@ const { startPass, finishPass, callsWithoutLink } = proxyActivities<Activities>(
   retry,
 })
 const onExotelApi = { taskQueue: EXOTEL_API_QUEUE, startToCloseTimeout: '2m', heartbeatTimeout: '30s', retry } as const
-/** Longer than outages last. What is given up fails the pass, and the next one begins where the last complete one ended. */
+/** Longer than outages last. If a page still fails, the pass fails, and the next pass starts where the last complete one ended. */
 const { readListPage } = proxyActivities<Activities>({ ...onExotelApi, scheduleToCloseTimeout: '12h' })
-/** One request serves 20 calls, so it overtakes the questions about single calls (1 is the highest priority, 3 the default). */
+/** One request covers 20 calls, so it has precedence over requests for single calls (1 is the highest priority, 3 the default). */
 const { sweepLinks } = proxyActivities<Activities>({ ...onExotelApi, scheduleToCloseTimeout: '2m', priority: { priorityKey: 1 } })
 
-/** One pass; begun by its schedule. A pass that may have a gap fails, and the next one begins where the last complete one ended. */
+/**
+ * One pass, started by its schedule. A pass from which calls may be missing has a problem. The next pass starts where the last complete
+ * one ended.
+ */
 export async function ReconcileWorkflow(kind: 'regular' | 'nightly', progress?: ListProgress): Promise<PassEnd> {
   const start = progress ?? startOf(await startPass({ kind }))
   const end = await readList(start, readListPage, {
@@ -28,7 +31,7 @@ export async function ReconcileWorkflow(kind: 'regular' | 'nightly', progress?: 
   return end
 }
 
-/** The calls that wait for a link, many with one request; begun by its schedule every few minutes. */
+/** Searches for the recordings of calls that wait for a link, many calls with one request. Its schedule starts it every few minutes. */
 export async function LinkSweepWorkflow(): Promise<{ asked: number; found: number }> {
   const portions = await callsWithoutLink()
   let found = 0
@@ -36,7 +39,7 @@ export async function LinkSweepWorkflow(): Promise<{ asked: number; found: numbe
   return { asked: portions.flat().length, found }
 }
 
-/** The next sweep asks again. */
+/** The next sweep requests the same calls again. */
 function ifNotCancelled(error: unknown): number {
   if (isCancellation(error)) throw error
   return 0

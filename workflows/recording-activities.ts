@@ -1,5 +1,5 @@
-// The activities of a recording with their queues, time limits and retries. Retries have no limit: the workflow counts the
-// tries that count, and everything else (a worker that died, left or waits for S3) has to go on until it works.
+// The activities of a recording with their task queues, timeouts and retry policies. Temporal's retries have no limit: the workflow counts
+// the failures that count. Everything else (a worker that died, shuts down or waits for S3) is retried until it succeeds.
 import { ActivityCancellationType, isCancellation, proxyActivities, type ActivityInterfaceFor } from '@temporalio/workflow'
 import type { Activities } from '../activities/create.ts'
 import type { ValidateInput } from '../activities/validate-recording.ts'
@@ -25,12 +25,12 @@ import {
 } from '../contracts/recording.ts'
 
 const retry = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '10s' } as const
-/** A heartbeat is sent every 3 s, so a stall of 10 s is survived, and a dead worker is noticed after 15 s. */
+/** A heartbeat is sent every 3 s. An activity may stall for 10 s, and a worker that died is noticed after 15 s. */
 const heartbeatTimeout = '15s'
 
-/** 6 GB at 1 s per MB are 1.7 h; the activities end themselves before. */
+/** 6 GB at 1 s per MB take 1.7 h. The activities have their own, shorter time limits. */
 const downloads = proxyActivities<Activities>({ taskQueue: DOWNLOADS_QUEUE, startToCloseTimeout: '2h', heartbeatTimeout, retry })
-/** One request of at most 15 s, and two statements. A cancelled question may have an answer all the same, which must not be lost. */
+/** One request of at most 15 s, and two SQL statements. A cancelled activity may still return a link, which must not be lost. */
 const exotelApi = proxyActivities<Activities>({
   taskQueue: EXOTEL_API_QUEUE,
   startToCloseTimeout: '45s',
@@ -45,7 +45,7 @@ export function refTo({ callSid, requestId }: CallRef): CallRef {
   return { callSid, ...(requestId && { requestId }) }
 }
 
-/** On the worker that holds a part already, where one is named; else on any. */
+/** @param resumeOn the spool that has a part of the recording; absent: any worker downloads it */
 export function download(policy: RecordingPolicy, source: SourceRef, resumeOn: string | undefined): Promise<Spooled> {
   if (resumeOn === undefined) return downloads.downloadRecording.executeWithOptions({ summary: 'Exotel → spool' }, [source])
   return onSpool(resumeOn, policy, source, () =>
@@ -67,10 +67,10 @@ export function upload(policy: RecordingPolicy, input: UploadInput): Promise<Sto
   return onSpool(queue, policy, input, () => uploadRecording.executeWithOptions({ summary: `spool → S3, ${bytes} bytes` }, [input]))
 }
 
-/** On a worker whose disk may hold a part of the recording. */
+/** @param queue of the worker whose disk may have a part of the recording */
 export function keepIncomplete(policy: RecordingPolicy, source: SourceRef, queue: string): Promise<Incomplete> {
   const { keepIncomplete: keep } = transfers(spoolQueues(queue).transfers, policy)
-  return onSpool(queue, policy, source, () => keep.executeWithOptions({ summary: 'what arrived' }, [source]))
+  return onSpool(queue, policy, source, () => keep.executeWithOptions({ summary: 'incomplete file' }, [source]))
 }
 
 function transfers(taskQueue: string, { spoolLostAfterMs }: RecordingPolicy): ActivityInterfaceFor<Activities> {
@@ -84,8 +84,8 @@ function transfers(taskQueue: string, { spoolLostAfterMs }: RecordingPolicy): Ac
 }
 
 /**
- * Runs work on the worker whose disk holds the file. A task that nobody has started in time means that the worker is lost, or that its
- * queue is long: the worker is asked, and while it has the file the task is queued again.
+ * Runs an activity on the worker whose disk has the file. If no worker starts the task in time, either the worker is lost or its queue is
+ * long. Then `checkSpool` asks the worker, and while the worker has the file the task is queued again.
  */
 async function onSpool<T>(
   queue: string,
@@ -116,7 +116,7 @@ async function checkSpool(
     })
 }
 
-/** A worker that is there answers at once. */
+/** A worker that runs responds at once. */
 function onSpoolControl(queue: string, { spoolLostAfterMs }: RecordingPolicy): ActivityInterfaceFor<Activities> {
   return proxyActivities<Activities>({
     taskQueue: spoolQueues(queue).control,
@@ -141,15 +141,15 @@ export function renewAccess(source: SourceRef): Promise<RenewalResult> {
   return exotelApi.renewAccess.executeWithOptions({ summary: 'Call Details: pre-signed link' }, [source])
 }
 
-/** Best effort: the run waits whether or not its row says so. */
+/** Best effort: the run waits even if the row cannot be updated. */
 export async function recordRetryWait(wait: RetryWait): Promise<void> {
-  const { recordRetryWait: note } = brieflyRows
-  await note.executeWithOptions({ summary: wait.reason?.code ?? 'waiting' }, [wait]).catch((error: unknown) => {
+  const { recordRetryWait: record } = brieflyRows
+  await record.executeWithOptions({ summary: wait.reason?.code ?? 'waiting' }, [wait]).catch((error: unknown) => {
     if (isCancellation(error)) throw error
   })
 }
 
-/** Best effort: where a worker is lost, it clears its spool itself once it is back. */
+/** Deletes the recording's files on all spools. Best effort: a worker that does not respond deletes them itself when it runs again. */
 export async function discard({ policy, ...call }: EndedCall, { sourceUrl, spools }: LinkState): Promise<void> {
   const source = { ...refTo(call), sourceUrl }
   await Promise.all(

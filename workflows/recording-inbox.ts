@@ -1,31 +1,31 @@
-// The links to recordings that the run still has to transfer, each once.
+// The queue of links to recordings that the run still has to transfer. Each link is in it at most once.
 import type { CallFacts } from './call-facts.ts'
 import type { CarriedOver, LinkState, Outcome, SearchState } from '../contracts/recording.ts'
 import { newRetryState } from './retry-state.ts'
 
 export interface Inbox {
   /**
-   * Queues the link, unless it is queued or stored already.
-   * @param fromRecovery the row says that the recording is missing, so it is queued although this run has stored it; while it is being
-   *   transferred it is not queued a second time
+   * Queues the link, unless it is already queued or stored. A link that is being transferred is queued again afterwards if it is not stored.
+   * @param fromRecovery the row says that the recording is missing, so the link is queued even if this run has stored it; a link that is
+   *   being transferred is not queued again
    */
   add(sourceUrl: string, options?: { fromRecovery: boolean }): void
   hasLinks(): boolean
-  /** All queued links; each is in hand until it is concluded or put back. */
+  /** Takes all queued links. Each is in progress until it is concluded or put back. */
   takeLinks(): LinkState[]
   putBack(link: LinkState): void
   conclude(link: LinkState, outcome: Outcome): void
-  /** An event has ended the call: an answer that Exotel gave before does not conclude the search. */
+  /** Records that an event has ended the call. A response that Exotel gave before this event does not conclude the search. */
   addEnd(): void
-  /** Exotel has to be asked, whatever the status of the call. */
+  /** Records that Call Details have to be requested, whatever the status of the call is. */
   searchAgain(): void
   mustAsk(): boolean
   /**
-   * No link was ever named, so Exotel has to be asked; again where a call that counted as unanswered was answered after all, and where
-   * an event has ended the call since.
+   * No link has ever arrived, so Call Details have to be requested. They are requested again if a call that counted as unanswered was
+   * answered after all, or if an event has ended the call since the last request.
    */
   needsSearch(): boolean
-  /** Ends that arrive from now on are not answered by this question. */
+  /** Records that a request is sent now. It does not cover ends of the call that arrive later. */
   noteRequest(): void
   concludeSearch(state: SearchState): void
   carryOver(): Pick<CarriedOver, 'links' | 'searched' | 'searchAgain'>
@@ -33,49 +33,49 @@ export interface Inbox {
 
 export function openInbox(facts: CallFacts, carried: CarriedOver | undefined): Inbox {
   const queued: LinkState[] = [...(carried?.links ?? [])]
-  const inHand = new Map<string, { link: LinkState; namedAgain: boolean }>()
+  const inProgress = new Map<string, { link: LinkState; namedAgain: boolean }>()
   const stored = new Set(carried?.concluded.flatMap(({ state, sourceUrl }) => (state === 'stored' && sourceUrl ? [sourceUrl] : [])))
   let namedAny = queued.length > 0 || (carried?.concluded ?? []).some(({ sourceUrl }) => sourceUrl !== undefined)
   let searched: SearchState = carried?.searched ?? 'never'
   let mustAsk = carried?.searchAgain ?? false
-  let endedSinceQuestion = false
+  let endedSinceRequest = false
 
   return {
     add,
     hasLinks: () => queued.length > 0,
     takeLinks() {
       const links = queued.splice(0)
-      for (const link of links) inHand.set(link.sourceUrl, { link, namedAgain: false })
+      for (const link of links) inProgress.set(link.sourceUrl, { link, namedAgain: false })
       return links
     },
     putBack(link) {
-      inHand.delete(link.sourceUrl)
+      inProgress.delete(link.sourceUrl)
       queued.push(link)
     },
     conclude({ sourceUrl }, { state }) {
-      const namedAgain = inHand.get(sourceUrl)?.namedAgain
-      inHand.delete(sourceUrl)
+      const namedAgain = inProgress.get(sourceUrl)?.namedAgain
+      inProgress.delete(sourceUrl)
       if (state === 'stored') stored.add(sourceUrl)
-      else if (namedAgain) add(sourceUrl) // a newer event may have brought a newer pre-signed link
+      else if (namedAgain) add(sourceUrl) // a newer event may have contained a newer pre-signed link
     },
     addEnd() {
-      endedSinceQuestion = true
+      endedSinceRequest = true
       if (searched !== 'never') mustAsk = true
     },
     searchAgain: () => void (mustAsk = true),
     mustAsk: () => mustAsk,
     needsSearch: () => !namedAny && (searched === 'never' || mustAsk || (searched === 'unanswered' && !facts.unanswered())),
-    noteRequest: () => void (endedSinceQuestion = false),
+    noteRequest: () => void (endedSinceRequest = false),
     concludeSearch(state) {
       searched = state
-      mustAsk = state === 'asked' && endedSinceQuestion
+      mustAsk = state === 'asked' && endedSinceRequest
     },
     carryOver: () => ({ links: queued, searched, ...(mustAsk && { searchAgain: true }) }),
   }
 
   function add(sourceUrl: string, { fromRecovery } = { fromRecovery: false }): void {
     namedAny = true
-    const current = inHand.get(sourceUrl)
+    const current = inProgress.get(sourceUrl)
     if (current) return void (current.namedAgain ||= !fromRecovery)
     if (fromRecovery) stored.delete(sourceUrl)
     if (!stored.has(sourceUrl) && !queued.some((link) => link.sourceUrl === sourceUrl)) queued.push(newLink(sourceUrl))

@@ -1,4 +1,4 @@
-// What an operator sees of a run: the query `status`, the Web UI's current details, search attributes.
+// What operators see of a run: the query `status`, the current details in the Web UI, and search attributes.
 import {
   ApplicationFailure,
   condition,
@@ -26,9 +26,9 @@ const codeKey = defineSearchAttributeKey(FAILURE_CODE_ATTRIBUTE, SearchAttribute
 export interface Progress {
   /** @param sourceUrl absent: the search for a recording */
   step(step: string, detail: string, sourceUrl?: string): void
-  /** @param at ISO 8601; returns at once where it is absent or has passed */
+  /** @param at ISO 8601; returns at once if it is absent or in the past */
   waitUntil(at: string | undefined, sourceUrl: string): Promise<void>
-  /** Until the condition holds or the time has come. */
+  /** Waits until the condition holds or the time is reached. */
   waitFor(holds: () => boolean, untilMs: number, why: string): Promise<void>
   concluded(conclusion: Conclusion): void
   conclusions(): ConcludedRecording[]
@@ -55,8 +55,8 @@ export function trackProgress({ callSid }: EndedCall, earlier: ConcludedRecordin
     },
     async waitFor(holds, untilMs, why) {
       if (untilMs <= Date.now()) return
-      step('wait', `${why}; Exotel is asked at ${iso(untilMs)}`)
-      await condition(holds, untilMs - Date.now(), { summary: 'until Exotel is asked' })
+      step('wait', `${why}; next request for Call Details at ${iso(untilMs)}`)
+      await condition(holds, untilMs - Date.now(), { summary: 'until the next request for Call Details' })
     },
     concluded(conclusion) {
       const { sourceUrl, outcome } = conclusion
@@ -78,7 +78,7 @@ export function trackProgress({ callSid }: EndedCall, earlier: ConcludedRecordin
   }
 
   function step(name: string, detail: string, sourceUrl?: string): void {
-    if (sourceUrl !== undefined) steps.delete(undefined) // a link has arrived: the search is over
+    if (sourceUrl !== undefined) steps.delete(undefined) // a link has arrived, so the search has ended
     const current = { step: name, since: now(), detail }
     steps.set(sourceUrl, current)
     show(current)

@@ -4,20 +4,20 @@ import type { Inbox } from './recording-inbox.ts'
 import type { Progress } from './recording-progress.ts'
 import type { TransferSlots } from './transfer-slots.ts'
 
-interface OpenQuestion {
-  /** Cancels it; a recording that its answer names all the same is in the inbox afterwards. */
+interface OpenRequest {
+  /** Cancels the request and waits for its end. If it returned a link all the same, the link is in the inbox afterwards. */
   end(): Promise<void>
 }
 
-/** What the parts of one run work with. */
+/** The state that all parts of one run share. */
 export interface RecordingRun {
   call: EndedCall
   facts: CallFacts
   inbox: Inbox
   progress: Progress
   slots: TransferSlots
-  /** A question to Exotel that a link has overtaken. */
-  question?: OpenQuestion
+  /** A request for Call Details that had no response yet when a link arrived. */
+  question?: OpenRequest
   /** A person cancelled the run. */
   isCancelled(): boolean
 }

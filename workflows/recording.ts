@@ -13,13 +13,13 @@ import { openTransferSlots } from './transfer-slots.ts'
 
 const callUpdated = defineSignal<[CallUpdate]>(CALL_UPDATED_SIGNAL)
 
-/** @param carried from the run before, whose history had become long */
+/** @param carried state of the previous run, which continued as new because its history had become long */
 export async function RecordingWorkflow(call: EndedCall, carried?: CarriedOver): Promise<ConcludedRecording[]> {
   const facts = collectFacts(call, carried?.facts)
   const inbox = openInbox(facts, carried)
-  setHandler(callUpdated, ({ sourceUrls, recovery = false, searchAgain = false, ...news }) => {
-    facts.update(news)
-    if (news.endReportedAt !== undefined) inbox.addEnd()
+  setHandler(callUpdated, ({ sourceUrls, recovery = false, searchAgain = false, ...newFacts }) => {
+    facts.update(newFacts)
+    if (newFacts.endReportedAt !== undefined) inbox.addEnd()
     if (searchAgain) inbox.searchAgain()
     for (const sourceUrl of sourceUrls) inbox.add(sourceUrl, { fromRecovery: recovery })
   })
@@ -30,12 +30,12 @@ export async function RecordingWorkflow(call: EndedCall, carried?: CarriedOver):
 
   do {
     await untilHistoryIsLong(run, () => (inbox.hasLinks() ? transferAll(run) : search(run)))
-    if (!inbox.hasLinks()) await run.question?.end() // its answer may name another recording
+    if (!inbox.hasLinks()) await run.question?.end() // its response may contain another link
     if (hasMore(inbox) && isHistoryLong(run) && !isCancelled()) {
       const state = { facts: facts.carryOver(), ...inbox.carryOver(), concluded: progress.conclusions() }
       await continueAsNew<typeof RecordingWorkflow>(call, state)
     }
-  } while (hasMore(inbox)) // a signal may arrive during any await; none stands between here and the end
+  } while (hasMore(inbox)) // a signal may arrive during any await, so there is no await between this check and the end
 
   progress.throwIfMissing()
   return progress.conclusions()
@@ -45,11 +45,11 @@ function hasMore(inbox: Inbox): boolean {
   return inbox.hasLinks() || inbox.needsSearch()
 }
 
-/** Ends the work once the history is long: what is not concluded then is in the inbox again. */
+/** Runs the work, and cancels it when the history is long. Links that are not concluded then are in the inbox again. */
 async function untilHistoryIsLong(run: RecordingRun, work: () => Promise<void>): Promise<void> {
   const scope = new CancellationScope()
   const done = scope.run(work)
-  // Not evaluated again afterwards: a transfer that starts in the same workflow task would change the result.
+  // The condition is not evaluated a second time: a transfer that starts in the same workflow task would change the result.
   const isLong = await CancellationScope.nonCancellable(() =>
     Promise.race([done.then(() => false), condition(() => isHistoryLong(run)).then(() => true)]),
   )
@@ -58,8 +58,8 @@ async function untilHistoryIsLong(run: RecordingRun, work: () => Promise<void>):
 }
 
 /**
- * Temporal ends a run whose history has 51,200 events or 50 MB. A transfer is not interrupted before the second limit: a whole file may
- * wait for S3 that Exotel no longer has.
+ * Temporal terminates a run whose history has 51,200 events or 50 MB. Below four times our own limit a transfer is not interrupted: it may
+ * have a complete file that waits for S3 and that Exotel no longer has.
  */
 function isHistoryLong({ call, slots }: RecordingRun): boolean {
   const { continueAsNewSuggested, historyLength } = workflowInfo()
@@ -68,13 +68,13 @@ function isHistoryLong({ call, slots }: RecordingRun): boolean {
   return isLong && (slots.areFree() || historyLength >= 4 * continueAsNewAfterEvents)
 }
 
-/** Transfers all links side by side, those that arrive meanwhile included. A late recording delays no other. */
+/** Transfers all links concurrently, also links that arrive meanwhile. A late recording does not delay other recordings. */
 async function transferAll(run: RecordingRun): Promise<void> {
   const scope = CancellationScope.current()
   const { inbox } = run
   const running = new Set<Promise<void>>()
-  const continues = (): boolean => !scope.consideredCancelled || run.isCancelled()
-  const mayStart = (): boolean => inbox.hasLinks() && continues()
+  const continuesInThisRun = (): boolean => !scope.consideredCancelled || run.isCancelled()
+  const mayStart = (): boolean => inbox.hasLinks() && continuesInThisRun()
   do {
     if (mayStart()) for (const link of inbox.takeLinks()) start(link)
     await CancellationScope.nonCancellable(() => Promise.race([...running, condition(mayStart)]))
@@ -103,12 +103,12 @@ async function search(run: RecordingRun): Promise<void> {
     () => findRecording(run),
     (outcome): Search => ({ state: 'asked', outcome }),
   )
-  if (found === undefined) return // a link has arrived, or the next run goes on
+  if (found === undefined) return // a link has arrived, or the next run continues the search
   run.inbox.concludeSearch(found.state)
   await conclude(run, found.outcome)
 }
 
-/** The row first, then the end of the run: a cancelled run writes its outcome, too. */
+/** Updates the row before the run can end. A cancelled run also writes its outcome. */
 async function conclude({ call, progress }: RecordingRun, outcome: Outcome, link?: LinkState): Promise<void> {
   const conclusion = { ...refTo(call), ...(link && { sourceUrl: link.sourceUrl }), outcome }
   await CancellationScope.nonCancellable(async () => {
@@ -120,8 +120,9 @@ async function conclude({ call, progress }: RecordingRun, outcome: Outcome, link
 }
 
 /**
- * Returns the result of `work`; a cancellation by a person is an outcome, too. Undefined: nothing to conclude, the next run goes on.
- * Any other error is a bug in workflow code: it fails the workflow task until it is fixed.
+ * Runs `work` and turns a cancellation by a person into an outcome. Any other error is a bug in workflow code: it fails the workflow task
+ * until the bug is fixed.
+ * @returns the result; undefined if there is nothing to conclude because the next run continues
  */
 async function settled<T>(run: RecordingRun, work: () => Promise<T>, whenCancelled: (outcome: Outcome) => T): Promise<T | undefined> {
   try {

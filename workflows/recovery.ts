@@ -7,20 +7,22 @@ const { recoverRecordings } = proxyActivities<Activities>({
   taskQueue: RECORDINGS_QUEUE,
   startToCloseTimeout: '5m',
   heartbeatTimeout: '30s',
-  scheduleToCloseTimeout: '1h', // the schedule's next run looks again
+  scheduleToCloseTimeout: '1h', // the schedule's next run repeats it
   retry: { initialInterval: '5s', backoffCoefficient: 2, maximumInterval: '1m' },
 })
 
-/** In one run; what is left then is the next run's. */
-const LOOKS = 10
+/** Calls of the activity in one run. The schedule's next run handles what is left. */
+const MAX_ROUNDS = 10
 
-/** Looks for recordings that failed and are due, or wait without an owner. Begun by its schedule. */
+/** Enqueues recordings that failed and are due, and waiting recordings that no workflow owns. Its schedule starts it. */
 export async function RecoveryWorkflow(): Promise<RecoveryResult> {
   let result: RecoveryResult = { due: 0, unowned: 0, stuck: 0, more: true }
-  for (let looks = 0; looks < LOOKS && result.more; looks += 1) {
+  for (let rounds = 0; rounds < MAX_ROUNDS && result.more; rounds += 1) {
     const { due, unowned, stuck, more = false } = await recoverRecordings()
     result = { due: result.due + due, unowned: result.unowned + unowned, stuck, more }
   }
-  setCurrentDetails(`${result.due} failed recordings and ${result.unowned} calls without a workflow begun anew; ${result.stuck} runs stuck`)
+  setCurrentDetails(
+    `Enqueued ${result.due} calls with failed recordings and ${result.unowned} calls without a workflow; ${result.stuck} runs are stuck`,
+  )
   return result
 }

@@ -3,7 +3,7 @@ import type { Activities } from '../activities/create.ts'
 import { CLEAN_UP_INCOMPLETE, CLEAN_UP_KINDS, type CleanUpKind } from '../contracts/maintenance.ts'
 import { RECORDINGS_QUEUE } from '../contracts/names.ts'
 
-/** Of one kind. What is left then is deleted by the schedule's next run. */
+/** Time limit for one kind. The schedule's next run deletes what is left. */
 const KIND_TIMEOUT = '1h'
 
 const { cleanUp } = proxyActivities<Activities>({
@@ -15,8 +15,8 @@ const { cleanUp } = proxyActivities<Activities>({
 })
 
 /**
- * Deletes what has expired, one kind after the other; a kind that fails does not stop the others, but fails the run at its end.
- * Begun by its schedule; safe to run twice at once.
+ * Deletes expired rows, one kind after the other. A kind that fails does not stop the others, but the run fails at its end.
+ * Its schedule starts it. Two runs at the same time are safe.
  */
 export async function SessionCleanupWorkflow(): Promise<Partial<Record<CleanUpKind, number>>> {
   const rows: Partial<Record<CleanUpKind, number>> = {}

@@ -9,7 +9,7 @@ import type { LinkState, Outcome } from '../contracts/recording.ts'
 
 type Attempt = { kind: 'concluded'; outcome: Outcome } | { kind: 'failed'; failure: Failure }
 
-/** Changes the link's retry state, so that another run can continue where this one stopped. */
+/** Updates the link's retry state, so that the next run can continue after the last attempt of this one. */
 export async function transferRecording(run: RecordingRun, link: LinkState): Promise<Outcome> {
   for (;;) {
     await run.progress.waitUntil(link.retry.nextAttemptAt, link.sourceUrl)
@@ -34,7 +34,7 @@ async function attemptTransfer({ call, progress }: RecordingRun, link: LinkState
     progress.step('download', 'Downloading from Exotel', sourceUrl)
     const spooled = await download(call.policy, recording, link.retry.resumeOn)
     remember(link, spooled.queue)
-    link.retry = { ...link.retry, resumeOn: spooled.queue } // should the next run go on here: that worker has the whole file
+    link.retry = { ...link.retry, resumeOn: spooled.queue } // if the next run continues here: that worker has the complete file
 
     progress.step('validate', `Validating ${spooled.bytes} bytes`, sourceUrl)
     const verdict = await validate(call.policy, { ...recording, spooled })
@@ -45,7 +45,7 @@ async function attemptTransfer({ call, progress }: RecordingRun, link: LinkState
 
     progress.step('upload', `Uploading ${spooled.bytes} bytes`, sourceUrl)
     const { remark, ...stored } = await upload(call.policy, { ...recording, spooled, verdict })
-    forget(link, spooled.queue) // the upload removes the file
+    forget(link, spooled.queue) // the upload deletes the file
     const object = factsOf(stored, spooled, verdict)
     const outcome: Outcome =
       verdict.kind === 'damaged'
@@ -81,7 +81,7 @@ function isDecided(step: RetryStep): step is Decided {
 
 async function recordWait({ call, progress }: RecordingRun, { sourceUrl, retry }: LinkState, failure: Failure, why: string): Promise<void> {
   const nextTryAt = retry.nextAttemptAt!
-  progress.step('wait', `${failure.message}; ${why}, at ${nextTryAt}`, sourceUrl)
+  progress.step('wait', `${failure.message}; ${why}; next attempt at ${nextTryAt}`, sourceUrl)
   await recordRetryWait({ ...refTo(call), sourceUrl, nextTryAt, reason: { code: failure.code, error: failure.message } })
 }
 

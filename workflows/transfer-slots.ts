@@ -1,10 +1,10 @@
 import { condition } from '@temporalio/workflow'
 
-/** A call with many recordings must not take more than its share of the workers. */
+/** Limits the transfers of one call, so that a call with many recordings does not occupy all workers. */
 const TRANSFERS_AT_ONCE = 4
 
 export interface TransferSlots {
-  /** Runs the work once fewer than four others run. */
+  /** Waits for a free slot, then runs the work in it. */
   hold<T>(work: () => Promise<T>): Promise<T>
   /** No transfer is in progress. */
   areFree(): boolean

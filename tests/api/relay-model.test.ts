@@ -1,4 +1,4 @@
-// Two relays on one database under random failures: what Temporal answers, and when one of the relays dies, is drawn.
+// Two relays on one database under random failures: Temporal's responses, and the time when one of the relays dies, are random.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { pino } from 'pino'
@@ -13,12 +13,12 @@ const RUNS = Number(process.env.MODEL_RUNS ?? 30)
 const LIMITS = { sideBySide: 4, slowAfterMs: 10, inFlight: 8, pollMs: 20 }
 const HANG_MS = 30
 /**
- * How often another event may be sent while one that is due waits for its first request. Once it must be possible; the rest is
- * for claims that are on their way from PostgreSQL while the other relay goes on, which takes long on a busy machine. Where an event is
- * starved, others are sent without end.
+ * How often another event may be sent while a due event waits for its first request. One time is normal. The rest allows for claims whose
+ * result is on its way from PostgreSQL while the other relay continues, which takes long on a busy machine. If an event starved, others
+ * would be sent without limit.
  */
 const OVERTAKES = 50
-/** Where pauses end while the clock of the model stands still. */
+/** The end of all pauses until the model ends them. */
 const PAUSED = '2100-01-01'
 
 const NO_RESPONSE = ['hangs', 'UNAVAILABLE', 'DEADLINE_EXCEEDED', 'CANCELLED'] as const
@@ -26,7 +26,7 @@ const REFUSALS = ['INVALID_ARGUMENT', 'workflow is busy', 'message too large'] a
 const FAULTS = ['RESOURCE_EXHAUSTED', 'PERMISSION_DENIED', 'namespace missing', 'search attribute missing'] as const
 const among = (answers: readonly Answer[], answer: Answer) => answers.includes(answer)
 
-/** One event: what its first `times` requests end with; every later one succeeds. */
+/** One event: its first `times` requests end with `answer`; every later request succeeds. */
 interface Plan {
   answer: Answer
   times: number
@@ -34,9 +34,9 @@ interface Plan {
 
 interface History {
   events: Plan[]
-  /** So many first calls of `getSystemInfo` fail. */
+  /** The number of first calls of `getSystemInfo` that fail. */
   systemFailures: number
-  /** The first relay dies once so many signals were sent. */
+  /** The first relay dies when this number of signals was sent. */
   diesAfter: number | null
 }
 
@@ -45,7 +45,7 @@ const failing = fc.record({
   times: fc.oneof(fc.integer({ min: 1, max: 3 }), fc.constant(Infinity)),
 })
 const good = fc.constant<Plan>({ answer: 'ok', times: 0 })
-/** Due before all others, and more than the relays send at a time. */
+/** These events are due before all others, and may be more than the relays send at a time. */
 const lasting = fc.record<Plan>({ answer: fc.constantFrom(...FAULTS), times: fc.constant(Infinity) })
 const histories: fc.Arbitrary<History> = fc.record({
   events: fc
@@ -60,7 +60,7 @@ let owner: Database
 let close: () => Promise<void>
 beforeAll(async () => {
   ;({ database, owner, close } = await openDatabase(10))
-  // Pauses last until the model moves its clock, however slow the machine is.
+  // Pauses last until the model ends them, however slow the machine is.
   await owner.$executeRawUnsafe(`
     CREATE FUNCTION stop_clock() RETURNS TRIGGER LANGUAGE plpgsql AS $$
     BEGIN
@@ -95,7 +95,7 @@ async function play(history: History): Promise<void> {
   const relays = [mortal.database, database].map((each) => start(each, temporal))
   const callsThat = (matches: (plan: Plan) => boolean) => [...plans].filter(([, plan]) => matches(plan)).map(([callSid]) => callSid)
   try {
-    // No pause ends meanwhile, so that no good event is started because others had their turn.
+    // No pause ends meanwhile, so that good events do not have to wait for others.
     const goodCalls = callsThat(({ times }) => times === 0)
     let expiredAt = 0
     await eventually('the good events to be started', async () => {
@@ -132,7 +132,7 @@ function start(own: Database, temporal: ScriptedTemporal): Relay {
   })
 }
 
-/** @param since a lease that expired makes events due again: what was sent before does not count for those that were not */
+/** @param expiredAt number of signals before the lease of the dead relay expired: they do not count for events that were due again then */
 function assertNotOvertaken(
   callSid: string,
   plans: Map<string, Plan>,
@@ -162,9 +162,9 @@ async function assertRows(plans: Map<string, Plan>, temporal: ScriptedTemporal):
   }
 }
 
-/** The database as a process sees it that dies: from then on no statement of it begins, and no result reaches it. */
+/** The database for a process that dies: after its death no statement starts, and no result is returned. */
 function mortalDatabase(dies: () => boolean): { database: Database; isDead: () => boolean; settled: () => Promise<void> } {
-  const underWay = new Set<Promise<unknown>>()
+  const inProgress = new Set<Promise<unknown>>()
   let dead = false
   const isDead = (): boolean => (dead ||= dies())
   const guard =
@@ -172,8 +172,8 @@ function mortalDatabase(dies: () => boolean): { database: Database; isDead: () =
     async (...args: unknown[]): Promise<unknown> => {
       if (isDead()) throw new Error('The process is dead')
       const statement = run(...args)
-      underWay.add(statement)
-      const result = await statement.finally(() => underWay.delete(statement))
+      inProgress.add(statement)
+      const result = await statement.finally(() => inProgress.delete(statement))
       if (isDead()) throw new Error('The process is dead')
       return result
     }
@@ -181,5 +181,5 @@ function mortalDatabase(dies: () => boolean): { database: Database; isDead: () =
     $queryRaw: guard((...args) => database.$queryRaw(...(args as Parameters<Database['$queryRaw']>))),
     $executeRaw: guard((...args) => database.$executeRaw(...(args as Parameters<Database['$executeRaw']>))),
   }
-  return { database: own as unknown as Database, isDead, settled: async () => void (await Promise.allSettled(underWay)) }
+  return { database: own as unknown as Database, isDead, settled: async () => void (await Promise.allSettled(inProgress)) }
 }

@@ -1,4 +1,4 @@
-// The relay on a real database, with a Temporal client that answers as a test says.
+// The relay on a real database, with a Temporal client whose responses each test chooses.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { setTimeout as pause } from 'node:timers/promises'
 import { pino } from 'pino'
@@ -9,9 +9,9 @@ import { scriptTemporal, type Answer, type ScriptedTemporal } from '../support/s
 import { newCallSid, openDatabase } from '../support/servers.ts'
 import { POLICY } from '../support/workflow-lab.ts'
 
-/** More than the relay sends side by side. */
+/** More than the relay sends concurrently. */
 const MANY = 60
-/** So long that a paused event is not tried twice within a test. */
+/** Long enough that a paused event is not sent twice within a test. */
 const LATER = 3600
 
 let database: Database
@@ -41,8 +41,8 @@ async function commit(callSids: string[]): Promise<void> {
 const newCalls = (count: number): string[] => Array.from({ length: count }, newCallSid)
 const eventOf = (callSid: string) => database.webhookEvent.findFirstOrThrow({ where: { callSid } })
 const started = (callSids: string[]) => database.webhookEvent.count({ where: { callSid: { in: callSids }, relayState: 'started' } })
-const standsStill = (relay: Relay) => relay.state().state === 'waiting' && relay.state().problem !== undefined
-/** Lets the pauses of all events end now. */
+const isPaused = (relay: Relay) => relay.state().state === 'waiting' && relay.state().problem !== undefined
+/** Ends the pauses of all events. */
 const endPauses = () => database.$executeRaw`UPDATE webhook_events SET next_relay_at = now() - interval '1 s' WHERE relay_state = 'pending'`
 
 function start(answer: (callSid: string, before: number) => Answer, on = database): { relay: Relay; temporal: ScriptedTemporal } {
@@ -61,7 +61,7 @@ function start(answer: (callSid: string, before: number) => Answer, on = databas
 
 describe('When many events get no response and Temporal as a whole responds', () => {
   test.each(['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'CANCELLED', 'hangs'] as const)(
-    'then (%s) the events behind them are started, and the relay does not wait',
+    'then (%s) the events after them are sent, and the relay does not wait',
     async (answer) => {
       const [failing, good] = [newCalls(MANY), newCalls(5)]
       await commit(failing)
@@ -73,7 +73,7 @@ describe('When many events get no response and Temporal as a whole responds', ()
     },
   )
 
-  test('then each moves behind the others with its own growing pause, and its tries stay as they were', async () => {
+  test('then each is sent after the others with its own growing pause, and its relay_tries do not change', async () => {
     const [callSid] = newCalls(1) as [string]
     await commit([callSid])
     const { temporal } = start(() => 'UNAVAILABLE')
@@ -91,7 +91,7 @@ describe('When many events get no response and Temporal as a whole responds', ()
     expect(temporal.signals.length).toBeLessThanOrEqual(8)
   })
 
-  test('then an event that gets a response again is started', async () => {
+  test('then an event is marked as started when its request gets a response', async () => {
     const [callSid] = newCalls(1) as [string]
     await commit([callSid])
     start((_callSid, before) => (before < 2 ? 'UNAVAILABLE' : 'ok'))
@@ -102,7 +102,7 @@ describe('When many events get no response and Temporal as a whole responds', ()
     expect(await eventOf(callSid)).toMatchObject({ relayError: null, claimedBy: null })
   })
 
-  test('then those that wait for their next attempt take no place of new ones', async () => {
+  test('then events that wait for their next attempt do not take the place of new ones', async () => {
     const failing = newCalls(300)
     await commit(failing)
     await database.$executeRaw`UPDATE webhook_events SET relay_waits = 3, next_relay_at = now() - interval '1 minute'`
@@ -114,16 +114,16 @@ describe('When many events get no response and Temporal as a whole responds', ()
 })
 
 describe('When Temporal as a whole does not respond', () => {
-  test('then the relay waits, blames no event, and sends nothing until getSystemInfo succeeds', async () => {
+  test('then the relay waits, counts nothing for any event, and sends nothing until getSystemInfo succeeds', async () => {
     const calls = newCalls(30)
     await commit(calls)
     let away = true
     const { relay, temporal } = start(() => (away ? 'UNAVAILABLE' : 'ok'))
     temporal.failSystemLooks(Infinity)
-    await eventually('the relay to wait', async () => standsStill(relay))
+    await eventually('the relay to wait', async () => isPaused(relay))
     await eventually('no claim to be left', async () => (await database.webhookEvent.count({ where: { claimedBy: { not: null } } })) === 0)
     const [signals, looks] = [temporal.signals.length, temporal.systemLooks()]
-    await eventually('further looks', async () => temporal.systemLooks() > looks + 3)
+    await eventually('further calls of getSystemInfo', async () => temporal.systemLooks() > looks + 3)
     expect(temporal.signals.length).toBe(signals)
     for (const callSid of calls) expect(await eventOf(callSid)).toMatchObject({ relayState: 'pending', relayTries: 0, relayWaits: 0 })
     away = false
@@ -132,7 +132,7 @@ describe('When Temporal as a whole does not respond', () => {
     expect(relay.state().state).toBe('relaying')
   })
 
-  test('then events that waited without a response wait no longer when it responds again, and deferred ones keep their pause', async () => {
+  test('then events that waited for a response are due when it responds again, and deferred ones keep their pause', async () => {
     const [waiting, deferred, fresh] = newCalls(3) as [string, string, string]
     await commit([waiting, deferred])
     await database.$executeRaw`
@@ -143,7 +143,7 @@ describe('When Temporal as a whole does not respond', () => {
     temporal.failSystemLooks(Infinity)
     await commit([fresh])
     relay.kick()
-    await eventually('the relay to wait', async () => standsStill(relay))
+    await eventually('the relay to wait', async () => isPaused(relay))
     expect(temporal.signals).not.toContain(waiting)
     away = false
     temporal.failSystemLooks(0)
@@ -151,7 +151,7 @@ describe('When Temporal as a whole does not respond', () => {
     expect(temporal.signals).not.toContain(deferred)
   })
 
-  test('then it goes on afterwards without waiting for single events that get no response', async () => {
+  test('then the relay resumes afterwards without waiting for single events that get no response', async () => {
     const [first, failing, good] = [newCalls(1), newCalls(3), newCalls(MANY)]
     await commit(first)
     const { relay, temporal } = start((callSid, before) => {
@@ -159,7 +159,7 @@ describe('When Temporal as a whole does not respond', () => {
       return first.includes(callSid) && before === 0 ? 'UNAVAILABLE' : 'ok'
     })
     temporal.failSystemLooks(Infinity)
-    await eventually('the relay to wait', async () => standsStill(relay))
+    await eventually('the relay to wait', async () => isPaused(relay))
     await commit(failing)
     await commit(good)
     temporal.failSystemLooks(0)
@@ -167,7 +167,7 @@ describe('When Temporal as a whole does not respond', () => {
     expect(temporal.hanging()).toBe(failing.length)
   })
 
-  test('then health shows code and time of the newest problem, also afterwards, and each new reason is logged', async () => {
+  test('then the state contains code and time of the newest problem, also afterwards, and each new reason is logged', async () => {
     const [callSid] = newCalls(1) as [string]
     await commit([callSid])
     let answer: Answer = 'namespace missing'
@@ -182,26 +182,26 @@ describe('When Temporal as a whole does not respond', () => {
     expect(second).toMatchObject({ state: 'waiting', since: first.since, problem: 'TemporalUnavailable' })
     expect(Date.parse(second.problemAt!)).toBeGreaterThanOrEqual(Date.parse(first.problemAt!))
     answer = 'ok'
-    await eventually('the relay to go on', async () => relay.state().state === 'relaying')
+    await eventually('the relay to resume', async () => relay.state().state === 'relaying')
     expect(relay.state()).toMatchObject({ problem: 'TemporalUnavailable', problemAt: expect.any(String) })
   })
 })
 
 test.each(['namespace missing', 'search attribute missing', 'PERMISSION_DENIED', 'RESOURCE_EXHAUSTED'] as const)(
-  'When Temporal answers %s, then the relay as a whole waits, although getSystemInfo succeeds',
+  'When Temporal responds with %s, then the whole relay waits, although getSystemInfo succeeds',
   async (answer) => {
     const [bad, good] = [newCalls(MANY), newCalls(5)]
     await commit(bad)
     await commit(good)
     const { relay } = start((callSid) => (bad.includes(callSid) ? answer : 'ok'))
-    await eventually('the relay to wait', async () => standsStill(relay))
-    await eventually('the others to be started all the same', async () => (await started(good)) === good.length)
+    await eventually('the relay to wait', async () => isPaused(relay))
+    await eventually('the other events to be started', async () => (await started(good)) === good.length)
     for (const callSid of bad) expect(await eventOf(callSid)).toMatchObject({ relayState: 'pending', relayTries: 0, relayWaits: 0 })
   },
 )
 
 test.each(['INVALID_ARGUMENT', 'workflow is busy', 'message too large'] as const)(
-  'When Temporal refuses one event with %s, then it alone is deferred',
+  'When Temporal refuses one event with %s, then only this event is deferred',
   async (answer) => {
     const [refused, good] = newCalls(2) as [string, string]
     await commit([refused, good])
@@ -213,11 +213,11 @@ test.each(['INVALID_ARGUMENT', 'workflow is busy', 'message too large'] as const
   },
 )
 
-test('When the relay stops while requests get no response, then it does not wait for them, and their events can be claimed at once', async () => {
+test('When the relay is stopped while requests get no response, then it does not wait for them, and their events can be claimed at once', async () => {
   const calls = newCalls(5)
   await commit(calls)
   const { relay, temporal } = start(() => 'hangs')
-  await eventually('all requests to be under way', async () => temporal.hanging() === calls.length)
+  await eventually('all requests to be in progress', async () => temporal.hanging() === calls.length)
   await relay.stop()
   expect(temporal.hanging()).toBe(calls.length)
   for (const callSid of calls)
@@ -248,7 +248,7 @@ test('When the database is not migrated yet, then the relay claims nothing until
   expect(relay.state().state).toBe('relaying')
 })
 
-test('When the places of one lane are taken and nothing else is due, then the relay looks for events only now and then', async () => {
+test('When one lane is full and nothing else is due, then the relay queries for events only at its poll interval', async () => {
   let statements = 0
   const counted = new Proxy(database, {
     get: (target, name) => {
@@ -258,8 +258,8 @@ test('When the places of one lane are taken and nothing else is due, then the re
   })
   await commit(newCalls(RELAY_LIMITS.sideBySide))
   const { temporal } = start(() => 'hangs', counted)
-  await eventually('all of them to be under way', async () => temporal.hanging() === RELAY_LIMITS.sideBySide)
+  await eventually('all of them to be in progress', async () => temporal.hanging() === RELAY_LIMITS.sideBySide)
   statements = 0
-  await pause(RELAY_LIMITS.slowAfterMs * 0.8) // the statements of this time are what is counted
+  await pause(RELAY_LIMITS.slowAfterMs * 0.8) // the test counts the statements of this time
   expect(statements).toBeLessThan(5)
 })

@@ -55,8 +55,8 @@ export const evidence: Mistake[] = [
     file: 'workflows/quarantine-incomplete.ts',
     text: 'KEEPS_NOTHING.has(failed.code)',
     replacement: "failed.code !== 'DownloadIncomplete'",
-    tests: ['tests/workflows/waits.test.ts'],
-    only: 'Exotel no longer has the recording, whose code stays',
+    tests: ['tests/workflows/incomplete-recording.test.ts'],
+    only: 'with the code RecordingExpired if Exotel no longer has the recording',
   },
   {
     breaks: 'the reason why bytes are missing is lost',
@@ -71,8 +71,8 @@ export const evidence: Mistake[] = [
     file: 'workflows/find-recording.ts',
     text: 'isUnansweredStatus(status) && !facts.answered()',
     replacement: 'isUnansweredStatus(status)',
-    tests: ['tests/workflows/waits.test.ts'],
-    only: 'and a recording that it names later is brought',
+    tests: ['tests/workflows/search-for-link.test.ts'],
+    only: 'and a recording that they name later is stored',
   },
   {
     breaks: 'the search ends before the call does',

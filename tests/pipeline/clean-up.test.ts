@@ -15,7 +15,7 @@ const cleanUp = (workflowId: string): Promise<Record<string, number>> =>
     Record<string, number>
   >
 
-test('When two clean-ups run at once, then what has expired goes once, and what is good stays', async () => {
+test('When two clean-ups run at once, then expired rows are deleted once, and valid rows stay', async () => {
   const person = await registered(backend)
   const { refreshToken } = await loggedIn(backend.apiUrl, person)
   for (let i = 0; i < 20; i += 1) await loggedIn(backend.apiUrl, person)
@@ -38,7 +38,7 @@ test('When two clean-ups run at once, then what has expired goes once, and what 
   expect((await post(backend.apiUrl, '/api/auth/refresh', { refreshToken })).status).toBe(200)
 })
 
-test('When one kind fails, then the others are cleaned up, and the run fails with the true reason', async () => {
+test('When one kind fails, then the others are cleaned up, and the run fails with the reason', async () => {
   await loggedIn(backend.apiUrl, await registered(backend))
   await backend.database.query(`
     UPDATE sessions SET refresh_expires_at = now() - interval '1 s';
@@ -62,7 +62,7 @@ test('When one kind fails, then the others are cleaned up, and the run fails wit
   expect((await cleanUp('clean-up-4')).sessions).toBeGreaterThan(0)
 })
 
-test('When a kind has not finished for long, then the health of a worker that starts shows the alarm', async () => {
+test('When a kind has not finished for a long time, then the health of a worker that starts contains the alarm', async () => {
   await backend.end('worker', 'SIGKILL')
   await backend.database.query(`UPDATE clean_ups SET finished_at = now() - interval '30 days' WHERE kind = 'mails'`)
   await backend.start('worker')
@@ -76,7 +76,7 @@ test('When a kind has not finished for long, then the health of a worker that st
   await eventually('the end of the alarm', async () => backend.logs('worker').includes('Recording alarm cleared'))
 })
 
-test('When the worker runs, then clean-up has a schedule', async () => {
+test('When the worker runs, then the clean-up has a schedule', async () => {
   const schedule = await eventually('the schedule', () => backend.temporal.schedule.getHandle(SCHEDULES.sessionCleanup).describe())
   expect(schedule.action).toMatchObject({ workflowType: SESSION_CLEANUP_WORKFLOW })
 })

@@ -11,7 +11,7 @@ beforeAll(async () => {
 })
 afterAll(() => backend?.stop())
 
-test('When API and worker are restarted again and again under load, then nothing is lost and no finished transfer is repeated', async () => {
+test('When API and worker are restarted repeatedly under load, then no recording is lost and no finished transfer is repeated', async () => {
   const calls = []
   for (let deploy = 0; deploy < DEPLOYS; deploy += 1) {
     for (let i = 0; i < CALLS_A_DEPLOY; i += 1)

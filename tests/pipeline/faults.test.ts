@@ -16,10 +16,10 @@ const RECORDING = 'outbound-mono.mp3'
 describe.each(['late-recording', 'rate-limited-long'] as const)(
   'When the first of two recordings of a call has the fault "%s",',
   (fault) => {
-    test('then the second is stored meanwhile, before its link expires, and the first in the end', async () => {
+    test('then the second is stored before its link expires, and the first one later', async () => {
       const { call, told } = backend.simulator.call({ fault, recording: sample(RECORDING) })
       await told
-      await eventually('the first to be asked for', async () => call.requests > 0)
+      await eventually('the first to be requested', async () => call.requests > 0)
       const { link, acknowledged } = await backend.simulator.further(call, sample('short-vbr-id3.mp3'), 'expiring')
       expect(acknowledged).toBe(true)
       const states = async () => Object.fromEntries((await backend.recordingRows(call.callSid)).map((row) => [row.source_url, row.state]))
@@ -39,11 +39,11 @@ describe.each(['until-close', 'connection-close'] as const)('When many downloads
   })
 })
 
-describe('When Exotel misbehaves, then the recording ends as it deserves, and nothing is left behind:', () => {
+describe('When Exotel has a fault, then the recording ends in the expected state, and no file is left in the spool:', () => {
   const names = Object.keys(FAULTS) as Fault[]
   let made: Map<Fault, ReturnType<Backend['simulator']['call']>>
   beforeAll(() => {
-    // All at once, since some take an hour of Exotel's.
+    // All calls are made at the same time, because some take a (scaled) hour.
     made = new Map(names.map((fault) => [fault, backend.simulator.call({ fault, recording: sample(RECORDING) })]))
   })
 

@@ -9,7 +9,7 @@ import { sample } from '../support/samples.ts'
 
 let faulty: FaultyS3
 let backend: Backend
-/** Of the owner: the application may not lock tables. */
+/** Connection with the role of the owner, because the role of the application must not lock tables. */
 let locker: pg.PoolClient
 beforeAll(async () => {
   faulty = await startFaultyS3()
@@ -44,17 +44,17 @@ async function killAndRestart() {
   await backend.start('worker')
 }
 
-test('When the worker is killed in the middle of a download', async () => {
+test('When the worker is killed in the middle of a download, then the recording is stored once', async () => {
   const { call } = backend.simulator.call({ fault: 'slow-drip', recording: sample('outbound-mono.mp3') })
   await eventually('some of it to be spooled', async () => backend.spoolFiles().length > 0)
   await killAndRestart()
   await expectStoredOnce(call)
 })
 
-test('When the worker is killed in the middle of a validation', async () => {
+test('When the worker is killed in the middle of a validation, then the recording is stored once', async () => {
   const { call } = backend.simulator.call({ fault: 'slow-drip', recording: sample('outbound-mono.mp3') })
   await eventually('some of it to be spooled', async () => backend.spoolFiles().length > 0)
-  await locker.query('BEGIN; LOCK TABLE calls IN ACCESS EXCLUSIVE MODE') // validation wants to know how long the call was
+  await locker.query('BEGIN; LOCK TABLE calls IN ACCESS EXCLUSIVE MODE') // validation reads the duration of the call
   await atStep(call.callSid, 'validate')
   await backend.end('worker', 'SIGKILL')
   await locker.query('ROLLBACK')
@@ -62,7 +62,7 @@ test('When the worker is killed in the middle of a validation', async () => {
   await expectStoredOnce(call)
 })
 
-test('When the worker is killed in the middle of an upload, and of writing the rows', async () => {
+test('When the worker is killed in the middle of an upload and of an update of the rows, then both recordings are stored once', async () => {
   const held = faulty.hold('PUT')
   const uploading = backend.simulator.call({ fault: 'none', recording: sample('inbound-dual.mp3') }).call
   await held.reached
@@ -81,7 +81,7 @@ test('When the worker is killed in the middle of an upload, and of writing the r
   await expectStoredOnce(updating)
 })
 
-test('When the worker is killed after a download and its disk is wiped, then the recording is downloaded again', async () => {
+test('When the worker is killed after a download and its spool is deleted, then the recording is downloaded again', async () => {
   const held = faulty.hold('PUT')
   const { call } = backend.simulator.call({ fault: 'none', recording: sample('voicemail-pcm.wav') })
   await held.reached

@@ -20,7 +20,7 @@ beforeAll(async () => {
 })
 afterAll(() => backend?.stop())
 
-test(`When ${CALLS} calls name a second recording at a random moment, then none is lost and none is stored twice`, async () => {
+test(`When events of ${CALLS} calls name a second recording at a random time, then none is lost and none is stored twice`, async () => {
   const other = join(mkdtempSync(join(home, 'other-')), 'second.mp3')
   writeFileSync(other, mp3())
   const first = backend.simulator.linkTo(

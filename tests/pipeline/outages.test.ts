@@ -32,7 +32,7 @@ afterAll(async () => {
   for (const line of Object.values(lines ?? {})) await line.close()
 })
 
-// Whatever a test has cut or set, also where it fails.
+// Resets what a test has cut or set, also if it fails.
 afterEach(async () => {
   for (const line of Object.values(lines)) line.mend()
   backend.simulator.outage(0)
@@ -51,16 +51,16 @@ const health = async () =>
 const ended = { Status: 'completed', ConversationDuration: '1' }
 const alarms = (log: string) => backend.logs('api').split(log).length - 1
 
-describe('When Temporal is away', () => {
+describe('When Temporal is unavailable', () => {
   beforeEach(() => lines.temporal.cut())
 
   test('then webhooks are accepted, one alarm is raised, and every workflow starts afterwards', async () => {
-    const before = alarms('Recording relay stands still')
+    const before = alarms('Recording relay paused')
     const sids = Array.from({ length: 40 }, newCallSid)
     for (const CallSid of sids) expect((await postWebhook(backend.apiUrl, 'call-end', { CallSid, Status: 'busy' })).status).toBe(200)
     await eventually('health to say so', async () => {
       const { temporal, relay } = await health()
-      return temporal === 'unavailable' && relay.state === 'waiting' // the relay notices when its call runs into its deadline
+      return temporal === 'unavailable' && relay.state === 'waiting' // the relay waits after its request reached the deadline
     })
     expect((await fetch(`${backend.apiUrl}/health/ready`)).status).toBe(200)
     await eventually('health to count them', async () => (await health()).recordings.unrelayed >= 40)
@@ -71,15 +71,15 @@ describe('When Temporal is away', () => {
         async () => (await backend.callRow(callSid))?.recording_state === 'not_recorded',
         60_000,
       )
-    expect(alarms('Recording relay stands still') - before).toBe(1)
-    await eventually('health to be well', async () => {
+    expect(alarms('Recording relay paused') - before).toBe(1)
+    await eventually('health to be ok', async () => {
       const { temporal, recordings } = await health()
       return temporal === 'ok' && recordings.unrelayed === 0 && recordings.deferred === 0
     })
   })
 })
 
-test('When the line to PostgreSQL broke while nothing was asked, then the next webhook does not notice', async () => {
+test('When the idle connections to PostgreSQL were cut, then the next webhook is accepted', async () => {
   for (let i = 0; i < 5; i += 1) {
     lines.postgres.cut()
     lines.postgres.mend()
@@ -87,9 +87,9 @@ test('When the line to PostgreSQL broke while nothing was asked, then the next w
   }
 })
 
-describe('When PostgreSQL is away', () => {
+describe('When PostgreSQL is unavailable', () => {
   test.each(['cut', 'stall'] as const)(
-    'then (%s) a POST is told to come again, a caller on the line is not kept waiting, and nothing is half-written',
+    'then (%s) a POST gets 503 with Retry-After, a GET gets its response within 2 s, and nothing is written in part',
     async (how) => {
       const [posted, asked, before] = [newCallSid(), newCallSid(), newCallSid()]
       await postWebhook(backend.apiUrl, 'call-start', { CallSid: before })
@@ -106,7 +106,7 @@ describe('When PostgreSQL is away', () => {
       expect(post.headers.get('retry-after')).toBe('10')
       expect(await post.json()).toMatchObject({ code: 'database_unavailable' })
       expect(get.response.status).toBe(200)
-      expect(get.ms).toBeLessThan(2000) // what the caller of a flow can bear: a promise, not a measurement
+      expect(get.ms).toBeLessThan(2000) // a documented limit, because a caller waits meanwhile
       expect((await fetch(`${backend.apiUrl}/health/ready`)).status).toBe(200)
       await eventually('health to say so', async () => {
         const { database, temporal } = await health()
@@ -128,24 +128,24 @@ describe('When PostgreSQL is away', () => {
     },
   )
 
-  test('then recordings in flight are stored when it is back, and both processes live', async () => {
+  test('then recordings in progress are stored when it is available again, and both processes keep running', async () => {
     const { call } = backend.simulator.call({ fault: 'slow-drip', recording: sample('inbound-dual.mp3') })
     await eventually('some of it to be spooled', async () => backend.spoolFiles().length > 0)
     lines.postgres.cut()
-    await eventually('the relay to notice', async () => (await health()).relay.state === 'waiting')
+    await eventually('the relay to pause', async () => (await health()).relay.state === 'waiting')
     lines.postgres.mend()
     expect(await backend.concluded(call.callSid, 60_000)).toMatchObject({ recording_state: 'stored' })
     await backend.database
       .query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
       .catch(() => {})
     await eventually(
-      'the API to be as before',
+      'the API to accept webhooks again',
       async () => (await postWebhook(backend.apiUrl, 'call-end', { CallSid: newCallSid(), ...ended })).status === 200,
     )
   })
 })
 
-test('When Temporal refuses one event, then it is set aside and shown, and the others go on', async () => {
+test('When Temporal refuses one event, then it is deferred and counted in health, and the others are sent', async () => {
   const [poisoned, healthy] = [newCallSid(), newCallSid()]
   await backend.database.query(`INSERT INTO calls (call_sid, recording_state) VALUES ($1, 'awaiting')`, [poisoned])
   await backend.database.query(
@@ -155,7 +155,7 @@ test('When Temporal refuses one event, then it is set aside and shown, and the o
   )
   await postWebhook(backend.apiUrl, 'call-end', { CallSid: healthy, Status: 'busy' })
   await backend.concluded(healthy)
-  await eventually('it to be set aside', async () => (await health()).recordings.deferred === 1)
+  await eventually('it to be deferred', async () => (await health()).recordings.deferred === 1)
   const { rows } = await backend.database.query(
     `SELECT relay_tries, relay_error, relay_state FROM webhook_events WHERE identity = 'poison'`,
   )
@@ -164,7 +164,7 @@ test('When Temporal refuses one event, then it is set aside and shown, and the o
   expect(await health()).toMatchObject({ temporal: 'ok' })
 })
 
-test('When Exotel refuses our key, then work waits with an alarm, and goes on when the key is right again', async () => {
+test('When Exotel refuses our key, then recordings wait with an alarm, and are stored when the key is accepted again', async () => {
   backend.simulator.outage(401)
   const { call } = backend.simulator.call({ fault: 'none', recording: sample('short-vbr-id3.mp3') })
   const workerAlarms = async () =>
@@ -178,11 +178,11 @@ test('When Exotel refuses our key, then work waits with an alarm, and goes on wh
   expect(await backend.callRow(call.callSid)).toMatchObject({ recording_state: 'awaiting' })
   backend.simulator.outage(0)
   expect(await backend.concluded(call.callSid, 60_000)).toMatchObject({ recording_state: 'stored' })
-  await eventually('the alarm to be over', async () => (await workerAlarms()).length === 0) // other calls of this file ask, too
+  await eventually('the alarm to end', async () => (await workerAlarms()).length === 0) // other calls of this file also send requests
 })
 
-describe('When S3 is away', () => {
-  test('then the rows say so, an alarm stands, and every recording is stored when it is back', async () => {
+describe('When S3 is unavailable', () => {
+  test('then the rows say so, an alarm is raised, and every recording is stored when S3 is available again', async () => {
     lines.s3.cut()
     const calls = Array.from({ length: 8 }, () => backend.simulator.call({ fault: 'none', recording: sample('short-vbr-id3.mp3') }).call)
     for (const { callSid } of calls) {
@@ -201,14 +201,14 @@ describe('When S3 is away', () => {
   })
 })
 
-test('When everything is away at once, then everything goes on afterwards', async () => {
+test('When all services are unavailable at once, then every recording is stored afterwards', async () => {
   const before = backend.simulator.call({ fault: 'slow-drip', recording: sample('inbound-dual.mp3') }).call
   await eventually('some of it to be spooled', async () => backend.spoolFiles().length > 0)
   for (const line of Object.values(lines)) line.cut()
   backend.simulator.outage(503)
   const during = backend.simulator.call({ fault: 'none', recording: sample('short-vbr-id3.mp3') })
-  await eventually('the relay to notice', async () => (await health()).relay.state === 'waiting')
-  await during.told // three times 503: Exotel has given up
+  await eventually('the relay to pause', async () => (await health()).relay.state === 'waiting')
+  await during.told // Exotel gives up after three responses 503
   for (const line of Object.values(lines)) line.mend()
   backend.simulator.outage(0)
   await backend.temporal.schedule.getHandle(SCHEDULES.reconcile).trigger()
@@ -216,7 +216,7 @@ test('When everything is away at once, then everything goes on afterwards', asyn
     await eventually(
       `${callSid} to be stored`,
       async () => {
-        await backend.temporal.schedule.getHandle(SCHEDULES.recovery).trigger() // where Exotel's 503 had used up the attempts
+        await backend.temporal.schedule.getHandle(SCHEDULES.recovery).trigger() // in case the outage of Exotel used all attempts
         return (await backend.callRow(callSid))?.recording_state === 'stored'
       },
       60_000,

@@ -1,4 +1,4 @@
-// API and worker as processes on a database that is older or newer than their build, or away.
+// API and worker processes with a database that is older or newer than their build, or unavailable.
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -26,13 +26,13 @@ const readyUrl = (name: (typeof PROCESSES)[number]) =>
 const readiness = async (name: (typeof PROCESSES)[number]) => (await fetch(readyUrl(name))).status
 const post = () => postWebhook(backend.apiUrl, 'call-end', { CallSid: newCallSid(), Status: 'busy' })
 
-test('When the newest migration and its columns are missing, then both processes wait until it is applied, and name it', async () => {
+test('When the newest migration and its columns are missing, then both processes log its name and wait until it is applied', async () => {
   await backend.database.query(sqlOf('rollback.sql'))
   for (const name of PROCESSES) backend.launch(name)
   for (const name of PROCESSES) {
     await eventually(`${name} to say what is missing`, async () => backend.logs(name).includes(NEWEST))
     expect(backend.logs(name)).toContain('npm run migrate')
-    await eventually(`${name} to answer`, async () => (await readiness(name)) === 503)
+    await eventually(`${name} to respond`, async () => (await readiness(name)) === 503)
   }
   const posted = await post()
   expect([posted.status, posted.headers.get('retry-after')]).toEqual([503, '10'])
@@ -47,7 +47,7 @@ test('When the newest migration and its columns are missing, then both processes
   expect((await post()).status).toBe(200)
 })
 
-test('When the database has a migration that the build does not know, then both processes are ready, and the API stays so', async () => {
+test('When the database has a migration that the build does not have, then both processes are ready, and the API stays ready', async () => {
   await record('9999_newer')
   for (const name of PROCESSES) await backend.start(name)
   expect(backend.logs('worker')).not.toContain('No workflows registered')
@@ -57,7 +57,7 @@ test('When the database has a migration that the build does not know, then both 
   expect((await post()).status).toBe(200)
 })
 
-test('When PostgreSQL is away while the API starts, then it becomes ready when PostgreSQL is back, and stays ready in later outages', async () => {
+test('When PostgreSQL is unavailable while the API starts, then the API becomes ready when PostgreSQL is available, and stays ready in later outages', async () => {
   const { hostname, port } = new URL(servers.databaseUrl)
   const line = await startTcpProxy(hostname, Number(port))
   try {
@@ -78,7 +78,7 @@ test('When PostgreSQL is away while the API starts, then it becomes ready when P
   }
 })
 
-test('When the API is asked to stop before it reached PostgreSQL, then it ends cleanly', async () => {
+test('When the API gets SIGTERM before it reached PostgreSQL, then it exits with code 0', async () => {
   backend.launch('api', { DATABASE_URL: 'postgresql://postgres@127.0.0.1:1/x' })
   await eventually('the API to answer', async () => (await readiness('api')) === 503)
   expect(await backend.end('api', 'SIGTERM')).toBe(0)

@@ -34,7 +34,7 @@ const backfill = (...args: string[]) =>
     (error: { code: number; stderr: string }) => ({ code: error.code, output: error.stderr }),
   )
 
-test('When every webhook of a call was lost, then reconciliation brings its recording', async () => {
+test('When every webhook of a call was lost, then its recording is stored by reconciliation', async () => {
   const { callSid } = untold()
   await becomes(callSid, 'stored')
   expect(await sourcesOf(callSid)).toEqual(['reconcile'])
@@ -42,13 +42,13 @@ test('When every webhook of a call was lost, then reconciliation brings its reco
   expect(rows).toContainEqual({ complete: true })
 })
 
-test('When only the webhook with the link was lost, then the sweep of the list brings it', async () => {
+test('When only the webhook with the link was lost, then the recording is stored by the link sweep', async () => {
   const { callSid } = untold(new Date(Date.now() - 5 * DAY)) // beyond the pass's window
   await postWebhook(backend.apiUrl, 'call-end', { CallSid: callSid, Status: 'completed', EndTime: formatExotelTime(new Date()) })
   await becomes(callSid, 'stored')
 })
 
-test('When a person begins a backfill, then calls of months ago are brought, and a second one at once is refused', async () => {
+test('When a person starts a backfill, then recordings of earlier months are stored, and a second backfill at the same time is refused', async () => {
   const old = [40, 100].map((days) => untold(new Date(Date.now() - days * DAY)).callSid)
   const from = new Date(Date.now() - 120 * DAY).toISOString().slice(0, 10)
   expect(await backfill('--from', from)).toMatchObject({ code: 0, output: expect.stringContaining('has begun: workflow backfill') })
@@ -68,7 +68,7 @@ test.each([
   [['--from', '2026-10-01', '--to', '2026-09-01'], /must lie before/],
   [['--from', '2026-10-01', '--open', '0'], /--open must be/],
   [['--until', 'now'], /Usage: npm run backfill/],
-])('When a backfill is asked for with %j, then it says what is wrong', async (args, message) => {
+])('When a backfill is started with the arguments %j, then the message says what is wrong', async (args, message) => {
   const { code, output } = await backfill(...args)
   expect(code).toBe(1)
   expect(output).toMatch(message)

@@ -14,7 +14,7 @@ beforeAll(async () => {
 })
 afterAll(() => backend?.stop())
 
-describe('When ten calls with a good recording end at once, then each is stored, once, byte for byte:', () => {
+describe('When ten calls with a valid recording end at once, then each is stored once with the same bytes:', () => {
   test.each(GOOD_SAMPLES)('%s', async (name) => {
     const made = Array.from({ length: 10 }, () => backend.simulator.call({ fault: 'none', recording: sample(name) }))
     for (const { call, told } of made) {
@@ -28,7 +28,7 @@ describe('When ten calls with a good recording end at once, then each is stored,
   })
 })
 
-describe('When what Exotel serves is bad, then it ends as it must:', () => {
+describe('When Exotel serves a file that is not complete audio, then the recording is quarantined or failed:', () => {
   test.each([
     ['empty.mp3', 'failed', 'RecordingInvalid'],
     ['header-only.wav', 'quarantined', 'RecordingDamaged'],
@@ -49,7 +49,7 @@ describe('When what Exotel serves is bad, then it ends as it must:', () => {
   })
 })
 
-test('When a call has several recordings, then each is kept, and the same again changes nothing', async () => {
+test('When a call has several recordings, then each is stored, and a repeated event changes nothing', async () => {
   const other = join(mkdtempSync(join(home, 'other-')), 'other.mp3')
   writeFileSync(other, mp3())
   const { call, told } = backend.simulator.call({ fault: 'none', recording: sample('short-vbr-id3.mp3') })
@@ -73,14 +73,14 @@ test('When a call has several recordings, then each is kept, and the same again 
   expect((await backend.bucket.keys()).filter((key) => key.includes(call.callSid))).toHaveLength(2)
 })
 
-test.each(['busy', 'no-answer', 'failed'] as const)('When a call is %s, then it is not recorded, and no run is red', async (status) => {
+test.each(['busy', 'no-answer', 'failed'] as const)('When a call is %s, then it is not recorded, and its run completes', async (status) => {
   const { call, told } = backend.simulator.call({ fault: 'none', status })
   await told
   expect(await backend.concluded(call.callSid)).toMatchObject({ recording_state: 'not_recorded', recording_error: null, status })
   expect((await backend.temporal.workflow.getHandle(`recording-${call.callSid}`).describe()).status.name).toBe('COMPLETED')
 })
 
-test('When an answered call has no recording at all, then Exotel’s word decides, and a long talk is a missing one', async () => {
+test('When an answered call has no recording, then a short call is not recorded, and the recording of a long call is missing', async () => {
   const short = backend.simulator.call({ fault: 'none', durationSeconds: 1 })
   const long = backend.simulator.call({ fault: 'none', durationSeconds: 240 })
   await Promise.all([short.told, long.told])
@@ -91,7 +91,7 @@ test('When an answered call has no recording at all, then Exotel’s word decide
   })
 })
 
-describe('When a webhook names a link that must not be fetched, then the row says why, and nothing is fetched:', () => {
+describe('When a webhook contains a link that must not be requested, then the row says why, and no request is sent:', () => {
   test.each([
     ['not a URL', 'RecordingUrlRefused'],
     ['file:///etc/passwd', 'RecordingUrlRefused'],
@@ -107,21 +107,21 @@ describe('When a webhook names a link that must not be fetched, then the row say
   })
 })
 
-test('When a recording is followed by `grep Recording`, then one request id leads from the webhook through every step to the attempt', async () => {
+test('When a recording is stored, then the log lines of all steps and the attempt have the request id of the webhook', async () => {
   const { call } = backend.simulator.call({ fault: 'none', recording: sample('short-vbr-id3.mp3'), untold: true })
   const { callSid } = call
   const requestId = `follow-${callSid}`
   const body = JSON.stringify({ CallSid: callSid, Status: 'completed', RecordingUrl: backend.simulator.linkTo(call) })
   await postRaw(backend.apiUrl, 'call-end', body, { 'content-type': 'application/json', 'x-request-id': requestId })
   expect(await backend.concluded(callSid)).toMatchObject({ recording_state: 'stored' })
-  const followed = (['api', 'worker'] as const).flatMap((name) =>
+  const lines = (['api', 'worker'] as const).flatMap((name) =>
     backend
       .logs(name)
       .split('\n')
       .filter((line) => line.includes('"Recording') && line.includes(requestId))
       .map((line) => JSON.parse(line) as { msg: string; step?: string; callSid: string }),
   )
-  expect(followed.map(({ msg, step }) => step ?? msg)).toEqual([
+  expect(lines.map(({ msg, step }) => step ?? msg)).toEqual([
     'Recording event received',
     'downloadRecording',
     'validateRecording',
@@ -129,12 +129,12 @@ test('When a recording is followed by `grep Recording`, then one request id lead
     'Recording stored',
     'updateCall',
   ])
-  expect(new Set(followed.map((line) => line.callSid))).toEqual(new Set([callSid]))
+  expect(new Set(lines.map((line) => line.callSid))).toEqual(new Set([callSid]))
   const attempts = await backend.database.query('SELECT request_id FROM recording_attempts WHERE call_sid = $1', [callSid])
   expect(attempts.rows).toEqual([{ request_id: requestId }])
 })
 
-test('When all is done, then no spool file, no open upload and no number in any history is left', async () => {
+test('When all calls are concluded, then no spool file and no open upload is left, and no history contains a phone number', async () => {
   expect(backend.spoolFiles()).toEqual([])
   expect(await backend.bucket.openUploads()).toBe(0)
   for await (const { workflowId } of backend.temporal.workflow.list()) {

@@ -21,7 +21,7 @@ const attemptsOf = async (callSid: string) =>
   (await backend.database.query('SELECT state, error_code FROM recording_attempts WHERE call_sid = $1 ORDER BY id', [callSid])).rows
 const objectsOf = async (callSid: string) => (await backend.bucket.keys()).filter((key) => key.includes(callSid))
 
-test('When Exotel fails a recording and is well again later, then recovery brings it, and every attempt is kept', async () => {
+test('When Exotel is unavailable until a recording has failed, then recovery stores it later, and every attempt is recorded', async () => {
   backend.simulator.outage(503)
   const { callSid } = call()
   await becomes(callSid, 'failed')
@@ -38,7 +38,7 @@ test('When Exotel fails a recording and is well again later, then recovery bring
   expect(await objectsOf(callSid)).toHaveLength(1)
 })
 
-test('When a failed recording is due while another one of its call is still awaited, then it is brought in the open run', async () => {
+test('When a failed recording is due while another one of its call is still awaited, then the open run stores it', async () => {
   const first = call()
   first.availableAt = new Date(Date.now() + 600_000)
   await eventually(
@@ -58,7 +58,7 @@ test('When a failed recording is due while another one of its call is still awai
   expect((await backend.recordingRows(first.callSid)).map(({ state }) => state)).toEqual(['stored', 'stored'])
 })
 
-test('When a damaged recording is whole later, then the good copy takes its place', async () => {
+test('When a damaged recording is complete later, then the complete copy replaces it', async () => {
   const made = call()
   const whole = made.recording!
   made.recording = { ...whole, bytes: whole.bytes.subarray(0, whole.bytes.length - 700), etag: '"half"' }
@@ -75,9 +75,9 @@ test('When a damaged recording is whole later, then the good copy takes its plac
   expect((await objectsOf(made.callSid)).toSorted()).toEqual([known!.object_key, rows[0]!.object_key].toSorted())
 })
 
-describe('When the workflow of a waiting call is gone, then recovery finds the call and it is owned again:', () => {
+describe('When the workflow of a waiting call no longer exists, then recovery starts a new one:', () => {
   test.each(['terminated', 'deleted'])('%s', async (how) => {
-    backend.simulator.outage(401) // it waits with an alarm
+    backend.simulator.outage(401) // the workflow waits with an alarm
     const { call: made, told } = backend.simulator.call({ fault: 'none', recording: sample('short-vbr-id3.mp3') })
     const { callSid } = made
     await told
@@ -94,7 +94,7 @@ describe('When the workflow of a waiting call is gone, then recovery finds the c
       const workflowExecution = { workflowId: workflow.workflowId }
       await backend.temporal.workflowService.deleteWorkflowExecution({ namespace: backend.temporal.options.namespace, workflowExecution })
     }
-    await eventually('it to be gone', async () =>
+    await eventually('the workflow to have ended', async () =>
       workflow.describe().then(
         ({ status }) => status.name !== 'RUNNING',
         () => true,
@@ -110,13 +110,13 @@ describe('When the workflow of a waiting call is gone, then recovery finds the c
   })
 })
 
-test('When a call-end comes again after Temporal has forgotten its workflow, then nothing is started', async () => {
+test('When a call-end arrives again after Temporal has deleted the workflow, then no workflow starts', async () => {
   const { callSid } = call()
   await backend.concluded(callSid)
   const workflowExecution = { workflowId: recordingWorkflowId(callSid) }
   await backend.temporal.workflowService.deleteWorkflowExecution({ namespace: backend.temporal.options.namespace, workflowExecution })
   await postWebhook(backend.apiUrl, 'call-end', { CallSid: callSid, Status: 'completed', ConversationDuration: '43' })
-  await eventually('the relay to look at it', async () => {
+  await eventually('the relay to mark the event', async () => {
     const { rowCount } = await backend.database.query(
       `SELECT FROM webhook_events WHERE call_sid = $1 AND relay_state = 'nothing_new' AND fields->>'ConversationDuration' = '43'`,
       [callSid],
@@ -126,24 +126,24 @@ test('When a call-end comes again after Temporal has forgotten its workflow, the
   expect(await attemptsOf(callSid)).toHaveLength(1)
 })
 
-test('When a stored object is gone, then the check of the bucket finds that, and recovery fetches it again', async () => {
+test('When a stored object is missing, then the object check finds that, and recovery downloads the recording again', async () => {
   const { callSid } = call()
   await backend.concluded(callSid)
   const [Key] = await objectsOf(callSid)
   await backend.bucket.client.send(new DeleteObjectCommand({ Bucket: backend.bucket.name, Key }))
   await backend.temporal.schedule.getHandle(SCHEDULES.objectCheck).trigger()
   await eventually('the row of the check', async () => (await backend.database.query('SELECT FROM object_checks')).rowCount === 1)
-  await eventually('the object to be there again', async () => (await objectsOf(callSid)).includes(Key!), 60_000)
+  await eventually('the object to exist again', async () => (await objectsOf(callSid)).includes(Key!), 60_000)
   await becomes(callSid, 'stored')
   expect((await attemptsOf(callSid)).map(({ state }) => state)).toEqual(['stored', 'failed', 'stored'])
 })
 
-test('When a run is open but fails its workflow tasks, then that is an alarm, and never a second start', async () => {
+test('When the workflow tasks of an open run fail, then an alarm is raised, and the workflow is not started again', async () => {
   const callSid = newCallSid()
   const workflow = await backend.temporal.workflow.start(RECORDING_WORKFLOW, {
     workflowId: recordingWorkflowId(callSid),
     taskQueue: RECORDINGS_QUEUE,
-    args: [], // no input: the workflow's code cannot go on
+    args: [], // without input the workflow's code throws
   })
   await backend.database.query(
     `INSERT INTO calls (call_sid, recording_state, updated_at) VALUES ($1, 'awaiting', now() - interval '1 hour')`,
@@ -155,10 +155,10 @@ test('When a run is open but fails its workflow tasks, then that is an alarm, an
   expect(rowCount).toBe(0)
   await workflow.terminate()
   await backend.database.query(`UPDATE calls SET recording_state = 'none' WHERE call_sid = $1`, [callSid])
-  await eventually('the alarm to be over', async () => (await alarms()).length === 0, 60_000)
+  await eventually('the alarm to end', async () => (await alarms()).length === 0, 60_000)
 }, 1_500_000)
 
-test('When nothing will bring a recording any more, then that is said in log, metric and row', async () => {
+test('When a recording is given up, then a log line, a metric and its row say so', async () => {
   const callSid = newCallSid()
   await postWebhook(backend.apiUrl, 'recording', {
     CallSid: callSid,
@@ -176,7 +176,7 @@ test('When nothing will bring a recording any more, then that is said in log, me
   expect(metrics).toContain('caly_recordings_given_up_total{code="RecordingUrlRefused"} 1')
 })
 
-test('When a worker starts again, then there is one schedule each, with the new interval, and a paused one stays paused', async () => {
+test('When a worker starts again, then each schedule exists once, with the new interval, and a paused one stays paused', async () => {
   const handle = backend.temporal.schedule.getHandle(SCHEDULES.recovery)
   const everyOf = async () => (await handle.describe()).spec.intervals![0]!.every
   expect(await everyOf()).toBe(1000)

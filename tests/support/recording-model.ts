@@ -1,4 +1,4 @@
-// RecordingWorkflow under random histories: what Exotel, the activities and the signals do is drawn; what must hold is checked.
+// Runs RecordingWorkflow with random results of Exotel and of activities and with random signals, and checks its invariants.
 import fc from 'fast-check'
 import { concludeRecording } from '../../calls/conclude-recording.ts'
 import { nameRecording } from '../../calls/recording-facts.ts'
@@ -11,8 +11,8 @@ const MINUTE = 60_000
 const LINKS = ['A', 'B', 'C'].map((name) => `https://recordings.exotel.com/a/${name}.mp3`)
 const RANKS = { none: 0, awaiting: 1, not_recorded: 2, failed: 2, quarantined: 2, stored: 3, erased: 4 } as const
 
-/** What becomes of one try to bring a link's recording. */
-const TRIES = [
+/** The results of one attempt to transfer a recording. */
+const RESULTS = [
   'whole',
   'not found',
   'rate limited',
@@ -25,19 +25,19 @@ const TRIES = [
   'damaged',
   'file lost before validation',
   'file lost before upload',
-  'store away',
+  'store unavailable',
   'spool full',
   'a crash',
 ] as const
-type Try = (typeof TRIES)[number]
+type Result = (typeof RESULTS)[number]
 
 export interface History {
   first: Partial<CallUpdate>
   later: { afterMs: number; news: Partial<CallUpdate> }[]
-  tries: Record<string, Try[]>
+  tries: Record<string, Result[]>
   answers: CallDetailsAnswer[]
   renewed: boolean
-  /** Short histories continue as new in the middle of everything. */
+  /** With a small limit the run continues as new during transfers and waits. */
   continueAsNewAfterEvents: number
 }
 
@@ -51,7 +51,7 @@ const news = fc.record(
   },
   { requiredKeys: ['sourceUrls'] },
 )
-const tries = fc.array(fc.constantFrom(...TRIES), { maxLength: 5 })
+const tries = fc.array(fc.constantFrom(...RESULTS), { maxLength: 5 })
 
 export const histories: fc.Arbitrary<History> = fc.record({
   first: news,
@@ -61,7 +61,7 @@ export const histories: fc.Arbitrary<History> = fc.record({
     fc.constantFrom<CallDetailsAnswer>(
       { kind: 'none' },
       { kind: 'named', sourceUrl: LINKS[0]! },
-      { kind: 'unavailable', reason: 'away' },
+      { kind: 'unavailable', reason: 'unavailable' },
       { kind: 'unknown call' },
     ),
     { maxLength: 4 },
@@ -70,18 +70,18 @@ export const histories: fc.Arbitrary<History> = fc.record({
   continueAsNewAfterEvents: fc.constantFrom(10_000, 150),
 })
 
-/** Plays one history to its end and checks what must hold whatever has happened. */
+/** Runs one history to its end and checks the invariants. */
 export async function play(lab: Lab, database: Database, history: History): Promise<void> {
   const left = structuredClone(history.tries)
   const answers = [...history.answers]
   const spool = new Set<string>()
-  const brought = new Map<string, 'stored' | 'quarantined'>()
-  const inHand = new Map<string, Try>()
-  const uploadsAway = new Map<string, number>()
+  const uploaded = new Map<string, 'stored' | 'quarantined'>()
+  const inProgress = new Map<string, Result>()
+  const uploadFailures = new Map<string, number>()
   const ranks: number[] = []
   let conclusions = 0
   const counted = new Map<string, number>()
-  const cameFar = new Set<string>()
+  const progressed = new Set<string>()
   let mostCounted = 0
   let run: Run
   const fail = (code: string, details: object = {}): Promise<never> => Promise.reject(failedAttempt(code, details))
@@ -89,9 +89,9 @@ export async function play(lab: Lab, database: Database, history: History): Prom
   const script: Script = {
     downloadRecording: async ({ sourceUrl }) => {
       const outcome = left[sourceUrl]?.shift() ?? 'whole'
-      inHand.set(sourceUrl, outcome)
-      if (outcome === 'far and cut' && !cameFar.has(sourceUrl)) counted.delete(sourceUrl) // that attempt was worth it
-      if (outcome === 'far and cut') cameFar.add(sourceUrl)
+      inProgress.set(sourceUrl, outcome)
+      if (outcome === 'far and cut' && !progressed.has(sourceUrl)) counted.delete(sourceUrl) // that attempt resets the count
+      if (outcome === 'far and cut') progressed.add(sourceUrl)
       if (['cut', 'far and cut', 'unavailable', 'a login page'].includes(outcome)) {
         counted.set(sourceUrl, (counted.get(sourceUrl) ?? 0) + 1)
         mostCounted = Math.max(mostCounted, counted.get(sourceUrl)!)
@@ -111,7 +111,7 @@ export async function play(lab: Lab, database: Database, history: History): Prom
     },
     validateRecording: async ({ spooled: { file, broken } }) => {
       if (broken) return DAMAGED
-      const outcome = inHand.get(file)
+      const outcome = inProgress.get(file)
       if (outcome === 'file lost before validation' || outcome === 'a login page') spool.delete(file)
       if (outcome === 'file lost before validation') return fail('SpoolFileLost')
       if (outcome === 'a login page') return { kind: 'refused', reason: 'HTML' }
@@ -119,21 +119,21 @@ export async function play(lab: Lab, database: Database, history: History): Prom
       return outcome === 'damaged' ? DAMAGED : { kind: 'good', etag: 'e', audio }
     },
     uploadRecording: async ({ spooled: { file, broken }, verdict }) => {
-      const outcome = broken ? 'damaged' : inHand.get(file)
+      const outcome = broken ? 'damaged' : inProgress.get(file)
       if (outcome === 'file lost before upload') {
         spool.delete(file)
         return fail('SpoolFileLost')
       }
-      const away = (uploadsAway.get(file) ?? 0) + 1
-      uploadsAway.set(file, away)
-      if (outcome === 'store away' && away <= 3) throw retriedLater('StorageUnavailable', 5 * MINUTE)
+      const failures = (uploadFailures.get(file) ?? 0) + 1
+      uploadFailures.set(file, failures)
+      if (outcome === 'store unavailable' && failures <= 3) throw retriedLater('StorageUnavailable', 5 * MINUTE)
       spool.delete(file)
-      if (brought.get(file) !== 'stored') brought.set(file, verdict.kind === 'good' ? 'stored' : 'quarantined')
+      if (uploaded.get(file) !== 'stored') uploaded.set(file, verdict.kind === 'good' ? 'stored' : 'quarantined')
       return { bucket: 'b', key: `recordings/${file.at(-5)}`, url: `https://s3/b/recordings/${file.at(-5)}` }
     },
     updateCall: async (conclusion: Conclusion) => {
       counted.delete(conclusion.sourceUrl ?? '')
-      cameFar.delete(conclusion.sourceUrl ?? '')
+      progressed.delete(conclusion.sourceUrl ?? '')
       await concludeRecording(database, conclusion, { attempt: `${run.callSid}/${(conclusions += 1)}`, plan: RECOVERY })
       const { recordingState } = await database.call.findUniqueOrThrow({ where: { callSid: conclusion.callSid } })
       ranks.push(RANKS[recordingState as keyof typeof RANKS])
@@ -152,46 +152,47 @@ export async function play(lab: Lab, database: Database, history: History): Prom
   }
   const { continueAsNewAfterEvents } = history
   run = await lab.start(history.first, script, { policy: { ...POLICY, continueAsNewAfterEvents } })
-  for (const { afterMs, news: told } of history.later) {
+  for (const { afterMs, news: update } of history.later) {
     if (afterMs > 0) await lab.env.sleep(afterMs)
-    await untilNotAsking(run)
-    await run.tell(told)
+    await untilNoRequest(run)
+    await run.tell(update)
   }
   await run.settled()
-  must(mostCounted <= 3, `${mostCounted} tries in a row were Exotel's fault`)
+  check(mostCounted <= 3, `${mostCounted} counted failures in a row, more than the policy allows`)
 
   const rows = await database.recording.findMany({ where: { callSid: run.callSid } })
   const call = await database.call.findUniqueOrThrow({ where: { callSid: run.callSid } })
   const named = new Set([history.first, ...history.later.map((each) => each.news)].flatMap(({ sourceUrls = [] }) => sourceUrls))
   const states = new Map(rows.map(({ sourceUrl, state }) => [sourceUrl, state]))
-  for (const link of named) must(states.has(link) && states.get(link) !== 'awaiting', `${link} was named and not concluded`)
+  for (const link of named) check(states.has(link) && states.get(link) !== 'awaiting', `the link ${link} arrived and was not concluded`)
   for (const [link, state] of states) {
-    const best = brought.get(link)
-    if (best === 'stored') must(state === 'stored', `${link} was uploaded, but its row says ${state}`)
-    else must(state !== 'stored', `${link} was never uploaded, but its row says stored`)
+    const best = uploaded.get(link)
+    if (best === 'stored') check(state === 'stored', `${link} was uploaded, but its row says ${state}`)
+    else check(state !== 'stored', `${link} was never uploaded, but its row says stored`)
   }
   if (rows.length === 0)
-    must(['not_recorded', 'failed'].includes(call.recordingState), `without recordings the call is ${call.recordingState}`)
+    check(['not_recorded', 'failed'].includes(call.recordingState), `without recordings the call is ${call.recordingState}`)
   else {
     const among = [...states.values()]
     const fits = among.includes('stored') ? call.recordingState === 'stored' : among.includes(call.recordingState)
-    must(fits, `the call is ${call.recordingState}, its recordings ${among.join()}`)
+    check(fits, `the call is ${call.recordingState}, its recordings ${among.join()}`)
   }
-  must(spool.size === 0, `${[...spool].join()} is left in the spool`)
-  must(
+  check(spool.size === 0, `${[...spool].join()} is left in the spool`)
+  check(
     ranks.every((rank, index) => index === 0 || rank >= ranks[index - 1]!),
     `the call's state went down: ${ranks.join()}`,
   )
 }
 
 /**
- * The test server, other than a real one, stands still for ever where a workflow cancels an activity that completes in the same
- * moment, as a link does that comes while Exotel is asked. `npm run chaos` meets that on a real server.
+ * Waits until no request for Call Details is in progress. The test server, unlike a real one, blocks forever if a workflow cancels an
+ * activity that completes at the same moment, which happens when a link arrives during such a request. `npm run chaos` tests this case
+ * on a real server.
  */
-async function untilNotAsking(run: Run): Promise<void> {
+async function untilNoRequest(run: Run): Promise<void> {
   while ((await run.status()).step === 'find');
 }
 
-function must(holds: boolean, otherwise: string): void {
-  if (!holds) throw new Error(otherwise)
+function check(holds: boolean, message: string): void {
+  if (!holds) throw new Error(message)
 }

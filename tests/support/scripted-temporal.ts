@@ -1,8 +1,8 @@
-// A Temporal client whose answers a test chooses, for each request of the relay.
+// A Temporal client for tests of the relay. The test chooses the response to each request.
 import { ServiceError, type Client } from '@temporalio/client'
 import { NamespaceNotFoundError } from '@temporalio/common'
 
-/** What one request ends with. `hangs` lasts until the test calls {@link ScriptedTemporal.endHangs}, or `hangMs` at most. */
+/** The result of one request. `hangs`: no response until the test calls {@link ScriptedTemporal.endHangs}, for at most `hangMs`. */
 export type Answer =
   | 'ok'
   | 'hangs'
@@ -31,9 +31,9 @@ const GRPC: Record<Exclude<Answer, 'ok' | 'hangs' | 'namespace missing'>, [code:
 
 export interface ScriptedTemporal {
   client: () => Promise<Client>
-  /** The call of each signal that was sent, in order. */
+  /** The CallSid of each signal that was sent, in order. */
   signals: readonly string[]
-  /** How many requests wait for an answer now. */
+  /** How many requests wait for a response now. */
   hanging(): number
   /** How many times `getSystemInfo` was called. */
   systemLooks(): number
@@ -45,7 +45,7 @@ export interface ScriptedTemporal {
   endHangs(): void
 }
 
-/** @param answer chooses by call and by how many signals of the call came before */
+/** @param answer chooses the response by the call and the number of earlier signals of the call */
 export function scriptTemporal(answer: (callSid: string, before: number) => Answer, hangMs = 60_000): ScriptedTemporal {
   const signals: string[] = []
   const heard = new Set<string>()

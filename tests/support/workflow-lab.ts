@@ -1,4 +1,4 @@
-// RecordingWorkflow on the time-skipping test server with scripted activities: days pass in a moment.
+// Runs RecordingWorkflow on the time-skipping test server with scripted activities, so that waits of days take no real time.
 import type { Client, WorkflowHandleWithSignaledRunId } from '@temporalio/client'
 import { ApplicationFailure } from '@temporalio/common'
 import { TestWorkflowEnvironment } from '@temporalio/testing'
@@ -23,7 +23,7 @@ import type { CallUpdate, Conclusion, EndedCall, RecordingPolicy, RecordingStatu
 import { dist, newCallSid } from './servers.ts'
 
 const SPOOL_QUEUE = 'spool-lab'
-/** Its worker answers, and takes no transfer. */
+/** The worker of this spool runs control activities, but no transfers. */
 export const BUSY_SPOOL = 'spool-busy'
 const SPOOLS = [SPOOL_QUEUE, 'spool-other', 'spool-third']
 export const POLICY: RecordingPolicy = {
@@ -35,7 +35,7 @@ export const POLICY: RecordingPolicy = {
 }
 const AUDIO = { contentType: 'audio/mpeg', extension: 'mp3', codec: 'mp3', sampleRate: 8000, channels: 1, durationSeconds: 5 }
 
-/** Everything works at once; tests replace what they are about. */
+/** Each activity succeeds at once by default. A test replaces those that it needs. */
 type RecordingActivities = Pick<
   Activities,
   | 'downloadRecording'
@@ -57,19 +57,20 @@ export interface Run {
   callSid: CallSid
   handle: WorkflowHandleWithSignaledRunId
   conclusions: Conclusion[]
-  /** The lab's clock at the last of them. */
+  /** Time of the last conclusion on the lab's clock. */
   concludedAtMs: number
   /** Names of the activities that ran, in order. */
   calls: string[]
-  news(news: Partial<CallUpdate>): Promise<void>
-  /** As the relay does it: another run begins where the last one has ended. */
-  tell(news: Partial<CallUpdate>): Promise<void>
-  /** No run is open any more. */
+  /** Signals the first run. */
+  news(update: Partial<CallUpdate>): Promise<void>
+  /** Signals with start, as the relay does: starts a new run if none is open. */
+  tell(update: Partial<CallUpdate>): Promise<void>
+  /** Waits until no run is open. */
   settled(): Promise<void>
   status(): Promise<RecordingStatus>
-  /** The first activity of this name has completed, and the history says so. */
+  /** Whether the history contains the completion of the first activity of this name. */
   hasCompleted(activity: keyof RecordingActivities): Promise<boolean>
-  /** `undefined` where it completed, else the type of its failure. */
+  /** Waits for the end of the run. Resolves with `undefined` if it completed, else with the type of its failure. */
   ended(): Promise<string | undefined>
 }
 
@@ -79,12 +80,12 @@ export interface Lab {
   /** `host:port` of the test server. */
   address: string
   start(first: Partial<CallUpdate>, script?: Script, call?: Partial<EndedCall>): Promise<Run>
-  /** Lets time pass, also for the limits that skipped time does not reach, until something is concluded. */
+  /** Lets time pass until the run has a conclusion. This also reaches timeouts for which the server does not skip time. */
   untilConcluded(run: Run): Promise<void>
   close(): Promise<void>
 }
 
-Runtime.install({ logger: new DefaultLogger('ERROR') }) // once a process, hence a test file
+Runtime.install({ logger: new DefaultLogger('ERROR') }) // allowed once for each process, and so for each test file
 
 export async function openLab(): Promise<Lab> {
   const env = await TestWorkflowEnvironment.createTimeSkipping({
@@ -114,21 +115,21 @@ export async function openLab(): Promise<Lab> {
       const arrivedAt = new Date(await env.currentTimeMs()).toISOString()
       const run = { callSid, conclusions: [], calls: [] } as unknown as Run
       runs.set(callSid, { script, run })
-      const tell = (news: Partial<CallUpdate>) =>
+      const signalWithStart = (update: Partial<CallUpdate>) =>
         env.client.workflow.signalWithStart(RECORDING_WORKFLOW, {
           workflowId: recordingWorkflowId(callSid),
           taskQueue: RECORDINGS_QUEUE,
           args: [{ callSid, arrivedAt, policy: POLICY, ...call } satisfies EndedCall],
           signal: CALL_UPDATED_SIGNAL,
-          signalArgs: [{ sourceUrls: [], ...news }],
+          signalArgs: [{ sourceUrls: [], ...update }],
         })
-      run.handle = await tell(first)
-      run.tell = async (news) => void (await tell(news))
+      run.handle = await signalWithStart(first)
+      run.tell = async (update) => void (await signalWithStart(update))
       run.settled = async () => {
         const last = env.client.workflow.getHandle(recordingWorkflowId(callSid))
         while ((await last.describe()).status.name === 'RUNNING') await last.result().catch(() => {})
       }
-      run.news = (news) => run.handle.signal(CALL_UPDATED_SIGNAL, { sourceUrls: [], ...news })
+      run.news = (update) => run.handle.signal(CALL_UPDATED_SIGNAL, { sourceUrls: [], ...update })
       run.hasCompleted = async (activity) => {
         const events = (await run.handle.fetchHistory()).events ?? []
         const scheduled = events.find((event) => event.activityTaskScheduledEventAttributes?.activityType?.name === activity)
@@ -154,7 +155,7 @@ export async function openLab(): Promise<Lab> {
 }
 
 function scriptedActivities(runs: Map<string, { script: Script; run: Run }>, nowMs: () => Promise<number>): object {
-  const usual: Required<Script> = {
+  const defaults: Required<Script> = {
     downloadRecording: async () => ({ queue: SPOOL_QUEUE, file: 'f', bytes: 10, sha256: 'a'.repeat(64) }),
     validateRecording: async () => ({ kind: 'good', etag: 'e', audio: AUDIO }),
     uploadRecording: async ({ callSid }) => ({ bucket: 'b', key: `recordings/${callSid}.mp3`, url: `https://s3/b/${callSid}` }),
@@ -171,24 +172,24 @@ function scriptedActivities(runs: Map<string, { script: Script; run: Run }>, now
     async (input: { callSid: string }): Promise<unknown> => {
       const { script, run } = runs.get(input.callSid)!
       run.calls.push(name)
-      const result = await ((script[name] ?? usual[name]) as (input: unknown) => Promise<unknown>)(input)
+      const result = await ((script[name] ?? defaults[name]) as (input: unknown) => Promise<unknown>)(input)
       if (name !== 'updateCall') return result
       run.conclusions.push(input as unknown as Conclusion)
       run.concludedAtMs = await nowMs()
       return result
     }
-  return Object.fromEntries((Object.keys(usual) as (keyof RecordingActivities)[]).map((name) => [name, perform(name)]))
+  return Object.fromEntries((Object.keys(defaults) as (keyof RecordingActivities)[]).map((name) => [name, perform(name)]))
 }
 
 /** Audio that goes to quarantine. */
 export const DAMAGED: Verdict = { kind: 'damaged', etag: 'e', reason: 'cut off', audio: { contentType: 'a', extension: 'mp3' } }
 
-/** As an activity of ours ends a try. */
+/** The error of an activity whose attempt failed. */
 export function failedAttempt(type: string, details: object = {}): ApplicationFailure {
   return ApplicationFailure.create({ type, message: `${type} happened`, nonRetryable: true, details: [details] })
 }
 
-/** As an activity of ours gives its task back. */
+/** The error of an activity that has to be retried after a delay, without a decision of the workflow. */
 export function retriedLater(type: string, ms: number): ApplicationFailure {
   return ApplicationFailure.create({ type, message: `${type} happened`, nextRetryDelay: ms, category: 'BENIGN' })
 }

@@ -24,7 +24,7 @@ const stateOf = (more: Partial<RetryState> = {}): RetryState => ({ ...newRetrySt
 const retries = (pauseMs: number, why: unknown = expect.any(String)) => ({ kind: 'retry', pauseMs, why })
 const concludes = (code: string, error = `${code} happened`) => ({ kind: 'conclude', code, error })
 
-/** The decisions about this failure, each attempt following the one before. */
+/** @returns the decisions for consecutive attempts that end with the same failure */
 function decisions(times: number, failure: Failure, about: RetryContext = context): RetryStep['decision'][] {
   let state = newRetryState()
   return Array.from({ length: times }, () => {
@@ -62,12 +62,12 @@ describe('When Exotel fails', () => {
   test.each([
     [MB - 1, { failures: 3, furthestBytes: MB - 1 }],
     [MB, { failures: 1, furthestBytes: MB }],
-  ])('then an attempt that came %d bytes further begins the count again from 1 MB on', (reachedBytes, after) => {
+  ])('then an attempt that downloaded %d bytes more resets the count of failures if this is 1 MB or more', (reachedBytes, after) => {
     const { state } = afterFailure(stateOf({ failures: 2 }), failureOf('DownloadIncomplete', { reachedBytes }), context)
     expect(state).toMatchObject(after)
   })
 
-  test('then progress counts from the furthest byte of all attempts, which a shorter attempt does not move back', () => {
+  test('then progress is measured from the largest download of all attempts, also after a shorter attempt', () => {
     const before = stateOf({ failures: 1, furthestBytes: 5 * MB })
     const shorter = afterFailure(before, failureOf('DownloadIncomplete', { reachedBytes: 2 * MB }), context)
     expect(shorter.state).toMatchObject({ failures: 2, furthestBytes: 5 * MB })
@@ -78,15 +78,15 @@ describe('When Exotel fails', () => {
 
 describe('When Exotel may still be preparing the recording', () => {
   test.each([failureOf('RecordingNotFound'), failureOf('RecordingInvalid', { isEmpty: true })])(
-    'then $code is waited for without limit, up to 2 min each time',
+    'then the attempt is repeated without limit after $code, with pauses of up to 2 min',
     (failure) => {
       const steps = decisions(40, failure, preparing)
       expect(pauses(steps).slice(0, 6)).toEqual([10, 20, 40, 80, 120, 120])
-      expect(steps.at(-1)).toEqual(retries(2 * MINUTE, 'Exotel may need an hour'))
+      expect(steps.at(-1)).toEqual(retries(2 * MINUTE, 'Exotel may need an hour to prepare the recording'))
     },
   )
 
-  test('then a file that is not audio counts, and an empty one counts afterwards', () => {
+  test('then a file that is not audio counts as a failure, and an empty file counts after that time', () => {
     expect(afterFailure(newRetryState(), failureOf('RecordingInvalid'), preparing).state).toMatchObject({ failures: 1, waits: 0 })
     expect(afterFailure(newRetryState(), failureOf('RecordingInvalid', { isEmpty: true }), context).state).toMatchObject({
       failures: 1,
@@ -94,19 +94,19 @@ describe('When Exotel may still be preparing the recording', () => {
     })
   })
 
-  test('then other failures count all the same', () => {
+  test('then other failures are counted', () => {
     expect(afterFailure(newRetryState(), failureOf('DownloadIncomplete'), preparing).state).toMatchObject({ failures: 1, waits: 0 })
   })
 })
 
 describe('When Exotel limits the rate', () => {
-  test('then it is waited without limit, and nothing is counted', () => {
+  test('then the attempt is repeated without limit, and no failure is counted', () => {
     const steps = decisions(1000, failureOf(RATE_LIMITED))
     expect(steps.at(-1)).toEqual(retries(2 * MINUTE, 'Exotel limits the rate of requests'))
     expect(afterFailure(newRetryState(), failureOf(RATE_LIMITED), context).state).toMatchObject({ failures: 0, waits: 1 })
   })
 
-  test('then as long as Exotel asks', () => {
+  test('then the pause is as long as Retry-After says', () => {
     expect(afterFailure(newRetryState(), failureOf(RATE_LIMITED, { retryAfterMs: 13 * MINUTE }), context).decision).toEqual(
       retries(13 * MINUTE),
     )
@@ -116,25 +116,25 @@ describe('When Exotel limits the rate', () => {
 describe('When Exotel refuses a recording', () => {
   const unauthorized = failureOf('ExotelUnauthorized')
 
-  test('then a pre-signed link is requested, and tried at once', () => {
+  test('then a pre-signed link is requested, and used at once', () => {
     const step = afterFailure(newRetryState(), unauthorized, context)
     expect(step.decision).toEqual({ kind: 'renew link' })
     const renewed = afterRenewal(step.state, unauthorized, { kind: 'renewed' }, context)
     expect(renewed).toEqual({ state: stateOf({ linkRenewed: true }), decision: retries(0, 'trying a pre-signed link') })
   })
 
-  test('then a pre-signed link that is refused, too, concludes the recording', () => {
+  test('then the recording is concluded if the pre-signed link is also refused', () => {
     expect(afterFailure(stateOf({ linkRenewed: true }), unauthorized, context).decision).toEqual(concludes('ExotelUnauthorized'))
     expect(afterRenewal(newRetryState(), unauthorized, { kind: 'refused' }, context).decision).toEqual(concludes('ExotelUnauthorized'))
   })
 
-  test('then another failure in between lets a pre-signed link be requested again, since it may have expired', () => {
+  test('then a pre-signed link is requested again after another failure, because the earlier link may have expired', () => {
     const { state } = afterFailure(stateOf({ linkRenewed: true }), failureOf('ExotelUnavailable'), context)
     expect(state.linkRenewed).toBe(false)
     expect(afterFailure(state, unauthorized, context).decision).toEqual({ kind: 'renew link' })
   })
 
-  test('then an API that does not answer either counts as a failure', () => {
+  test('then a failure is counted if Exotel’s API does not respond either', () => {
     const step = afterRenewal(stateOf({ failures: 1 }), unauthorized, { kind: 'unavailable' }, context)
     expect(step.state).toMatchObject({ failures: 2, linkRenewed: false })
     expect(step.decision).toEqual(retries(20 * SECOND, 'attempt 3 of 3 follows'))
@@ -143,7 +143,7 @@ describe('When Exotel refuses a recording', () => {
     )
   })
 
-  test('then it is waited while Exotel may be preparing the recording, up to 10 min each time, and a link is requested each time', () => {
+  test('then the attempt is repeated while Exotel may be preparing the recording, with pauses of up to 10 min and a new link each time', () => {
     let state = newRetryState()
     const waited = Array.from({ length: 9 }, () => {
       const step = afterFailure(state, unauthorized, preparing)
@@ -153,7 +153,7 @@ describe('When Exotel refuses a recording', () => {
       return refused.decision
     })
     expect(pauses(waited)).toEqual([10, 20, 40, 80, 160, 320, 600, 600, 600])
-    expect(waited[0]).toMatchObject({ why: 'Exotel may need an hour' })
+    expect(waited[0]).toMatchObject({ why: 'Exotel may need an hour to prepare the recording' })
     const step = afterFailure(stateOf({ linkRenewed: true }), unauthorized, preparing)
     expect(step).toMatchObject({ state: { linkRenewed: false, waits: 1 }, decision: { kind: 'retry' } })
   })
@@ -170,7 +170,7 @@ describe('When a file on a worker’s disk is lost or an error is unknown', () =
   test('then further lost files are retried after pauses of up to 5 min, unknown errors of up to an hour', () => {
     expect(pauses(decisions(8, failureOf('SpoolFileLost')))).toEqual([0, 20, 40, 80, 160, 300, 300, 300])
     expect(pauses(decisions(11, failureOf('InternalError')))).toEqual([10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600])
-    expect(decisions(2, failureOf('InternalError')).at(-1)).toMatchObject({ why: 'trying again for a day' })
+    expect(decisions(2, failureOf('InternalError')).at(-1)).toMatchObject({ why: 'retried for at most a day' })
   })
 
   test.each(['SpoolFileLost', 'InternalError'] as const)('then %s is retried for a day, and never counted', (code) => {
@@ -181,11 +181,11 @@ describe('When a file on a worker’s disk is lost or an error is unknown', () =
     expect(after.decision).toEqual(concludes('InternalError', `${code} happened`))
   })
 
-  test('then the day begins with the first of them, and again after an attempt that met neither', () => {
+  test('then the day starts with the first of them, and again after an attempt with neither', () => {
     const first = afterFailure(newRetryState(), failureOf('InternalError'), context)
     expect(first.state).toMatchObject({ firstTroubleAtMs: NOW, internalErrors: 1 })
-    const trouble = { spoolLosses: 4, internalErrors: 5, firstTroubleAtMs: NOW }
-    const { state } = afterFailure(stateOf(trouble), failureOf('ExotelUnavailable'), context)
+    const earlier = { spoolLosses: 4, internalErrors: 5, firstTroubleAtMs: NOW }
+    const { state } = afterFailure(stateOf(earlier), failureOf('ExotelUnavailable'), context)
     expect(state).toMatchObject({ spoolLosses: 0, internalErrors: 0 })
     expect(state).not.toHaveProperty('firstTroubleAtMs')
   })
@@ -214,7 +214,7 @@ describe('When an attempt has left a part on a worker’s disk', () => {
     expect(afterFailure(stateOf({ resumeOn: 'spool-2' }), failure, context).state.resumeOn).toBe(resumeOn)
   })
 
-  test('or none, then the next attempt is bound to no worker, and waits only as long as this failure asks', () => {
+  test('or no part, then the next attempt can run on any worker, and its pause depends only on this failure', () => {
     const before = stateOf({ resumeOn: 'spool-2', nextAttemptAt: new Date(NOW - 1).toISOString() })
     for (const failure of [failureOf('RecordingExpired'), failureOf('RecordingExpired', { resumableBytes: MB })]) {
       expect(afterFailure(before, failure, context).state).toEqual(newRetryState())
@@ -226,13 +226,13 @@ describe('When an attempt has left a part on a worker’s disk', () => {
 describe('When waits are scaled', () => {
   const scaled: RetryContext = { ...context, policy: { waitScale: 0.5, tries: 3 } }
 
-  test('then pauses, and the time of the next attempt, are', () => {
+  test('then pauses and the time of the next attempt are scaled', () => {
     const { state, decision } = afterFailure(newRetryState(), failureOf('ExotelUnavailable'), scaled)
     expect(decision).toEqual(retries(5 * SECOND))
     expect(state.nextAttemptAt).toBe(new Date(NOW + 5 * SECOND).toISOString())
   })
 
-  test('then the day for unknown errors is', () => {
+  test('then the day for unknown errors is scaled', () => {
     const began = stateOf({ firstTroubleAtMs: NOW })
     const at = (nowMs: number) => afterFailure(began, failureOf('InternalError'), { ...scaled, nowMs }).decision.kind
     expect([at(NOW + 12 * HOUR - 1), at(NOW + 12 * HOUR)]).toEqual(['retry', 'conclude'])
@@ -251,7 +251,7 @@ describe('When waits are scaled', () => {
   )
 })
 
-test('When a million waits have passed, then the next attempt still has a time', () => {
+test('When the workflow has waited a million times, then the time of the next attempt is still valid', () => {
   const { state, decision } = afterFailure(stateOf({ waits: 1_000_000 }), failureOf(RATE_LIMITED), context)
   expect(decision).toEqual(retries(2 * MINUTE))
   expect(state.nextAttemptAt).toBe(new Date(NOW + 2 * MINUTE).toISOString())

@@ -1,4 +1,4 @@
-// On a real server, which decides what a run inherits and which refuses a completion that crosses a signal.
+// Tests on a real Temporal server. It decides what a new run inherits, and rejects the completion of a run that received a signal meanwhile.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { Context } from '@temporalio/activity'
 import { NativeConnection, Worker } from '@temporalio/worker'
@@ -35,13 +35,13 @@ afterAll(async () => {
   await temporal?.close()
 })
 
-test('When a run continues as new while links arrive, then each is transferred once, and each run is found by its call', async () => {
+test('When a run continues as new while links arrive, then each is transferred once, and each run has the CallSid search attribute', async () => {
   const callSid = newCallSid()
   const conclusions: Conclusion[] = []
   const activities = {
     ...WORKING,
     downloadRecording: async ({ sourceUrl }: SourceRef) => {
-      // 429 is waited for without limit, however slow this machine is.
+      // After a 429 the workflow waits without limit, so that a slow machine makes no difference.
       if (sourceUrl === LATE && conclusions.length < OTHERS.length) throw failedAttempt('ExotelRateLimited')
       return WHOLE
     },
@@ -49,11 +49,11 @@ test('When a run continues as new while links arrive, then each is transferred o
   }
   await withWorkers(activities, async () => {
     const policy = { ...POLICY, waitScale: 1 / 200, continueAsNewAfterEvents: 80 }
-    const tell = (sourceUrl: string) => signalRecordingWorkflow(temporal.client, eventOf(callSid, [sourceUrl]), policy)
-    await tell(LATE)
+    const signal = (sourceUrl: string) => signalRecordingWorkflow(temporal.client, eventOf(callSid, [sourceUrl]), policy)
+    await signal(LATE)
     for (const [index, link] of OTHERS.entries()) {
       await eventually('the next run', async () => (await runsOf(callSid)).length > index + 1, 60_000)
-      await tell(link)
+      await signal(link)
     }
     await temporal.client.workflow.getHandle(recordingWorkflowId(callSid)).result()
     expect(conclusions.map(({ sourceUrl, outcome }) => `${sourceUrl} ${outcome.state}`).toSorted()).toEqual(
@@ -67,7 +67,7 @@ test('When a run continues as new while links arrive, then each is transferred o
   })
 })
 
-test('When a whole file has waited for S3 during very many events, then the next run goes on with that file', async () => {
+test('When a complete file waits for S3 until the history is too long, then the next run continues with that file', async () => {
   const callSid = newCallSid()
   const [waiting, limited] = ['X', 'Y'].map((name) => `https://recordings.exotel.com/a/${name}.mp3`) as [string, string]
   const conclusions: Conclusion[] = []
@@ -97,10 +97,10 @@ test('When a whole file has waited for S3 during very many events, then the next
   })
 })
 
-/** More limits than an attempt adds events: each kind of event, the end of a wait included, is the one at which a limit is reached. */
+/** More limits than events of one attempt, so that some limit is reached at each kind of event, also at the end of a wait. */
 const LIMITS = Array.from({ length: 20 }, (_, index) => 80 + index)
 
-test('When a history becomes long at any event of an attempt, then its run continues as new', async () => {
+test('When a history reaches its limit at any event of an attempt, then its run continues as new', async () => {
   const calls = LIMITS.map((continueAsNewAfterEvents) => ({
     callSid: newCallSid(),
     policy: { ...POLICY, waitScale: 1 / 200, continueAsNewAfterEvents },

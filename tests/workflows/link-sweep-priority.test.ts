@@ -1,4 +1,4 @@
-// On a real server: the time-skipping one knows no priorities.
+// Tests on a real Temporal server, because the time-skipping server has no task priorities.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { NativeConnection, Worker } from '@temporalio/worker'
 import { readFileSync } from 'node:fs'
@@ -21,7 +21,7 @@ afterAll(async () => {
   await temporal?.close()
 })
 
-test('When many questions about single calls wait for Exotel, then the question about all of them overtakes them', async () => {
+test('When many requests for single calls are queued, then the request of the sweep is sent before them', async () => {
   const asked: string[] = []
   const activities = {
     findRecording: async () => (asked.push('findRecording'), { kind: 'none', status: 'busy' }),
@@ -40,13 +40,13 @@ test('When many questions about single calls wait for Exotel, then the question 
     const handles = await Promise.all(
       Array.from({ length: QUESTIONS }, (_, index) => {
         const callSid = newCallSid()
-        const arrivedAt = new Date(Date.now() - 2 * 3600_000).toISOString() // it is asked at once
+        const arrivedAt = new Date(Date.now() - 2 * 3600_000).toISOString() // a request is sent at once
         return start(RECORDING_WORKFLOW, recordingWorkflowId(`${callSid}-${index}`), [{ callSid, arrivedAt, policy: POLICY }])
       }),
     )
-    for (const handle of handles) await eventually('the question to wait', async () => isAsking(handle))
+    for (const handle of handles) await eventually('the request to be queued', async () => isAsking(handle))
     handles.push(await start(LINK_SWEEP_WORKFLOW, 'sweep', []))
-    await eventually('the sweep to wait', async () => isAsking(handles.at(-1)!))
+    await eventually('the sweep to be queued', async () => isAsking(handles.at(-1)!))
 
     exotelApi = await Worker.create({ ...common, taskQueue: EXOTEL_API_QUEUE, maxConcurrentActivityTaskExecutions: 1 })
     running.push(exotelApi.run())

@@ -5,7 +5,7 @@ import { histories, play } from '../support/recording-model.ts'
 import { openDatabase } from '../support/servers.ts'
 import { openLab, type Lab } from '../support/workflow-lab.ts'
 
-/** The many are in `npm run test:heavy`. */
+/** `npm run test:heavy` runs more histories. */
 const RUNS = Number(process.env.MODEL_RUNS ?? 30)
 
 let lab: Lab
@@ -20,13 +20,13 @@ afterAll(async () => {
   await close?.()
 })
 
-test(`When anything happens in any order (${RUNS} histories), then every recording ends in the state that it deserves, and nothing is left`, async () => {
+test(`When anything happens in any order (${RUNS} histories), then every recording ends in the correct state, and no file is left in the spool`, async () => {
   await fc.assert(
     fc.asyncProperty(histories, (history) => play(lab, database, history)),
     {
       numRuns: RUNS,
       endOnFailure: true,
-      timeout: 60_000, // of real time: something waits for ever
+      timeout: 60_000, // real time; a longer run waits forever
     },
   )
 }, 1_200_000)

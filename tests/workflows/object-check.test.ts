@@ -1,4 +1,4 @@
-// The check of the bucket on the time-skipping server, with scripted pages.
+// The object check on the time-skipping server with scripted pages.
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
 import { ApplicationFailure } from '@temporalio/common'
 import { TestWorkflowEnvironment } from '@temporalio/testing'
@@ -48,16 +48,18 @@ const check = (): Promise<ObjectCheckResult> =>
     args: [{ full: false }],
   })
 
-test('When pages follow one another, then their counts are added, over many runs, and the check gets its row', async () => {
+test('When the check has many pages, then their counts are added over all runs, and the check is recorded', async () => {
   pageOf = async ({ after = '0' }) => ({ ...PAGE, ...(Number(after) < 249 && { last: String(Number(after) + 1) }) })
   const found = { rows: 200, missing: 0, objects: 750, unknown: 0, adopted: 0, deleted: 0, foreign: 0, surplus: 250 }
   expect(await check()).toEqual(found)
   expect(ends).toEqual([{ ...found, full: false }])
 })
 
-test('When the store never serves a page, then the check fails before the next night’s is due, which would be skipped', async () => {
+test('When the store never lists a page, then the check fails before the next night’s check is due, which would be skipped otherwise', async () => {
   pageOf = () =>
-    Promise.reject(ApplicationFailure.create({ type: 'StorageUnavailable', message: 'away', nextRetryDelay: '5m', category: 'BENIGN' }))
+    Promise.reject(
+      ApplicationFailure.create({ type: 'StorageUnavailable', message: 'unavailable', nextRetryDelay: '5m', category: 'BENIGN' }),
+    )
   const startedMs = await env.currentTimeMs()
   await expect(check()).rejects.toThrow('Workflow execution failed')
   expect((await env.currentTimeMs()) - startedMs).toBeLessThan(NIGHT_MS)

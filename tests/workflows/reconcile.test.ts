@@ -1,4 +1,4 @@
-// The passes through Exotel's list on the time-skipping server, with scripted pages.
+// The passes through Exotel's list of calls, on the time-skipping server with scripted pages.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { ApplicationFailure } from '@temporalio/common'
 import { TestWorkflowEnvironment } from '@temporalio/testing'
@@ -18,7 +18,7 @@ const FROM = iso(Date.UTC(2026, 10, 1))
 let env: TestWorkflowEnvironment
 let workers: Worker[]
 let running: Promise<unknown>
-/** What the activities do in the test at hand. */
+/** What the activities of the current test do. */
 const script = {
   window: { from: FROM, to: iso(Date.parse(FROM) + DAY) },
   page: (_request: ListRequest): ListPage => PAGE,
@@ -83,33 +83,33 @@ test('When the window is longer than the month that Exotel serves, then it is re
   }
 })
 
-describe('When the list may have a gap, then the pass says so and counts for nothing:', () => {
+describe('When a pass ends,', () => {
   test.each([
-    ['it leads back', () => ({ next: '1' }), /leads back/],
-    ['Metadata is lacking', () => ({ hasNextPage: false }), /no Metadata/],
-    ['it ends early', pages(2, { total: 250 }), /ended after 200 of 250/],
-  ])('%s', async (_how, page, problem) => {
+    ['the list leads back', () => ({ next: '1' }), /leads back/],
+    ['a page has no Metadata', () => ({ hasNextPage: false }), /no Metadata/],
+    ['the list ends early', pages(2, { total: 250 }), /ended after 200 of 250/],
+  ])('then it has a problem if %s', async (_how, page, problem) => {
     expect((await reconcile(page)).problem).toMatch(problem)
   })
 
-  test('the second portion of a long window ends early, though both together are longer than it announced', async () => {
+  test('then it has a problem if the second portion of a long window ends early, though both together are longer than announced', async () => {
     const end = await reconcile(({ from }) => ({ total: from === FROM ? 100 : 150 }), 30)
     expect(end).toMatchObject({ pages: 2, problem: 'The list ended after 100 of 150 calls' })
   })
 
-  test('a second portion that is shorter than the first is no gap', async () => {
+  test('then it is complete if the second portion is shorter than the first', async () => {
     const end = await reconcile(({ from }) => (from === FROM ? { total: 100 } : { calls: 50, total: 50 }), 30)
     expect(end).toEqual({ passId: '7', pages: 2, callsSeen: 150, callsNew: 2, recordingsNew: 4 })
   })
 
-  test('entries without a usable Sid are no gap, but remarked', async () => {
+  test('then it is complete with a remark if entries have no usable Sid', async () => {
     const end = await reconcile(pages(2, { calls: 98, unusable: 2, total: 200 }))
     expect(end).toMatchObject({ callsSeen: 196, remark: '4 entries have no usable Sid' })
     expect(end.problem).toBeUndefined()
   })
 })
 
-test('When a page can never be read, then the pass ends with that as its problem', async () => {
+test('When a page cannot be read, then the pass ends with this problem', async () => {
   const end = await reconcile(({ after }) => {
     if (after === '1') throw ApplicationFailure.nonRetryable('Exotel answers nonsense', 'InternalError')
     return { next: '1' }
@@ -117,12 +117,12 @@ test('When a page can never be read, then the pass ends with that as its problem
   expect(end).toMatchObject({ pages: 1, problem: 'A page cannot be read: Exotel answers nonsense' })
 })
 
-test('When the list is very long, then the pass goes on in another run, and ends once with all of it', async () => {
+test('When the list is very long, then the pass continues in another run, and ends once with all pages', async () => {
   expect(await reconcile(pages(250))).toEqual({ passId: '7', pages: 250, callsSeen: 25_000, callsNew: 250, recordingsNew: 500 })
   expect(script.requests).toHaveLength(250)
 })
 
-test('When too many of a backfill’s calls are under way, then its next page waits', async () => {
+test('When too many calls of a backfill are in progress, then it waits before it reads the next page', async () => {
   const backlog = [0, 150, 150, 99]
   script.backlog = () => backlog.shift() ?? 0
   const request = { from: FROM, to: iso(Date.parse(FROM) + DAY), openAtMost: 100, waitScale: 1 }

@@ -1,5 +1,5 @@
-// Runs that began under earlier code must go on under today's. Kept histories are never changed; after a change to the
-// workflow that is guarded by a patch, `RECORD_HISTORIES=1 npm test -- replay` adds those that are missing, under new names.
+// Runs that started under earlier code must continue under the current code. Saved histories are never changed. After a change to the
+// workflow that is guarded by a patch, `RECORD_HISTORIES=1 npm test -- replay` adds the missing histories, under new names.
 import { execFile as execFileCallback } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -17,10 +17,10 @@ const folder = fileURLToPath(new URL('./histories', import.meta.url))
 const bundle = readFileSync(join(dist, 'workflow-bundle.js'), 'utf8')
 const LINK = 'https://recordings.exotel.com/a/1.mp3'
 const WHOLE = { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' }
-/** The history of the first run; all others are those of the last. */
+/** This history is that of the first run. All others are those of the last run. */
 const CONTINUED = 'continues-as-new'
 
-/** Each path through the workflow; those that end with `open` are still running. */
+/** Each path through the workflow. Runs of names that end with `open` are still open. */
 const PATHS: Record<string, (lab: Lab) => Promise<Run>> = {
   stored: (lab) => ended(lab.start({ sourceUrls: [LINK] })),
   'not-recorded': (lab) => ended(lab.start({ status: 'busy' })),
@@ -68,10 +68,10 @@ const PATHS: Record<string, (lab: Lab) => Promise<Run>> = {
     return ended(run)
   },
   'resumed-on-its-worker': (lab) => {
-    let tries = 0
+    let attempts = 0
     const broken = failedAttempt('DownloadIncomplete', { queue: 'spool-lab', reachedBytes: 5 * 1024 ** 2, resumableBytes: 5 * 1024 ** 2 })
     const whole = { queue: 'spool-lab', file: 'f', bytes: 6 * 1024 ** 2, sha256: 'a' }
-    return ended(lab.start({ sourceUrls: [LINK] }, { downloadRecording: async () => (++tries === 1 ? Promise.reject(broken) : whole) }))
+    return ended(lab.start({ sourceUrls: [LINK] }, { downloadRecording: async () => (++attempts === 1 ? Promise.reject(broken) : whole) }))
   },
   'lost-worker': async (lab) => {
     let downloads = 0
@@ -137,22 +137,22 @@ if (process.env.RECORD_HISTORIES) {
   })
 }
 
-test.each(readdirSync(folder))('When the run kept as %s is replayed, then today’s code does what it did', async (name) => {
+test.each(readdirSync(folder))('When the saved history %s is replayed, then the current code issues the same commands', async (name) => {
   await Worker.runReplayHistory({ workflowBundle: { code: bundle } }, JSON.parse(readFileSync(join(folder, name), 'utf8')))
 })
 
-test('When the workflow’s steps are changed without a patch, then a replay says so', async () => {
+test('When the workflow’s commands are changed without a patch, then the replay fails', async () => {
   const changed = bundle.replace(/\.download\)\(/, '.update)(')
   expect(changed).not.toBe(bundle)
   const history: unknown = JSON.parse(readFileSync(join(folder, 'stored.json'), 'utf8'))
   await expect(Worker.runReplayHistory({ workflowBundle: { code: changed } }, history)).rejects.toThrow(DeterminismViolationError)
 })
 
-test('When a path through the workflow is known, then its history is kept', () => {
+test('When a path through the workflow is listed, then its history is saved', () => {
   expect(readdirSync(folder)).toEqual(expect.arrayContaining(Object.keys(PATHS).map((name) => `${name}.json`)))
 })
 
-/** Stacks and identities name the machine that recorded. */
+/** Removes stack traces and identities, which name the machine that recorded the history. */
 function withoutPlaces(name: string, value: unknown): unknown {
   return name === 'stackTrace' || name === 'identity' ? undefined : value
 }

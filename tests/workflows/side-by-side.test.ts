@@ -1,4 +1,4 @@
-// Several recordings of one call: none delays another.
+// Several recordings of one call are transferred independently: none delays another.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { eventually } from '../support/eventually.ts'
 import { BUSY_SPOOL, failedAttempt, retriedLater, openLab, POLICY, type Lab, type Run } from '../support/workflow-lab.ts'
@@ -22,10 +22,10 @@ const iso = (ms: number) => new Date(ms).toISOString()
 
 describe('When one recording of a call is late', () => {
   test.each([
-    ['is not there yet', failedAttempt('RecordingNotFound')],
+    ['is not available yet', failedAttempt('RecordingNotFound')],
     ['is rate limited', failedAttempt('ExotelRateLimited', { retryAfterMs: 15 * MINUTE })],
     ['cannot be downloaded completely', failedAttempt('DownloadIncomplete')],
-  ])('because it %s, then one that is named meanwhile is stored at once', async (_, failure) => {
+  ])('because it %s, then another one whose link arrives meanwhile is stored at once', async (_, failure) => {
     const began = await now()
     const run = await lab.start(
       { sourceUrls: [A], endedAt: iso(began) },
@@ -41,7 +41,7 @@ describe('When one recording of a call is late', () => {
     expect(run.conclusions).toMatchObject([{ outcome: { state: 'stored' } }, { outcome: { state: 'stored' } }])
   })
 
-  test('then each row says what its own recording waits for', async () => {
+  test('then each row contains what its own recording waits for', async () => {
     const waits: (string | undefined)[] = []
     const failures = new Map([
       [A, 'RecordingNotFound'],
@@ -63,7 +63,7 @@ describe('When one recording of a call is late', () => {
   })
 })
 
-test('When Exotel limits the rate for longer than an hour, then that is no failure of the recording', async () => {
+test('When Exotel limits the rate for longer than an hour, then the recording does not fail', async () => {
   const began = await now()
   const run = await lab.start(
     { sourceUrls: [LINK], endedAt: iso(began) },
@@ -74,10 +74,10 @@ test('When Exotel limits the rate for longer than an hour, then that is no failu
   )
   expect(await run.ended()).toBeUndefined()
   expect(run.conclusions).toMatchObject([{ outcome: { state: 'stored' } }])
-  expect(run.calls.filter((name) => name === 'downloadRecording').length).toBeLessThanOrEqual(3 * 12 + 1) // Retry-After was obeyed
+  expect(run.calls.filter((name) => name === 'downloadRecording').length).toBeLessThanOrEqual(3 * 12 + 1) // each pause was as long as Retry-After
 })
 
-test('When a call has many recordings, then four are transferred at a time, and one that waits holds no place', async () => {
+test('When a call has many recordings, then four are transferred at a time, and one that waits holds no slot', async () => {
   const links = Array.from({ length: 9 }, (_, index) => `${LINK}${index}`)
   const late = new Set(links.slice(0, 4))
   let current = 0
@@ -101,7 +101,7 @@ test('When a call has many recordings, then four are transferred at a time, and 
   expect(most).toBeLessThanOrEqual(4)
 })
 
-describe('When recovery names a failed recording while another one keeps the run open', () => {
+describe('When recovery enqueues a failed recording while another one keeps the run open', () => {
   test('then it is transferred in that run', async () => {
     let firstOfB = true
     const run = await lab.start(
@@ -126,7 +126,7 @@ describe('When recovery names a failed recording while another one keeps the run
     ])
   })
 
-  test('then one that this run has stored, and whose object has vanished since, is transferred again', async () => {
+  test('then a recording that this run has stored is transferred again if its object is missing', async () => {
     const run = await lab.start(
       { sourceUrls: [A, B], endedAt: iso(await now()) },
       {
@@ -138,13 +138,13 @@ describe('When recovery names a failed recording while another one keeps the run
     expect(run.conclusions).toMatchObject([{ sourceUrl: B, outcome: { state: 'stored' } }])
     await run.tell({ sourceUrls: [B] })
     await lab.env.sleep(MINUTE)
-    expect(run.conclusions).toHaveLength(1) // a repeated webhook brings nothing new
+    expect(run.conclusions).toHaveLength(1) // a repeated webhook starts no transfer
     await run.tell({ sourceUrls: [B], recovery: true })
     expect(await run.ended()).toBeUndefined()
     expect(run.conclusions.map(({ sourceUrl }) => sourceUrl)).toEqual([B, B, A])
   })
 
-  test('then one that is being transferred is not transferred a second time', async () => {
+  test('then a recording that is being transferred is not transferred a second time', async () => {
     const run = await lab.start(
       { sourceUrls: [A], endedAt: iso((await now()) - HOUR) },
       { downloadRecording: () => Promise.reject(failedAttempt('ExotelUnavailable')) },
@@ -160,7 +160,7 @@ describe('When recovery names a failed recording while another one keeps the run
 describe('When the history of a run becomes long', () => {
   const policy = { ...POLICY, continueAsNewAfterEvents: 100 }
 
-  test('then the next run goes on with its recordings, and no signal is lost', async () => {
+  test('then the next run continues with its recordings, and no signal is lost', async () => {
     const run = await lab.start(
       { sourceUrls: [A], endedAt: iso(await now()) },
       {
@@ -180,7 +180,7 @@ describe('When the history of a run becomes long', () => {
     expect(Math.max(...lengths)).toBeLessThan(150)
   })
 
-  test('then failures before count as failures after it', async () => {
+  test('then the next run continues the count of failures', async () => {
     let downloads = 0
     const run = await lab.start(
       { sourceUrls: [A] },
@@ -199,7 +199,7 @@ describe('When the history of a run becomes long', () => {
     expect((await eventsOfRuns(run)).length).toBeGreaterThan(1)
   })
 
-  test('then a search goes on, and a call that was asked about is not asked about from the beginning', async () => {
+  test('then the next run continues a search, and does not repeat earlier requests', async () => {
     const asked: number[] = []
     const began = await now()
     const run = await lab.start(
@@ -212,7 +212,7 @@ describe('When the history of a run becomes long', () => {
       },
       { policy: { ...POLICY, continueAsNewAfterEvents: 40 } },
     )
-    expect(await run.ended()).toBe('RecordingMissing') // the event told the first run how long the call was
+    expect(await run.ended()).toBe('RecordingMissing') // only the first run received the duration of the call
     expect(run.conclusions).toMatchObject([{ outcome: { error: 'The call lasted 40 s, and Exotel has no recording of it' } }])
     expect((await eventsOfRuns(run)).length).toBeGreaterThan(1)
     expect(new Set(asked)).toEqual(new Set([1, 2, 5, 10, 15, 30, 60]))
@@ -242,7 +242,7 @@ describe('When the history of a run becomes long', () => {
     expect(Math.max(...(await eventsOfRuns(run)))).toBeGreaterThan(60)
   })
 
-  test('then a run that is cancelled writes its row all the same', async () => {
+  test('then a run that is cancelled also writes its row', async () => {
     const run = await lab.start(
       { sourceUrls: [A], endedAt: iso(await now()) },
       { downloadRecording: () => Promise.reject(failedAttempt('RecordingNotFound')) },
@@ -267,7 +267,7 @@ describe('When the history of a run becomes long', () => {
   }
 })
 
-test('When the queue of a worker is longer than the limit, then its files do not count as lost while it has them', async () => {
+test('When a task waits in the queue of a worker for longer than the limit, then the file does not count as lost while the worker has it', async () => {
   const answers = [true, true, false]
   let downloads = 0
   const run = await lab.start(
@@ -284,19 +284,19 @@ test('When the queue of a worker is longer than the limit, then its files do not
   expect(downloads).toBe(2)
 })
 
-test('When Exotel names a recording at the moment when a webhook names another one, then both are transferred', async () => {
+test('When Exotel’s API names a recording while a webhook names another one, then both are transferred', async () => {
   const run = await lab.start(
     { status: 'completed', endedAt: iso(await now()) },
     {
       findRecording: async () => {
         await run.news({ sourceUrls: [A] })
-        // The run has taken A up, and this answer comes later.
-        await eventually('A to be taken up', async () => run.calls.includes('downloadRecording'))
+        // This response arrives after the run has started to transfer A.
+        await eventually('the transfer of A to start', async () => run.calls.includes('downloadRecording'))
         return { kind: 'named', sourceUrl: B }
       },
-      // A question that is cancelled at the moment of its answer would stop the test server, see tests/support/recording-model.ts.
+      // A request that is cancelled at the moment of its response would block the test server, see tests/support/recording-model.ts.
       downloadRecording: async () => {
-        await eventually('the answer to be in the history', () => run.hasCompleted('findRecording'))
+        await eventually('the response to be in the history', () => run.hasCompleted('findRecording'))
         return WHOLE
       },
     },
@@ -305,17 +305,17 @@ test('When Exotel names a recording at the moment when a webhook names another o
   expect(run.conclusions.map(({ sourceUrl }) => sourceUrl).toSorted()).toEqual([A, B])
 })
 
-test('When Exotel names a recording that is being transferred since a webhook named it, then it is transferred once', async () => {
+test('When Exotel’s API names a recording that is already being transferred, then it is transferred once', async () => {
   const run = await lab.start(
     { status: 'completed', endedAt: iso(await now()) },
     {
       findRecording: async () => {
         await run.news({ sourceUrls: [A] })
-        await eventually('A to be taken up', async () => run.calls.includes('downloadRecording'))
+        await eventually('the transfer of A to start', async () => run.calls.includes('downloadRecording'))
         return { kind: 'named', sourceUrl: A }
       },
       downloadRecording: async () => {
-        await eventually('the answer to be in the history', () => run.hasCompleted('findRecording'))
+        await eventually('the response to be in the history', () => run.hasCompleted('findRecording'))
         return WHOLE
       },
     },
@@ -324,7 +324,7 @@ test('When Exotel names a recording that is being transferred since a webhook na
   expect(run.calls.filter((name) => name === 'downloadRecording')).toHaveLength(1)
 })
 
-test('When Exotel’s API is away for hours, then it is asked once afterwards, not once for each time that has passed', async () => {
+test('When Exotel’s API is unavailable for hours, then one request follows, not one for each time that has passed', async () => {
   const began = await now()
   let asked = 0
   const run = await lab.start(

@@ -1,0 +1,54 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { eventually } from '../support/eventually.ts'
+import { failedAttempt, openLab, type Lab } from '../support/workflow-lab.ts'
+
+const LINK = 'https://recordings.exotel.com/a/1.mp3'
+const MINUTE = 60_000
+
+let lab: Lab
+beforeAll(async () => {
+  lab = await openLab()
+})
+afterAll(() => lab?.close())
+
+describe('When a person cancels a run', () => {
+  test('then its row is written first, also if it waits for a link', async () => {
+    const run = await lab.start({ status: 'completed' })
+    await run.handle.cancel()
+    expect(await run.ended()).toBe('Cancelled')
+    expect(run.conclusions).toMatchObject([{ outcome: { state: 'failed', code: 'Cancelled' } }])
+  })
+})
+
+test('When the status of a run is queried, then it contains what the run waits for and when the next attempt starts', async () => {
+  const run = await lab.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(failedAttempt('RecordingNotFound')) })
+  const status = await eventually('the run to wait', async () => {
+    const now = await run.status()
+    return now.step === 'wait' && now
+  })
+  expect(status).toMatchObject({
+    callSid: run.callSid,
+    step: 'wait',
+    since: expect.any(String),
+    detail: expect.stringMatching(/RecordingNotFound happened; Exotel may need an hour to prepare the recording; next attempt at \d{4}-/),
+  })
+  // An activity that is cancelled at the moment of its end would block the test server, see recording-model.ts.
+  await eventually('the wait to be recorded', () => run.hasCompleted('recordRetryWait'))
+  await run.handle.cancel()
+  await run.ended()
+  expect(await run.status()).toMatchObject({ step: 'concluded', concluded: [{ sourceUrl: LINK, state: 'failed', code: 'Cancelled' }] })
+})
+
+test('When a run is cancelled after Exotel’s API named a recording, then the outcome is written to the row of that recording', async () => {
+  const run = await lab.start(
+    { status: 'completed' },
+    {
+      findRecording: async () => ({ kind: 'named', sourceUrl: LINK }),
+      downloadRecording: () => Promise.reject(failedAttempt('RecordingNotFound')),
+    },
+  )
+  await lab.env.sleep(5 * MINUTE)
+  await run.handle.cancel()
+  expect(await run.ended()).toBe('Cancelled')
+  expect(run.conclusions).toMatchObject([{ sourceUrl: LINK, outcome: { state: 'failed', code: 'Cancelled' } }])
+})

@@ -1,0 +1,140 @@
+// How events about the end of a call change the search and the waits.
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { failedAttempt, openLab, type Lab } from '../support/workflow-lab.ts'
+
+const LINK = 'https://recordings.exotel.com/a/1.mp3'
+const MINUTE = 60_000
+const HOUR = 60 * MINUTE
+const ONE_BYTE = { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' }
+
+let lab: Lab
+beforeAll(async () => {
+  lab = await openLab()
+})
+afterAll(() => lab?.close())
+
+const now = () => lab.env.currentTimeMs()
+const iso = (ms: number) => new Date(ms).toISOString()
+
+test('When an event reports a later end of the call, then Exotel may prepare the recording for an hour after that end', async () => {
+  const startMs = await now()
+  const run = await lab.start(
+    { status: 'busy', sourceUrls: [LINK], endedAt: iso(startMs - 2 * HOUR) },
+    {
+      downloadRecording: async () =>
+        (await now()) - startMs < 30 * MINUTE ? Promise.reject(failedAttempt('RecordingNotFound')) : ONE_BYTE,
+    },
+  )
+  await run.news({ status: 'completed', endedAt: iso(startMs) })
+  await run.news({ status: 'busy', endedAt: iso(startMs - 2 * HOUR) })
+  expect(await run.ended()).toBeUndefined()
+  expect(run.conclusions).toMatchObject([{ outcome: { state: 'stored' } }])
+})
+
+describe('When events about the end of a call disagree', () => {
+  const none = async () => ({ kind: 'none', status: 'completed', durationSeconds: 3 }) as const
+
+  test('then Call Details are requested until the call has ended, and for an hour after that', async () => {
+    const startMs = await now()
+    const asked: number[] = []
+    const run = await lab.start(
+      { status: 'ringing', endReportedAt: iso(startMs) },
+      {
+        findRecording: async () => {
+          const ms = await now()
+          asked.push(ms)
+          return ms - startMs < 35 * MINUTE ? { kind: 'none', status: 'in-progress' } : none()
+        },
+      },
+    )
+    expect(await run.ended()).toBeUndefined()
+    expect(asked.map((ms) => Math.round((ms - startMs) / MINUTE))).toEqual([1, 11, 21, 31, 41, 46, 61, 91])
+    expect(run.conclusions).toMatchObject([{ outcome: { state: 'not_recorded' } }])
+  })
+
+  test('then the recording counts as missing after five hours if the call never ends for Exotel', async () => {
+    const startMs = await now()
+    const run = await lab.start({ endReportedAt: iso(startMs) }, { findRecording: async () => ({ kind: 'none', status: 'ringing' }) })
+    expect(await run.ended()).toBe('RecordingMissing')
+    expect(run.concludedAtMs - startMs).toBeGreaterThanOrEqual(5 * HOUR)
+    expect(run.calls.filter((name) => name === 'findRecording').length).toBeLessThan(35)
+  })
+
+  test('then a request follows at once when a running call ends', async () => {
+    const startMs = await now()
+    const run = await lab.start(
+      { endReportedAt: iso(startMs) },
+      {
+        findRecording: async () =>
+          (await now()) - startMs < 4 * MINUTE ? { kind: 'none', status: 'in-progress' } : { kind: 'named', sourceUrl: LINK },
+      },
+    )
+    await lab.env.sleep(4 * MINUTE)
+    await run.news({ status: 'completed', endReportedAt: iso(startMs + 4 * MINUTE) })
+    expect(await run.ended()).toBeUndefined()
+    expect(run.conclusions).toMatchObject([{ sourceUrl: LINK, outcome: { state: 'stored' } }])
+    expect(run.concludedAtMs - startMs).toBeLessThan(6 * MINUTE)
+  })
+
+  test('then an end that arrives while "not recorded" is written starts a new search, also for an unanswered call', async () => {
+    let written = 0
+    const run = await lab.start(
+      { status: 'busy', endReportedAt: iso(await now()) },
+      {
+        updateCall: async () => {
+          written += 1
+          if (written === 1) await run.news({ status: 'busy', endReportedAt: iso(await now()) })
+        },
+        findRecording: async () => ({ kind: 'named', sourceUrl: LINK }),
+      },
+    )
+    expect(await run.ended()).toBeUndefined()
+    expect(run.conclusions.map(({ outcome }) => outcome.state)).toEqual(['not_recorded', 'stored'])
+  })
+
+  test('then one more request follows if an end arrives during the last request', async () => {
+    const startMs = await now()
+    let asked = 0
+    const run = await lab.start(
+      { status: 'completed', endedAt: iso(startMs - 2 * HOUR) },
+      {
+        findRecording: async () => {
+          asked += 1
+          if (asked === 1) await run.news({ status: 'completed', endReportedAt: iso(await now()) })
+          return asked === 1 ? none() : { kind: 'named', sourceUrl: LINK }
+        },
+      },
+    )
+    expect(await run.ended()).toBeUndefined()
+    expect(run.conclusions.map(({ outcome }) => outcome.state)).toEqual(['not_recorded', 'stored'])
+  })
+
+  test('then the relay can start a search at once, whatever the status is', async () => {
+    const startMs = await now()
+    const run = await lab.start({ status: 'busy', endReportedAt: iso(startMs), searchAgain: true }, { findRecording: none })
+    expect(await run.ended()).toBeUndefined()
+    expect(run.calls[0]).toBe('findRecording')
+    expect(run.conclusions).toMatchObject([{ outcome: { state: 'not_recorded' } }])
+  })
+
+  test('then an older end that arrives later does not change the times of the requests', async () => {
+    const startMs = await now()
+    const asked: number[] = []
+    const run = await lab.start(
+      { status: 'completed', endReportedAt: iso(startMs) },
+      { findRecording: async () => (asked.push(await now()), { kind: 'named', sourceUrl: LINK }) },
+    )
+    await run.news({ status: 'completed', endReportedAt: iso(startMs - 30 * MINUTE) })
+    expect(await run.ended()).toBeUndefined()
+    expect(Math.round((asked[0]! - startMs) / MINUTE)).toBe(1)
+  })
+
+  test('then a second end adds no request if the next request is still due', async () => {
+    const startMs = await now()
+    const run = await lab.start({ status: 'completed', endedAt: iso(startMs), endReportedAt: iso(startMs) }, { findRecording: none })
+    await run.news({ status: 'completed', endReportedAt: iso(startMs + 1000) })
+    expect(await run.ended()).toBeUndefined()
+    expect(run.calls.filter((name) => name === 'findRecording')).toHaveLength(7)
+    expect(run.conclusions).toHaveLength(1)
+  })
+})

@@ -1,0 +1,125 @@
+// Recordings that no attempt downloads completely, and damaged ones.
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import type { Verdict } from '../../contracts/recording.ts'
+import { DAMAGED, failedAttempt, openLab, type Lab, type Script } from '../support/workflow-lab.ts'
+
+const LINK = 'https://recordings.exotel.com/a/1.mp3'
+const ONE_BYTE = { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' }
+
+let lab: Lab
+beforeAll(async () => {
+  lab = await openLab()
+})
+afterAll(() => lab?.close())
+
+describe('When each download is incomplete', () => {
+  const INCOMPLETE: Verdict = { kind: 'incomplete', reason: 'cut off' }
+  const KEPT = { ...ONE_BYTE, file: 'kept', broken: { reason: 'cut off' } }
+  const validateRecording: Script['validateRecording'] = async ({ spooled }) => (spooled.broken ? DAMAGED : INCOMPLETE)
+
+  test('then the incomplete file goes to quarantine after the last attempt', async () => {
+    const run = await lab.start({ sourceUrls: [LINK] }, { validateRecording, keepIncomplete: async () => ({ spooled: KEPT }) })
+    expect(await run.ended()).toBe('RecordingDamaged')
+    expect(run.calls.filter((name) => name === 'downloadRecording')).toHaveLength(3)
+    expect(run.conclusions).toMatchObject([
+      { outcome: { state: 'quarantined', error: 'cut off', key: expect.any(String), bytes: 1, audio: { extension: 'mp3' } } },
+    ])
+  })
+
+  test('then the incomplete file goes to quarantine with the code RecordingExpired if Exotel no longer has the recording', async () => {
+    let downloads = 0
+    const run = await lab.start(
+      { sourceUrls: [LINK] },
+      {
+        downloadRecording: async () => (++downloads < 3 ? ONE_BYTE : Promise.reject(failedAttempt('RecordingExpired'))),
+        validateRecording,
+        keepIncomplete: async () => ({ spooled: KEPT }),
+        uploadRecording: async () => ({ bucket: 'b', key: 'quarantine/k', url: 'u', remark: 'A foreign object has the key x' }),
+      },
+    )
+    expect(await run.ended()).toBe('RecordingExpired')
+    expect(run.conclusions).toMatchObject([
+      {
+        outcome: {
+          state: 'quarantined',
+          code: 'RecordingExpired',
+          error: 'cut off; last error: RecordingExpired happened',
+          key: 'quarantine/k',
+          remark: 'A foreign object has the key x',
+        },
+      },
+    ])
+    expect(run.calls).toContain('discardRecording')
+  })
+
+  test.each<[string, Script]>([
+    ['nothing is left of it', {}],
+    [
+      'what is left is no audio',
+      {
+        keepIncomplete: (() => {
+          let isThere = true
+          return async () => (isThere ? ((isThere = false), { spooled: KEPT }) : {})
+        })(),
+        validateRecording: async ({ spooled }) => (spooled.broken ? { kind: 'refused', reason: 'HTML' } : INCOMPLETE),
+      },
+    ],
+    ['its worker is lost', { keepIncomplete: () => Promise.reject(failedAttempt('SpoolFileLost')) }],
+  ])('then the recording fails if %s', async (_why, script) => {
+    const run = await lab.start({ sourceUrls: [LINK] }, { validateRecording, ...script })
+    expect(await run.ended()).toBe('DownloadIncomplete')
+    expect(run.conclusions).toMatchObject([{ outcome: { state: 'failed', code: 'DownloadIncomplete', error: 'cut off' } }])
+  })
+
+  test('then the longest file of all workers goes to quarantine, also if the first attempts to keep it fail', async () => {
+    let attempts = 0
+    let downloads = 0
+    const uploads: number[] = []
+    const run = await lab.start(
+      { sourceUrls: [LINK] },
+      {
+        downloadRecording: async () => ({ ...ONE_BYTE, queue: ['spool-lab', 'spool-other', 'spool-third'][downloads++]! }),
+        validateRecording,
+        keepIncomplete: async () => {
+          attempts += 1
+          if (attempts <= 2) throw failedAttempt('InternalError')
+          return { spooled: { ...KEPT, bytes: attempts === 4 ? 500 : attempts } }
+        },
+        uploadRecording: async ({ spooled: { bytes } }) => (uploads.push(bytes), { bucket: 'b', key: 'k', url: 'u' }),
+      },
+    )
+    expect(await run.ended()).toBe('RecordingDamaged')
+    expect(uploads).toEqual([500])
+  })
+
+  test('then another kept file goes to quarantine if the longest one is a page', async () => {
+    const left = [{ ...KEPT, file: 'page' }, KEPT]
+    const run = await lab.start(
+      { sourceUrls: [LINK] },
+      {
+        keepIncomplete: async () => (left.length > 0 ? { spooled: left.shift()! } : {}),
+        validateRecording: async ({ spooled }) =>
+          spooled.file === 'page' ? { kind: 'refused', reason: 'HTML' } : spooled.broken ? DAMAGED : INCOMPLETE,
+      },
+    )
+    expect(await run.ended()).toBe('RecordingDamaged')
+    expect(run.conclusions).toMatchObject([{ outcome: { state: 'quarantined' } }])
+  })
+
+  test('then nothing is kept if the recording is too large', async () => {
+    let downloads = 0
+    const downloadRecording: Script['downloadRecording'] = async () =>
+      ++downloads < 2 ? ONE_BYTE : Promise.reject(failedAttempt('RecordingTooLarge', { queue: 'spool-lab', reachedBytes: 10 }))
+    const run = await lab.start({ sourceUrls: [LINK] }, { downloadRecording, validateRecording })
+    expect(await run.ended()).toBe('RecordingTooLarge')
+    expect(run.calls).not.toContain('keepIncomplete')
+  })
+})
+
+test('When audio is damaged, then it goes to quarantine, and the run fails with the reason', async () => {
+  const run = await lab.start({ sourceUrls: [LINK] }, { validateRecording: async () => DAMAGED })
+  expect(await run.ended()).toBe('RecordingDamaged')
+  expect(run.conclusions).toMatchObject([
+    { outcome: { state: 'quarantined', code: 'RecordingDamaged', error: 'cut off', key: expect.any(String) } },
+  ])
+})

@@ -1,0 +1,46 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { failedAttempt, openLab, type Lab } from '../support/workflow-lab.ts'
+
+const LINK = 'https://recordings.exotel.com/a/1.mp3'
+
+let lab: Lab
+beforeAll(async () => {
+  lab = await openLab()
+})
+afterAll(() => lab?.close())
+
+describe('When a call has several recordings', () => {
+  test('then each is transferred once, and the run fails if one is missing, although another is stored', async () => {
+    const [a, b] = [`${LINK}a`, `${LINK}b`]
+    const run = await lab.start(
+      { sourceUrls: [a, b, a] },
+      {
+        downloadRecording: async ({ sourceUrl }) =>
+          sourceUrl === b ? Promise.reject(failedAttempt('RecordingExpired')) : { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' },
+      },
+    )
+    await run.news({ sourceUrls: [a] })
+    expect(await run.ended()).toBe('RecordingExpired')
+    expect(run.conclusions.map(({ sourceUrl, outcome }) => `${sourceUrl} ${outcome.state}`).toSorted()).toEqual([
+      `${a} stored`,
+      `${b} failed`,
+    ])
+  })
+})
+
+test('When an event contains a link again while its failure is being written, then it is transferred again in the same run', async () => {
+  let written = 0
+  const run = await lab.start(
+    { sourceUrls: [LINK] },
+    {
+      downloadRecording: async () =>
+        written === 0 ? Promise.reject(failedAttempt('RecordingExpired')) : { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' },
+      updateCall: async () => {
+        written += 1
+        if (written === 1) await run.news({ sourceUrls: [LINK] })
+      },
+    },
+  )
+  expect(await run.ended()).toBeUndefined()
+  expect(run.conclusions.map(({ outcome }) => outcome.state)).toEqual(['failed', 'stored'])
+})
