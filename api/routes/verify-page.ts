@@ -4,7 +4,7 @@ import { pageRoutes } from '../page.ts'
 import { FORM_STYLE } from './reset-page.ts'
 
 export function verifyPage(limit: RequestHandler): Router {
-  const page = { title: 'Confirm your address', scripts: { 'page.js': SCRIPT }, styles: { 'page.css': FORM_STYLE } }
+  const page = { title: 'Confirm your email address', scripts: { 'page.js': SCRIPT }, styles: { 'page.css': FORM_STYLE } }
   return pageRoutes('/verify-email', page, limit)
 }
 
@@ -20,7 +20,7 @@ const button = Object.assign(document.createElement('button'), { textContent: 'C
 const message = Object.assign(document.createElement('p'), { role: 'status' })
 label.append('The password that you chose when you registered', input)
 form.append(label, button, message)
-main.append(Object.assign(document.createElement('h1'), { textContent: 'Confirm your address' }), form)
+main.append(Object.assign(document.createElement('h1'), { textContent: 'Confirm your email address' }), form)
 if (!token) form.replaceWith('Please open the link of the mail again.')
 addEventListener('hashchange', () => location.reload())
 form.addEventListener('submit', async (event) => {
