@@ -1,4 +1,4 @@
-// Where the link of a mailed address verification leads. The token stands behind `#` and goes nowhere but into the form's request.
+// The page that the link in a verification mail opens. The token follows `#` and is sent only in the request of the form.
 import type { RequestHandler, Router } from 'express'
 import { pageRoutes } from '../page.ts'
 import { FORM_STYLE } from './reset-page.ts'
@@ -21,7 +21,7 @@ const message = Object.assign(document.createElement('p'), { role: 'status' })
 label.append('The password that you chose when you registered', input)
 form.append(label, button, message)
 main.append(Object.assign(document.createElement('h1'), { textContent: 'Confirm your email address' }), form)
-if (!token) form.replaceWith('Please open the link of the mail again.')
+if (!token) form.replaceWith('Please open the link in the mail again.')
 addEventListener('hashchange', () => location.reload())
 form.addEventListener('submit', async (event) => {
   event.preventDefault()
