@@ -10,7 +10,7 @@ export interface AccessClaims {
   sessionId: string
 }
 
-/** A JWT that names user and session and nothing else: what they may do is read from their rows at each request. */
+/** A JWT that contains only the ids of the user and the session. Permissions are read from the database at each request. */
 export async function signAccessToken(keys: SigningKeys, { userId, sessionId }: AccessClaims): Promise<string> {
   const [{ kid, accessTokenKey }] = await keys.all()
   return new SignJWT({ sid: sessionId })
@@ -24,8 +24,8 @@ export async function signAccessToken(keys: SigningKeys, { userId, sessionId }: 
 }
 
 /**
- * One algorithm, one type, one issuer, one audience: `none`, keys of another kind and tokens made for something else are refused.
- * @returns undefined for whatever is not a token of ours that is good now
+ * Accepts only our algorithm, type, issuer and audience. Rejects `alg: none`, keys of another kind and tokens for another purpose.
+ * @returns undefined if the token is not ours or is not valid now
  */
 export async function verifyAccessToken(keys: SigningKeys, token: string): Promise<AccessClaims | undefined> {
   const payload = await readSigned(keys, 'accessTokenKey', token, {

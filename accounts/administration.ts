@@ -1,4 +1,4 @@
-// What an administrator does with accounts from a shell.
+// Account administration from the command line.
 import { randomBytes } from 'node:crypto'
 import type { Database } from '../platform/database.ts'
 import type { Identity } from './context.ts'
@@ -8,10 +8,10 @@ import { hashPassword } from './passwords.ts'
 import { endSessions } from './sessions.ts'
 
 /**
- * Makes an administrator of this address, with a password of our making; the address counts as verified. An account that exists
- * gets that password, too, and its sessions end: a stranger may have registered the address without verifying it. Failed logins
- * are forgotten, so that nobody has to wait with the new password.
- * @returns the password, which nobody can be told again
+ * Creates an administrator with a generated password and a verified address. If the account exists, it becomes an administrator, gets
+ * the new password, and its sessions end, because a stranger may have registered the address without verifying it. The counted login
+ * failures are deleted, so that login with the new password works at once.
+ * @returns the password. It is not stored, so it cannot be shown again.
  */
 export async function createAdministrator(database: Database, email: string): Promise<{ password: string; existed: boolean }> {
   const password = randomBytes(18).toString('base64url')
@@ -29,12 +29,12 @@ export async function createAdministrator(database: Database, email: string): Pr
   })
 }
 
-/** @returns false where there is no such account */
+/** @returns false if there is no such account */
 export async function setRole(database: Database, email: string, role: Identity['role']): Promise<boolean> {
   return (await database.user.updateMany({ where: { email: normaliseEmail(email) }, data: { role } })).count > 0
 }
 
-/** An account that is not active cannot log in, and its sessions end at once. @returns false where there is no such account */
+/** An inactive account cannot log in, and its sessions end at once. @returns false if there is no such account */
 export async function setActive(database: Database, email: string, active: boolean): Promise<boolean> {
   return database.$transaction(async (tx) => {
     const [user] = await tx.user.updateManyAndReturn({ where: { email: normaliseEmail(email) }, data: { active }, select: { id: true } })

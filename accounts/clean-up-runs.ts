@@ -1,11 +1,11 @@
-// When each kind of clean-up last came to its end: a row for each, so that a restart forgets nothing.
+// Records when each kind of clean-up last finished. Each kind has one row, so the times survive a restart.
 import { Prisma, type Queryable } from '../platform/database.ts'
 
 export interface OverdueCleanUp {
   kind: string
-  /** Null where it never came to its end. */
+  /** Null if it has never finished. */
   finishedAt: Date | null
-  /** Why its newest run failed; null where none has failed since it finished. */
+  /** Why the newest run failed. Null if no run has failed since `finishedAt`. */
   problem: string | null
 }
 
@@ -21,10 +21,10 @@ export async function recordCleanUpFailed(database: Queryable, kind: string, pro
     ON CONFLICT (kind) DO UPDATE SET failed_at = excluded.failed_at, problem = excluded.problem`
 }
 
-/** Later moments were written while the clock of the database was ahead. */
+/** A later time was written while the clock of the database was ahead. */
 const LATEST = Prisma.sql`now() + interval '1 minute'`
 
-/** Those of the kinds that have not finished for so long. One that is new, or has finished in the future, counts from now on. */
+/** The kinds that have not finished for `afterMs`. For a kind that is new, or that finished in the future, the time starts now. */
 export async function overdueCleanUps(database: Queryable, kinds: readonly string[], afterMs: number): Promise<OverdueCleanUp[]> {
   await database.$executeRaw`INSERT INTO clean_ups (kind) SELECT unnest(${kinds}::text[]) ON CONFLICT (kind) DO NOTHING`
   await database.$executeRaw`UPDATE clean_ups SET finished_at = now() WHERE kind = ANY(${kinds}) AND finished_at > ${LATEST}`

@@ -1,4 +1,4 @@
-// Deletes what accounts leave behind, in batches that skip rows that somebody holds: it may run twice at once.
+// Deletes expired rows of accounts in batches. Batches skip locked rows, so that several runs may overlap.
 import { randomBytes } from 'node:crypto'
 import { Prisma, type Queryable } from '../platform/database.ts'
 import { INVITATION_DAYS } from './signing-keys.ts'
@@ -6,9 +6,9 @@ import { INVITATION_DAYS } from './signing-keys.ts'
 interface Expired {
   table: string
   key: string
-  /** Of rows that nothing needs any more. */
+  /** The SQL condition for rows that are no longer needed. */
   condition: string
-  /** Rows of other tables that a deleted row would take with it: table and column. They go first, however many there are. */
+  /** Tables whose rows are deleted by cascade, and their foreign key columns. Their rows are deleted first, in batches of their own. */
   dependents?: [table: string, column: string][]
 }
 
@@ -21,7 +21,7 @@ const EXPIRED = {
   },
   resetTokens: { table: 'password_reset_tokens', key: 'id', condition: 'expires_at < now()' },
   blacklist: { table: 'refresh_token_blacklist', key: 'id', condition: 'expires_at < now()' },
-  // Limits count mails for up to a day.
+  // Mail limits count the mails of one day.
   mails: { table: 'account_mails', key: 'id', condition: "created_at < now() - interval '2 days'" },
   unverifiedAccounts: {
     table: 'users',
@@ -38,14 +38,14 @@ const EXPIRED = {
 } satisfies Record<string, Expired>
 
 export interface CleanUpBatch {
-  /** How many went; rows that depended on them are not counted. */
+  /** Number of deleted rows, without dependent rows. */
   rows: number
-  /** False where all rows that are left are locked by others, or none is left. */
+  /** False if no expired row is left, or if all that are left are locked by other transactions. */
   more: boolean
 }
 
 const SIGNING_KEY_DAYS = 30
-/** Each batch of dependents searches from the beginning and passes the rows that earlier batches have deleted. Few rows keep that short. */
+/** Each batch of dependent rows scans past the rows that earlier batches deleted. Few parents per batch keep this scan short. */
 const LIMIT_PER_PARENT = 10
 const { raw } = Prisma
 
@@ -77,7 +77,7 @@ async function keysOfExpired(database: Queryable, { table, key, condition }: Exp
   return rows.map((row) => row.key)
 }
 
-/** The rows that they depend on are locked meanwhile: a session that is refreshed at this moment is not expired any more. */
+/** Locks the parent rows and checks their condition again: a session that was refreshed meanwhile is no longer expired. */
 function deleteDependents(
   database: Queryable,
   { table, key, condition }: Expired,
@@ -93,7 +93,7 @@ function deleteDependents(
     ))`
 }
 
-/** A row of which a dependent is left, because somebody holds it, stays until the next time. */
+/** Keeps a row that still has a dependent row, because that one was locked. A later run deletes both. */
 function deleteWithoutDependents(
   database: Queryable,
   { table, key, condition, dependents = [] }: Expired,
@@ -108,9 +108,9 @@ function deleteWithoutDependents(
 }
 
 /**
- * A new key each month, where there is any at all. An old one goes once nothing that it has signed can be valid: its replacement is
- * older than sessions and invitations can be. The key in use has no replacement, so it stays whatever its age.
- * @returns how many went
+ * Creates a key each month, if any key exists. Deletes a key when nothing that it signed can be valid, which is when its replacement
+ * is older than the longest session and invitation. The newest key has no replacement, so it is never deleted.
+ * @returns the number of deleted keys
  */
 export async function rotateSigningKeys(database: Queryable, sessionDays: number): Promise<number> {
   await correctFutureKeys(database)
@@ -119,7 +119,7 @@ export async function rotateSigningKeys(database: Queryable, sessionDays: number
     SELECT ${randomBytes(8).toString('hex')}, ${randomBytes(32)}
     WHERE EXISTS (SELECT FROM signing_keys)
       AND NOT EXISTS (SELECT FROM signing_keys WHERE created_at > now() - make_interval(days => ${SIGNING_KEY_DAYS}::int))`
-  // One more day: processes sign with the old key for some seconds after its replacement.
+  // One more day, because processes sign with the old key for some seconds after its replacement.
   const neededDays = Math.max(sessionDays, INVITATION_DAYS) + 1
   return database.$executeRaw`
     DELETE FROM signing_keys k WHERE EXISTS (
@@ -129,8 +129,8 @@ export async function rotateSigningKeys(database: Queryable, sessionDays: number
 }
 
 /**
- * A key that was made while the clock of the database was ahead would stay the newest until that time comes. It counts as made now.
- * It is written anew, since the application's role may not change keys.
+ * A key that was created while the clock of the database was ahead would stay the newest one until that time. Sets its creation time
+ * to now. The row is deleted and inserted, because the application's role may not update keys.
  */
 async function correctFutureKeys(database: Queryable): Promise<void> {
   await database.$executeRaw`

@@ -4,21 +4,22 @@ import type { Mailer } from '../platform/mailer.ts'
 import type { MailSender } from './mail-sender.ts'
 import type { SigningKeys } from './signing-keys.ts'
 
-/** What accounts are kept with; the API puts it together. */
+/** The services and settings that account operations need. */
 export interface AccountsContext {
   database: Database
   keys: SigningKeys
-  /** Sends the outbox through `mailer`. */
+  /** Sends the mails of the outbox through `mailer`. */
   mails: MailSender
   mailer: Mailer
   logger: Logger
-  /** Requests for mails of one client address in a day. */
+  /** Number of mails that one client address may request per day. */
   mailsPerSource: number
   registration: 'open' | 'invite' | 'closed'
-  /** A session ends after so long, or after so long without a refresh. */
+  /** A session ends after this time. */
   sessionDays: number
+  /** A session ends after this time without a refresh. */
   sessionIdleDays: number
-  /** Where links in mails lead; never taken from a request. */
+  /** The base URL of links in mails. Never taken from a request. */
   publicUrl: string
 }
 
@@ -30,11 +31,11 @@ export interface Identity {
   role: 'admin' | 'operator' | 'user'
 }
 
-/** What a client gets by logging in or refreshing. */
+/** The tokens that a client receives from login and refresh. */
 export interface Tokens {
   sessionId: string
   accessToken: string
   refreshToken: string
-  /** For browsers: each of a session stays valid as long as the session. */
+  /** For browsers. Each CSRF token of a session is valid until the session ends. */
   csrfToken: string
 }

@@ -1,6 +1,6 @@
-// What a browser session sends beside its cookies: `<kid>.<signature>.<secret of the session>`. The secret lives as long as the
-// session, also where the signing keys are replaced. The rest is the whole token of the code before migration 0010, which ignores
-// what follows it: sessions go on while that code serves beside this one, and after it has been rolled back to.
+// The CSRF token of a browser session: `<kid>.<signature>.<secret of the session>`. The secret is valid as long as the session, even
+// if the signing keys are replaced. `<kid>.<signature>` is the whole token of versions before migration 0010, which ignore the third
+// part. So sessions continue while such a version runs beside this one, and after a rollback to it.
 import { constantTimeEqual } from '../platform/constant-time-equal.ts'
 import type { AccountsContext } from './context.ts'
 import { mac, type SigningKeys } from './signing-keys.ts'
@@ -10,7 +10,7 @@ export async function csrfTokenOf(keys: SigningKeys, { sessionId, secret }: { se
   return `${kid}.${mac(csrfKey, sessionId)}.${secret}`
 }
 
-/** Whether this is the CSRF token of the session, or one that the code before migration 0010 has made for it. */
+/** Whether this is a CSRF token of the session, including one that a version before migration 0010 issued. */
 export async function isCsrfToken({ database, keys }: AccountsContext, sessionId: string, given: string): Promise<boolean> {
   const [kid = '', signature = '', secret] = given.split('.', 3)
   if (secret === undefined) return isSigned(keys, { kid, signature, sessionId })

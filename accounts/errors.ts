@@ -1,4 +1,4 @@
-/** What an operation on an account refuses, as a stable code. `api/account-problems.ts` maps each code to an HTTP problem. */
+/** Why an account operation is refused, as a stable code. `api/account-problems.ts` maps each code to an HTTP problem. */
 export type AccountErrorCode =
   | 'invalid_credentials'
   | 'wrong_password'
@@ -14,7 +14,7 @@ export type AccountErrorCode =
   | 'busy'
 
 interface Details {
-  /** The input that is not accepted, by its name in the request. */
+  /** The name of the rejected field in the request. */
   field?: string
   retryAfterSeconds?: number
 }

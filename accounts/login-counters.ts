@@ -1,4 +1,4 @@
-// The keys of the counters that slow down guesses of an account's password, and how they are forgotten.
+// The keys of the counters that slow down password guessing, and the deletion of these counters.
 import { createHash } from 'node:crypto'
 import type { Queryable } from '../platform/database.ts'
 
@@ -12,12 +12,12 @@ export interface Login {
   source: string
 }
 
-/** Over all sources. Addresses of people stay out of the table. */
+/** For counts over all sources. The key is a hash, so that the table contains no email addresses. */
 export function accountKey(account: string): string {
   return hashed(account)
 }
 
-/** Begins with the key of the account, so that all sources of an account can be found. */
+/** Starts with the key of the account, so that the counters of all sources of an account can be found by this prefix. */
 export function sourceKey({ account, source }: Login): string {
   return `${accountKey(account)}:${hashed(`${account} ${source}`)}`
 }
@@ -26,7 +26,7 @@ export function secretKey(secret: string): string {
   return hashed(secret)
 }
 
-/** Whoever has set a new password, or got one, can log in at once from every client address. */
+/** Deletes the counters of an account. After a new password was set, login works at once from every client address. */
 export async function forgetLoginFailures(database: Queryable, account: string): Promise<void> {
   const key = accountKey(account)
   // The column has the collation "C", in which ";" follows ":".

@@ -5,7 +5,8 @@ import { hashPassword, verifyPassword } from './passwords.ts'
 import { openSession } from './sessions.ts'
 
 /**
- * The same answer after the same time for a wrong password, an unknown address, and an account that is not verified or not active.
+ * Opens a session. Fails in the same way and after the same time for a wrong password, an unknown address, and an account that is not
+ * verified or not active.
  * @throws {AccountError} `invalid_credentials`
  */
 export async function logIn(accounts: AccountsContext, { email, password }: { email: string; password: string }): Promise<Tokens> {
@@ -14,12 +15,12 @@ export async function logIn(accounts: AccountsContext, { email, password }: { em
   const { right, stale } = await verifyPassword(user?.passwordHash, password)
   const verified = right && user?.verifiedAt && user.active ? { userId: user.id, passwordHash: user.passwordHash } : undefined
   const tokens = verified && (await openSession(accounts, verified))
-  if (!tokens) throw new AccountError('invalid_credentials', 'E-mail address or password is wrong')
+  if (!tokens) throw new AccountError('invalid_credentials', 'Incorrect email or password')
   if (stale) await rehash(accounts, verified, password)
   return tokens
 }
 
-/** Best effort: the session is open already, and the next login tries again where no place to hash is free now. */
+/** Best effort, because the session is open already: if hashing fails or is busy, the next login retries. */
 async function rehash(
   { database, logger }: AccountsContext,
   verified: { userId: string; passwordHash: string },
@@ -27,9 +28,9 @@ async function rehash(
 ): Promise<void> {
   try {
     const passwordHash = await hashPassword(password)
-    // Unless the password was changed meanwhile.
+    // Changes nothing if the password was changed meanwhile.
     await database.user.updateMany({ where: { id: verified.userId, passwordHash: verified.passwordHash }, data: { passwordHash } })
   } catch (error) {
-    logger.warn({ error }, 'Password hash not renewed: the next login tries again')
+    logger.warn({ error }, 'Password hash was not updated: the next login retries')
   }
 }

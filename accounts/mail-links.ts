@@ -1,4 +1,4 @@
-// The secrets of links in mails. They are made when a mail is sent, and only their hashes are stored.
+// Creates the secrets of links in mails when a mail is sent. Only their hashes are stored.
 import { randomBytes } from 'node:crypto'
 import type { Queryable } from '../platform/database.ts'
 import { VERIFICATION_HOURS } from './mail-outbox.ts'
@@ -17,7 +17,7 @@ export async function issueVerificationToken(database: Queryable, email: string)
   return issued > 0 ? token : undefined
 }
 
-/** @returns the secret of a link for a password reset; undefined if the address has no verified, active account */
+/** Creates the secret of a password reset link. @returns undefined if the address has no verified, active account */
 export async function issueResetToken(database: Queryable, email: string): Promise<string | undefined> {
   const token = randomBytes(32).toString('base64url')
   const issued = await database.$executeRaw`

@@ -1,5 +1,5 @@
-// Mails about accounts are rows, written in the transaction that causes them, so that a crash loses none. `mail-sender.ts` sends
-// them. A row holds no link: links are made when they are sent.
+// The outbox of account mails. A mail is a row that is inserted in the transaction that causes it, so that a crash loses none.
+// `mail-sender.ts` sends the mails. A row contains no link: a link is created when its mail is sent.
 import { createHash } from 'node:crypto'
 import type { Logger } from '../platform/logger.ts'
 import { counter } from '../platform/metrics.ts'
@@ -7,7 +7,7 @@ import { Prisma, type Queryable } from '../platform/database.ts'
 
 export type MailKind = 'verification' | 'welcome' | 'already_registered' | 'password_reset' | 'password_changed'
 
-/** What a mail is about: whom it goes to, and the client address that asked for it where anybody can ask. */
+/** A requested mail. `source` is the client address of the request, for kinds that anybody can request. */
 export interface MailRequest {
   kind: MailKind
   to: string
@@ -16,47 +16,47 @@ export interface MailRequest {
 
 interface MailLimit {
   windowMinutes: number
-  /** Mails to exactly this address. Mails to other addresses of the same mailbox use up nothing of it. */
+  /** Maximum of mails to exactly one address. Mails to other addresses of the same mailbox do not count. */
   perAddress: number
-  /** Mails to all addresses of the mailbox together. The address that is the mailbox itself may get its own share on top. */
+  /** Maximum of mails to all addresses of a mailbox together. Does not apply to the address that equals the mailbox. */
   perMailbox: number
-  /** The part of each of the two that one client address can use up, so that a stranger does not take the mails of the owner. */
+  /** The share of either maximum that one client address can use, so that a stranger cannot use up the owner's mails. */
   perSource: number
 }
 
-/** These kinds are counted together; each limit holds. */
+/** Kinds that are counted together. Every limit applies. */
 interface MailGroup {
   kinds: MailKind[]
   limits: MailLimit[]
 }
 
-/** Who asks, and for whom, as limits count them. */
+/** The recipient and the source of a mail, as limits count them. */
 interface Parties {
   address: string
   mailbox: string
   sourceHash: string | null
 }
 
-/** What {@link mailAllowed} needs of the accounts' context. */
+/** The part of `AccountsContext` that {@link mailAllowed} needs. */
 export interface MailLimiter {
   logger: Logger
-  /** Requests for mails that one client address may make in a day, to all recipients together, for each group of kinds. */
+  /** Number of mails that one client address may request per day and group of kinds, to all recipients together. */
   mailsPerSource: number
 }
 
-/** Also how long a reset link is valid, which the column's default says. */
+/** Equals the validity of a reset link, which the default of `password_reset_tokens.expires_at` sets. */
 const RESET_MINUTES = 15
 export const VERIFICATION_HOURS = 24
 const DAY_MINUTES = 24 * 60
-/** What is later was written while the clock of the database was wrong. Transactions that waited for others may be seconds apart. */
+/** A later time was written while the clock of the database was wrong. Times of transactions that waited for others may differ by seconds. */
 const LATEST = Prisma.sql`clock_timestamp() + interval '1 minute'`
 
-/** The window is as long as a link is valid: whoever gets no further mail has a link that works. */
+/** The window equals the validity of a link: if the limit is reached, an earlier mail contains a valid link. */
 const REGISTRATION: MailGroup = {
   kinds: ['verification', 'welcome', 'already_registered'],
   limits: [{ windowMinutes: VERIFICATION_HOURS * 60, perAddress: 5, perMailbox: 5, perSource: 3 }],
 }
-/** The first window is as long as a link is valid; the second one bounds what a mailbox gets in a day. */
+/** The first window equals the validity of a link. The second one limits the mails per mailbox and day. */
 const RESET: MailGroup = {
   kinds: ['password_reset'],
   limits: [
@@ -64,7 +64,7 @@ const RESET: MailGroup = {
     { windowMinutes: DAY_MINUTES, perAddress: 10, perMailbox: 20, perSource: 3 },
   ],
 }
-/** Whoever changes a password has proved that the account is his, so no source is counted. */
+/** A password change requires authentication, so these mails have no source. */
 const NOTICE: MailGroup = {
   kinds: ['password_changed'],
   limits: [{ windowMinutes: 60, perAddress: 5, perMailbox: 10, perSource: 5 }],
@@ -78,34 +78,34 @@ const RULES: Record<MailKind, { group: MailGroup; sendWithinMinutes: number }> =
   password_changed: { group: NOTICE, sendWithinMinutes: DAY_MINUTES },
 }
 
-export const mails = counter('mails_total', 'Mails by what became of them', ['result'])
+export const mails = counter('mails_total', 'Account mails by outcome', ['result'])
 
 /**
- * Whether the limits allow another mail of this kind, counted over all processes. Others who ask for the same mailbox, or from the
- * same source, wait until the transaction ends, so that the answer is still true when {@link addMail} follows. A transaction asks
- * this first, before it locks the account's row: all lock in the same order.
+ * Whether the limits allow another mail of this kind, counted over all processes. Locks the mailbox and the source until the
+ * transaction ends, so that the result still holds when {@link addMail} follows. Call it before the transaction locks the account's
+ * row, so that all transactions lock in the same order.
  */
 export async function mailAllowed(tx: Queryable, { logger, mailsPerSource }: MailLimiter, request: MailRequest): Promise<boolean> {
   const { group } = RULES[request.kind]
   const parties = partiesOf(request)
   await lock(tx, parties.mailbox)
   if (parties.sourceHash) await lock(tx, `source ${parties.sourceHash}`)
-  // All are counted, also after one has refused: the time must not depend on mails that were sent, so on whether there is an account.
+  // Evaluates every limit, even after one was exceeded: the time must not show whether mails were sent, and so whether there is an account.
   let allowed = (await countFromSource(tx, group, parties)) < mailsPerSource
   for (const limit of group.limits) if (!(await isWithin(tx, { group, limit }, parties))) allowed = false
   if (!allowed) {
-    logger.warn({ kind: request.kind }, 'Mail limit reached: no mail is sent')
+    logger.warn({ kind: request.kind }, 'Mail limit reached: the mail is not sent')
     mails.inc({ result: 'held_back' })
   }
   return allowed
 }
 
-/** Adds a mail that {@link mailAllowed} has allowed; it is sent once the transaction has committed. */
+/** Adds a mail that {@link mailAllowed} has allowed. It is sent after the transaction has committed. */
 export async function addMail(tx: Queryable, request: MailRequest): Promise<void> {
   await insertMail(tx, request, { heldBack: false })
 }
 
-/** Writes down that a mail was asked for and not allowed. It is never sent; only the limit of its source counts it. */
+/** Records that a mail was requested and not allowed. It is never sent. Only the limit of its source counts it. */
 export async function addHeldBackMail(tx: Queryable, request: MailRequest): Promise<void> {
   await insertMail(tx, request, { heldBack: true })
 }
@@ -123,7 +123,7 @@ async function lock(tx: Queryable, name: string): Promise<void> {
   await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${name}, 0))`
 }
 
-/** Mails that never left count as well: otherwise a source could learn from its own limit which addresses have an account. */
+/** Counts mails that were not sent as well: otherwise a source could learn from its own limit which addresses have an account. */
 async function countFromSource(tx: Queryable, { kinds }: MailGroup, { sourceHash }: Parties): Promise<number> {
   const [row] = await tx.$queryRaw<{ count: number }[]>`
     SELECT count(*)::int AS count FROM account_mails
@@ -132,7 +132,7 @@ async function countFromSource(tx: Queryable, { kinds }: MailGroup, { sourceHash
   return row!.count
 }
 
-/** Mails that ended otherwise than sent reached nobody, so they use up nothing. */
+/** Counts only mails that were sent or are still to be sent. */
 async function isWithin(
   tx: Queryable,
   { group, limit }: { group: MailGroup; limit: MailLimit },
@@ -158,7 +158,7 @@ function partiesOf({ to, source }: MailRequest): Parties {
   return { address: to, mailbox: mailboxOf(to), sourceHash }
 }
 
-/** Many servers deliver `a+anything@` to `a@`. Gmail also ignores dots, and has two names for its domain. */
+/** Many servers deliver `a+anything@` to `a@`. Gmail also ignores dots and has two domain names. */
 function mailboxOf(address: string): string {
   const [local, domain] = address.split('@') as [string, string]
   const name = local.replace(/(?<=.)\+.*/, '')

@@ -1,5 +1,5 @@
-// Sends the mails of the outbox. Every API process runs this loop; a claim that expires keeps them out of each other's way, and
-// lets another process take over the mails of one that died.
+// Sends the mails of the outbox. Every API process runs this loop. A claim prevents two processes from sending the same mail. It
+// expires, so that another process can send the mails of a process that crashed.
 import { setTimeout as pause } from 'node:timers/promises'
 import { backoffMs } from '../platform/backoff.ts'
 import { Prisma, type Database } from '../platform/database.ts'
@@ -12,25 +12,25 @@ import { mails, type MailKind } from './mail-outbox.ts'
 import { alreadyRegistered, passwordChanged, passwordReset, verification, welcome } from './mails.ts'
 
 export interface MailSender {
-  /** A mail was committed: send it now. */
+  /** Call after a mail was committed. The loop reads the outbox at once. */
   kick(): void
-  /** Ends after the mails that are being sent; the others stay in the outbox. */
+  /** Resolves after the deliveries in progress have ended. The other mails stay in the outbox. */
   stop(): Promise<void>
 }
 
 interface MailSenderDependencies {
   database: Database
   mailer: Mailer
-  /** Where links lead. */
+  /** The base URL of links. */
   publicUrl: string
-  /** Between the attempts of one mail. */
+  /** The pauses between the attempts of one mail. */
   pauses: Pauses
   logger: Logger
 }
 
-/** Mails that a process sends at once. */
+/** Maximum of mails that a process sends at the same time. */
 const SLOTS = 5
-/** For mails of other processes, and for those whose next attempt is due. */
+/** Polling finds mails of other processes, and mails whose next attempt is due. */
 const POLL_MS = 2000
 const DELIVERY_DEADLINE_MS = 60_000
 /** Longer than a delivery can take. */
@@ -44,7 +44,7 @@ interface ClaimedMail {
   attempts: number
 }
 
-/** Without a mail server nothing is sent: the mails expire in the outbox. */
+/** Does nothing if no mail server is configured: the mails stay in the outbox until clean-up deletes them. */
 export function startMailSender(deps: MailSenderDependencies): MailSender {
   if (!deps.mailer.available) return { kick: () => {}, stop: async () => {} }
   const stopping = new AbortController()
@@ -71,7 +71,7 @@ export function startMailSender(deps: MailSenderDependencies): MailSender {
     await Promise.all(sending)
   }
 
-  /** Each mail has a slot of its own, so that one that hangs holds up no other. */
+  /** Each delivery takes one slot, so that a slow one does not delay the others. */
   async function fillSlots(): Promise<void> {
     await expireMails(deps)
     if (sending.size === SLOTS) return
@@ -86,14 +86,14 @@ export function startMailSender(deps: MailSenderDependencies): MailSender {
     }
   }
 
-  /** One line for an outage, not one for each look. */
+  /** Logs an outage once, not at each poll. */
   function reportFailure(error: unknown): void {
-    if (!failing) deps.logger.error({ error }, 'Mails wait: the outbox cannot be read or written')
+    if (!failing) deps.logger.error({ error }, 'The mail outbox cannot be read or written: no mail is sent until PostgreSQL is available')
     failing = true
   }
 }
 
-/** Also where the next attempt lies further ahead than any pause of ours: the clock of the database was ahead and was corrected. */
+/** A next attempt later than the longest pause is due as well: it was scheduled while the clock of the database was ahead. */
 function isDue(pauses: Pauses): Prisma.Sql {
   const longestSeconds = Math.max(CLAIM_SECONDS, pauses.maxMs / 1000) + CLOCK_TOLERANCE_SECONDS
   return Prisma.sql`(next_attempt_at <= clock_timestamp()::timestamptz(3)
@@ -105,7 +105,7 @@ async function expireMails({ database, pauses, logger }: MailSenderDependencies)
     UPDATE account_mails SET ended_at = clock_timestamp(), outcome = 'expired'
     WHERE ended_at IS NULL AND ${isDue(pauses)} AND expires_at <= clock_timestamp()
     RETURNING kind, attempts`
-  for (const { kind, attempts } of expired) logger.error({ kind, attempts }, 'Mail was not sent in time')
+  for (const { kind, attempts } of expired) logger.error({ kind, attempts }, 'Mail expired before it was sent')
   mails.inc({ result: 'expired' }, expired.length)
 }
 
@@ -124,23 +124,23 @@ async function sendOne(deps: MailSenderDependencies, claimed: ClaimedMail): Prom
   const { id, kind, attempts } = claimed
   try {
     const mail = await compose(deps, claimed)
-    // The same id in each attempt, so that a mail server that took it twice delivers it once.
+    // The same message id in each attempt, so that a mail server that accepted it twice can deliver it once.
     if (mail) await withDeadline(mailer.deliver(mail, id), DELIVERY_DEADLINE_MS)
     await endMail(deps.database, claimed, mail ? 'sent' : 'dropped')
   } catch (error) {
     if (isPermanentMailError(error)) {
-      logger.error({ error, kind, attempts }, 'Mail refused by the mail server')
+      logger.error({ error, kind, attempts }, 'The mail server rejected the mail: it is not retried')
       return endMail(deps.database, claimed, 'refused')
     }
     const pauseMs = backoffMs(attempts, pauses)
-    logger.warn({ error, kind, attempts, pauseMs }, 'Mail could not be sent: tried again')
+    logger.warn({ error, kind, attempts, pauseMs }, 'Mail could not be sent: it is retried after the pause')
     await deps.database.$executeRaw`
       UPDATE account_mails SET next_attempt_at = clock_timestamp() + make_interval(secs => ${pauseMs / 1000}::float)
       WHERE id = ${id}::uuid AND attempts = ${attempts} AND ended_at IS NULL`
   }
 }
 
-/** Unless another process has claimed it meanwhile. */
+/** Changes the row only if no other process has claimed the mail meanwhile. */
 async function endMail(database: Database, { id, attempts }: ClaimedMail, outcome: 'sent' | 'refused' | 'dropped'): Promise<void> {
   await database.$executeRaw`
     UPDATE account_mails SET ended_at = clock_timestamp(), outcome = ${outcome}
@@ -148,7 +148,7 @@ async function endMail(database: Database, { id, attempts }: ClaimedMail, outcom
   mails.inc({ result: outcome })
 }
 
-/** @returns undefined where no mail is due to this address: it has no account, or none that such a mail is for */
+/** @returns undefined if no mail of this kind is due to this address, for example because it has no account */
 async function compose({ database, publicUrl }: MailSenderDependencies, { kind, recipient }: ClaimedMail): Promise<Mail | undefined> {
   switch (kind) {
     case 'verification': {

@@ -1,24 +1,25 @@
-// The mails about accounts, as plain text. Links come from PUBLIC_URL, and their secrets stand behind `#`, which no browser sends
-// to a server or to the next page. No name in them: whoever registers a stranger's address chooses it.
+// The texts of account mails. Links start with PUBLIC_URL. Their secrets follow `#`, because browsers send the fragment of a URL
+// neither to a server nor as a referrer. Mails contain no user names: whoever registers a stranger's address chooses the name.
 import type { Mail } from '../platform/mailer.ts'
 
 export function verification(to: string, publicUrl: string, token: string): Mail {
   return mail(
     to,
-    'Confirm your address',
-    `somebody, perhaps you, registered an account with this address. To confirm it, open this link within 24 hours and enter the password that you chose:\n\n${publicUrl}/verify-email#token=${token}\n\nIf it was not you, do nothing: without this link nobody can use the account.`,
+    'Confirm your email address',
+    `Someone, perhaps you, registered an account with this email address. To confirm the address, please open this link within 24 hours and enter the password that you chose:\n\n${publicUrl}/verify-email#token=${token}\n\nIf this was not you, please ignore this mail. Nobody can use the account without this link.`,
   )
 }
 
 export function welcome(to: string): Mail {
-  return mail(to, 'Your account', 'your account has been made. You can log in with this address and the password that you chose.')
+  const body = 'Your account has been created. You can log in with this email address and the password that you chose.'
+  return mail(to, 'Your account is ready', body)
 }
 
 export function alreadyRegistered(to: string): Mail {
   return mail(
     to,
-    'You have an account already',
-    'somebody, perhaps you, tried to register with this address. You have an account already, and nothing was changed. If you forgot your password, ask for a new one.',
+    'You already have an account',
+    'Someone, perhaps you, tried to register with this email address. You already have an account, and nothing was changed. If you forgot your password, please request a password reset.',
   )
 }
 
@@ -26,7 +27,7 @@ export function passwordReset(to: string, publicUrl: string, token: string): Mai
   return mail(
     to,
     'Set a new password',
-    `somebody, perhaps you, asked for a new password. Set it here within 15 minutes:\n\n${publicUrl}/reset-password#token=${token}\n\nIf it was not you, do nothing: your password stays.`,
+    `Someone, perhaps you, requested a password reset. To set a new password, please open this link within 15 minutes:\n\n${publicUrl}/reset-password#token=${token}\n\nIf this was not you, please ignore this mail. Your password stays the same.`,
   )
 }
 
@@ -34,7 +35,7 @@ export function passwordChanged(to: string): Mail {
   return mail(
     to,
     'Your password was changed',
-    'your password has just been changed and other sessions were ended. If it was not you, ask for a new password at once and tell your administrator.',
+    'Your password has just been changed, and your other sessions were ended. If this was not you, please request a password reset at once and inform your administrator.',
   )
 }
 

@@ -10,10 +10,10 @@ import { refuseWeakPassword } from './registration.ts'
 import { endSessions, renewedTokens, renewSession } from './sessions.ts'
 
 /**
- * Adds the mail with a link to the outbox. The same for every address, so that neither response nor time shows whether it has an
- * account: that is looked up when the mail is sent. A mail that a limit holds back is written as well: limits count mails that
- * were sent, so a shorter time would show that there is an account.
- * @param source the client address that asks
+ * Adds a mail with a reset link to the outbox. Does the same work for every address, so that neither the response nor its time shows
+ * whether the address has an account: the account is looked up when the mail is sent. A mail that a limit holds back is recorded as
+ * well: limits of a recipient count sent mails only, so a shorter time would show that there is an account.
+ * @param source the client address of the request
  */
 export async function requestPasswordReset(accounts: AccountsContext, { email, source }: { email: string; source: string }): Promise<void> {
   const mail: MailRequest = { kind: 'password_reset', to: normaliseEmail(email), source }
@@ -25,10 +25,10 @@ export async function requestPasswordReset(accounts: AccountsContext, { email, s
 }
 
 /**
- * Sets a new password for the owner of a token. The token is used up in the same transaction and before anything else, so that of
- * two who come at once one is refused; all sessions end, and the account's other tokens are worth nothing any more. Failed logins of
- * the account are forgotten. Who repeats the same request, because its answer was lost, gets the same answer.
- * @returns the account's address
+ * Sets a new password for the owner of a token. The transaction first marks the token as used, so that only one of two concurrent
+ * requests succeeds. It ends all sessions, invalidates the account's other tokens and deletes its counted login failures. A client
+ * that repeats the request because the response was lost gets the same response.
+ * @returns the account's email address
  * @throws {AccountError} `reset_token_invalid`, `password_not_accepted`
  */
 export async function resetPassword(accounts: AccountsContext, { token, password }: { token: string; password: string }): Promise<string> {
@@ -43,14 +43,14 @@ export async function resetPassword(accounts: AccountsContext, { token, password
   const notice: MailRequest = { kind: 'password_changed', to: owner.email }
   const isReset = await database.$transaction(async (tx) => {
     const allowed = await mailAllowed(tx, accounts, notice)
-    // Two links of one account come one after the other. Whoever refreshes meanwhile needs this row only as a key.
+    // Serializes resets of one account. Does not block a concurrent refresh, which locks this row only as a foreign key.
     await tx.$queryRaw`SELECT FROM users WHERE id = ${owner.id}::uuid FOR NO KEY UPDATE`
     const used = await tx.$executeRaw`
       UPDATE password_reset_tokens SET used_at = GREATEST(now(), created_at)
       WHERE token_hash = ${tokenHash} AND used_at IS NULL AND expires_at > now()`
     if (used === 0) return false
     await tx.$executeRaw`UPDATE users SET password_hash = ${passwordHash} WHERE id = ${owner.id}::uuid`
-    // Some of them may have been made after this transaction began.
+    // Some of these tokens may have been created after this transaction started.
     await tx.$executeRaw`
       UPDATE password_reset_tokens SET used_at = GREATEST(now(), created_at) WHERE user_id = ${owner.id}::uuid AND used_at IS NULL`
     await endSessions(tx, { userId: owner.id }, 'password_changed')
@@ -64,8 +64,8 @@ export async function resetPassword(accounts: AccountsContext, { token, password
 }
 
 /**
- * Changes one's own password; every other session of the account ends, and this one gets a new refresh token, since the old one
- * may be known to whoever the password is changed for. Who repeats the same request, because its answer was lost, gets the same answer.
+ * Changes the user's own password. All other sessions of the account end. This session gets a new refresh token, because an attacker
+ * may know the old one. A client that repeats the request because the response was lost gets the same response.
  * @throws {AccountError} `wrong_password`, `password_not_accepted`, `session_ended`
  */
 export async function changePassword(
@@ -84,7 +84,7 @@ export async function changePassword(
   const notice: MailRequest = { kind: 'password_changed', to: email }
   const tokens = await database.$transaction(async (tx) => {
     const allowed = await mailAllowed(tx, accounts, notice)
-    // A reset wins, before or after: it was made by whoever reads the mailbox.
+    // A concurrent reset takes precedence, because it proves access to the mailbox.
     const changed = await tx.$executeRaw`
       UPDATE users SET password_hash = ${passwordHash} WHERE id = ${userId}::uuid AND password_hash = ${user.passwordHash} AND active`
     if (changed === 0) return undefined
@@ -106,7 +106,7 @@ async function repeatedReset({ database }: AccountsContext, tokenHash: string, p
     WHERE t.token_hash = ${tokenHash} AND u.active
       AND t.used_at BETWEEN clock_timestamp() - make_interval(secs => ${GRACE_SECONDS}::float) AND clock_timestamp()`
   const isRepeated = owner !== undefined && (await verifyPassword(owner.passwordHash, password)).right
-  if (!isRepeated) throw badToken()
+  if (!isRepeated) throw invalidToken()
   return owner.email
 }
 
@@ -127,6 +127,6 @@ function wrongPassword(): Error {
   return new AccountError('wrong_password', 'The current password is wrong')
 }
 
-function badToken(): Error {
-  return new AccountError('reset_token_invalid', 'The link is unknown, used or expired: ask for a new one')
+function invalidToken(): Error {
+  return new AccountError('reset_token_invalid', 'The link is unknown, used or expired: request a new one')
 }

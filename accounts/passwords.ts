@@ -1,4 +1,4 @@
-// Passwords as OWASP's and NIST's guides want them: long, any characters, none that everybody uses, Argon2id.
+// Password rules of OWASP and NIST SP 800-63B: a minimum length, any characters, no common passwords, Argon2id.
 import { hash, parseOptions, verify } from '@node-rs/argon2'
 import { bulkhead, BulkheadRejectedError } from 'cockatiel'
 import { AccountError } from './errors.ts'
@@ -6,18 +6,18 @@ import { readCommonPasswords } from './common-passwords.ts'
 
 export const PASSWORD_MIN_LENGTH = 12
 export const PASSWORD_MAX_LENGTH = 128
-/** UTF-16 units of what is read at all: 128 characters of which each is composed of several. */
+/** Maximum length of an input in UTF-16 units: 128 characters, each composed of several units. */
 export const PASSWORD_MAX_INPUT = 1024
 
 /** The package's `Algorithm.Argon2id`, which exists only as a type. */
 const ARGON2ID = 2
-/** OWASP's first choice of those below 20 MiB; about 50 ms on one core. A change rehashes each password at its next login. */
+/** OWASP's first choice below 20 MiB; about 50 ms on one core. After a change, each password is rehashed at its next login. */
 const PARAMETERS = { algorithm: ARGON2ID, memoryCost: 19_456, timeCost: 2, parallelism: 1 }
 const commonPasswords = readCommonPasswords(PASSWORD_MIN_LENGTH)
-/** 19 MiB each: more at once would starve the event loop's thread pool. */
+/** Each hash takes 19 MiB. More at the same time would block other work in the thread pool of libuv. */
 const hashing = bulkhead(4, 64)
 
-/** @returns why the password is refused, or undefined; length is counted in characters, not in bytes */
+/** @returns why the password is rejected, or undefined. The length is counted in characters, not in bytes. */
 export function passwordWeakness(password: string, email: string): string | undefined {
   if (password.length > PASSWORD_MAX_INPUT) return `must have at most ${PASSWORD_MAX_LENGTH} characters`
   const characters = Array.from(composed(password)).length
@@ -25,8 +25,8 @@ export function passwordWeakness(password: string, email: string): string | unde
   if (characters > PASSWORD_MAX_LENGTH) return `must have at most ${PASSWORD_MAX_LENGTH} characters`
   if (!password.isWellFormed()) return 'must be valid Unicode'
   const lower = password.toLowerCase()
-  if (lower === email.toLowerCase()) return 'must not be the e-mail address'
-  if (commonPasswords.has(lower)) return 'is one of those that everybody tries first'
+  if (lower === email.toLowerCase()) return 'must not be the email address'
+  if (commonPasswords.has(lower)) return 'is one of the most common passwords'
   return undefined
 }
 
@@ -35,20 +35,20 @@ export function hashPassword(password: string): Promise<string> {
 }
 
 /**
- * @param stored undefined where there is no such account: takes as long all the same
- * @returns stale: the hash was made with other parameters than today's
+ * @param stored undefined if there is no such account; the verification takes the same time
+ * @returns `stale` is true if the hash was created with other parameters than the current ones
  */
 export async function verifyPassword(stored: string | undefined, password: string): Promise<{ right: boolean; stale: boolean }> {
-  const against = stored ?? (await nobodysHash())
+  const against = stored ?? (await placeholderHash())
   const matches = await busyAware(() => verify(against, composed(password)))
   return { right: matches && stored !== undefined, stale: isStale(against) }
 }
 
-let nobody: Promise<string> | undefined
-function nobodysHash(): Promise<string> {
-  nobody ??= hash('', PARAMETERS)
-  nobody.catch(() => (nobody = undefined))
-  return nobody
+let placeholder: Promise<string> | undefined
+function placeholderHash(): Promise<string> {
+  placeholder ??= hash('', PARAMETERS)
+  placeholder.catch(() => (placeholder = undefined))
+  return placeholder
 }
 
 export function isSamePassword(one: string, other: string): boolean {
@@ -56,8 +56,8 @@ export function isSamePassword(one: string, other: string): boolean {
 }
 
 /**
- * One spelling of what looks the same, whichever keyboard typed it (NIST SP 800-63B). The time this takes grows with the square of
- * the length, so what is longer than any password stays as it is.
+ * Normalizes the password, so that the same characters typed on different keyboards are equal (NIST SP 800-63B). The time of this
+ * grows with the square of the length, so an input that is too long for a password is returned unchanged.
  */
 function composed(password: string): string {
   return password.length > PASSWORD_MAX_INPUT ? password : password.normalize('NFC')

@@ -1,4 +1,4 @@
-// Exchanges a refresh token for the next one or ends its session, and notices tokens that somebody else uses as well.
+// Exchanges a refresh token for its successor, ends a session by its refresh token, and detects reused refresh tokens.
 import { LONGEST_STATEMENT_MS, LONGEST_TRANSACTION_MS, type Queryable } from '../platform/database.ts'
 import { RETRY_AFTER_SECONDS } from '../platform/database-errors.ts'
 import { AccountError } from './errors.ts'
@@ -6,28 +6,28 @@ import type { AccountsContext, Tokens } from './context.ts'
 import { hashToken, successorKeyOf, successorOf } from './refresh-tokens.ts'
 import { endSessions, sessionOfToken, signTokens } from './sessions.ts'
 
-/** Statements of a refresh outside its transaction: whose session it is, its CSRF token, and the signing keys before and after. */
+/** Statements of a refresh outside its transaction: the session of the token, its CSRF token, and the signing keys before and after. */
 const STATEMENTS = 4
-/** Before a client has the answer, or has noticed that none comes, and until its next request arrives. */
+/** Until the client has received the response, or has noticed that none arrives, and its next request has arrived. */
 const NETWORK_SECONDS = 5
 const LONGEST_REQUEST_SECONDS = (LONGEST_TRANSACTION_MS + STATEMENTS * LONGEST_STATEMENT_MS) / 1000 + NETWORK_SECONDS
 /**
- * A client whose answer was lost in an outage waits as long as `Retry-After` says and asks again. Both requests may take as long as
- * their timeouts allow. Within this time a repeated token is no theft.
+ * If a response was lost in an outage, the client waits as long as `Retry-After` says and repeats the request. Both requests may take
+ * as long as their timeouts allow. Within this time, a repeated token is not treated as stolen.
  */
 export const GRACE_SECONDS = Math.ceil(RETRY_AFTER_SECONDS + 2 * LONGEST_REQUEST_SECONDS)
-/** So often clients that share a token can refresh it within the grace period; a client that repeats an older one is refused. */
+/** Maximum of refreshes within the grace period by clients that share a token. A client that repeats an older token is rejected. */
 const MAX_SUCCESSORS = 100
 
 /**
- * Exchanges a refresh token for its successor. A token that was exchanged within the grace period gets the newest token of its
- * session. One that was exchanged before that is known to two parties: its session ends, for thief and owner alike.
+ * Exchanges a refresh token for its successor. For a token that was exchanged within the grace period, returns the newest token of its
+ * session. A token that was exchanged earlier is known to two parties, so its session ends for both.
  * @throws {AccountError} `refresh_token_invalid`
  */
 export async function refreshSession(accounts: AccountsContext, token: string): Promise<Tokens> {
   const { database, keys } = accounts
   const successors = await successorsOf(accounts, token)
-  // What the transaction decides is committed also where the answer is a refusal.
+  // The transaction is committed even if the token is rejected: a reused token ends its session.
   const outcome = await database.$transaction(async (tx) => {
     const found = await examine(tx, token, successors)
     if (found.kind === 'newest') await replaceToken(tx, { ...found, sessionIdleDays: accounts.sessionIdleDays })
@@ -42,9 +42,9 @@ export async function refreshSession(accounts: AccountsContext, token: string): 
 }
 
 /**
- * Ends the session of a refresh token with which the session could be refreshed. A reused token ends it as well, as in
- * {@link refreshSession}; a token that was replaced by a changed password does not.
- * @returns false where the token says nothing about a session; true where the session has ended, now or before
+ * Ends the session of a refresh token that could refresh it. A reused token ends its session as well, as in {@link refreshSession}.
+ * A token that was replaced by a password change does not.
+ * @returns true if the session has ended, now or before; false if the token is unknown or superseded
  */
 export async function logOutByToken(accounts: AccountsContext, token: string): Promise<boolean> {
   const successors = await successorsOf(accounts, token)
@@ -58,15 +58,15 @@ export async function logOutByToken(accounts: AccountsContext, token: string): P
   return found.kind !== 'unknown' && found.kind !== 'superseded'
 }
 
-/** What a refresh token is worth. */
+/** The result of checking a refresh token. */
 type Examined =
   | { kind: 'unknown' }
   | { kind: 'ended' }
-  /** Replaced by a changed password, or the newest token does not follow from it: its owner has a newer one. */
+  /** Replaced by a password change, or the newest token cannot be derived from it: its owner has a newer one. */
   | { kind: 'superseded' }
   /** Exchanged before the grace period. */
   | { kind: 'reused'; sessionId: string }
-  /** `refreshToken` is to replace the newest token, or is the newest token for one that is repeated within the grace period. */
+  /** `newest`: `refreshToken` will replace this token. `repeated`: exchanged within the grace period; `refreshToken` is the newest token. */
   | { kind: 'newest' | 'repeated'; sessionId: string; userId: string; csrfSecret: string; refreshToken: string }
 
 interface SessionRow {
@@ -75,14 +75,14 @@ interface SessionRow {
   csrfSecret: string
   refreshHash: string
   open: boolean
-  /** Null for the token that is good now. */
+  /** Null for the newest token. */
   rotatedSecondsAgo: number | null
   blacklistReason: string | null
 }
 
 interface Successors {
   next: (of: string) => string
-  /** The key that made the token is gone: another one makes its successor. */
+  /** The key that created the token was deleted, so another key creates its successor. */
   isKeyReplaced: boolean
 }
 
@@ -91,7 +91,7 @@ async function successorsOf({ keys }: AccountsContext, token: string): Promise<S
   return { next: (of) => successorOf(key, of), isKeyReplaced: !token.startsWith(`${key.kid}.`) }
 }
 
-/** Locks the session: what is found stays true until the end of the transaction. */
+/** Locks the session, so that the result holds until the end of the transaction. */
 async function examine(tx: Queryable, token: string, { next, isKeyReplaced }: Successors): Promise<Examined> {
   const sessionId = await sessionOfToken(tx, token)
   if (sessionId === undefined) return { kind: 'unknown' }
@@ -100,24 +100,24 @@ async function examine(tx: Queryable, token: string, { next, isKeyReplaced }: Su
   const { userId, csrfSecret, refreshHash } = session
   const found = { sessionId, userId, csrfSecret }
   if (refreshHash === hashToken(token)) return { kind: 'newest', ...found, refreshToken: next(token) }
-  // It was replaced on purpose, not by its own use: who shows it need not be a thief, and its owner has the next one.
+  // A password change replaced this token. Its use does not prove theft, and its owner has the new token.
   if (session.blacklistReason === 'password_changed') return { kind: 'superseded' }
   if ((session.rotatedSecondsAgo ?? Infinity) > GRACE_SECONDS) return { kind: 'reused', sessionId }
   const newest = newestSuccessor(token, next, refreshHash)
   if (newest !== undefined) return { kind: 'repeated', ...found, refreshToken: newest }
-  // The key that made the newest token is gone: the newest key makes another one, once.
+  // The key that created the newest token was deleted. The newest key creates another token, once.
   const refreshToken = next(token)
   const isReplaceable = isKeyReplaced && (await mayBeReplaced(tx, sessionId, refreshToken))
   return isReplaceable ? { kind: 'newest', ...found, refreshToken } : { kind: 'superseded' }
 }
 
 function warnOfReuse({ logger }: AccountsContext, { sessionId }: { sessionId: string }): void {
-  logger.warn({ sessionId }, 'Refresh token reused: its session is ended')
+  logger.warn({ sessionId }, 'Refresh token reused: the session was ended')
 }
 
 async function lockSession(tx: Queryable, sessionId: string, token: string): Promise<SessionRow | undefined> {
   await tx.$queryRaw`SELECT FROM sessions WHERE id = ${sessionId}::uuid FOR UPDATE`
-  // A statement of its own: what another process has just done with this session must be seen.
+  // A separate statement after the lock, so that it sees what another process has just committed.
   const [session] = await tx.$queryRaw<SessionRow[]>`
     SELECT s.id AS "sessionId", s.user_id AS "userId", s.refresh_hash AS "refreshHash", s.csrf_token AS "csrfSecret",
            s.ended_at IS NULL AND s.refresh_expires_at > now() AND s.expires_at > now() AND u.active AS open,
@@ -143,7 +143,7 @@ async function replaceToken(
     WHERE id = ${sessionId}::uuid`
 }
 
-/** Not by a token that was replaced itself, nor where the password was changed: whoever shows an old token may be a thief then. */
+/** False if the new token was already issued and replaced, or if the password was changed: the old token may then be stolen. */
 async function mayBeReplaced(tx: Queryable, sessionId: string, refreshToken: string): Promise<boolean> {
   const rows = await tx.$queryRaw<unknown[]>`
     SELECT 1 FROM refresh_token_blacklist
@@ -151,7 +151,7 @@ async function mayBeReplaced(tx: Queryable, sessionId: string, refreshToken: str
   return rows.length === 0
 }
 
-/** @returns undefined where the newest token does not follow from this one, as after a changed password or replaced signing keys */
+/** @returns undefined if the newest token cannot be derived from this one, for example after a change of password or signing keys */
 function newestSuccessor(token: string, next: Successors['next'], newestHash: string): string | undefined {
   for (let successor = next(token), count = 1; count <= MAX_SUCCESSORS; successor = next(successor), count += 1)
     if (hashToken(successor) === newestHash) return successor

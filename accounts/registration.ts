@@ -14,22 +14,22 @@ export interface Registration {
   password: string
   name: string
   invitation?: string | undefined
-  /** The client address that asks. */
+  /** The client address of the request. */
   source: string
 }
 
 /**
- * Makes an account with the role `user`, which works once its address is verified; an invitation verifies it at once. Where the
- * address has an account that is not verified, its password, name and link are replaced; a verified account stays as it is. Which
- * of these it was shows neither in the response nor in its time: each hashes the password, writes the account's row and adds a
- * mail. Once the address has had as many mails as the limit allows, nothing changes, so that the link mailed before stays valid.
+ * Creates an account with the role `user`, which works after its address is verified. An invitation verifies it at once. If the address
+ * has an unverified account, its password, name and link are replaced. A verified account is not changed. Neither the response nor its
+ * time shows which case applied: each hashes the password, writes the account's row and adds a mail. If the mail limit of the address
+ * is reached, nothing changes, so that the link mailed before stays valid.
  * @throws {AccountError} `registration_closed`, `invitation_required`, `password_not_accepted`
  */
 export async function register(accounts: AccountsContext, { email, password, name, invitation, source }: Registration): Promise<void> {
-  if (accounts.registration === 'closed') throw new AccountError('registration_closed', 'Accounts are made by an administrator')
+  if (accounts.registration === 'closed') throw new AccountError('registration_closed', 'Only an administrator can create accounts')
   const invited = await isInvited(accounts, email, invitation)
   if (accounts.registration === 'invite' && !invited)
-    throw new AccountError('invitation_required', 'An invitation for this address is needed; it is good for seven days')
+    throw new AccountError('invitation_required', 'A valid invitation for this address is required; invitations expire after seven days')
   refuseWeakPassword('password', password, email)
   const passwordHash = await hashPassword(password)
   const to = normaliseEmail(email)
@@ -42,7 +42,7 @@ export async function register(accounts: AccountsContext, { email, password, nam
   accounts.mails.kick()
 }
 
-/** @returns the mail that is due */
+/** Inserts or updates the account. @returns the kind of mail to send */
 async function writeAccount(
   tx: Queryable,
   { email, name, passwordHash, invited }: { email: string; name: string; passwordHash: string; invited: boolean },
@@ -63,13 +63,13 @@ async function writeAccount(
   return invited ? 'welcome' : 'verification'
 }
 
-/** @throws {AccountError} `password_not_accepted` with the field */
+/** @throws {AccountError} `password_not_accepted` with the name of the field */
 export function refuseWeakPassword(field: string, password: string, email: string): void {
   const weakness = passwordWeakness(password, email)
   if (weakness) throw new AccountError('password_not_accepted', weakness, { field })
 }
 
-/** What an invited person registers with: signed by us, for one address. */
+/** Creates a signed invitation to register one address. */
 export async function createInvitation({ keys }: Pick<AccountsContext, 'keys'>, email: string): Promise<string> {
   const [{ kid, invitationKey }] = await keys.all()
   return new SignJWT()

@@ -1,4 +1,4 @@
-// Sessions: one login each, with a family of refresh tokens of which one is good at a time.
+// A session is one login with a family of refresh tokens, of which one is valid at a time.
 import type { Queryable } from '../platform/database.ts'
 import { signAccessToken, verifyAccessToken } from './access-tokens.ts'
 import type { AccountsContext, Identity, Tokens } from './context.ts'
@@ -9,8 +9,9 @@ import type { SigningKeys } from './signing-keys.ts'
 export type EndReason = 'logged_out' | 'revoked' | 'reused' | 'password_changed'
 
 /**
- * @param passwordHash what the password was compared with: where it has been changed since, or the account is not active or
- *   not verified, there is no session. The row's lock makes whoever changes it see this session, and end it.
+ * @param passwordHash the hash against which the password was verified
+ * @returns undefined if the password was changed since, or the account is not active or not verified. The lock on the account's row
+ *   makes a concurrent password change see this session and end it.
  */
 export async function openSession(
   accounts: AccountsContext,
@@ -33,8 +34,8 @@ export async function openSession(
 }
 
 /**
- * Gives an open session a refresh token that does not follow from the one before, which is refused from then on.
- * @returns undefined where the session has ended
+ * Gives an open session a refresh token that cannot be derived from the previous one. The previous one is rejected from then on.
+ * @returns undefined if the session has ended
  */
 export async function renewSession(
   tx: Queryable,
@@ -58,8 +59,8 @@ export async function renewSession(
 }
 
 /**
- * The tokens that {@link renewSession} has given to this session within so many seconds.
- * @returns undefined where it has not, or where they were refreshed since
+ * The tokens that {@link renewSession} has issued to this session within the last `withinSeconds`.
+ * @returns undefined if it has issued none, or if they were refreshed since
  */
 export async function renewedTokens(
   { database, keys }: AccountsContext,
@@ -79,7 +80,7 @@ export async function renewedTokens(
   return refreshToken === undefined ? undefined : signTokens(keys, { userId, sessionId, refreshToken, csrfSecret })
 }
 
-/** Makes the tokens of a session that are not stored. */
+/** Adds the access token and the CSRF token of a session, which are not stored. */
 export async function signTokens(
   keys: SigningKeys,
   { userId, sessionId, refreshToken, csrfSecret }: { userId: string; sessionId: string; refreshToken: string; csrfSecret: string },
@@ -89,8 +90,8 @@ export async function signTokens(
 }
 
 /**
- * Ends sessions and blacklists their refresh tokens; access tokens of theirs are refused from the next request on.
- * @returns how many were open
+ * Ends sessions and blacklists their refresh tokens. Their access tokens are rejected from the next request on.
+ * @returns the number of sessions that were open
  */
 export async function endSessions(
   database: Queryable,
@@ -110,7 +111,7 @@ export async function endSessions(
     ON CONFLICT (token_hash) DO NOTHING`
 }
 
-/** The session whose family a refresh token belongs to, good or not; undefined where there never was such a token. */
+/** The session of a refresh token, whether or not the token is valid; undefined if no such token was ever issued. */
 export async function sessionOfToken(database: Queryable, refreshToken: string): Promise<string | undefined> {
   const hash = hashToken(refreshToken)
   const [found] = await database.$queryRaw<{ id: string }[]>`
@@ -119,7 +120,7 @@ export async function sessionOfToken(database: Queryable, refreshToken: string):
   return found?.id
 }
 
-/** Who shows this access token; undefined unless token, session and account are all good now. */
+/** The identity of the holder of an access token; undefined unless token, session and account are all valid now. */
 export async function authenticate({ database, keys }: AccountsContext, accessToken: string): Promise<Identity | undefined> {
   const claims = await verifyAccessToken(keys, accessToken)
   if (!claims) return undefined

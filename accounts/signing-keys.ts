@@ -1,10 +1,10 @@
-// The secrets that tokens are made with live in PostgreSQL, so that all API processes share them and none has to be configured.
+// The secrets that sign tokens are stored in PostgreSQL, so that all API processes share them and none has to be configured.
 import { createHmac, hkdfSync, randomBytes } from 'node:crypto'
 import { errors, jwtVerify, type JWTPayload, type JWTVerifyOptions } from 'jose'
 import type { Database, Queryable } from '../platform/database.ts'
 
 export const ALGORITHM = 'HS256'
-/** How long an invitation is valid; a key that has signed one is needed as long. */
+/** The validity of an invitation. A key that has signed one is needed as long. */
 export const INVITATION_DAYS = 7
 
 export interface SigningKey {
@@ -12,20 +12,20 @@ export interface SigningKey {
   accessTokenKey: Uint8Array
   invitationKey: Uint8Array
   refreshTokenKey: Uint8Array
-  /** Makes the part of CSRF tokens that the code before migration 0010 reads. */
+  /** Signs the part of CSRF tokens that versions before migration 0010 read. */
   csrfKey: Uint8Array
 }
 
 export interface SigningKeys {
-  /** The newest first; that one signs. Makes the first where there is none. */
+  /** All keys, the newest first. The newest one signs. Creates a key if there is none. */
   all(): Promise<[SigningKey, ...SigningKey[]]>
-  /** Looks again where the key is not known yet: another process may have just made it. */
+  /** Reads the table again if the key is not known: another process may have just created it. */
   find(kid: string): Promise<SigningKey | undefined>
 }
 
-/** A key that was deleted is used no longer than this. */
+/** A deleted key is used for at most this time. */
 const CACHED_MS = 10_000
-/** However many tokens name keys that do not exist, the table is read this often. */
+/** The shortest time between two reads of the table, however many tokens name keys that do not exist. */
 const SEARCH_PAUSE_MS = 1000
 
 export function createSigningKeys(database: Database): SigningKeys {
@@ -47,8 +47,8 @@ export function createSigningKeys(database: Database): SigningKeys {
 }
 
 /**
- * What a token says that we signed for this purpose, with the key that its header names and no other algorithm than ours.
- * @returns undefined for whatever is not such a token, or is not good now
+ * Verifies a token that we signed for this purpose. Accepts only our algorithm and the key that the token's header names.
+ * @returns its payload; undefined if it is not such a token or is not valid now
  */
 export async function readSigned(
   keys: SigningKeys,
@@ -69,14 +69,14 @@ export async function readSigned(
   }
 }
 
-/** Other processes sign with it within ten seconds, and verify with it at once. */
+/** Other processes sign with the new key within ten seconds. They accept its signatures at once. */
 export async function addSigningKey(database: Queryable): Promise<string> {
   const kid = randomBytes(8).toString('hex')
   await database.$executeRaw`INSERT INTO signing_keys (kid, secret) VALUES (${kid}, ${randomBytes(32)})`
   return kid
 }
 
-/** Ends all access tokens and invitations that other keys have made; sessions go on, by their refresh tokens. */
+/** Invalidates all access tokens and invitations that other keys signed. Sessions continue, because their refresh tokens stay valid. */
 export async function forgetOtherSigningKeys(database: Queryable, kid: string): Promise<void> {
   await database.$executeRaw`DELETE FROM signing_keys WHERE kid <> ${kid}`
 }
@@ -96,7 +96,7 @@ async function readKeys(database: Database): Promise<[SigningKey, ...SigningKey[
   })) as [SigningKey, ...SigningKey[]]
 }
 
-/** One purpose, one key: what one of them signs is worth nothing elsewhere. */
+/** Derives one key for each purpose, so that a signature for one purpose is invalid for every other. */
 function derive(secret: Uint8Array, purpose: string): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', secret, '', `caly ${purpose}`, 32))
 }

@@ -1,12 +1,12 @@
-// Who registers an address proves that it is theirs: by the mailed link, and the password that was chosen. The password is asked
-// for because a stranger may have registered the address; its owner must not activate an account whose password a stranger knows.
+// Verifies that an address belongs to the person who registered it, by the mailed link and the chosen password. The password is
+// required because a stranger may have registered the address: its owner must not activate an account whose password a stranger knows.
 import type { AccountsContext } from './context.ts'
 import { AccountError } from './errors.ts'
 import { verifyPassword } from './passwords.ts'
 import { hashToken } from './refresh-tokens.ts'
 
 /**
- * Verifies the address of the account that the link was mailed to. Of two who come at once one is refused.
+ * Verifies the address of the account that the link was mailed to. Only one of two concurrent requests succeeds.
  * @throws {AccountError} `verification_token_invalid`, `wrong_password`
  */
 export async function verifyAddress(

@@ -1,4 +1,4 @@
-// The HTTP problem for each refusal of accounts/.
+// Maps each AccountError to an HTTP problem.
 import type { AccountError, AccountErrorCode } from '../accounts/errors.ts'
 import { problem, type Problem, type ProblemCode } from '../platform/problem.ts'
 

@@ -1,4 +1,4 @@
-// Puts together what accounts are kept with.
+// Creates the context of account operations from the configuration.
 import type { AccountsContext } from '../accounts/context.ts'
 import { startMailSender } from '../accounts/mail-sender.ts'
 import { createSigningKeys } from '../accounts/signing-keys.ts'

@@ -14,7 +14,7 @@ import { webhookRoutes, type WebhookDependencies } from './routes/webhooks.ts'
 
 export interface AppDependencies extends HealthDependencies, WebhookDependencies, AccountRoutesDependencies, TestRoutesDependencies {
   trustProxy: number | string[] | false
-  /** Whether there is a page at /docs. */
+  /** Whether the page /docs is served. */
   serveDocs: boolean
 }
 

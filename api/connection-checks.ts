@@ -4,7 +4,7 @@ import type { Database } from '../platform/database.ts'
 import type { Mailer } from '../platform/mailer.ts'
 import type { ObjectInventory } from '../recordings/inventory.ts'
 
-/** Each resolves with what is well, in words, or throws what is wrong. */
+/** Each check resolves with a description of what was verified, or throws an error that describes the fault. */
 export type ConnectionChecks = Record<'email' | 'storage' | 'exotel' | 'temporal' | 'database', () => Promise<string>>
 
 export interface Connections {
@@ -23,7 +23,7 @@ export function connectionChecks({ mailer, inventory, exotelApi, temporal, names
     email: () => mailer.check(),
     async storage() {
       await inventory.assertBucket(AbortSignal.timeout(DEADLINE_MS))
-      return `The bucket ${inventory.bucket} is there and takes our keys`
+      return `The bucket ${inventory.bucket} exists and accepts our keys`
     },
     async exotel() {
       const now = new Date()
@@ -32,17 +32,17 @@ export function connectionChecks({ mailer, inventory, exotelApi, temporal, names
         undefined,
         AbortSignal.timeout(DEADLINE_MS),
       )
-      return 'The API of Exotel takes our key'
+      return "Exotel's API accepts our key"
     },
     async temporal() {
       const { connection } = await temporal()
       await connection.withDeadline(Date.now() + DEADLINE_MS, () => connection.workflowService.describeNamespace({ namespace }))
-      return `The namespace ${namespace} is there`
+      return `The namespace ${namespace} exists`
     },
     async database() {
       const [row] = await database.$queryRaw<{ migration: string }[]>`
         SELECT migration_name AS migration FROM _prisma_migrations WHERE finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT 1`
-      return `PostgreSQL answers; the last migration is ${row?.migration ?? 'none'}`
+      return `PostgreSQL responds; the newest migration is ${row?.migration ?? 'none'}`
     },
   }
 }

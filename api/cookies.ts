@@ -1,4 +1,4 @@
-// Browser sessions: tokens in cookies that no script reads, and a CSRF token that only our own pages can send back.
+// Browser sessions: tokens in cookies that scripts cannot read, and a CSRF token that only our own pages can send back.
 import { parse } from 'cookie'
 import type { CookieOptions, Request, Response } from 'express'
 import { ACCESS_TOKEN_SECONDS } from '../accounts/access-tokens.ts'
@@ -6,7 +6,7 @@ import type { AccountsContext, Tokens } from '../accounts/context.ts'
 import { isCsrfToken } from '../accounts/csrf-tokens.ts'
 import { problem } from '../platform/problem.ts'
 
-/** Browsers take the prefix only from a secure origin (localhost is one), for this host alone. */
+/** Browsers accept this prefix only from a secure origin (localhost counts as one) and send the cookie to this host only. */
 export const ACCESS_COOKIE = '__Host-access'
 const CSRF_COOKIE = '__Host-csrf'
 export const REFRESH_COOKIE = '__Secure-refresh'
@@ -36,7 +36,7 @@ export function refreshCookie(request: Request): string | undefined {
 }
 
 /**
- * Cookies come along whoever wrote the page; the header only where a page of ours set it.
+ * Browsers send our cookies with requests of any page, but only our own pages can set the header.
  * @throws {Problem} `csrf_token_invalid`
  */
 export async function assertCsrfToken(request: Request, accounts: AccountsContext, sessionId: string): Promise<void> {

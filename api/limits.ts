@@ -1,4 +1,4 @@
-// How often something may be asked, counted in PostgreSQL by all API processes together.
+// Rate limits, counted in PostgreSQL by all API processes together.
 import type { Request, RequestHandler, Response } from 'express'
 import type { Pool } from 'pg'
 import { createLoginThrottle, type LoginThrottle } from '../accounts/login-throttle.ts'
@@ -14,7 +14,7 @@ type AddressLimit = 'login' | 'registration' | 'forgot' | 'general'
 type LimitName = AddressLimit | 'refresh'
 
 export interface Limits extends LoginThrottle {
-  /** By client address; sets the RateLimit headers. */
+  /** Counts requests by client address and sets the RateLimit headers. */
   perAddress(name: AddressLimit): RequestHandler
   /**
    * Counts a refresh of a session.
@@ -24,15 +24,15 @@ export interface Limits extends LoginThrottle {
 }
 
 const WINDOW_SECONDS = 60
-/** A client that has as many requests in flight as the limit allows may come again after this time. */
+/** Retry-After for a client that has as many requests in flight as the limit allows. */
 const FULL_MS = 1000
-/** Requests of all clients that wait for a limit to be counted, each with up to 64 kB of its body. */
+/** Maximum of requests that wait to be counted, over all clients. Each holds up to 64 kB of its body. */
 const MAX_COUNTING = 500
-/** Of one session. Each leaves a row in the database until the session ends; a client needs one in 15 min. */
+/** Maximum per session and window. Each leaves a row in the database until the session ends. A client needs one every 15 min. */
 const REFRESHES = 30
-/** Of each limit; beyond it the database is asked again. */
+/** Maximum per limit. Requests of clients beyond it are counted in the database again. */
 const MAX_REFUSED_CLIENTS = 10_000
-/** Guessing must not become free when it cannot be counted; the rest of the API goes on. */
+/** Limits that reject requests if they cannot be counted, so that guessing is never unlimited. The other limits let requests pass. */
 const FAIL_CLOSED = new Set<LimitName>(['login', 'registration', 'forgot'])
 
 type Settings = Pick<
@@ -59,8 +59,8 @@ export function createLimits(pool: Pool, settings: Settings, logger: Logger): Li
   let counting = 0
 
   /**
-   * Who was refused once is refused without asking the database again until the minute is over. Nor is it asked for more requests of
-   * a client at the same time than the limit allows, nor for very many of all clients: they would wait with their bodies until then.
+   * Rejects a client that exceeded the limit until the minute is over, without a query. Also rejects without a query if the client has
+   * as many requests in flight as the limit allows, or if very many requests wait: their bodies would stay in memory until counted.
    */
   async function count(name: LimitName, client: string): Promise<Count> {
     const { points, counter, refused, inFlight } = rules[name]
@@ -104,7 +104,7 @@ function leave(inFlight: Map<string, number>, client: string): void {
   else inFlight.delete(client)
 }
 
-/** Whom limits count: {@link clientKey} of who sent this request. */
+/** The {@link clientKey} of the sender of a request, by which limits count it. */
 export function clientOf(request: Request): string {
   return clientKey(request.ip, request.socket.remoteAddress)
 }
@@ -128,7 +128,7 @@ function seconds(ms: number): number {
   return Math.max(1, Math.ceil(ms / 1000))
 }
 
-/** One line when the store goes, one when it is back. */
+/** Logs once when requests can no longer be counted, and once when they can be counted again. */
 function watchStore(logger: Logger) {
   let isAvailable = true
   return {
@@ -136,11 +136,15 @@ function watchStore(logger: Logger) {
     async watch(counting: Promise<Count>): Promise<Count | undefined> {
       try {
         const result = await counting
-        if (!isAvailable) logger.info('Limits are counted again')
+        if (!isAvailable) logger.info('Rate limits are counted again')
         isAvailable = true
         return result
       } catch (error) {
-        if (isAvailable) logger.error({ error }, 'Limits cannot be counted: login, registration and forgotten passwords are closed')
+        if (isAvailable)
+          logger.error(
+            { error },
+            'Rate limits cannot be counted in PostgreSQL: login, registration and password reset requests are rejected',
+          )
         isAvailable = false
         return undefined
       }

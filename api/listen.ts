@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream'
 import { createBoundedServer, listenOn } from '../platform/http-server.ts'
 import { problem, type ProblemCode } from '../platform/problem.ts'
 
-/** What Node refuses before there is a request: in our format, too. */
+/** Problem codes for the errors that Node reports before there is a request. */
 const UNREADABLE: Record<string, ProblemCode> = {
   HPE_HEADER_OVERFLOW: 'headers_too_large',
   ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
@@ -23,20 +23,20 @@ function answerUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
     `Content-Length: ${Buffer.byteLength(body)}`,
     'Connection: close',
   ]
-  // Ended by us alone: a client that never ends its side would hold the socket for ever.
+  // Destroys the socket after the response: a client that never ends its side would keep it open forever.
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy())
 }
 
-/** A request that is on its way when the server begins to end has so much time between its bytes. */
+/** While the server drains, a connection with an incomplete request is closed if no byte arrives for this time. */
 const DRAIN_POLL_MS = 100
 
 export interface ListeningServer {
   port: number
-  /** No new connections; idle and silent ones are closed, open requests are answered, what is left after `graceMs` is cut. */
+  /** Accepts no new connections, closes idle and silent ones, answers open requests, and closes all that are left after `graceMs`. */
   drain(graceMs: number): Promise<void>
 }
 
-/** Serves the app; what one client may cost is bounded, see `platform/http-server.ts`. */
+/** Serves the app. `platform/http-server.ts` limits the resources that one client can use. */
 export async function listen(app: Express, address: { host: string; port: number }): Promise<ListeningServer> {
   const isTrusted = app.get('trust proxy fn') as (address: string, hop: number) => boolean
   const server = createBoundedServer((request, response) => app(request, response), {
@@ -49,7 +49,7 @@ export async function listen(app: Express, address: { host: string; port: number
     async drain(graceMs) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       const cut = setTimeout(() => server.closeAllConnections(), graceMs)
-      // An answered keep-alive connection turns idle only later: look again until none is left.
+      // A keep-alive connection becomes idle some time after its response, so they are checked until none is left.
       const idle = setInterval(() => {
         server.closeIdleConnections()
         server.closeQuietConnections()

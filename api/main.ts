@@ -27,15 +27,15 @@ import { recordingPolicy } from '../relay/recording-policy.ts'
 import { RELAY_LIMITS, startRelay } from '../relay/relay.ts'
 import { openTemporal } from '../temporal/client.ts'
 
-/** Connections that count limits; each takes one short statement. */
+/** Connections for counting limits. Each count takes one short statement. */
 const LIMITS_POOL_SIZE = 4
-/** After the grace period, each for a part of the shutdown. What is not done by then is cut: it was not acknowledged. */
+/** Time for a part of the shutdown after the grace period. Work that has not ended by then is aborted; it was not acknowledged. */
 const RELAY_GRACE_MS = 1000
 const MAIL_GRACE_MS = 1500
 const CLOSE_GRACE_MS = 1000
-/** For a shutdown that hangs elsewhere. */
+/** The process exits this long after the grace period, even if another part of the shutdown hangs. */
 const EXIT_GRACE_MS = RELAY_GRACE_MS + MAIL_GRACE_MS + CLOSE_GRACE_MS + 1000
-/** A start beside a healthy PostgreSQL refuses no webhook: the port opens once the database was checked, or after this time. */
+/** The port opens when the database was checked, or after this time. So a start with a healthy PostgreSQL rejects no webhook. */
 const FIRST_CHECK_MS = 1000
 
 runMain(async () => {
@@ -110,7 +110,7 @@ runMain(async () => {
     { host: config.OPERATIONS_HOST, port: config.OPERATIONS_PORT },
     {
       health: async () => ({ ready: lifecycle.state === 'serving', state: lifecycle.state, alarms: alarmsWithoutReasons(alarms) }),
-      // Where PostgreSQL is away, the last figures stand; /health tells that it is.
+      // If PostgreSQL is unavailable, the last values stay. /health reports the outage.
       measure: () => withDeadline(measurePipeline(database), 2000).catch(() => {}),
     },
   )
@@ -119,10 +119,13 @@ runMain(async () => {
     auth.basic !== undefined && 'basic',
     auth.token !== undefined && 'query token',
   ].filter(Boolean)
-  const where = { port: server.port, operationsPort: operations.port }
-  logger.info({ ...where, proofs, addressRanges: auth.addresses.length }, 'API is listening')
-  if (!accounts.mailer.available) logger.warn('SMTP_URL is not set: no mail is sent, and nobody can reset a password')
-  if (proofs.length === 0) logger.warn('No proof of origin is configured: every webhook is refused')
+  const ports = { port: server.port, operationsPort: operations.port }
+  logger.info({ ...ports, proofs, addressRanges: auth.addresses.length }, 'API is listening')
+  if (!accounts.mailer.available) logger.warn('SMTP_URL is not set: no mail is sent, and passwords cannot be reset by mail')
+  if (proofs.length === 0)
+    logger.warn(
+      'No webhook authentication is configured, so every webhook is rejected: set EXOTEL_WEBHOOK_SECRET, EXOTEL_WEBHOOK_BASIC or EXOTEL_WEBHOOK_TOKEN',
+    )
 
   const signal = await stopSignal()
   logger.info({ signal }, 'API is draining')
@@ -131,17 +134,17 @@ runMain(async () => {
   lifecycle.state = 'draining'
   draining.abort()
   await within(graceMs + RELAY_GRACE_MS, Promise.all([server.drain(graceMs), relay.stop()]))
-  await within(MAIL_GRACE_MS, accounts.mails.stop()) // what is not sent by then stays in the outbox
+  await within(MAIL_GRACE_MS, accounts.mails.stop()) // unsent mails stay in the outbox
   heapMonitor.stop()
   operations.close()
   inventory.close()
-  // A pool waits for its statements, which may wait for a lock.
+  // Closing a pool waits for its statements, which may wait for a lock.
   await within(CLOSE_GRACE_MS, Promise.allSettled([database.$disconnect(), limitsPool.end(), temporal.close()]))
   logger.info('API has stopped')
   process.exit(0)
 })
 
-/** Waits for one step of the shutdown. The next one does not depend on its success. */
+/** Waits for one step of the shutdown. A failure of the step is ignored, because the next one does not depend on it. */
 async function within(ms: number, step: Promise<unknown>): Promise<void> {
   await withDeadline(step, ms).catch(() => {})
 }

@@ -1,11 +1,11 @@
-// The OpenAPI document, made from the same declarations as the routes.
+// Creates the OpenAPI document from the same declarations as the routes.
 import { z } from 'zod'
 import { WEBHOOK_ROUTES } from '../exotel/call-event.ts'
 import { PROBLEMS, type ProblemCode } from '../platform/problem.ts'
 import { ACCESS_COOKIE, REFRESH_COOKIE } from './cookies.ts'
 import type { Operation } from './operation.ts'
 
-/** Raised with every change that a client could notice. */
+/** Increased with every change that a client could notice. */
 const API_VERSION = '1.2.0'
 
 const problemSchema = z.strictObject({
@@ -18,7 +18,7 @@ const problemSchema = z.strictObject({
   errors: z.array(z.strictObject({ field: z.string(), message: z.string() })).optional(),
 })
 
-/** Answered before there is a request that an operation could see. */
+/** Problems of requests that do not reach an operation. */
 const UNREADABLE: ProblemCode[] = ['bad_request', 'request_timeout', 'headers_too_large']
 const ALWAYS: ProblemCode[] = [...UNREADABLE, 'method_not_allowed', 'internal_error', 'database_unavailable']
 const WITH_BODY: ProblemCode[] = [
@@ -49,14 +49,24 @@ const webhookAnswer = z.strictObject({ status: z.literal('accepted'), callSid: z
 const SECURITY_SCHEMES = {
   accessToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'From login or refresh' },
   accessCookie: { type: 'apiKey', in: 'cookie', name: ACCESS_COOKIE, description: 'From login with `cookies: true`, or refresh' },
-  refreshCookie: { type: 'apiKey', in: 'cookie', name: REFRESH_COOKIE, description: 'The same; instead of a refresh token in the body' },
-  csrfToken: { type: 'apiKey', in: 'header', name: 'X-CSRF-Token', description: 'With cookies, for every POST: `csrfToken` of the login' },
+  refreshCookie: {
+    type: 'apiKey',
+    in: 'cookie',
+    name: REFRESH_COOKIE,
+    description: 'From login with `cookies: true`, or refresh. Replaces a refresh token in the body',
+  },
+  csrfToken: {
+    type: 'apiKey',
+    in: 'header',
+    name: 'X-CSRF-Token',
+    description: 'Required for every POST with cookies: the `csrfToken` of the login',
+  },
   exotelSignature: { type: 'apiKey', in: 'header', name: 'x-exotel-signature', description: 'HMAC-SHA1 of the raw body' },
   exotelBasic: { type: 'http', scheme: 'basic', description: 'EXOTEL_WEBHOOK_BASIC' },
   exotelToken: { type: 'apiKey', in: 'query', name: 'token', description: 'EXOTEL_WEBHOOK_TOKEN' },
   testToken: { type: 'http', scheme: 'bearer', description: 'DEV_TEST_TOKEN' },
 }
-/** One of these suffices; what stands in one object is needed together. */
+/** One element suffices. All schemes of one element are required together. */
 type Security = { [scheme in keyof typeof SECURITY_SCHEMES]?: [] }[]
 const NOTHING = {}
 const BY_REFRESH_COOKIE = { refreshCookie: [], csrfToken: [] } as const satisfies Security[number]
@@ -69,7 +79,7 @@ export function openApiDocument(operations: Operation[]): object {
     info: {
       title: 'caly-backend',
       version: API_VERSION,
-      description: 'Errors are RFC 9457 problems with a stable `code`. Limits are told by RateLimit and Retry-After.',
+      description: 'Errors are RFC 9457 problems with a stable `code`. RateLimit and Retry-After report the rate limits.',
     },
     paths,
     components: {
@@ -101,7 +111,7 @@ function describe({ path, method, summary, tag, security, guards, body, answer, 
     ...(body && {
       requestBody: { required: !body.safeParse(undefined).success, content: { 'application/json': { schema: jsonSchema(body) } } },
     }),
-    // A status of its own is never a problem: that of `/health/ready` is 503 as well.
+    // A declared status is never a problem: `/health/ready` declares 503.
     responses: { ...problemResponses(codes), ...Object.fromEntries(answers) },
   }
 }
@@ -122,14 +132,14 @@ function securityOf(security: Operation['security'], method: Operation['method']
   }
 }
 
-/** Exotel defines what they take, so no schema of ours judges it. */
+/** Exotel defines the fields of webhooks, so they have no schema here. */
 function webhookPaths(): Record<string, Record<string, object>> {
   const content = Object.fromEntries(
     ['application/json', 'application/x-www-form-urlencoded', 'multipart/form-data'].map((type) => [type, { schema: { type: 'object' } }]),
   )
   const of = (route: string, method: 'get' | 'post'): object => ({
     operationId: `${method}_webhook_${route.replace('-', '_')}`,
-    summary: method === 'get' ? 'The same from the Passthru applet' : `Exotel tells of a call: ${route}`,
+    summary: method === 'get' ? `Receives a ${route} event from the Passthru applet` : `Receives a ${route} event`,
     tags: ['webhooks'],
     security: [{ exotelSignature: [] }, { exotelBasic: [] }, { exotelToken: [] }],
     ...(method === 'post' && { requestBody: { content } }),
@@ -156,7 +166,7 @@ function problemResponses(codes: ProblemCode[]): Record<string, object> {
   )
 }
 
-/** As its sender sees it: defaults may be left out. */
+/** The schema as the sender sees it: fields with a default are optional. */
 function jsonSchema(schema: z.ZodType): object {
   const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: 'input' })
   return rest

@@ -1,5 +1,5 @@
-// An operation of our own API is declared once: what it takes, gives and refuses. Its route and its page in the OpenAPI document
-// are both made from that.
+// An operation of our own API is declared once: its input, output and problems. Its route and its entry in the OpenAPI document are
+// created from this declaration.
 import { Router, type Request, type RequestHandler, type Response } from 'express'
 import type { z } from 'zod'
 import { problem, type FieldError, type ProblemCode } from '../platform/problem.ts'
@@ -13,28 +13,28 @@ export interface Operation<Body extends z.ZodType = z.ZodType, Answer extends z.
   summary: string
   tag: string
   /**
-   * How its caller shows who it is. `user` and `testToken` are checked by its `guards`; of the others, `handle` looks for a refresh
-   * token in body or cookie, and for `anyToken` also for an access token.
+   * How the caller authenticates. `guards` check `user` and `testToken`. For the other two, `handle` reads a refresh token from the body
+   * or cookie, and for `anyToken` also an access token.
    */
   security: 'none' | 'user' | 'testToken' | 'refreshToken' | 'anyToken'
-  /** In order, before the body is read: limits, then who asks. */
+  /** Run in this order before the body is read: limits, then authentication. */
   guards: readonly RequestHandler[]
-  /** Fields that it does not name are refused. Absent: it takes none. */
+  /** Unknown fields are rejected. Absent if the operation takes no body. */
   body?: Body
-  /** The first is the usual one; 204 has no answer. */
+  /** The first one is the default. 204 has no `answer`. */
   statuses: [number, ...number[]]
   answer?: Answer
-  /** Beyond those that every operation of its kind may answer. */
+  /** In addition to those of every operation of its kind. */
   problems: ProblemCode[]
   handle(body: z.infer<Body>, request: Request, response: Response): Promise<z.infer<Answer> | void>
 }
 
-/** Ties the types of body and answer to its handler. */
+/** Checks that the types of `body` and `answer` match those of `handle`. */
 export function operation<Body extends z.ZodType, Answer extends z.ZodType>(declared: Operation<Body, Answer>): Operation {
   return declared as unknown as Operation
 }
 
-/** @param refusalLimit how often an address may use methods that a path does not have */
+/** @param refusalLimit limits the requests of an address with methods that a path does not support */
 export function operationRoutes(operations: Operation[], refusalLimit: RequestHandler): Router {
   const router = Router({ strict: false })
   for (const path of new Set(operations.map((each) => each.path))) {
@@ -60,11 +60,11 @@ function run({ body, answer, statuses, handle }: Operation): RequestHandler {
   }
 }
 
-/** @throws {Problem} `invalid_fields` naming each of them, never their values */
+/** @throws {Problem} `invalid_fields` with the names of the fields, never with their values */
 function validate<Schema extends z.ZodType>(schema: Schema, body: unknown): z.infer<Schema> {
-  const result = schema.safeParse(body, { reportInput: true }) // so that what is missing is told from what is wrong
+  const result = schema.safeParse(body, { reportInput: true }) // distinguishes missing fields from invalid ones
   if (result.success) return result.data
-  throw problem('invalid_fields', 'Fields are missing or wrong', {}, result.error.issues.flatMap(describeIssue))
+  throw problem('invalid_fields', 'Fields are missing or invalid', {}, result.error.issues.flatMap(describeIssue))
 }
 
 function describeIssue(issue: z.core.$ZodIssue): FieldError[] {

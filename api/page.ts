@@ -1,4 +1,4 @@
-// The few pages that people see: a shell without a word of script in it, so that the policy can forbid inline scripts.
+// HTML pages without inline scripts, so that the Content-Security-Policy can forbid them.
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { Router, type RequestHandler, type Response } from 'express'
@@ -6,14 +6,14 @@ import { methodNotAllowed } from './middleware/errors.ts'
 
 interface Page {
   title: string
-  /** File name → text; the scripts fill `#page`, in this order. */
+  /** File name → text. The scripts run in this order and fill `#page`. */
   scripts: Record<string, string>
   styles: Record<string, string>
 }
 
 /**
- * The page at `path` and its files below. No input of anybody goes into any of them.
- * @param limit bounds how often an address may ask for any of them
+ * Routes for the page at `path` and its files below. They contain no user input.
+ * @param limit limits the requests of an address for all of them
  */
 export function pageRoutes(path: string, { title, scripts, styles }: Page, limit: RequestHandler): Router {
   const html = [
@@ -38,13 +38,13 @@ export function pageRoutes(path: string, { title, scripts, styles }: Page, limit
   return router
 }
 
-/** One write. A client that takes less within 30 s is closed (`CONNECTION_LIMITS`). */
+/** Size of one write. A client that reads less within 30 s is disconnected (`CONNECTION_LIMITS`). */
 const SLICE_BYTES = 16 * 1024
 
-/** Sends slices of one buffer as the client takes them, so that a client that does not read costs no memory. */
+/** Sends slices of one buffer as the client reads them, so that a client that does not read uses no memory. */
 async function sendShared(response: Response, bytes: Buffer): Promise<void> {
   response.set('content-length', String(bytes.length))
-  await pipeline(Readable.from(slicesOf(bytes)), response).catch(() => {}) // the client has gone
+  await pipeline(Readable.from(slicesOf(bytes)), response).catch(() => {}) // the client has disconnected
 }
 
 function* slicesOf(bytes: Buffer): Generator<Buffer> {

@@ -1,4 +1,4 @@
-// Reads a request's body into memory: whole, of a bounded length, and of a bounded length together with all others.
+// Reads a request body into memory. The length of one body is limited, and so is the memory of all bodies together.
 import type { Request, Response } from 'express'
 import { clientKey } from '../platform/client-address.ts'
 import { GrowingBuffer } from '../platform/growing-buffer.ts'
@@ -8,17 +8,17 @@ import { HeldBody } from './body-memory.ts'
 
 const RETRY_AFTER = { 'Retry-After': '2' }
 
-const refusedBodies = counter('bodies_refused_total', 'Bodies refused because others took the memory for them', [])
+const refusedBodies = counter('bodies_refused_total', 'Request bodies rejected because other bodies took their memory', [])
 
 /**
- * The memory is held until the request is answered. Of a body that is refused the rest is not read: see `platform/unread-body.ts`.
+ * The memory is held until the response has been sent. The rest of a rejected body is not read: see `platform/unread-body.ts`.
  * @throws {Problem} `unsupported_encoding`, `body_too_large`, `busy`, `bad_request`
  */
 export async function readBody(request: Request, response: Response, maxBytes: number): Promise<Buffer> {
   const encoding = request.get('content-encoding')?.toLowerCase() ?? 'identity'
-  if (encoding !== 'identity') throw problem('unsupported_encoding', 'Content-Encoding is not accepted: send the body as it is')
-  if (Number(request.get('content-length') ?? 0) > maxBytes) throw tooLarge()
-  if (request.destroyed) throw brokenOff()
+  if (encoding !== 'identity') throw problem('unsupported_encoding', 'Content-Encoding is not supported: send the body without it')
+  if (Number(request.get('content-length') ?? 0) > maxBytes) throw tooLarge(maxBytes)
+  if (request.destroyed) throw aborted()
   if (request.get('expect')?.toLowerCase() === '100-continue') response.writeContinue()
   return new Promise((resolve, reject) => {
     const body = new GrowingBuffer(maxBytes)
@@ -35,7 +35,7 @@ export async function readBody(request: Request, response: Response, maxBytes: n
     }
     const onData = (chunk: Buffer): void => {
       const length = body.length + chunk.length
-      if (length > maxBytes) return stop(tooLarge())
+      if (length > maxBytes) return stop(tooLarge(maxBytes))
       if (!held.hold(body.capacityFor(length))) return refuseBusy()
       body.append(chunk)
     }
@@ -45,15 +45,15 @@ export async function readBody(request: Request, response: Response, maxBytes: n
       held.finish()
       resolve(body.bytes())
     })
-    request.once('close', () => reject(brokenOff()))
-    request.once('error', () => reject(brokenOff()))
+    request.once('close', () => reject(aborted()))
+    request.once('error', () => reject(aborted()))
   })
 }
 
-function tooLarge(): Problem {
-  return problem('body_too_large', 'The body is longer than is read here')
+function tooLarge(maxBytes: number): Problem {
+  return problem('body_too_large', `The body is longer than ${maxBytes} bytes`)
 }
 
-function brokenOff(): Problem {
-  return problem('bad_request', 'The request ended before its body did')
+function aborted(): Problem {
+  return problem('bad_request', 'The request ended before the whole body arrived')
 }

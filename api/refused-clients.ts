@@ -1,14 +1,14 @@
-// Clients that have used up a limit, as one process remembers them: they are refused without asking the database again. The time is
-// monotonic, so that a corrected clock changes nothing.
+// Clients that have exceeded a limit, in the memory of one process. They are rejected without a query. Times are monotonic, so that a
+// change of the clock has no effect.
 
 export interface RefusedClients {
   add(client: string, ms: number): void
-  /** How long this client is still refused; 0 where it is not. */
+  /** How long this client is still rejected; 0 if it is not. */
   msLeft(client: string): number
 }
 
 export function createRefusedClients(maxClients: number): RefusedClients {
-  /** In the order in which they were added: the oldest one is forgotten first. */
+  /** In the order in which they were added: the oldest one is removed first. */
   const until = new Map<string, number>()
   return {
     add(client, ms) {

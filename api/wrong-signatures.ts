@@ -1,9 +1,10 @@
-// Which client addresses recently sent webhooks with a wrong signature. In the memory of one process: it only bounds what is read.
+// Client addresses that recently sent webhooks with a wrong signature. The memory of one process suffices, because this only limits
+// how much of a body is read.
 
-/** An address that sent this many within `WINDOW_MS` has sent many. */
+/** The number of wrong signatures within `WINDOW_MS` that counts as many. */
 const MANY = 10
 const WINDOW_MS = 60_000
-/** Addresses that are remembered; beyond that the oldest is forgotten. */
+/** Maximum of addresses in memory. Beyond it, the oldest one is removed. */
 const MAX_ADDRESSES = 10_000
 
 export class WrongSignatures {
@@ -21,7 +22,7 @@ export class WrongSignatures {
     }
   }
 
-  /** Exotel's addresses may be shared with others: a sender that proves its origin is trusted again at once. */
+  /** Exotel's addresses may be shared with others, so an authenticated webhook resets the count of its address. */
   clear(address: string): void {
     this.#byAddress.delete(address)
   }

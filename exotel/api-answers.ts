@@ -1,4 +1,4 @@
-// What Exotel's Calls API answers, read leniently: nothing but a call's id has to be right for it to be found.
+// Parses responses of Exotel's Calls API leniently: an invalid field, other than the id, must not prevent that a call is found.
 import { z } from 'zod'
 import type { CallSid } from '../contracts/call-sid.ts'
 import { callSid } from './call-event.ts'
@@ -9,11 +9,11 @@ import { parseExotelTime } from './time.ts'
 export interface CallDetails {
   status?: CallStatus
   durationSeconds?: number
-  /** What Exotel calls the recording; with a pre-signed link to fetch where it gave one. */
+  /** Exotel's link to the recording, with the pre-signed link if the response contains one. */
   source?: NamedSource
 }
 
-/** An ended call as Exotel's list has it. */
+/** An ended call in Exotel's list of calls. */
 export interface ListedCall extends CallDetails {
   callSid: CallSid
   direction?: string
@@ -25,13 +25,13 @@ export interface ListedCall extends CallDetails {
 
 export interface CallsPage {
   calls: ListedCall[]
-  /** Entries without a usable Sid. */
+  /** Number of entries without a valid Sid. */
   unusable: number
-  /** Asks for the page behind this one; absent on the last. */
+  /** The cursor of the next page; absent on the last page. */
   next?: string
-  /** Calls in the whole list, where Exotel tells. */
+  /** Number of calls in the whole list, if Exotel sends it. */
   total?: number
-  /** False where the page does not tell whether another follows. */
+  /** True if the page says whether another page follows; false if that is unknown. */
   hasNextPage: boolean
 }
 
@@ -47,7 +47,7 @@ const callAnswer = z.object({
     PreSignedRecordingUrl: text,
   }),
 })
-/** Of an entry only its id has to be right: nothing else may keep a call from being found. */
+/** A field that is ignored if it is invalid. NUL is replaced, because PostgreSQL rejects it. */
 const lenient = text.transform((value) => value?.replaceAll('\0', '\uFFFD')).catch(undefined)
 const listedCall = z.object({
   Sid: callSid,
@@ -66,13 +66,13 @@ const listAnswer = z.object({
   Calls: z.array(z.unknown()),
 })
 
-/** Undefined: not the documented form. */
+/** @returns undefined if the response does not have the documented form */
 export function readCallDetails(answer: unknown): CallDetails | undefined {
   const read = callAnswer.safeParse(answer)
   return read.success ? detailsOf(read.data.Call) : undefined
 }
 
-/** Undefined: not the documented form. */
+/** @returns undefined if the response does not have the documented form */
 export function readCallsPage(answer: unknown): CallsPage | undefined {
   const read = listAnswer.safeParse(answer)
   if (!read.success) return undefined
@@ -91,7 +91,7 @@ export function readCallsPage(answer: unknown): CallsPage | undefined {
   }
 }
 
-/** A link that we cannot follow is no last page, and neither is a full one that says nothing. */
+/** A page with a link that we cannot read is not the last page. Neither is a full page without paging information. */
 function isLastPage({ Metadata, Calls }: z.infer<typeof listAnswer>): boolean {
   if (!Metadata || Metadata.NextPageUri) return false
   return Metadata.NextPageUri !== undefined || Calls.length < PAGE_SIZE
@@ -121,7 +121,7 @@ function listedOf(entry: z.infer<typeof listedCall>): ListedCall {
   }
 }
 
-/** The cursor in a link like `/v1/Accounts/…/Calls.json?…&After=…`. */
+/** The cursor in a link such as `/v1/Accounts/…/Calls.json?…&After=…`. */
 function cursorIn(nextPageUri: string | null | undefined): string | undefined {
   return nextPageUri ? (new URLSearchParams(nextPageUri.split('?')[1]).get('After') ?? undefined) : undefined
 }

@@ -1,4 +1,4 @@
-// Exotel's Calls API, v1 [developer.exotel.com, api/make-a-call-api and reporting]: one request a method, no retries of its own.
+// A client for Exotel's Calls API, v1 [developer.exotel.com, api/make-a-call-api and reporting]. It does not retry requests.
 import type { CallSid } from '../contracts/call-sid.ts'
 import type { Config } from '../platform/config.ts'
 import { startDeadline } from '../platform/deadline.ts'
@@ -9,7 +9,7 @@ import { retryAfterMs } from './retry-after.ts'
 import { formatExotelTime } from './time.ts'
 
 export interface ExotelApiSettings {
-  /** Ends before `/v1`. */
+  /** The base URL without `/v1`. */
   baseUrl: string
   accountSid: string
   apiKey: string
@@ -27,26 +27,26 @@ export function exotelApiSettings(
   }
 }
 
-/** No answer, or none that can be read. */
+/** There was no response, or it cannot be read. */
 export class ExotelUnavailable extends Error {}
-/** 401 or 403: our key and token are refused. */
+/** 401 or 403: Exotel rejects our key and token. */
 export class ExotelCredentialsRefused extends Error {}
-/** 404 for the list of calls: the account does not exist at this address, which may be the one of another region. */
+/** 404 for the list of calls: the account does not exist at this address. The address may belong to another region. */
 export class ExotelAccountNotFound extends Error {}
 /** 429 */
 export class ExotelRateLimited extends Error {
   readonly retryAfterMs: number | undefined
   constructor(retryAfter: number | undefined) {
-    super('Exotel answered 429')
+    super('Exotel responded 429')
     this.retryAfterMs = retryAfter
   }
 }
 
-/** So long a list that was answered proves that address and account are right. */
+/** For this time, a successful response to a list request proves that address and account are right. */
 const ACCOUNT_KNOWN_FOR_MS = 60_000
-/** For one request in total, with the body of its response. */
+/** For one request, including the body of its response. */
 const DEADLINE_MS = 15_000
-const MAX_ANSWER_BYTES = 5 * 1024 ** 2
+const MAX_RESPONSE_BYTES = 5 * 1024 ** 2
 const PRESIGNED_MINUTES = 60
 
 export class ExotelApi {
@@ -61,21 +61,22 @@ export class ExotelApi {
   }
 
   /**
-   * Call Details. Undefined: Exotel does not know the call.
+   * Requests Call Details.
+   * @returns undefined if Exotel does not know the call
    * @throws {ExotelUnavailable | ExotelCredentialsRefused | ExotelRateLimited}
    */
   callDetails(callSid: CallSid, signal: AbortSignal): Promise<CallDetails | undefined> {
     return this.#details(callSid, '', signal)
   }
 
-  /** Call Details with a pre-signed link to the recording, where there is one. Throws as {@link callDetails} does. */
+  /** Requests Call Details with a pre-signed link to the recording, if there is one. Throws as {@link callDetails} does. */
   callDetailsWithLink(callSid: CallSid, signal: AbortSignal): Promise<CallDetails | undefined> {
     return this.#details(callSid, `?RecordingUrlValidity=${PRESIGNED_MINUTES}`, signal)
   }
 
   /**
-   * A page of ended calls, oldest first: those that began within the window (a month at most), or up to 100 by their ids.
-   * Throws as {@link callDetails} does, and where the account is not found.
+   * Requests a page of ended calls, the oldest first: calls that started within a window of at most a month, or up to 100 calls by id.
+   * Throws as {@link callDetails} does.
    * @throws {ExotelAccountNotFound}
    */
   async listCalls(
@@ -88,16 +89,19 @@ export class ExotelApi {
     else query.set('DateCreated', `gte:${formatExotelTime(filter.from)};lte:${formatExotelTime(filter.to)}`)
     if (after !== undefined) query.set('After', after)
     const answer = await this.#get(`Calls.json?${query.toString()}`, signal)
-    if (answer === undefined) throw new ExotelAccountNotFound('Exotel answered 404 to the request for the list of calls')
+    if (answer === undefined)
+      throw new ExotelAccountNotFound(
+        'Exotel responded 404 to the request for the list of calls: check EXOTEL_API_BASE_URL and EXOTEL_ACCOUNT_SID',
+      )
     const page = readCallsPage(answer)
-    if (!page) throw new ExotelUnavailable('The list of calls has not the documented form')
+    if (!page) throw new ExotelUnavailable('The list of calls does not have the documented form')
     this.#accountSeenAt = performance.now()
     return page
   }
 
   /**
-   * After a 404 for one call: is it about the call, or are our address or account wrong? Requests the list of calls, unless one was
-   * answered within the last minute. Throws as {@link listCalls} does.
+   * Call after a 404 for one call, to rule out that our address or account is wrong. Requests the list of calls, unless such a request
+   * succeeded within the last minute. Throws as {@link listCalls} does.
    */
   async confirmAccount(signal: AbortSignal): Promise<void> {
     if (performance.now() - this.#accountSeenAt < ACCOUNT_KNOWN_FOR_MS) return
@@ -109,7 +113,7 @@ export class ExotelApi {
     const answer = await this.#get(`Calls/${encodeURIComponent(callSid)}.json${query}`, signal)
     if (answer === undefined) return undefined
     const details = readCallDetails(answer)
-    if (!details) throw new ExotelUnavailable('Call Details has not the documented form')
+    if (!details) throw new ExotelUnavailable('The Call Details response does not have the documented form')
     return details
   }
 
@@ -131,29 +135,29 @@ export class ExotelApi {
     const authorization = `Basic ${Buffer.from(`${apiKey}:${apiToken}`).toString('base64')}`
     const headers = { authorization, accept: 'application/json', 'accept-encoding': 'identity' }
     return httpGet(url, { headers, signal, agents: this.#agents }).catch((error: unknown) => {
-      throw new ExotelUnavailable(`Exotel's API does not answer: ${messageOf(error)}`)
+      throw new ExotelUnavailable(`Exotel's API does not respond: ${messageOf(error)}`)
     })
   }
 }
 
-/** Undefined: 404. */
+/** @returns undefined for 404 */
 async function readAnswer({ statusCode, headers, body }: HttpResponse): Promise<unknown> {
   if (statusCode === 200) return readJson(body)
   await discardBody(body)
   if (statusCode === 404) return undefined
-  if (statusCode === 401 || statusCode === 403) throw new ExotelCredentialsRefused(`Exotel's API answered ${statusCode}`)
+  if (statusCode === 401 || statusCode === 403) throw new ExotelCredentialsRefused(`Exotel's API responded ${statusCode}`)
   if (statusCode === 429) throw new ExotelRateLimited(retryAfterMs(headers['retry-after'], new Date()))
-  throw new ExotelUnavailable(`Exotel's API answered ${statusCode}`)
+  throw new ExotelUnavailable(`Exotel's API responded ${statusCode}`)
 }
 
 async function readJson(body: HttpResponse['body']): Promise<unknown> {
-  const start = await readStart(body, MAX_ANSWER_BYTES)
-  if (start.kind === 'longer') throw new ExotelUnavailable(`Exotel's answer is longer than ${MAX_ANSWER_BYTES} bytes`)
-  if (start.kind === 'broken') throw new ExotelUnavailable(`Exotel's answer cannot be read: ${start.error.message}`)
+  const start = await readStart(body, MAX_RESPONSE_BYTES)
+  if (start.kind === 'longer') throw new ExotelUnavailable(`Exotel's response is longer than ${MAX_RESPONSE_BYTES} bytes`)
+  if (start.kind === 'broken') throw new ExotelUnavailable(`Exotel's response cannot be read: ${start.error.message}`)
   try {
     return JSON.parse(start.bytes.toString('utf8')) as unknown
   } catch {
-    throw new ExotelUnavailable("Exotel's answer is not JSON") // the error would quote it
+    throw new ExotelUnavailable("Exotel's response is not JSON") // the parser's error would quote the response
   }
 }
 

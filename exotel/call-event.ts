@@ -1,4 +1,4 @@
-// What a delivery says about its call, whichever of Exotel's spellings it uses
+// Reads a call event from the fields of a delivery, in any of Exotel's spellings
 // [developer.exotel.com status callback; support articles 48283 and 3000132269 for Passthru].
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
@@ -16,7 +16,7 @@ export interface CallEvent {
   callSid: CallSid
   route: WebhookRoute
   accountSid?: string
-  /** Absent where the event does not tell the status of the call. */
+  /** Absent if the event does not contain the status of the call. */
   status?: CallStatus
   direction?: string
   from?: string
@@ -26,7 +26,7 @@ export interface CallEvent {
   durationSeconds?: number
   customField?: string
   sources: NamedSource[]
-  /** The call is over: its workflow starts. */
+  /** The call has ended, so its workflow starts. */
   ended: boolean
 }
 
@@ -46,7 +46,7 @@ const seconds = z.coerce
   .optional()
   .catch(() => undefined)
 
-/** A CallSid is the only field without which a delivery means nothing. */
+/** The only required field of a delivery. */
 export const callSid = z
   .string({ error: ({ input }) => (Array.isArray(input) ? 'CallSid is given more than once' : 'CallSid is missing') })
   .refine(isCallSid, 'CallSid must be 1 to 64 letters, digits, "-" or "_"')
@@ -76,31 +76,31 @@ const delivery = z.object({
 
 type Delivery = z.infer<typeof delivery>
 
-/** The delivery's CallSid is missing or impossible; the message names the field. */
+/** The CallSid of a delivery is missing or invalid. The message says which. */
 export class BadCallSid extends Error {}
 
 /**
- * `call-end` ends the call whatever it says, `call-start` never does, and `recording` where it brings a final status.
+ * Reads the event. `call-end` always ends the call, `call-start` never does, and `recording` does if it has a final status.
  * @throws {BadCallSid}
  */
 export function readCallEvent(fields: Fields, route: WebhookRoute): CallEvent {
   const read = delivery.safeParse(fields)
-  if (!read.success) throw new BadCallSid(read.error.issues[0]?.message ?? 'CallSid is not usable')
-  const said = read.data
-  const mayEnd = route !== 'call-start' && !isAboutLeg(said)
-  const status = callStatusOf(said, { mayEnd })
+  if (!read.success) throw new BadCallSid(read.error.issues[0]?.message ?? 'CallSid is invalid')
+  const values = read.data
+  const mayEnd = route !== 'call-start' && !isAboutLeg(values)
+  const status = callStatusOf(values, { mayEnd })
   return withoutAbsent({
-    callSid: said.CallSid,
+    callSid: values.CallSid,
     route,
-    accountSid: said.AccountSid,
+    accountSid: values.AccountSid,
     status,
-    direction: said.Direction,
-    from: said.From ?? said.CallFrom,
-    to: said.To ?? said.CallTo,
-    startedAt: parseExotelTime(said.StartTime),
-    endedAt: mayEnd ? endOf(said, status) : undefined,
-    durationSeconds: mayEnd ? durationOf(said, status) : undefined,
-    customField: said.CustomField,
+    direction: values.Direction,
+    from: values.From ?? values.CallFrom,
+    to: values.To ?? values.CallTo,
+    startedAt: parseExotelTime(values.StartTime),
+    endedAt: mayEnd ? endOf(values, status) : undefined,
+    durationSeconds: mayEnd ? durationOf(values, status) : undefined,
+    customField: values.CustomField,
     sources: readSources(fields),
     ended: route === 'call-end' || isFinal(status),
   })
@@ -110,22 +110,22 @@ function endOf({ EndTime, DateUpdated }: Delivery, status: CallStatus | undefine
   return parseExotelTime(EndTime) ?? (isFinal(status) ? parseExotelTime(DateUpdated) : undefined)
 }
 
-/** `DialCallDuration` includes the time that the agent's phone rang, so it counts only where the call was answered. */
-function durationOf(said: Delivery, status: CallStatus | undefined): number | undefined {
-  const dialled = status === 'completed' ? readSeconds(said.DialCallDuration) : undefined
-  return readSeconds(said.ConversationDuration) ?? dialled ?? readSeconds(said.RecordingDuration)
+/** `DialCallDuration` includes the time that the agent's phone rang, so it is used only if the call was answered. */
+function durationOf(values: Delivery, status: CallStatus | undefined): number | undefined {
+  const dialled = status === 'completed' ? readSeconds(values.DialCallDuration) : undefined
+  return readSeconds(values.ConversationDuration) ?? dialled ?? readSeconds(values.RecordingDuration)
 }
 
 /**
- * What makes a repeated delivery the same event: its fields, sorted, without the time of sending. Another content type or
- * multipart boundary changes nothing.
+ * The identity of an event, by which a repeated delivery is recognized: a hash of its sorted fields without the time of sending.
+ * It does not depend on the content type and the multipart boundary.
  */
 export function deliveryIdentity(route: WebhookRoute, fields: Fields): string {
   const { CurrentTime: _, ...lasting } = fields
   return hash(['exotel', route, canonical(lasting)])
 }
 
-/** The identity of a delivery that nobody can read: its very bytes. */
+/** The identity of a delivery that cannot be read: a hash of its bytes. */
 export function unreadableIdentity(route: WebhookRoute, rawBody: Buffer): string {
   return hash(['exotel', route, rawBody])
 }
@@ -136,7 +136,7 @@ function readSources(fields: Fields): NamedSource[] {
   return named.filter((each, index) => named.findIndex(({ sourceUrl }) => sourceUrl === each.sourceUrl) === index)
 }
 
-/** Nested fields, or one JSON text. */
+/** `Stream` is sent as nested fields or as a JSON string. */
 function streamOf(value: FieldValue | undefined): Fields | undefined {
   if (typeof value === 'object') return Array.isArray(value) ? undefined : value
   if (!value?.startsWith('{')) return undefined

@@ -1,11 +1,11 @@
-// What an event says about the status of its call. Many events describe one leg of the call, such as the phone of an agent: docs/exotel.md
-// has the table with its sources.
+// Derives the status of a call from an event. Many events describe one leg of the call, such as the phone of an agent. The table with
+// its sources is in docs/exotel.md.
 import { isFinal, knownStatus, type CallStatus } from '../contracts/call-status.ts'
 
-/** Values of `CallType` after a conversation or a message [support article 48283]. The others do not say that the call is over. */
+/** Values of `CallType` after a conversation or a message [support article 48283]. Other values do not mean that the call has ended. */
 const COMPLETED_CALL_TYPES: ReadonlySet<string> = new Set(['completed', 'voicemail'])
 
-/** The fields of an event that speak of a status, as they came. */
+/** The fields of an event that contain a status, as received. */
 export interface StatusFields {
   EventType?: string | undefined
   Status?: string | undefined
@@ -16,9 +16,9 @@ export interface StatusFields {
 }
 
 /**
- * The status of the call: from `Status`, else from `CallStatus`, else `completed` where `CallType` or the leg's `DialCallStatus` says so.
- * @param mayEnd false where the event comes while the call is running, so that no final status can be the call's
- * @returns undefined where the event does not tell
+ * The status of the call: from `Status`, else from `CallStatus`, else `completed` if `CallType` or the leg's `DialCallStatus` says so.
+ * @param mayEnd false if the event is sent while the call is running, so that a final status cannot be that of the call
+ * @returns undefined if the event does not contain the status of the call
  */
 export function callStatusOf(fields: StatusFields, { mayEnd }: { mayEnd: boolean }): CallStatus | undefined {
   const candidates = [isAboutLeg(fields) ? undefined : knownStatus(fields.Status), knownStatus(fields.CallStatus), completedBy(fields)]

@@ -1,27 +1,27 @@
-// A delivery's body or query as nested text fields, whatever its encoding. Reads only bytes whose origin is proven.
+// Decodes the body or query of a delivery into nested text fields, in any encoding. Only authenticated deliveries are decoded.
 import busboy from 'busboy'
 import qs from 'qs'
 
-/** Text, or more of the same kind: what JSON, forms, multipart and queries have in common once scalars are text. */
+/** Text, or nested values. JSON, forms, multipart and queries have this form after scalars were converted to text. */
 export type FieldValue = string | FieldValue[] | Fields
 export interface Fields {
   [name: string]: FieldValue
 }
 
-/** The delivery is proven to be Exotel's, but nobody can read it; the message names the trouble. */
+/** The delivery is authenticated, but it cannot be decoded. The message says why. */
 export class UnreadableDelivery extends Error {}
 
-/** Far more than Exotel sends, and nothing that fits into 1 MB of ours is dropped silently. */
+/** Far more than Exotel sends. A delivery with more fields is rejected, so that none is dropped silently. */
 const MAX_FIELDS = 10_000
 const MULTIPART_DEADLINE_MS = 1000
 const MAX_DEPTH = 6
-/** Deeper than MAX_DEPTH it is kept as text; nobody nests so deep honestly. */
+/** JSON that is nested deeper is rejected. Values below MAX_DEPTH are kept as JSON text. */
 const MAX_JSON_NESTING = 100
 const CRLF = Buffer.from('\r\n')
 const MAX_TEXT_PART_BYTES = 64 * 1024
 
 /**
- * @param contentType the header as it came; without a known one the body's first characters decide
+ * @param contentType the header as received; if its type is unknown, the first characters of the body determine the encoding
  * @throws {UnreadableDelivery}
  */
 export async function decodeBody(body: Buffer, contentType: string | undefined): Promise<Fields> {
@@ -36,25 +36,25 @@ export async function decodeBody(body: Buffer, contentType: string | undefined):
   }
 }
 
-/** A query string, with `Stream[Status]` and the like nested. */
+/** Decodes a query string or form. Names such as `Stream[Status]` become nested fields. */
 export function decodeForm(text: string): Fields {
-  if (text.split('&', MAX_FIELDS + 1).length > MAX_FIELDS) throw tooManyFields() // qs would drop the rest without a word
-  return tidy(qs.parse(text, { depth: MAX_DEPTH, parameterLimit: MAX_FIELDS, arrayLimit: MAX_FIELDS, allowPrototypes: false }))
+  if (text.split('&', MAX_FIELDS + 1).length > MAX_FIELDS) throw tooManyFields() // qs would drop the rest silently
+  return normalize(qs.parse(text, { depth: MAX_DEPTH, parameterLimit: MAX_FIELDS, arrayLimit: MAX_FIELDS, allowPrototypes: false }))
 }
 
 type Encoding = 'json' | 'multipart' | 'form'
 
 /**
- * A signature covers neither route nor content type, so a body must read the same whatever type somebody sends it with: one whose
- * first characters show another encoding than its content type is refused.
+ * Rejects a body whose first characters show another encoding than its content type. A signature covers neither the route nor the
+ * content type, so a signed body must not decode differently if somebody sends it with another content type.
  */
 function encodingOf(body: Buffer, contentType: string | undefined): Encoding {
   const declared = declaredEncoding(contentType)
-  const shown = shownEncoding(body)
-  if (declared === 'form' && shown !== 'form') throw contradiction(declared, shown)
-  if (declared === 'multipart' && !startsWithBoundary(body, contentType ?? '')) throw contradiction(declared, shown)
-  if (declared === undefined && shown === 'multipart') throw new UnreadableDelivery('The body is multipart, but its content type is not')
-  return declared ?? shown
+  const detected = detectEncoding(body)
+  if (declared === 'form' && detected !== 'form') throw encodingMismatch(declared, detected)
+  if (declared === 'multipart' && !startsWithBoundary(body, contentType ?? '')) throw encodingMismatch(declared, detected)
+  if (declared === undefined && detected === 'multipart') throw new UnreadableDelivery('The body is multipart, but its content type is not')
+  return declared ?? detected
 }
 
 function declaredEncoding(contentType: string | undefined): Encoding | undefined {
@@ -66,8 +66,8 @@ function declaredEncoding(contentType: string | undefined): Encoding | undefined
 
 const BYTE_ORDER_MARK = Buffer.from('\uFEFF')
 
-/** What the first characters look like. */
-function shownEncoding(body: Buffer): Encoding {
+/** The encoding that the first characters show. */
+function detectEncoding(body: Buffer): Encoding {
   const start = body.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK) ? BYTE_ORDER_MARK.length : 0
   const first = body.findIndex((byte, index) => index >= start && !BLANKS.has(byte))
   if (body[first] === OPENING_BRACE || body[first] === OPENING_BRACKET) return 'json'
@@ -83,30 +83,30 @@ function startsWithBoundary(body: Buffer, contentType: string): boolean {
   return delimiter.length > 2 && body.subarray(start, start + delimiter.length).equals(delimiter)
 }
 
-function contradiction(declared: Encoding, shown: Encoding): UnreadableDelivery {
-  const looksLike = declared === shown ? 'does not start with its boundary' : `looks like ${shown}`
-  return new UnreadableDelivery(`The content type says ${declared}, but the body ${looksLike}`)
+function encodingMismatch(declared: Encoding, detected: Encoding): UnreadableDelivery {
+  const looksLike = declared === detected ? 'does not start with its boundary' : `looks like ${detected}`
+  return new UnreadableDelivery(`The content type is ${declared}, but the body ${looksLike}`)
 }
 
 function decodeJson(body: Buffer): Fields {
   let value: unknown
   if (isNestedTooDeep(body)) throw tooDeep()
   try {
-    value = JSON.parse(new TextDecoder().decode(body)) // without a byte order mark, which is legal and means nothing
+    value = JSON.parse(new TextDecoder().decode(body)) // TextDecoder removes a byte order mark
   } catch {
     throw new UnreadableDelivery('The body is not valid JSON')
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new UnreadableDelivery('The JSON body is not an object')
-  return tidy(value)
+  return normalize(value)
 }
 
-/** Readable text parts win over whatever is wrong behind them; file parts are passed over. */
+/** Returns the text parts that can be read, even if the rest of the body is broken. Ignores file parts. */
 async function decodeMultipart(body: Buffer, contentType: string): Promise<Fields> {
   const pairs: string[] = []
   let deadline: NodeJS.Timeout | undefined
-  const trouble = await new Promise<string | undefined>((resolve) => {
-    // Some broken bodies leave the parser waiting for ever.
-    deadline = setTimeout(() => resolve('It does not end'), MULTIPART_DEADLINE_MS)
+  const parseError = await new Promise<string | undefined>((resolve) => {
+    // For some broken bodies, the parser never finishes.
+    deadline = setTimeout(() => resolve('the body does not end'), MULTIPART_DEADLINE_MS)
     try {
       const parser = busboy({
         headers: { 'content-type': contentType },
@@ -116,21 +116,21 @@ async function decodeMultipart(body: Buffer, contentType: string): Promise<Field
       const add = (name: string, value: string): void => void pairs.push(`${encodeURIComponent(name)}=${encodeURIComponent(value)}`)
       parser.on('field', add)
       parser.on('file', (name, stream, { filename }) => {
-        // A text field sent with an empty file name is still a text field.
+        // A part with an empty file name is a text field.
         if (filename) stream.on('error', () => {}).resume()
         else collectText(stream, (text) => add(name, text))
       })
       parser.on('error', (error) => resolve(error instanceof Error ? error.message : 'unreadable'))
       parser.on('close', () => resolve(undefined))
       parser.write(body)
-      // Some senders forget the closing boundary; behind a first one it is passed over.
+      // Some senders omit the closing boundary. A second one is ignored.
       parser.end(`${body.subarray(-2).equals(CRLF) ? '' : '\r\n'}--${boundaryIn(contentType)}--\r\n`)
     } catch (error) {
       resolve(error instanceof Error ? error.message : 'unreadable')
     }
   })
   clearTimeout(deadline)
-  if (pairs.length === 0) throw new UnreadableDelivery(`The multipart body has no readable text part${trouble ? `: ${trouble}` : ''}`)
+  if (pairs.length === 0) throw new UnreadableDelivery(`The multipart body has no readable text part${parseError ? `: ${parseError}` : ''}`)
   return decodeForm(pairs.join('&'))
 }
 
@@ -153,7 +153,7 @@ function tooManyFields(): UnreadableDelivery {
   return new UnreadableDelivery(`The body has more than ${MAX_FIELDS} fields`)
 }
 
-/** Parsing 1 MB of brackets takes hundreds of MB; counting them takes none. What is wrong otherwise, the parser finds. */
+/** Counts brackets before parsing, because JSON.parse needs hundreds of MB for 1 MB of brackets. The parser finds all other errors. */
 function isNestedTooDeep(body: Buffer): boolean {
   let depth = 0
   let isText = false
@@ -169,10 +169,10 @@ function isNestedTooDeep(body: Buffer): boolean {
 }
 
 function tooDeep(): UnreadableDelivery {
-  return new UnreadableDelivery('The body is nested deeper than can be read')
+  return new UnreadableDelivery(`The body is nested deeper than ${MAX_JSON_NESTING} levels`)
 }
 
-/** What is nested deeper than any field of ours stays as it came, as text. */
+/** JSON text of a value that is nested deeper than any known field. */
 function asJson(value: object): string {
   try {
     return JSON.stringify(value)
@@ -183,8 +183,8 @@ function asJson(value: object): string {
 
 const FORBIDDEN = new Set(['__proto__', 'constructor', 'prototype'])
 
-/** Scalars become text, so that JSON and forms compare; NUL, which PostgreSQL refuses, becomes U+FFFD; null becomes empty. */
-function tidy(value: object): Fields {
+/** Scalars become text, so that JSON and forms are equal. NUL, which PostgreSQL rejects, becomes U+FFFD. Null becomes empty text. */
+function normalize(value: object): Fields {
   let left = MAX_FIELDS
   const text = (raw: string): string => raw.replaceAll('\0', '\uFFFD').toWellFormed()
   const visit = (each: unknown, depth: number): FieldValue => {
@@ -194,7 +194,7 @@ function tidy(value: object): Fields {
     if (typeof each === 'string') return text(each)
     if (Array.isArray(each)) return each.map((item) => visit(item, depth + 1))
     if (typeof each === 'object') return visitFields(each, depth)
-    return JSON.stringify(each) // a number or a truth value: JSON and forms know no other scalars
+    return JSON.stringify(each) // a number or a boolean; there are no other scalars
   }
   const visitFields = (each: object, depth: number): Fields =>
     Object.fromEntries(

@@ -1,45 +1,45 @@
-// One GET request over Node's own HTTP client. Redirects and Content-Encoding are left to the caller.
+// Sends one GET request with Node's HTTP client. The caller handles redirects and Content-Encoding.
 import * as http from 'node:http'
 import * as https from 'node:https'
 import type { LookupFunction } from 'node:net'
 import type { Readable } from 'node:stream'
 import { readStart } from '../platform/read-start.ts'
 
-/** The sockets that requests share. */
+/** Connection pools that requests share. */
 export interface HttpAgents {
   http: http.Agent
   https: https.Agent
-  /** Closes all of their connections. */
+  /** Closes all connections. */
   destroy(): void
 }
 
 export interface HttpResponse {
   statusCode: number
   headers: http.IncomingHttpHeaders
-  /** Ends only where HTTP says that it is complete; a body that is cut off emits an error. To be read or destroyed. */
+  /** Ends only if it is complete according to HTTP; a truncated body emits an error. The caller has to read or destroy it. */
   body: Readable
 }
 
 interface HttpRequest {
   headers: Record<string, string>
   agents: HttpAgents
-  /** Ends the request, and the body while it is read. */
+  /** Aborts the request, and the body while it is read. */
   signal: AbortSignal
 }
 
-/** The server had closed a connection that was kept open for further requests. */
+/** The server had closed a keep-alive connection before the request was sent. */
 class ConnectionWasStale extends Error {}
 
-/** Many servers close a connection that nobody has used for 5 s. */
+/** Many servers close a connection that was idle for 5 s. */
 const KEEP_ALIVE_MS = 4000
 const MAX_HEADER_BYTES = 16 * 1024
-/** Responses 1xx before the response proper. */
+/** Maximum of 1xx responses before the final response. */
 const MAX_INFORMATIONAL = 20
 const STALE_CODES = ['ECONNRESET', 'EPIPE']
-/** What is read of a body that nobody wants, so that its connection can be used again. */
+/** Limits for reading a body that is discarded, so that its connection can be reused. */
 const UNWANTED = { maxBytes: 64 * 1024, ms: 1000 }
 
-/** @param lookup resolves the names of hosts; Node's own where it is absent */
+/** @param lookup resolves host names; if it is absent, Node's own resolver does */
 export function createHttpAgents(lookup?: LookupFunction): HttpAgents {
   const options = { keepAlive: true, timeout: KEEP_ALIVE_MS, ...(lookup && { lookup }) }
   const agents = { http: new http.Agent(options), https: new https.Agent(options) }
@@ -53,7 +53,7 @@ export function createHttpAgents(lookup?: LookupFunction): HttpAgents {
 }
 
 /**
- * Resolves with status and headers, the body unread.
+ * Sends the request and resolves when status and headers have arrived. The body is not read.
  * @throws the signal's reason, an error of the lookup, or one of the connection
  */
 export async function httpGet(url: URL, request: HttpRequest): Promise<HttpResponse> {
@@ -61,13 +61,13 @@ export async function httpGet(url: URL, request: HttpRequest): Promise<HttpRespo
     try {
       return await sendOnce(url, request)
     } catch (error) {
-      // A GET may be sent again. A new connection is never stale, so this ends.
+      // A GET can be sent again. A new connection is never stale, so this loop ends.
       if (!(error instanceof ConnectionWasStale)) throw error
     }
   }
 }
 
-/** Takes the rest of a body that nobody wants; closes the connection where the rest is long or slow. */
+/** Reads and discards the rest of a body. Closes the connection if the rest is long or slow. */
 export async function discardBody(body: Readable): Promise<void> {
   const timer = setTimeout(() => body.destroy(), UNWANTED.ms)
   await readStart(body, UNWANTED.maxBytes)
@@ -98,16 +98,16 @@ function sendOnce(url: URL, { headers, agents, signal }: HttpRequest): Promise<H
 
     request.on('information', () => {
       informational += 1
-      if (informational > MAX_INFORMATIONAL) fail(new Error(`The server sent more than ${MAX_INFORMATIONAL} responses 1xx`))
+      if (informational > MAX_INFORMATIONAL) fail(new Error(`The server sent more than ${MAX_INFORMATIONAL} responses with status 1xx`))
     })
     request.once('upgrade', ({ statusCode }, socket) => {
-      socket.destroy() // without this listener Node would not even report the end of the request
-      fail(new Error(`The server answered ${statusCode} and switched to another protocol`))
+      socket.destroy() // without this listener, Node would not report the end of the request
+      fail(new Error(`The server responded ${statusCode} and switched to another protocol`))
     })
     request.once('response', (received) => {
       response = received
       received.once('close', stopListening)
-      received.on('error', () => {}) // a reader learns it from the stream, and nobody else has to
+      received.on('error', () => {}) // the reader of the stream handles the error
       resolve({ statusCode: received.statusCode!, headers: received.headers, body: received })
     })
     request.on('error', (error: NodeJS.ErrnoException) => {
@@ -120,7 +120,7 @@ function sendOnce(url: URL, { headers, agents, signal }: HttpRequest): Promise<H
   })
 }
 
-/** Node gives no message of its own where it tried several addresses of a host. */
+/** Node's error has no message if several addresses of a host were tried. */
 function withMessage(error: Error): Error {
   const attempts = (error as Partial<AggregateError>).errors as Error[] | undefined
   return attempts && !error.message ? new Error(attempts.map(({ message }) => message).join('; '), { cause: error }) : error

@@ -1,4 +1,4 @@
-// What an answer to a recording's link means, before its body is taken.
+// Classifies the response to the request for a recording before its body is downloaded.
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
 import { peekStart } from '../platform/peek-start.ts'
@@ -12,10 +12,10 @@ export type RecordingAnswer =
   | RecordingBody
   | FailedAnswer
   | { kind: 'rate limited'; retryAfterMs: number | undefined }
-  // These two answer only requests that continue a part.
+  // The next two occur only if the request continues a part.
   /** The part on disk is the whole recording. */
   | { kind: 'part is whole' }
-  /** What the source has now cannot be joined with the part on disk: request the whole recording. */
+  /** The response cannot be joined with the part on disk: request the whole recording. */
   | { kind: 'part unusable' }
 
 export interface FailedAnswer {
@@ -30,25 +30,25 @@ export interface RecordingBody {
   body: Readable
   /** The offset of the body's first byte in the recording. */
   from: number
-  /** Of the whole recording as it is sent; absent where the source does not say. */
+  /** Length of the whole recording as it is sent; absent if the source does not send it. */
   totalBytes?: number
-  /** The Content-Encoding of the body, though none was asked for; it may be wrong. */
+  /** The Content-Encoding of the body, although none was requested. It may be wrong. */
   encoding?: string
-  /** See {@link validatorOf}; absent where the download cannot be resumed. */
+  /** See {@link validatorOf}; absent if the download cannot be resumed. */
   validator?: string
 }
 
-/** A longer JSON document is no statement about a recording. */
+/** A longer JSON document is not a state of a recording. */
 const MAX_STATE_BYTES = 4096
 const MAX_READ_BYTES = 64 * 1024
 
 /**
- * Reads status and headers; bodies that are no recording are read or dropped here.
- * @param part what the request asked to continue
+ * Reads status and headers. Reads or discards a body that is not a recording.
+ * @param part the part that the request continues
  */
 export async function readAnswer({ statusCode, headers, body }: HttpResponse, part: KnownPart | undefined): Promise<RecordingAnswer> {
   if (statusCode === 200 || statusCode === 203) {
-    const found = await lookForState(headers, body)
+    const found = await detectState(headers, body)
     return found.isState ? readState(found.body) : wholeBody(statusCode, headers, found.body)
   }
   if (statusCode === 206) return partialBody(headers, body, part)
@@ -65,27 +65,27 @@ export async function readAnswer({ statusCode, headers, body }: HttpResponse, pa
     case 204:
     case 404:
     case 425:
-      return failed('RecordingNotFound', `Exotel does not have the recording yet: it answered ${statusCode}`)
+      return failed('RecordingNotFound', `Exotel does not have the recording yet: it responded ${statusCode}`)
     case 401:
     case 403:
-      return failed('ExotelUnauthorized', `Exotel refuses this recording to us: it answered ${statusCode}`)
+      return failed('ExotelUnauthorized', `Exotel denies access to this recording: it responded ${statusCode}`)
     case 410:
-      return failed('RecordingExpired', 'Exotel no longer has the recording: it answered 410')
+      return failed('RecordingExpired', 'Exotel no longer has the recording: it responded 410')
     case 416:
       if (part) return { kind: isNothingLeft(headers, part) ? 'part is whole' : 'part unusable' }
-      return failed('DownloadIncomplete', 'Exotel answered 416 to a request for the whole recording')
+      return failed('DownloadIncomplete', 'Exotel responded 416 to a request for the whole recording')
     case 429:
       return { kind: 'rate limited', retryAfterMs: wait }
     default:
-      return failed('ExotelUnavailable', `Exotel answered ${statusCode}`)
+      return failed('ExotelUnavailable', `Exotel responded ${statusCode}`)
   }
 }
 
 /**
- * Whether a short body is a JSON document, and a body that still has all bytes. One that is labelled as JSON has to begin like JSON;
- * any other one has to be JSON as a whole, since audio without a header may begin with any byte.
+ * Whether a short body is a JSON document, and a body that still has all bytes. A body with a JSON content type has to start like JSON.
+ * Any other body has to be valid JSON as a whole, because audio without a header may start with any byte.
  */
-async function lookForState(headers: IncomingHttpHeaders, body: Readable): Promise<{ isState: boolean; body: Readable }> {
+async function detectState(headers: IncomingHttpHeaders, body: Readable): Promise<{ isState: boolean; body: Readable }> {
   const length = readLength(singleHeader(headers['content-length'])) ?? 0
   if (length > MAX_STATE_BYTES || encodingOf(headers) !== undefined) return { isState: false, body }
   const isLabelled = /^application\/(.+\+)?json/i.test(singleHeader(headers['content-type']) ?? '')
@@ -100,7 +100,7 @@ async function lookForState(headers: IncomingHttpHeaders, body: Readable): Promi
 }
 
 function textIn(bytes: Buffer): string {
-  return new TextDecoder().decode(bytes).trimStart() // without a byte order mark
+  return new TextDecoder().decode(bytes).trimStart() // TextDecoder removes a byte order mark
 }
 
 function isJson(text: string): boolean {
@@ -112,7 +112,7 @@ function isJson(text: string): boolean {
   }
 }
 
-/** Exotel's voice-log states instead of a recording: `processing`, `not_available`, `expired` [v3 voice logs]. */
+/** Exotel may send a state instead of a recording: `processing`, `not_available`, `expired` [v3 voice logs]. */
 async function readState(body: Readable): Promise<RecordingAnswer> {
   const start = await readStart(body, MAX_READ_BYTES)
   const states = [...start.bytes.toString('latin1').matchAll(/"\w*(?:state|status)"\s*:\s*"([\w -]+)"/gi)].map(([, state]) => state!)
@@ -122,7 +122,7 @@ async function readState(body: Readable): Promise<RecordingAnswer> {
   if (states.some((state) => /expired/i.test(state)))
     return { kind: 'failed', code: 'RecordingExpired', reason: 'Exotel says that the recording has expired' }
   if (start.kind === 'broken')
-    return { kind: 'failed', code: 'ExotelUnavailable', reason: `Exotel did not send its whole answer: ${start.error.message}` }
+    return { kind: 'failed', code: 'ExotelUnavailable', reason: `Exotel did not send its whole response: ${start.error.message}` }
   return { kind: 'failed', code: 'RecordingInvalid', reason: 'The file is a JSON document, not audio' }
 }
 
@@ -132,7 +132,7 @@ function wholeBody(statusCode: number, headers: IncomingHttpHeaders, body: Reada
   return recordingBody(headers, body, { from: 0, totalBytes, validator })
 }
 
-/** A 206 is of use only where it ends with the recording's last byte and begins behind the part, or with the first byte. */
+/** A 206 is usable only if it starts right after the part, or at the first byte without a part, and ends with the last byte. */
 function partialBody(headers: IncomingHttpHeaders, body: Readable, part: KnownPart | undefined): RecordingAnswer {
   const totalBytes = part ? totalOfRest(headers, part) : totalOfWhole(headers)
   if (totalBytes !== undefined) {
@@ -141,7 +141,11 @@ function partialBody(headers: IncomingHttpHeaders, body: Readable, part: KnownPa
   }
   body.destroy()
   if (part) return { kind: 'part unusable' }
-  return { kind: 'failed', code: 'DownloadIncomplete', reason: 'Exotel sent a part of the recording though the whole was requested' }
+  return {
+    kind: 'failed',
+    code: 'DownloadIncomplete',
+    reason: 'Exotel sent a part of the recording although the whole recording was requested',
+  }
 }
 
 function recordingBody(

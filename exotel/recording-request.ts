@@ -1,10 +1,10 @@
-// Asks for a recording: redirects followed by hand, each checked, credentials for Exotel's own hosts only.
+// Requests a recording. Checks each redirect before it follows it, and sends credentials to Exotel's own hosts only.
 import { createHttpAgents, discardBody, httpGet, type HttpAgents, type HttpResponse } from './http-request.ts'
 import type { KnownPart } from './recording-version.ts'
 import { checkUrl, guardedLookup, type UrlPolicy } from './url-policy.ts'
 
 export interface RecordingRequest {
-  /** The part on disk; what follows it is requested, on the condition that the recording is still the same. */
+  /** The part on disk. The request is for the bytes after it, on the condition that the recording has not changed (If-Range). */
   part?: KnownPart | undefined
   signal: AbortSignal
 }
@@ -20,18 +20,18 @@ export interface RecordingSource {
   agents: HttpAgents
 }
 
-/** From a link's request to the start of the audio, for all redirects and the bodies of all other responses together. */
+/** From the first request to the start of the audio, including all redirects and the bodies of all other responses. */
 export const START_DEADLINE_MS = 30_000
 const MAX_REDIRECTS = 5
 
-/** Sockets that only ever connect to addresses that the policy allows. */
+/** Connection pools that connect only to addresses that the policy allows. */
 export function createRecordingAgents(policy: UrlPolicy): HttpAgents {
   return createHttpAgents(guardedLookup(policy))
 }
 
 /**
- * `link.kind` is `named` where a webhook or the API named the recording by it, `presigned` where the link is its own credential.
- * The last answer behind all redirects, its body unread.
+ * Follows all redirects and resolves with the final response. Its body is not read. `link.kind` is `named` if a webhook or the API sent
+ * the link as the name of the recording, and `presigned` if the link contains its own credentials.
  * @throws {UrlRefused | HostNotAllowed} or what {@link httpGet} throws
  */
 export async function requestRecording(
@@ -57,12 +57,12 @@ export async function requestRecording(
     if (redirects === MAX_REDIRECTS) throw new Error(`The link redirects more than ${MAX_REDIRECTS} times`)
     if (!URL.canParse(location, url.href)) throw new Error('The link redirects to something that is not a URL')
     const next = checkUrl(new URL(location, url.href).href, policy, 'redirect')
-    own = next.own && own // once away from Exotel, no credentials any more
+    own = next.own && own // after a redirect to another host, no credentials are sent
     url = next.url
   }
 }
 
-/** Stores refuse a request that brings two kinds of credentials. */
+/** S3 stores reject a request with two kinds of credentials. */
 function isSigned({ searchParams }: URL): boolean {
   return searchParams.has('Signature') || searchParams.has('X-Amz-Signature')
 }

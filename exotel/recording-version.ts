@@ -1,20 +1,20 @@
-// Which version of a recording a response is about, and which bytes of it: decides whether a part on disk may be continued.
+// Determines which version of a recording a response contains, and which bytes of it, to decide whether a part on disk can be continued.
 import type { IncomingHttpHeaders } from 'node:http'
 
-/** The beginning of one version of a recording, which is on disk already. */
+/** The start of one version of a recording that is already on disk. */
 export interface KnownPart {
-  /** Length of the part, and so the first byte that is missing. */
+  /** Length of the part, which is the offset of the first missing byte. */
   from: number
   /** A strong ETag, or Last-Modified; see {@link validatorOf}. */
   validator: string
-  /** Of the whole recording; absent where the source did not say. */
+  /** Length of the whole recording; absent if the source did not send it. */
   totalBytes?: number
 }
 
 interface ContentRange {
-  /** Absent in a 416. */
+  /** Absent for a 416. */
   sent?: { from: number; to: number }
-  /** Absent where the source sends `*`. */
+  /** Absent if the source sends `*`. */
   totalBytes?: number
 }
 
@@ -23,9 +23,9 @@ const ENTITY_TAG = /^"[^"]*"$/
 const LAST_MODIFIED_SETTLED_MS = 1000
 
 /**
- * What changes whenever the bytes change: a strong ETag, or without any ETag Last-Modified, which counts only together with a total
- * length. Undefined with a weak ETag, which may stay the same while the date does too [RFC 9110, 13.1.5], and for compressed bodies:
- * their offsets are not those of the recording.
+ * A value that changes whenever the bytes change: a strong ETag. Without any ETag it is Last-Modified, but only together with a total
+ * length. Undefined for a weak ETag, which may stay the same when the bytes change, as may the date [RFC 9110, 13.1.5]. Undefined for a
+ * compressed body, because its offsets are not those of the recording.
  */
 export function validatorOf(headers: IncomingHttpHeaders, totalBytes: number | undefined): string | undefined {
   if (encodingOf(headers)) return undefined
@@ -37,20 +37,20 @@ export function validatorOf(headers: IncomingHttpHeaders, totalBytes: number | u
   return ageMs >= LAST_MODIFIED_SETTLED_MS ? lastModified : undefined
 }
 
-/** The total length where a 206 to a request without Range has all bytes of the recording. */
+/** The total length if a 206 to a request without Range has all bytes of the recording. */
 export function totalOfWhole(headers: IncomingHttpHeaders): number | undefined {
   const { sent, totalBytes } = contentRange(headers)
   return sent?.from === 0 && sent.to + 1 === totalBytes ? totalBytes : undefined
 }
 
-/** The total length where a 206 has all bytes behind the part, of the same version; a server may have ignored If-Range. */
+/** The total length if a 206 has all bytes after the part, of the same version. A server may have ignored If-Range. */
 export function totalOfRest(headers: IncomingHttpHeaders, part: KnownPart): number | undefined {
   const { sent, totalBytes = part.totalBytes } = contentRange(headers)
   const fits = isSameVersion(headers, part) && sent?.from === part.from && sent.to + 1 === totalBytes
   return fits ? totalBytes : undefined
 }
 
-/** True where a 416 says that there is nothing behind the part, of the same version. */
+/** Whether a 416 says that the part is the whole recording, of the same version. */
 export function isNothingLeft(headers: IncomingHttpHeaders, part: KnownPart): boolean {
   return contentRange(headers).totalBytes === part.from && isSameVersion(headers, part)
 }
@@ -69,7 +69,7 @@ function contentRange(headers: IncomingHttpHeaders): ContentRange {
   }
 }
 
-/** Lower case; undefined where the body is the recording itself. */
+/** The Content-Encoding in lower case; undefined if the body is not encoded. */
 export function encodingOf(headers: IncomingHttpHeaders): string | undefined {
   const encoding = singleHeader(headers['content-encoding'])?.trim().toLowerCase()
   return encoding === 'identity' ? undefined : encoding || undefined

@@ -1,18 +1,18 @@
-// Exotel's links to recordings: how they are named in rows and histories, and which of them we are willing to fetch.
+// Reads Exotel's links to recordings, and derives the name that rows and histories use for each.
 import { createHash } from 'node:crypto'
 
 export interface NamedSource {
-  /** Without query, fragment and credentials: safe in histories and logs, and what makes two names the same recording. */
+  /** The link without query, fragment and credentials. It is safe in histories and logs, and identifies the recording. */
   sourceUrl: string
-  /** The link as Exotel gave it, where it has a query (pre-signed): a secret, for the database only. */
+  /** The link as Exotel sent it, if it has a query (pre-signed). A secret that is stored only in the database. */
   fetchUrl?: string
 }
 
-/** What integrations have been seen to send for "there is none". */
+/** Values that integrations have been observed to send if there is no recording. */
 const ABSENT = new Set(['', 'null', 'undefined', 'none', 'nil', 'na', 'n/a'])
 const MAX_URL_LENGTH = 2048
 
-/** Reads the text of a `RecordingUrl`; undefined where it says that there is none. Never throws: a bad link is a name, too. */
+/** Reads a `RecordingUrl`; undefined if there is no recording. Never throws: an invalid link becomes a name as well. */
 export function readSourceUrl(raw: string | undefined): NamedSource | undefined {
   const text = raw?.trim() ?? ''
   if (ABSENT.has(text.toLowerCase())) return undefined
@@ -24,12 +24,12 @@ export function readSourceUrl(raw: string | undefined): NamedSource | undefined 
   return url.search && !credentials ? { sourceUrl, fetchUrl: `${sourceUrl}${url.search}` } : { sourceUrl }
 }
 
-/** Backslashes and blanks are read as one thing by one client and as another by the next: nobody sends them honestly. */
+/** Rejects backslashes and blanks, because HTTP clients parse them differently and regular links do not contain them. */
 function parse(text: string): URL | undefined {
-  // oxlint-disable-next-line no-control-regex -- control characters are just what must not be in a link
+  // oxlint-disable-next-line no-control-regex -- control characters must not be in a link
   if (/[\\\s\u0000-\u001f]/.test(text)) return undefined
   const url = URL.canParse(text) ? new URL(text) : undefined
-  return url && url.href.length <= MAX_URL_LENGTH ? url : undefined // as it is written out: encoding may triple it
+  return url && url.href.length <= MAX_URL_LENGTH ? url : undefined // `href`, because encoding may triple the length
 }
 
 function digest(text: string): string {

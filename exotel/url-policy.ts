@@ -1,50 +1,50 @@
-// Which links may be fetched, and which of them get our credentials. Checked for every link and every redirect.
+// Decides which links may be fetched, and which of them get our credentials. Every link and every redirect is checked.
 import ipaddr from 'ipaddr.js'
 import type { LookupFunction } from 'node:net'
 import { lookup } from 'node:dns'
 
-/** Never to be fetched: bad scheme, private address, not a URL. */
+/** The link is never fetched: wrong scheme, private address, or not a URL. */
 export class UrlRefused extends Error {}
 /** A public host that the settings do not name. */
 export class HostNotAllowed extends Error {}
 
 export interface UrlPolicy {
-  /** Exotel's own hosts, which get our credentials: names, or `*.` and a suffix, with a port where it is not 443. */
+  /** Exotel's own hosts, which get our credentials: names, or `*.` and a suffix, with a port if it is not 443. */
   hosts: string[]
-  /** Hosts, written alike, whose links are fetched without credentials. */
+  /** Hosts in the same form whose links are fetched without credentials. */
   publicHosts: string[]
-  /** Plain http, loopback and private addresses: for a stand-in on this machine. */
+  /** Allows plain http, loopback and private addresses, for the simulator. */
   allowLocal: boolean
 }
 
-/** Where Exotel has kept recordings under its own name on a shared host: fetched without credentials. */
+/** Exotel's buckets on a shared host of S3. They are fetched without credentials. */
 const EXOTEL_BUCKET =
   /^https:\/\/(?:s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com\/exotelrecordings|exotelrecordings\.s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com)\//
 
 /**
- * @param how `named`: a link from Exotel, so its host must be known; `redirect`: any public host
- * @returns the URL and whether it leads to one of Exotel's own hosts, which alone get credentials
+ * @param how `named`: a link from Exotel, whose host must be in the settings; `redirect`: any public host is allowed
+ * @returns the URL, and whether its host is one of Exotel's own, which alone get credentials
  * @throws {UrlRefused | HostNotAllowed}
  */
 export function checkUrl(text: string, policy: UrlPolicy, how: 'named' | 'redirect'): { url: URL; own: boolean } {
   if (!URL.canParse(text)) throw new UrlRefused('The link is not a URL')
   const url = new URL(text)
-  if (url.protocol === 'invalid:') throw new UrlRefused('The link is not a URL, or one that clients read differently')
+  if (url.protocol === 'invalid:') throw new UrlRefused('The link is not a URL, or HTTP clients parse it differently')
   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && policy.allowLocal)) {
-    throw new UrlRefused(`The link's scheme is ${url.protocol.replace(':', '')}, only https is fetched`)
+    throw new UrlRefused(`The link's scheme is ${url.protocol.replace(':', '')}; only https is allowed`)
   }
-  if (url.username || url.password) throw new UrlRefused('The link has credentials in it')
+  if (url.username || url.password) throw new UrlRefused('The link contains credentials')
   const host = url.hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '')
   if (ipaddr.isValid(host)) checkAddress(host, policy)
   const isIn = (hosts: string[]): boolean => hosts.some((entry) => matches({ host, port: url.port }, entry.toLowerCase(), policy))
   const own = isIn(policy.hosts)
   if (how === 'named' && !own && !isIn(policy.publicHosts) && !EXOTEL_BUCKET.test(url.href)) {
-    throw new HostNotAllowed(`The link's host ${url.host} is not one of EXOTEL_RECORDING_HOSTS or EXOTEL_PUBLIC_RECORDING_HOSTS`)
+    throw new HostNotAllowed(`The link's host ${url.host} is in neither EXOTEL_RECORDING_HOSTS nor EXOTEL_PUBLIC_RECORDING_HOSTS`)
   }
   return { url, own }
 }
 
-/** @throws {UrlRefused} for every address that is not public, in whatever notation it is written */
+/** @throws {UrlRefused} for every address that is not public, in any notation */
 export function checkAddress(address: string, policy: UrlPolicy): void {
   const range = rangeOf(address)
   if (range === 'public') return
@@ -53,13 +53,13 @@ export function checkAddress(address: string, policy: UrlPolicy): void {
 }
 
 const LOCAL_RANGES = new Set(['loopback', 'private', 'uniqueLocal'])
-/** All public IPv6 addresses come from here [IANA IPv6 Address Space]; the rest is local, special or not given to anybody,
- * `::a.b.c.d` for instance, with which some systems connect to the IPv4 address inside [RFC 4291, deprecated]. */
+/** All public IPv6 addresses are in this range [IANA IPv6 Address Space]. The others are local, special or unassigned. An example is
+ * `::a.b.c.d`, with which some systems connect to the IPv4 address inside [RFC 4291, deprecated]. */
 const PUBLIC_IPV6 = ipaddr.IPv6.parseCIDR('2000::/3')
-/** Cloud metadata services that live outside the link-local ranges. */
+/** Addresses of cloud metadata services outside the link-local ranges. */
 const METADATA_ADDRESSES = new Set(['fd00:ec2::254', '100.100.100.200', '168.63.129.16'])
 
-/** `public`, or the name of the special range. An IPv4-mapped address is judged as IPv4; other forms with IPv4 inside are special. */
+/** `public`, or the name of the special range. An IPv4-mapped address is treated as IPv4; other forms with IPv4 inside are special. */
 function rangeOf(address: string): string {
   const written = ipaddr.parse(inGroups(address.replace(/%.*$/, ''))) // without the name of an interface
   const parsed = written.kind() === 'ipv6' && (written as ipaddr.IPv6).isIPv4MappedAddress() ? toIPv4(written) : written
@@ -70,7 +70,7 @@ function rangeOf(address: string): string {
   return parsed.match(PUBLIC_IPV6) ? 'public' : 'reserved'
 }
 
-/** IPv6 without a dotted part: ipaddr.js takes `::127.0.0.1`, as resolvers write it, for IPv4-mapped. */
+/** IPv6 without a dotted part, because ipaddr.js parses `::127.0.0.1`, which resolvers return, as IPv4-mapped. */
 function inGroups(address: string): string {
   return address.includes(':') ? new URL(`http://[${address}]/`).hostname.slice(1, -1) : address
 }
@@ -79,7 +79,7 @@ function toIPv4(mapped: ipaddr.IPv4 | ipaddr.IPv6): ipaddr.IPv4 {
   return (mapped as ipaddr.IPv6).toIPv4Address()
 }
 
-/** A resolver for sockets: the very addresses that a connection will use are checked, so no second answer can differ. */
+/** A resolver for sockets. It checks the addresses that the connection will use, so that a second DNS response cannot bypass the check. */
 export function guardedLookup(policy: UrlPolicy): LookupFunction {
   return (hostname, options, callback) => {
     lookup(hostname, { ...options, all: true }, (error, addresses) => {
@@ -96,7 +96,7 @@ export function guardedLookup(policy: UrlPolicy): LookupFunction {
   }
 }
 
-/** @param port empty for the scheme's own. Stand-ins on this machine have any port. */
+/** @param port empty for the default port of the scheme. With `allowLocal`, an entry without a port matches every port. */
 function matches({ host, port }: { host: string; port: string }, entry: string, { allowLocal }: UrlPolicy): boolean {
   const [, name = '', entryPort] = /^(.*?)(?::(\d+))?$/.exec(entry) ?? []
   const isPort = entryPort === undefined ? port === '' || allowLocal : port === entryPort || (entryPort === '443' && port === '')

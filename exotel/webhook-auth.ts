@@ -1,10 +1,10 @@
-// Whether a delivery comes from Exotel: a signature over the raw bytes, HTTP Basic or a token in the callback URL.
-// Exotel documents no signature; an ordinary account proves itself by what its callback URL holds.
+// Verifies that a delivery comes from Exotel, by a signature over the raw body, HTTP Basic or a token in the callback URL.
+// Exotel documents no signature. An ordinary account authenticates with the credentials in its callback URL.
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { constantTimeEqual } from '../platform/constant-time-equal.ts'
 
 export interface WebhookAuthSettings {
-  /** Every one of them is accepted, so that secrets can be rotated. */
+  /** All of them are accepted, so that secrets can be rotated. */
   signatureSecrets: string[]
   /** `user:password` */
   basic?: string | undefined
@@ -15,7 +15,7 @@ export interface WebhookAuthSettings {
 export interface WebhookCredentials {
   method: string
   rawBody: Buffer
-  /** Every `x-exotel-signature` header, apart. */
+  /** The value of each `x-exotel-signature` header. */
   signatures: string[]
   authorization: string | undefined
   token: string | undefined
@@ -26,38 +26,38 @@ export type Verdict = { proven: true; by: 'signature' | 'basic' | 'token'; stale
 
 const TIMESTAMP_WINDOW_SECONDS = 300
 
-/** Any one proof suffices, but a signature that is there and wrong is refused whatever else is right. */
+/** One valid method suffices, but a wrong signature is always rejected. */
 export function verifyWebhook(credentials: WebhookCredentials, settings: WebhookAuthSettings, now: Date): Verdict {
-  const signatures = judgedSignatures(credentials, settings)
+  const signatures = relevantSignatures(credentials, settings)
   const isSigned = signatures.every((signature) => isSignedBy(credentials.rawBody, signature, settings.signatureSecrets))
   if (!isSigned) return refused('Invalid webhook signature')
-  return signatures.length > 0 ? proven('signature', credentials, settings, now) : proveByCredentials(credentials, settings, now)
+  return signatures.length > 0 ? proven('signature', credentials, settings, now) : verifyCredentials(credentials, settings, now)
 }
 
-/** What the headers decide before the body is read: everything, unless they hold a signature that the body has to match. */
+/** The verdict before the body is read. It is final, unless the headers contain a signature that the body has to match. */
 export function checkHeaders(
   credentials: Omit<WebhookCredentials, 'rawBody'>,
   settings: WebhookAuthSettings,
   now: Date,
 ): Verdict | 'needs body' {
-  const signatures = judgedSignatures(credentials, settings)
-  if (signatures.length === 0) return proveByCredentials(credentials, settings, now)
+  const signatures = relevantSignatures(credentials, settings)
+  if (signatures.length === 0) return verifyCredentials(credentials, settings, now)
   if (signatures.some((signature) => readDigest(signature) === undefined)) return refused('Invalid webhook signature')
   const verdict = proven('signature', credentials, settings, now)
   return verdict.proven ? 'needs body' : verdict
 }
 
-/** A GET has no body to sign: its signature proves nothing, neither way. */
-function judgedSignatures(
+/** The signature of a GET is ignored, because a GET has no body to sign. */
+function relevantSignatures(
   { method, signatures }: Pick<WebhookCredentials, 'method' | 'signatures'>,
   { signatureSecrets }: WebhookAuthSettings,
 ): string[] {
   return method === 'POST' && signatureSecrets.length > 0 ? signatures : []
 }
 
-function proveByCredentials(credentials: Omit<WebhookCredentials, 'rawBody'>, settings: WebhookAuthSettings, now: Date): Verdict {
+function verifyCredentials(credentials: Omit<WebhookCredentials, 'rawBody'>, settings: WebhookAuthSettings, now: Date): Verdict {
   const { authorization, token } = credentials
-  if (settings.basic && authorization !== undefined && constantTimeEqual(spelledUsually(authorization), basicHeader(settings.basic)))
+  if (settings.basic && authorization !== undefined && constantTimeEqual(withCanonicalScheme(authorization), basicHeader(settings.basic)))
     return proven('basic', credentials, settings, now)
   if (settings.token && token !== undefined && constantTimeEqual(token, settings.token)) return proven('token', credentials, settings, now)
   if (authorization !== undefined && settings.basic) return refused('Invalid webhook credentials')
@@ -72,7 +72,8 @@ function proven(
   now: Date,
 ): Verdict {
   const staleTimestamp = timestamp !== undefined && !isRecent(timestamp, now)
-  if (staleTimestamp && settings.timestamp === 'enforce') return refused('Webhook timestamp is outside 5 minutes')
+  if (staleTimestamp && settings.timestamp === 'enforce')
+    return refused('Webhook timestamp differs from the current time by more than 5 minutes')
   return { proven: true, by, staleTimestamp }
 }
 
@@ -80,7 +81,7 @@ function refused(reason: string): Verdict {
   return { proven: false, reason }
 }
 
-/** HMAC-SHA1 of the raw bytes, in hex or base64, with or without `sha1=`. Checked in form first: Buffer.from reads anything. */
+/** HMAC-SHA1 of the raw body, in hex or base64, with or without `sha1=`. The form is checked first, because Buffer.from ignores errors. */
 function isSignedBy(rawBody: Buffer, signature: string, secrets: string[]): boolean {
   const digest = readDigest(signature)
   return digest !== undefined && secrets.some((secret) => timingSafeEqual(createHmac('sha1', secret).update(rawBody).digest(), digest))
@@ -93,8 +94,8 @@ function readDigest(signature: string): Buffer | undefined {
   return undefined
 }
 
-/** The scheme's name has no case (RFC 9110). */
-function spelledUsually(authorization: string): string {
+/** The name of the scheme is case-insensitive (RFC 9110). */
+function withCanonicalScheme(authorization: string): string {
   return authorization.replace(/^basic\s+/i, 'Basic ')
 }
 

@@ -1,42 +1,42 @@
-// Errors that a client sees: RFC 9457 `application/problem+json` with a stable `code`. Made here and nowhere else.
+// Errors that a client receives: RFC 9457 `application/problem+json` with a stable `code`. They are created only here.
 
-/** code → HTTP status and title. Codes never change their meaning. docs/errors.md is made from this. */
+/** code → HTTP status and title. The meaning of a code never changes. docs/errors.md is generated from this table. */
 export const PROBLEMS = {
   bad_request: [400, 'The request is malformed'],
-  malformed_json: [400, 'The body is not JSON that can be used'],
+  malformed_json: [400, 'The JSON body is malformed or ambiguous'],
   unreadable_body: [400, 'The body cannot be read'],
-  invalid_call_sid: [400, 'The CallSid is not usable'],
-  webhook_not_authenticated: [401, 'The webhook does not prove its origin'],
-  not_authenticated: [401, 'The request does not say who makes it'],
-  invalid_credentials: [401, 'E-mail address and password do not fit'],
-  refresh_token_invalid: [401, 'The refresh token is good no more'],
-  webhook_address_refused: [403, 'The webhook comes from an address that is not allowed'],
-  csrf_token_invalid: [403, 'The request does not show that our own page made it'],
-  wrong_password: [403, 'The password is wrong'],
-  reset_token_invalid: [403, 'The link is good no more'],
-  verification_token_invalid: [403, 'The link is unknown, used, replaced or expired'],
-  registration_closed: [403, 'Nobody can register here'],
-  invitation_required: [403, 'Registration needs an invitation'],
-  test_token_wrong: [403, 'The token is not the one for test routes'],
-  not_found: [404, 'There is nothing at this address'],
-  method_not_allowed: [405, 'The method is not allowed here'],
-  request_timeout: [408, 'The request took too long to arrive'],
+  invalid_call_sid: [400, 'The CallSid is missing or invalid'],
+  webhook_not_authenticated: [401, 'Webhook authentication failed'],
+  not_authenticated: [401, 'Authentication required'],
+  invalid_credentials: [401, 'Incorrect email or password'],
+  refresh_token_invalid: [401, 'The refresh token has expired or was revoked'],
+  webhook_address_refused: [403, 'Webhooks from this address are not allowed'],
+  csrf_token_invalid: [403, 'The CSRF token is missing or invalid'],
+  wrong_password: [403, 'Incorrect password'],
+  reset_token_invalid: [403, 'The reset link is invalid or has expired'],
+  verification_token_invalid: [403, 'The verification link is invalid or has expired'],
+  registration_closed: [403, 'Registration is closed'],
+  invitation_required: [403, 'Registration requires an invitation'],
+  test_token_wrong: [403, 'The test token is wrong'],
+  not_found: [404, 'Not found'],
+  method_not_allowed: [405, 'Method not allowed'],
+  request_timeout: [408, 'The request was not received in time'],
   body_too_large: [413, 'The body is too large'],
-  unsupported_media_type: [415, 'The body is of a type that is not accepted'],
-  unsupported_encoding: [415, 'The body has an encoding that is not accepted'],
-  invalid_fields: [422, 'Fields are missing or wrong'],
+  unsupported_media_type: [415, 'The content type is not supported'],
+  unsupported_encoding: [415, 'The content encoding is not supported'],
+  invalid_fields: [422, 'Fields are missing or invalid'],
   rate_limited: [429, 'Too many requests'],
   headers_too_large: [431, 'The headers are too large'],
-  internal_error: [500, 'Something went wrong on our side'],
-  database_unavailable: [503, 'The database is away at the moment'],
-  limits_unavailable: [503, 'It cannot be checked at the moment how often this was tried'],
-  mail_unavailable: [503, 'No mail can be sent from here'],
-  busy: [503, 'Too much is going on at the moment'],
+  internal_error: [500, 'Internal server error'],
+  database_unavailable: [503, 'The database is temporarily unavailable'],
+  limits_unavailable: [503, 'Rate limiting is temporarily unavailable'],
+  mail_unavailable: [503, 'Sending mail is not configured'],
+  busy: [503, 'The server is temporarily overloaded'],
 } as const
 export type ProblemCode = keyof typeof PROBLEMS
 
 export interface FieldError {
-  /** `address.city`, `tags.3`; empty for the body as a whole. */
+  /** For example `address.city` or `tags.3`. Empty for the body as a whole. */
   field: string
   message: string
 }
@@ -64,7 +64,7 @@ export class Problem extends Error {
 }
 
 /**
- * @param detail what is wrong with this very request, without any of its secrets or numbers
+ * @param detail what is wrong with this request, without its secrets and phone numbers
  * @param errors which fields are wrong, and why
  */
 export function problem(code: ProblemCode, detail: string, headers: Record<string, string> = {}, errors: FieldError[] = []): Problem {

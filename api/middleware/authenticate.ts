@@ -14,7 +14,7 @@ export function requireUser(accounts: AccountsContext): RequestHandler {
 }
 
 /**
- * Bearer for programs, the cookie for browsers; whoever sends a Bearer token is judged by that alone.
+ * The user of a request. Programs send a Bearer token, browsers send a cookie. If there is a Bearer token, the cookie is ignored.
  * @throws {Problem} `csrf_token_invalid`
  */
 export async function currentUser(accounts: AccountsContext, request: Request): Promise<Identity | undefined> {
@@ -27,14 +27,14 @@ export async function currentUser(accounts: AccountsContext, request: Request): 
 
 export function notAuthenticated(request: Request): Problem {
   const challenge = request.get('authorization') === undefined ? 'Bearer' : 'Bearer error="invalid_token"'
-  return problem('not_authenticated', 'A valid token is needed', { 'WWW-Authenticate': challenge })
+  return problem('not_authenticated', 'A valid token is required', { 'WWW-Authenticate': challenge })
 }
 
 export function identityOf(response: Response): Identity {
   return response.locals.identity as Identity
 }
 
-/** Undefined where no Bearer token is sent at all; empty where one was tried. */
+/** Undefined if the header has another scheme or is missing; empty if it has the scheme Bearer without a token. */
 export function bearerToken(authorization: string | undefined): string | undefined {
   const match = /^bearer(?:\s+|$)(.*)$/i.exec(authorization ?? '')
   return match?.[1]?.trim()

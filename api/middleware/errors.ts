@@ -9,25 +9,25 @@ export const RETRY_AFTER_OUTAGE = { 'Retry-After': String(RETRY_AFTER_SECONDS) }
 
 export const notFound: RequestHandler = (_request, _response, next) => next(problem('not_found', 'There is no such route'))
 
-/** For the end of a path's handlers. */
+/** The last handler of a path. Rejects methods that the path does not support. */
 export function methodNotAllowed(allowed: string[]): RequestHandler {
   return (request, _response, next) =>
-    next(problem('method_not_allowed', `${request.method} is not allowed here`, { Allow: allowed.join(', ') }))
+    next(problem('method_not_allowed', `${request.method} is not allowed for this path`, { Allow: allowed.join(', ') }))
 }
 
-/** The one place where errors become answers. What it does not know is logged and hidden. */
+/** The only place where errors become responses. The details of an unknown error are logged and not sent. */
 export function errorHandler(logger: Logger): ErrorRequestHandler {
   return (error: unknown, request, response, next) => {
     if (response.headersSent) return next(error)
     const shown = asProblem(error)
-    // Whoever causes `busy` can cause it thousands of times a second.
+    // A client can cause `busy` thousands of times per second.
     if (shown.status >= 500 && shown.code !== 'busy') logger.error({ error, method: request.method }, 'Request failed')
     response.status(shown.status).set(shown.headers).type('application/problem+json')
     response.send(JSON.stringify({ ...shown.toJSON(), requestId: response.locals.requestId }))
   }
 }
 
-/** What a client is told of an error. */
+/** The problem that the client receives for an error. */
 function asProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
   if (error instanceof AccountError) return accountProblem(error)

@@ -1,4 +1,4 @@
-// Bodies of our own API: JSON, small, flat, unambiguous.
+// Parses the JSON bodies of our own API. Rejects bodies that are large, deeply nested or ambiguous.
 import type { RequestHandler } from 'express'
 import { visit } from 'jsonc-parser'
 import { problem, type Problem } from '../../platform/problem.ts'
@@ -7,10 +7,10 @@ import { readBody } from '../read-body.ts'
 const MAX_BYTES = 64 * 1024
 const MAX_DEPTH = 8
 const MAX_ITEMS = 1000
-/** Left out wherever they stand: to JavaScript they are not just names. */
+/** Removed at every level, because these names have a special meaning in JavaScript. */
 const IGNORED_KEYS = new Set(['__proto__', 'constructor', 'prototype'])
 
-/** Puts the parsed body into `request.body`; undefined where there is none. */
+/** Puts the parsed body into `request.body`; undefined if there is none. */
 export const jsonBody: RequestHandler = async (request, response, next) => {
   const bytes = await readBody(request, response, MAX_BYTES)
   if (bytes.length === 0) return next()
@@ -38,14 +38,14 @@ function parse(bytes: Buffer): unknown {
   return body
 }
 
-/** A name that stands twice means something else to each reader; what is deep or long has no business here. */
+/** Parsers disagree about a name that occurs twice in an object. No operation needs deeply nested or long bodies. */
 function refuseAmbiguous(text: string): void {
   const namesOf: Set<string>[] = []
   let depth = 0
   let items = 0
   const open = (): void => {
     depth += 1
-    if (depth > MAX_DEPTH) throw malformed(`The body is nested more than ${MAX_DEPTH} deep`)
+    if (depth > MAX_DEPTH) throw malformed(`The body is nested deeper than ${MAX_DEPTH} levels`)
   }
   const close = (): void => void (depth -= 1)
   const count = (): void => {
@@ -60,7 +60,7 @@ function refuseAmbiguous(text: string): void {
     },
     onObjectProperty(name) {
       const names = namesOf.at(-1)!
-      if (names.has(name)) throw malformed('A name stands twice in one object')
+      if (names.has(name)) throw malformed('An object contains the same name twice')
       names.add(name)
     },
     onObjectEnd() {

@@ -4,8 +4,8 @@ import helmet from 'helmet'
 const SELF = ["'self'"]
 
 /**
- * Everything our pages need comes from us, and nothing inline runs. Swagger's page alone sets styles on its elements.
- * Strict-Transport-Security is heeded by browsers only where they came by TLS.
+ * Our pages load everything from our own origin, and inline scripts do not run. Inline styles are allowed because Swagger UI sets them.
+ * Browsers ignore Strict-Transport-Security on connections without TLS.
  */
 export const securityHeaders: RequestHandler = helmet({
   contentSecurityPolicy: {

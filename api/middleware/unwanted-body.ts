@@ -1,4 +1,4 @@
-// Bodies that nobody reads: they are taken and dropped at once, so that they do not wait in memory while limits are counted.
+// Discards bodies that no handler reads as they arrive, so that they do not stay in memory while limits are counted.
 import type { RequestHandler } from 'express'
 
 export const dropBody: RequestHandler = (request, _response, next) => {
@@ -6,7 +6,7 @@ export const dropBody: RequestHandler = (request, _response, next) => {
   next()
 }
 
-/** No operation of ours takes a body by these methods. */
+/** No operation takes a body with these methods. */
 const WITHOUT_BODY = new Set(['GET', 'HEAD'])
 
 export const dropBodyOfReads: RequestHandler = (request, response, next) =>

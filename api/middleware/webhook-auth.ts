@@ -1,4 +1,4 @@
-// Guards the webhooks: methods, addresses, body, proof of origin. Whoever passes is Exotel; everybody else leaves no row.
+// Guards the webhooks: method, address, body, authentication. A request that is rejected here leaves no row.
 import ipaddr from 'ipaddr.js'
 import type { Request, RequestHandler, Response } from 'express'
 import { checkHeaders, verifyWebhook, type WebhookAuthSettings, type Verdict } from '../../exotel/webhook-auth.ts'
@@ -11,19 +11,20 @@ import { readBody } from '../read-body.ts'
 import { WrongSignatures } from '../wrong-signatures.ts'
 
 export interface WebhookAuth extends WebhookAuthSettings {
-  /** Addresses and CIDR ranges; empty: any. */
+  /** Allowed addresses and CIDR ranges. Empty: every address is allowed. */
   addresses: string[]
 }
 
 const MAX_BYTES = 1024 * 1024
-/** For an address that sent many wrong signatures. */
+/** Sent to an address that sent many wrong signatures. */
 const RETRY_AFTER = { 'Retry-After': '60' }
-const refusals = counter('webhook_refusals_total', 'Webhooks refused before anything was recorded', ['reason'])
+const refusals = counter('webhook_refusals_total', 'Webhooks rejected before they were recorded', ['reason'])
 
 /**
- * In order: method, address, what the headers prove, raw body, signature. Handlers behind it find the bytes in `request.body`, a
- * Buffer. Who proves nothing is refused before the body is read, and with 429 after `refusalLimit`; who proves it is never limited.
- * A signature can be checked only when the body was read: of an address that sent many wrong ones, only small bodies are read.
+ * Checks in this order: method, address, headers, raw body, signature. Later handlers find the raw body in `request.body` as a Buffer.
+ * A request without valid credentials is rejected before its body is read, and with 429 after `refusalLimit`. Authenticated requests
+ * are never limited. A signature can be checked only after the body was read, so only small bodies are read from an address that sent
+ * many wrong signatures.
  */
 export function requireWebhookAuth(
   auth: WebhookAuth,
@@ -33,18 +34,18 @@ export function requireWebhookAuth(
   return async (request, response, next) => {
     const refuse = (reason: string, error: Problem): void => {
       refusals.inc({ reason })
-      request.resume() // the body does not wait in memory while the refusal is counted
+      request.resume() // so that the body does not stay in memory while the rejection is counted
       void refusalLimit(request, response, (limited?: unknown) => {
-        if (limited === undefined) logger.warn({ reason, address: request.ip }, 'Webhook refused')
+        if (limited === undefined) logger.warn({ reason, address: request.ip }, 'Webhook rejected')
         next(limited ?? error)
       })
     }
     if (request.method !== 'POST' && request.method !== 'GET')
-      return refuse('method', problem('method_not_allowed', `${request.method} is not allowed here`, { Allow: 'GET, POST' }))
+      return refuse('method', problem('method_not_allowed', `${request.method} is not allowed for this path`, { Allow: 'GET, POST' }))
     if (auth.addresses.length > 0 && !isListed(request.ip, auth.addresses))
-      return refuse('address', problem('webhook_address_refused', 'This address is not on the list of allowed ones'))
+      return refuse('address', problem('webhook_address_refused', 'This address is not on the list of allowed addresses'))
 
-    const credentials = presentedBy(request)
+    const credentials = credentialsOf(request)
     const early = checkHeaders(credentials, auth, new Date())
     if (early !== 'needs body' && !early.proven) return refuse(early.reason, notAuthenticated(auth, early.reason))
     const client = clientOf(request)
@@ -52,40 +53,40 @@ export function requireWebhookAuth(
     try {
       rawBody = await readRaw(request, response, { smallOnly: early === 'needs body' && wrongSignatures.areManyFrom(client) })
     } catch (error) {
-      // Whoever meets `busy` may be Exotel, and is told to come again.
+      // The sender of a request that gets `busy` may be Exotel, so `Retry-After` asks it to retry.
       const isUnproven = error instanceof Problem && error.code !== 'busy' && early === 'needs body'
       return isUnproven ? refuse(error.code, error) : next(error)
     }
     const verdict = early === 'needs body' ? verifyWebhook({ ...credentials, rawBody }, auth, new Date()) : early
     if (!verdict.proven) {
-      wrongSignatures.add(client) // of a whole body only: a connection that broke says nothing about the sender
+      wrongSignatures.add(client) // for a complete body only: a broken connection proves nothing about the sender
       return refuse(verdict.reason, notAuthenticated(auth, verdict.reason))
     }
     wrongSignatures.clear(client)
-    logProof(logger, request, verdict)
+    logAccepted(logger, request, verdict)
     request.body = rawBody
     next()
   }
 }
 
-/** @throws {Problem} as {@link readBody}; `busy` for a large body where only a small one is read */
+/** @throws {Problem} as {@link readBody}; `busy` for a large body if only small ones are read */
 async function readRaw(request: Request, response: Response, { smallOnly }: { smallOnly: boolean }): Promise<Buffer> {
   if (request.method !== 'POST') return Buffer.alloc(0)
   if (!smallOnly) return readBody(request, response, MAX_BYTES)
   try {
     return await readBody(request, response, GRANTED_BYTES)
   } catch (error) {
-    throw error instanceof Problem && error.code === 'body_too_large' ? refusedUnread() : error
+    throw error instanceof Problem && error.code === 'body_too_large' ? largeBodyRejected() : error
   }
 }
 
-/** 503 and not 429 or 413, because the webhook may be right: Exotel sends it again. */
-function refusedUnread(): Problem {
+/** 503 and not 429 or 413, because the signature may be valid: Exotel then sends the webhook again. */
+function largeBodyRejected(): Problem {
   refusals.inc({ reason: 'many_wrong_signatures' })
-  return problem('busy', 'Many webhooks of this address had a wrong signature: large ones are not read for a while', RETRY_AFTER)
+  return problem('busy', 'Many webhooks from this address had a wrong signature: large bodies are not read for a minute', RETRY_AFTER)
 }
 
-function presentedBy(request: Request): Parameters<typeof checkHeaders>[0] {
+function credentialsOf(request: Request): Parameters<typeof checkHeaders>[0] {
   return {
     method: request.method,
     signatures: request.headersDistinct['x-exotel-signature'] ?? [],
@@ -99,12 +100,12 @@ function notAuthenticated(auth: WebhookAuth, reason: string): Problem {
   return problem('webhook_not_authenticated', reason, auth.basic ? { 'WWW-Authenticate': 'Basic realm="webhooks"' } : undefined)
 }
 
-function logProof(logger: Logger, request: Request, { by, staleTimestamp }: Verdict & { proven: true }): void {
-  if (staleTimestamp) logger.warn({ address: request.ip }, 'Webhook timestamp is outside 5 minutes')
+function logAccepted(logger: Logger, request: Request, { by, staleTimestamp }: Verdict & { proven: true }): void {
+  if (staleTimestamp) logger.warn({ address: request.ip }, 'Webhook timestamp differs from the current time by more than 5 minutes')
   logger.debug({ by, address: request.ip }, 'Webhook accepted')
 }
 
-/** What stands behind the first `?`, as it came. */
+/** The text after the first `?`, not decoded. */
 export function rawQueryOf(request: Request): string {
   return request.originalUrl.split('?').slice(1).join('?')
 }
@@ -117,11 +118,11 @@ function isListed(address: string | undefined, ranges: string[]): boolean {
   if (!address || !ipaddr.isValid(address)) return false
   const client = ipaddr.process(address)
   return ranges.some((range) => {
-    const [network, bits] = range.includes('/') ? ipaddr.parseCIDR(range) : single(ipaddr.process(range))
+    const [network, bits] = range.includes('/') ? ipaddr.parseCIDR(range) : singleAddress(ipaddr.process(range))
     return network.kind() === client.kind() && client.match(network, bits)
   })
 }
 
-function single(address: ipaddr.IPv4 | ipaddr.IPv6): [ipaddr.IPv4 | ipaddr.IPv6, number] {
+function singleAddress(address: ipaddr.IPv4 | ipaddr.IPv6): [ipaddr.IPv4 | ipaddr.IPv6, number] {
   return [address, address.kind() === 'ipv4' ? 32 : 128]
 }

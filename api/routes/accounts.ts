@@ -1,4 +1,4 @@
-// Accounts: registration, login, tokens, passwords. A route reads, calls one function of the room `accounts`, answers.
+// Account routes: registration, login, tokens, passwords. A route parses, calls one function in `accounts/` and responds.
 import type { Request, Response } from 'express'
 import { z } from 'zod'
 import { ACCESS_TOKEN_SECONDS } from '../../accounts/access-tokens.ts'
@@ -22,26 +22,26 @@ export interface AccountRoutesDependencies {
   limits: Limits
 }
 
-/** What is too long is not looked at any further. */
+/** An input that is too long is not checked any further. */
 const FIRST = { abort: true }
 
 const email = z
   .string()
   .max(EMAIL_MAX_LENGTH, FIRST)
-  .regex(EMAIL_ADDRESS, 'must be an e-mail address, in ASCII')
+  .regex(EMAIL_ADDRESS, 'must be an email address in ASCII')
   .meta({ format: 'email', examples: ['person@example.com'] })
 const password = z.string().max(PASSWORD_MAX_INPUT, FIRST)
-/** Judged in full where the account is known. */
+/** The other password rules are checked where the email address of the account is known. */
 const newPassword = z
   .string()
   .max(PASSWORD_MAX_INPUT, FIRST)
   .meta({ minLength: PASSWORD_MIN_LENGTH, maxLength: PASSWORD_MAX_LENGTH, description: 'Any characters; not a common password' })
-/** Control characters, and what reverses or hides others. Joiners are not among them: Indian scripts need those. */
-const UNSEEN = String.raw`\u0000-\u001f\u007f-\u009f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff`
+/** Control characters, and characters that reverse or hide others. Joiners are allowed, because Indian scripts need them. */
+const INVISIBLE = String.raw`\u0000-\u001f\u007f-\u009f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff`
 const name = z
   .string()
   .max(200, FIRST)
-  .regex(new RegExp(`^[^\\s${UNSEEN}][^${UNSEEN}]{0,99}$`, 'u'), 'must have 1 to 100 visible characters')
+  .regex(new RegExp(`^[^\\s${INVISIBLE}][^${INVISIBLE}]{0,99}$`, 'u'), 'must have 1 to 100 visible characters')
 const token = z.string().min(1).max(200)
 const cookies = z.boolean().default(false).meta({ description: 'True: a browser session, with tokens in cookies' })
 
@@ -51,11 +51,11 @@ const session = z.union([
     accessToken: z.string(),
     refreshToken: z.string(),
     tokenType: z.literal('Bearer'),
-    expiresIn: z.int().meta({ description: 'Seconds that the access token is good for' }),
+    expiresIn: z.int().meta({ description: 'Seconds until the access token expires' }),
   }),
   z.strictObject({
     tokenType: z.literal('Cookie'),
-    csrfToken: z.string().meta({ description: 'To be sent as X-CSRF-Token with every POST' }),
+    csrfToken: z.string().meta({ description: 'Send it as X-CSRF-Token with every POST' }),
     expiresIn: z.int(),
   }),
 ])
@@ -63,7 +63,7 @@ const me = z.strictObject({ id: z.uuid(), email: z.string(), name: z.string(), r
 
 export function accountOperations({ accounts, limits }: AccountRoutesDependencies): Operation[] {
   const { database } = accounts
-  const anybody = { method: 'post', tag: 'accounts', security: 'none' } as const
+  const anonymous = { method: 'post', tag: 'accounts', security: 'none' } as const
   const user = { tag: 'accounts', security: 'user', guards: [limits.perAddress('general'), requireUser(accounts)] } as const
 
   function answerWith(tokens: Tokens, asCookies: boolean, response: Response): z.infer<typeof session> {
@@ -73,7 +73,7 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
     return { tokenType: 'Cookie', csrfToken, expiresIn: ACCESS_TOKEN_SECONDS }
   }
 
-  /** The refresh token of the body, or the cookie's where a page of ours sent it. */
+  /** The refresh token of the body, or that of the cookie if the request has a valid CSRF token. */
   async function refreshTokenOf(request: Request, given: string | undefined): Promise<string | undefined> {
     const cookie = given === undefined ? refreshCookie(request) : undefined
     if (cookie === undefined) return given
@@ -90,9 +90,9 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
 
   return [
     operation({
-      ...anybody,
+      ...anonymous,
       path: '/api/auth/register',
-      summary: 'Makes an account and mails a link to verify its address; the answer is the same where the address has an account',
+      summary: 'Creates an account and mails a link to verify its address; the response is the same if the address has an account',
       guards: [limits.perAddress('registration')],
       body: z.strictObject({ email, password: newPassword, name, invitation: z.string().max(1000).optional() }),
       statuses: [202],
@@ -104,9 +104,9 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
       },
     }),
     operation({
-      ...anybody,
+      ...anonymous,
       path: '/api/auth/verify-email',
-      summary: 'Verifies the address of an account with the token of a mailed link and the password that was chosen',
+      summary: 'Verifies the address of an account with the token of a mailed link and the password of the registration',
       guards: [limits.perAddress('login')],
       body: z.strictObject({ token, password }),
       statuses: [204],
@@ -114,7 +114,7 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
       handle: (body) => limits.guardGuesses(body.token, () => verifyAddress(accounts, body)),
     }),
     operation({
-      ...anybody,
+      ...anonymous,
       path: '/api/auth/login',
       summary: 'Opens a session',
       guards: [limits.perAddress('login')],
@@ -129,7 +129,7 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
       },
     }),
     operation({
-      ...anybody,
+      ...anonymous,
       security: 'refreshToken',
       path: '/api/auth/refresh',
       summary: 'Exchanges a refresh token for the next one and an access token',
@@ -140,14 +140,14 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
       problems: ['refresh_token_invalid', 'csrf_token_invalid'],
       async handle(body, request, response) {
         const refreshToken = await refreshTokenOf(request, body.refreshToken)
-        if (refreshToken === undefined) throw problem('refresh_token_invalid', 'There is no refresh token in body or cookie')
+        if (refreshToken === undefined) throw problem('refresh_token_invalid', 'There is no refresh token in the body or in a cookie')
         const sessionId = await sessionOfToken(database, refreshToken)
         if (sessionId !== undefined) await limits.countRefresh(sessionId)
         return answerWith(await refreshSession(accounts, refreshToken), body.refreshToken === undefined, response)
       },
     }),
     operation({
-      ...anybody,
+      ...anonymous,
       security: 'anyToken',
       path: '/api/auth/logout',
       summary: 'Ends the session of the refresh token (body or cookie) or of the access token',
@@ -167,7 +167,7 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
       ...user,
       method: 'post',
       path: '/api/auth/logout-all',
-      summary: 'Ends all sessions of the account, this one too',
+      summary: 'Ends all sessions of the account, including this one',
       statuses: [204],
       problems: [],
       async handle(_body, _request, response) {
@@ -176,9 +176,9 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
       },
     }),
     operation({
-      ...anybody,
+      ...anonymous,
       path: '/api/auth/forgot-password',
-      summary: 'Sends a link to set a new password, where the address has an account; the answer is the same where it has none',
+      summary: 'Mails a link to set a new password if the address has an account; the response is the same if it has none',
       guards: [limits.perAddress('forgot')],
       body: z.strictObject({ email }),
       statuses: [202],
@@ -191,7 +191,7 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
       },
     }),
     operation({
-      ...anybody,
+      ...anonymous,
       path: '/api/auth/reset-password',
       summary: 'Sets a new password with the token of a mailed link; ends all sessions',
       guards: [limits.perAddress('general')],
@@ -207,7 +207,7 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
       ...user,
       method: 'post',
       path: '/api/auth/change-password',
-      summary: 'Changes one’s own password; ends all other sessions, and replaces the refresh token of this one',
+      summary: 'Changes the password of the user; ends all other sessions, and replaces the refresh token of this one',
       body: z.strictObject({ currentPassword: password, newPassword }),
       statuses: [200],
       answer: session,
@@ -222,7 +222,7 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
       ...user,
       method: 'get',
       path: '/api/auth/me',
-      summary: 'Who one is',
+      summary: 'Returns the authenticated user',
       statuses: [200],
       answer: me,
       problems: [],

@@ -28,7 +28,7 @@ export function openApiOperation(described: Operation[], guards: RequestHandler[
   return own
 }
 
-/** The page that shows it. All of it is served by us. */
+/** The page that shows this document. All its files are served by us. */
 export function documentationPage(limit: RequestHandler): Router {
   const swagger = (name: string): string => readFileSync(join(SWAGGER_FILES, name), 'utf8')
   const scripts = { 'swagger-ui-bundle.js': swagger('swagger-ui-bundle.js'), 'start.js': START }

@@ -44,23 +44,23 @@ const health = z.strictObject({
 const readiness = z.strictObject({ status: z.enum(['starting', 'serving', 'draining']) })
 
 /**
- * `/health` is always 200 and tells how each dependency is. `/health/ready` is 503 until this process has reached a PostgreSQL with all
- * migrations of its build, and while it drains. A later outage of a dependency does not change it: the balancer must not cut off the
- * callers of Passthru flows.
+ * `/health` always responds 200 and reports the state of each dependency. `/health/ready` responds 503 until this process has reached a
+ * PostgreSQL with all migrations of its build, and while it drains. A later outage of a dependency does not change it, because the load
+ * balancer must not cut off the callers of Passthru flows.
  */
 export function healthOperations({ database, relay, checks, lifecycle }: HealthDependencies): Operation[] {
-  const lookAtDatabase = createProbe('database', () => pipelineHealth(database))
-  const lookAtTemporal = createProbe('temporal', checks.temporal)
+  const probeDatabase = createProbe('database', () => pipelineHealth(database))
+  const probeTemporal = createProbe('temporal', checks.temporal)
   const open = { method: 'get', tag: 'health', security: 'none', guards: [], problems: [] } satisfies Partial<Operation>
   return [
     operation({
       ...open,
       path: '/health',
-      summary: 'How the service and what it needs are doing',
+      summary: 'State of the service and of its dependencies',
       statuses: [200],
       answer: health,
       async handle() {
-        const [recordings, temporal] = await Promise.all([lookAtDatabase(), lookAtTemporal()])
+        const [recordings, temporal] = await Promise.all([probeDatabase(), probeTemporal()])
         const relaying = relay.state()
         const allRelayed = recordings && relaying.state === 'relaying' && recordings.deferred === 0 && recordings.withoutResponse === 0
         const healthy = allRelayed && temporal && !recordings.stalled
@@ -83,7 +83,7 @@ export function healthOperations({ database, relay, checks, lifecycle }: HealthD
     operation({
       ...open,
       path: '/health/ready',
-      summary: 'Whether requests should come here',
+      summary: 'Whether this process should receive requests',
       statuses: [200, 503],
       answer: readiness,
       async handle(_body, _request, response) {

@@ -1,4 +1,4 @@
-// Where the link of a mailed password reset leads. The token stands behind `#` and goes nowhere but into the form's request.
+// The page that the link in a password reset mail opens. The token follows `#` and is sent only in the request of the form.
 import type { RequestHandler, Router } from 'express'
 import { pageRoutes } from '../page.ts'
 
@@ -20,7 +20,7 @@ const message = Object.assign(document.createElement('p'), { role: 'status' })
 label.append('New password, at least 12 characters', input)
 form.append(label, button, message)
 main.append(Object.assign(document.createElement('h1'), { textContent: 'Set a new password' }), form)
-if (!token) form.replaceWith('Please open the link of the mail again.')
+if (!token) form.replaceWith('Please open the link in the mail again.')
 addEventListener('hashchange', () => location.reload())
 form.addEventListener('submit', async (event) => {
   event.preventDefault()
@@ -41,7 +41,7 @@ form.addEventListener('submit', async (event) => {
 })
 `
 
-/** Of all pages that are one form. */
+/** The style of pages that consist of one form. */
 export const FORM_STYLE = `
 main { font: 1rem/1.5 system-ui, sans-serif; max-width: 24rem; margin: 4rem auto; padding: 0 1rem }
 label, input, button { display: block; width: 100%; box-sizing: border-box }

@@ -1,4 +1,4 @@
-// What an engineer asks of a running development or staging service: does it reach what it needs? Never in production.
+// Routes that check the connections of a running development or staging service. They do not exist in production.
 import type { RequestHandler } from 'express'
 import { z } from 'zod'
 import type { Logger } from '../../platform/logger.ts'
@@ -29,7 +29,7 @@ export function testOperations({ environment, devTestToken, checks, limits, logg
     operation({
       method: 'get',
       path: `/api/test/${name}-connection`,
-      summary: `Whether ${name} can be reached, and what is wrong where it cannot`,
+      summary: `Checks the connection to ${name} and describes a fault`,
       tag: 'test',
       security: 'testToken',
       guards: [limits.perAddress('general'), refuseInProduction, requireTestToken(devTestToken, logger)],
@@ -47,7 +47,7 @@ export function testOperations({ environment, devTestToken, checks, limits, logg
   )
 }
 
-/** Should ever somebody mount them where they do not belong. */
+/** A second check, in case the routes are mounted in production by mistake. */
 const refuseInProduction: RequestHandler = (_request, _response, next) =>
   next(process.env.NODE_ENV === 'production' ? problem('not_found', 'There is no such route') : undefined)
 
@@ -55,8 +55,8 @@ function requireTestToken(expected: string, logger: Logger): RequestHandler {
   return (request, _response, next) => {
     const given = bearerToken(request.get('authorization'))
     if (given !== undefined && constantTimeEqual(given, expected)) return next()
-    logger.warn({ address: request.ip, path: request.path }, 'Test route refused')
-    if (!given) return next(problem('not_authenticated', 'Send the test token', { 'WWW-Authenticate': 'Bearer' }))
-    next(problem('test_token_wrong', 'This is not the test token'))
+    logger.warn({ address: request.ip, path: request.path }, 'Request to a test route rejected: the test token is missing or wrong')
+    if (!given) return next(problem('not_authenticated', 'Send the test token as a Bearer token', { 'WWW-Authenticate': 'Bearer' }))
+    next(problem('test_token_wrong', 'The Bearer token does not equal DEV_TEST_TOKEN'))
   }
 }

@@ -1,10 +1,10 @@
-// Where the link of a mailed address verification leads. The token stands behind `#` and goes nowhere but into the form's request.
+// The page that the link in a verification mail opens. The token follows `#` and is sent only in the request of the form.
 import type { RequestHandler, Router } from 'express'
 import { pageRoutes } from '../page.ts'
 import { FORM_STYLE } from './reset-page.ts'
 
 export function verifyPage(limit: RequestHandler): Router {
-  const page = { title: 'Confirm your address', scripts: { 'page.js': SCRIPT }, styles: { 'page.css': FORM_STYLE } }
+  const page = { title: 'Confirm your email address', scripts: { 'page.js': SCRIPT }, styles: { 'page.css': FORM_STYLE } }
   return pageRoutes('/verify-email', page, limit)
 }
 
@@ -20,8 +20,8 @@ const button = Object.assign(document.createElement('button'), { textContent: 'C
 const message = Object.assign(document.createElement('p'), { role: 'status' })
 label.append('The password that you chose when you registered', input)
 form.append(label, button, message)
-main.append(Object.assign(document.createElement('h1'), { textContent: 'Confirm your address' }), form)
-if (!token) form.replaceWith('Please open the link of the mail again.')
+main.append(Object.assign(document.createElement('h1'), { textContent: 'Confirm your email address' }), form)
+if (!token) form.replaceWith('Please open the link in the mail again.')
 addEventListener('hashchange', () => location.reload())
 form.addEventListener('submit', async (event) => {
   event.preventDefault()

@@ -22,22 +22,22 @@ import { queryOf, rawQueryOf, requireWebhookAuth, type WebhookAuth } from '../mi
 
 export interface WebhookDependencies {
   database: Database
-  /** Nothing is recorded while it is `starting`: the database may lack a migration of this build. */
+  /** Nothing is recorded while the state is `starting`: the database may lack a migration of this build. */
   lifecycle: { state: 'starting' | 'serving' | 'draining' }
   logger: Logger
   auth: WebhookAuth
   limits: Limits
-  /** Recording an event twice is recording it once, so a cut connection need not become a 503. */
+  /** Recording an event is idempotent, so that it is retried after a broken connection instead of responding 503. */
   databaseRetry: RetryPolicy
-  /** Called once an event is committed, so that the relay need not wait for its next look. */
+  /** Called after an event was committed, so that the relay does not wait for its next poll. */
   onRecorded: () => void
 }
 
-/** Exotel gives up after 15 s; a caller of a Passthru flow hears silence until we answer. */
+/** Exotel's timeout is 15 s. The caller of a Passthru flow hears silence until we respond. */
 const POST_DEADLINE_MS = 8000
 const GET_DEADLINE_MS = 1500
 
-const deliveries = counter('webhook_deliveries_total', 'Webhooks of proven origin', ['route', 'result'])
+const deliveries = counter('webhook_deliveries_total', 'Authenticated webhooks by result', ['route', 'result'])
 
 export function webhookRoutes(deps: WebhookDependencies): Router {
   const router = Router({ strict: false })
@@ -46,7 +46,7 @@ export function webhookRoutes(deps: WebhookDependencies): Router {
   return router
 }
 
-/** Read, record, answer. Nothing is acknowledged that is not durable, but to a GET, whose caller waits on the line. */
+/** Reads, records and acknowledges an event. A POST is acknowledged only if its event is committed; a GET always, since a caller waits. */
 async function receive(deps: WebhookDependencies, route: WebhookRoute, request: Request, response: Response): Promise<void> {
   const method = request.method === 'GET' ? 'GET' : 'POST'
   const rawBody = method === 'GET' ? Buffer.from(publicQuery(request)) : (request.body as Buffer)
@@ -55,7 +55,7 @@ async function receive(deps: WebhookDependencies, route: WebhookRoute, request: 
   const delivery = { source: 'exotel' as const, route, rawBody, contentType, requestId }
   const retry = { what: 'record event', isTransient: isDatabaseOutage, logger: deps.logger }
   const save = async <T>(work: () => Promise<T>): Promise<T> => {
-    if (deps.lifecycle.state === 'starting') throw new Error('No database with all migrations of this build was reached yet')
+    if (deps.lifecycle.state === 'starting') throw new Error('PostgreSQL was not reached yet, or it lacks migrations of this build')
     return withDeadline(retrying(deps.databaseRetry, retry, work), method === 'GET' ? GET_DEADLINE_MS : POST_DEADLINE_MS)
   }
   try {
@@ -74,14 +74,14 @@ async function receive(deps: WebhookDependencies, route: WebhookRoute, request: 
       deps.logger.warn({ route, problem: error.message, address: request.ip }, 'Webhook cannot be read')
       const identity = unreadableIdentity(route, rawBody)
       await save(() => recordUnreadable(deps.database, { ...delivery, identity }, error.message)).catch((failure: unknown) => {
-        // Exotel sends a POST again, and the caller of a GET waits for no database.
+        // Exotel sends a POST again. The caller of a GET must not wait for the database.
         if (method === 'POST') unavailable(deps, failure)
       })
       throw problem(error instanceof BadCallSid ? 'invalid_call_sid' : 'unreadable_body', error.message)
     }
     deliveries.inc({ route, result: 'unavailable' })
     if (method === 'POST') unavailable(deps, error)
-    deps.logger.error({ error, route }, 'Passthru event not recorded: reconciliation has to bring its call')
+    deps.logger.error({ error, route }, 'Passthru event was not recorded: reconciliation has to find its call')
     response.json({ status: 'accepted', callSid: queryOf(request).get('CallSid'), duplicate: false })
   }
 }
@@ -91,7 +91,7 @@ function unavailable(deps: WebhookDependencies, error: unknown): never {
   throw problem('database_unavailable', 'The event could not be recorded, please send it again', RETRY_AFTER_OUTAGE)
 }
 
-/** The query without the secret in it, which is neither hashed nor kept. */
+/** The query without the secret `token`, which is neither hashed nor stored. */
 function publicQuery(request: Request): string {
   return rawQueryOf(request)
     .split('&')

@@ -62,7 +62,7 @@ describe('Registration', () => {
     expect([again.status, again.body]).toEqual([first.status, first.body])
     await loggedIn(api, person)
     expect(await query('SELECT id FROM users WHERE email = $1', [person.email])).toHaveLength(1)
-    await mailsTo(backend.mailDirectory, person.email, 'You have an account already')
+    await mailsTo(backend.mailDirectory, person.email, 'You already have an account')
   })
 
   test('When twenty register one address at once, then there is one account', async () => {
@@ -583,7 +583,7 @@ describe('Passwords', () => {
       const answer = await post(api, '/api/auth/change-password', body, bearer(accessToken))
       expect(answer).toMatchObject({ status: 422, body: { code: 'invalid_fields', errors: [{ field: 'newPassword' }] } })
     }
-    expect(await subjectsTo(backend, person.email)).toEqual(['Confirm your address'])
+    expect(await subjectsTo(backend, person.email)).toEqual(['Confirm your email address'])
   })
 
   test.each([

@@ -35,7 +35,7 @@ test('When an address is refused, then the log names reason and address', () => 
   const refusals = backend
     .logs('api')
     .split('\n')
-    .filter((line) => line.includes('Webhook refused'))
+    .filter((line) => line.includes('Webhook rejected'))
   expect(refusals.map((line) => JSON.parse(line) as object)).toContainEqual(
     expect.objectContaining({ reason: 'address', address: '198.51.100.8' }),
   )

@@ -315,7 +315,7 @@ test('When the limits cannot be counted, then guessing is closed, the rest is op
     const open = await post<{ accessToken: string }>(apis[2]!, '/api/auth/refresh', { refreshToken }, address)
     expect(open.status).toBe(200)
     expect((await get(apis[2]!, '/api/auth/me', bearer(open.body.accessToken))).status).toBe(200)
-    expect(backend.logs('api').match(/Limits cannot be counted/g)).toHaveLength(1)
+    expect(backend.logs('api').match(/Rate limits cannot be counted/g)).toHaveLength(1)
   } finally {
     await backend.database.query('ALTER TABLE rate_limits_away RENAME TO rate_limits')
   }

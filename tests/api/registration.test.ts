@@ -59,7 +59,7 @@ describe('When registration is', () => {
       expect(await register(apis.invite, body)).toMatchObject({ status: 403, body: { code: 'invitation_required' } })
     expect(await register(apis.invite, { ...invited, invitation })).toMatchObject({ status: 202 })
     await loggedIn(apis.invite, invited)
-    expect(await subjectsTo(backend, invited.email)).toEqual(['Your account'])
+    expect(await subjectsTo(backend, invited.email)).toEqual(['Your account is ready'])
   })
 
   test('open, and a stranger has registered the address of an invited person, then the invitation makes the account his', async () => {

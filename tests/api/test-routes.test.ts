@@ -41,7 +41,7 @@ describe.each(ROUTES)('%s', (path) => {
       status: 200,
       body: { status: 'ok', detail: expect.any(String) },
     })
-    expect(backend.logs('api')).toMatch(/"address":"[^"]*127\.0\.0\.1".*"Test route refused"/)
+    expect(backend.logs('api')).toMatch(/"address":"[^"]*127\.0\.0\.1".*"Request to a test route rejected: [^"]*"/)
   })
 })
 

@@ -6,7 +6,7 @@ import { bearer, loggedIn, mailsTo, newPerson, post, registered, subjectsTo, tok
 import { startBackend, type Backend } from '../support/backend.ts'
 import { eventually } from '../support/eventually.ts'
 
-const LINK = 'Confirm your address'
+const LINK = 'Confirm your email address'
 
 let backend: Backend
 let api: string
@@ -178,7 +178,7 @@ describe('Mail limits of registration', () => {
   test('When an owner is told of registrations with his address, then at most five times a day', async () => {
     const person = await registered(backend, newSource())
     for (let i = 0; i < 8; i += 1) await register(person)
-    expect((await subjectsTo(backend, person.email)).slice(1)).toEqual(Array.from({ length: 4 }, () => 'You have an account already'))
+    expect((await subjectsTo(backend, person.email)).slice(1)).toEqual(Array.from({ length: 4 }, () => 'You already have an account'))
     await loggedIn(api, person, newSource())
   })
 })

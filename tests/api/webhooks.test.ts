@@ -101,7 +101,7 @@ test.each([
       .logs('api')
       .split('\n')
       .find((each) => each.includes(requestId))
-    expect(JSON.parse(line!)).toMatchObject({ msg: 'Webhook refused', reason: expect.any(String), address: expect.any(String) })
+    expect(JSON.parse(line!)).toMatchObject({ msg: 'Webhook rejected', reason: expect.any(String), address: expect.any(String) })
   },
 )
 

@@ -101,9 +101,9 @@ export const evidence: Mistake[] = [
   {
     breaks: 'a list of calls that nobody can read proves that the account exists',
     file: 'exotel/api-client.ts',
-    text: "    if (!page) throw new ExotelUnavailable('The list of calls has not the documented form')\n    this.#accountSeenAt = performance.now()\n",
+    text: "    if (!page) throw new ExotelUnavailable('The list of calls does not have the documented form')\n    this.#accountSeenAt = performance.now()\n",
     replacement:
-      "    this.#accountSeenAt = performance.now()\n    if (!page) throw new ExotelUnavailable('The list of calls has not the documented form')\n",
+      "    this.#accountSeenAt = performance.now()\n    if (!page) throw new ExotelUnavailable('The list of calls does not have the documented form')\n",
     tests: ['tests/unit/exotel-api.test.ts'],
     only: 'confirms no account',
   },

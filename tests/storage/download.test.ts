@@ -286,7 +286,7 @@ test('When a pre-signed link fails in whatever way, then the plain one decides, 
   await nameRecording(bench.database, source.callSid, { sourceUrl: source.sourceUrl, fetchUrl: `${exotel.url}/presigned/x?Signature=s` })
   for (const stale of [404, 410, 503]) {
     exotel.script(status(stale), status(502))
-    await expect(download()).rejects.toEqual(failure('ExotelUnavailable', { message: 'Exotel answered 502' }))
+    await expect(download()).rejects.toEqual(failure('ExotelUnavailable', { message: 'Exotel responded 502' }))
     exotel.script(status(stale), status(401))
     await expect(download()).rejects.toEqual(
       failure(stale === 404 ? 'RecordingNotFound' : stale === 410 ? 'RecordingExpired' : 'ExotelUnavailable'),

@@ -67,7 +67,7 @@ describe('When the body of a response that is not audio drips', () => {
   test.each([
     [404, 'RecordingNotFound', /404/],
     [503, 'ExotelUnavailable', /503/],
-    [200, 'ExotelUnavailable', /whole answer/],
+    [200, 'ExotelUnavailable', /whole response/],
   ] as const)('then the attempt ends by status %i', async (status, type, message) => {
     exotel.script(dripping(status, { 'content-type': 'application/json' }, '['))
     await expect(download()).rejects.toEqual(failure(type, message))

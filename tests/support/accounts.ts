@@ -97,7 +97,7 @@ export async function verified(
   person: Person,
   headers: Record<string, string> = {},
 ): Promise<void> {
-  const mails = await mailsTo(mailDirectory, person.email, 'Confirm your address')
+  const mails = await mailsTo(mailDirectory, person.email, 'Confirm your email address')
   const body = { token: tokenIn(mails.at(-1)!), password: person.password }
   const { status } = await post(apiUrl, '/api/auth/verify-email', body, headers)
   if (status !== 204) throw new Error(`Verification answered ${status}`)

@@ -62,7 +62,7 @@ describe('When the response of the API', () => {
 
   test('is no JSON, then the error does not quote it', async () => {
     exotel.script((_request, response) => response.end('09876543210'))
-    await expect(ask()).rejects.toThrow(/^Exotel's answer is not JSON$/)
+    await expect(ask()).rejects.toThrow(/^Exotel's response is not JSON$/)
   })
 })
 
@@ -79,7 +79,7 @@ describe('When the body of an error drips or never ends, then the status decides
     exotel.script(repeating(429, text))
     await expect(ask()).rejects.toThrow(ExotelRateLimited)
     exotel.script(repeating(500, text))
-    await expect(ask()).rejects.toThrow(/answered 500/)
+    await expect(ask()).rejects.toThrow(/responded 500/)
   })
 })
 

@@ -33,13 +33,13 @@ describe('When a content type is written in another way, then it is understood:'
 
 describe('When a body contradicts its content type, then the error says how:', () => {
   test.each([
-    [FORM, `${part('CallSid', 'a1')}\r\n--B--\r\n`, /says form, but the body looks like multipart$/],
-    [FORM, '{}', /says form, but the body looks like json$/],
-    [`${FORM} ; charset=utf-8`, '{}', /says form, but the body looks like json$/],
+    [FORM, `${part('CallSid', 'a1')}\r\n--B--\r\n`, /is form, but the body looks like multipart$/],
+    [FORM, '{}', /is form, but the body looks like json$/],
+    [`${FORM} ; charset=utf-8`, '{}', /is form, but the body looks like json$/],
     ['application/vnd.exotel+json', 'CallSid=a1', /JSON/],
-    [MULTIPART, 'CallSid=a1', /says multipart, but the body looks like form$/],
-    [MULTIPART, '--C\r\n', /says multipart, but the body does not start with its boundary$/],
-    ['multipart/form-data; boundary=B1', '--B2\r\n', /says multipart, but the body does not start with its boundary$/],
+    [MULTIPART, 'CallSid=a1', /is multipart, but the body looks like form$/],
+    [MULTIPART, '--C\r\n', /is multipart, but the body does not start with its boundary$/],
+    ['multipart/form-data; boundary=B1', '--B2\r\n', /is multipart, but the body does not start with its boundary$/],
     ['multipart/form-data', `${part('CallSid', 'a1')}\r\n--B--\r\n`, /does not start with its boundary$/],
     [undefined, `${part('CallSid', 'a1')}\r\n--B--\r\n`, /is multipart, but its content type is not$/],
   ])('%s', async (type, body, message) => {
@@ -127,6 +127,6 @@ describe('When multipart', () => {
   test('has no text, then the error says what is wrong with it', async () => {
     await expect(decode('--B\r\nno header at all\r\n\r\nx\r\n--B--\r\n')).rejects.toThrow(/no readable text part: Malformed part header$/)
     const waiting = Buffer.from('------x1--\r\n------x1\r\n------x1\r\nContent-Disposition:form-data;="";filename="a"\r\n\r\nz')
-    await expect(decodeBody(waiting, 'multipart/form-data; boundary=----x1')).rejects.toThrow(/: It does not end$/)
+    await expect(decodeBody(waiting, 'multipart/form-data; boundary=----x1')).rejects.toThrow(/: the body does not end$/)
   })
 })

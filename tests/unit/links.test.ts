@@ -100,16 +100,16 @@ describe('When a link is checked', () => {
   ])('then %s is none of the hosts %j, and the error names the host and the settings', (link, hosts) => {
     const { host } = new URL(link)
     expect(() => checkUrl(link, { ...policy, hosts }, 'named')).toThrow(
-      `The link's host ${host} is not one of EXOTEL_RECORDING_HOSTS or EXOTEL_PUBLIC_RECORDING_HOSTS`,
+      `The link's host ${host} is in neither EXOTEL_RECORDING_HOSTS nor EXOTEL_PUBLIC_RECORDING_HOSTS`,
     )
   })
 
   test.each([
     ['nonsense', 'The link is not a URL'],
-    ['invalid:abc', 'The link is not a URL, or one that clients read differently'],
-    ['ftp://recordings.exotel.com/', "The link's scheme is ftp, only https is fetched"],
-    ['https://user@recordings.exotel.com/', 'The link has credentials in it'],
-    ['https://:pw@recordings.exotel.com/', 'The link has credentials in it'],
+    ['invalid:abc', 'The link is not a URL, or HTTP clients parse it differently'],
+    ['ftp://recordings.exotel.com/', "The link's scheme is ftp; only https is allowed"],
+    ['https://user@recordings.exotel.com/', 'The link contains credentials'],
+    ['https://:pw@recordings.exotel.com/', 'The link contains credentials'],
     ['https://10.0.0.1/', 'The link leads to a private address'],
     ['https://[4000::1]/', 'The link leads to a reserved address'],
     ['https://100.100.100.200/', 'The link leads to a metadata address'],
