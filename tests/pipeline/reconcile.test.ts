@@ -51,9 +51,9 @@ test('When only the webhook with the link was lost, then the sweep of the list b
 test('When a person begins a backfill, then calls of months ago are brought, and a second one at once is refused', async () => {
   const old = [40, 100].map((days) => untold(new Date(Date.now() - days * DAY)).callSid)
   const from = new Date(Date.now() - 120 * DAY).toISOString().slice(0, 10)
-  expect(await backfill('--from', from)).toMatchObject({ code: 0, output: expect.stringContaining('has begun: workflow backfill') })
+  expect(await backfill('--from', from)).toMatchObject({ code: 0, output: expect.stringContaining('was started as the workflow backfill') })
   const second = await backfill('--from', from)
-  if (second.code !== 0) expect(second.output).toContain('A backfill is under way')
+  if (second.code !== 0) expect(second.output).toContain('A backfill is already running')
   for (const callSid of old) {
     await becomes(callSid, 'stored')
     expect(await sourcesOf(callSid)).toEqual(['backfill'])
@@ -64,8 +64,8 @@ test('When a person begins a backfill, then calls of months ago are brought, and
 
 test.each([
   [[], /--from is missing/],
-  [['--from', '2026-13-01'], /--from is not a day/],
-  [['--from', '2026-10-01', '--to', '2026-09-01'], /must lie before/],
+  [['--from', '2026-13-01'], /--from is not a valid date/],
+  [['--from', '2026-10-01', '--to', '2026-09-01'], /must be before/],
   [['--from', '2026-10-01', '--open', '0'], /--open must be/],
   [['--until', 'now'], /Usage: npm run backfill/],
 ])('When a backfill is asked for with %j, then it says what is wrong', async (args, message) => {
