@@ -126,7 +126,7 @@ function anySample(random: Random): string {
 }
 
 function sample(name: string): string {
-  return fileURLToPath(new URL(`../../simulator/recordings/${name}`, import.meta.url))
+  return fileURLToPath(new URL(`../simulator/recordings/${name}`, import.meta.url))
 }
 
 function makeDamaged(folder: string): string {

@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 import pg from 'pg'
 
 const execFile = promisify(execFileCallback)
-const root = fileURLToPath(new URL('..', import.meta.url))
+const root = fileURLToPath(new URL('../..', import.meta.url))
 
 /** Runs `rollback.sql` of the newest migration. @returns the migration's name */
 export async function rollBackNewest(databaseUrl: string): Promise<string> {
