@@ -1,4 +1,4 @@
-// The worker process: makes the activities' dependencies, runs one Temporal worker a queue, drains on SIGTERM.
+// The worker process: creates the dependencies of the activities, runs one Temporal worker per task queue, drains on SIGTERM.
 import { Client } from '@temporalio/client'
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker'
 import { existsSync } from 'node:fs'
@@ -33,7 +33,7 @@ import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE, BACKFILL_QUEUE, sp
 const EXOTEL_REQUESTS_PER_SECOND = 3
 const BACKFILL_REQUESTS_PER_SECOND = 0.3
 const FORCE_AFTER_MS = 3000
-/** The SDK warns so of each worker that runs activities only, as most of ours do. */
+/** The SDK logs this warning for each worker that runs only activities. Most of ours do. */
 const ACTIVITIES_ONLY = 'No workflows registered'
 
 runMain(async () => {
@@ -57,7 +57,10 @@ runMain(async () => {
     config.WORKER_NAME,
     { maxBytes: config.SPOOL_MAX_BYTES, minFreeBytes: config.SPOOL_MIN_FREE_BYTES },
     (reason) => {
-      logger.fatal({ reason: reason.message }, 'Recording spool directory lost: the lock on it could not be renewed')
+      logger.fatal(
+        { reason: reason.message },
+        'Recording spool directory lost: its lock could not be renewed. The worker exits so that no two workers use one spool',
+      )
       process.exit(1)
     },
   ).catch((error: unknown) => {
@@ -65,8 +68,8 @@ runMain(async () => {
   })
   const deps = openDependencies(config, { database, spool, alarms, logger })
   let temporal: Client | undefined
-  const lookAtDatabase = createProbe('database', () => assertMigrated(database, migrations).then(() => true))
-  const lookAtTemporal = createProbe('temporal', async () => temporal && (await temporal.workflowService.getSystemInfo({})))
+  const probeDatabase = createProbe('database', () => assertMigrated(database, migrations).then(() => true))
+  const probeTemporal = createProbe('temporal', async () => temporal && (await temporal.workflowService.getSystemInfo({})))
   const operations = await serveOperations(
     { host: config.OPERATIONS_HOST, port: config.OPERATIONS_PORT },
     {
@@ -75,14 +78,14 @@ runMain(async () => {
         state: state.now,
         alarms: alarmsWithoutReasons(alarms),
         store: deps.breaker.state(),
-        database: (await lookAtDatabase()) ? 'ok' : 'unavailable',
-        temporal: (await lookAtTemporal()) ? 'ok' : 'unavailable',
+        database: (await probeDatabase()) ? 'ok' : 'unavailable',
+        temporal: (await probeTemporal()) ? 'ok' : 'unavailable',
         spool: { bytes: await spool.usedBytes().catch(() => null) },
       }),
-      measure: async () => void (await Promise.all([lookAtDatabase(), lookAtTemporal()])),
+      measure: async () => void (await Promise.all([probeDatabase(), probeTemporal()])),
     },
   )
-  // Signals are handled above. Unless its log is forwarded, the SDK's core writes to stdout itself.
+  // Signals are handled above. If its log is not forwarded, the SDK's core writes to stdout itself.
   Runtime.install({ shutdownSignals: [], logger: temporalLogger(logger), telemetryOptions: { logging: { forward: {} } } })
   await waitUntil(() => assertMigrated(database, migrations), {
     alarms,
@@ -114,7 +117,7 @@ runMain(async () => {
     void waitUntil(() => ensureSchedules(client, config), {
       alarms,
       name: 'SchedulesMissing',
-      hint: 'see whether the key may make schedules',
+      hint: 'check that the API key may create schedules',
       signal: stopping.signal,
     })
     logger.info({ queue: spool.queue, operationsPort: operations.port }, 'Recording worker is running')
@@ -133,7 +136,7 @@ runMain(async () => {
   process.exit(0)
 })
 
-/** The SDK's own warnings and errors, in our format. */
+/** Logs the SDK's warnings and errors in our format. */
 function temporalLogger(logger: Logger): DefaultLogger {
   return new DefaultLogger('WARN', ({ level, message, meta }) => {
     if (message.startsWith(ACTIVITIES_ONLY)) return

@@ -1,5 +1,5 @@
-// `npm run admin`: accounts, from a shell that reaches the database as the owner of the tables, since the application may not make
-// administrators. Without MIGRATION_DATABASE_URL and DATABASE_URL: the development stack's.
+// `npm run admin`: manages accounts. It connects as the owner of the tables, because the application's role may not create
+// administrators. If neither MIGRATION_DATABASE_URL nor DATABASE_URL is set, it uses the database of the development stack.
 import { existsSync, readFileSync } from 'node:fs'
 import { pino } from 'pino'
 import { createAdministrator, setActive, setRole } from '../accounts/administration.ts'
@@ -13,19 +13,20 @@ import { CannotStart, runMain } from '../platform/process.ts'
 import { redact } from '../platform/redact.ts'
 
 const USAGE = `Usage: npm run admin -- COMMAND
-  create EMAIL              makes an administrator with a verified address and a new password, and prints it
-  role EMAIL ROLE           admin, operator or user
-  deactivate EMAIL          ends all sessions of the account and lets it open no more
-  activate EMAIL
-  invite EMAIL              prints what this person registers with, where REGISTRATION=invite
-  new-signing-key           ends all access tokens and invitations within ten seconds; sessions go on by refreshing`
+  create EMAIL              create an administrator with a verified address, and print a new password
+  role EMAIL ROLE           change the role to admin, operator or user
+  deactivate EMAIL          end all sessions of the account and prevent new ones
+  activate EMAIL            permit sessions again
+  invite EMAIL              print the invitation for this address (with REGISTRATION=invite)
+  new-signing-key           replace the signing keys: access tokens and invitations become invalid within ten seconds; sessions
+                            continue after a refresh`
 const ROLES = ['admin', 'operator', 'user'] as const
 const DEV_STACK = '.data/dev.json'
 
 const COMMANDS: Record<string, (database: Database, email: string, more: string[]) => Promise<string>> = {
   async create(database, email) {
     const { password, existed } = await createAdministrator(database, email)
-    const note = existed ? ' There was an account already: its password is another now, and its sessions have ended.' : ''
+    const note = existed ? ' The account already existed: its password was replaced, and its sessions have ended.' : ''
     return `${email} is an administrator.${note} Password, shown only now: ${password}`
   },
   async role(database, email, [role]) {
@@ -36,7 +37,7 @@ const COMMANDS: Record<string, (database: Database, email: string, more: string[
   },
   async deactivate(database, email) {
     assertFound(await setActive(database, email, false), email)
-    return `${email} is not active any more; its sessions have ended.`
+    return `${email} is no longer active; its sessions have ended.`
   },
   async activate(database, email) {
     assertFound(await setActive(database, email, true), email)
@@ -51,7 +52,7 @@ runMain(async () => {
   try {
     if (command === 'new-signing-key') {
       await forgetOtherSigningKeys(database, await addSigningKey(database))
-      console.log('There is a new signing key, and no other.')
+      console.log('The signing keys were replaced by a new one.')
       return
     }
     const run = Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined
@@ -63,13 +64,13 @@ runMain(async () => {
     if (isPermissionDenied(error))
       throw new CannotStart('This role may not change accounts: set MIGRATION_DATABASE_URL to the role that owns the tables.')
     if (!isDatabaseOutage(error)) throw error
-    throw new CannotStart(`PostgreSQL does not answer: ${reasonOf(error)}. Check MIGRATION_DATABASE_URL or DATABASE_URL.`)
+    throw new CannotStart(`PostgreSQL does not respond: ${reasonOf(error)}. Check MIGRATION_DATABASE_URL or DATABASE_URL.`)
   } finally {
     await database.$disconnect()
   }
 })
 
-/** The last line of what Prisma says; those before show where we called it. */
+/** The last line of Prisma's message. The lines before it quote our source code. */
 function reasonOf(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error)
   return redact(message.trim().split('\n').at(-1)!.replace(/\.$/, ''))
@@ -88,5 +89,5 @@ function databaseUrl(): string {
 }
 
 function assertFound(found: boolean, email: string): void {
-  if (!found) throw new CannotStart(`There is no account ${email}.`)
+  if (!found) throw new CannotStart(`There is no account with the address ${email}.`)
 }

@@ -1,5 +1,5 @@
-// Applies the migrations with `prisma migrate deploy`. A migration that did not get a lock in time has changed nothing: it is marked
-// as rolled back and applied again. Any number of these commands may run at once.
+// Applies the migrations with `prisma migrate deploy`. A migration that did not get a lock in time has changed nothing, so it is marked
+// as rolled back and applied again. Any number of these commands may run concurrently.
 import { spawn } from 'node:child_process'
 import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
@@ -8,24 +8,24 @@ import { applicationConnection } from '../platform/database-url.ts'
 export interface MigrationOptions {
   /** Folder of prisma.config.ts. */
   root: string
-  /** Of the role that owns the tables. */
+  /** For the role that owns the tables. */
   ownerUrl: string
-  /** Told what Prisma says, and why there is another attempt. */
+  /** Called with Prisma's output and the reason for each further attempt. */
   report: (text: string) => void
-  /** No further attempt begins once it is aborted; the one that runs goes on to its end. */
+  /** No further attempt starts after it is aborted. A running attempt is completed. */
   signal: AbortSignal
   attempts?: number
   pauseMs?: number
 }
 
-/** The migrations are not applied; the message is Prisma's, or says how often it was tried. */
+/** The migrations are not applied. The message is Prisma's, or says after how many attempts the command gave up. */
 export class MigrationsNotApplied extends Error {}
 
 const ATTEMPTS = 20
 const PAUSE_MS = 5000
-/** Prisma holds it from before the first migration until after the last one; others wait for it up to 10 s. */
+/** Prisma holds this lock from before the first migration until after the last one. Other commands wait for it up to 10 s. */
 export const PRISMAS_ADVISORY_LOCK = 72_707_369
-/** lock_not_available and deadlock_detected: the same migration may succeed later. */
+/** lock_not_available and deadlock_detected. The same migration may succeed later. */
 const LOCK_FAILURE = 'Database error code: (55P03|40P01)'
 
 /** @throws {MigrationsNotApplied} */
@@ -38,15 +38,15 @@ export async function applyMigrations(options: MigrationOptions): Promise<void> 
     if (!reason) throw new MigrationsNotApplied(output)
     if (attempt >= attempts || signal.aborted)
       throw new MigrationsNotApplied(
-        `${reason} after ${attempt} attempts. What was not applied has changed nothing: run the command again.`,
+        `${reason} after ${attempt} attempts. Migrations that failed have changed nothing: run the command again.`,
       )
-    report(`${reason}. It has changed nothing; attempt ${attempt + 1} of ${attempts} follows in ${pauseMs / 1000} s.\n`)
+    report(`${reason}. Nothing was changed; attempt ${attempt + 1} of ${attempts} follows in ${pauseMs / 1000} s.\n`)
     await pause(pauseMs, undefined, { signal }).catch(() => {})
     if (signal.aborted) throw new MigrationsNotApplied(`${reason}, and the command was stopped before another attempt.`)
   }
 }
 
-/** In a session of its own: Ctrl-C in a terminal reaches all processes of a session and would end it in the middle. */
+/** Runs Prisma in its own session. Otherwise Ctrl-C in a terminal would also stop it during a migration. */
 function deploy({ root, ownerUrl }: MigrationOptions): Promise<{ code: number | null; output: string }> {
   const env = { ...process.env, MIGRATION_DATABASE_URL: ownerUrl }
   const args = ['node_modules/prisma/build/index.js', 'migrate', 'deploy']
@@ -59,7 +59,7 @@ function deploy({ root, ownerUrl }: MigrationOptions): Promise<{ code: number | 
   })
 }
 
-/** Undefined where another attempt would fail in the same way. */
+/** @returns undefined if another attempt would fail in the same way */
 async function reasonToRetry(ownerUrl: string, output: string): Promise<string | undefined> {
   if (/P1002/.test(output) && /advisory lock/.test(output)) return 'Another command applies migrations'
   if (!/P3009|P3018/.test(output)) return undefined
@@ -75,8 +75,8 @@ async function reasonToRetry(ownerUrl: string, output: string): Promise<string |
 }
 
 /**
- * What `prisma migrate resolve --rolled-back` does, in one statement: a migration that another command has begun meanwhile has
- * no error in `logs` and stays as it is.
+ * Does the same as `prisma migrate resolve --rolled-back` in one statement. A migration that another command has started meanwhile has
+ * no error in `logs` and is not changed.
  */
 async function resolveLockFailures(client: pg.Client): Promise<string[]> {
   const { rows } = await client.query<{ migration_name: string }>(
@@ -88,7 +88,7 @@ async function resolveLockFailures(client: pg.Client): Promise<string[]> {
   return rows.map(({ migration_name: name }) => name)
 }
 
-/** Another command has resolved the failure that stopped this one, and may have begun that migration again. */
+/** True if another command has resolved the failure that stopped this one. It may have started that migration again. */
 async function isBeingRepeated(client: pg.Client): Promise<boolean> {
   const { rows } = await client.query<{ held: boolean; failed: boolean }>(
     `SELECT EXISTS (SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = database AND datname = current_database()

@@ -1,5 +1,5 @@
-// `npm run backfill -- --from YYYY-MM-DD [--to YYYY-MM-DD] [--open N]`: brings in an account's older calls, at a pace that leaves
-// room for live ones. Days are India's. Begun once, it goes on by itself; see the workflow `backfill` in the Web UI.
+// `npm run backfill -- --from YYYY-MM-DD [--to YYYY-MM-DD] [--open N]`: starts the workflow `backfill`, which imports older calls of the
+// account at a limited rate, so that current calls are not delayed. Days are in India's time zone.
 import { Client, Connection, WorkflowExecutionAlreadyStartedError } from '@temporalio/client'
 import { parseArgs } from 'node:util'
 import { parseExotelTime } from '../exotel/time.ts'
@@ -10,7 +10,7 @@ import type { BackfillRequest } from '../contracts/maintenance.ts'
 import { BACKFILL_WORKFLOW, BACKFILL_WORKFLOW_ID, RECORDINGS_QUEUE } from '../contracts/names.ts'
 
 const USAGE = 'Usage: npm run backfill -- --from YYYY-MM-DD [--to YYYY-MM-DD] [--open N]'
-/** Exotel serves calls of the last six months. */
+/** Exotel's API returns calls of the last six months. */
 const REACH_MS = 180 * 24 * 3600_000
 
 runMain(async () => {
@@ -28,10 +28,12 @@ runMain(async () => {
   }
   await temporal.workflow.start(BACKFILL_WORKFLOW, options).catch((error: unknown) => {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error
-    throw new CannotStart(`A backfill is under way: see the workflow ${BACKFILL_WORKFLOW_ID} in the Web UI`)
+    throw new CannotStart(`A backfill is already running: see the workflow ${BACKFILL_WORKFLOW_ID} in Temporal's Web UI`)
   })
   await connection.close()
-  console.log(`Backfill of ${request.from} to ${request.to} has begun: workflow ${BACKFILL_WORKFLOW_ID}.`)
+  console.log(
+    `Backfill of ${request.from} to ${request.to} was started as the workflow ${BACKFILL_WORKFLOW_ID}. See its progress in Temporal's Web UI.`,
+  )
 })
 
 function readRequest({ RECONCILE_BACKFILL_FROM, RECORDING_WAIT_SCALE }: ReturnType<typeof readBackfillSettings>): BackfillRequest {
@@ -39,11 +41,11 @@ function readRequest({ RECONCILE_BACKFILL_FROM, RECORDING_WAIT_SCALE }: ReturnTy
   const now = Date.now()
   const wantedMs = startOfDay(from ?? RECONCILE_BACKFILL_FROM, '--from')
   const fromMs = Math.max(wantedMs, now - REACH_MS)
-  if (wantedMs < fromMs) console.log('Exotel serves six months: older calls cannot be had.')
+  if (wantedMs < fromMs) console.log("Exotel's API returns calls of the last six months only: older calls are skipped.")
   const toMs = to === undefined ? now : Math.min(startOfDay(to, '--to'), now)
-  if (fromMs >= toMs) throw new CannotStart('--from must lie before --to, and neither in the future')
+  if (fromMs >= toMs) throw new CannotStart('--from must be before --to, and not in the future')
   const openAtMost = Number(open ?? 100)
-  if (!Number.isInteger(openAtMost) || openAtMost < 1) throw new CannotStart(`--open must be a whole number of calls. ${USAGE}`)
+  if (!Number.isInteger(openAtMost) || openAtMost < 1) throw new CannotStart(`--open must be a positive whole number of calls. ${USAGE}`)
   return { from: new Date(fromMs).toISOString(), to: new Date(toMs).toISOString(), openAtMost, waitScale: RECORDING_WAIT_SCALE }
 }
 
@@ -57,6 +59,6 @@ function readOptions(): { from?: string; to?: string; open?: string } {
 
 function startOfDay(day: string | undefined, name: string): number {
   const start = day && /^\d{4}-\d{2}-\d{2}$/.test(day) ? parseExotelTime(`${day} 00:00:00`) : undefined
-  if (!start) throw new CannotStart(`${name} ${day === undefined ? 'is missing' : 'is not a day'}. ${USAGE}`)
+  if (!start) throw new CannotStart(`${name} ${day === undefined ? 'is missing' : 'is not a valid date'}. ${USAGE}`)
   return start.getTime()
 }

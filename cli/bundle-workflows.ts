@@ -1,5 +1,5 @@
-// Part of `npm run build`: the workflow code as one file beside the compiled worker, so that no worker bundles at its start, and the list
-// of migrations, which the processes compare with the database.
+// Part of `npm run build`. Writes the workflow code as one bundle beside the compiled worker, so that workers need not bundle at their
+// start, and the list of migrations, which the processes compare with the database.
 import { bundleWorkflowCode } from '@temporalio/worker'
 import { writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'

@@ -1,5 +1,5 @@
-// The first service of docker-compose.yml: generates the secrets of its servers, creates the roles in PostgreSQL, and hands the
-// volumes to the users that the servers run as. Safe to run again. For trying only: production has servers and secrets of its own.
+// The first service of docker-compose.yml. It generates the secrets of the servers, creates the roles in PostgreSQL, and changes the
+// owners of volumes to the users of the servers. Safe to run again. Only for evaluation: production uses its own servers and secrets.
 import { chownSync, lchownSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -11,7 +11,7 @@ const SERVER = 'postgres:5432'
 const DATABASE = 'caly'
 const OWNER = 'caly_owner'
 const APPLICATION = 'caly'
-/** What the services run as: `node` in our image, and the users of Temporal and the S3 server. */
+/** The uid of the services: `node` in our image, and the users of Temporal and the S3 server. */
 const USER = 1000
 const SECRETS = '/secrets'
 /** Volumes of servers that do not run as root. */
@@ -23,7 +23,7 @@ runMain(async () => {
   await createRoles(secrets)
   const owner = urlOf({ name: OWNER, password: secrets.ownerPassword })
   const application = urlOf({ name: APPLICATION, password: secrets.applicationPassword })
-  // Whoever names a PostgreSQL of their own gets its migrations there.
+  // If DATABASE_URL names another PostgreSQL, the migrations are applied there.
   writeSecret('owner/migrate.sh', { MIGRATION_DATABASE_URL: `\${DATABASE_URL:-${owner}}` })
   writeSecret('app/app.sh', {
     DATABASE_URL: application,
@@ -48,7 +48,7 @@ async function createRoles({ superuserPassword, ownerPassword, applicationPasswo
   }
 }
 
-/** A new server has the password of docker-compose.yml, which everybody knows: it is replaced before anything is stored. */
+/** A new server has the public password of docker-compose.yml. It is replaced before anything is stored. */
 async function connectAsSuperuser(password: string): Promise<pg.Client> {
   try {
     return await connect(password)
@@ -56,10 +56,12 @@ async function connectAsSuperuser(password: string): Promise<pg.Client> {
     if ((error as { code?: string }).code !== WRONG_PASSWORD) throw error
   }
   const administrator = await connect(process.env.POSTGRES_FIRST_PASSWORD ?? '').catch(() => {
-    throw new CannotStart('PostgreSQL has data of an earlier version of this file: remove its volumes with `docker compose down -v`.')
+    throw new CannotStart(
+      'The PostgreSQL volume belongs to an earlier version of docker-compose.yml: remove all volumes and their data with `docker compose down -v`.',
+    )
   })
   await administrator.query(`ALTER ROLE postgres PASSWORD ${pg.escapeLiteral(password)}`).finally(() => administrator.end())
-  return connect(password) // whoever opens a further connection takes the password from this one
+  return connect(password) // ensureDatabaseRoles opens further connections with the password of this one
 }
 
 async function connect(password: string): Promise<pg.Client> {
@@ -72,14 +74,14 @@ function urlOf({ name, password }: LoginRole, database = DATABASE): string {
   return `postgresql://${name}:${password}@${SERVER}/${database}`
 }
 
-/** Only its reader may read it, and nobody changes it. */
+/** Writes a file that only the user of the services can read and nobody can change. */
 function writeSecret(file: string, values: Record<string, string>): void {
   const path = join(SECRETS, file)
   writeFileSync(path, shellDefaults(values), { mode: 0o400 })
   chownSync(path, USER, USER)
 }
 
-/** Everything in a volume that another user owned before. */
+/** Changes the owner of a volume and of everything in it. */
 function giveTo(user: number, folder: string): void {
   if (statSync(folder).uid === user) return
   for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) lchownSync(join(folder, name), user, user)

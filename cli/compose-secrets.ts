@@ -1,4 +1,4 @@
-// Secrets that docker-compose.yml generates for its own servers, as files that a shell reads before it starts a service.
+// The generated secrets of docker-compose.yml's servers, and files with them that a shell reads before it starts a service.
 import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 
@@ -10,7 +10,7 @@ export interface ComposeSecrets {
   s3SecretKey: string
 }
 
-/** The same at every start, so that the servers know their own data. */
+/** Returns the same secrets at every start, so that the servers can use their data. */
 export function loadComposeSecrets(path: string): ComposeSecrets {
   if (!existsSync(path)) {
     const random = (bytes: number): string => randomBytes(bytes).toString('hex')
@@ -27,8 +27,8 @@ export function loadComposeSecrets(path: string): ComposeSecrets {
 }
 
 /**
- * A file for `. FILE` in a shell: exports each variable that is not set, or empty.
- * @param values without characters that a shell interprets, except references to variables
+ * The content of a file for `. FILE` in a shell. It exports each variable that is unset or empty.
+ * @param values must not contain characters that a shell interprets, except references to variables
  */
 export function shellDefaults(values: Record<string, string>): string {
   return Object.entries(values)

@@ -1,4 +1,4 @@
-// The roles of a new PostgreSQL server: an owner of the tables for migrations, and the application's with few rights.
+// The roles of a new PostgreSQL server: an owner of the tables for migrations, and the application's role with few privileges.
 import pg from 'pg'
 
 export interface LoginRole {
@@ -8,21 +8,21 @@ export interface LoginRole {
 
 export interface DatabaseRoles {
   database: string
-  /** Owns the database and runs migrations; no superuser. */
+  /** Owns the database and runs migrations. Not a superuser. */
   owner: LoginRole
-  /** What API and worker connect as; a member of APPLICATION_GROUP. */
+  /** The role of API and worker. A member of APPLICATION_GROUP. */
   application: LoginRole
 }
 
-/** Migrations grant rights to this role. */
+/** Migrations grant privileges to this role. */
 export const APPLICATION_GROUP = 'caly_app'
 
-/** Databases of every new server, to which everybody may connect by default. The roles need neither. */
+/** Every new server has these databases, and by default every role may connect to them. Our roles do not need them. */
 const MAINTENANCE_DATABASES = ['postgres', 'template1']
 
 const quoted = pg.escapeIdentifier
 
-/** What only a superuser can take from everybody. The application needs no large objects, which could fill the disk. */
+/** Only a superuser can revoke these privileges. The application needs no large objects, and they could fill the disk. */
 const REVOKE_LARGE_OBJECTS = `DO $$ DECLARE each REGPROCEDURE; BEGIN
   FOR each IN SELECT oid::regprocedure FROM pg_proc
               WHERE pronamespace = 'pg_catalog'::regnamespace AND (proname ~ '^lo_' OR proname IN ('loread', 'lowrite'))
@@ -48,7 +48,7 @@ export async function ensureDatabaseRoles(administrator: pg.Client, { database, 
   }
 }
 
-/** Rights on functions are those of one database. */
+/** Privileges on functions belong to one database, so the statement has to run there. */
 async function inDatabase({ host, port, user, password }: pg.Client, database: string, sql: string): Promise<void> {
   const client = new pg.Client({ host, port, user, password, database })
   await client.connect()

@@ -1,4 +1,4 @@
-// `npm run migrate`: the migrations of a release, run by a release job from the project's folder.
+// `npm run migrate`: applies the migrations of a release. A release job runs it in the project's folder.
 import { problemOfDatabaseUrl } from '../platform/database-url.ts'
 import { CannotStart, runMain, stopSignal } from '../platform/process.ts'
 import { applyMigrations, MigrationsNotApplied } from './apply-migrations.ts'
@@ -12,7 +12,7 @@ runMain(async () => {
   })
 })
 
-/** Of the role that owns the tables, where it is not the application's. */
+/** The URL for the role that owns the tables. */
 function readOwnerUrl(): string {
   for (const setting of ['MIGRATION_DATABASE_URL', 'DATABASE_URL']) {
     const url = process.env[setting]?.trim()
@@ -21,5 +21,5 @@ function readOwnerUrl(): string {
     if (problem) throw new CannotStart(`${setting} ${problem}.`)
     return url
   }
-  throw new CannotStart('Set MIGRATION_DATABASE_URL, or DATABASE_URL where one role owns everything.')
+  throw new CannotStart('Set MIGRATION_DATABASE_URL, or DATABASE_URL if the application uses the role that owns the tables.')
 }

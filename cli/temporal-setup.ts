@@ -1,4 +1,4 @@
-// `npm run temporal:setup`: run by a person or a release job before the first start against a Temporal server.
+// `npm run temporal:setup`: creates the namespace and the search attributes. To be run before the first start with a Temporal server.
 import { Connection } from '@temporalio/client'
 import { BadConfiguration, readTemporalSettings } from '../platform/config.ts'
 import { EnvFileUnreadable, loadEnvFile } from '../platform/env-file.ts'
@@ -17,7 +17,7 @@ try {
   console.error(
     error instanceof BadConfiguration || error instanceof EnvFileUnreadable
       ? message
-      : `Temporal could not be set up: ${message}. Is TEMPORAL_ADDRESS right?`,
+      : `Temporal could not be set up: ${message}. Check TEMPORAL_ADDRESS and TEMPORAL_API_KEY.`,
   )
   process.exitCode = 1
 }

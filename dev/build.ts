@@ -7,7 +7,7 @@ import { MIGRATION_LIST, readMigrations } from '../platform/migrations.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-/** What `npm run build` makes, in another folder: processes that tests start run as they will in the image. */
+/** Does the same as `npm run build` in another folder. Processes that tests start then run the same code as in the image. */
 export async function buildInto(dist: string): Promise<void> {
   const args = ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', dist, '--sourceMap', 'false']
   execFileSync(process.execPath, args, { cwd: root })

@@ -1,4 +1,4 @@
-// Orders calls from the stand-in Exotel and waits until each has ended: what the row says, and what lies in the bucket.
+// Makes calls with the Exotel simulator, waits for their final state, and compares the row and the stored object with the expectation.
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import { createHash } from 'node:crypto'
 import { resolve } from 'node:path'
@@ -21,7 +21,7 @@ export interface CallResult {
   sha256: string | null
   expectedSha256: string
   seconds: number
-  /** It ended as its fault deserves, and what is stored has the right bytes. */
+  /** The state is the expected one for the fault, and a stored object has the right bytes. */
   asDeserved: boolean
 }
 
@@ -42,11 +42,11 @@ export async function makeCalls(
   onResult: (result: CallResult) => void = () => {},
 ): Promise<CallResult[]> {
   const database = new pg.Pool({ ...applicationConnection(stack.databaseUrl, {}), max: 4 })
-  database.on('error', () => {}) // a cut connection shows at the next query
+  database.on('error', () => {}) // the next query reports a lost connection
   const store = openStore(stack)
   const results: CallResult[] = []
   let left = count
-  const callOneAfterAnother = async (): Promise<void> => {
+  const makeCallsInSequence = async (): Promise<void> => {
     while (left-- > 0) {
       const began = Date.now()
       const ordered = await orderCall(stack, fault, recording)
@@ -56,7 +56,7 @@ export async function makeCalls(
     }
   }
   try {
-    await Promise.all(Array.from({ length: Math.min(count, AT_ONCE) }, callOneAfterAnother))
+    await Promise.all(Array.from({ length: Math.min(count, AT_ONCE) }, makeCallsInSequence))
     return results
   } finally {
     await database.end()
@@ -65,12 +65,12 @@ export async function makeCalls(
 }
 
 export async function orderCall(stack: DevStack, fault: Fault, recording?: string): Promise<OrderedCall> {
-  if (!stack.simulatorUrl) throw new Error('EXOTEL_API_BASE_URL points to a real Exotel: calls are made there, not here.')
+  if (!stack.simulatorUrl) throw new Error('EXOTEL_API_BASE_URL is set, so there is no simulator: make a call with your Exotel account.')
   const response = await fetch(`${stack.simulatorUrl}/simulator/calls`, {
     method: 'POST',
     body: JSON.stringify({ fault, recording: recording === undefined ? DEFAULT_RECORDING : resolve(recording) }),
   })
-  if (!response.ok) throw new Error(`The stand-in Exotel refuses: ${await response.text()}`)
+  if (!response.ok) throw new Error(`The Exotel simulator rejected the call: ${await response.text()}`)
   return (await response.json()) as OrderedCall
 }
 
@@ -120,7 +120,7 @@ async function untilEnded(database: pg.Pool, callSid: string): Promise<EndedRow>
     )
     if (rows[0]) return rows[0]
   }
-  throw new Error(`Call ${callSid} has not ended after ${TIMEOUT_MS / 1000} s: see .data/logs/worker.log`)
+  throw new Error(`The recording of call ${callSid} is neither stored nor failed after ${TIMEOUT_MS / 1000} s: see .data/logs/worker.log`)
 }
 
 function openStore({ s3: { endpoint, region, accessKeyId, secretAccessKey } }: DevStack): S3Client {

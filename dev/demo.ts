@@ -1,4 +1,4 @@
-// One call before a person's eyes: what happens, in plain words, as it happens.
+// Makes one example call and prints each step as it happens.
 import { Client, Connection } from '@temporalio/client'
 import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
@@ -13,27 +13,27 @@ import type { DevStack } from './services.ts'
 const POLL_MS = 100
 const TIMEOUT_MS = 120_000
 const ROUTES: Record<string, string> = {
-  'call-start': 'Exotel says that a call has begun',
-  'call-end': 'Exotel says that the call has ended; it has no recording yet',
-  recording: 'Exotel says where the recording is',
+  'call-start': 'Webhook from Exotel: the call has started',
+  'call-end': 'Webhook from Exotel: the call has ended, without a link to a recording yet',
+  recording: 'Webhook from Exotel: the link to the recording',
 }
 const OWN_EVENTS: Record<string, string> = {
-  reconcile: "Reconciliation finds the call in Exotel's list",
-  recovery: 'Recovery begins the call anew',
+  reconcile: "Reconciliation has found the call in Exotel's list of calls",
+  recovery: 'Recovery has started the workflow again',
 }
 const STEPS: Record<string, string> = {
   wait: 'The workflow waits',
-  find: 'The workflow asks Exotel for the recording',
-  download: 'The worker downloads the recording from Exotel into its spool',
-  validate: 'The worker checks that it is whole and really audio',
-  upload: 'The worker uploads it to the bucket and confirms it there',
-  update: "The worker writes the outcome into the call's row",
+  find: "The worker requests the link to the recording from Exotel's API",
+  download: 'The worker downloads the recording from Exotel to its spool directory',
+  validate: 'The worker checks that the file is complete and contains audio',
+  upload: 'The worker uploads the file to the bucket and verifies the stored object',
+  update: "The worker writes the result to the call's row in PostgreSQL",
 }
 
 export async function runDemo(stack: DevStack, say: (text: string) => void): Promise<void> {
-  if (!stack.simulatorUrl) return say('\nEXOTEL_API_BASE_URL points to a real Exotel: make a call there, and watch it here.')
+  if (!stack.simulatorUrl) return say('\nEXOTEL_API_BASE_URL is set, so there is no simulator: make a call with your Exotel account.')
   const database = new pg.Client(applicationConnection(stack.databaseUrl, {}))
-  database.on('error', () => {}) // a cut connection shows at the next query
+  database.on('error', () => {}) // the next query reports a lost connection
   await database.connect()
   const connection = await Connection.connect(
     temporalConnectionOptions({ ...readTemporalSettings(), TEMPORAL_ADDRESS: stack.temporalAddress }),
@@ -41,39 +41,39 @@ export async function runDemo(stack: DevStack, say: (text: string) => void): Pro
   const temporal = new Client({ connection, namespace: stack.temporalNamespace })
   try {
     const { callSid } = await orderCall(stack, 'none')
-    say(`\nA call takes place: ${callSid}`)
-    await tell(callSid, { database, temporal, stack, say })
+    say(`\nExample call ${callSid}:`)
+    await followCall(callSid, { database, temporal, stack, say })
   } finally {
     await connection.close()
     await database.end()
   }
 }
 
-interface Scene {
+interface DemoContext {
   database: pg.Client
   temporal: Client
   stack: DevStack
   say: (text: string) => void
 }
 
-async function tell(callSid: string, { database, temporal, stack, say }: Scene): Promise<void> {
-  const began = Date.now()
-  const told = new Set<string>()
-  const tellOnce = (key: string, text: string): void => {
-    if (told.has(key)) return
-    told.add(key)
-    say(`  ${((Date.now() - began) / 1000).toFixed(1).padStart(5)} s  ${text}`)
+async function followCall(callSid: string, { database, temporal, stack, say }: DemoContext): Promise<void> {
+  const startedAt = Date.now()
+  const printed = new Set<string>()
+  const printOnce = (key: string, text: string): void => {
+    if (printed.has(key)) return
+    printed.add(key)
+    say(`  ${((Date.now() - startedAt) / 1000).toFixed(1).padStart(5)} s  ${text}`)
   }
-  for (const deadline = began + TIMEOUT_MS; Date.now() < deadline; await pause(POLL_MS)) {
+  for (const deadline = startedAt + TIMEOUT_MS; Date.now() < deadline; await pause(POLL_MS)) {
     const events = await database.query<StoredEvent>(
       'SELECT id, source, route, content_type FROM webhook_events WHERE call_sid = $1 ORDER BY id',
       [callSid],
     )
-    for (const event of events.rows) tellOnce(`event ${event.id}`, describeEvent(event))
+    for (const event of events.rows) printOnce(`event ${event.id}`, describeEvent(event))
     const status = await statusOf(temporal, callSid)
     if (status) {
-      tellOnce('started', `The workflow ${recordingWorkflowId(callSid)} runs${linkTo(stack, callSid)}`)
-      if (STEPS[status.step]) tellOnce(`step ${status.step}`, STEPS[status.step]!)
+      printOnce('started', `The workflow ${recordingWorkflowId(callSid)} is running${linkTo(stack, callSid)}`)
+      if (STEPS[status.step]) printOnce(`step ${status.step}`, STEPS[status.step]!)
     }
     const { rows } = await database.query<{
       state: string
@@ -90,11 +90,11 @@ async function tell(callSid: string, { database, temporal, stack, say }: Scene):
     const [ended] = rows
     if (!ended) continue
     if (ended.state === 'stored')
-      tellOnce('stored', `Stored: ${ended.bytes} bytes, ${Number(ended.seconds).toFixed(1)} s of ${ended.codec}\n           ${ended.url}`)
-    else tellOnce('ended', `Ended ${ended.state}: ${ended.error}`)
+      printOnce('stored', `Stored: ${ended.bytes} bytes, ${Number(ended.seconds).toFixed(1)} s of ${ended.codec}\n           ${ended.url}`)
+    else printOnce('ended', `Not stored, the state is ${ended.state}: ${ended.error}`)
     return
   }
-  say(`  The call has not ended after ${TIMEOUT_MS / 1000} s: see .data/logs/`)
+  say(`  The recording is neither stored nor failed after ${TIMEOUT_MS / 1000} s: see .data/logs/`)
 }
 
 interface StoredEvent {
@@ -104,9 +104,9 @@ interface StoredEvent {
   content_type: string | null
 }
 
-/** Schedules of the stack may come upon the call as well: their events have no body, so no type. */
+/** Schedules of the stack may also create events for the call. Those have no body and so no content type. */
 function describeEvent({ source, route, content_type: type }: StoredEvent): string {
-  if (source !== 'exotel') return OWN_EVENTS[source] ?? `An event of our own: ${source}`
+  if (source !== 'exotel') return OWN_EVENTS[source] ?? `Internal event: ${source}`
   return `${ROUTES[route] ?? route} (signed${type ? `, ${type.split(';')[0]}` : ''})`
 }
 

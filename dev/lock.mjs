@@ -1,6 +1,6 @@
 // Locks between processes, as empty files named <name>.<pid>.<start of the process>. Each process creates and removes only its own
-// file, apart from those whose owner is dead. A file exists completely or not at all, and removing the file of a dead owner can
-// never remove that of a new one.
+// file, and removes files of processes that have ended. An empty file is never partly written, and removing the file of an ended
+// process can never remove that of a new one.
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { startOf } from './process-start.mjs'
@@ -8,8 +8,8 @@ import { startOf } from './process-start.mjs'
 const POLL_MS = 200
 
 /**
- * Adds this process to the owners of a name; there may be several.
- * @returns removes it; undefined where this process is one of them already
+ * Adds this process to the owners of a name. There may be several owners.
+ * @returns a function that removes it; undefined if this process is already an owner
  */
 export function register(folder, name) {
   const path = join(folder, `${name}.${process.pid}.${startOf(process.pid)}`)
@@ -23,7 +23,7 @@ export function register(folder, name) {
   return () => rmSync(path, { force: true })
 }
 
-/** Process numbers of all other living owners of a name. Removes what dead owners have left in the folder. */
+/** @returns the pids of all other running owners of a name. Removes the files of ended processes from the folder. */
 export function othersOf(folder, name) {
   const alive = new Map()
   const isAlive = ({ pid, start }) => {
@@ -37,8 +37,8 @@ export function othersOf(folder, name) {
 }
 
 /**
- * Takes a lock, without waiting. Of two processes that try at the same moment each sees the other one: at most one gets it.
- * @returns gives it back; undefined where another process has it, or this one
+ * Takes a lock without waiting. If two processes try at the same moment, each sees the other, so at most one gets it.
+ * @returns a function that releases the lock; undefined if another process or this one has it
  */
 export function tryTake(folder, name) {
   const release = register(folder, name)
@@ -49,13 +49,13 @@ export function tryTake(folder, name) {
 }
 
 /**
- * Runs one at a time over all processes.
- * @param signal ends the wait for the lock, and nothing else
- * @throws the reason of the signal, where it ends the wait
+ * Runs the work while holding the lock, so that only one process at a time runs such work.
+ * @param signal aborts only the wait for the lock
+ * @throws the reason of the signal if it aborts the wait
  */
 export async function withLock(folder, work, signal) {
   const release = await take(folder, signal)
-  process.once('exit', release) // where the work is cut
+  process.once('exit', release) // if the process exits during the work
   try {
     return await work()
   } finally {
@@ -65,12 +65,12 @@ export async function withLock(folder, work, signal) {
 }
 
 async function take(folder, signal) {
-  for (let told = false; ;) {
+  for (let hasReported = false; ;) {
     signal?.throwIfAborted()
     const release = tryTake(folder, 'lock')
     if (release) return release
-    if (!told) told = console.error('  … waiting for another command that prepares the same') ?? true
-    // Two that have just seen each other try again at different times.
+    if (!hasReported) hasReported = console.error('  … waiting for another command in this project folder') ?? true
+    // A random pause, so that two processes that have just seen each other do not retry at the same time.
     await new Promise((resolve) => setTimeout(resolve, POLL_MS * (0.5 + Math.random())))
   }
 }
@@ -80,7 +80,7 @@ function readEntry(file) {
   return parts && { file, name: parts[1], pid: Number(parts[2]), start: parts[3] }
 }
 
-/** Another user's file in a shared folder stays: it means nothing any more. */
+/** Another user's file in a shared folder cannot be removed. It is ignored, because its process has ended. */
 function remove(path) {
   try {
     rmSync(path, { force: true })

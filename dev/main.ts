@@ -1,4 +1,4 @@
-// `npm run dev`: the whole backend on this machine.
+// `npm run dev`: runs the whole backend on this machine.
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -13,16 +13,17 @@ import { findRunning } from './running-stack.ts'
 import type { DevStack } from './services.ts'
 import { runDemo } from './demo.ts'
 
-process.env.NODE_ENV ||= 'development' // whoever runs this command asks for development
-process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true' // printed at every start on Node 20 else
+process.env.NODE_ENV ||= 'development' // this command is for development
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true' // otherwise the AWS SDK prints a warning at every start on Node 20
 
 const USAGE = `Usage:
-  npm run dev                      starts everything, makes one call before your eyes, stays up until Ctrl-C
-  npm run dev -- --once            makes one call, checks the stored object byte for byte, prints JSON, ends
-  npm run dev -- call [--recording FILE] [--fault NAME] [--count N]     more calls, from a second terminal
-  npm run dev -- reset             empties .data/`
+  npm run dev                      start the whole backend, show one example call, run until Ctrl-C
+  npm run dev -- --once            make one call, compare the stored object byte for byte, print JSON, exit
+  npm run dev -- call [--recording FILE] [--fault NAME] [--count N]
+                                   make more calls (run it in a second terminal)
+  npm run dev -- reset             delete everything in .data/`
 
-ignoreOutputErrors() // a closed terminal must not keep the stack from ending in order
+ignoreOutputErrors() // if the terminal is closed, the stack must still stop in order
 main().then(
   (code) => process.exit(code),
   (error: unknown) => {
@@ -39,25 +40,27 @@ async function main(): Promise<number> {
   }
   const [command, ...more] = positionals
   if (more.length > 0 || (command !== undefined && command !== 'call' && command !== 'reset')) {
-    throw new Refused(`There is no command "${positionals.join(' ')}": npm run dev [-- --once | call | reset]`)
+    throw new Refused(`Unknown command "${positionals.join(' ')}". Usage: npm run dev [-- --once | call | reset]`)
   }
   if (command !== 'call' && (values.fault ?? values.recording ?? values.count) !== undefined) {
-    throw new Refused('--recording, --fault and --count go with `call`: npm run dev -- call --fault cut')
+    throw new Refused('--recording, --fault and --count are options of the command call: npm run dev -- call --fault cut')
   }
   if (command === 'reset') return reset()
   if (command === 'call') return onRunning((stack) => callOn(stack, values))
   return withStack({
     join: async (stack) => {
       if (values.once) return once(stack)
-      say(`The stack is running already (pid ${stack.pid}).`)
+      say(`The stack is already running (pid ${stack.pid}).`)
       sayAddresses(stack)
       return 0
     },
     lead: async (stack, interrupted) => {
       if (values.once) return once(stack)
       sayAddresses(stack)
-      await runDemo(stack, say).catch((error: unknown) => say(`The story could not be told to its end: ${(error as Error).message}`))
-      say('\nThe stack stays up. More calls: npm run dev -- call [--recording FILE] [--fault NAME] [--count N]. Ctrl-C ends it.')
+      await runDemo(stack, say).catch((error: unknown) => say(`The example call could not be shown: ${(error as Error).message}`))
+      say(
+        '\nThe stack keeps running. Press Ctrl-C to stop it. To make more calls, run in a second terminal:\n  npm run dev -- call [--recording FILE] [--fault NAME] [--count N]',
+      )
       await interrupted
       return INTERRUPTED
     },
@@ -82,7 +85,7 @@ function readArguments() {
 }
 
 function sayAddresses(stack: DevStack): void {
-  say(`\n  API        ${stack.apiUrl}/health   (all of it: ${stack.apiUrl}/docs)`)
+  say(`\n  API        ${stack.apiUrl}/health   (documentation: ${stack.apiUrl}/docs)`)
   if (stack.temporalUiUrl) say(`  Temporal   ${stack.temporalUiUrl}/namespaces/${stack.temporalNamespace}/workflows`)
   say(`  Bucket     ${stack.s3.endpoint}/${stack.s3.bucket}   (keys in .data/dev.json)`)
   say(`  Database   psql '${stack.databaseUrl}'`)
@@ -100,10 +103,10 @@ async function once(stack: DevStack): Promise<number> {
 async function callOn(stack: DevStack, values: { recording?: string; fault?: string; count?: string }): Promise<number> {
   const { fault = 'none', recording, count: wanted = '1' } = values
   const count = Number(wanted)
-  if (!isFault(fault)) throw new Refused(`There is no fault "${fault}". Known: ${Object.keys(FAULTS).join(' ')}`)
+  if (!isFault(fault)) throw new Refused(`Unknown fault "${fault}". Known faults: ${Object.keys(FAULTS).join(' ')}`)
   if (!/^\d+$/.test(wanted) || count < 1 || count > 1000) throw new Refused('--count must be a number from 1 to 1000')
   if (recording !== undefined && !statSync(recording, { throwIfNoEntry: false })?.isFile())
-    throw new Refused(`There is no file "${recording}"`)
+    throw new Refused(`The file "${recording}" does not exist`)
   const results = await makeCalls(stack, { count, fault, recording }, (result) => say(JSON.stringify(result)))
   return results.every(({ asDeserved }) => asDeserved) ? 0 : 1
 }
@@ -113,7 +116,7 @@ async function reset(): Promise<number> {
   assertNotRunning()
   return withLock(lock, async () => {
     assertNotRunning()
-    await clearLeftovers(home) // servers whose parent was killed
+    await clearLeftovers(home) // stops servers whose parent process was killed
     for (const name of readdirSync(home)) {
       if (!isInUse(name)) rmSync(join(home, name), { recursive: true, force: true })
     }
@@ -124,10 +127,10 @@ async function reset(): Promise<number> {
 
 function assertNotRunning(): void {
   const running = findRunning(home)
-  if (running) throw new Refused(`The stack is running (pid ${running.pid}): end it with Ctrl-C first.`)
+  if (running) throw new Refused(`The stack is running (pid ${running.pid}): stop it with Ctrl-C first.`)
 }
 
-/** By tests (`test-<pid>`) or by chaos, which have their own places in `.data/`. */
+/** True for folders of running tests (`test-<pid>`) and of a running chaos command. */
 function isInUse(name: string): boolean {
   const pid = /^test-(\d+)$/.exec(name)?.[1]
   return pid === undefined

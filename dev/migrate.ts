@@ -1,4 +1,4 @@
-// Applies the migrations of a development stack, and repairs what an interrupted start has left on the stack's own PostgreSQL.
+// Applies the migrations of a development stack. On the embedded PostgreSQL, first repairs migrations that were interrupted.
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { applyMigrations, PRISMAS_ADVISORY_LOCK } from '../cli/apply-migrations.ts'
@@ -6,13 +6,13 @@ import { applicationConnection } from '../platform/database-url.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const HINT = {
-  own: 'If an earlier start was cut, `npm run dev -- reset` begins with an empty database.',
-  given: 'Check DATABASE_URL, or unset it to have a server of our own.',
+  own: 'To start with an empty database, run `npm run dev -- reset`.',
+  given: 'Check DATABASE_URL, or unset it to use an embedded server.',
 }
 
 /**
- * @param server `own` where this stack has started it and made sure that it answers; nothing is repaired on a server that was given
- * @param stopping no further attempt begins once it is aborted
+ * @param server `own` if this stack has started the server and verified its identity. On a `given` server nothing is repaired
+ * @param stopping no further attempt starts after it is aborted
  */
 export async function migrate(ownerUrl: string, server: 'own' | 'given', stopping: AbortSignal): Promise<void> {
   try {
@@ -24,8 +24,8 @@ export async function migrate(ownerUrl: string, server: 'own' | 'given', stoppin
 }
 
 /**
- * A migration is one transaction: one that was cut has changed nothing, but Prisma applies no other until it is marked as rolled
- * back. Nothing is marked while another process holds Prisma's lock, under which a migration may be running.
+ * Marks interrupted migrations as rolled back, without which Prisma applies no further ones. A migration is one transaction, so an
+ * interrupted one has changed nothing. While another process holds Prisma's lock, a migration may be running and nothing is marked.
  */
 async function resolveHalfApplied(ownerUrl: string): Promise<void> {
   const client = new pg.Client(applicationConnection(ownerUrl, {}))
@@ -42,9 +42,9 @@ async function resolveHalfApplied(ownerUrl: string): Promise<void> {
   }
 }
 
-/** Prisma's own sentence, out of its banner and headings. */
+/** The error message in Prisma's output, without its banner and headings. */
 function gistOf(output: string): string {
   const lines = output.split('\n').map((line) => line.trim())
   const gist = lines.filter((line) => line && !/^(Loaded|Prisma |Datasource|Error:? ?P?\d*:?$|\d+ migrations?)/.test(line))
-  return (gist.join(' ') || 'no word from prisma').slice(0, 500).replace(/\.$/, '')
+  return (gist.join(' ') || 'Prisma printed no message').slice(0, 500).replace(/\.$/, '')
 }

@@ -6,19 +6,19 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { tryTake } from './lock.mjs'
 
 const HIGHEST_OFFSET = 200
-/** Below the range that systems take for outgoing connections (from 32768 on): what is free there stays free until it is taken. */
+/** Below the ephemeral port range (from 32768), so that no outgoing connection takes a port before the server opens it. */
 const ANY_PORT = { from: 20_000, to: 32_000 }
-/** The same for all stacks and test runs of this machine, whatever their TMPDIR. */
+/** Shared by all stacks and test runs of this machine, whatever their TMPDIR. */
 const CLAIMS = '/tmp/caly-ports'
 const OPEN_TO_ALL_USERS = 0o1777
 
 /**
- * Ports that this process has promised to somebody, with what gives each back. A server takes a while to listen, and one that is
- * started again has to find its port free: a claim lasts as long as its process.
+ * Ports claimed by this process, with functions that release them. A server needs some time to open its port, and a restarted server
+ * needs the same port, so a claim lasts until this process ends.
  */
 const claimed = new Map<number, () => void>()
 
-/** The wanted port or the next free one, claimed for this process among all stacks of the machine. 0: any. */
+/** Claims the wanted port or the next free one for this process, among all stacks of the machine. 0: any free port. */
 export async function freePort(wanted: number): Promise<number> {
   const first = wanted || randomInt(ANY_PORT.from, ANY_PORT.to)
   for (let port = first; port < first + HIGHEST_OFFSET; port += 1) {
@@ -28,7 +28,7 @@ export async function freePort(wanted: number): Promise<number> {
     claimed.delete(port)
     release()
   }
-  throw new Error(`No port between ${first} and ${first + HIGHEST_OFFSET} is free`)
+  throw new Error(`No port from ${first} to ${first + HIGHEST_OFFSET - 1} is free`)
 }
 
 function claim(port: number): (() => void) | undefined {
@@ -45,11 +45,11 @@ function openToAll(folder: string): void {
   try {
     chmodSync(folder, OPEN_TO_ALL_USERS)
   } catch {
-    // It belongs to another user, who has opened it.
+    // It belongs to another user, whose process has set the mode.
   }
 }
 
-/** On all addresses, since some servers of ours listen there: a holder of any of them is in the way. */
+/** Checks all addresses, because some of our servers listen on all of them. */
 function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer().once('error', () => resolve(false))
@@ -57,7 +57,7 @@ function isFree(port: number): Promise<boolean> {
   })
 }
 
-/** @throws where the process ends or the time is over before it listens */
+/** @throws if the process ends or the timeout passes before the port is open */
 export async function waitForPort(port: number, child: ChildProcess, name: string, timeoutMs = 30_000): Promise<void> {
   for (const deadline = Date.now() + timeoutMs; Date.now() < deadline; await pause(25)) {
     assertRunning(child, name)
@@ -67,8 +67,8 @@ export async function waitForPort(port: number, child: ChildProcess, name: strin
 }
 
 /**
- * @param hint where to read why it ended
- * @throws where the process has ended: what answers on its port is not ours
+ * @param hint where the reason is logged
+ * @throws if the process has ended: a server on its port is then another one
  */
 export function assertRunning(child: ChildProcess, name: string, hint?: string): void {
   if (child.exitCode !== null || child.signalCode !== null)

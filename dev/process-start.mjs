@@ -1,13 +1,14 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
 
-/** Of the fields of /proc/<pid>/stat behind the command's name: the state, and the start in ticks since the machine's. */
+/** Indexes of fields of /proc/<pid>/stat after the command name: the state, and the start time in ticks since boot. */
 const STATE = 0
 const START = 19
 
 /**
- * When a process began, in letters, digits and "-". Together with its number it names one process: numbers are used again, and
- * in a container often by the same command. Undefined where there is no such process.
+ * The start time of a process in letters, digits and "-". Together with the pid it identifies one process: pids are reused, in a
+ * container often by the same command.
+ * @returns undefined if there is no such process
  */
 export function startOf(pid) {
   return existsSync('/proc/self/stat') ? fromProc(pid) : fromPs(pid)
@@ -16,7 +17,7 @@ export function startOf(pid) {
 function fromProc(pid) {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ') // the name itself may contain brackets and blanks
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ') // the command name may contain brackets and spaces
     return fields[STATE] === 'Z' ? undefined : fields[START]
   } catch {
     return undefined

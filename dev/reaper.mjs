@@ -1,12 +1,12 @@
-// Ends servers and removes folders once the process that started them is gone, however it went (SIGKILL included): its end
-// of our stdin closes then. Each line in is {"pid": n, "signal": "SIGINT"}, {"gone": n} or {"folder": "path"}.
+// Stops servers and removes folders when the process that started them has ended, even by SIGKILL: its end of our stdin is then
+// closed. Each input line is {"pid": n, "signal": "SIGINT"}, {"gone": n} or {"folder": "path"}.
 import { rmSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
 
 const GRACE_MS = 8000
 
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => {}) // Ctrl-C may reach us too: outlive it
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => {}) // Ctrl-C may also reach this process, which must continue
 const signals = new Map()
 const folders = []
 for await (const line of createInterface({ input: process.stdin })) {
@@ -20,7 +20,7 @@ const send = (pid, signal) => {
   try {
     return process.kill(pid, signal)
   } catch {
-    return false // gone already
+    return false // the process has ended
   }
 }
 for (const [pid, signal] of signals) send(pid, signal)

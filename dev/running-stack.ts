@@ -1,4 +1,4 @@
-// The stack of this folder that is running: `.data/dev.json` says where, and each command that uses it is registered beside it.
+// The running stack of this project folder. `.data/dev.json` describes it; each command that uses it is registered in `.data/users`.
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { othersOf, register } from './lock.mjs'
@@ -7,7 +7,7 @@ import type { DevStack } from './services.ts'
 
 const USER = 'user'
 
-/** Undefined where there is none, or only what a killed one has left. */
+/** @returns undefined if no stack is running, or `dev.json` belongs to a stack that was killed */
 export function findRunning(home: string): DevStack | undefined {
   const file = fileOf(home)
   if (!existsSync(file)) return undefined
@@ -25,12 +25,12 @@ export function announce(home: string, stack: DevStack): void {
   renameSync(draft, fileOf(home))
 }
 
-/** Nothing where the stack is that of another process. */
+/** Removes `dev.json` if it belongs to this process. */
 export function withdraw(home: string): void {
   if (findRunning(home)?.pid === process.pid) rmSync(fileOf(home), { force: true })
 }
 
-/** A stack that was started for one call lasts until its users have ended. @returns ends the use */
+/** Registers this process as a user. A stack runs until its users have ended. @returns a function that ends the use */
 export function use(home: string): () => void {
   const end = register(usersOf(home), USER) ?? ((): void => {})
   process.once('exit', end)

@@ -12,7 +12,7 @@ export interface S3Access {
   secretAccessKey: string
 }
 
-/** versitygw keeps objects as files below `home`, what else belongs to them beside. */
+/** Starts versitygw. It stores objects as files in `home/objects` and their metadata in `home/sidecar`. */
 export async function startS3(
   supervisor: Supervisor,
   { home, port: wanted, keys }: { home: string; port: number; keys: Pick<S3Access, 'accessKeyId' | 'secretAccessKey'> },
@@ -37,7 +37,7 @@ export async function ensureBucket(access: S3Access, bucket: string): Promise<vo
   })
 }
 
-/** Of a server that somebody gave us: nothing is made there. */
+/** For a server that is named in the environment: checks the bucket and does not create it. */
 export function assertBucket(access: S3Access, bucket: string): Promise<unknown> {
   return withClient(access, (client) => client.send(new HeadBucketCommand({ Bucket: bucket })))
 }

@@ -1,4 +1,4 @@
-// Keys and secrets of a development stack: made once, kept in its folder, so that a restarted stack knows its own data.
+// Keys and secrets of a development stack. They are generated once and stored in its folder, so that a restarted stack can use its data.
 import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-// The backend's own processes on a stack of servers: stand-in Exotel, API, worker.
+// Starts the backend's processes on a stack of servers: Exotel simulator, API, worker.
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -10,14 +10,14 @@ import { startOf } from './process-start.mjs'
 import type { Secrets } from './secrets.ts'
 import type { Servers } from './stack.ts'
 
-/** What `.data/dev.json` says while the stack runs; tools and tests rely on its names. */
+/** The content of `.data/dev.json` while the stack runs. Tools and tests rely on these names. */
 export interface DevStack {
   pid: number
-  /** When that process began: its number may belong to another one later. */
+  /** Start time of that process, because its pid may be reused later. */
   processStart: string | undefined
   apiUrl: string
   operationsUrls: { api: string; worker: string }
-  /** Of the role that owns the tables, whatever role the processes use. */
+  /** For the role that owns the tables, whatever role the processes use. */
   databaseUrl: string
   temporalAddress: string
   temporalNamespace: string
@@ -31,7 +31,7 @@ export interface DevStack {
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const PORTS = { api: 3000, apiOperations: 9464, workerOperations: 9465, simulator: 4010 }
-/** A minute of Exotel's takes a second: people are watching. */
+/** One minute of waiting takes one second, because people are watching. */
 const DEV_WAIT_SCALE = String(1 / 60)
 const READY_TIMEOUT_MS = 60_000
 const ANSWER_TIMEOUT_MS = 5000
@@ -74,7 +74,7 @@ export async function startServices(supervisor: Supervisor, servers: Servers, se
   })
   const worker = supervisor.start(program('worker', 'worker.ts', { OPERATIONS_PORT: String(operations.worker) }))
   const api = supervisor.start(program('api', 'api/main.ts', { OPERATIONS_PORT: String(operations.api) }))
-  // The API opens this port after the other one: where it answers here, both are its own.
+  // The API opens its operations port last. If it responds there, its other port is open as well.
   const starting = [
     isReady(supervisor, 'worker', worker, stack.operationsUrls.worker),
     isReady(supervisor, 'api', api, stack.operationsUrls.api),
@@ -92,8 +92,8 @@ function environmentOf(stack: DevStack, databaseUrl: string, port: number): Node
   return {
     ...local,
     NODE_ENV: 'development',
-    AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true', // for people on Node 20: not news to them at every start
-    EXOTEL_WEBHOOK_BASIC: `exotel:${stack.exotel.webhookSecret}`, // for GET, which has no body to sign
+    AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true', // otherwise the AWS SDK prints a warning at every start on Node 20
+    EXOTEL_WEBHOOK_BASIC: `exotel:${stack.exotel.webhookSecret}`, // for GET requests, which have no body to sign
     RECORDING_WAIT_SCALE: stack.simulatorUrl ? DEV_WAIT_SCALE : '1',
     ...process.env,
     PORT: String(port),
@@ -116,24 +116,24 @@ function environmentOf(stack: DevStack, databaseUrl: string, port: number): Node
 }
 
 /**
- * Waits until the process itself answers that it is ready. Another program may have taken the port after it was chosen.
- * @throws where the process has ended, or the time is over
+ * Waits until this very process responds that it is ready. Another program may have opened the port after it was chosen.
+ * @throws if the process has ended or is not ready in time
  */
 async function isReady(supervisor: Supervisor, name: string, child: ChildProcess, url: string): Promise<void> {
   const hint = `see ${supervisor.logOf(name)}`
   let isOther = false
   for (const deadline = Date.now() + READY_TIMEOUT_MS; Date.now() < deadline; await pause(50)) {
     assertRunning(child, `The ${name} process`, hint)
-    const answer = await ask(`${url}/health/ready`)
+    const answer = await readHealth(`${url}/health/ready`)
     if (answer?.pid === child.pid && answer?.isOk) return
     isOther = answer !== undefined && answer.pid !== child.pid
   }
-  if (isOther) throw new Error(`Another program answers at ${url}: start again, or end that one.`)
+  if (isOther) throw new Error(`Another program responds at ${url}: run the command again, or stop that program.`)
   throw new Error(`${url} is not ready after ${READY_TIMEOUT_MS / 1000} s: ${hint}`)
 }
 
-/** Which process answers. Undefined where nothing does. */
-async function ask(url: string): Promise<{ pid: unknown; isOk: boolean } | undefined> {
+/** @returns the pid and status of the process that responds at this URL; undefined if none does */
+async function readHealth(url: string): Promise<{ pid: unknown; isOk: boolean } | undefined> {
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) })
     const body = (await response.json().catch(() => undefined)) as { pid?: unknown } | null | undefined

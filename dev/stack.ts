@@ -1,4 +1,4 @@
-// The servers that the backend needs: those that the environment names, and our own for the rest.
+// The servers that the backend needs: servers named in the environment, and embedded servers for the rest.
 import { Connection } from '@temporalio/client'
 import { join } from 'node:path'
 import { setUpTemporal } from '../temporal/namespace.ts'
@@ -12,9 +12,9 @@ import type { Secrets } from './secrets.ts'
 import { startTemporal } from './temporal-server.ts'
 
 export interface Servers {
-  /** Of the role that owns the tables. */
+  /** For the role that owns the tables. */
   databaseUrl: string
-  /** Of the role that API and worker connect as. */
+  /** For the role of API and worker. */
   applicationDatabaseUrl: string
   temporal: { address: string; namespace: string; uiUrl: string | undefined }
   s3: S3Access & { bucket: string }
@@ -23,18 +23,18 @@ export interface Servers {
 export interface StackOptions {
   home: string
   secrets: Secrets
-  /** `usual`: each server's well-known port or the next free one, state survives; `any`: free ports, state is thrown away. */
+  /** `usual`: each server's default port or the next free one, state is kept. `any`: any free ports, state is discarded. */
   kind: 'usual' | 'any'
-  /** Told what is ready, and how long it took. */
+  /** Called when a server is ready, with the time that it took. */
   report: (what: string, ms: number) => void
 }
 
 const BUCKET = 'recordings'
 const PORTS = { postgres: 5433, temporal: 7233, temporalUi: 8233, s3: 7070 }
 
-/** Starts all at once; one failure ends the start. Database migrated, namespace and bucket made. */
+/** Starts all servers in parallel, applies the migrations, and creates namespace and bucket. Fails if one of them fails. */
 export async function startServers(supervisor: Supervisor, options: StackOptions): Promise<Servers> {
-  process.env.NO_ENV_FILE = 'true' // for each process that is started from here on: .env may name a real database
+  process.env.NO_ENV_FILE = 'true' // inherited by all processes that are started: .env may name a real database
   const [{ owner: databaseUrl, application: applicationDatabaseUrl }, temporal, s3] = await Promise.all([
     database(supervisor, options),
     temporalServer(supervisor, options),
@@ -53,10 +53,10 @@ async function database(supervisor: Supervisor, { home, kind, report }: StackOpt
         port: kind === 'usual' ? PORTS.postgres : 0,
         durable: kind === 'usual',
       })
-  report(given ? 'PostgreSQL from DATABASE_URL' : 'PostgreSQL is up', Date.now() - began)
+  report(given ? 'PostgreSQL from DATABASE_URL' : 'PostgreSQL is ready', Date.now() - began)
   const migrating = Date.now()
   await supervisor.finish((stopping) => migrate(urls.owner, given ? 'given' : 'own', stopping))
-  report('migrations are applied (prisma migrate deploy)', Date.now() - migrating)
+  report('Migrations are applied (prisma migrate deploy)', Date.now() - migrating)
   return urls
 }
 
@@ -68,11 +68,11 @@ async function temporalServer(supervisor: Supervisor, { home, kind, report }: St
   const { address, uiUrl } = given ? { address: given, uiUrl: undefined } : await startTemporal(supervisor, ports)
   const settings = { ...readTemporalSettings(), TEMPORAL_ADDRESS: address }
   const connection = await Connection.connect(temporalConnectionOptions(settings)).catch((error: Error) => {
-    throw new Error(`Temporal at ${address} does not answer (${error.message}): check TEMPORAL_ADDRESS.`)
+    throw new Error(`Temporal cannot be reached at ${address} (${error.message}): check TEMPORAL_ADDRESS.`)
   })
   await setUpTemporal(connection, settings.TEMPORAL_NAMESPACE)
   await connection.close()
-  report(given ? 'Temporal from TEMPORAL_ADDRESS' : 'Temporal is up', Date.now() - began)
+  report(given ? 'Temporal from TEMPORAL_ADDRESS' : 'Temporal is ready', Date.now() - began)
   return { address, namespace: settings.TEMPORAL_NAMESPACE, uiUrl }
 }
 
@@ -99,11 +99,11 @@ async function objectStore(supervisor: Supervisor, { home, secrets, kind, report
   const keys = { accessKeyId: secrets.s3AccessKeyId, secretAccessKey: secrets.s3SecretAccessKey }
   const access = await startS3(supervisor, { home: join(home, 's3'), port: kind === 'usual' ? PORTS.s3 : 0, keys })
   await ensureBucket(access, bucket).catch((error: Error) => {
-    // Its keys exist nowhere else, so that another server refuses them.
-    throw new Error(`The S3 server at ${access.endpoint} cannot be used, or is not that of this stack: ${error.message || error.name}`, {
+    // Another server on this port rejects the keys, which were generated for this stack.
+    throw new Error(`The S3 server at ${access.endpoint} cannot be used, or belongs to another stack: ${error.message || error.name}`, {
       cause: error,
     })
   })
-  report('S3 is up, with its bucket', Date.now() - began)
+  report('The S3 server and its bucket are ready', Date.now() - began)
   return { ...access, bucket }
 }

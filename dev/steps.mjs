@@ -1,18 +1,18 @@
-// Runs one preparing command, says on stderr what it does and how long it took. Stdout belongs to the command we prepare for.
+// Runs one preparation command and reports it and its duration on stderr. stdout is reserved for the command that follows.
 import { spawn } from 'node:child_process'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)))
 
-/** One sentence for people; nothing else is printed. */
+/** Only the message is printed, without a stack. */
 export class StepFailed extends Error {}
 
 const running = new Set()
 const MAX_OUTPUT = 4000
-const SIGN_OF_LIFE_MS = 15_000
+const PROGRESS_MS = 15_000
 
-/** @throws {StepFailed} with the last words of the command */
+/** @throws {StepFailed} with the end of the command's output */
 export async function run(title, file, ...args) {
   return runWith({}, title, file, ...args)
 }
@@ -29,7 +29,7 @@ export async function runWith(env, title, file, ...args) {
   })
   const step = { child, ended }
   running.add(step)
-  const alive = setInterval(() => console.error(`  … still ${title} (${Math.round((Date.now() - began) / 1000)} s)`), SIGN_OF_LIFE_MS)
+  const alive = setInterval(() => console.error(`  … still ${title} (${Math.round((Date.now() - began) / 1000)} s)`), PROGRESS_MS)
   const { problem } = await ended
   clearInterval(alive)
   running.delete(step)
@@ -49,7 +49,7 @@ export async function step(title, work) {
   return result
 }
 
-/** Ends what runs; resolves once it has ended. */
+/** Stops all running commands. Resolves once they have ended. */
 export async function stopSteps() {
   const all = [...running]
   for (const { child } of all) child.kill('SIGTERM')

@@ -1,5 +1,6 @@
-// Starts and ends the processes of a stack. They live in sessions of their own, so that Ctrl-C reaches only us and the order
-// of their ends is ours; a reaper ends them where we cannot, and a file of pids lets the next start clear what even that left.
+// Starts and stops the processes of a stack. Each process has its own session, so that Ctrl-C reaches only this process, which then
+// stops the others in order. If this process is killed, the reaper stops them. If the reaper is killed as well, the next start stops
+// the processes in the pid file.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, closeSync } from 'node:fs'
@@ -17,24 +18,24 @@ export interface Program {
   cwd?: string
   uid?: number
   gid?: number
-  /** What ends it cleanly and soon. */
+  /** The signal for a fast and clean stop. */
   stopSignal: NodeJS.Signals
 }
 
-interface Kept {
+interface Supervised {
   program: Program
   child: ChildProcess
 }
 
 const RESTART_PAUSE_MS = 1000
 const STOP_GRACE_MS = 20_000
-/** How long `stop` waits for what `finish` runs. */
+/** How long `stop` waits for the work of `finish`. */
 const FINISH_GRACE_MS = 60_000
 
 export class Supervisor {
   readonly #home: string
   readonly #reaper: ChildProcess
-  readonly #kept: Kept[] = []
+  readonly #supervised: Supervised[] = []
   readonly #onRestart: ((how: string) => void) | undefined
   readonly #stopping = new AbortController()
   readonly #unfinished = new Set<Promise<unknown>>()
@@ -44,7 +45,8 @@ export class Supervisor {
 
   /**
    * @param home folder for logs and the pid file
-   * @param onRestart told of each process that ended by itself and is started again, as an orchestrator would; absent: it stays ended
+   * @param onRestart if given, processes that end by themselves are started again, as an orchestrator would, and this function is
+   *   called with a message
    */
   constructor(home: string, onRestart?: (how: string) => void) {
     this.#home = home
@@ -55,25 +57,25 @@ export class Supervisor {
     ;(this.#reaper.stdin as Socket).unref()
   }
 
-  /** What was started first is ended last, however often it was started again. */
+  /** Starts a process. Processes are stopped in reverse order of their first starts. */
   start(program: Program): ChildProcess {
-    const kept = { program, child: this.#spawn(program) }
-    this.#kept.push(kept)
-    this.#watch(kept)
-    return kept.child
+    const supervised = { program, child: this.#spawn(program) }
+    this.#supervised.push(supervised)
+    this.#watch(supervised)
+    return supervised.child
   }
 
-  /** To the process that bears the name now. */
+  /** Sends a signal to the current process of this name. */
   signal(name: string, signal: NodeJS.Signals): void {
-    this.#kept.find(({ program }) => program.name === name)?.child.kill(signal)
+    this.#supervised.find(({ program }) => program.name === name)?.child.kill(signal)
   }
 
-  /** Removed by the reaper, once everything has ended. */
+  /** Makes the reaper remove the folder after all processes have ended. */
   removeAtEnd(folder: string): void {
-    this.#tellReaper({ folder })
+    this.#sendToReaper({ folder })
   }
 
-  /** Runs work that must not be cut, such as a migration: `stop` waits for it before it ends the first process. */
+  /** Runs work that must not be interrupted, such as a migration: `stop` waits for it before it stops the first process. */
   async finish<T>(work: (stopping: AbortSignal) => Promise<T>): Promise<T> {
     this.#assertNotStopping()
     const running = work(this.#stopping.signal)
@@ -85,7 +87,7 @@ export class Supervisor {
     return join(this.#home, 'logs', `${name}.log`)
   }
 
-  /** Last started, first ended; then the reaper, with what did not listen. */
+  /** Stops all processes in reverse order. Finally the reaper kills those that did not stop. */
   stop(): Promise<void> {
     this.#stopped ??= this.#stopAll()
     return this.#stopped
@@ -94,7 +96,7 @@ export class Supervisor {
   async #stopAll(): Promise<void> {
     this.#stopping.abort()
     await Promise.race([Promise.allSettled(this.#unfinished), pause(FINISH_GRACE_MS, undefined, { ref: false })])
-    for (const { program, child } of this.#kept.toReversed()) {
+    for (const { program, child } of this.#supervised.toReversed()) {
       if (!isRunning(child)) continue
       child.kill(program.stopSignal)
       await Promise.race([once(child, 'exit'), pause(STOP_GRACE_MS, undefined, { ref: false })])
@@ -108,26 +110,26 @@ export class Supervisor {
 
   #spawn(program: Program): ChildProcess {
     this.#assertNotStopping()
-    mkdirSync(join(this.#home, 'logs'), { recursive: true }) // not earlier: a reset may run before the stack's lock is ours
+    mkdirSync(join(this.#home, 'logs'), { recursive: true }) // not in the constructor: a reset may delete it before this command has the lock
     const log = openSync(this.logOf(program.name), 'a')
     const { name: _, file, args, stopSignal, ...options } = program
     const child = spawn(file, args, { ...options, detached: true, stdio: ['ignore', log, log] })
     closeSync(log)
-    child.on('error', () => {}) // shows as an exit, too
-    this.#tellReaper({ pid: child.pid, signal: stopSignal })
+    child.on('error', () => {}) // a failed start also sets exitCode, which assertRunning reports
+    this.#sendToReaper({ pid: child.pid, signal: stopSignal })
     return child
   }
 
-  #watch(kept: Kept): void {
+  #watch(supervised: Supervised): void {
     this.#writePids()
-    kept.child.once('exit', (code, signal) => {
-      this.#tellReaper({ gone: kept.child.pid })
+    supervised.child.once('exit', (code, signal) => {
+      this.#sendToReaper({ gone: supervised.child.pid })
       if (this.#stopping.signal.aborted || !this.#onRestart) return
-      this.#onRestart(`${kept.program.name} ended (${signal ?? code}), starting it again`)
+      this.#onRestart(`${supervised.program.name} ended (${signal ?? code}) and is started again`)
       setTimeout(() => {
         if (this.#stopping.signal.aborted) return
-        kept.child = this.#spawn(kept.program)
-        this.#watch(kept)
+        supervised.child = this.#spawn(supervised.program)
+        this.#watch(supervised)
       }, RESTART_PAUSE_MS)
     })
   }
@@ -136,7 +138,7 @@ export class Supervisor {
     if (this.#stopping.signal.aborted) throw new Error('The stack is stopping.')
   }
 
-  #tellReaper(what: object): void {
+  #sendToReaper(what: object): void {
     if (this.#reaper.stdin!.writable) this.#reaper.stdin!.write(`${JSON.stringify(what)}\n`)
   }
 
@@ -145,24 +147,24 @@ export class Supervisor {
   }
 
   #writePids(): void {
-    const pids = this.#kept.map(({ child, program }) => ({ pid: child.pid, mark: markOf(program) }))
+    const pids = this.#supervised.map(({ child, program }) => ({ pid: child.pid, mark: markOf(program) }))
     this.#pids = JSON.stringify(pids)
     try {
       writeFileSync(this.#pidFile(), this.#pids)
     } catch (error) {
-      // A full disk ends no stack; the reaper still ends its processes.
-      this.#onRestart?.(`The list of processes cannot be written: ${(error as Error).message}`)
+      // A full disk must not stop the stack. The reaper still stops its processes.
+      this.#onRestart?.(`The pid file cannot be written: ${(error as Error).message}`)
     }
   }
 
-  /** Only its own list: that of another stack in this folder names processes that run. */
+  /** Removes the pid file only if it is our own. That of another stack in this folder names running processes. */
   #removePids(): void {
     const path = this.#pidFile()
     if (existsSync(path) && readFileSync(path, 'utf8') === this.#pids) rmSync(path)
   }
 }
 
-/** Ends what an earlier run left behind, parent and reaper killed. A pid that now belongs to something else is left alone. */
+/** Stops processes of an earlier run whose parent and reaper were killed. A pid that now belongs to another program is ignored. */
 export async function clearLeftovers(home: string): Promise<void> {
   const path = join(home, 'pids.json')
   if (!existsSync(path)) return
@@ -173,7 +175,7 @@ export async function clearLeftovers(home: string): Promise<void> {
   rmSync(path, { force: true })
 }
 
-/** What tells a process of ours from another that got its number: the end of its command line. */
+/** Identifies our process if its pid may have been reused: the end of its command line. */
 function markOf({ args }: Program): string {
   return args.slice(-2).join(' ')
 }
@@ -182,7 +184,7 @@ function readPids(path: string): { pid: number; mark: string }[] {
   try {
     return JSON.parse(readFileSync(path, 'utf8')) as { pid: number; mark: string }[]
   } catch {
-    return [] // cut by the crash that left it
+    return [] // the file was written only partly before a crash
   }
 }
 

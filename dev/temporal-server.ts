@@ -7,16 +7,16 @@ import type { Supervisor } from './supervisor.ts'
 import { assertRunning, freePort, waitForPort } from './ports.ts'
 
 export interface TemporalOptions {
-  /** Absent: in memory. */
+  /** Database file. Default: in memory. */
   file?: string
   port: number
-  /** Absent: no Web UI. */
+  /** Port of the Web UI. Default: no Web UI. */
   uiPort?: number
 }
 
-/** Without these the file costs two thirds of the speed. */
+/** Without these, a database file reduces the throughput to a third. */
 const FILE_PRAGMAS = ['--sqlite-pragma', 'journal_mode=wal', '--sqlite-pragma', 'synchronous=normal']
-/** Its defaults pace an idle call by polls: 380 ms instead of 60. */
+/** With the defaults for polling, one call on an idle server takes 380 ms instead of 60. */
 const DYNAMIC_CONFIG = [
   'history.transferProcessorMaxPollRPS=1000',
   'history.timerProcessorMaxPollRPS=1000',
@@ -59,19 +59,19 @@ export async function startTemporal(
   return { address: `127.0.0.1:${port}`, ...(uiPort !== undefined && { uiUrl: `http://127.0.0.1:${uiPort}` }) }
 }
 
-/** The name of a namespace that only this server has, and has again at the next start. */
+/** The name of a namespace that identifies this server. It is the same at the next start with the same file. */
 function markOf(file: string | undefined): string {
   const place = file === undefined ? randomUUID() : resolve(file)
   return `stack-${createHash('sha256').update(place).digest('hex').slice(0, 12)}`
 }
 
-/** @throws where a server without our namespace answers on the port */
+/** @throws if a server without our namespace responds on the port */
 async function assertOwnServer(address: string, mark: string): Promise<void> {
   const connection = await Connection.connect({ address })
   try {
     await connection.workflowService.describeNamespace({ namespace: mark })
   } catch (error) {
-    throw new Error(`Another Temporal answers at ${address}: start again, or end that one.`, { cause: error })
+    throw new Error(`Another Temporal server responds at ${address}: run the command again, or stop that server.`, { cause: error })
   } finally {
     await connection.close()
   }

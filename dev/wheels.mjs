@@ -26,7 +26,7 @@ export async function unpackWheels(requirements, folder, place) {
   const text = readFileSync(resolve(root, 'dev', requirements), 'utf8').replaceAll('\\\n', ' ')
   for (const [, project, version, rest] of text.matchAll(/^([\w-]+)==(\S+)(.*)$/gm)) {
     const hashes = [...rest.matchAll(/--hash=sha256:(\w+)/g)].map(([, hash]) => hash)
-    await step(`fetching ${project} ${version}`, async (report) => {
+    await step(`downloading ${project} ${version}`, async (report) => {
       const wheel = join(folder, `${project}.whl`)
       mkdirSync(folder, { recursive: true })
       await download({ project, version, hashes, requirements }, wheel, report)

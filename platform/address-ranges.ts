@@ -11,25 +11,25 @@ interface Network {
 
 const BITS = { ipv4: 32, ipv6: 128 }
 /**
- * A list of ranges contains at most as many public addresses as one range with this prefix. More belong to no single organization:
- * in IPv6 an organization gets a /32, and the largest content delivery networks publish some of them.
+ * A list of ranges may contain at most as many public addresses as one range with this prefix. No single organization has more:
+ * in IPv6 an organization gets a /32, and the largest content delivery networks publish several of them.
  */
 const MIN_PREFIX = { ipv4: 8, ipv6: 28 }
 /** IPv6 ranges of 96 bits that contain every IPv4 address: mapped, compatible and translated (NAT64) ones. */
 const EMBEDDING = ['::ffff:0:0', '::', '64:ff9b::'].map((first) => ipaddr.IPv6.parse(first))
 const EMBEDDING_BITS = 96
-/** Nobody outside has an address in these, so they do not count. */
+/** Private ranges. No client on the internet has an address in them, so they do not count. */
 const OWN_RANGES = new Set(['carrierGradeNat', 'linkLocal', 'loopback', 'private', 'uniqueLocal'])
 
-/** True for one IP address and for one CIDR range, in usual notation: `ipaddr.js` also reads `1` as an address. */
+/** True for one IP address and for one CIDR range in the usual notation. `ipaddr.js` alone also accepts `1` as an address. */
 export function isAddressRange(text: string): boolean {
   const [address = '', bits] = text.split('/', 2)
   return isIP(address) !== 0 && (bits === undefined || ipaddr.isValidCIDR(text))
 }
 
 /**
- * True if the ranges contain a large part of all addresses: one that is wide, or many that are narrow. Addresses that two ranges
- * contain count twice. Names such as `loopback` do not count.
+ * True if the ranges together contain a large part of all addresses. It does not matter whether one range is wide or many are narrow.
+ * Addresses in two ranges count twice. Names such as `loopback` do not count.
  */
 export function areTooWide(ranges: string[]): boolean {
   const networks = ranges.flatMap(readRange).map(asIPv4).filter(isPublic)
@@ -44,7 +44,7 @@ function readRange(range: string): Network[] {
   return [{ address, bits }]
 }
 
-/** Embedded IPv4 addresses as what they mean. A range that contains all of them contains all IPv4 addresses. */
+/** Converts embedded IPv4 addresses to IPv4. A range that contains all of them contains all IPv4 addresses. */
 function asIPv4({ address, bits }: Network): Network {
   if (address instanceof ipaddr.IPv4) return { address, bits }
   const overlaps = EMBEDDING.some((first) => first.match(address, Math.min(bits, EMBEDDING_BITS)))

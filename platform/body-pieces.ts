@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 
 /**
  * A body may have this many pieces, and one more for each `BYTES_PER_PIECE`. A client that writes each part of a multipart body as
- * three chunks may send 40 parts; a body without chunks comes in a piece for each TCP segment at most, which has 536 bytes or more.
+ * three chunks may send 40 parts. A body without chunks has at most one piece for each TCP segment, and a segment has 536 bytes or more.
  */
 const GRANTED_PIECES = 128
 const BYTES_PER_PIECE = 512
@@ -13,20 +13,20 @@ export function hasBody({ headers }: IncomingMessage): boolean {
 }
 
 export interface BodyEvents {
-  /** The whole body has arrived, read or not. */
+  /** The whole body has arrived, whether or not it was read. */
   onEnd: () => void
   /**
-   * Closes the connection. What Node still parses of it is dropped, the end of the body included, so that nobody takes the part that
-   * was read for the whole body.
+   * Closes the connection. Everything that Node still parses is ignored, including the end of the body. Otherwise the part that was
+   * read would look like the whole body.
    */
   onTooMany: () => void
 }
 
 /**
- * Node makes a Buffer of about 400 bytes for each chunk, also for a chunk of one byte, keeps it until it is read, and counts only the
- * bytes inside. Node's HTTP parser gives each piece to `push`, so that pieces are counted here whether or not anybody reads them.
- * That is no documented behavior: `requireBoundedBodies` checks it when the process starts. Once the response is finished, Node no
- * longer does so: then `closeBeforeBodyEnds` ends the connection.
+ * Limits the number of pieces of a request body. Node allocates a Buffer of about 400 bytes for each chunk, even for a chunk of one
+ * byte, keeps it until it is read, and counts only the bytes inside. Node's HTTP parser passes each piece to `push`, so pieces are
+ * counted here whether or not the body is read. This behavior is not documented: `requireBoundedBodies` checks it when the process
+ * starts. Node stops calling `push` once the response is finished; `closeBeforeBodyEnds` handles that case.
  */
 export function watchBody(request: IncomingMessage, { onEnd, onTooMany }: BodyEvents): void {
   const push = request.push.bind(request)

@@ -1,4 +1,4 @@
-// Checks at the start of a process that this version of Node supports the limits on bodies.
+// Checks when a process starts that this version of Node supports the limits on request bodies.
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http'
 import { duplexPair, type Duplex } from 'node:stream'
@@ -6,7 +6,7 @@ import { watchBody } from './body-pieces.ts'
 import { CannotStart } from './process.ts'
 import { closeBeforeBodyEnds } from './unread-body.ts'
 
-/** Without a timer in between, Node parses what it has. */
+/** Ample: Node parses the bytes that it has without waiting for a timer. */
 const CHECK_TIMEOUT_MS = 500
 const HEAD = 'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n'
 const CHUNKS = '1\r\na\r\n'.repeat(1000)
@@ -18,14 +18,13 @@ interface Parts {
 }
 
 /**
- * `watchBody` and `closeBeforeBodyEnds` rely on parts of Node that are not documented. Without them, one client can take all memory or
- * all CPU time, so the process must not serve anybody. The check needs no network: Node's HTTP server accepts any Duplex as a
- * connection.
- * @throws {CannotStart} where a body in many small pieces is not noticed, or a body is parsed behind the answer
+ * `watchBody` and `closeBeforeBodyEnds` rely on undocumented behavior of Node. If it is missing, one client can use all memory or all
+ * CPU time, so the process must not serve requests. The check needs no network: Node's HTTP server accepts any Duplex as a connection.
+ * @throws {CannotStart} if a body in many small pieces is not detected, or a body is still parsed after the response
  */
 export async function requireBoundedBodies(parts: Parts = { watchBody, closeBeforeBodyEnds }): Promise<void> {
-  if (!(await countsPieces(parts))) throw untried('the pieces of a body cannot be counted')
-  if (!(await stopsAfterAnswer(parts))) throw untried('a body that nobody reads cannot be stopped')
+  if (!(await countsPieces(parts))) throw unsupported('the number of pieces of a request body cannot be limited')
+  if (!(await stopsAfterAnswer(parts))) throw unsupported('the rest of a request body after its response cannot be ignored')
 }
 
 async function countsPieces({ watchBody: watch }: Parts): Promise<boolean> {
@@ -59,7 +58,7 @@ async function stopsAfterAnswer({ closeBeforeBodyEnds: closeEarly }: Parts): Pro
   return answered !== undefined && !answered.complete
 }
 
-/** Ends when the connection is closed. */
+/** Resolves when the connection is closed. */
 async function exchange(handler: RequestListener, send: (client: Duplex) => void): Promise<void> {
   const [client, connection] = duplexPair()
   const server = createServer(handler)
@@ -70,6 +69,6 @@ async function exchange(handler: RequestListener, send: (client: Duplex) => void
   server.close()
 }
 
-function untried(what: string): CannotStart {
-  return new CannotStart(`This server was not tried with Node ${process.versions.node}: ${what}`)
+function unsupported(what: string): CannotStart {
+  return new CannotStart(`Node ${process.versions.node} is not supported: ${what}. Use Node 22 or 24`)
 }

@@ -1,8 +1,9 @@
 import ipaddr from 'ipaddr.js'
 
 /**
- * What counts as one client: an IPv4 address, or an IPv6 network of /48, because a provider gives a site that many addresses.
- * @param address what the request says of its client; where that is no address, `socketAddress` counts
+ * The key by which clients are limited: an IPv4 address, or a /48 network of IPv6, because a provider assigns that many addresses to
+ * one site.
+ * @param address the client address according to the request. If it is not an address, `socketAddress` is used
  */
 export function clientKey(address: string | undefined, socketAddress: string | undefined): string {
   const text = [withoutPort(address), socketAddress].find((each) => each && ipaddr.isValid(each))
@@ -13,7 +14,7 @@ export function clientKey(address: string | undefined, socketAddress: string | u
   return `${network.join(':')}::/48`
 }
 
-/** Some proxies write the client's port behind its address. */
+/** Some proxies append the client's port to its address. */
 function withoutPort(address: string | undefined): string | undefined {
   return address?.replace(/^\[(.+)\](?::\d+)?$/, '$1').replace(/^([\d.]+):\d+$/, '$1')
 }

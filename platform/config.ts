@@ -1,4 +1,4 @@
-// Every setting of the API and the worker: one schema, read once at start. `.env.example` explains each.
+// All settings of the API and the worker: one schema, read once when a process starts. `.env.example` explains each setting.
 import { z } from 'zod'
 import { brokenProductionRules } from './production-rules.ts'
 import { firstAboveMax, retrySettings } from './retry-settings.ts'
@@ -29,11 +29,11 @@ const TB = 1024 ** 4
 
 /** A hundred years. */
 const days = whole(1, 36_500)
-/** Of schedules; up to a year. */
+/** Interval of a schedule, at most a year. */
 const intervalMinutes = decimal(0.01, 527_040)
 const seconds = whole(1, 86_400)
 const bytes = whole(1, 1024 * TB)
-/** Of what goes on at the same time. */
+/** A limit on concurrency. */
 const parallel = whole(1, 1000)
 const rateLimit = whole(1, 1_000_000)
 
@@ -44,33 +44,33 @@ const temporalSettings = {
   TEMPORAL_TLS: flag.default(false),
 }
 
-/** The first day of a backfill, where its command names none. */
+/** The first day of a backfill if its command has no `--from`. */
 const backfillSettings = { RECONCILE_BACKFILL_FROM: z.iso.date().optional() }
 
 const recordingWaitScale = decimal(0.0001, 1).default(1)
 
 const schema = z
   .object({
-    /** Production unless somebody asks for development: it refuses settings that protect nothing. */
+    /** `production` is the default because it rejects unsafe settings. */
     NODE_ENV: z.enum(['development', 'test', 'production']).default('production'),
-    /** Lets production start on a version of Node that gets no security fixes. */
+    /** Lets production start on a version of Node that no longer gets security fixes. */
     ALLOW_OLD_NODE: flag.default(false),
-    /** Node's own. */
+    /** A setting of Node itself. */
     NODE_TLS_REJECT_UNAUTHORIZED: z.enum(['0', '1']).optional(),
     LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
     LOG_FILE: text.optional(),
-    /** The address to listen on: by default all in production, this machine only elsewhere. */
+    /** The address to listen on. Default: all addresses in production, otherwise the loopback address. */
     HOST: ipAddress.optional(),
     PORT: port.default(3000),
     /** The same for OPERATIONS_PORT. */
     OPERATIONS_HOST: ipAddress.optional(),
-    /** Metrics of the API, health and metrics of the worker: not for the public, hence apart. 0: any free port. */
+    /** A separate port for metrics of the API, and health and metrics of the worker, which must not be public. 0: any free port. */
     OPERATIONS_PORT: port.default(9464),
     /** Express' `trust proxy`: a number of hops, or addresses and ranges of proxies. */
     TRUST_PROXY: trustedProxies.default(false),
-    /** The page /docs: by default everywhere but in production. */
+    /** Whether to serve the page /docs. Default: true except in production. */
     SERVE_DOCS: flag.optional(),
-    /** How long requests and transfers may go on after SIGTERM. */
+    /** How long requests and transfers may continue after SIGTERM. */
     SHUTDOWN_GRACE_SECONDS: whole(1, 3600).default(10),
 
     /** The application's role. */
@@ -101,15 +101,15 @@ const schema = z
     EXOTEL_PUBLIC_RECORDING_HOSTS: hosts.default([]),
     EXOTEL_ALLOW_LOCAL: flag.default(false),
 
-    /** Guards the test routes; without it there are none. */
+    /** Bearer token of the test routes. If it is not set, there are no test routes. */
     DEV_TEST_TOKEN: secret.optional(),
 
-    /** Who may make an account: anybody, the invited, or nobody but an administrator. */
+    /** Who may create an account: anybody, invited people, or only an administrator. */
     REGISTRATION: z.enum(['open', 'invite', 'closed']).default('open'),
-    /** A session ends after so long, or after so long without a refresh. */
+    /** A session ends after SESSION_DAYS, or after SESSION_IDLE_DAYS without a refresh. */
     SESSION_DAYS: days.default(30),
     SESSION_IDLE_DAYS: days.default(7),
-    /** Where links in mails lead: the address under which people reach this service. */
+    /** The address of this service for users; links in mails start with it. */
     PUBLIC_URL: httpUrl.optional(),
     SMTP_URL: smtpUrl.optional(),
     MAIL_FROM: mailSender.default('caly <no-reply@localhost>'),
@@ -121,27 +121,27 @@ const schema = z
     RATE_LIMIT_REGISTRATION: rateLimit.default(3),
     RATE_LIMIT_FORGOT: rateLimit.default(3),
     RATE_LIMIT_GENERAL: rateLimit.default(300),
-    /** Mails about registration a day and client address, and as many with reset links. */
+    /** Per client address and day: mails about registration. The same limit applies separately to mails with reset links. */
     RATE_LIMIT_MAILS: rateLimit.default(20),
-    /** Wrong passwords from one client address for one account before each further one has to wait. */
+    /** Wrong passwords from one client address for one account before further attempts have to wait. */
     RATE_LIMIT_FAILURES: rateLimit.default(5),
 
     SESSION_CLEANUP_EVERY_MINUTES: intervalMinutes.default(30),
-    /** Bodies of webhooks hold numbers and are of no use once their call is concluded. */
+    /** Bodies of webhooks contain phone numbers and are not needed after their call is concluded. */
     WEBHOOK_BODY_DAYS: days.default(90),
 
     ...retrySettings,
 
-    /** Shortens every wait of a recording; frozen into a run's input at its start. */
+    /** Factor for every wait of a recording. Written into the workflow input when a run starts. */
     RECORDING_WAIT_SCALE: recordingWaitScale,
-    /** S3 stores no larger object. */
+    /** S3 stores objects of at most 5 TB. */
     RECORDING_MAX_BYTES: whole(1, 5 * TB).default(6 * GB),
-    /** An answered call at least this long that ends without a recording is `RecordingMissing`, not `not_recorded`. */
+    /** An answered call of at least this length without a recording fails as `RecordingMissing` instead of being `not_recorded`. */
     RECORDING_EXPECTED_FROM_SECONDS: seconds.default(10),
     RECOVERY_EVERY_MINUTES: intervalMinutes.default(5),
-    /** After the first failure, the second, …; the last one for all that follow. */
+    /** Pause after the first failure, after the second, and so on. The last value applies to all further failures. */
     RECOVERY_PAUSES_MINUTES: pauses.default([15, 60, 360, 1440, 4320, 1440]),
-    /** From the first failure: as long as Exotel keeps recordings. */
+    /** Counted from the first failure. Exotel keeps recordings for about this time. */
     RECOVERY_FOR_DAYS: days.default(30),
     RECOVERY_PER_PASS: whole(1, 10_000).default(200),
     RECONCILE_EVERY_MINUTES: intervalMinutes.default(60),
@@ -150,16 +150,16 @@ const schema = z
     SPOOL_DIRECTORY: text.default('.data/spool'),
     SPOOL_MAX_BYTES: bytes.default(20 * GB),
     SPOOL_MIN_FREE_BYTES: bytes.default(512 * MB),
-    /** How long a spooled file waits for its worker before the recording is downloaded again elsewhere. */
+    /** How long a spooled file waits for its worker before another worker downloads the recording again. */
     SPOOL_LOST_AFTER_SECONDS: seconds.default(600),
-    /** Names this worker's spool in its task queue; must survive restarts and be unique. The host's name unless set. */
+    /** Part of the name of this worker's task queues. Must be unique and the same after a restart. Default: the host name. */
     WORKER_NAME: matching(/^[\w.-]{1,255}$/, 'letters, digits, dots, hyphens and underscores').optional(),
     WORKER_DOWNLOADS: parallel.default(16),
     WORKER_UPLOADS: parallel.default(16),
   })
   .superRefine((settings, context) => {
     if (settings.SMTP_URL && !settings.PUBLIC_URL)
-      context.addIssue({ code: 'custom', path: ['PUBLIC_URL'], message: 'is missing: links in mails lead there' })
+      context.addIssue({ code: 'custom', path: ['PUBLIC_URL'], message: 'is missing: links in mails start with it' })
     for (const name of firstAboveMax(settings))
       context.addIssue({
         code: 'custom',
@@ -181,15 +181,15 @@ const schema = z
 
 export type Config = z.infer<typeof schema>
 
-/** Says which settings are wrong, never their values. */
+/** The message names the wrong settings, never their values. */
 export class BadConfiguration extends Error {
   constructor(problems: string[]) {
-    super(`The configuration is not usable. ${problems.join('. ')}. See .env.example.`)
+    super(`The configuration is invalid. ${problems.join('. ')}. See .env.example.`)
   }
 }
 
 /**
- * Reads and checks all settings; an empty variable counts as unset.
+ * Reads and validates all settings. An empty variable counts as unset.
  * @throws {BadConfiguration} naming every setting that is missing or wrong
  */
 export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
@@ -198,19 +198,19 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
 
 export type TemporalSettings = Pick<Config, keyof typeof temporalSettings>
 
-/** Only what it takes to reach Temporal. */
+/** Reads only the settings for the connection to Temporal. */
 export function readTemporalSettings(env: NodeJS.ProcessEnv = process.env): TemporalSettings {
   return read(z.object(temporalSettings), env)
 }
 
-/** What `npm run backfill` needs. */
+/** Reads the settings of `npm run backfill`. */
 export function readBackfillSettings(env: NodeJS.ProcessEnv = process.env) {
   return read(z.object({ ...temporalSettings, ...backfillSettings, RECORDING_WAIT_SCALE: recordingWaitScale }), env)
 }
 
 function read<Schema extends z.ZodType>(settings: Schema, env: NodeJS.ProcessEnv): z.infer<Schema> {
   const filledIn = Object.fromEntries(Object.entries(env).filter(([, value]) => value?.trim()))
-  const result = settings.safeParse(filledIn, { reportInput: true }) // so that what is missing is told from what is wrong
+  const result = settings.safeParse(filledIn, { reportInput: true }) // describeIssue needs the input to distinguish missing from wrong settings
   if (result.success) return result.data
   throw new BadConfiguration(result.error.issues.map((issue) => `${issue.path.join('.')} ${describeIssue(issue)}`))
 }

@@ -1,34 +1,34 @@
-// Which client addresses hold the connections of a server. The address with the most of them is found without a scan.
+// Counts the connections of a server by client address. The address with the most connections is found without a scan.
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
 export interface Connection {
   socket: Socket
   owner: Owner
-  /** The response to the request that is being answered. */
+  /** The response to the current request. */
   current: ServerResponse | undefined
   /** Starts each pipelined request that waits for its turn. */
   pipelined: (() => void)[]
-  /** Since when bytes wait for the client without a pause, and how many it had taken then. */
+  /** Since when bytes have been waiting for the client without interruption, and how many bytes the client had read at that time. */
   unread: { since: number; taken: number } | undefined
-  /** How many bytes had arrived at the last look of a server that ends. */
+  /** How many bytes had arrived when `closeQuiet` last checked the connection. */
   lastRead: number | undefined
 }
 
-/** The connections of one client address, or those of all trusted proxies together. */
+/** All connections of one client address, or of all trusted proxies together. */
 export interface Owner {
   /** Undefined for the proxies. */
   key: string | undefined
-  /** Connections that wait for their client: for a request, or for the rest of one. The first was used least recently. */
+  /** Connections that wait for a request, or for the rest of one. The first was used least recently. */
   waiting: Set<Connection>
-  /** Connections whose request is being answered. The first has been answered for the longest time. */
+  /** Connections whose request has arrived completely and is being processed. The first is the oldest. */
   answering: Set<Connection>
 }
 
 export class ConnectionOwners {
-  /** The owners that have connections. */
+  /** Owners with at least one connection. */
   readonly #owners = new Map<string | undefined, Owner>()
-  /** Addresses by the number of their connections; proxies are not among them. */
+  /** Client addresses by the number of their connections, without proxies. */
   readonly #bySize: (Set<Owner> | undefined)[] = []
   #largestSize = 0
 
@@ -37,7 +37,7 @@ export class ConnectionOwners {
     return this.#owners.get(key) ?? { key, waiting: new Set(), answering: new Set() }
   }
 
-  /** The address that has the most connections. */
+  /** The address with the most connections. */
   largestAddress(): Owner | undefined {
     return first(this.#bySize[this.#largestSize])
   }
@@ -57,7 +57,7 @@ export class ConnectionOwners {
     if (sizeOf(owner) === 0) this.#owners.delete(owner.key)
   }
 
-  /** All sizes change by one, so that the next smaller one is at hand when the largest is left. */
+  /** A size changes only by one, so when no owner has the largest size any more, the new largest size is one less. */
   #sizeChanged(owner: Owner, before: number): void {
     if (owner.key === undefined) return
     const size = sizeOf(owner)
@@ -72,17 +72,17 @@ export function sizeOf({ waiting, answering }: Owner): number {
   return waiting.size + answering.size
 }
 
-/** Puts the connection behind those of its owner that wait for their client. */
+/** Moves the connection to the end of its owner's waiting connections. */
 export function markWaiting(connection: Connection): void {
   move(connection, connection.owner.waiting)
 }
 
-/** Puts the connection behind those of its owner whose request is being answered. */
+/** Moves the connection to the end of its owner's answering connections. */
 export function markAnswering(connection: Connection): void {
   move(connection, connection.owner.answering)
 }
 
-/** One that was removed stays removed. */
+/** Does nothing if the connection was removed. */
 function move(connection: Connection, to: Set<Connection>): void {
   const { waiting, answering } = connection.owner
   if (waiting.delete(connection) || answering.delete(connection)) to.add(connection)

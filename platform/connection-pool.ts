@@ -1,4 +1,4 @@
-// The open connections of one server, and what each may cost.
+// The open connections of one server, and the limits on what each may use.
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { hasBody, watchBody } from './body-pieces.ts'
@@ -10,17 +10,17 @@ export interface ConnectionLimits {
   /** Connections of one client address. */
   perAddress: number
   total: number
-  /** Requests of one connection that wait while another one is answered; none of them has a body. */
+  /** Requests of one connection that may wait while an earlier request is processed. None of them may have a body. */
   pipelined: number
   /**
-   * While bytes of an answer wait, the client has to take at least `unreadBytes` in each `unreadMs`. A write counts once all of it is
-   * taken, so a write of ours has `unreadBytes` at most, or is one JSON text.
+   * While bytes of a response wait, the client has to read at least `unreadBytes` in each `unreadMs`. A write counts once the client
+   * has read all of it, so each of our writes has at most `unreadBytes`, or is one JSON text.
    */
   unreadMs: number
   unreadBytes: number
 }
 
-/** Why a connection was closed. */
+/** The limit because of which a connection was closed. */
 type Limit = Exclude<keyof ConnectionLimits, 'unreadBytes'> | 'bodyPieces'
 
 export class ConnectionPool {
@@ -34,7 +34,7 @@ export class ConnectionPool {
     this.#closed = closed
   }
 
-  /** @returns undefined where the connection was closed at once, since no other could make room for it */
+  /** @returns undefined if the connection was closed at once because a limit is reached and no other connection may be closed for it */
   add(socket: Socket, key: string | undefined): Connection | undefined {
     const owner = this.#owners.find(key)
     if (!this.#makeRoom(owner)) return void socket.destroy()
@@ -46,9 +46,9 @@ export class ConnectionPool {
   }
 
   /**
-   * One request at a time: Node itself would parse and start all requests of a packet, however many, and keep all their answers
-   * until the first is read. A request with a body never waits, since Node would keep its body meanwhile: browsers and proxies do not
-   * pipeline such requests.
+   * Processes one request of a connection at a time. Node itself would start all requests of a packet, however many, and keep all
+   * their responses until the first one is read. A request with a body may not wait, because Node would keep its body in memory.
+   * Browsers and proxies do not pipeline such requests.
    */
   handleInTurn(connection: Connection, request: IncomingMessage, response: ServerResponse, handler: RequestListener): void {
     const start = (): void => {
@@ -75,7 +75,7 @@ export class ConnectionPool {
     connection.pipelined.push(start)
   }
 
-  /** Closes those whose client takes less than it has to of what waits for it. */
+  /** Closes connections whose clients read their responses too slowly (see `ConnectionLimits.unreadMs`). */
   closeUnread(): void {
     const now = performance.now()
     const { unreadMs, unreadBytes } = this.#limits
@@ -89,14 +89,14 @@ export class ConnectionPool {
   }
 
   /**
-   * Whether the connection has a request whose bytes have all arrived, or whose response has begun: what arrives then belongs to
+   * Whether the connection has a request that has arrived completely, or whose response has started. Further bytes then belong to
    * another request.
    */
   isAnswering({ current }: Connection): boolean {
     return current !== undefined && (current.headersSent || current.req.complete)
   }
 
-  /** Closes connections without a request on which nothing has arrived since the last call, or ever. For the end of the server. */
+  /** For the shutdown of the server: closes connections without a request that have received no bytes since the last call, or never. */
   closeQuiet(): void {
     for (const connection of this.#all) {
       const { socket, current, lastRead } = connection
@@ -119,8 +119,8 @@ export class ConnectionPool {
   }
 
   /**
-   * The address with the most connections makes room, so that no addresses together can keep another one out. An answer to a proxy is
-   * never given up, because the proxy's connections are those of all its clients.
+   * Closes a connection of the address with the most connections, so that some addresses together cannot lock out another one. A
+   * proxy's connection with a request in progress is never closed, because a proxy's connections belong to all its clients.
    */
   #toGiveUp(newcomer: Owner): Connection | undefined {
     const largest = this.#owners.largestAddress()

@@ -1,16 +1,16 @@
 import { Prisma } from './generated/client.ts'
 
-/** When a client may ask again after an outage; the grace period of refresh tokens depends on it. */
+/** Value of Retry-After during an outage. The grace period of refresh tokens depends on it. */
 export const RETRY_AFTER_SECONDS = 10
 
-/** SQLSTATE classes that blame the statement, its data, or a function that it calls, not the server's condition. */
+/** SQLSTATE classes of errors in the statement, its data, or a function that it calls, as opposed to the state of the server. */
 const STATEMENT_FAULTS = /^(0A|21|22|23|26|2F|38|39|42|44|54|P0)/
 
 const PERMISSION_DENIED = '42501'
 const QUERY_CANCELED = '57014'
 
-/** What pg and its adapter throw, as plain errors, where a connection cannot be had, breaks, or goes silent. */
-const CONNECTION_TROUBLE =
+/** Messages of the plain errors that pg and its adapter throw if a connection cannot be opened, breaks, or stops responding. */
+const CONNECTION_ERROR =
   /connection terminated|connection timeout|connection error|not queryable|timeout exceeded when trying to connect|query read timeout|connection (?:is |was )?(?:closed|reset|ended)|server closed the connection|socket hang up/i
 const CONNECTION_CODES = new Set([
   'ECONNREFUSED',
@@ -23,7 +23,7 @@ const CONNECTION_CODES = new Set([
   'EAI_AGAIN',
 ])
 
-/** True where the same statement may succeed later: the server is away, starting, stopping, overloaded, or breaks a deadlock. */
+/** True if the same statement may succeed later: the server is unavailable, starting, stopping or overloaded, or broke a deadlock. */
 export function isDatabaseOutage(error: unknown): boolean {
   if (error instanceof Prisma.PrismaClientKnownRequestError) {
     const state = sqlState(error)
@@ -32,30 +32,30 @@ export function isDatabaseOutage(error: unknown): boolean {
   return (
     error instanceof Prisma.PrismaClientInitializationError ||
     error instanceof Prisma.PrismaClientUnknownRequestError ||
-    (error instanceof Error && (error.name === 'DriverAdapterError' || isConnectionTrouble(error)))
+    (error instanceof Error && (error.name === 'DriverAdapterError' || isConnectionError(error)))
   )
 }
 
-/** True where the role of the connection lacks a right. */
+/** True if the role of the connection lacks a privilege. */
 export function isPermissionDenied(error: unknown): boolean {
   return error instanceof Prisma.PrismaClientKnownRequestError && (error.code === 'P1010' || sqlState(error) === PERMISSION_DENIED)
 }
 
-/** The server has cancelled the statement because it ran too long: fewer rows at once may pass. */
+/** True if the server cancelled the statement because it ran too long. The same work with fewer rows may succeed. */
 export function isStatementTimeout(error: unknown): boolean {
   return error instanceof Prisma.PrismaClientKnownRequestError && sqlState(error) === QUERY_CANCELED
 }
 
-function isConnectionTrouble(error: Error): boolean {
+function isConnectionError(error: Error): boolean {
   const { code } = error as NodeJS.ErrnoException
   return (
-    CONNECTION_TROUBLE.test(error.message) ||
+    CONNECTION_ERROR.test(error.message) ||
     CONNECTION_CODES.has(code ?? '') ||
-    (error.cause instanceof Error && isConnectionTrouble(error.cause))
+    (error.cause instanceof Error && isConnectionError(error.cause))
   )
 }
 
-/** The SQLSTATE of an error of PostgreSQL, such as `23514`; its text could hold values. */
+/** The SQLSTATE of a PostgreSQL error, such as `23514`. Unlike the error text, it cannot contain values of a row. */
 export function sqlStateOf(error: unknown): string | undefined {
   return error instanceof Prisma.PrismaClientKnownRequestError ? sqlState(error) : undefined
 }

@@ -1,13 +1,13 @@
 // What DATABASE_URL and MIGRATION_DATABASE_URL may contain. pg, with which API and worker connect, and Prisma's schema engine, which
-// applies the migrations, read URLs differently. A parameter is therefore translated for each of them, or rejected.
-// `prisma.config.ts` imports this file, also in the image, where nothing else of this folder lies beside it.
+// applies the migrations, interpret URLs differently. A parameter is therefore translated for each of them, or rejected.
+// `prisma.config.ts` imports this file. The image contains it without the rest of this folder, so it must not import other files.
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 
-/** Says what is wrong with a URL, in words that follow the name of the setting. Never contains the URL. */
+/** The message says what is wrong with a URL. It continues the sentence "<setting> …" and never contains the URL. */
 class BadDatabaseUrl extends Error {}
 
-/** What pg needs to connect as the URL says. */
+/** The options of pg that correspond to a URL. */
 export interface ApplicationConnection {
   connectionString: string
   ssl: false | { rejectUnauthorized: true; host: string; ca?: string }
@@ -18,8 +18,8 @@ const FORM = 'must be a PostgreSQL URL such as postgresql://user:password@host:p
 const ALLOWED = 'schema, sslmode, sslrootcert, options, host'
 const TLS_MODES = ['disable', 'require', 'verify-full']
 /**
- * The application depends on these settings: the driver reads times and dates as if they were in UTC and in ISO's form; serializable
- * transactions fail beside each other; without synchronous commits an acknowledged webhook may be lost.
+ * The application depends on these settings. The driver expects times in UTC and dates in ISO format. Concurrent serializable
+ * transactions fail. Without synchronous commits, an acknowledged webhook may be lost.
  */
 const FIXED = {
   timezone: 'TimeZone',
@@ -33,17 +33,17 @@ const FIXED = {
 const FIXED_OPTIONS = '-c TimeZone=UTC -c DateStyle=ISO -c search_path=public'
 
 interface DatabaseUrl {
-  /** Without parameters, except the folder of a socket. */
+  /** The URL without parameters, except the directory of a socket. */
   server: URL
   isEncrypted: boolean
-  /** Absolute path of the certificate that the server's has to be signed with. */
+  /** Absolute path of the certificate with which the server's certificate has to be signed. */
   rootCertificate: string | undefined
   options: string | undefined
 }
 
 /**
- * @param defaults settings of PostgreSQL that the URL's `options` may replace. They may only shorten `statement_timeout`: the client
- *   stops waiting after a fixed time, and a statement that then still runs would hold its locks unseen.
+ * @param defaults settings of PostgreSQL that the URL's `options` may replace. The URL can only shorten `statement_timeout`: the
+ *   client stops waiting after a fixed time, and a statement that runs longer would keep its locks without anybody waiting for it.
  * @throws {BadDatabaseUrl}
  */
 export function applicationConnection(text: string, defaults: Record<string, number>): ApplicationConnection {
@@ -56,12 +56,12 @@ export function applicationConnection(text: string, defaults: Record<string, num
   return {
     connectionString: server.href,
     ssl: isEncrypted && { ...verified, ...ca },
-    options: [...own, options, bound, FIXED_OPTIONS].filter(Boolean).join(' '), // of two values for one setting, the later one applies
+    options: [...own, options, bound, FIXED_OPTIONS].filter(Boolean).join(' '), // if a setting has two values, the later one applies
   }
 }
 
 /**
- * The URL as Prisma's engine understands it. Without `sslaccept=strict` the engine accepts every certificate.
+ * Converts the URL for Prisma's schema engine. Without `sslaccept=strict` the engine accepts every certificate.
  * @throws {BadDatabaseUrl}
  */
 export function migrationUrl(text: string): string {
@@ -75,7 +75,7 @@ export function migrationUrl(text: string): string {
   return url.href
 }
 
-/** What is wrong with the URL; undefined where nothing is. */
+/** @returns what is wrong with the URL, or undefined */
 export function problemOfDatabaseUrl(text: string): string | undefined {
   try {
     read(text)
@@ -104,11 +104,11 @@ function read(text: string): DatabaseUrl {
   const options = readOptions(take('options'))
   const host = take('host')
   if (host !== undefined && !host.startsWith('/'))
-    throw new BadDatabaseUrl('has the parameter host, which may only name the folder of a socket')
+    throw new BadDatabaseUrl('has the parameter host, which may only name the directory of a socket')
   const [unknown] = parameters.keys()
   if (unknown !== undefined) {
     throw new BadDatabaseUrl(
-      `has the parameter ${shown(unknown)}, which the application and the migrations do not understand alike: remove it. Allowed are ${ALLOWED}`,
+      `has the parameter ${shown(unknown)}, which the application and the migrations interpret differently: remove it. Allowed are ${ALLOWED}`,
     )
   }
   server.search = host === undefined ? '' : `?host=${encodeURIComponent(host)}`
@@ -122,15 +122,15 @@ function parse(text: string): URL {
     ['postgresql:', 'postgres:'].includes(url.protocol) &&
     url.hostname !== '' &&
     isDecodable(text) &&
-    !url.hostname.includes('%') && // a socket's folder, which only pg understands here
-    url.pathname.length > 1 // without a database's name, the two would use different ones
+    !url.hostname.includes('%') && // a socket's directory, which only pg accepts here
+    url.pathname.length > 1 // without a database name, pg and Prisma would use different databases
   if (!isUsable) throw new BadDatabaseUrl(FORM)
-  // Clients ignore everything behind it, also sslmode.
+  // Clients ignore everything after it, including sslmode.
   if (text.includes('#')) throw new BadDatabaseUrl('has a "#", which ends the URL: encode it as %23')
   return url
 }
 
-/** Clients fail on what cannot be decoded, and their errors show it. */
+/** True if all parts can be percent-decoded. Otherwise clients throw errors that contain the password. */
 export function isDecodable(url: string): boolean {
   try {
     const { username, password, pathname } = new URL(url)
@@ -144,14 +144,14 @@ export function isDecodable(url: string): boolean {
 function assertSchema(schema: string | undefined): void {
   if (schema !== undefined && schema !== 'public') {
     throw new BadDatabaseUrl(
-      'has the parameter schema with another value than public: the tables are in the schema public of their database',
+      'has the parameter schema with a value other than public: the tables are in the schema public of their database',
     )
   }
 }
 
 function readTlsMode(mode: string | undefined): boolean {
   if (mode === undefined) return false
-  if (!TLS_MODES.includes(mode)) throw new BadDatabaseUrl(`has the parameter sslmode with another value than ${TLS_MODES.join(', ')}`)
+  if (!TLS_MODES.includes(mode)) throw new BadDatabaseUrl(`has the parameter sslmode with a value other than ${TLS_MODES.join(', ')}`)
   return mode !== 'disable'
 }
 
@@ -176,7 +176,7 @@ function readOptions(options: string | undefined): string | undefined {
     if (fixed) throw new BadDatabaseUrl(`has the parameter options with ${fixed}, which the application depends on: remove it`)
     return ''
   })
-  if (left.trim() !== '') throw new BadDatabaseUrl('has the parameter options in another form than "-c name=value"')
+  if (left.trim() !== '') throw new BadDatabaseUrl('has the parameter options in a form other than "-c name=value"')
   return options.trim() || undefined
 }
 
@@ -184,16 +184,16 @@ function settingName(name: string): string {
   return name.replaceAll('-', '_').toLowerCase()
 }
 
-/** Whether they give statements more time than this, or more than we can tell. */
+/** Whether the options set `statement_timeout` to a longer time, to no limit, or to a value that cannot be compared. */
 function isLonger(options: string | undefined, milliseconds: number): boolean {
   const timeout = [...(options ?? '').matchAll(OPTION)].findLast(([, name]) => settingName(name!) === 'statement_timeout')
   if (!timeout) return false
   const [, number, unit = 'ms'] = /^(\d+)(ms|s)?$/.exec(timeout[2]!) ?? []
   const given = Number(number) * (unit === 's' ? 1000 : 1)
-  return !(given > 0 && given <= milliseconds) // 0 is without limit
+  return !(given > 0 && given <= milliseconds) // 0 means no limit
 }
 
-/** A password with an unencoded "?" may look like a parameter. */
+/** The part of a password after an unencoded "?" may look like a parameter, so unusual names are not shown. */
 function shown(name: string): string {
-  return /^[A-Za-z_]{1,40}$/.test(name) ? name : 'of an unusual name'
+  return /^[A-Za-z_]{1,40}$/.test(name) ? name : 'with an unusual name'
 }

@@ -6,7 +6,7 @@ import type { Logger } from './logger.ts'
 
 export { Prisma } from './generated/client.ts'
 export type Database = PrismaClient
-/** What runs SQL: the database itself, or a transaction on it. */
+/** Runs SQL: the database itself, or a transaction on it. */
 export type Queryable = Pick<Prisma.TransactionClient, '$queryRaw' | '$executeRaw'>
 
 export interface DatabaseOptions {
@@ -15,20 +15,20 @@ export interface DatabaseOptions {
   logger: Logger
 }
 
-/** Longer than any statement of ours; a stalled server must not keep a pool's connections for ever. */
+/** Longer than any of our statements needs. A stalled server must not hold the connections of a pool forever. */
 const STATEMENT_TIMEOUT_MS = 5000
-/** Of the pool whose statements decide whether a request may go on. */
+/** For the pool of `openPool`, whose statements decide whether a request may continue. */
 const LIMITS_STATEMENT_TIMEOUT_MS = 1500
 const IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000
 const CONNECT_TIMEOUT_MS = 3000
 const QUERY_TIMEOUT_MS = STATEMENT_TIMEOUT_MS + 1000
 const TRANSACTION_TIMEOUT_MS = STATEMENT_TIMEOUT_MS + 2000
-/** After this time a single statement has succeeded or failed, the wait for a connection included. */
+/** The longest time of a single statement, including the wait for a connection. */
 export const LONGEST_STATEMENT_MS = CONNECT_TIMEOUT_MS + QUERY_TIMEOUT_MS
-/** The same for a transaction of several statements. */
+/** The longest time of a transaction of several statements, including the wait for a connection. */
 export const LONGEST_TRANSACTION_MS = CONNECT_TIMEOUT_MS + TRANSACTION_TIMEOUT_MS
 
-/** A small pool of plain connections, for a library that brings its own SQL. An outage is known at once, and ends no process. */
+/** A small pool of plain connections for the rate limits. Its timeouts are short; an outage does not end the process. */
 export function openPool({ url, poolSize, logger }: DatabaseOptions): pg.Pool {
   const pool = new pg.Pool({
     ...connectionOptions(url, poolSize, LIMITS_STATEMENT_TIMEOUT_MS),
@@ -39,7 +39,7 @@ export function openPool({ url, poolSize, logger }: DatabaseOptions): pg.Pool {
   return pool
 }
 
-/** Connects at the first query. The adapter listens to errors of idle clients itself, so a cut connection ends no process. */
+/** Connects at the first query. The adapter handles errors of idle clients, so a lost connection does not end the process. */
 export function connectDatabase({ url, poolSize, logger }: DatabaseOptions): Database {
   const adapter = new PrismaPg(connectionOptions(url, poolSize), {
     onPoolError: (error) => logger.warn({ error }, 'Database connection lost'),
@@ -48,7 +48,7 @@ export function connectDatabase({ url, poolSize, logger }: DatabaseOptions): Dat
 }
 
 /**
- * Timeouts are sent within `options`, where those of the URL can replace them.
+ * Timeouts are sent in `options`, so the URL can replace them.
  * @throws {BadDatabaseUrl}
  */
 function connectionOptions(url: string, poolSize: number, statementTimeoutMs = STATEMENT_TIMEOUT_MS): pg.PoolConfig {
@@ -68,9 +68,9 @@ function connectionOptions(url: string, poolSize: number, statementTimeoutMs = S
 }
 
 /**
- * A database with further migrations is accepted: it is newer than this code, as after a rollback of the code.
- * @param migrations that this build contains
- * @throws where PostgreSQL cannot be reached, lacks one of the migrations, or stands behind a pooler that drops our time zone
+ * A database with additional migrations is accepted: it is newer than this code, for example after a rollback of the code.
+ * @param migrations the migrations of this build
+ * @throws if PostgreSQL cannot be reached, lacks a migration, or is behind a connection pooler that ignores our time zone
  */
 export async function assertMigrated(database: Database, migrations: string[]): Promise<void> {
   const [row] = await database.$queryRaw<{ hasMigrations: boolean; mayRead: boolean; zone: string; isUtc: boolean }[]>`
@@ -80,7 +80,7 @@ export async function assertMigrated(database: Database, migrations: string[]): 
     FROM to_regclass('_prisma_migrations') AS migrations`
   if (row?.hasMigrations && !row.mayRead) {
     throw new Error(
-      `This role may not read which migrations are applied, of which ${migrations.at(-1)} is needed: run \`npm run migrate\`, and make the role a member of caly_app`,
+      `This role may not read which migrations are applied; this build needs ${migrations.at(-1)}: run \`npm run migrate\`, and make the role a member of caly_app`,
     )
   }
   const applied = row?.hasMigrations ? await appliedMigrations(database) : []
@@ -90,11 +90,11 @@ export async function assertMigrated(database: Database, migrations: string[]): 
   }
   if (!row?.isUtc)
     throw new Error(
-      `The connection's time zone is ${row?.zone}, not UTC: a connection pooler between us and PostgreSQL drops the startup option TimeZone`,
+      `The connection's time zone is ${row?.zone}, not UTC: a connection pooler before PostgreSQL ignores the startup option TimeZone`,
     )
 }
 
-/** One that failed has no `finished_at`; one that was resolved as rolled back has `rolled_back_at`. */
+/** A failed migration has no `finished_at`. A migration that was resolved as rolled back has `rolled_back_at`. */
 async function appliedMigrations(database: Database): Promise<string[]> {
   const rows = await database.$queryRaw<{ name: string }[]>`
     SELECT migration_name AS name FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL`

@@ -1,4 +1,4 @@
-/** The work went on for too long; it may still succeed behind our back. */
+/** The work took too long. It is not cancelled and may still succeed. */
 class DeadlineExceeded extends Error {}
 
 export async function withDeadline<T>(work: Promise<T>, ms: number): Promise<T> {
@@ -14,13 +14,13 @@ export async function withDeadline<T>(work: Promise<T>, ms: number): Promise<T> 
 }
 
 export interface Deadline {
-  /** Aborts when the time is over. */
+  /** Aborts when the deadline has passed. */
   signal: AbortSignal
-  /** The work is done in time: the signal no longer aborts. */
+  /** To be called when the work is done: the signal then no longer aborts. */
   end(): void
 }
 
-/** A deadline for work that takes a signal and so stops by itself. Whoever starts it ends it. */
+/** A deadline for work that accepts a signal and stops when it aborts. The caller has to call `end`. */
 export function startDeadline(ms: number): Deadline {
   const controller = new AbortController()
   const timer = setTimeout(() => controller.abort(exceeded(ms)), ms)

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 
 const FILE = '.env'
 
-/** `.env` is there, but cannot be read. */
+/** `.env` exists but cannot be read. */
 export class EnvFileUnreadable extends Error {
   constructor(code: string) {
     super(`The file ${FILE} in the working directory cannot be read: ${code}.`)
@@ -10,9 +10,9 @@ export class EnvFileUnreadable extends Error {
 }
 
 /**
- * Reads `.env` of the working directory, if it is there. Variables that the environment has already stay as they are.
- * The development stack and the tests set NO_ENV_FILE for all processes that they start, so that none reaches a real database.
- * `prisma.config.ts` does the same: the image contains that file without this one.
+ * Reads `.env` in the working directory, if it exists. Variables that are already set keep their values.
+ * The development stack and the tests set NO_ENV_FILE for all processes that they start, so that none connects to a real database.
+ * `prisma.config.ts` repeats this code because the image contains it without this file.
  * @throws {EnvFileUnreadable}
  */
 export function loadEnvFile(): void {

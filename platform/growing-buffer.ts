@@ -1,7 +1,7 @@
-/** The fewest bytes that are allocated for a body. */
+/** The smallest allocation for a body. */
 const FIRST_BYTES = 1024
 
-/** Copies chunks into one buffer, so that their number costs no memory. It doubles when it is full. */
+/** Copies chunks into one buffer, so that memory does not depend on their number. The buffer doubles when it is full. */
 export class GrowingBuffer {
   readonly #maxBytes: number
   #buffer = Buffer.alloc(0)
@@ -15,7 +15,7 @@ export class GrowingBuffer {
     return this.#length
   }
 
-  /** @returns the bytes that are allocated once `length` bytes were appended */
+  /** @returns the size of the allocation after `length` bytes in total have been appended */
   capacityFor(length: number): number {
     if (length <= this.#buffer.length) return this.#buffer.length
     let capacity = Math.max(this.#buffer.length, FIRST_BYTES)
@@ -23,10 +23,10 @@ export class GrowingBuffer {
     return Math.min(capacity, this.#maxBytes)
   }
 
-  /** @throws {RangeError} where the buffer would exceed its limit */
+  /** @throws {RangeError} if the buffer would exceed its limit */
   append(chunk: Buffer): void {
     const length = this.#length + chunk.length
-    if (length > this.#maxBytes) throw new RangeError(`The buffer takes ${this.#maxBytes} bytes at most`)
+    if (length > this.#maxBytes) throw new RangeError(`The buffer is limited to ${this.#maxBytes} bytes`)
     const capacity = this.capacityFor(length)
     if (capacity > this.#buffer.length) {
       const larger = Buffer.alloc(capacity)
@@ -37,7 +37,7 @@ export class GrowingBuffer {
     this.#length = length
   }
 
-  /** @returns what was appended, without a copy */
+  /** @returns the appended bytes, without a copy */
   bytes(): Buffer {
     return this.#buffer.subarray(0, this.#length)
   }

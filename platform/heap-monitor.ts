@@ -1,13 +1,13 @@
-// Tells of slow leaks before they end the process: what is left after each full collection, and listeners that pile up.
+// Detects slow memory leaks before they end the process: growth of the heap after full collections, and accumulating listeners.
 import { constants, PerformanceObserver, type PerformanceEntry } from 'node:perf_hooks'
 import { getHeapStatistics } from 'node:v8'
 import type { Logger } from './logger.ts'
 import { counter, gauge } from './metrics.ts'
 
 const WINDOW_MS = 10 * 60_000
-/** An hour: each window of its second half must be higher than all of its first, … */
+/** An hour. The heap is rising if each window of the second half is above all windows of the first half by RISE_FACTOR. */
 const RISING_WINDOWS = 6
-/** … and by so much: a cache that fills up is no leak. */
+/** Excludes caches that are still filling up. */
 const RISE_FACTOR = 1.05
 
 const afterGc = gauge('heap_after_gc_bytes', 'Heap in use after the last full collection')
@@ -25,8 +25,12 @@ export function monitorHeap(logger: Logger): { stop(): void } {
   })
   collections.observe({ entryTypes: ['gc'] })
   const windows = setInterval(() => {
-    const isRising = lowest < Infinity && rise.add(lowest) // nothing was collected: nothing piled up
-    if (isRising) logger.warn({ heapAfterGcBytes: lowest }, 'Heap has risen for an hour: something is kept that should go')
+    const isRising = lowest < Infinity && rise.add(lowest) // without a full collection, the heap did not grow much
+    if (isRising)
+      logger.warn(
+        { heapAfterGcBytes: lowest },
+        'The heap after garbage collection has grown for an hour: probably a memory leak. Take a heap snapshot',
+      )
     rising.set(isRising ? 1 : 0)
     lowest = Infinity
   }, WINDOW_MS)
@@ -34,7 +38,7 @@ export function monitorHeap(logger: Logger): { stop(): void } {
   const onWarning = (warning: Error): void => {
     if (warning.name !== 'MaxListenersExceededWarning') return
     listenerWarnings.inc()
-    logger.warn({ error: warning }, 'Listeners pile up: something adds them and does not remove them')
+    logger.warn({ error: warning }, 'An emitter has too many listeners: probably listeners are added and not removed')
   }
   process.on('warning', onWarning)
   return {
@@ -46,7 +50,7 @@ export function monitorHeap(logger: Logger): { stop(): void } {
   }
 }
 
-/** @returns of `add`: whether the heap of the last windows lies so far above that of those before that it is no accident */
+/** `add` returns whether the heap has been rising for an hour, see RISING_WINDOWS and RISE_FACTOR. */
 export function createRiseDetector(): { add(lowestBytes: number): boolean } {
   let windows: number[] = []
   return {

@@ -1,4 +1,4 @@
-// An HTTP server whose clients cost a bounded amount of memory and time, whatever they send or do not read.
+// An HTTP server in which each client uses a bounded amount of memory and time, whatever it sends or does not read.
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -9,19 +9,19 @@ import { counter } from './metrics.ts'
 
 export type { ConnectionLimits } from './connection-pool.ts'
 
-/** Above any balancer's own limit (60 s), so that it never sends a request on a socket that we are closing. */
+/** Longer than the idle timeout of load balancers (60 s), so that they never send a request on a connection that we are closing. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000
 const HEADERS_TIMEOUT_MS = 20_000
 const REQUEST_TIMEOUT_MS = 30_000
-/** Node looks only this often whether a timeout has passed; its default of 30 s would more than double them. */
+/** The interval at which Node checks timeouts. With its default of 30 s, they could take twice as long. */
 const TIMEOUT_CHECK_MS = 2000
 
-/** What a handler writes before it has to wait for the client; the same with each version of Node. */
+/** How much a handler can write before it has to wait for the client. Set explicitly because Node's default depends on its version. */
 const WRITE_BUFFER_BYTES = 16 * 1024
 
 /**
- * Exotel and balancers need a few hundred connections at most; a waiting one costs about 20 kB. A phone on a bad line takes some kB a
- * second.
+ * Exotel and load balancers need at most a few hundred connections. A waiting connection uses about 20 kB. A phone with a bad
+ * connection reads a few kB per second.
  */
 export const CONNECTION_LIMITS: ConnectionLimits = {
   perAddress: 1000,
@@ -34,25 +34,25 @@ export const CONNECTION_LIMITS: ConnectionLimits = {
 const closedConnections = counter('connections_closed_total', 'Connections closed because a limit was reached', ['limit'])
 
 export interface BoundedServerOptions {
-  /** True for addresses of trusted proxies, through which all clients come: they have no limit of their own. */
+  /** True for addresses of trusted proxies. They have no limit per address because all clients connect through them. */
   isProxy?: (address: string) => boolean
   limits?: ConnectionLimits
-  /** Answers what Node cannot read as a request, and ends the connection. Absent: Node does. */
+  /** Responds to bytes that are not a valid HTTP request and closes the connection. Default: Node's own response. */
   answerUnreadable?: (error: NodeJS.ErrnoException, socket: Duplex) => void
 }
 
 export interface BoundedServer extends Server {
   /**
-   * Closes connections that wait for a request. `closeIdleConnections` does not close those that never sent one. To be called
-   * repeatedly while the server ends: a part of a request closes the connection once no more of it arrives between two calls.
+   * Closes connections that wait for a request. `closeIdleConnections` does not close those that never sent one. Call it repeatedly
+   * during shutdown: a connection with an incomplete request is closed if no bytes arrive between two calls.
    */
   closeQuietConnections: () => void
 }
 
 /**
- * Calls `handler` for one request of a connection at a time. Closes connections that pipeline too much or a request with a body,
- * that send a body in too many pieces or behind its answer, that take too little of their answer, and, beyond the numbers of `limits`, those of the address
- * that holds the most.
+ * Calls `handler` for one request of a connection at a time. Closes a connection that pipelines too many requests or a request with a
+ * body, sends a body in too many pieces or after its response, or reads its response too slowly. If there are more connections than
+ * `limits` allow, connections of the address with the most connections are closed.
  */
 export function createBoundedServer(handler: RequestListener, options: BoundedServerOptions = {}): BoundedServer {
   const { isProxy = () => false, limits = CONNECTION_LIMITS, answerUnreadable } = options
@@ -76,8 +76,8 @@ export function createBoundedServer(handler: RequestListener, options: BoundedSe
     if (connection) pool.handleInTurn(connection, request, response, handler)
   }
   server.on('request', takeTurn)
-  server.on('checkContinue', takeTurn) // whoever reads the body asks for it
-  server.on('checkExpectation', takeTurn) // an Expect that we do not know changes nothing
+  server.on('checkContinue', takeTurn) // the handler sends 100 Continue when it reads the body
+  server.on('checkExpectation', takeTurn) // an unknown Expect header is ignored
 
   if (answerUnreadable)
     server.on('clientError', (error, socket) => {
@@ -91,16 +91,16 @@ export function createBoundedServer(handler: RequestListener, options: BoundedSe
   return Object.assign(server, { closeQuietConnections: () => pool.closeQuiet() })
 }
 
-/** Connections that wait to be accepted. With Node's 511, a burst makes other clients wait 1 s until they ask again. */
+/** Length of the queue of connections to accept. With Node's default of 511, clients in a burst wait 1 s for a retransmission. */
 const BACKLOG = 4096
-/** Every IPv4 and IPv6 address, or every IPv4 address where the machine has no IPv6. */
+/** All IPv4 and IPv6 addresses, or all IPv4 addresses if the machine has no IPv6. */
 const ALL_ADDRESSES = '::'
 
-/** @returns the port, which differs from the one asked for where that is 0 */
+/** @returns the port of the server. It differs from the requested one if that is 0 */
 export async function listenOn(server: Server, { host, port }: { host: string; port: number }): Promise<number> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    // Only without a host does Node fall back to IPv4.
+    // Node falls back to IPv4 only if no host is given.
     server.listen({ port, backlog: BACKLOG, ...(host !== ALL_ADDRESSES && { host }) }, resolve)
   })
   return (server.address() as AddressInfo).port

@@ -2,10 +2,10 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 
 const storage = new AsyncLocalStorage<Record<string, string>>()
 
-/** Every line that is logged within carries these fields: one request's, or one recording's, whoever writes it. */
+/** Adds these fields, such as those of a request or a recording, to every line that is logged during `work`. */
 export function withLogContext<T>(fields: Record<string, string | undefined>, work: () => T): T {
-  const said = Object.fromEntries(Object.entries(fields).filter((entry): entry is [string, string] => Boolean(entry[1])))
-  return storage.run({ ...storage.getStore(), ...said }, work)
+  const defined = Object.fromEntries(Object.entries(fields).filter((entry): entry is [string, string] => Boolean(entry[1])))
+  return storage.run({ ...storage.getStore(), ...defined }, work)
 }
 
 export function logContext(): Record<string, string> {

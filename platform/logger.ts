@@ -28,7 +28,7 @@ const SECRET_FIELDS = [
   'To',
 ]
 
-/** One JSON line an entry on stdout and, where `file` is not empty, in that file as well. */
+/** Writes each entry as one JSON line to stdout and, if `file` is not empty, also to that file. */
 export function createLogger({ level, file, name }: { level: string; file: string; name: string }): Logger {
   const describeDropped = (count: number): string => droppedLines(name, count)
   const streams = [
@@ -48,31 +48,37 @@ export function createLogger({ level, file, name }: { level: string; file: strin
   )
 }
 
-/** A disk that is full or read-only costs us the file's lines, not the process: stdout has them all. */
+/** If the disk is full or read-only, the file lacks lines, but the process continues. stdout has all lines. */
 function openFile(path: string, describeDropped: (count: number) => string): pino.DestinationStream {
   let isWritable = true
-  const giveUp = (error: unknown): void => {
+  const stopWriting = (error: unknown): void => {
     isWritable = false
-    console.error(`The log file cannot be written: ${(error as Error).message}`)
+    console.error(`The log file cannot be written, logging to stdout only: ${(error as Error).message}`)
   }
   try {
     mkdirSync(dirname(path), { recursive: true })
   } catch (error) {
-    giveUp(error)
+    stopWriting(error)
   }
   if (!isWritable) return { write: () => {} }
-  const file = createWriteStream(path, { flags: 'a' }).on('error', giveUp)
+  const file = createWriteStream(path, { flags: 'a' }).on('error', stopWriting)
   const write = boundedWriter(file, describeDropped)
   return { write: (line) => void (isWritable && write(line)) }
 }
 
-/** Written past pino, which would drop it as well. */
+/** Formatted here because pino would drop this line as well. */
 function droppedLines(name: string, count: number): string {
-  const entry = { level: WARN, time: new Date().toISOString(), name, count, msg: 'Log lines were dropped: their reader was too slow' }
+  const entry = {
+    level: WARN,
+    time: new Date().toISOString(),
+    name,
+    count,
+    msg: 'Log lines were dropped because their reader was too slow',
+  }
   return `${JSON.stringify(entry)}\n`
 }
 
-/** An error's kind, message and stack without what {@link redact} takes out; no other fields, since libraries put requests there. */
+/** Logs the type, message, code, stack and cause of an error, redacted. Other fields are omitted: libraries store requests in them. */
 function serializeError(error: unknown): unknown {
   if (!(error instanceof Error)) return redact(String(error))
   const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined

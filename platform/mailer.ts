@@ -1,4 +1,4 @@
-// The transport of mails: SMTP where it is set, files in development.
+// Transports of mails: SMTP, or files in development.
 import { randomUUID } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
@@ -12,14 +12,14 @@ export interface Mail {
 }
 
 export interface Mailer {
-  /** False where no mail server is set: what needs a mail says so. */
+  /** False if no mail server is configured. Requests that need a mail then fail with `mail_unavailable`. */
   available: boolean
   /**
    * Hands a mail to the mail server, once.
    * @param id becomes its Message-ID
    */
   deliver(mail: Mail, id: string): Promise<void>
-  /** Whether the next mail could go out, in words. @throws why not */
+  /** @returns a sentence that says where mails go. @throws if mails cannot be sent */
   check(): Promise<string>
 }
 
@@ -36,12 +36,12 @@ export function smtpMailer(smtpUrl: string, { from }: MailerOptions): Mailer {
     deliver: async (mail, id) => void (await transport.sendMail(envelope(from, mail, id))),
     check: async () => {
       await transport.verify()
-      return 'The mail server takes our credentials'
+      return 'The mail server accepts the credentials'
     },
   }
 }
 
-/** Each mail becomes a file whose path is logged: development sends nothing to anybody. */
+/** Writes each mail to a file and logs its path. Development sends no mails. */
 export function folderMailer(folder: string, { from, logger }: MailerOptions): Mailer {
   const transport = createTransport({ streamTransport: true, buffer: true, newline: 'unix' })
   return {
@@ -61,7 +61,7 @@ export function folderMailer(folder: string, { from, logger }: MailerOptions): M
   }
 }
 
-/** Where nothing is set: no mail can be sent. */
+/** Used if no mail server is configured. */
 export function disabledMailer(): Mailer {
   const refuse = (): Promise<never> => Promise.reject(new Error('SMTP_URL is not set'))
   return { available: false, deliver: refuse, check: refuse }
@@ -72,12 +72,12 @@ function envelope(from: string, mail: Mail, id: string): Mail & { from: string; 
   return { ...mail, from, messageId: `<${id}@${domain}>` }
 }
 
-/** Answers that blame the recipient's address (RFC 3463). 5.1.7 and 5.1.8 blame the sender's, which some servers do at this command. */
+/** Responses about the recipient's address (RFC 3463). 5.1.7 and 5.1.8 concern the sender's, which some servers report at this command. */
 const RECIPIENT_REFUSED = /^55[013][ -]5\.(?:1\.(?:[0-6]|10)|2\.1)\b/
 
 /**
- * The mail server says that this recipient can get no mail. Anything else may succeed later: set-up, credentials, quota and policy
- * are corrected by whoever runs the service, and mail servers answer with 5xx to all of them.
+ * True if the mail server says that this recipient cannot receive mails. Every other error may disappear: mail servers also respond
+ * with 5xx to wrong set-up, credentials, quota and policy, which operators can correct.
  */
 export function isPermanentMailError(error: unknown): boolean {
   const { command, response } = error as { command?: string; response?: string }

@@ -1,17 +1,17 @@
 import type { Config } from './config.ts'
 import { CannotStart } from './process.ts'
 
-/** Older versions get no security fixes any more. */
+/** Older versions no longer get security fixes. */
 const MIN_MAJOR = 22
 
-/** A sentence for people who run an older Node; undefined where the version is recent enough. */
+/** @returns what is wrong with an old version of Node, or undefined if the version is supported */
 export function describeOldNode(version = process.versions.node): string | undefined {
   if (Number(version.split('.')[0]) >= MIN_MAJOR) return undefined
-  return `Node ${version} gets no security fixes any more: production needs Node ${MIN_MAJOR} or later`
+  return `Node ${version} no longer gets security fixes: production needs Node ${MIN_MAJOR} or later`
 }
 
 /**
- * @param warn is told in development
+ * @param warn called with the problem in development
  * @throws {CannotStart} in production, unless ALLOW_OLD_NODE is set
  */
 export function requireSupportedNode(

@@ -1,18 +1,21 @@
-// Health and metrics for operators and orchestrators, on a port of their own.
+// Health and metrics for operators and orchestrators, on a separate port.
 import { createBoundedServer, listenOn } from './http-server.ts'
 import { registry } from './metrics.ts'
 
 export interface OperationsRoutes {
-  /** 503 where `ready` is false. States, counts and codes only: error texts, hosts and paths belong to the log. */
+  /**
+   * The body of `/health`. If `ready` is false, `/health/ready` responds with 503. The body contains only states, counts and codes;
+   * error texts, hosts and paths appear only in the log.
+   */
   health: () => Promise<{ ready: boolean } & Record<string, unknown>>
-  /** Brings figures up to date that are looked up, not counted. */
+  /** Updates metrics that are queried, not counted. */
   measure?: () => Promise<void>
 }
 
-/** However often /metrics is asked, figures are looked up this often. */
+/** Queried metrics are updated at most this often, however often /metrics is requested. */
 const MEASURED_EVERY_MS = 5000
 
-/** `/health`, `/health/ready` and `/metrics`; answers nothing else. `pid` says which process answers. */
+/** Serves `/health`, `/health/ready` and `/metrics`, and nothing else. `pid` in the health body identifies the process. */
 export async function serveOperations(
   address: { host: string; port: number },
   { health, measure }: OperationsRoutes,
@@ -34,7 +37,7 @@ export async function serveOperations(
   return { port: await listenOn(server, address), close: () => server.close(() => {}).closeAllConnections() }
 }
 
-/** Those who ask meanwhile get what the last run brought. */
+/** Calls within `ms` of the last run get the result of that run. */
 function atMostEvery(ms: number, work: () => Promise<void>): () => Promise<void> {
   let last: { at: number; done: Promise<void> } | undefined
   return () => {

@@ -1,9 +1,9 @@
-// Hosts that get our Exotel API key, in settings. A list of hosts that anybody can have is never complete. Therefore `*.` is
-// accepted for Exotel's own domains only, and every other host has to be named in full.
+// Checks the hosts in settings that get our Exotel API key. A list of domains below which anybody can get a host is never complete.
+// Therefore `*.` is accepted only for Exotel's own domains, and every other host has to be named in full.
 import { getDomain, parse } from 'tldts'
 
 const EXOTEL_DOMAINS = new Set(['exotel.com', 'exotel.in'])
-/** Below these, a name contains the address that it leads to: `10.0.0.1.nip.io`. */
+/** Names below these domains resolve to an address in the name (`10.0.0.1.nip.io`) or to a loopback address. */
 const ADDRESS_DOMAINS = new Set([
   'localtest.me',
   'lvh.me',
@@ -17,10 +17,10 @@ const ADDRESS_DOMAINS = new Set([
   'xip.io',
 ])
 
-/** Endpoints of object stores, where the path and not the name says whose bucket it is. */
+/** Endpoints of object stores at which the path, not the host name, determines the bucket and so its owner. */
 const STORE_ENDPOINT = /^(s3[.-].+|storage\.googleapis\.com|f\d+\.backblazeb2\.com)$/
 
-/** @param pattern a host name, or `*.` and a domain for all hosts below it; a port may follow */
+/** @param pattern a host name, or `*.` and a domain for all hosts below it, optionally with a port */
 export function isOwnedHost(pattern: string): boolean {
   const host = pattern.toLowerCase().replace(/:\d+$/, '')
   const name = host.replace(/^\*\./, '')
@@ -29,7 +29,7 @@ export function isOwnedHost(pattern: string): boolean {
   return EXOTEL_DOMAINS.has(domain) || (!host.startsWith('*.') && !ADDRESS_DOMAINS.has(domain))
 }
 
-/** Hosts such as `s3.amazonaws.com`, below which each name has another owner: they serve everybody's files. */
+/** True for hosts such as `s3.amazonaws.com`: each name below them has a different owner, and they serve files of all owners. */
 function isSharedSuffix(name: string): boolean {
   return getDomain(name, { allowPrivateDomains: true }) === null
 }

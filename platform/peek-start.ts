@@ -1,8 +1,8 @@
 import { Readable } from 'node:stream'
 
 /**
- * The first bytes of a body, as many as have to arrive until `isEnough`, and a body that still has all bytes.
- * Never rejects: who reads the body learns where it breaks.
+ * Reads the first bytes of a body until `isEnough` is true. Returns them together with a body that still contains all bytes.
+ * Never rejects: if the body breaks, reading the returned body fails.
  */
 export async function peekStart(
   body: Readable,
@@ -19,7 +19,7 @@ export async function peekStart(
   }
 }
 
-/** Undefined at the end of the body, also where it is broken. */
+/** @returns undefined if the body has ended or is broken */
 async function nextChunk(body: Readable): Promise<Buffer | undefined> {
   for (;;) {
     const chunk = body.read() as Buffer | null

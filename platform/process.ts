@@ -1,15 +1,15 @@
-// How a process of ours begins and ends.
+// Start and end of a process.
 import { BadConfiguration } from './config.ts'
 import { EnvFileUnreadable, loadEnvFile } from './env-file.ts'
 import { ignoreOutputErrors } from './output.ts'
 
-/** Why a process cannot do its work, in one sentence for people. */
+/** The process cannot start. The message is printed without a stack. */
 export class CannotStart extends Error {}
 
-/** Exit code where the set-up is wrong, so that an orchestrator's log shows one clear sentence and no stack. */
+/** Exit code of a process that fails. */
 const FAILED = 1
 
-/** Reads `.env`, then runs a process's main function; what it throws is said in one line. */
+/** Reads `.env`, then runs the main function. Known errors are printed as one line, other errors with their stack. */
 export function runMain(main: () => Promise<void>): void {
   ignoreOutputErrors()
   start(main).catch((error: unknown) => {
@@ -21,18 +21,18 @@ export function runMain(main: () => Promise<void>): void {
 
 async function start(main: () => Promise<void>): Promise<void> {
   loadEnvFile()
-  process.env.NODE_ENV ||= 'production' // libraries take an unset NODE_ENV for development
+  process.env.NODE_ENV ||= 'production' // libraries treat an unset NODE_ENV as development
   await main()
 }
 
-/** Resolves at the first SIGTERM, SIGINT or SIGHUP; further ones change nothing. */
+/** Resolves at the first SIGTERM, SIGINT or SIGHUP. Further signals are ignored. */
 export function stopSignal(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => resolve(signal))
   })
 }
 
-/** The last word where something does not end by itself. */
+/** Ends the process after this time if it has not ended by itself. */
 export function exitAfter(ms: number, code: number): void {
   setTimeout(() => process.exit(code), ms).unref()
 }

@@ -1,4 +1,4 @@
-// Settings that protect nothing, or that lose recordings. Production refuses to start with them; development may use them.
+// Settings with which the process does not start in production because they are insecure or lose recordings. Development may use them.
 // Messages name the setting and the reason, never the value.
 import { areTooWide } from './address-ranges.ts'
 import { isOwnedHost } from './owned-hosts.ts'
@@ -45,19 +45,19 @@ export interface ProductionRule {
   isBroken: (settings: ProductionSettings) => boolean
 }
 
-/** We choose these ourselves, or Exotel, Wasabi and Temporal Cloud issue them with at least this length. */
+/** For secrets that we generate, and those that Exotel, Wasabi and Temporal Cloud issue with at least this length. */
 const SECRET_LENGTH = 16
 const DATABASE_PASSWORD_LENGTH = 12
-/** Mail providers choose these. */
+/** Shorter, because mail providers choose these passwords. */
 const MAIL_PASSWORD_LENGTH = 8
-/** A content delivery network, a load balancer, an ingress and a sidecar are four. */
+/** A content delivery network, a load balancer, an ingress and a sidecar are four hops. */
 const MAX_PROXY_HOPS = 5
 const MAX_SESSION_DAYS = 366
-/** Attempts a minute or a day: more are no limit for a program that guesses passwords. */
+/** Attempts per minute or day. A higher limit does not stop a program that guesses passwords. */
 const MAX_ATTEMPTS = 1000
-/** Requests a minute: as many people as may share one address need. */
+/** Requests per minute. Enough for many people behind one address. */
 const MAX_REQUESTS = 10_000
-/** Parameters of SMTP_URL, and their values. */
+/** Allowed parameters of SMTP_URL and their values. */
 const MAIL_PARAMETERS = new Map([
   ['requireTLS', /^true$/],
   ['pool', /^true$/],
@@ -66,7 +66,7 @@ const MAIL_PARAMETERS = new Map([
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/
 
 export const PRODUCTION_RULES: readonly ProductionRule[] = [
-  rule('NODE_TLS_REJECT_UNAUTHORIZED', 'must not be 0: certificates would not be verified', (value) => value === '0'),
+  rule('NODE_TLS_REJECT_UNAUTHORIZED', 'must not be 0: it switches off the verification of certificates', (value) => value === '0'),
   rule('TRUST_PROXY', `must not trust more than ${MAX_PROXY_HOPS} proxies: clients could choose their own address`, (value) =>
     typeof value === 'number' ? value > MAX_PROXY_HOPS : false,
   ),
@@ -78,7 +78,7 @@ export const PRODUCTION_RULES: readonly ProductionRule[] = [
   ...secretRules('MIGRATION_DATABASE_URL', DATABASE_PASSWORD_LENGTH, (value) => [passwordIn(value)]),
   rule('MIGRATION_DATABASE_URL', 'has a password that is its user name', isPasswordTheUserName),
   ...secretRules('TEMPORAL_API_KEY', SECRET_LENGTH, (value) => [value]),
-  rule('WASABI_ENDPOINT', 'must be https: recordings would be readable on the way', isPlainHttp),
+  rule('WASABI_ENDPOINT', 'must be https: otherwise recordings can be read in transit', isPlainHttp),
   ...secretRules('WASABI_ACCESS_KEY', SECRET_LENGTH, (value) => [value]),
   ...secretRules('WASABI_SECRET_KEY', SECRET_LENGTH, (value) => [value]),
   {
@@ -91,7 +91,7 @@ export const PRODUCTION_RULES: readonly ProductionRule[] = [
   ...secretRules('EXOTEL_WEBHOOK_BASIC', SECRET_LENGTH, (value) => [value?.slice(value.indexOf(':') + 1)]),
   ...secretRules('EXOTEL_WEBHOOK_TOKEN', SECRET_LENGTH, (value) => [value]),
   rule('EXOTEL_WEBHOOK_ADDRESSES', 'has ranges so wide that they restrict nothing: name the addresses, or leave it empty', areTooWide),
-  rule('EXOTEL_API_BASE_URL', 'must be https: the API key would be readable on the way', isPlainHttp),
+  rule('EXOTEL_API_BASE_URL', 'must be https: otherwise the API key can be read in transit', isPlainHttp),
   rule('EXOTEL_ACCOUNT_SID', 'is a placeholder', isPlaceholder),
   ...secretRules('EXOTEL_API_KEY', SECRET_LENGTH, (value) => [value]),
   ...secretRules('EXOTEL_API_TOKEN', SECRET_LENGTH, (value) => [value]),
@@ -106,7 +106,7 @@ export const PRODUCTION_RULES: readonly ProductionRule[] = [
     message: 'is open but SMTP_URL is missing: addresses are verified by mail. Set SMTP_URL, or REGISTRATION=invite or closed',
     isBroken: ({ REGISTRATION, SMTP_URL }) => REGISTRATION === 'open' && !SMTP_URL,
   },
-  rule('PUBLIC_URL', 'must be https in production: links with secrets lead there', isPlainHttp),
+  rule('PUBLIC_URL', 'must be https in production: links in mails contain secrets', isPlainHttp),
   ...secretRules('SMTP_URL', MAIL_PASSWORD_LENGTH, (value) => [passwordIn(value)]),
   rule(
     'SMTP_URL',
@@ -114,12 +114,12 @@ export const PRODUCTION_RULES: readonly ProductionRule[] = [
     hasOtherMailParameters,
   ),
   rule('SMTP_URL', 'sends its password without TLS if the server offers none: use smtps://, or add ?requireTLS=true', isMailPasswordPlain),
-  rule('SESSION_DAYS', `must be at most ${MAX_SESSION_DAYS}: sessions would hardly end`, (value) => value > MAX_SESSION_DAYS),
+  rule('SESSION_DAYS', `must be at most ${MAX_SESSION_DAYS}: longer sessions hardly ever end`, (value) => value > MAX_SESSION_DAYS),
   ...(['RATE_LIMIT_LOGIN', 'RATE_LIMIT_REGISTRATION', 'RATE_LIMIT_FORGOT', 'RATE_LIMIT_MAILS', 'RATE_LIMIT_FAILURES'] as const).map(
-    (setting) => rule(setting, `must be at most ${MAX_ATTEMPTS}: more is no limit`, (value) => value > MAX_ATTEMPTS),
+    (setting) => rule(setting, `must be at most ${MAX_ATTEMPTS}: a higher value does not limit anything`, (value) => value > MAX_ATTEMPTS),
   ),
-  rule('RATE_LIMIT_GENERAL', `must be at most ${MAX_REQUESTS}: more is no limit`, (value) => value > MAX_REQUESTS),
-  rule('RECORDING_WAIT_SCALE', 'must be 1 in production: recordings would be given up too early', (value) => value !== 1),
+  rule('RATE_LIMIT_GENERAL', `must be at most ${MAX_REQUESTS}: a higher value does not limit anything`, (value) => value > MAX_REQUESTS),
+  rule('RECORDING_WAIT_SCALE', 'must be 1 in production: otherwise recordings are given up too early', (value) => value !== 1),
 ]
 
 /** The first broken rule of each setting. */
@@ -128,7 +128,7 @@ export function brokenProductionRules(settings: ProductionSettings): ProductionR
   return broken.filter(({ setting }, index) => broken.findIndex((each) => each.setting === setting) === index)
 }
 
-/** A setting that is absent breaks no rule about its value. */
+/** A rule about the value of a setting. It does not apply if the setting is absent. */
 function rule<S extends Setting>(
   setting: S,
   message: string,
@@ -141,7 +141,7 @@ function rule<S extends Setting>(
   }
 }
 
-/** @param secretsIn the setting's secrets; an undefined one is not set */
+/** @param secretsIn returns the secrets in the setting; undefined for a secret that is not set */
 function secretRules<S extends Setting>(
   setting: S,
   minLength: number,
@@ -163,7 +163,7 @@ function isPlainHttp(url: string): boolean {
   return url.toLowerCase().startsWith('http:')
 }
 
-/** Undefined where there is none: PostgreSQL then takes it from elsewhere, or identifies the client in another way. */
+/** @returns undefined if the URL has no password: PostgreSQL may get it from elsewhere, or authenticate the client in another way */
 function passwordIn(url: string): string | undefined {
   return URL.canParse(url) ? decoded(new URL(url).password) || undefined : undefined
 }
@@ -172,7 +172,7 @@ function isPasswordTheUserName(url: string): boolean {
   return passwordIn(url) !== undefined && passwordIn(url) === decoded(new URL(url).username)
 }
 
-/** The mail client accepts its options as parameters, also those that switch TLS off or send mails to another host. */
+/** The mail client accepts all its options as parameters, including those that switch TLS off or send mails to another host. */
 function hasOtherMailParameters(smtpUrl: string): boolean {
   const parameters = [...new URL(smtpUrl).searchParams]
   const names = new Set(parameters.map(([name]) => name))

@@ -1,4 +1,4 @@
-// Counters in PostgreSQL that all API processes share. The time is the database's: a process with a wrong clock blocks nobody.
+// Counters in PostgreSQL that all API processes share. They use the database's clock, so a process with a wrong clock blocks nobody.
 import type { Pool } from 'pg'
 import { counter } from './metrics.ts'
 
@@ -6,36 +6,36 @@ export const refusals = counter('rate_limited_total', 'Requests refused by a lim
 
 export interface Count {
   points: number
-  /** Until the count begins again. */
+  /** Time until the window ends. */
   msBeforeNext: number
 }
 
 interface Counter {
-  /** Adds a point, and begins a window where none is open. */
+  /** Adds a point. Starts a window if none is open. */
   add(key: string, windowSeconds?: number): Promise<Count>
-  /** Takes a point back, as long as its window is open. */
+  /** Removes a point if the window is open. */
   takeBack(key: string): Promise<void>
-  /** The points of the open window; 0 where there is none. */
+  /** Returns the points of the open window, or 0 if none is open. */
   read(key: string): Promise<number>
-  /** One point, in a window that begins now. */
+  /** Starts a new window with one point. */
   begin(key: string): Promise<void>
   delete(key: string): Promise<void>
 }
 
 interface CounterOptions {
-  /** Keys begin with it. */
+  /** Prefix of the keys. */
   name: string
   windowSeconds: number
-  /** Where `add` is given other windows. */
+  /** Required if calls of `add` have longer windows. */
   longestWindowSeconds?: number
 }
 
 export type CreateCounter = (options: CounterOptions) => Counter
 
-/** Beyond the longest window: transactions that wait for one another, and a clock that is adjusted a little, are no error. */
+/** Tolerance beyond the longest window, for transactions that wait for one another and for small adjustments of the clock. */
 const SLACK_MS = 60_000
 const NOW_MS = '(extract(epoch FROM now()) * 1000)::bigint'
-/** A window that ends later than `$2` ms from now, which none of its kind can, was begun by a wrong clock. */
+/** A window that ends more than `$2` ms from now is longer than any valid one: the clock was wrong when it started, so it is ignored. */
 const IS_OPEN = `rate_limits.expire > ${NOW_MS} AND rate_limits.expire <= ${NOW_MS} + $2::bigint`
 
 const ADD = `
@@ -54,18 +54,18 @@ const DELETE = 'DELETE FROM rate_limits WHERE key = $1'
 export function countersOf(pool: Pool): CreateCounter {
   return ({ name, windowSeconds, longestWindowSeconds = windowSeconds }) => {
     const keyed = (key: string): string => `${name}:${key}`
-    const believedMs = longestWindowSeconds * 1000 + SLACK_MS
+    const longestValidMs = longestWindowSeconds * 1000 + SLACK_MS
     return {
       async add(key, seconds = windowSeconds) {
-        const { rows } = await pool.query<{ points: number; ms: number }>(ADD, [keyed(key), believedMs, seconds * 1000])
+        const { rows } = await pool.query<{ points: number; ms: number }>(ADD, [keyed(key), longestValidMs, seconds * 1000])
         const { points, ms } = rows[0]!
         return { points, msBeforeNext: Math.max(0, ms) }
       },
       async takeBack(key) {
-        await pool.query(TAKE_BACK, [keyed(key), believedMs])
+        await pool.query(TAKE_BACK, [keyed(key), longestValidMs])
       },
       async read(key) {
-        const { rows } = await pool.query<{ points: number }>(READ, [keyed(key), believedMs])
+        const { rows } = await pool.query<{ points: number }>(READ, [keyed(key), longestValidMs])
         return rows[0]?.points ?? 0
       },
       async begin(key) {

@@ -6,17 +6,17 @@ export type BodyStart =
   | { kind: 'whole'; bytes: Buffer }
   /** The body is longer than the limit. */
   | { kind: 'longer'; bytes: Buffer }
-  /** The body broke within the limit; `bytes` is what arrived before. */
+  /** The body broke within the limit; `bytes` arrived before that. */
   | { kind: 'broken'; bytes: Buffer; error: Error }
 
-/** Reads a body up to a limit. A body that is longer is destroyed, which closes its connection. Never rejects. */
+/** Reads a body up to a limit. A longer body is destroyed, which closes its connection. Never rejects. */
 export async function readStart(body: Readable, maxBytes: number): Promise<BodyStart> {
   const start = new GrowingBuffer(maxBytes)
   try {
     for await (const chunk of body as AsyncIterable<Buffer>) {
-      const room = maxBytes - start.length
-      start.append(chunk.subarray(0, room))
-      if (chunk.length > room) return { kind: 'longer', bytes: start.bytes() } // leaving the loop destroys the body
+      const space = maxBytes - start.length
+      start.append(chunk.subarray(0, space))
+      if (chunk.length > space) return { kind: 'longer', bytes: start.bytes() } // leaving the loop destroys the body
     }
     return { kind: 'whole', bytes: start.bytes() }
   } catch (error) {

@@ -1,41 +1,41 @@
-// What must never be read in a log, a history or an error: telephone numbers, e-mail addresses, tokens and the secrets inside URLs.
-// Applied to all free text that comes from outside or from a library's error.
+// Removes what must never appear in a log, a workflow history or an error: phone numbers, e-mail addresses, tokens and secrets in URLs.
+// Applied to all free text from external systems and from errors of libraries.
 
-// Each pattern takes steps in proportion to the text: a run of characters is scanned from one start only, or has a bounded length.
-/** Numbers that are no telephone numbers because of what stands before or behind them: our own figures, dates, UUIDs, decimals. */
+// Each pattern takes linear time: a run of characters is scanned from one start only, or has a bounded length.
+/** The text before or after these numbers shows that they are not phone numbers: sizes and times of ours, dates, UUIDs, decimals. */
 const NO_NUMBER_BEFORE = String.raw`(?<![\w-]|\d\.|\b(?:limit of|bytes, not|bytes) |\d-\d{1,16}\/)`
 const NO_NUMBER_BEHIND = String.raw`(?!\w|-\w| (?:of \d{1,16} )?(?:bytes|ms)\b)`
 const NO_DATE = String.raw`(?!\d{4}-\d\d-\d\d)`
 const NO_UUID = String.raw`(?![\da-f]{8}-[\da-f]{4}-)`
-/** Groups of digits, of which each but the first has two or more, behind spaces, hyphens, dashes and brackets. */
+/** Between groups of digits: spaces, hyphens, dashes and brackets. Each group after the first has at least two digits. */
 const SEPARATOR = String.raw`(?:[ \u00a0\u2009\u202f\u2010-\u2015()-]{1,3}|\(0\) ?)`
 const DIGIT_GROUPS = new RegExp(
   `${NO_NUMBER_BEFORE}${NO_DATE}${NO_UUID}(?:\\+|%2B)?\\(?\\d{1,15}(?:${SEPARATOR}${NO_DATE}\\d{2,15}){0,5}${NO_NUMBER_BEHIND}`,
   'gi',
 )
 const PHONE_MIN_DIGITS = 10
-/** Without `+`, and written in one group. More digits are an id, or a time. */
+/** Limit for a number written in one group without `+`. More digits are an id or a time. */
 const PHONE_MAX_DIGITS = 13
 const URL_CREDENTIALS = /(?<!\w)(\w+:\/\/)[^\s/]+@/g
 const URL_QUERY = /(\bhttps?:\/\/(?:(?!https?:\/\/)[^\s?#"'])+)\?[^\s"']*/g
-/** Of links and of what signs them, wherever they stand; `Signature` is also the end of `X-Amz-Signature`. */
+/** Parameters of links and signatures, anywhere in the text. `signature` also matches the end of `X-Amz-Signature`. */
 const SECRET_NAMES = `access_?token|refresh_?token|token|signature|sig|api_?key|access_?key|key|password|passwd|secret|credential|policy|awsaccesskeyid|key-pair-id`
 const SECRET_PARAMETER = new RegExp(`((?<![a-z0-9])(?:${SECRET_NAMES})(?:=|%3D))[^\\s&"'<>,;)]+`, 'gi')
 const AUTHORIZATION = /\b(bearer|basic)\s{1,20}[\w.~+/=-]{8,}/gi
 const REFRESH_TOKEN = /\b[0-9a-f]{16}\.[\w-]{43}(?![\w-])/g
 const SHA1_SIGNATURE = /\b[0-9a-f]{40}\b/gi
 const EMAIL = /[\w.!#$%&'*+/=?^`{|}~-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}\.[A-Za-z]{2,63}\b/g
-/** A header of ours has 100 characters. */
+/** Our JWT headers have 100 characters. */
 const JSON_WEB_TOKEN = /\beyJ[\w-]{1,500}\.[\w-]+\.[\w-]*/g
 
-/** No message that a person reads is longer; what a remote party sends may be. */
+/** Our own messages are shorter. A remote party may send longer texts. */
 const MAX_LENGTH = 8192
-/** Longer than any telephone number that is written with spaces, of which a part may stand at the cut. */
+/** Longer than any phone number written with spaces. A part of one may remain at the cut. */
 const SPACED_NUMBER_MAX_LENGTH = 64
 
 /**
- * The text without telephone numbers (10 digits or more), e-mail addresses, tokens, credentials in URLs and query strings.
- * Of a text over 8 kB only the beginning is returned, without anything that the cut could have split.
+ * Removes phone numbers (10 digits or more), e-mail addresses, tokens, credentials in URLs and query strings.
+ * A text over 8 kB is cut. Anything that the cut could have split is removed as well.
  */
 export function redact(text: string): string {
   if (text.length <= MAX_LENGTH) return withoutSecrets(text)

@@ -12,13 +12,13 @@ export function scaled({ firstMs, maxMs }: Pauses, scale: number): Pauses {
 }
 
 export interface RetryPolicy extends Pauses {
-  /** In all, the first one included. */
+  /** The total number of attempts, including the first one. */
   attempts: number
 }
 
 /**
- * For calls that may be made twice, and fail in ways that pass. Each failed attempt is logged; the last one's error is thrown, and
- * so is at once whatever is permanent.
+ * Repeats an idempotent call after transient errors. Each failed attempt is logged. Throws the error of the last attempt, and a
+ * permanent error at once.
  */
 export async function retrying<T>(
   { attempts, ...pauses }: RetryPolicy,

@@ -1,5 +1,5 @@
-// The types of settings: each reads the text of an environment variable, and refuses what no process can work with.
-// Messages say what is expected, never what was given.
+// The types of settings. Each parses the text of an environment variable and rejects unusable values.
+// Messages say what is expected, never the given value.
 import { isIP } from 'node:net'
 import { z } from 'zod'
 import { isAddressRange } from './address-ranges.ts'
@@ -12,9 +12,9 @@ const PROXY_NAMES = new Set(['loopback', 'linklocal', 'uniquelocal'])
 
 const line = z.string().trim()
 
-/** One line of any characters: a path, or a secret that only we read. */
+/** One line of any characters: a path, or a secret that is only compared here. */
 export const text = line.max(MAX_LENGTH, 'is too long').regex(/^\P{Cc}+$/u, 'must be one line without control characters')
-/** What is sent in a header or in a signed request. */
+/** A secret that is sent in a header or in a signed request. */
 export const secret = line.max(MAX_LENGTH, 'is too long').regex(/^[\x20-\x7e]+$/, 'must consist of ASCII characters')
 export const flag = z.enum(['true', 'false', '1', '0']).transform((given) => given === 'true' || given === '1')
 export const port = whole(0, 65_535)
@@ -33,21 +33,21 @@ function numeric(pattern: RegExp, min: number, max: number, message: string) {
   return line.refine((given) => pattern.test(given) && isInRange(Number(given)), message).transform(Number)
 }
 
-/** @param expected what the setting has to be, for the message */
+/** @param expected describes valid values, for the message */
 export function matching(pattern: RegExp, expected: string) {
   return line.max(MAX_LENGTH, 'is too long').regex(pattern, `must be ${expected}`)
 }
 
-/** @param entries what they are, for the message */
+/** @param entries describes the entries, for the message */
 function listOf(isEntry: (entry: string) => boolean, entries: string) {
   return line.transform(splitList).refine((list) => list.length > 0 && list.every(isEntry), `must be ${entries}, separated by commas`)
 }
 
 export const secrets = listOf((each) => text.safeParse(each).success, 'secrets')
 export const addressRanges = listOf(isAddressRange, 'IP addresses or CIDR ranges')
-export const hosts = listOf(isHostPattern, 'host names, with *. for all below')
+export const hosts = listOf(isHostPattern, 'host names, or *. and a domain for all hosts below it')
 
-/** With or without a port. */
+/** The port is optional. */
 function isHostPattern(each: string): boolean {
   const [isHost, , , port] = /^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*(?::(\d{1,5}))?$/i.exec(each) ?? []
   return isHost !== undefined && (port === undefined || (Number(port) >= 1 && Number(port) <= 65_535))
@@ -58,11 +58,11 @@ export const pauses = listOf((each) => decimal(0.001, 527_040).safeParse(each).s
   list.map(Number),
 )
 
-/** Without a slash at its end, so that a path can be appended. */
+/** The result has no slash at its end, so that a path can be appended. */
 export const httpUrl = line
   .refine(
     (given) => /^https?:\/\/[^\s/?#@\\]+(\/[^\s?#]*)?$/i.test(given) && URL.canParse(given),
-    'must be a URL such as https://host, with http or https and without credentials, ? and #',
+    'must be a URL such as https://host, with http or https and without credentials, ? or #',
   )
   .transform((given) => given.replace(/\/+$/, ''))
 
@@ -76,7 +76,7 @@ export const smtpUrl = line.refine(
   'must be a URL such as smtps://user:password@host, with special characters percent-encoded',
 )
 
-/** With or without a port. */
+/** The port is optional. */
 export const grpcAddress = line.refine(
   (given) => /^([\w.-]+|\[[\da-f:.]+\])(:\d{1,5})?$/i.test(given) && URL.canParse(`http://${given}`),
   'must be host:port',

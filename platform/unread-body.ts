@@ -1,22 +1,22 @@
-// Ends a connection whose request was answered before its whole body had arrived.
+// Closes a connection if the response was sent before the whole request body had arrived.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { stopParsing } from './http-parser.ts'
 
-/** A client that does not close its side has this time to read the response. */
+/** The time that a client has to read the response and close its side of the connection. */
 const LINGER_MS = 5000
-/** Bytes that are still read meanwhile: a client that sends its whole body before it reads gets the response, too. */
+/** Bytes that are read and discarded during that time. A client that sends its whole body before it reads still gets the response. */
 const LINGER_BYTES = 2 * 1024 * 1024
 
 /**
- * The response says `Connection: close` if it begins before the body has ended. Once it is sent, nothing of the connection is parsed
- * any more. Node itself would parse the rest of the body, for as long as the client sends it.
- * @returns a function to call when the whole body has arrived: the connection stays open
+ * If the response starts before the body has ended, it contains `Connection: close`, and once it is sent, no further bytes of the
+ * connection are parsed. Node itself would parse the rest of the body for as long as the client sends it.
+ * @returns a function to call when the whole body has arrived, so that the connection stays open
  */
 export function closeBeforeBodyEnds(request: IncomingMessage, response: ServerResponse): () => void {
   const { shouldKeepAlive } = response
   response.shouldKeepAlive = false
-  // Before the listener of Node, which begins to discard the body.
+  // Must run before Node's own listener, which starts to discard the body.
   response.prependOnceListener('finish', () => {
     if (!request.complete) linger(request.socket)
   })
@@ -24,8 +24,8 @@ export function closeBeforeBodyEnds(request: IncomingMessage, response: ServerRe
 }
 
 /**
- * Sends FIN, then discards what comes, without parsing it, until the client has closed its side too. A socket that is closed at once
- * while the client still sends resets the connection, and the client loses the response.
+ * Sends FIN, then discards received bytes without parsing them until the client has closed its side. If the socket were closed at once
+ * while the client still sends, the connection would be reset and the client would lose the response.
  */
 function linger(socket: Socket): void {
   let discarded = 0

@@ -2,7 +2,10 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Alarms } from './alarms.ts'
 import { backoffMs } from './backoff.ts'
 
-/** Tries until it works, with an alarm meanwhile: what a process needs at its start may come later than the process. */
+/**
+ * Repeats `attempt` until it succeeds, and raises an alarm while it fails. For dependencies that may become available after the process.
+ * @returns undefined if the signal aborts first
+ */
 export async function waitUntil<T, Name extends string>(
   attempt: () => Promise<T>,
   { alarms, name, hint, signal }: { alarms: Alarms<Name>; name: Name; hint: string; signal: AbortSignal },
@@ -13,7 +16,7 @@ export async function waitUntil<T, Name extends string>(
       alarms.clear(name)
       return result
     } catch (error) {
-      alarms.raise(name, `${error instanceof Error ? error.message : String(error)}; if it was never set up, ${hint}`)
+      alarms.raise(name, `${error instanceof Error ? error.message : String(error)}; if it has never been set up, ${hint}`)
       await pause(backoffMs(tries, { firstMs: 500, maxMs: 10_000 }), undefined, { signal }).catch(() => {})
     }
   }

@@ -1,4 +1,4 @@
-// Which calls a run makes: a fixed share of each class, so that a short run has several of each, drawn from the seed within it.
+// Plans the calls of a run. Each class has a fixed share, so that a short run has several calls of each class. The rest is random.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -9,7 +9,7 @@ import { pick, type Random } from './plan.ts'
 export interface PlannedCall {
   atMs: number
   plan: CallPlan & { callSid: string }
-  /** A second recording, which only a webhook names. */
+  /** A second recording, which is named only in a webhook. */
   further?: { afterMs: number; recording: string; link: 'plain' | 'expiring' }
 }
 
@@ -25,7 +25,7 @@ const CHANGED_FILES: readonly Fault[] = [
   'if-range-ignored-date',
   'if-range-ignored-bare',
 ]
-const ODD_SERVERS: readonly Fault[] = [
+const UNUSUAL_SERVERS: readonly Fault[] = [
   'range-ignored',
   'range-moved',
   'range-short',
@@ -36,31 +36,31 @@ const ODD_SERVERS: readonly Fault[] = [
   'chunked-cut',
 ]
 const CALL_FLOWS: readonly Fault[] = ['passthru', 'passthru-no-link', 'passthru-early']
-const LATER_RIGHT: readonly Fault[] = ['call-unknown-first', 'empty-first', 'refused-first']
+const CORRECT_LATER: readonly Fault[] = ['call-unknown-first', 'empty-first', 'refused-first']
 const LATE: readonly Fault[] = ['late-recording', 'rate-limited-long']
-/** `until-close`: where a line is cut, HTTP cannot tell the rest of such a file from its end. */
-const LEFT_OUT: readonly Fault[] = [
+/** Faults outside the class of transient ones. `until-close` is never used: if such a transfer is cut, the file looks complete. */
+const EXCLUDED: readonly Fault[] = [
   'none',
   'until-close',
   ...CHANGED_FILES,
-  ...ODD_SERVERS,
+  ...UNUSUAL_SERVERS,
   ...LATE,
   ...CALL_FLOWS,
-  ...LATER_RIGHT,
+  ...CORRECT_LATER,
   'link-expires',
 ]
 const NAMES = Object.keys(FAULTS) as Fault[]
-const LASTING = NAMES.filter((name) => FAULTS[name].ends !== 'stored')
-const HEALED = NAMES.filter((name) => FAULTS[name].ends === 'stored' && !LEFT_OUT.includes(name))
+const PERMANENT = NAMES.filter((name) => FAULTS[name].ends !== 'stored')
+const TRANSIENT = NAMES.filter((name) => FAULTS[name].ends === 'stored' && !EXCLUDED.includes(name))
 const UNANSWERED = ['busy', 'no-answer', 'failed'] as const
-/** Soon enough that the first recording is still on its way. */
+/** So early that the first recording is still being processed. */
 const FURTHER_WITHIN_MS = 4000
 
 type Draft = Omit<PlannedCall, 'atMs' | 'plan'> & { plan: CallPlan }
 interface CallClass {
-  /** Of all calls. */
+  /** Share of all calls. */
   share: number
-  /** @param nth from 0 to 1: where the call lies among those of its class, so that each fault of the class gets as many */
+  /** @param nth position of the call in its class, from 0 to 1. It distributes the faults of a class evenly */
   draft: (random: Random, nth: number, damaged: string) => Draft
 }
 
@@ -68,20 +68,20 @@ const CLASSES: CallClass[] = [
   { share: 0.05, draft: (random) => ({ plan: { fault: 'none', status: pick(random, UNANSWERED), durationSeconds: 0 } }) },
   { share: 0.02, draft: (random) => ({ plan: { fault: 'passthru', status: pick(random, UNANSWERED), durationSeconds: 0 } }) },
   { share: 0.06, draft: oneOf(CALL_FLOWS) },
-  { share: 0.05, draft: oneOf(LATER_RIGHT) },
+  { share: 0.05, draft: oneOf(CORRECT_LATER) },
   { share: 0.05, draft: (random) => ({ plan: { fault: 'none', recording: anySample(random), untold: true } }) },
   { share: 0.02, draft: (_random, _nth, damaged) => ({ plan: { fault: 'none', recording: damaged } }) },
-  { share: 0.06, draft: oneOf(LASTING) },
-  { share: 0.13, draft: oneOf(HEALED) },
+  { share: 0.06, draft: oneOf(PERMANENT) },
+  { share: 0.13, draft: oneOf(TRANSIENT) },
   { share: 0.15, draft: oneOf(CHANGED_FILES) },
-  { share: 0.12, draft: oneOf(ODD_SERVERS) },
+  { share: 0.12, draft: oneOf(UNUSUAL_SERVERS) },
   { share: 0.05, draft: oneOf(['link-expires']) },
   { share: 0.04, draft: oneOf(LATE) },
   { share: 0.06, draft: (random, nth) => withFurther(random, at(LATE, nth), 'expiring') },
   { share: 0.08, draft: (random) => withFurther(random, 'none', 'plain') },
 ]
 
-/** The calls of a run in the order of their beginnings. @param folder for recordings of its own making */
+/** Plans the calls of a run in the order of their start times. @param folder for generated recordings */
 export function planCalls(random: Random, { calls, minutes, folder }: { calls: number; minutes: number; folder: string }): PlannedCall[] {
   const damaged = makeDamaged(folder)
   return Array.from({ length: calls }, (_, index) => {
@@ -90,7 +90,7 @@ export function planCalls(random: Random, { calls, minutes, folder }: { calls: n
   }).toSorted((a, b) => a.atMs - b.atMs)
 }
 
-/** Some of the calls, by their ids, for which every delay would count: their second recording's link expires. */
+/** True if a delay would lose a recording: the link to the second recording expires. */
 export function isUrgent({ further }: PlannedCall): boolean {
   return further?.link === 'expiring'
 }
@@ -126,7 +126,7 @@ function anySample(random: Random): string {
 }
 
 function sample(name: string): string {
-  return fileURLToPath(new URL(`../../simulator/recordings/${name}`, import.meta.url))
+  return fileURLToPath(new URL(`../simulator/recordings/${name}`, import.meta.url))
 }
 
 function makeDamaged(folder: string): string {

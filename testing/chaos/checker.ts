@@ -1,5 +1,5 @@
-// Compares what really happened with what is in the database, the bucket, the spools and Temporal. It shares no code with the
-// product, and hashes every byte that the bucket holds.
+// Compares the ground truth with the database, the bucket, the spools and Temporal. It shares no code with the product, and hashes
+// every object in the bucket.
 import { GetObjectCommand, ListMultipartUploadsCommand, paginateListObjectsV2, S3Client } from '@aws-sdk/client-s3'
 import { Client, Connection } from '@temporalio/client'
 import { createHash } from 'node:crypto'
@@ -14,19 +14,19 @@ export interface Places {
   spoolDirectories: string[]
 }
 
-/** Each entry says what is wrong, with the call's id. */
+/** Each entry says what is wrong, with the CallSid or the object key. */
 export interface Findings {
-  /** Exotel named it and has it; we do not. */
+  /** Recordings that Exotel named and has, but that are not stored. */
   lost: string[]
-  /** The same recording twice: as objects or as rows. */
+  /** Recordings with two objects or two rows. */
   duplicated: string[]
-  /** Bytes that the source served at no one time, another call's, another state than the truth. */
+  /** Wrong states, bytes of no version of the file, bytes of another call, and wrong facts in rows. */
   wrong: string[]
-  /** Objects, uploads, spool files, open workflows and events that belong to nothing any more. */
+  /** Objects without a row, and uploads, spool files, open workflows and pending events that should not exist any more. */
   orphans: string[]
-  /** Callers' numbers or secrets in Temporal. */
+  /** Phone numbers or secrets in workflow histories. */
   leaked: string[]
-  /** Recordings that nobody but an unacknowledged POST ever named. */
+  /** Recordings that were named only in a POST that was never acknowledged. Not counted as faults. */
   unacknowledged: string[]
 }
 
@@ -62,13 +62,13 @@ export async function check(truth: GroundTruth, places: Places): Promise<Finding
     const { rows: pending } = await database.query<{ call_sid: string }>(
       `SELECT call_sid FROM webhook_events WHERE relay_state = 'pending'`,
     )
-    findings.orphans.push(...pending.map(({ call_sid }) => `${call_sid}: an event was never relayed`))
+    findings.orphans.push(...pending.map(({ call_sid }) => `${call_sid}: an event was not relayed`))
   } finally {
     await database.end()
   }
   for (const directory of places.spoolDirectories) {
     const left = readdirSync(directory).filter((name) => name !== '.lock')
-    findings.orphans.push(...left.map((name) => `${name} is left in a spool`))
+    findings.orphans.push(...left.map((name) => `${name} was not deleted from a spool`))
   }
   await checkTemporal(truth, places.temporal, findings)
   return findings
@@ -82,7 +82,7 @@ function checkCalls(
   findings: Findings,
 ): void {
   const rowOf = new Map(calls.map((row) => [row.call_sid, row]))
-  for (const { call_sid } of calls) if (!truth.calls[call_sid]) findings.wrong.push(`${call_sid}: Exotel knows no such call`)
+  for (const { call_sid } of calls) if (!truth.calls[call_sid]) findings.wrong.push(`${call_sid}: the call does not exist at Exotel`)
   for (const [callSid, call] of Object.entries(truth.calls)) {
     const row = rowOf.get(callSid)
     if (!row) {
@@ -108,11 +108,12 @@ function checkRecording(
   if (rows.length > 1) findings.duplicated.push(`${callSid}: ${rows.length} rows for ${recording.link}`)
   const [row] = rows
   if (!row && recording.unacknowledged) return void findings.unacknowledged.push(`${callSid}: ${recording.link}`)
-  if (!row || row.state === 'awaiting') return void findings.lost.push(`${callSid}: ${recording.link} is ${row?.state ?? 'unknown to us'}`)
-  // What Exotel refused by every usual link may have come by a pre-signed one: then its bytes must be right.
-  const came = recording.ends === 'failed' && row.state === 'stored'
+  if (!row || row.state === 'awaiting')
+    return void findings.lost.push(`${callSid}: ${recording.link} ${row ? `is still ${row.state}` : 'has no row'}`)
+  // Exotel refuses the plain link, but a pre-signed link may have worked. The bytes are then checked below.
+  const isUnexpectedlyStored = recording.ends === 'failed' && row.state === 'stored'
   const isIncomplete = recording.ends === 'incomplete' && ['quarantined', 'failed'].includes(row.state)
-  if (row.state !== recording.ends && !came && !isIncomplete) {
+  if (row.state !== recording.ends && !isUnexpectedlyStored && !isIncomplete) {
     const list = recording.ends === 'stored' ? findings.lost : findings.wrong
     return void list.push(`${callSid}: ${recording.link} is ${row.state}, not ${recording.ends}`)
   }
@@ -120,11 +121,11 @@ function checkRecording(
   const hash = row.object_key === null ? undefined : objects.get(row.object_key)
   if (hash === undefined) return void findings.lost.push(`${callSid}: the object ${row.object_key} is not in the bucket`)
   const version = recording.versions.find(({ sha256 }) => sha256 === hash)
-  const isBeginning = isIncomplete && recording.versions.some(({ bytes }) => bytes > Number(row.bytes))
-  if (!version && !isBeginning) findings.wrong.push(`${callSid}: ${row.object_key} has bytes that Exotel's source served at no one time`)
+  const isIncompleteFile = isIncomplete && recording.versions.some(({ bytes }) => bytes > Number(row.bytes))
+  if (!version && !isIncompleteFile) findings.wrong.push(`${callSid}: the bytes of ${row.object_key} are those of no version of the file`)
   else if (row.sha256 !== hash || (version && Number(row.bytes) !== version.bytes))
-    findings.wrong.push(`${callSid}: the row of ${recording.link} tells another hash or size than the object has`)
-  if (!row.object_key!.includes(callSid)) findings.wrong.push(`${callSid}: ${row.object_key} bears another call's id`)
+    findings.wrong.push(`${callSid}: the row of ${recording.link} has a hash or size that differs from the object's`)
+  if (!row.object_key!.includes(callSid)) findings.wrong.push(`${callSid}: the key ${row.object_key} does not contain the CallSid`)
 }
 
 function checkSummary(callSid: string, row: CallRow, call: GroundTruth['calls'][string], mine: RecordingRow[], findings: Findings): void {
@@ -139,21 +140,22 @@ function checkSummary(callSid: string, row: CallRow, call: GroundTruth['calls'][
   if (!expected.includes(row.recording_state))
     findings.wrong.push(`${callSid}: the call is ${row.recording_state}, not ${expected.join(' or ')}`)
   const stored = mine.filter(({ state }) => state === 'stored')
-  const urlFits =
+  const isUrlRight =
     row.recording_url === null ? stored.length === 0 : stored.some(({ object_key }) => row.recording_url!.endsWith(`/${object_key}`))
-  if (!urlFits) findings.wrong.push(`${callSid}: recording_url ${row.recording_url} is that of no stored recording`)
+  if (!isUrlRight) findings.wrong.push(`${callSid}: recording_url is ${row.recording_url}, which is not the URL of a stored recording`)
   const missing = states.some((state) => state === 'failed' || state === 'quarantined') || row.recording_state === 'failed'
-  if (missing !== (row.recording_error_code !== null)) findings.wrong.push(`${callSid}: recording_error says ${row.recording_error_code}`)
+  if (missing !== (row.recording_error_code !== null))
+    findings.wrong.push(`${callSid}: recording_error_code is ${row.recording_error_code}, expected ${missing ? 'a code' : 'null'}`)
 }
 
 function checkObjects(recordings: RecordingRow[], kept: Set<string>, objects: Map<string, string>, findings: Findings): void {
   const known = new Set([...kept, ...recordings.flatMap(({ object_key }) => object_key ?? [])])
   const seen = new Map<string, string>()
   for (const [key, hash] of objects) {
-    if (!known.has(key)) findings.orphans.push(`${key} lies in the bucket without a row`)
+    if (!known.has(key)) findings.orphans.push(`${key} is in the bucket but has no row`)
     const content = `${/([A-Za-z0-9_-]+)-[0-9a-f]{12}\.\w+$/.exec(key)?.[1]} ${hash}`
     const other = seen.get(content)
-    if (other !== undefined) findings.duplicated.push(`${key} holds the same bytes as ${other}`)
+    if (other !== undefined) findings.duplicated.push(`${key} has the same bytes as ${other}`)
     seen.set(content, key)
   }
 }
@@ -177,7 +179,7 @@ async function hashBucket(
       }
     }
     const { Uploads = [] } = await client.send(new ListMultipartUploadsCommand({ Bucket }))
-    findings.orphans.push(...Uploads.map(({ Key }) => `${Key}: an upload in parts was never completed`))
+    findings.orphans.push(...Uploads.map(({ Key }) => `${Key}: a multipart upload was neither completed nor aborted`))
     return hashes
   } finally {
     client.destroy()
@@ -192,14 +194,14 @@ async function checkTemporal({ privateTexts }: GroundTruth, { address, namespace
       if (status.name === 'RUNNING') findings.orphans.push(`${workflowId} is still open`)
       const history = readable(await client.workflow.getHandle(workflowId, runId).fetchHistory())
       const found = [...privateTexts, 'Signature=', 'authorization'].filter((text) => history.includes(text))
-      findings.leaked.push(...found.map((text) => `${workflowId}: its history holds ${text}`))
+      findings.leaked.push(...found.map((text) => `${workflowId}: the history contains ${text}`))
     }
   } finally {
     await connection.close()
   }
 }
 
-/** All texts of a history, its payloads' bytes among them. JSON would show those in base64. */
+/** Returns all texts of a history, including the bytes of payloads. JSON would contain those as base64. */
 function readable(value: unknown): string {
   if (typeof value === 'string') return value
   if (ArrayBuffer.isView(value)) return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('latin1')

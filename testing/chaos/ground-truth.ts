@@ -1,4 +1,4 @@
-/** What really happened, as only Exotel knows it: what the checker compares everything with. */
+/** The calls and recordings as the simulator knows them. The checker compares everything with this. */
 export interface GroundTruth {
   calls: Record<
     string,
@@ -6,18 +6,18 @@ export interface GroundTruth {
       status: string
       recordings: {
         link: string
-        /** Every version of the file that the source served at one time. Stored bytes have to be one of them, from the first byte to the last. */
+        /** All versions of the file that the source has served. Stored bytes must be exactly one of them. */
         versions: { sha256: string; bytes: number }[]
         /**
-         * The end that it deserves once all trouble is over. `incomplete`: no attempt can bring all of it, so that what has arrived is
-         * quarantined, and it fails if that was lost with its worker.
+         * The expected final state. `incomplete`: no attempt can download the whole file, so the part that has arrived is quarantined. If
+         * that part was lost with its worker, the recording fails.
          */
         ends: 'stored' | 'quarantined' | 'failed' | 'incomplete'
-        /** Neither an acknowledged POST nor Exotel's API ever named it. */
+        /** True if neither an acknowledged POST nor Exotel's API named the recording. */
         unacknowledged: boolean
       }[]
     }
   >
-  /** Of callers: these must be nowhere in Temporal. */
+  /** Phone numbers of callers. They must not appear in Temporal. */
   privateTexts: string[]
 }

@@ -4,26 +4,26 @@ import type { InjectedFault } from './plan.ts'
 import type { ChaosStack } from './stack.ts'
 
 const SLOW_MS = 400
-/** Enough for the head of an answer, and not for its body. */
+/** Enough for the headers of a response, but not for its body. */
 const BREAK_AFTER_BYTES = 3000
 
-/** Does what the plan says when it says it; whatever dies is started again by its supervisor. Resolves when all is mended. */
+/** Injects the planned faults at their times. The supervisor restarts processes that end. Resolves when all faults have ended. */
 export async function injectFaults(plan: InjectedFault[], stack: ChaosStack, supervisor: Supervisor): Promise<void> {
-  const began = performance.now()
+  const startedAt = performance.now()
   await Promise.all(
     plan.map(async (injectedFault) => {
-      await pause(Math.max(0, injectedFault.atMs - (performance.now() - began)))
-      begin(injectedFault, stack, supervisor)
+      await pause(Math.max(0, injectedFault.atMs - (performance.now() - startedAt)))
+      start(injectedFault, stack, supervisor)
       await pause(injectedFault.forMs)
       end(injectedFault, stack, supervisor)
     }),
   )
 }
 
-function begin(injectedFault: InjectedFault, { lines, simulator }: ChaosStack, supervisor: Supervisor): void {
+function start(injectedFault: InjectedFault, { lines, simulator }: ChaosStack, supervisor: Supervisor): void {
   switch (injectedFault.what) {
     case 'kill':
-      // PostgreSQL's own way to die at once: a killed postmaster would leave its children behind.
+      // SIGQUIT is PostgreSQL's immediate shutdown. With SIGKILL, the child processes of the postmaster would continue.
       return supervisor.signal(injectedFault.target, injectedFault.target === 'postgres' ? 'SIGQUIT' : 'SIGKILL')
     case 'restart':
       return supervisor.signal(injectedFault.target, injectedFault.target === 'postgres' ? 'SIGINT' : 'SIGTERM')

@@ -1,5 +1,5 @@
-// `npm run chaos -- [--minutes M] [--calls N] [--seed S]`: the whole backend under every trouble that we can make, and then an
-// independent look at whether anything was lost. The last line is JSON; exit code 0 only if nothing was found.
+// `npm run chaos -- [--minutes M] [--calls N] [--seed S]`: runs the whole backend while faults are injected, then verifies with
+// independent code that no recording was lost. The last line is JSON. The exit code is 0 only if no fault of the product was found.
 import { Client, Connection } from '@temporalio/client'
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -21,35 +21,37 @@ import type { GroundTruth } from './ground-truth.ts'
 
 const home = fileURLToPath(new URL('../../.data/chaos', import.meta.url))
 const GIVEN = ['DATABASE_URL', 'TEMPORAL_ADDRESS', 'WASABI_ENDPOINT', 'EXOTEL_API_BASE_URL']
-const SETTLES_WITHIN_MS = 8 * 60_000
+const SETTLE_TIMEOUT_MS = 8 * 60_000
 const say = (text: string): void => console.log(text)
 
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true'
 runMain(async () => {
   const { minutes, calls, seed } = readOptions()
   const given = GIVEN.filter((name) => process.env[name])
-  if (given.length > 0) throw new CannotStart(`Chaos kills its servers: unset ${given.join(', ')}, so that it takes its own.`)
+  if (given.length > 0) throw new CannotStart(`Chaos kills the servers that it uses: unset ${given.join(', ')}, so that it starts its own.`)
   await clearLeftovers(home)
   rmSync(home, { recursive: true, force: true })
   mkdirSync(home, { recursive: true })
   const supervisor = new Supervisor(home, say)
   process.once('SIGINT', () => void supervisor.stop().then(() => process.exit(130)))
-  const began = performance.now()
+  const startedAt = performance.now()
   try {
     const dist = join(home, 'dist')
     await buildInto(dist)
     const plan = makePlan(seededRandom(seed), minutes)
     const planned = planCalls(seededRandom(seed + 1), { calls, minutes, folder: join(home, 'recordings') })
-    const patient = planned.filter((call) => !isUrgent(call)).map((call) => call.plan.callSid)
-    const troubles = planWorkflowFaults(seededRandom(seed + 3), patient)
+    const notUrgent = planned.filter((call) => !isUrgent(call)).map((call) => call.plan.callSid)
+    const troubles = planWorkflowFaults(seededRandom(seed + 3), notUrgent)
     const setting = planSetting(seededRandom(seed + 4))
-    say(`Seed ${seed}: ${calls} calls in ${minutes} min, ${plan.length} injectedFaults:`)
+    say(`Seed ${seed}: ${calls} calls in ${minutes} min, ${plan.length} injected faults:`)
     for (const injectedFault of plan) say(`  ${describe(injectedFault)}`)
-    for (const [callSid, trouble] of troubles) say(`  ${describeTrouble(callSid, trouble)}`)
-    say(`The database is one migration behind for ${setting.behindForMs / 1000} s; the store lists ${setting.keysInPage} objects a page.`)
+    for (const [callSid, fault] of troubles) say(`  ${describeWorkflowFault(callSid, fault)}`)
+    say(
+      `The database lacks the newest migration for the first ${setting.behindForMs / 1000} s. S3 lists ${setting.keysInPage} objects per page.`,
+    )
     const stack = await startChaosStack(supervisor, { home, dist, random: seededRandom(seed + 2), setting, troubles })
     const [truth] = await Promise.all([makeTraffic(stack.simulator, planned), injectFaults(plan, stack, supervisor)])
-    say('The trouble is over; the system settles.')
+    say('All faults have ended. Waiting until all recordings have their final state.')
     const findings = await settle(truth, stack)
     findings.wrong.push(...stack.wrongAtStart, ...(await runFullObjectCheck(stack.places)))
     const counts = { ...countsOf(plan), troubledWorkflows: troubles.size, ...sizes(findings) }
@@ -57,7 +59,7 @@ runMain(async () => {
     await stack.close()
     await supervisor.stop()
     for (const [kind, entries] of Object.entries(findings)) for (const entry of entries as string[]) say(`${kind}: ${entry}`)
-    say(JSON.stringify({ ...result, seconds: Math.round((performance.now() - began) / 1000) }))
+    say(JSON.stringify({ ...result, seconds: Math.round((performance.now() - startedAt) / 1000) }))
     process.exit(isClean(findings) ? 0 : 1)
   } catch (error) {
     await supervisor.stop()
@@ -66,11 +68,12 @@ runMain(async () => {
 })
 
 /**
- * Looks until nothing is found any more, or the time is over: what is found then is the result. What fails for ever is tried again
- * for ever: once nothing else is left, recovery is paused, as an operator would, so that no try is under way at the last look.
+ * Repeats the check until it finds nothing, or until the timeout; returns the findings of the last check. Recordings that always fail
+ * are retried by recovery for as long as the run lasts. When only such attempts remain, recovery is paused, as an operator would do, so
+ * that no attempt is running during the last check.
  */
 async function settle(truth: GroundTruth, { places }: ChaosStack): Promise<Findings> {
-  for (const deadline = performance.now() + SETTLES_WITHIN_MS; ; await pause(5000)) {
+  for (const deadline = performance.now() + SETTLE_TIMEOUT_MS; ; await pause(5000)) {
     const findings = await check(truth, places)
     if (isClean(findings) || performance.now() > deadline) return findings
     if (faultsIn(findings).length === findings.orphans.length) await pauseRecovery(places.temporal)
@@ -80,7 +83,7 @@ async function settle(truth: GroundTruth, { places }: ChaosStack): Promise<Findi
 
 async function pauseRecovery({ address, namespace }: ChaosStack['places']['temporal']): Promise<void> {
   const connection = await Connection.connect({ address })
-  await new Client({ connection, namespace }).schedule.getHandle(SCHEDULES.recovery).pause('the last look')
+  await new Client({ connection, namespace }).schedule.getHandle(SCHEDULES.recovery).pause('the last check of a chaos run')
   await connection.close()
 }
 
@@ -88,7 +91,7 @@ function isClean(findings: Findings): boolean {
   return faultsIn(findings).length === 0
 }
 
-/** What nobody acknowledged is reported, and is no fault of the product. */
+/** Unacknowledged recordings are reported, but they are not faults of the product. */
 function faultsIn({ lost, duplicated, wrong, orphans, leaked }: Findings): string[] {
   return [...lost, ...duplicated, ...wrong, ...orphans, ...leaked]
 }
@@ -111,8 +114,8 @@ function describe({ atMs, forMs, what, target }: InjectedFault): string {
   return `${(atMs / 1000).toFixed(1)} s  ${what} ${target}${lasts}`
 }
 
-function describeTrouble(callSid: string, { what, forMs }: WorkflowFault): string {
-  return `the start of recording-${callSid}: ${what} for ${(forMs / 1000).toFixed(1)} s`
+function describeWorkflowFault(callSid: string, { what, forMs }: WorkflowFault): string {
+  return `start of workflow recording-${callSid}: ${what} for ${(forMs / 1000).toFixed(1)} s`
 }
 
 function readOptions(): { minutes: number; calls: number; seed: number } {
@@ -120,7 +123,8 @@ function readOptions(): { minutes: number; calls: number; seed: number } {
   const { values } = parseArgs({ options: { minutes: text, calls: text, seed: text } })
   const number = (name: 'minutes' | 'calls' | 'seed', fallback: number): number => {
     const value = Number(values[name] ?? fallback)
-    if (!(value > 0) || (name !== 'minutes' && !Number.isInteger(value))) throw new CannotStart(`--${name} must be a positive number`)
+    if (!(value > 0) || (name !== 'minutes' && !Number.isInteger(value)))
+      throw new CannotStart(`--${name} must be a positive ${name === 'minutes' ? 'number' : 'whole number'}`)
     return value
   }
   return { minutes: number('minutes', 2), calls: number('calls', 60), seed: number('seed', Math.floor(Math.random() * 1e6) + 1) }

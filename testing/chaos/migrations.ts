@@ -1,4 +1,4 @@
-// Takes the newest migration back and applies it again: a database that is one migration behind the code.
+// Rolls back the newest migration and applies it again, for a database that lacks one migration of the code.
 import { execFile as execFileCallback } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -7,9 +7,9 @@ import { promisify } from 'node:util'
 import pg from 'pg'
 
 const execFile = promisify(execFileCallback)
-const root = fileURLToPath(new URL('..', import.meta.url))
+const root = fileURLToPath(new URL('../..', import.meta.url))
 
-/** Runs the newest migration's own rollback. @returns the migration's name */
+/** Runs `rollback.sql` of the newest migration. @returns the migration's name */
 export async function rollBackNewest(databaseUrl: string): Promise<string> {
   const migrations = join(root, 'prisma', 'migrations')
   const names = readdirSync(migrations, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []))
@@ -20,7 +20,7 @@ export async function rollBackNewest(databaseUrl: string): Promise<string> {
   return newest
 }
 
-/** As a release job does. */
+/** Applies the migrations as a release job does. */
 export async function applyMigrations(databaseUrl: string): Promise<void> {
   const env = { ...process.env, DATABASE_URL: databaseUrl }
   await execFile(process.execPath, ['node_modules/prisma/build/index.js', 'migrate', 'deploy'], { cwd: root, env })

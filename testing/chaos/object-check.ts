@@ -1,10 +1,10 @@
-// The product's own full check of the bucket, run through a store with short pages: it has to see everything and miss nothing.
+// Runs the product's full object check on a store with short pages, and verifies that it sees all rows and objects.
 import { paginateListObjectsV2, S3Client } from '@aws-sdk/client-s3'
 import { Client, Connection } from '@temporalio/client'
 import pg from 'pg'
 import type { Places } from './checker.ts'
 
-/** What the workflow says that it found. */
+/** The result of the workflow. */
 interface Found {
   rows: number
   missing: number
@@ -14,20 +14,20 @@ interface Found {
   deleted: number
 }
 
-const ENDS_WITHIN = '3m'
+const TIMEOUT = '3m'
 
-/** @returns what is wrong with its result */
+/** @returns one sentence for each wrong count in the result */
 export async function runFullObjectCheck({ databaseUrl, s3, temporal }: Places): Promise<string[]> {
   const [rows, objects] = await Promise.all([countStoredRows(databaseUrl), countObjects(s3)])
   const expected: Found = { rows, missing: 0, objects, unknown: 0, adopted: 0, deleted: 0 }
   const found = await runWorkflow(temporal).catch((error: Error) => error)
-  if (found instanceof Error) return [`the full object check did not end well: ${found.message}`]
+  if (found instanceof Error) return [`the full object check failed: ${found.message}`]
   return (Object.keys(expected) as (keyof Found)[]).flatMap((count) =>
-    found[count] === expected[count] ? [] : [`the full object check says ${found[count]} for ${count}, not ${expected[count]}`],
+    found[count] === expected[count] ? [] : [`the full object check reports ${found[count]} for ${count}, expected ${expected[count]}`],
   )
 }
 
-/** As an operator starts it, see docs/operations.md. */
+/** Runs the workflow as an operator does, see docs/operations.md. */
 async function runWorkflow({ address, namespace }: Places['temporal']): Promise<Found> {
   const connection = await Connection.connect({ address })
   try {
@@ -35,7 +35,7 @@ async function runWorkflow({ address, namespace }: Places['temporal']): Promise<
       taskQueue: 'recordings',
       workflowId: 'object-check-full',
       args: [{ full: true }],
-      workflowExecutionTimeout: ENDS_WITHIN,
+      workflowExecutionTimeout: TIMEOUT,
     })) as Found
   } finally {
     await connection.close()

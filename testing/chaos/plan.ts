@@ -1,4 +1,4 @@
-// What goes wrong, and when: drawn from a seed, so that a run can be had again.
+// Plans the injected faults and their times from a seed, so that a run can be repeated.
 
 const PROCESSES = ['api-1', 'api-2', 'worker-1', 'worker-2', 'temporal', 'postgres', 's3'] as const
 const LINES = [
@@ -15,14 +15,14 @@ const LINES = [
 type ProcessName = (typeof PROCESSES)[number]
 export type LineName = (typeof LINES)[number]
 
-type Trouble =
+type Fault =
   | { what: 'kill' | 'restart' | 'pause'; target: ProcessName }
   | { what: 'cut' | 'stall' | 'slow' | 'break'; target: LineName }
   | { what: 'refuse'; target: 'exotel'; status: 401 | 429 | 503 }
 
-export type InjectedFault = Trouble & { atMs: number; forMs: number }
+export type InjectedFault = Fault & { atMs: number; forMs: number }
 
-/** What happens to the starts of one workflow, from the first on. `hang`: no answer before the client's deadline. */
+/** Starts of one workflow fail, from the first one on. `hang`: no response before the client's deadline. */
 export interface WorkflowFault {
   what: 'unavailable' | 'hang'
   forMs: number
@@ -30,7 +30,7 @@ export interface WorkflowFault {
 
 export type Random = () => number
 
-/** mulberry32: small, seeded, even enough. */
+/** mulberry32: a small seeded generator with a sufficiently even distribution. */
 export function seededRandom(seed: number): Random {
   let state = seed >>> 0
   return () => {
@@ -46,39 +46,39 @@ export function pick<T>(random: Random, from: readonly T[]): T {
 }
 
 const MEAN_GAP_MS = 9000
-/** Nothing new goes wrong at the very end, and what does is over by then. */
-const CALM_MS = 10_000
+/** No fault is active during this time at the end of a run. */
+const QUIET_END_MS = 10_000
 const LONGEST_MS = 12_000
 
-/** Disturbances in the order of their beginnings; several may stand at once. */
+/** Plans faults in the order of their start times. Several may be active at the same time. */
 export function makePlan(random: Random, minutes: number): InjectedFault[] {
   const plan: InjectedFault[] = []
-  for (let atMs = 5000; atMs < minutes * 60_000 - CALM_MS - LONGEST_MS; atMs += MEAN_GAP_MS * (0.3 + random() * 1.4)) {
-    plan.push({ atMs: Math.round(atMs), forMs: Math.round(1000 + random() * (LONGEST_MS - 1000)), ...trouble(random) })
+  for (let atMs = 5000; atMs < minutes * 60_000 - QUIET_END_MS - LONGEST_MS; atMs += MEAN_GAP_MS * (0.3 + random() * 1.4)) {
+    plan.push({ atMs: Math.round(atMs), forMs: Math.round(1000 + random() * (LONGEST_MS - 1000)), ...drawFault(random) })
   }
   return plan
 }
 
-/** Of the workflows: these cannot be started at first. */
-const TROUBLED_SHARE = 0.15
-const [SHORTEST_TROUBLE_MS, LONGEST_TROUBLE_MS] = [5000, 30_000]
+/** Share of the workflows that cannot be started at first. */
+const FAULTY_SHARE = 0.15
+const [SHORTEST_WORKFLOW_FAULT_MS, LONGEST_WORKFLOW_FAULT_MS] = [5000, 30_000]
 
-/** @param callSids of the calls whose workflows may be troubled */
+/** @param callSids calls whose workflows may get a fault */
 export function planWorkflowFaults(random: Random, callSids: string[]): Map<string, WorkflowFault> {
-  const troubles = new Map<string, WorkflowFault>()
+  const faults = new Map<string, WorkflowFault>()
   for (const callSid of callSids) {
-    if (random() >= TROUBLED_SHARE) continue
-    const forMs = Math.round(SHORTEST_TROUBLE_MS + random() * (LONGEST_TROUBLE_MS - SHORTEST_TROUBLE_MS))
-    troubles.set(callSid, { what: pick(random, ['unavailable', 'hang'] as const), forMs })
+    if (random() >= FAULTY_SHARE) continue
+    const forMs = Math.round(SHORTEST_WORKFLOW_FAULT_MS + random() * (LONGEST_WORKFLOW_FAULT_MS - SHORTEST_WORKFLOW_FAULT_MS))
+    faults.set(callSid, { what: pick(random, ['unavailable', 'hang'] as const), forMs })
   }
-  return troubles
+  return faults
 }
 
-/** What the whole run has to live with. */
+/** Conditions of the whole run. */
 export interface Setting {
-  /** The first processes start so long before the newest migration is applied. */
+  /** Time between the start of the first processes and the newest migration. */
   behindForMs: number
-  /** The store lists so many objects a page. */
+  /** Number of objects per page of S3's list. */
   keysInPage: number
 }
 
@@ -86,7 +86,7 @@ export function planSetting(random: Random): Setting {
   return { behindForMs: Math.round(6000 + random() * 4000), keysInPage: 2 + Math.floor(random() * 6) }
 }
 
-function trouble(random: Random): Trouble {
+function drawFault(random: Random): Fault {
   const kind = random()
   if (kind < 0.4) return { what: pick(random, ['kill', 'kill', 'restart'] as const), target: pick(random, PROCESSES) }
   if (kind < 0.55) return { what: 'pause', target: pick(random, PROCESSES) }

@@ -1,4 +1,5 @@
-// The APIs and workers of a run. One of each starts while the database is one migration behind, as in a release whose job is slow.
+// Starts the APIs and workers of a run. One of each starts while the database lacks the newest migration, as in a release whose
+// migration job is slow.
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -8,7 +9,7 @@ import { applyMigrations, rollBackNewest } from './migrations.ts'
 
 export interface ProcessOptions {
   home: string
-  /** What `npm run build` makes. */
+  /** The output folder of `npm run build`. */
   dist: string
   databaseUrl: string
   apiPorts: Record<'api-1' | 'api-2', number>
@@ -17,12 +18,12 @@ export interface ProcessOptions {
   behindForMs: number
 }
 
-const READY_WITHIN_MS = 60_000
+const READY_TIMEOUT_MS = 60_000
 const POLL_MS = 200
 
 /**
- * Resolves once all four are ready.
- * @returns what a process did wrong while the database was behind
+ * Resolves when all four processes are ready.
+ * @returns wrong: the processes that reported readiness before the newest migration was applied
  */
 export async function startProcesses(
   supervisor: Supervisor,
@@ -38,7 +39,7 @@ export async function startProcesses(
   spoolDirectories.push(await startWorker('worker-2'))
   startApi('api-2')
   await allReady()
-  return { spoolDirectories, wrong: early.map((name) => `${name} said that it was ready before ${migration} was applied`) }
+  return { spoolDirectories, wrong: early.map((name) => `${name} reported that it was ready before ${migration} was applied`) }
 
   async function startWorker(name: string): Promise<string> {
     const spool = join(home, `spool-${name}`)
@@ -56,7 +57,7 @@ export async function startProcesses(
     supervisor.start({ name, file: process.execPath, args: [join(dist, 'api/main.js'), name], env, stopSignal: 'SIGTERM' })
   }
 
-  /** The names of the processes that say so at any time. */
+  /** Returns the processes that report readiness at any time during this period. */
   async function readyWithin(ms: number): Promise<string[]> {
     const ready = new Set<string>()
     for (const deadline = performance.now() + ms; performance.now() < deadline; await pause(POLL_MS))
@@ -65,16 +66,19 @@ export async function startProcesses(
   }
 
   async function allReady(): Promise<void> {
-    for (const deadline = performance.now() + READY_WITHIN_MS; ; await pause(POLL_MS)) {
+    for (const deadline = performance.now() + READY_TIMEOUT_MS; ; await pause(POLL_MS)) {
       const ready = await readyNow()
       if (ready.length === health.size) return
-      if (performance.now() > deadline) throw new Error(`Of ${[...health.keys()].join(', ')} only these are ready: ${ready.join(', ')}`)
+      if (performance.now() > deadline)
+        throw new Error(
+          `Not all of ${[...health.keys()].join(', ')} are ready after ${READY_TIMEOUT_MS / 1000} s, only: ${ready.join(', ') || 'none'}`,
+        )
     }
   }
 
   async function readyNow(): Promise<string[]> {
-    const looks = [...health].map(async ([name, url]) => ((await isReady(url)) ? [name] : []))
-    return (await Promise.all(looks)).flat()
+    const checks = [...health].map(async ([name, url]) => ((await isReady(url)) ? [name] : []))
+    return (await Promise.all(checks)).flat()
   }
 }
 

@@ -1,17 +1,17 @@
-// Stands before the S3 server and lists a few objects a page, as S3 may: a page has at most as many keys as asked for, and
-// IsTruncated alone tells whether another follows. Everything else passes as it is.
+// A proxy for the S3 server that lists only a few objects per page. S3 permits this: a page may have fewer keys than requested, and
+// only IsTruncated says whether another page follows. All other requests are forwarded unchanged.
 import { ListObjectsV2Command, S3Client, S3ServiceException, type ListObjectsV2CommandOutput } from '@aws-sdk/client-s3'
 import { createServer, request as send, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { S3Access } from '../../dev/s3-server.ts'
 
 export interface ShortPages {
-  /** Host and port. */
+  /** host:port */
   address: string
   close(): Promise<void>
 }
 
-/** A page's length is part of a request's signature, so the lists are asked for anew, with keys of our own. */
+/** The length of a page is part of a request's signature, so the proxy makes its own list requests, with its own keys. */
 export async function startShortPages({ endpoint, region, ...credentials }: S3Access, keysInPage: number): Promise<ShortPages> {
   const target = new URL(endpoint)
   const client = new S3Client({ endpoint, region, credentials, forcePathStyle: true })
@@ -51,7 +51,7 @@ export async function startShortPages({ endpoint, region, ...credentials }: S3Ac
     }
   }
 
-  /** With its own Host header: it is part of the signature. */
+  /** Forwards the request with its original Host header, which is part of the signature. */
   function forward(request: IncomingMessage, response: ServerResponse): void {
     const { method, url: path, headers } = request
     const onward = send({ host: target.hostname, port: target.port, method, path, headers }, (answer) => {

@@ -1,4 +1,4 @@
-// The whole backend with every line between its processes in our hands: two APIs, two workers, each server once.
+// The whole backend with a proxy on each connection between its processes: two APIs, two workers, and one server of each kind.
 import type { Supervisor } from '../../dev/supervisor.ts'
 import { freePort } from '../../dev/ports.ts'
 import { loadSecrets } from '../../dev/secrets.ts'
@@ -15,27 +15,27 @@ export interface ChaosStack {
   simulator: Simulator
   lines: Record<LineName, TcpProxy>
   places: Places
-  /** What the processes did wrong while they started. */
+  /** Faults of the processes during their start. */
   wrongAtStart: string[]
   close(): Promise<void>
 }
 
-/** A minute takes a second. */
+/** One minute of waiting takes one second. */
 const WAIT_SCALE = 1 / 60
-/** Half a dozen recordings: room is short all the time. */
+/** Space for about six recordings, so that the spool is often full. */
 const SPOOL_MAX_BYTES = 2 * 1024 ** 2
 
 export interface ChaosStackOptions {
   home: string
-  /** What `npm run build` makes. */
+  /** The output folder of `npm run build`. */
   dist: string
   random: Random
   setting: Setting
-  /** By CallSid. */
+  /** Faults of workflow starts by CallSid. */
   troubles: ReadonlyMap<string, WorkflowFault>
 }
 
-/** Resolves once all processes are ready. */
+/** Resolves when all processes are ready. */
 export async function startChaosStack(
   supervisor: Supervisor,
   { home, dist, random, setting, troubles }: ChaosStackOptions,

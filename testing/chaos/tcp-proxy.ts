@@ -1,16 +1,16 @@
-// A line to a server that can be cut, made silent or slow, or break in the middle of an answer.
+// A TCP proxy whose connections can be closed, stalled, slowed down, or broken in the middle of a response.
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { Transform } from 'node:stream'
 
 export interface TcpProxy {
   port: number
-  /** Ends all connections; new ones are refused until {@link TcpProxy.mend}. */
+  /** Closes all connections, and refuses new ones until {@link TcpProxy.mend}. */
   cut(): void
-  /** Keeps the sockets and forwards nothing until {@link TcpProxy.mend}. */
+  /** Keeps the connections open, and forwards nothing until {@link TcpProxy.mend}. */
   stall(): void
-  /** Delays every portion of an answer until {@link TcpProxy.mend}. */
+  /** Delays each chunk of a response until {@link TcpProxy.mend}. */
   slow(delayMs: number): void
-  /** Every connection ends once it has answered so many bytes, until {@link TcpProxy.mend}. */
+  /** Closes each connection after this many bytes of responses, until {@link TcpProxy.mend}. */
   breakAfter(bytes: number): void
   mend(): void
   close(): Promise<void>
@@ -34,7 +34,7 @@ export async function startTcpProxy(host: string, port: number): Promise<TcpProx
       })
     }
     incoming.pipe(outgoing)
-    outgoing.pipe(troubled(incoming)).pipe(incoming)
+    outgoing.pipe(disturbResponse(incoming)).pipe(incoming)
     if (state === 'silent') for (const socket of pair) socket.pause()
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -63,7 +63,7 @@ export async function startTcpProxy(host: string, port: number): Promise<TcpProx
       }),
   }
 
-  function troubled(incoming: Socket): Transform {
+  function disturbResponse(incoming: Socket): Transform {
     let answered = 0
     return new Transform({
       transform(chunk: Buffer, _encoding, done) {

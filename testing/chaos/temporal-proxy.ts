@@ -1,5 +1,5 @@
-// Stands before Temporal and lets the starts of single workflows fail for some time, as a Temporal does that has lost one of its
-// history shards. Everything else passes as it is.
+// A proxy for Temporal in which the starts of some workflows fail for some time, as if a history shard were unavailable. All other
+// requests are forwarded unchanged.
 import { connect, constants, createServer, type ClientHttp2Session, type Http2Session, type ServerHttp2Stream } from 'node:http2'
 import type { IncomingHttpHeaders } from 'node:http2'
 import type { AddressInfo } from 'node:net'
@@ -13,12 +13,12 @@ export interface TemporalProxy {
 const SIGNAL_WITH_START = '/temporal.api.workflowservice.v1.WorkflowService/SignalWithStartWorkflowExecution'
 const UNAVAILABLE = '14'
 
-/** @param troubles by CallSid; each stands from the first start of that call's workflow on */
+/** @param troubles faults by CallSid. Each starts with the first attempt to start the call's workflow */
 export async function startTemporalProxy(address: string, troubles: ReadonlyMap<string, WorkflowFault>): Promise<TemporalProxy> {
   const endsAt = new Map<string, number>()
   const upstreams = new Map<Http2Session, ClientHttp2Session>()
   const server = createServer()
-  // One connection to Temporal for each of a client: where one ends, the other does, as without a proxy.
+  // One connection to Temporal for each client connection. If one ends, the other is closed, as without a proxy.
   server.on('session', (session) => {
     const upstream = connect(`http://${address}`)
     upstreams.set(session, upstream)
@@ -38,9 +38,9 @@ export async function startTemporalProxy(address: string, troubles: ReadonlyMap<
     stream.on('data', (chunk: Buffer) => chunks.push(chunk))
     stream.on('end', () => {
       const body = Buffer.concat(chunks)
-      const trouble = troubleNow(body)
-      if (trouble === 'unavailable') return refuse(stream)
-      if (trouble === undefined) forward(upstream, stream, headers).end(body)
+      const fault = activeFault(body)
+      if (fault === 'unavailable') return refuse(stream)
+      if (fault === undefined) forward(upstream, stream, headers).end(body)
     })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -53,17 +53,17 @@ export async function startTemporalProxy(address: string, troubles: ReadonlyMap<
       }),
   }
 
-  /** The workflow's id stands in the request as plain bytes. */
-  function troubleNow(body: Buffer): WorkflowFault['what'] | undefined {
+  /** The fault of the workflow whose id is in the request, as plain bytes. */
+  function activeFault(body: Buffer): WorkflowFault['what'] | undefined {
     const callSid = /recording-([0-9a-f]{32})/.exec(body.toString('latin1'))?.[1]
-    const trouble = callSid === undefined ? undefined : troubles.get(callSid)
-    if (!trouble) return undefined
-    if (!endsAt.has(callSid!)) endsAt.set(callSid!, performance.now() + trouble.forMs)
-    return performance.now() < endsAt.get(callSid!)! ? trouble.what : undefined
+    const fault = callSid === undefined ? undefined : troubles.get(callSid)
+    if (!fault) return undefined
+    if (!endsAt.has(callSid!)) endsAt.set(callSid!, performance.now() + fault.forMs)
+    return performance.now() < endsAt.get(callSid!)! ? fault.what : undefined
   }
 }
 
-/** @returns the request to Temporal, whose body is still to be sent; its answer goes to the client */
+/** Forwards the headers and the response. @returns the request to Temporal, to which the caller writes the body */
 function forward(upstream: ClientHttp2Session, stream: ServerHttp2Stream, headers: IncomingHttpHeaders) {
   const onward = upstream.request(headers)
   let trailers: IncomingHttpHeaders = {}

@@ -1,28 +1,28 @@
-// Makes the planned calls at their moments, and says afterwards what Exotel knows of them.
+// Makes the planned calls at their times, and returns the ground truth about them.
 import { setTimeout as pause } from 'node:timers/promises'
 import { FAULTS, type Fault } from '../simulator/faults.ts'
 import type { Simulator } from '../simulator/server.ts'
 import type { PlannedCall } from './call-mix.ts'
 import type { GroundTruth } from './ground-truth.ts'
 
-/** Resolves once Exotel has nothing more to tell. */
+/** Resolves when all webhooks have been sent. */
 export async function makeTraffic(simulator: Simulator, planned: PlannedCall[]): Promise<GroundTruth> {
-  const began = performance.now()
+  const startedAt = performance.now()
   const unacknowledged = new Set<string>()
-  const telling: Promise<unknown>[] = []
+  const sending: Promise<unknown>[] = []
   for (const { atMs, plan, further } of planned) {
-    await pause(Math.max(0, atMs - (performance.now() - began)))
+    await pause(Math.max(0, atMs - (performance.now() - startedAt)))
     const { call, told } = simulator.call(plan)
-    telling.push(told)
+    sending.push(told)
     if (!further) continue
-    telling.push(
+    sending.push(
       pause(further.afterMs).then(async () => {
         const { link, acknowledged } = await simulator.further(call, further.recording, further.link)
         if (!acknowledged) unacknowledged.add(link)
       }),
     )
   }
-  await Promise.all(telling)
+  await Promise.all(sending)
   return truthOf(simulator, unacknowledged)
 }
 

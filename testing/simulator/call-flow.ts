@@ -1,5 +1,5 @@
-// The events of an inbound call that runs through a call flow: Passthru applets and the agent's phone [support articles 48283 and
-// 3000088074; the EventType of the Connect applet's events as integrations report them, see docs/exotel.md].
+// The events of an inbound call through a call flow: Passthru applets and the agent's phone [support articles 48283 and 3000088074;
+// the EventType of the Connect applet's events as integrations report them, see docs/exotel.md].
 import type { WebhookRoute } from '../../exotel/call-event.ts'
 import { formatExotelTime } from '../../exotel/time.ts'
 import type { SimulatedCall } from './call.ts'
@@ -12,11 +12,11 @@ interface FlowEvent {
   fields: Record<string, string>
 }
 
-/** Exotel sends this constant for an end that it does not know. */
+/** Exotel sends this constant while the end of the call is unknown. */
 const UNKNOWN_END = '1970-01-01 05:30:00'
 const AGENT = '09811111111'
 
-/** @param recordingUrl named by the last event where it is given */
+/** @param recordingUrl if given, the last event contains it */
 export function flowEvents(call: SimulatedCall, recordingUrl: string | undefined): FlowEvent[] {
   const now = Date.now()
   const common = { CallSid: call.callSid, CallFrom: '09876543210', From: '09876543210', CallTo: '08045678901', To: '08045678901' }

@@ -3,29 +3,29 @@ import type { Fault } from './faults.ts'
 import { sourceOf } from './recording-server.ts'
 import { earlierVersion, readRecording, type Recording } from './versions.ts'
 
-/** A call as the stand-in Exotel remembers it. */
+/** A simulated call and its recording. */
 export interface SimulatedCall {
   callSid: string
   fault: Fault
   status: 'completed' | 'busy' | 'no-answer' | 'failed'
-  /** The present version of its file. */
+  /** The current version of the file. Undefined if nothing was recorded. */
   recording: Recording | undefined
-  /** The version that the first request gets, where the file changes. */
+  /** The version for the first request, if the file changes. */
   earlier?: Recording
   startedAt: Date
   endedAt: Date
   durationSeconds: number
-  /** When the recording can be had. */
+  /** When the recording becomes available. */
   availableAt: Date
-  /** How often the recording was asked for. */
+  /** Number of requests for the recording. */
   requests: number
-  /** Set for a further recording of that call, which only a webhook names. */
+  /** For a further recording: the CallSid of its call. It is named only in a webhook. */
   partOf?: string
-  /** The plain link is refused, also with the account's key. */
+  /** The plain link is refused even with the account's key. */
   signedLinksOnly: boolean
 }
 
-/** Minutes from the call's end until its recording is served, for the faults that delay it. Those of one hour at most are waited for. */
+/** Faults that delay the recording: minutes from the call's end until it is served. The product waits for at most one hour. */
 const AVAILABLE_AFTER_MINUTES: Partial<Record<Fault, number>> = {
   'link-expires': 3,
   'late-recording': 55,
@@ -35,23 +35,23 @@ const AVAILABLE_AFTER_MINUTES: Partial<Record<Fault, number>> = {
   'empty-first': 12,
   'refused-first': 12,
 }
-/** A call that goes on when the first event to `call-end` is sent ends later. */
+/** Faults with a call that continues after the first event to `call-end`: minutes until it ends. */
 const ENDS_AFTER_MINUTES: Partial<Record<Fault, number>> = { 'passthru-early': 15 }
 
 export interface CallPlan {
   fault: Fault
   status?: SimulatedCall['status']
-  /** Path of the file that Exotel has recorded; absent: nothing was recorded. */
+  /** Path of the recorded file. If absent, nothing was recorded. */
   recording?: string | undefined
   durationSeconds?: number
   callSid?: string
-  /** When the call ended; now unless said. */
+  /** When the call ended. Default: now. */
   endedAt?: Date
-  /** None of its webhooks is ever sent. */
+  /** No webhooks are sent for this call. */
   untold?: boolean
 }
 
-/** @param waitScale of a real minute, see `RECORDING_WAIT_SCALE` */
+/** @param waitScale factor for all times, see `RECORDING_WAIT_SCALE` */
 export function makeCall(plan: CallPlan, { now, waitScale }: { now: Date; waitScale: number }): SimulatedCall {
   const { fault } = plan
   const durationSeconds = plan.durationSeconds ?? 42
@@ -74,12 +74,12 @@ export function makeCall(plan: CallPlan, { now, waitScale }: { now: Date; waitSc
   }
 }
 
-/** The call is over. */
+/** True if the call has ended. */
 export function hasEnded({ endedAt }: SimulatedCall): boolean {
   return Date.now() >= endedAt.getTime()
 }
 
-/** The recording can be had. */
+/** True if the recording is available. */
 export function isAvailable({ availableAt }: SimulatedCall): boolean {
   return Date.now() >= availableAt.getTime()
 }

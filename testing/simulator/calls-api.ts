@@ -1,24 +1,24 @@
-// Exotel's Calls API, v1, for the calls that the stand-in has made [developer.exotel.com: Call Details, bulk call details].
+// Exotel's Calls API, v1, for the simulated calls [developer.exotel.com: Call Details, bulk call details].
 import { formatExotelTime, parseExotelTime } from '../../exotel/time.ts'
 import { hasEnded, isAvailable, type SimulatedCall } from './call.ts'
 
-/** The links that an answer names. */
+/** Creates the links in a response. */
 export interface AnsweredLinks {
   recordingUrl(call: SimulatedCall): string
-  /** @param minutes how long it is valid */
+  /** @param minutes how long the link is valid */
   presignedUrl(call: SimulatedCall, minutes: number): string
 }
 
 const MAX_PAGE_SIZE = 100
 const DEFAULT_PAGE_SIZE = 50
-/** Minutes that a pre-signed link may be asked for. */
+/** The validity in minutes that may be requested for a pre-signed link. */
 const [MIN_VALIDITY, MAX_VALIDITY] = [5, 60]
 
 export function callDetails(call: SimulatedCall, query: URLSearchParams, links: AnsweredLinks): object {
   return { Call: describe(call, query, links) }
 }
 
-/** Ended calls, oldest first, a page at a time; the cursor is the last call's id. */
+/** Returns a page of ended calls, oldest first. The cursor is the CallSid of the last call. */
 export function listCalls(calls: SimulatedCall[], query: URLSearchParams, path: string, links: AnsweredLinks): object {
   const sids = query.get('Sid')?.split(',')
   const [from, to] = readRange(query.get('DateCreated') ?? '')
@@ -38,7 +38,7 @@ export function listCalls(calls: SimulatedCall[], query: URLSearchParams, path: 
   }
 }
 
-/** Exotel's API knows the call. */
+/** True if Exotel's API returns the call. */
 export function isKnown(call: SimulatedCall): boolean {
   return call.fault !== 'call-unknown-first' || isAvailable(call)
 }

@@ -1,18 +1,18 @@
-// Links to recordings: plain ones, which need the account's key, and pre-signed ones, which are their own credential until they expire.
+// Links to recordings: plain links, which need the account's key, and pre-signed links, which need no other credential until they expire.
 import { createHmac } from 'node:crypto'
 import type { SimulatedCall } from './call.ts'
 
 export interface Links {
-  /** The link that Exotel names the recording by. */
+  /** Exotel's plain link to the recording. */
   recordingUrl(call: SimulatedCall): string
   /** The same link with a signature. */
   signedUrl(call: SimulatedCall, expiresAt: Date): string
-  /** A signed link on another host, as S3 is: it refuses credentials. */
+  /** A signed link on another host, which refuses credentials as S3 does. */
   presignedUrl(call: SimulatedCall, expiresAt: Date): string
   readSignature(call: SimulatedCall, query: URLSearchParams): 'absent' | 'wrong' | 'expired' | 'valid'
 }
 
-/** @param urls where the stand-in's own links and its pre-signed links lead */
+/** @param urls base URLs of the simulator's own links and of its pre-signed links */
 export function createLinks(
   urls: { own: () => string; presigned: string },
   { accountSid, apiToken }: { accountSid: string; apiToken: string },

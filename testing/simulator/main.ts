@@ -1,4 +1,4 @@
-// The stand-in Exotel as a process of its own, for the development stack.
+// The Exotel simulator as a separate process, for the development stack.
 import { z } from 'zod'
 import { runMain, stopSignal } from '../../platform/process.ts'
 import { startSimulator } from './server.ts'
@@ -26,7 +26,7 @@ runMain(async () => {
     waitScale: env.RECORDING_WAIT_SCALE,
     port: env.SIMULATOR_PORT,
   })
-  console.log(`Stand-in Exotel at ${simulator.url}`)
+  console.log(`Exotel simulator is listening at ${simulator.url}`)
   await stopSignal()
   await simulator.close()
   process.exit(0)

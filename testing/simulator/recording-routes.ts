@@ -1,15 +1,15 @@
-// Serves recordings as Exotel does (Basic auth, pre-signed links), or as the call's fault demands.
+// Serves recordings as Exotel does (Basic auth, pre-signed links), or according to the call's fault.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
 import { isAvailable, type SimulatedCall } from './call.ts'
 import { sendRecording, sourceOf } from './recording-server.ts'
 import type { Recording } from './versions.ts'
 
-/** What a request brings to prove that it may have the recording. */
+/** The credentials of a request. */
 export interface Credentials {
-  /** It carries the account's key and token. */
+  /** The request contains the account's key and token. */
   key: boolean
-  /** It carries an Authorization header. */
+  /** The request has an Authorization header. */
   authorization: boolean
   signature: 'absent' | 'wrong' | 'expired' | 'valid'
 }
@@ -20,7 +20,7 @@ const DRIP_BYTES = 16 * 1024
 const DRIP_EVERY_MS = 100
 const LOGIN_PAGE = '<!DOCTYPE html><html><head><title>Login</title></head><body><form>Please log in</form></body></html>'
 
-/** Exotel's own link to a recording. @param redirectTo where `redirect-s3` leads */
+/** Serves Exotel's own link to a recording. @param redirectTo the target of the fault `redirect-s3` */
 export async function serveRecording(
   call: SimulatedCall,
   credentials: Credentials,
@@ -62,7 +62,7 @@ export async function serveRecording(
   }
 }
 
-/** A pre-signed link on another host. */
+/** Serves a pre-signed link on another host. */
 export function servePresigned(call: SimulatedCall, credentials: Credentials, request: IncomingMessage, response: ServerResponse): void {
   call.requests += 1
   const refusal = credentials.signature === 'absent' ? 403 : signatureRefusal(credentials)
@@ -71,13 +71,13 @@ export function servePresigned(call: SimulatedCall, credentials: Credentials, re
   sendCurrent(call, call.recording, request, response)
 }
 
-/** The status of a refusal; undefined where the request may have the recording. */
+/** @returns the status of the error; undefined if the request is authorized */
 function refusalOf(call: SimulatedCall, credentials: Credentials): number | undefined {
   if (credentials.signature !== 'absent') return signatureRefusal(credentials)
   return credentials.key && call.fault !== 'unauthorized' && !call.signedLinksOnly ? undefined : 401
 }
 
-/** As S3 has it: a signed link is its own credential, and a second kind beside it is an error. */
+/** Like S3: a signed link contains its credential, and additional credentials are an error. */
 function signatureRefusal({ authorization, signature }: Credentials): number | undefined {
   if (authorization) return 400
   return signature === 'valid' ? undefined : 403

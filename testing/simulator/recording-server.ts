@@ -1,22 +1,22 @@
-// A file server as RFC 9110 describes it, and the ways in which real servers deviate: validators, ranges, framing.
+// A file server according to RFC 9110, with deviations of real servers: validators, ranges, framing.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Fault } from './faults.ts'
 import type { Change, Recording } from './versions.ts'
 
 export interface Source {
-  /** So many requests get the first part of their answer; then the connection breaks. */
+  /** For this many requests, the connection breaks after the first part of the response. */
   cuts: number
-  /** The first request gets an earlier version of the file, the later ones the present version. */
+  /** The first request gets an earlier version of the file, later requests the current version. */
   change?: Change
   validators: Validators
   ifRange: 'honored' | 'ignored'
-  /** `moved`: 206 from another offset than asked. `short`: 206 with the beginning of the range only. `refused`: 416. */
+  /** `moved`: 206 with another offset than requested. `short`: 206 with only the beginning of the range. `refused`: 416. */
   ranges: 'served' | 'ignored' | 'moved' | 'short' | 'refused'
-  /** What a 206 carries, where it is not the same as a 200. */
+  /** The validators of a 206, if they differ from those of a 200. */
   validatorsOfParts?: Validators
-  /** `unknown`: a 206 says `*` instead of the total, and its length is not announced either. */
+  /** `unknown`: a 206 has `*` instead of the total, and no Content-Length. */
   totalOfParts: 'known' | 'unknown'
-  /** `then-close`: Content-Length, and the server ends the connection after the body. */
+  /** `then-close`: Content-Length, and the server closes the connection after the body. */
   framing: 'content-length' | 'then-close' | 'chunked' | 'until-close'
 }
 
@@ -57,17 +57,17 @@ const SOURCES: Partial<Record<Fault, Source>> = {
   'until-close': { ...USUAL, framing: 'until-close' },
 }
 
-/** How the server of a call's recording behaves. */
+/** The behavior of the server for a fault. */
 export function sourceOf(fault: Fault): Source {
   return SOURCES[fault] ?? USUAL
 }
 
 const LENGTH_ANNOUNCED: readonly Source['framing'][] = ['content-length', 'then-close']
 const SENT_BEFORE_CUT = 0.4
-/** What arrives together with the end of its connection may never reach the client's code. */
+/** Without this delay, the client may see the end of the connection before it has read the bytes. */
 const CUT_AFTER_MS = 100
 
-/** Answers with the version, or with the range of it that the request asks for, as the source does it. @param nth of this file's requests, from 1 */
+/** Sends the version or the requested range of it, with the deviations of the source. @param nth number of the request for this file, from 1 */
 export function sendRecording(version: Recording, source: Source, nth: number, request: IncomingMessage, response: ServerResponse): void {
   const total = version.bytes.length
   const asked = askedRange(version, source, request)
@@ -95,7 +95,7 @@ interface Range {
   to: number
 }
 
-/** The range that has to be served; undefined where the whole file has to be. */
+/** The requested range; undefined if the whole file has to be sent. */
 function askedRange(
   version: Recording,
   { ranges, ifRange, validators }: Source,
@@ -116,7 +116,7 @@ function servedRange({ from, to }: Range, { ranges }: Source): Range {
   return { from, to }
 }
 
-/** If-Range uses the strong comparison: a weak ETag matches nothing, a date has to be the very same (RFC 9110, 13.1.5). */
+/** If-Range uses the strong comparison: a weak ETag never matches, and a date has to be identical (RFC 9110, 13.1.5). */
 function matches(condition: string, version: Recording, kind: Validators): boolean {
   const { etag, 'last-modified': date } = validators(version, kind)
   return (condition === etag && !condition.startsWith('W/')) || condition === date

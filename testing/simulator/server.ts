@@ -1,4 +1,4 @@
-// A stand-in Exotel: recordings, the Calls API, and a door for people and tests that want a call to happen.
+// The Exotel simulator: serves recordings and the Calls API, and makes calls on request of developers and tests.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { makeCall, type CallPlan, type SimulatedCall } from './call.ts'
@@ -9,9 +9,9 @@ import { servePresigned, serveRecording, type Credentials } from './recording-ro
 import { sendCallEvents, sendRecordingEvent, type WebhookTarget } from './webhooks.ts'
 
 export interface SimulatorSettings extends Omit<WebhookTarget, 'apiUrl'> {
-  /** Where webhooks go; asked anew for each call. */
+  /** Returns the base URL for webhooks. Called for each call. */
   apiUrl: () => string
-  /** Where its links lead; to itself unless said. */
+  /** Returns the base URL of links. Default: the simulator's own URL. */
   publicUrl?: () => string
   apiKey: string
   apiToken: string
@@ -21,23 +21,23 @@ export interface SimulatorSettings extends Omit<WebhookTarget, 'apiUrl'> {
 export interface Simulator {
   url: string
   calls: Map<string, SimulatedCall>
-  /** A call takes place and its webhooks are sent; resolves once Exotel has nothing more to tell. */
+  /** Makes a call and sends its webhooks. `told` resolves when all webhooks have been sent. */
   call(plan: CallPlan): { call: SimulatedCall; told: Promise<void> }
   /**
-   * The call gets a further recording, which only a webhook names: by its plain link, or by a pre-signed one that expires before
-   * a late first recording is there. Resolves with the plain link.
+   * Adds a further recording to the call, which is named only in a webhook: by its plain link, or by a pre-signed link that expires
+   * before a late first recording is available. Resolves with the plain link.
    */
   further(call: SimulatedCall, recording: string, link: 'plain' | 'expiring'): Promise<{ link: string; acknowledged: boolean }>
-  /** Its plain link to the call's recording. */
+  /** The plain link to the call's recording. */
   linkTo(call: SimulatedCall): string
-  /** 0: serves everything; else the status that API and recordings answer with. */
+  /** Makes API and recordings respond with this status. 0: ends the outage. */
   outage(status: number): void
   close(): Promise<void>
 }
 
-/** From the call's end, when the recording becomes available; the webhook that names the link comes after 45 s. */
+/** Counted from the call's end. At this time the recording becomes available. The webhook with the link is sent after 45 s. */
 const LINK_EXPIRES_AFTER_MINUTES = 3
-/** From the webhook. A first recording that is late comes after 55 min. */
+/** Counted from the webhook. A late first recording becomes available after 55 min. */
 const FURTHER_EXPIRES_AFTER_MINUTES = 50
 const REDIRECT_VALID_MINUTES = 60
 
@@ -52,7 +52,7 @@ export async function startSimulator(settings: SimulatorSettings): Promise<Simul
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(settings.port, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
   const url = `http://127.0.0.1:${port}`
-  // Pre-signed links lead to another host name, as S3 is: whoever sends our credentials there is found out.
+  // Pre-signed links have another host name, like those of S3, so that a client that sends Exotel's credentials there is detected.
   const links = createLinks({ own: () => settings.publicUrl?.() ?? url, presigned: `http://localhost:${port}` }, settings)
   const answered: AnsweredLinks = {
     recordingUrl: links.recordingUrl,
@@ -108,26 +108,26 @@ export async function startSimulator(settings: SimulatorSettings): Promise<Simul
     if (request.method === 'POST' && pathname === '/simulator/calls') return orderCall(request, response)
     if (pathname === '/health/ready') return json(response, 200, { pid: process.pid })
     if (outage > 0) return void response.writeHead(outage).end()
-    const [, room, ...rest] = pathname.split('/')
+    const [, folder, ...rest] = pathname.split('/')
     const found = calls.get(/^([A-Za-z0-9_-]+)(\.\w+)?$/.exec(rest.at(-1) ?? '')?.[1] ?? '')
-    if (room === 'presigned' && found) return servePresigned(found, credentialsIn(found, searchParams, request), request, response)
-    if (room === 'recordings' && found) {
+    if (folder === 'presigned' && found) return servePresigned(found, credentialsIn(found, searchParams, request), request, response)
+    if (folder === 'recordings' && found) {
       const redirectTo = answered.presignedUrl(found, REDIRECT_VALID_MINUTES)
       return serveRecording(found, credentialsIn(found, searchParams, request), redirectTo, request, response)
     }
-    if (room !== 'v1') return json(response, 404, { RestException: { Status: 404, Message: 'Not found' } })
+    if (folder !== 'v1') return json(response, 404, { RestException: { Status: 404, Message: 'Not found' } })
     if (!isAuthorized(request)) return json(response, 401, { RestException: { Status: 401, Message: 'Unauthorized' } })
     if (rest.at(-1) === 'Calls.json') return json(response, 200, listCalls([...calls.values()], searchParams, pathname, answered))
     if (!found || !isKnown(found)) return json(response, 404, { RestException: { Status: 404, Message: 'Call not found' } })
     return json(response, 200, callDetails(found, searchParams, answered))
   }
 
-  /** `{recording, fault}` → a call is made; answered before its webhooks are sent. */
+  /** Makes a call from `{recording, fault}`. The response is sent before its webhooks. */
   async function orderCall(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const chunks: Buffer[] = []
     for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk)
     const { recording, fault = 'none' } = JSON.parse(Buffer.concat(chunks).toString()) as { recording?: string; fault?: string }
-    if (!isFault(fault)) return json(response, 400, { error: `There is no fault ${fault}. Known: ${Object.keys(FAULTS).join(', ')}` })
+    if (!isFault(fault)) return json(response, 400, { error: `Unknown fault ${fault}. Known faults: ${Object.keys(FAULTS).join(', ')}` })
     const { call: made, told } = call({ fault, recording })
     told.catch(() => {})
     return json(response, 200, { callSid: made.callSid, expected: FAULTS[fault], sha256: made.recording?.sha256 })

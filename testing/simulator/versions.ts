@@ -1,32 +1,32 @@
-// The file of a recording, and an earlier version of it for sources that replace the file between two requests.
+// The file of a recording, and an earlier version for sources that replace the file between two requests.
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { basename, extname } from 'node:path'
 
-/** One version of a file, as the source serves it at one time. */
+/** One version of a file. */
 export interface Recording {
   fileName: string
   contentType: string
   bytes: Buffer
   sha256: string
-  /** The strong one. */
+  /** The strong ETag. */
   etag: string
   modifiedAt: Date
 }
 
-/** How an earlier version differs from the present one. Its bytes always differ. */
+/** The differences between an earlier version and the current one. The bytes always differ. */
 export interface Change {
   length: 'same' | 'other'
   lastModified: 'same' | 'other'
 }
 
 const CONTENT_TYPES: Record<string, string> = { '.mp3': 'audio/mpeg', '.wav': 'audio/wav' }
-/** A Last-Modified that is less than a second old is a weak validator (RFC 9110, 8.8.2.2). These are strong ones. */
+/** A Last-Modified less than a second before the response is a weak validator (RFC 9110, 8.8.2.2). These are strong validators. */
 const MODIFIED_BEFORE_MS = 3600_000
 const EARLIER_BY_MS = 3600_000
-/** An ID3 tag, a Xing frame or a RIFF header lies before this offset and stays as it is. */
+/** An ID3 tag, a Xing frame or a RIFF header is before this offset and is not changed. */
 const HEADER_BYTES = 4096
-/** A trailing tag or RIFF chunk stays as it is. */
+/** A trailing tag or RIFF chunk is not changed. */
 const TRAILER_BYTES = 1024
 const MP3_HEADER_BYTES = 4
 
@@ -40,7 +40,7 @@ export function readRecording(path: string, now: Date): Recording {
   })
 }
 
-/** Its beginning joined to the end of the present version is whole audio, so no look at the audio finds the mix. */
+/** The beginning of this version and the end of the current one together are valid audio, so validation cannot detect the mix. */
 export function earlierVersion(present: Recording, { length, lastModified }: Change): Recording {
   const altered = alterAudio(present.bytes)
   return version({
@@ -55,7 +55,7 @@ function version(file: Omit<Recording, 'sha256' | 'etag'>): Recording {
   return { ...file, sha256, etag: `"${sha256.slice(0, 32)}"` }
 }
 
-/** Changes the sound and no header: an MP3 frame's header begins with the byte 0xFF and has four bytes. */
+/** Changes the sound but no headers. The header of an MP3 frame starts with the byte 0xFF and has four bytes. */
 function alterAudio(bytes: Buffer): Buffer {
   const altered = Buffer.from(bytes)
   for (let at = HEADER_BYTES; at < bytes.length - TRAILER_BYTES; at += 1) {

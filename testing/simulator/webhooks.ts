@@ -1,4 +1,4 @@
-// Sends a call's webhooks as Exotel does: each in another content type, signed, tried again at most twice.
+// Sends the webhooks of a call as Exotel does: with different content types, signed, with at most two retries.
 import { createHmac, randomBytes } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { request } from 'undici'
@@ -8,33 +8,33 @@ import type { SimulatedCall } from './call.ts'
 import { flowEvents } from './call-flow.ts'
 
 export interface WebhookTarget {
-  /** Of our API. */
+  /** Base URL of our API. */
   apiUrl: string
   secret: string
   /** `user:password`, for requests without a body to sign. */
   basic: string
   accountSid: string
-  /** Shortens the pauses between a call's events. */
+  /** Factor for the pauses between the events of a call. */
   waitScale: number
 }
 
 interface Delivery {
   route: WebhookRoute
-  /** A query is sent by GET, as the Passthru applet does it. */
+  /** `query` is sent as a GET request, like those of the Passthru applet. */
   encoding: 'json' | 'form' | 'multipart' | 'query'
   fields: Record<string, string>
 }
 
-/** Exotel gives a webhook 15 s, and tries again at most twice. */
+/** Exotel waits 15 s for the response to a webhook, and retries at most twice. */
 const TIMEOUT_MS = 15_000
 const RETRIES = 2
-/** Soon after the call's end, before anybody asks. */
+/** Shortly after the call's end, before the product requests Call Details. */
 const LINK_AFTER_MS = 45_000
 const LATE_LINK_AFTER_MS = 240_000
 
-/** Everything that Exotel tells of a call that has just ended. */
+/** Sends all webhooks of a call that has just ended. */
 export async function sendCallEvents(call: SimulatedCall, recordingUrl: string | undefined, target: WebhookTarget): Promise<void> {
-  if (call.fault.startsWith('passthru')) return tellFlow(call, recordingUrl, target)
+  if (call.fault.startsWith('passthru')) return sendFlow(call, recordingUrl, target)
   const { start, end, link } = deliveriesOf(call, recordingUrl, target.accountSid)
   const linkAfterMs = (call.fault === 'late-url' ? LATE_LINK_AFTER_MS : LINK_AFTER_MS) * target.waitScale
   const copies = call.fault === 'duplicate' ? 3 : 1
@@ -53,15 +53,15 @@ export async function sendCallEvents(call: SimulatedCall, recordingUrl: string |
   await send(link)
 }
 
-/** What a call flow tells: the same events in the order in which it sends them. */
-async function tellFlow(call: SimulatedCall, recordingUrl: string | undefined, target: WebhookTarget): Promise<void> {
+/** Sends the events of a call flow in their order. */
+async function sendFlow(call: SimulatedCall, recordingUrl: string | undefined, target: WebhookTarget): Promise<void> {
   for (const { atMs, ...event } of flowEvents(call, call.fault === 'passthru' ? recordingUrl : undefined)) {
     await pause(Math.max(0, atMs - Date.now()))
     await deliver(event, target)
   }
 }
 
-/** A further recording of a call: the one webhook that names it. False: nobody acknowledged it. */
+/** Sends the only webhook about a further recording of a call. @returns whether it was acknowledged */
 export function sendRecordingEvent(call: SimulatedCall, recordingUrl: string, target: WebhookTarget): Promise<boolean> {
   return deliver(deliveriesOf(call, recordingUrl, target.accountSid).link!, target)
 }
@@ -93,7 +93,7 @@ function deliveriesOf(
 }
 
 async function deliver(delivery: Delivery, target: WebhookTarget): Promise<boolean> {
-  for (let tries = 0; tries <= RETRIES; tries += 1) {
+  for (let retries = 0; retries <= RETRIES; retries += 1) {
     const url = `${target.apiUrl}/webhooks/exotel/${delivery.route}`
     const sent = delivery.encoding === 'query' ? sendQuery(url, delivery.fields, target) : sendBody(url, delivery, target)
     const status = await sent.then(

@@ -101,7 +101,7 @@ describe('npm run admin', () => {
     const password = /Password, shown only now: (\S+)$/.exec(said)![1]!
     const { accessToken } = await loggedIn(backend.apiUrl, { email, password, name: '' })
     expect((await get(backend.apiUrl, '/api/auth/me', bearer(accessToken))).body).toMatchObject({ role: 'admin' })
-    expect((await admin('create', email)).said).toMatch(/There was an account already/)
+    expect((await admin('create', email)).said).toMatch(/The account already existed/)
     expect((await get(backend.apiUrl, '/api/auth/me', bearer(accessToken))).status).toBe(401)
   })
 

@@ -1,11 +1,11 @@
-// `npm run dev` as people use it.
+// `npm run dev` as a developer uses it.
 import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { eventually } from '../support/eventually.ts'
 import { copyProject, type DevCommand, type ProjectCopy } from '../support/project-copy.ts'
 
-/** Of a real installation. Nothing that this command starts may read it. */
+/** Settings of a real installation. Processes of this command must not read them. */
 const POISON = `NODE_ENV=production
 DATABASE_URL=postgresql://caly@127.0.0.1:1/real
 MIGRATION_DATABASE_URL=postgresql://caly@127.0.0.1:1/real
@@ -25,15 +25,15 @@ afterAll(() => project?.remove())
 async function up(): Promise<DevCommand> {
   const command = project.dev()
   await eventually(
-    'the stack to be up',
+    'the stack to be ready',
     async () => {
       if (command.child.exitCode !== null) throw new Error(`It ended: ${command.said()}`)
-      return command.said().includes('The stack stays up')
+      return command.said().includes('The stack keeps running')
     },
     120_000,
   )
   expect(command.said()).toMatch(/Stored: 294048 bytes/)
-  expect(command.said()).not.toMatch(/could not be told/)
+  expect(command.said()).not.toMatch(/could not be shown/)
   return command
 }
 
@@ -49,12 +49,12 @@ async function interrupted({ child, said, ended }: DevCommand): Promise<void> {
   await project.noneLeft()
 }
 
-test('When it is started, ended and started again, then each time a call is told to its end, and nothing is left running', async () => {
+test('When the stack is started, stopped and started again, then each start shows a stored call, and each stop ends all processes', async () => {
   await interrupted(await up())
   await interrupted(await up())
 })
 
-test('When it is up, then a second terminal makes calls, and is told where it cannot have its way', async () => {
+test('When the stack is running, then a second terminal can make calls, and gets an error for a wrong command', async () => {
   const running = await up()
   const calls = await done('call', '--fault', 'cut', '--count', '2')
   expect(calls.code).toBe(0)
@@ -64,12 +64,12 @@ test('When it is up, then a second terminal makes calls, and is told where it ca
       .split('\n')
       .map((line) => (JSON.parse(line) as { asDeserved: boolean }).asDeserved),
   ).toEqual([true, true])
-  expect(await done()).toMatchObject({ code: 0, said: expect.stringContaining('running already') })
+  expect(await done()).toMatchObject({ code: 0, said: expect.stringContaining('already running') })
   expect(await done('reset')).toMatchObject({
     code: 1,
-    said: expect.stringMatching(/^The stack is running \(pid \d+\): end it with Ctrl-C first\.\n$/),
+    said: expect.stringMatching(/^The stack is running \(pid \d+\): stop it with Ctrl-C first\.\n$/),
   })
-  expect(await done('call', '--fault', 'nonsense')).toMatchObject({ code: 1, said: expect.stringMatching(/^There is no fault "nonsense"/) })
+  expect(await done('call', '--fault', 'nonsense')).toMatchObject({ code: 1, said: expect.stringMatching(/^Unknown fault "nonsense"/) })
 
   running.child.kill('SIGKILL')
   await project.noneLeft()
@@ -90,7 +90,7 @@ test.each([
   [{ TEMPORAL_ADDRESS: '127.0.0.1:1' }, /TEMPORAL_ADDRESS/],
   [{ WASABI_ENDPOINT: 'http://127.0.0.1:1', WASABI_ACCESS_KEY: 'k', WASABI_SECRET_KEY: 's' }, /WASABI_ENDPOINT/],
   [{ RECORDING_WAIT_SCALE: 'abc' }, /RECORDING_WAIT_SCALE/],
-])('When %j is set, then it says so in one sentence and ends', async (wrong, named) => {
+])('When %j is set, then the command prints one sentence about it and exits with 1', async (wrong, named) => {
   const command = project.dev(['--once'], wrong)
   const code = await command.ended
   const said = command.said()

@@ -1,4 +1,4 @@
-// Ctrl-C while another command starts or empties the development stack: only the one that has the lock changes `.data/`.
+// Ctrl-C while another command starts or resets the development stack. Only the command that holds the lock changes `.data/`.
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
@@ -18,17 +18,17 @@ afterEach(async () => {
   await copy.remove()
 })
 
-/** As a command does that starts or empties the stack. */
+/** Takes the lock as a command does that starts or resets the stack. */
 function takeLock(): void {
   release = tryTake(join(copy.folder, '.starting'), 'lock')
   expect(release).toBeDefined()
 }
 
 test(
-  'When Ctrl-C comes while another command has the lock, then the stack runs until it is free',
+  'When Ctrl-C is pressed while another command holds the lock, then the stack runs until the lock is free',
   async () => {
     const { child, said, ended } = copy.dev()
-    await eventually('the stack to be up', async () => said().includes('The stack stays up'), TIMEOUT_MS)
+    await eventually('the stack to be ready', async () => said().includes('The stack keeps running'), TIMEOUT_MS)
     takeLock()
     child.kill('SIGINT')
     await eventually('it to wait', async () => said().includes('waiting for another command'))
@@ -44,13 +44,13 @@ test(
 )
 
 test(
-  'When Ctrl-C comes during a start, then a reset waits until the start has ended',
+  'When Ctrl-C is pressed during a start, then a reset waits until the start has ended',
   async () => {
     const place = join(copy.folder, 'prisma', 'migrations', '9999_slow')
     mkdirSync(place)
     writeFileSync(join(place, 'migration.sql'), 'SELECT pg_sleep(4);\n')
     const { child, said, ended } = copy.dev()
-    await eventually('PostgreSQL to be up', async () => said().includes('PostgreSQL is up'), TIMEOUT_MS)
+    await eventually('PostgreSQL to be ready', async () => said().includes('PostgreSQL is ready'), TIMEOUT_MS)
     child.kill('SIGINT')
     const reset = copy.dev(['reset'])
     await eventually('the reset to wait', async () => reset.said().includes('waiting for another command'))
@@ -61,7 +61,7 @@ test(
 )
 
 test(
-  'When Ctrl-C comes while a start waits for the lock, then it ends without having started anything',
+  'When Ctrl-C is pressed while a start waits for the lock, then the command ends without having started anything',
   async () => {
     takeLock()
     const { child, said, ended } = copy.dev()

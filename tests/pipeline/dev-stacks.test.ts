@@ -1,4 +1,4 @@
-// Several commands of the development stack at the same moment, and starts that are cut.
+// Concurrent commands of the development stack, and interrupted starts.
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
@@ -25,7 +25,7 @@ async function storesOneCall({ ended, said, stdout }: DevCommand): Promise<{ cal
   return result
 }
 
-/** A migration that takes a while, as one with an index on a large table does. */
+/** Adds a migration that takes several seconds, like one that creates an index on a large table. */
 function addSlowMigration({ folder }: ProjectCopy): void {
   const place = join(folder, 'prisma', 'migrations', SLOW)
   mkdirSync(place)
@@ -56,43 +56,43 @@ test(
     const commands = copies.map((copy) => copy.dev(['--once']))
     const calls = await Promise.all(commands.map(storesOneCall))
     expect(calls[0]!.callSid).not.toBe(calls[1]!.callSid)
-    for (const { said } of commands) expect(said()).toContain('Up after')
+    for (const { said } of commands) expect(said()).toContain('Ready after')
   },
   TIMEOUT_MS,
 )
 
 test(
-  'When the same clone is started twice at the same moment, then both make a call on one stack, which ends after its last user',
+  'When the same clone is started twice at the same moment, then both commands make a call on one stack, which stops after its last user',
   async () => {
     const { folder, dev, noneLeft } = copies[0]!
     const users = join(folder, '.data', 'users')
     const user = join(users, `user.${process.pid}.${startOf(process.pid)}`)
     mkdirSync(users, { recursive: true })
-    writeFileSync(user, '') // as a command does that makes calls for a while
+    writeFileSync(user, '') // like a command that makes calls for some time
     const commands = [dev(['--once']), dev(['--once'])]
     await eventually('both calls to be made', async () => commands.every(({ said }) => said().includes('"callSid"')), TIMEOUT_MS)
     await storesOneCall(dev(['call']))
     rmSync(user)
     const calls = await Promise.all(commands.map(storesOneCall))
     expect(calls[0]!.callSid).not.toBe(calls[1]!.callSid)
-    expect(commands.filter(({ said }) => said().includes('Up after'))).toHaveLength(1)
+    expect(commands.filter(({ said }) => said().includes('Ready after'))).toHaveLength(1)
     await noneLeft()
   },
   TIMEOUT_MS,
 )
 
 test(
-  'When Ctrl-C comes during a migration, then the stack ends after it, and the next start finds it applied',
+  'When Ctrl-C is pressed during a migration, then the stack stops after it, and the next start finds it applied',
   async () => {
     const [copy] = copies
     addSlowMigration(copy!)
     const { child, ended, said } = copy!.dev(['--once'])
     await slowMigrationRuns(copy!)
-    process.kill(-child.pid!, 'SIGINT') // as a terminal does, to all processes of the group
+    process.kill(-child.pid!, 'SIGINT') // a terminal sends it to all processes of the group
     expect({ code: await ended, said: said() }).toMatchObject({ code: 130, said: expect.stringContaining('Everything has stopped') })
     await copy!.noneLeft()
     const next = copy!.dev()
-    await eventually('the migrations to be there', async () => next.said().includes('migrations are applied'), TIMEOUT_MS)
+    await eventually('the migrations to be applied', async () => next.said().includes('Migrations are applied'), TIMEOUT_MS)
     expect(await query(copy!, `SELECT FROM _prisma_migrations WHERE migration_name = '${SLOW}'`)).toHaveLength(1)
     next.child.kill('SIGINT')
     expect(await next.ended).toBe(130)
@@ -110,7 +110,7 @@ test(
     child.kill('SIGKILL')
     await copy!.noneLeft()
     const next = copy!.dev()
-    await eventually('the migrations to be there', async () => next.said().includes('migrations are applied'), TIMEOUT_MS)
+    await eventually('the migrations to be applied', async () => next.said().includes('Migrations are applied'), TIMEOUT_MS)
     const rows = await query<{ isApplied: boolean }>(
       copy!,
       `SELECT finished_at IS NOT NULL AS "isApplied" FROM _prisma_migrations WHERE migration_name = '${SLOW}' ORDER BY started_at`,
@@ -123,7 +123,7 @@ test(
 )
 
 test(
-  'When a migration fails on the data of an earlier start, then the message names the command that empties it',
+  'When a migration fails on the data of an earlier start, then the message names the command that deletes the data',
   async () => {
     const [copy] = copies
     addSlowMigration(copy!)
@@ -136,13 +136,13 @@ test(
 )
 
 test(
-  'When files of a dead or foreign owner are left, then they do not stop a start',
+  'When lock files of an ended or another process are left, then they do not prevent a start',
   async () => {
     const { folder, dev } = copies[0]!
     const lock = join(folder, '.starting')
     mkdirSync(lock)
-    writeFileSync(join(lock, 'pid'), String(process.pid)) // of an earlier version, whose number lives again
-    writeFileSync(join(lock, `lock.${process.pid}.1`), '') // began at another time than this process
+    writeFileSync(join(lock, 'pid'), String(process.pid)) // written by an earlier version, with a pid that is in use again
+    writeFileSync(join(lock, `lock.${process.pid}.1`), '') // the same pid with another start time
     const call = dev(['call'])
     mkdirSync(join(folder, '.data'), { recursive: true })
     const stale = { pid: call.child.pid, processStart: '1' }

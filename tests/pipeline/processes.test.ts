@@ -82,7 +82,7 @@ test('When settings are missing, then a process says which in one sentence and e
     backend.launch(name, { WASABI_BUCKET: '', EXOTEL_API_KEY: '' })
     expect(await backend.exited(name)).toBe(1)
     expect(backend.logs(name).trim().split('\n')).toEqual([
-      'The configuration is not usable. WASABI_BUCKET is missing. EXOTEL_API_KEY is missing. See .env.example.',
+      'The configuration is invalid. WASABI_BUCKET is missing. EXOTEL_API_KEY is missing. See .env.example.',
     ])
   }
 })

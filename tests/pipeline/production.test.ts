@@ -15,7 +15,7 @@ test.each(['api', 'worker'] as const)(
   async (name) => {
     backend.launch(name, { NODE_ENV: '' })
     expect(await backend.exited(name)).toBe(1)
-    expect(said(name)).toMatch(/^The configuration is not usable\. .*EXOTEL_API_KEY .*EXOTEL_ALLOW_LOCAL must not be set in production/)
+    expect(said(name)).toMatch(/^The configuration is invalid\. .*EXOTEL_API_KEY .*EXOTEL_ALLOW_LOCAL must not be set in production/)
     expect(said(name)).not.toMatch(/http:\/\/|127\.0\.0\.1/)
   },
 )

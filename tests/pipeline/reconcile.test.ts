@@ -51,9 +51,9 @@ test('When only the webhook with the link was lost, then the recording is stored
 test('When a person starts a backfill, then recordings of earlier months are stored, and a second backfill at the same time is refused', async () => {
   const old = [40, 100].map((days) => untold(new Date(Date.now() - days * DAY)).callSid)
   const from = new Date(Date.now() - 120 * DAY).toISOString().slice(0, 10)
-  expect(await backfill('--from', from)).toMatchObject({ code: 0, output: expect.stringContaining('has begun: workflow backfill') })
+  expect(await backfill('--from', from)).toMatchObject({ code: 0, output: expect.stringContaining('was started as the workflow backfill') })
   const second = await backfill('--from', from)
-  if (second.code !== 0) expect(second.output).toContain('A backfill is under way')
+  if (second.code !== 0) expect(second.output).toContain('A backfill is already running')
   for (const callSid of old) {
     await becomes(callSid, 'stored')
     expect(await sourcesOf(callSid)).toEqual(['backfill'])
@@ -64,8 +64,8 @@ test('When a person starts a backfill, then recordings of earlier months are sto
 
 test.each([
   [[], /--from is missing/],
-  [['--from', '2026-13-01'], /--from is not a day/],
-  [['--from', '2026-10-01', '--to', '2026-09-01'], /must lie before/],
+  [['--from', '2026-13-01'], /--from is not a valid date/],
+  [['--from', '2026-10-01', '--to', '2026-09-01'], /must be before/],
   [['--from', '2026-10-01', '--open', '0'], /--open must be/],
   [['--until', 'now'], /Usage: npm run backfill/],
 ])('When a backfill is started with the arguments %j, then the message says what is wrong', async (args, message) => {

@@ -44,7 +44,7 @@ const after = (flag: string) => (args: string[]) => args[args.indexOf(flag) + 1]
 test('When a PostgreSQL with another password answers, then the start says so', async () => {
   const supervisor = withForeignServer(portOf(servers.databaseUrl), after('-p'))
   await expect(startPostgres(supervisor, { home: place, port: 0, durable: false })).rejects.toThrow(
-    /^Another PostgreSQL answers on port \d+/,
+    /^Another PostgreSQL server responds on port \d+/,
   )
 })
 
@@ -54,13 +54,13 @@ test('When a PostgreSQL with the same password and other data answers, then the 
   copyFileSync(join(home, 'postgres', 'password'), join(place, 'password'))
   const supervisor = withForeignServer(portOf(servers.databaseUrl), after('-p'))
   await expect(startPostgres(supervisor, { home: place, port: 0, durable: false })).rejects.toThrow(
-    /^Another PostgreSQL answers on port \d+/,
+    /^Another PostgreSQL server responds on port \d+/,
   )
 })
 
 test('When another Temporal answers, then the start says so', async () => {
   const supervisor = withForeignServer(Number(servers.temporal.address.split(':')[1]), after('--port'))
-  await expect(startTemporal(supervisor, { port: 0 })).rejects.toThrow(/^Another Temporal answers at 127\.0\.0\.1:\d+/)
+  await expect(startTemporal(supervisor, { port: 0 })).rejects.toThrow(/^Another Temporal server responds at 127\.0\.0\.1:\d+/)
 })
 
 test('When another S3 server answers, then it refuses the keys of the stack', async () => {

@@ -32,8 +32,8 @@ describe('Over SMTP', () => {
     expect(server.received).toHaveLength(1)
   })
 
-  test('When it is checked, then it says whether the server is there and takes our credentials', async () => {
-    await expect(mailer.check()).resolves.toMatch(/takes our credentials/)
+  test('When it is checked, then the result says whether the server is available and accepts the credentials', async () => {
+    await expect(mailer.check()).resolves.toMatch(/accepts the credentials/)
     await expect(smtpMailer(server.url.replace('right', 'wrong'), options).check()).rejects.toThrow()
     await expect(smtpMailer('smtp://caly:right@127.0.0.1:1', options).check()).rejects.toThrow(/ECONNREFUSED/)
   })

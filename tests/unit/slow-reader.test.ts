@@ -62,7 +62,9 @@ function expectBounded(read: string): void {
     .split('\n')
     .map((line) => JSON.parse(line) as { msg: string; count?: number; level: number; name: string })
   const notices = entries.filter(({ count }) => count !== undefined)
-  expect(notices).toEqual([expect.objectContaining({ name: 'test', level: 40, msg: 'Log lines were dropped: their reader was too slow' })])
+  expect(notices).toEqual([
+    expect.objectContaining({ name: 'test', level: 40, msg: 'Log lines were dropped because their reader was too slow' }),
+  ])
   expect(entries.at(-1)).toMatchObject({ msg: 'the last' })
   const whole = entries.length - notices.length
   expect(whole).toBeLessThan(MOST_WAITING_LINES)
