@@ -30,7 +30,7 @@ const ERASED_ALARM = 'ErasedObjectsKept'
 /** What becomes of an object without a row. */
 type Settlement = 'unknown' | 'adopted' | 'deleted' | 'surplus'
 
-const checked = counter('objects_checked_total', 'Rows and objects compared, by what was found', ['found'])
+const checked = counter('objects_checked_total', 'Rows and objects compared, by what was found', ['result'])
 
 export function createCheckObjects(deps: Needs) {
   const { database, inventory, alarms, logger, waitScale } = deps
@@ -49,8 +49,8 @@ export function createCheckObjects(deps: Needs) {
           if (bytes !== row.bytes)
             missing.push([row, bytes === undefined ? 'The object is gone' : `The object has ${bytes} bytes, not ${row.bytes}`])
         }
-        checked.inc({ found: 'there' }, rows.length - missing.length)
-        checked.inc({ found: 'missing' }, missing.length)
+        checked.inc({ result: 'present' }, rows.length - missing.length)
+        checked.inc({ result: 'missing' }, missing.length)
         const believed = missing.length < TOO_MANY_MISSING && missing.length <= Math.max(FEW_MISSING, rows.length / 10)
         if (!believed)
           alarms.raise(MANY_ALARM, `${missing.length} of ${rows.length} objects are not in ${inventory.bucket}: nothing was changed`)
@@ -76,7 +76,7 @@ export function createCheckObjects(deps: Needs) {
         const ours = listed.filter(({ key }) => readObjectKey(key))
         const old = new Map(ours.filter(({ since }) => Date.now() - since.getTime() > YOUNG_MS * waitScale).map((each) => [each.key, each]))
         const foreign = listed.length - ours.length
-        checked.inc({ found: 'foreign' }, foreign)
+        checked.inc({ result: 'foreign' }, foreign)
         const page = { objects: listed.length, unknown: 0, adopted: 0, deleted: 0, foreign, surplus: 0 }
         for (const key of await unknownKeys(database, [...old.keys()])) {
           const found = await settle(old.get(key)!).catch((error: unknown) => {
@@ -84,7 +84,7 @@ export function createCheckObjects(deps: Needs) {
             logger.warn({ error, key }, 'Recording object without a row cannot be settled')
             return 'unknown' as const
           })
-          checked.inc({ found })
+          checked.inc({ result: found })
           page[found] += 1
           logger[found === 'unknown' ? 'warn' : 'info']({ key }, `Recording object without a row: ${found}`)
         }
@@ -92,7 +92,7 @@ export function createCheckObjects(deps: Needs) {
       }),
 
     /** The check's row, for operators. */
-    endObjectCheck: (result: ObjectCheckResult & { full: boolean }): Promise<void> =>
+    recordObjectCheck: (result: ObjectCheckResult & { full: boolean }): Promise<void> =>
       recordObjectCheck(database, currentAttempt().idempotencyKey, result),
   }
 

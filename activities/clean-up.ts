@@ -12,7 +12,7 @@ import type { Dependencies } from './dependencies.ts'
 const BATCH = 500
 const PROBLEM_MAX_LENGTH = 500
 
-const cleaned = counter('cleaned_up_rows_total', 'Rows that clean-up deleted or emptied', ['what'])
+const cleaned = counter('cleaned_up_rows_total', 'Rows that clean-up deleted or emptied', ['kind'])
 
 /** Cleans up one kind of row until none is left; returns how many. That it finished, or why it failed, is written down. */
 export function createCleanUp(deps: Pick<Dependencies, 'database' | 'cleanUp' | 'logger'>) {
@@ -40,7 +40,7 @@ async function cleanUpAll(deps: Pick<Dependencies, 'database' | 'cleanUp'>, kind
     signal.throwIfAborted()
     try {
       const batch = await cleanUpBatch(deps, kind, limit)
-      cleaned.inc({ what: kind }, batch.rows)
+      cleaned.inc({ kind }, batch.rows)
       rows += batch.rows
       more = batch.more
       reportProgress(rows)

@@ -1,6 +1,6 @@
 import type { Dependencies } from './dependencies.ts'
 import { createDownloadRecording } from './download-recording.ts'
-import { createFindRecording, createRenewAccess } from './find-recording.ts'
+import { createFindRecording, createRenewLink } from './find-recording.ts'
 import { createCleanUp } from './clean-up.ts'
 import { createCheckObjects } from './check-objects.ts'
 import { createDiscardRecording } from './discard-recording.ts'
@@ -26,7 +26,7 @@ export function createActivities(deps: Dependencies) {
     cleanUp: createCleanUp(deps),
     recoverRecordings: createRecoverRecordings(deps),
     findRecording: createFindRecording(deps),
-    renewAccess: createRenewAccess(deps),
+    renewLink: createRenewLink(deps),
     keepIncomplete: createKeepIncomplete(deps),
     discardRecording: createDiscardRecording(deps),
     checkSpool: createCheckSpool(deps),

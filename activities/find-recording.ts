@@ -53,7 +53,7 @@ async function recordNextRequest(
  * altogether.
  * @returns whether there is a new link to try
  */
-export function createRenewAccess(deps: Needs) {
+export function createRenewLink(deps: Needs) {
   return async (source: SourceRef): Promise<RenewalResult> => {
     const { signal } = currentAttempt()
     const { callSid, sourceUrl } = source

@@ -1,11 +1,11 @@
 // Exotel's list of ended calls, page by page: what we never heard of is brought in. One request to Exotel an activity.
 import type { CallSid } from '../contracts/call-sid.ts'
 import {
-  backfillBacklog,
-  startPass,
+  countBackfillBacklog,
+  startReconcilePass,
   ingestListedCalls,
-  callsWithoutLink,
-  finishPass,
+  listCallsWithoutLink,
+  finishReconcilePass,
   recordPassProblem,
   startBackfillPass,
   type EndedCallEvent,
@@ -25,18 +25,18 @@ const LINKS_IN_ONE_SWEEP = 100
 /** Exotel advises 20 ids a request. */
 const SIDS_IN_ONE_REQUEST = 20
 
-const ingested = counter('reconciled_total', 'What reconciliation and backfill brought in', ['source', 'what'])
+const ingested = counter('reconciled_total', 'What reconciliation and backfill brought in', ['source', 'kind'])
 
 export function createReconcileActivities(deps: Needs) {
   const { database, exotelApi, alarms, logger } = deps
   return {
     /** Opens the pass's row and tells its window. */
-    async startPass(request: PassRequest): Promise<Pass> {
+    async startReconcilePass(request: PassRequest): Promise<Pass> {
       const { idempotencyKey } = currentAttempt()
       const { passId, from, to } =
         request.kind === 'backfill'
           ? await startBackfillPass(database, 'backfill', idempotencyKey, { from: new Date(request.from), to: new Date(request.to) })
-          : await startPass(database, request.kind, idempotencyKey)
+          : await startReconcilePass(database, request.kind, idempotencyKey)
       return { passId, from: from.toISOString(), to: to.toISOString() }
     },
 
@@ -53,16 +53,16 @@ export function createReconcileActivities(deps: Needs) {
       return ingestPage(source, page)
     },
 
-    async finishPass(end: PassEnd): Promise<void> {
-      const alarm = (await finishPass(database, end)) === 'backfill' ? BACKFILL_ALARM : INCOMPLETE_ALARM
+    async finishReconcilePass(end: PassEnd): Promise<void> {
+      const alarm = (await finishReconcilePass(database, end)) === 'backfill' ? BACKFILL_ALARM : INCOMPLETE_ALARM
       logger[end.problem ? 'error' : 'info'](end, end.problem ? 'Reconciliation pass incomplete' : 'Reconciliation pass complete')
       if (end.problem) return alarms.raise(alarm, end.problem)
       alarms.clear(alarm)
     },
 
     /** Ids of calls that wait for a link, in portions of one request each. */
-    async callsWithoutLink(): Promise<CallSid[][]> {
-      const callSids = await callsWithoutLink(database, LINKS_IN_ONE_SWEEP)
+    async listCallsWithoutLink(): Promise<CallSid[][]> {
+      const callSids = await listCallsWithoutLink(database, LINKS_IN_ONE_SWEEP)
       return Array.from({ length: Math.ceil(callSids.length / SIDS_IN_ONE_REQUEST) }, (_, index) =>
         callSids.slice(index * SIDS_IN_ONE_REQUEST, (index + 1) * SIDS_IN_ONE_REQUEST),
       )
@@ -76,14 +76,14 @@ export function createReconcileActivities(deps: Needs) {
       return (await ingestPage('reconcile', page)).recordingsNew
     },
 
-    backfillBacklog: (): Promise<number> => backfillBacklog(database),
+    countBackfillBacklog: (): Promise<number> => countBackfillBacklog(database),
   }
 
   async function ingestPage(source: 'reconcile' | 'backfill', page: CallsPage): Promise<ListPage> {
     clearSettingsAlarms(deps)
     const news = await ingestListedCalls(database, source, page.calls.map(eventOf))
-    ingested.inc({ source, what: 'call' }, news.callsNew)
-    ingested.inc({ source, what: 'recording' }, news.recordingsNew)
+    ingested.inc({ source, kind: 'call' }, news.callsNew)
+    ingested.inc({ source, kind: 'recording' }, news.recordingsNew)
     const { calls, unusable, next, total, hasNextPage } = page
     return {
       ...news,

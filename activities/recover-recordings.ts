@@ -6,7 +6,7 @@ import type { Dependencies } from './dependencies.ts'
 import { countStuckRuns, isRunOpen } from '../temporal/open-runs.ts'
 
 const STUCK_ALARM = 'WorkflowsStuck'
-const recovered = counter('recovery_events_total', 'Calls that recovery has begun anew', ['why'])
+const recovered = counter('recovery_events_total', 'Calls that recovery has begun anew', ['reason'])
 
 /**
  * Begins anew what has failed and may yet succeed, and what waits without a workflow that owns it. Only inserts events; the
@@ -43,7 +43,7 @@ export function createRecoverRecordings(deps: Pick<Dependencies, 'database' | 't
       signal.throwIfAborted()
       if (await begin(call)) begun += 1
     }
-    recovered.inc({ why }, begun)
+    recovered.inc({ reason: why }, begun)
     return begun
   }
 

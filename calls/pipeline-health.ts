@@ -45,7 +45,7 @@ export async function pipelineHealth(database: Queryable): Promise<PipelineHealt
 }
 
 const recordings = gauge('recordings', 'Calls by the state of their recording', ['state'])
-const unrelayed = gauge('unrelayed_events', 'Events that the relay has not sent to Temporal yet')
+const unrelayed = gauge('relay_pending_events', 'Events that the relay has not sent to Temporal yet')
 const reconciledAt = gauge('reconciled_timestamp_seconds', 'When the last complete pass through the list of calls ended')
 const stalled = gauge('recordings_stalled', '1 while calls wait for their recordings and none was stored for 75 minutes')
 

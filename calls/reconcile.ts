@@ -25,7 +25,7 @@ const NIGHTLY_WINDOW_MS = 72 * HOUR_MS
  * at least three days.
  * @param identity of the request, so that a repeated activity returns the same pass
  */
-export async function startPass(database: Queryable, kind: 'regular' | 'nightly', identity: string): Promise<PassWindow> {
+export async function startReconcilePass(database: Queryable, kind: 'regular' | 'nightly', identity: string): Promise<PassWindow> {
   const [last] = await database.$queryRaw<{ to: Date | null; now: Date }[]>`
     SELECT max(window_to) FILTER (WHERE complete AND kind IN ('regular', 'nightly')) AS to, now() FROM reconcile_passes`
   const { to: covered, now } = last!
@@ -57,7 +57,7 @@ export async function recordPassProblem(database: Queryable, passId: string, pro
 }
 
 /** @returns the kind of the pass */
-export async function finishPass(database: Queryable, end: PassEnd): Promise<string | undefined> {
+export async function finishReconcilePass(database: Queryable, end: PassEnd): Promise<string | undefined> {
   const { passId, pages, callsSeen, callsNew, recordingsNew, remark, problem } = end
   const [pass] = await database.$queryRaw<{ kind: string }[]>`
     UPDATE reconcile_passes SET ended_at = now(), complete = ${problem === undefined}, pages = ${pages}, calls_seen = ${callsSeen},
@@ -110,7 +110,7 @@ async function knownOf(database: Queryable, calls: EndedCallEvent[]): Promise<Ma
 }
 
 /** Selects calls that wait for a link, a random sample if there are more than `limit`. One request to Exotel covers many of them. */
-export async function callsWithoutLink(database: Queryable, limit: number): Promise<CallSid[]> {
+export async function listCallsWithoutLink(database: Queryable, limit: number): Promise<CallSid[]> {
   const rows = await database.$queryRaw<{ callSid: CallSid }[]>`
     SELECT call_sid AS "callSid" FROM calls c
     WHERE recording_state = 'awaiting' AND NOT EXISTS (SELECT FROM recordings r WHERE r.call_sid = c.call_sid)
@@ -119,7 +119,7 @@ export async function callsWithoutLink(database: Queryable, limit: number): Prom
 }
 
 /** Counts the calls from a backfill that are not concluded yet. */
-export async function backfillBacklog(database: Queryable): Promise<number> {
+export async function countBackfillBacklog(database: Queryable): Promise<number> {
   const [row] = await database.$queryRaw<{ open: number }[]>`
     SELECT count(*)::int AS open FROM calls c
     WHERE recording_state = 'awaiting' AND EXISTS (SELECT FROM webhook_events e WHERE e.call_sid = c.call_sid AND e.source = 'backfill')`

@@ -10,7 +10,7 @@ const EVERY_MS = 10 * 60_000
 /** No upload of ours takes this long; one that is still wanted starts anew. */
 const UPLOAD_AGE_MS = 24 * 3600_000
 
-const swept = counter('swept_total', 'Leftovers cleared: spool files of closed calls, uploads that nobody completed', ['what'])
+const swept = counter('garbage_collected_total', 'Leftovers cleared: spool files of closed calls, uploads that nobody completed', ['kind'])
 
 export interface GarbageCollection {
   spool: Spool
@@ -32,12 +32,12 @@ export async function startGarbageCollection(options: GarbageCollection): Promis
 
 async function sweepSpool({ spool, isOpen, logger }: GarbageCollection): Promise<void> {
   const files = await spool.sweep(isOpen, (file, error) => logger.warn({ error, file }, 'Recording spool file not swept'))
-  swept.inc({ what: 'spool file' }, files.length)
+  swept.inc({ kind: 'spool_file' }, files.length)
   if (files.length > 0) logger.info({ files: files.length }, 'Recording spool swept')
 }
 
 async function sweepUploads({ store, logger, signal }: GarbageCollection): Promise<void> {
   const uploads = await store.sweepUploads(new Date(Date.now() - UPLOAD_AGE_MS), signal)
-  swept.inc({ what: 'upload' }, uploads)
+  swept.inc({ kind: 'upload' }, uploads)
   if (uploads > 0) logger.info({ uploads }, 'Recording uploads that nobody completed were ended')
 }

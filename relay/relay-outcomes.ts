@@ -11,11 +11,11 @@ interface Delivery {
 }
 
 const relayed = counter('relay_events_total', 'Events by the outcome of their delivery to Temporal', ['result'])
-/** Label values of the metric. They are older than the names of the outcomes. */
+/** Label values of the metric. */
 const RESULTS = {
   started: 'started',
   nothing_new: 'nothing_new',
-  refused: 'set_aside',
+  refused: 'deferred',
   no_response: 'no_response',
   temporal_fault: 'released',
 }

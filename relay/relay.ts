@@ -56,7 +56,7 @@ export interface RelayLimits extends LaneLimits {
 /** A claim's lease (30 s) is longer than a connection attempt, the request's deadline, the system check and the SQL statement together. */
 export const RELAY_LIMITS: RelayLimits = { sideBySide: 20, slowAfterMs: 1000, inFlight: 200, pollMs: 1000 }
 
-const standing = gauge('relay_standing', '1 while the relay is paused because PostgreSQL or Temporal is unavailable')
+const standing = gauge('relay_paused', '1 while the relay is paused because PostgreSQL or Temporal is unavailable')
 
 export function startRelay(deps: RelayDependencies): Relay {
   const { database, limits, logger } = deps

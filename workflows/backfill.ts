@@ -6,7 +6,7 @@ import type { BackfillRequest, PassEnd } from '../contracts/maintenance.ts'
 import { BACKFILL_QUEUE, RECORDINGS_QUEUE } from '../contracts/names.ts'
 
 const retry = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m' } as const
-const { startPass, finishPass, backfillBacklog } = proxyActivities<Activities>({
+const { startReconcilePass, finishReconcilePass, countBackfillBacklog } = proxyActivities<Activities>({
   taskQueue: RECORDINGS_QUEUE,
   startToCloseTimeout: '30s',
   retry,
@@ -25,11 +25,11 @@ const CHECKS_PER_RUN = 500
 
 export async function BackfillWorkflow(request: BackfillRequest, progress?: ListProgress): Promise<PassEnd> {
   let checks = 0
-  const start = progress ?? startOf(await startPass({ kind: 'backfill', from: request.from, to: request.to }))
+  const start = progress ?? startOf(await startReconcilePass({ kind: 'backfill', from: request.from, to: request.to }))
   const end = await readList(start, readListPage, {
     source: 'backfill',
     beforePage: async (reached) => {
-      for (let open = await backfillBacklog(); open >= request.openAtMost; open = await backfillBacklog()) {
+      for (let open = await countBackfillBacklog(); open >= request.openAtMost; open = await countBackfillBacklog()) {
         setCurrentDetails(`${open} calls of the backfill are in progress. The next page is read when fewer than ${request.openAtMost} are.`)
         if ((checks += 1) > CHECKS_PER_RUN) await continueInNextRun(reached)
         await sleep(PAUSE_MS * request.waitScale, { summary: 'until fewer calls of the backfill are in progress' })
@@ -37,7 +37,7 @@ export async function BackfillWorkflow(request: BackfillRequest, progress?: List
     },
     resume: continueInNextRun,
   })
-  await finishPass(end)
+  await finishReconcilePass(end)
   return end
 
   function continueInNextRun(reached: ListProgress): Promise<never> {

@@ -10,7 +10,7 @@ import { RECORDINGS_QUEUE } from '../contracts/names.ts'
  */
 const PAGE_TIMEOUT = '6h'
 
-const { checkRows, checkObjects, endObjectCheck } = proxyActivities<Activities>({
+const { checkRows, checkObjects, recordObjectCheck } = proxyActivities<Activities>({
   taskQueue: RECORDINGS_QUEUE,
   scheduleToCloseTimeout: PAGE_TIMEOUT,
   startToCloseTimeout: '1h',
@@ -45,7 +45,7 @@ export async function ObjectCheckWorkflow(request: ObjectCheckRequest): Promise<
     }
     after = page.last
     if (page.last !== undefined) continue
-    await endObjectCheck({ ...found, full: request.full })
+    await recordObjectCheck({ ...found, full: request.full })
     return found
   }
   return continueAsNew<typeof ObjectCheckWorkflow>({ full: request.full, rowsDone, found, ...(after !== undefined && { after }) })

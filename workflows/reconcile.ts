@@ -6,7 +6,7 @@ import type { PassEnd } from '../contracts/maintenance.ts'
 import { EXOTEL_API_QUEUE, RECORDINGS_QUEUE } from '../contracts/names.ts'
 
 const retry = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m' } as const
-const { startPass, finishPass, callsWithoutLink } = proxyActivities<Activities>({
+const { startReconcilePass, finishReconcilePass, listCallsWithoutLink } = proxyActivities<Activities>({
   taskQueue: RECORDINGS_QUEUE,
   startToCloseTimeout: '30s',
   retry,
@@ -22,18 +22,18 @@ const { sweepLinks } = proxyActivities<Activities>({ ...onExotelApi, scheduleToC
  * one ended.
  */
 export async function ReconcileWorkflow(kind: 'regular' | 'nightly', progress?: ListProgress): Promise<PassEnd> {
-  const start = progress ?? startOf(await startPass({ kind }))
+  const start = progress ?? startOf(await startReconcilePass({ kind }))
   const end = await readList(start, readListPage, {
     source: 'reconcile',
     resume: (reached) => continueAsNew<typeof ReconcileWorkflow>(kind, reached),
   })
-  await finishPass(end)
+  await finishReconcilePass(end)
   return end
 }
 
 /** Searches for the recordings of calls that wait for a link, many calls with one request. Its schedule starts it every few minutes. */
 export async function LinkSweepWorkflow(): Promise<{ asked: number; found: number }> {
-  const portions = await callsWithoutLink()
+  const portions = await listCallsWithoutLink()
   let found = 0
   for (const callSids of portions) found += await sweepLinks(callSids).catch(ifNotCancelled)
   return { asked: portions.flat().length, found }

@@ -137,8 +137,8 @@ export function requestCallDetails(request: CallDetailsRequest): Promise<CallDet
   return exotelApi.findRecording.executeWithOptions({ summary: 'Call Details' }, [request])
 }
 
-export function renewAccess(source: SourceRef): Promise<RenewalResult> {
-  return exotelApi.renewAccess.executeWithOptions({ summary: 'Call Details: pre-signed link' }, [source])
+export function renewLink(source: SourceRef): Promise<RenewalResult> {
+  return exotelApi.renewLink.executeWithOptions({ summary: 'Call Details: pre-signed link' }, [source])
 }
 
 /** Best effort: the run waits even if the row cannot be updated. */

@@ -2,7 +2,7 @@
 import { isCancellation } from '@temporalio/workflow'
 import { failureIn, type Failure } from './failure.ts'
 import { factsOf, quarantineIncomplete, withRemark } from './quarantine-incomplete.ts'
-import { download, recordRetryWait, refTo, renewAccess, upload, validate } from './recording-activities.ts'
+import { download, recordRetryWait, refTo, renewLink, upload, validate } from './recording-activities.ts'
 import type { RecordingRun } from './recording-run.ts'
 import { afterFailure, afterRenewal, preparingUntilMs, type RetryContext, type RetryStep } from './retry-state.ts'
 import type { LinkState, Outcome } from '../contracts/recording.ts'
@@ -66,7 +66,7 @@ async function decide({ call, facts }: RecordingRun, { sourceUrl, retry }: LinkS
   })
   const step = afterFailure(retry, failure, context())
   if (isDecided(step)) return step
-  const access = await renewAccess({ ...refTo(call), sourceUrl }).catch((error: unknown) => {
+  const access = await renewLink({ ...refTo(call), sourceUrl }).catch((error: unknown) => {
     if (isCancellation(error)) throw error
     return { kind: 'unavailable' as const }
   })

@@ -45,7 +45,7 @@ describe('When Exotel answers 404 for a call,', () => {
   test.each([
     ['findRecording', 404, 'ExotelAccountNotFound', /EXOTEL_API_BASE_URL .* EXOTEL_ACCOUNT_SID/],
     ['findRecording', 401, 'ExotelCredentialsRefused', /EXOTEL_API_KEY/],
-    ['renewAccess', 404, 'ExotelAccountNotFound', /EXOTEL_API_BASE_URL .* EXOTEL_ACCOUNT_SID/],
+    ['renewLink', 404, 'ExotelAccountNotFound', /EXOTEL_API_BASE_URL .* EXOTEL_ACCOUNT_SID/],
   ] as const)('then %s waits with an alarm where the list is answered with %i', async (name, status, code, text) => {
     await openBench()
     answer([404], [status])
@@ -88,8 +88,8 @@ test('When a recording is refused and Call Details has a link to another one onl
   const callSid = newCallSid()
   const other = `${LINK}2`
   answer(details({ RecordingUrl: other, PreSignedRecordingUrl: `${other}?Signature=1` }), [500])
-  expect(await bench.run('renewAccess', { callSid, sourceUrl: LINK })).toEqual({ kind: 'refused' })
-  expect(await bench.run('renewAccess', { callSid, sourceUrl: other })).toEqual({ kind: 'renewed' })
+  expect(await bench.run('renewLink', { callSid, sourceUrl: LINK })).toEqual({ kind: 'refused' })
+  expect(await bench.run('renewLink', { callSid, sourceUrl: other })).toEqual({ kind: 'renewed' })
 })
 
 describe('When Call Details tells the status of a call,', () => {

@@ -268,13 +268,13 @@ describe('When Exotel would be asked about an erased call', () => {
     await erase(callSid)
     exotel.script(namesRecording)
     expect(await bench.run('findRecording', { callSid })).toEqual({ kind: 'erased' })
-    expect(await bench.run('renewAccess', { callSid, sourceUrl: SOURCE_URL })).toEqual({ kind: 'refused' })
+    expect(await bench.run('renewLink', { callSid, sourceUrl: SOURCE_URL })).toEqual({ kind: 'refused' })
     expect(exotel.requests).toEqual([])
   })
 
   test.each([
     ['findRecording', { kind: 'erased' }],
-    ['renewAccess', { kind: 'refused' }],
+    ['renewLink', { kind: 'refused' }],
   ] as const)('and it is erased during %s, then the answer is dropped', async (name, answer) => {
     const callSid = newCallSid()
     exotel.script(async (request, response) => {

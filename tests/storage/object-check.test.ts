@@ -170,7 +170,7 @@ describe('When a stored call has a second object in the bucket', () => {
 
   test('then the row of the check counts it', async () => {
     const found = { rows: 1, missing: 0, objects: 2, unknown: 0, adopted: 0, deleted: 0, foreign: 0, surplus: 1 }
-    await bench.run('endObjectCheck', { ...found, full: false })
+    await bench.run('recordObjectCheck', { ...found, full: false })
     expect(await bench.database.objectCheck.findFirst({ orderBy: { id: 'desc' } })).toMatchObject(found)
   })
 })

@@ -1,6 +1,6 @@
 // Pages of Exotel's list, as odd as they come, against our rows.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
-import { startPass, finishPass, startBackfillPass } from '../../calls/reconcile.ts'
+import { startReconcilePass, finishReconcilePass, startBackfillPass } from '../../calls/reconcile.ts'
 import { formatExotelTime } from '../../exotel/time.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
 import { startScriptedServer, type ScriptedServer } from '../support/scripted-server.ts'
@@ -21,7 +21,7 @@ afterAll(async () => {
   await exotel?.close()
 })
 beforeEach(async () => {
-  ;({ passId } = await bench.run('startPass', { kind: 'backfill', ...WINDOW }))
+  ;({ passId } = await bench.run('startReconcilePass', { kind: 'backfill', ...WINDOW }))
 })
 
 const answer = (Calls: unknown[], Metadata: unknown = { Total: Calls.length, NextPageUri: null }) =>
@@ -134,21 +134,21 @@ describe('When Exotel does not give a page, then the pass waits and says why:', 
 
 test('When a pass ends with a gap, then the next one begins where the last complete one ended, five hours earlier', async () => {
   const outcome = { pages: 1, callsSeen: 0, callsNew: 0, recordingsNew: 0 }
-  const first = await startPass(bench.database, 'regular', 'run/1')
-  expect(await startPass(bench.database, 'regular', 'run/1')).toEqual(first) // asked twice: the same pass
-  await finishPass(bench.database, { passId: first.passId, ...outcome })
-  const second = await startPass(bench.database, 'regular', 'run/2')
+  const first = await startReconcilePass(bench.database, 'regular', 'run/1')
+  expect(await startReconcilePass(bench.database, 'regular', 'run/1')).toEqual(first) // asked twice: the same pass
+  await finishReconcilePass(bench.database, { passId: first.passId, ...outcome })
+  const second = await startReconcilePass(bench.database, 'regular', 'run/2')
   expect(second.from).toEqual(new Date(first.to.getTime() - 5 * HOUR))
-  await finishPass(bench.database, { passId: second.passId, ...outcome, problem: 'a gap' })
-  const third = await startPass(bench.database, 'regular', 'run/3')
+  await finishReconcilePass(bench.database, { passId: second.passId, ...outcome, problem: 'a gap' })
+  const third = await startReconcilePass(bench.database, 'regular', 'run/3')
   expect(third.from).toEqual(second.from)
   await bench.owner.reconcilePass.updateMany({
     where: { id: BigInt(first.passId) },
     data: { windowTo: new Date(Date.now() + 24 * HOUR) },
   })
-  const afterWrongClock = await startPass(bench.database, 'regular', 'run/5')
+  const afterWrongClock = await startReconcilePass(bench.database, 'regular', 'run/5')
   expect(afterWrongClock.from.getTime()).toBeLessThanOrEqual(Date.now() - 5 * HOUR)
-  expect((await startPass(bench.database, 'nightly', 'run/4')).from.getTime()).toBeLessThanOrEqual(Date.now() - 71 * HOUR)
+  expect((await startReconcilePass(bench.database, 'nightly', 'run/4')).from.getTime()).toBeLessThanOrEqual(Date.now() - 71 * HOUR)
   expect(await bench.database.reconcilePass.findUniqueOrThrow({ where: { id: BigInt(second.passId) } })).toMatchObject({
     complete: false,
     problem: 'a gap',
@@ -163,7 +163,7 @@ test.each([
   const window = { from: new Date(WINDOW.from), to: new Date(WINDOW.to) }
   const end = async (ended: 'regular' | 'backfill', problem?: string): Promise<void> => {
     const pass = await startBackfillPass(bench.database, ended, `${kind} pass ${(passes += 1)}`, window)
-    await bench.run('finishPass', { passId: pass.passId, ...outcome, ...(problem !== undefined && { problem }) })
+    await bench.run('finishReconcilePass', { passId: pass.passId, ...outcome, ...(problem !== undefined && { problem }) })
   }
   let passes = 0
   await end(kind, 'a gap')
@@ -177,12 +177,12 @@ test.each([
 test('When calls wait for a link, then one request asks for twenty of them', async () => {
   const waiting = Array.from({ length: 21 }, newCallSid)
   await bench.database.call.createMany({ data: waiting.map((callSid) => ({ callSid, recordingState: 'awaiting' })) })
-  const portions = await bench.run('callsWithoutLink')
+  const portions = await bench.run('listCallsWithoutLink')
   const asked = portions.find((portion) => portion.length === 20)!
   const found = asked.find((callSid) => waiting.includes(callSid))!
   answer([listed(found, { EndTime: formatExotelTime(new Date()) })])
   expect(await bench.run('sweepLinks', asked)).toBe(1)
   expect(new URL(exotel.requests[0]!.url, exotel.url).searchParams.get('Sid')).toBe(asked.join(','))
   expect(await eventsOf(found)).toMatchObject([{ source: 'reconcile', sourceUrls: [linkOf(found)] }])
-  expect((await bench.run('callsWithoutLink')).flat()).not.toContain(found)
+  expect((await bench.run('listCallsWithoutLink')).flat()).not.toContain(found)
 })

@@ -9,8 +9,10 @@ import { createDatabase, type TestDatabase } from '../support/servers.ts'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const DOCUMENTED = [
   ...['README.md', 'SECURITY.md'].map((name) => `${root}/${name}`),
-  ...readdirSync(`${root}/docs`).map((name) => `${root}/docs/${name}`),
-].flatMap((file) => readFileSync(file, 'utf8').match(/^psql .*$/gm) ?? [])
+  ...readdirSync(`${root}/docs`, { recursive: true, encoding: 'utf8' }).map((name) => `${root}/docs/${name}`),
+]
+  .filter((file) => file.endsWith('.md'))
+  .flatMap((file) => readFileSync(file, 'utf8').match(/^psql .*$/gm) ?? [])
 const ROLLBACK = DOCUMENTED.find((command) => command.includes('rollback.sql'))!
 
 let database: TestDatabase

@@ -143,7 +143,7 @@ export async function play(lab: Lab, database: Database, history: History): Prom
       if (answer.kind === 'named') await nameRecording(database, run.callSid, { sourceUrl: answer.sourceUrl })
       return answer
     },
-    renewAccess: async () => ({ kind: history.renewed ? 'renewed' : 'refused' }),
+    renewLink: async () => ({ kind: history.renewed ? 'renewed' : 'refused' }),
     keepIncomplete: async ({ sourceUrl }) => {
       const kept = { queue: 'spool-lab', file: sourceUrl, bytes: 10, sha256: 'a'.repeat(64), broken: { reason: 'cut' } }
       return spool.has(sourceUrl) ? { spooled: kept } : {}

@@ -44,7 +44,7 @@ type RecordingActivities = Pick<
   | 'updateCall'
   | 'recordRetryWait'
   | 'findRecording'
-  | 'renewAccess'
+  | 'renewLink'
   | 'keepIncomplete'
   | 'discardRecording'
   | 'checkSpool'
@@ -162,7 +162,7 @@ function scriptedActivities(runs: Map<string, { script: Script; run: Run }>, now
     updateCall: async () => {},
     recordRetryWait: async () => {},
     findRecording: async () => ({ kind: 'none' }),
-    renewAccess: async () => ({ kind: 'refused' }),
+    renewLink: async () => ({ kind: 'refused' }),
     keepIncomplete: async () => ({}),
     discardRecording: async () => {},
     checkSpool: async () => true,

@@ -63,18 +63,18 @@ describe('When Exotel refuses a recording or sends no bytes while it may still b
     const isEarly = untilMinute(startMs, 50)
     const run = await lab.start(
       { sourceUrls: [LINK], endedAt: iso(startMs) },
-      { downloadRecording: async () => ((await isEarly()) ? refused() : WHOLE), renewAccess: async () => ({ kind: access }) },
+      { downloadRecording: async () => ((await isEarly()) ? refused() : WHOLE), renewLink: async () => ({ kind: access }) },
     )
     expect(await run.ended()).toBeUndefined()
     expect(run.conclusions).toMatchObject([{ outcome: { state: 'stored' } }])
-    expect(run.calls.filter((name) => name === 'renewAccess').length).toBeLessThan(15)
+    expect(run.calls.filter((name) => name === 'renewLink').length).toBeLessThan(15)
   })
 
   test('then a refusal after the hour is final', async () => {
     const startMs = await now()
     const run = await lab.start(
       { sourceUrls: [LINK], endedAt: iso(startMs) },
-      { downloadRecording: refused, renewAccess: async () => ({ kind: 'refused' }) },
+      { downloadRecording: refused, renewLink: async () => ({ kind: 'refused' }) },
     )
     expect(await run.ended()).toBe('ExotelUnauthorized')
     expect(run.concludedAtMs - startMs).toBeGreaterThan(60 * MINUTE)
@@ -221,13 +221,13 @@ describe('When attempts fail', () => {
       {
         downloadRecording: async () =>
           renewed ? { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' } : Promise.reject(failedAttempt('ExotelUnauthorized')),
-        renewAccess: async () => ((renewed = true), { kind: 'renewed' }),
+        renewLink: async () => ((renewed = true), { kind: 'renewed' }),
       },
     )
     expect(await run.ended()).toBeUndefined()
     const refused = await lab.start(
       { sourceUrls: [LINK], endedAt: iso((await now()) - HOUR) },
-      { downloadRecording: () => Promise.reject(failedAttempt('ExotelUnauthorized')), renewAccess: async () => ({ kind: 'renewed' }) },
+      { downloadRecording: () => Promise.reject(failedAttempt('ExotelUnauthorized')), renewLink: async () => ({ kind: 'renewed' }) },
     )
     expect(await refused.ended()).toBe('ExotelUnauthorized')
     expect(refused.calls.filter((name) => name === 'downloadRecording')).toHaveLength(2)
@@ -237,7 +237,7 @@ describe('When attempts fail', () => {
 test('When Exotel’s API does not respond to the request for a pre-signed link, then the attempt is counted as a failure', async () => {
   const run = await lab.start(
     { sourceUrls: [LINK] },
-    { downloadRecording: () => Promise.reject(failedAttempt('ExotelUnauthorized')), renewAccess: async () => ({ kind: 'unavailable' }) },
+    { downloadRecording: () => Promise.reject(failedAttempt('ExotelUnauthorized')), renewLink: async () => ({ kind: 'unavailable' }) },
   )
   expect(await run.ended()).toBe('ExotelUnavailable')
   expect(run.calls.filter((name) => name === 'downloadRecording')).toHaveLength(3)

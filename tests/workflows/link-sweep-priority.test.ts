@@ -26,7 +26,7 @@ test('When many requests for single calls are queued, then the request of the sw
   const activities = {
     findRecording: async () => (asked.push('findRecording'), { kind: 'none', status: 'busy' }),
     sweepLinks: async () => (asked.push('sweepLinks'), 0),
-    callsWithoutLink: async () => [[newCallSid()]],
+    listCallsWithoutLink: async () => [[newCallSid()]],
     updateCall: async () => {},
   }
   const common = { connection, namespace: temporal.namespace, activities }

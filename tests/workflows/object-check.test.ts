@@ -26,7 +26,7 @@ beforeAll(async () => {
   const activities = {
     checkRows: async () => ({ rows: 200, missing: 0, believed: true }),
     checkObjects: (request: ObjectsRequest) => pageOf(request),
-    endObjectCheck: async (end: ObjectCheckResult & { full: boolean }) => void ends.push(end),
+    recordObjectCheck: async (end: ObjectCheckResult & { full: boolean }) => void ends.push(end),
   }
   const workflowBundle = { code: readFileSync(join(dist, 'workflow-bundle.js'), 'utf8') }
   worker = await Worker.create({ connection: env.nativeConnection, activities, taskQueue: RECORDINGS_QUEUE, workflowBundle })

@@ -32,10 +32,10 @@ beforeAll(async () => {
     server: { executable: { type: 'existing-path', path: binaries.temporalTestServer() } },
   })
   const activities = {
-    startPass: async () => ({ passId: '7', ...script.window }),
+    startReconcilePass: async () => ({ passId: '7', ...script.window }),
     readListPage: async (request: ListRequest) => (script.requests.push(request), script.page(request)),
-    finishPass: async (end: PassEnd) => void script.ends.push(end),
-    backfillBacklog: async () => script.backlog(),
+    finishReconcilePass: async (end: PassEnd) => void script.ends.push(end),
+    countBackfillBacklog: async () => script.backlog(),
   }
   const common = { connection: env.nativeConnection, activities }
   const workflowBundle = { code: readFileSync(join(dist, 'workflow-bundle.js'), 'utf8') }

@@ -41,7 +41,7 @@ const PATHS: Record<string, (lab: Lab) => Promise<Run>> = {
     ended(
       lab.start(
         { sourceUrls: [LINK] },
-        { downloadRecording: () => Promise.reject(failedAttempt('ExotelUnauthorized')), renewAccess: async () => ({ kind: 'renewed' }) },
+        { downloadRecording: () => Promise.reject(failedAttempt('ExotelUnauthorized')), renewLink: async () => ({ kind: 'renewed' }) },
       ),
     ),
   quarantined: (lab) => ended(lab.start({ sourceUrls: [LINK] }, { validateRecording: async () => DAMAGED })),
