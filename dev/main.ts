@@ -21,7 +21,9 @@ const USAGE = `Usage:
   npm run dev -- --once            make one call, compare the stored object byte for byte, print JSON, exit
   npm run dev -- call [--recording FILE] [--fault NAME] [--count N]
                                    make more calls (run it in a second terminal)
-  npm run dev -- reset             delete everything in .data/`
+  npm run dev -- reset             delete everything in .data/
+
+Faults: ${FAULTS.join(' ')}`
 
 ignoreOutputErrors() // if the terminal is closed, the stack must still stop in order
 main().then(
