@@ -23,7 +23,7 @@ const USAGE = `Usage:
                                    make more calls (run it in a second terminal)
   npm run dev -- reset             delete everything in .data/
 
-Faults: ${FAULTS.join(' ')}`
+Faults: ${Object.keys(FAULTS).join(' ')}`
 
 ignoreOutputErrors() // if the terminal is closed, the stack must still stop in order
 main().then(
