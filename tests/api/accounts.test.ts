@@ -39,7 +39,7 @@ const me = (accessToken: string) => get(api, '/api/auth/me', bearer(accessToken)
 const refresh = (refreshToken: string) => post<BearerTokens>(api, '/api/auth/refresh', { refreshToken })
 
 describe('Registration', () => {
-  test('When somebody registers and verifies the address, then login works, with the role that sees nothing but itself', async () => {
+  test('When a person registers and verifies the address, then login works, and the account has the role "user"', async () => {
     const person = newPerson()
     const answer = await post(api, '/api/auth/register', person)
     expect(answer).toMatchObject({ status: 202, body: { status: 'accepted' } })
@@ -51,7 +51,7 @@ describe('Registration', () => {
     expect(row!.password_hash).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/)
   })
 
-  test('When the address has an account, then the answer is the same, nothing changes, and its owner is told', async () => {
+  test('When the address has an account, then the response is the same, nothing changes, and the owner gets a mail', async () => {
     const person = await registered(backend)
     const first = await post(api, '/api/auth/register', newPerson())
     const again = await post(api, '/api/auth/register', {
@@ -65,7 +65,7 @@ describe('Registration', () => {
     await mailsTo(backend.mailDirectory, person.email, 'You already have an account')
   })
 
-  test('When twenty register one address at once, then there is one account', async () => {
+  test('When twenty requests register one address at the same time, then there is one account', async () => {
     const person = newPerson()
     const answers = await Promise.all(Array.from({ length: 20 }, () => post(api, '/api/auth/register', person)))
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([202]))
@@ -76,15 +76,15 @@ describe('Registration', () => {
     ['a role', { role: 'admin' }, 'role'],
     ['a short password', { password: 'eleven char' }, 'password'],
     ['a password of 129 characters', { password: 'x'.repeat(129) }, 'password'],
-    ['a password that nobody reads to its end', { password: 'a\u0301\u0328'.repeat(400) }, 'password'],
-    ['a name that nobody reads to its end', { name: 'n'.repeat(60_000) }, 'name'],
+    ['a password that is far too long', { password: 'a\u0301\u0328'.repeat(400) }, 'password'],
+    ['a name that is far too long', { name: 'n'.repeat(60_000) }, 'name'],
     ['a common password', { password: 'QWERTY123456' }, 'password'],
-    ['half a character in the password', { password: `\ud800${'x'.repeat(12)}` }, 'password'],
+    ['half a surrogate pair in the password', { password: `\ud800${'x'.repeat(12)}` }, 'password'],
     ['a number for a string', { password: 123456789012 }, 'password'],
     ['an array for a string', { email: ['a@example.com'] }, 'email'],
     ['an object for a string', { email: { $ne: '' } }, 'email'],
     ['null', { name: null }, 'name'],
-    ['text for a number of things', { invitation: 1 }, 'invitation'],
+    ['a number for the invitation', { invitation: 1 }, 'invitation'],
     ['an empty name', { name: '' }, 'name'],
     ['a NUL byte in the name', { name: 'a\0b' }, 'name'],
     ['a line break in the name', { name: 'a\r\nBcc: x@example.com' }, 'name'],
@@ -93,7 +93,7 @@ describe('Registration', () => {
     ['a Kelvin sign in the address', { email: '\u212aumar@example.com' }, 'email'],
     ['no address', { email: undefined }, 'email'],
     ['an address that is too long', { email: `${'a'.repeat(60)}@${`${'b'.repeat(60)}.`.repeat(4)}com` }, 'email'],
-  ])('When it brings %s, then 422 names the field and no account is made', async (_what, wrong, field) => {
+  ])('When the request contains %s, then 422 names the field, and no account is created', async (_what, wrong, field) => {
     const person = { ...newPerson(), ...wrong }
     const before = await query('SELECT count(*) FROM users')
     const { status, body, headers } = await post(api, '/api/auth/register', person)
@@ -103,7 +103,7 @@ describe('Registration', () => {
     expect(await query('SELECT count(*) FROM users')).toEqual(before)
   })
 
-  test('When the password has any Unicode, then it works however it is composed', async () => {
+  test('When the password contains Unicode characters, then login works with every normalization form', async () => {
     const person = { ...newPerson(), password: 'क्षमा करें é 🙏🏽 passphrase' }
     expect((await post(api, '/api/auth/register', { ...person, password: person.password.normalize('NFD') })).status).toBe(202)
     await verified(backend, person)
@@ -112,23 +112,23 @@ describe('Registration', () => {
 })
 
 describe('Login', () => {
-  test('When address or password is wrong, or the account is not active, then the answer is the same', async () => {
+  test('When the address or password is wrong, or the account is not active, then the response is the same', async () => {
     const [person, inactive] = [await registered(backend), await registered(backend)]
     await query('UPDATE users SET active = false WHERE email = $1', [inactive.email])
-    const tries = [
+    const attempts = [
       { email: person.email, password: 'not the passphrase' },
       { email: newPerson().email, password: person.password },
       { email: inactive.email, password: inactive.password },
       { email: person.email, password: '' },
     ]
-    const answers = await Promise.all(tries.map((body) => post(api, '/api/auth/login', body)))
+    const answers = await Promise.all(attempts.map((body) => post(api, '/api/auth/login', body)))
     for (const { status, body } of answers) {
       expect(status).toBe(401)
       expect({ ...body, requestId: '' }).toEqual({ ...answers[0]!.body, requestId: '' })
     }
   })
 
-  test('When a hash was made with other parameters, then login makes it anew', async () => {
+  test('When a hash was created with other parameters, then login rehashes the password', async () => {
     const person = await registered(backend)
     const old = await hash(person.password, { memoryCost: 8192, timeCost: 1, parallelism: 1 })
     await query('UPDATE users SET password_hash = $1 WHERE email = $2', [old, person.email])
@@ -138,7 +138,7 @@ describe('Login', () => {
     await loggedIn(api, person)
   })
 
-  test('When the account is deleted or made inactive, then its access token is good no more', async () => {
+  test('When the account is deleted or deactivated, then its tokens are rejected', async () => {
     const [one, other] = [await registered(backend), await registered(backend)]
     const tokens = [await loggedIn(api, one), await loggedIn(api, other)]
     await query('DELETE FROM users WHERE email = $1', [one.email])
@@ -149,7 +149,7 @@ describe('Login', () => {
     }
   })
 
-  test('When a request has no token, or one that is none, then 401 says what is needed', async () => {
+  test('When a request has no token or an invalid one, then 401 says which authentication is required', async () => {
     const none = await get(api, '/api/auth/me')
     expect([none.status, none.headers.get('www-authenticate')]).toEqual([401, 'Bearer'])
     for (const authorization of ['Bearer', 'Bearer x', 'Bearer a.b.c', `Bearer ${'x'.repeat(7000)}`, 'Basic YTpi']) {
@@ -159,7 +159,7 @@ describe('Login', () => {
   })
 })
 
-/** Pretends that this token was exchanged so long ago. */
+/** Sets the time at which this token was exchanged to `seconds` ago. */
 const rotatedBefore = (token: string, seconds: number) =>
   query(
     `UPDATE refresh_token_blacklist SET created_at = now() - make_interval(secs => $2)
@@ -178,21 +178,21 @@ describe('Refresh tokens', () => {
     for (const token of [first.refreshToken, second.body.refreshToken]) expect(JSON.stringify(rows)).not.toContain(token)
   })
 
-  test('When the answer was lost and the client asks again, then it gets the same successor and stays logged in', async () => {
+  test('When the response was lost and the client repeats the request, then it gets the same successor and stays logged in', async () => {
     const { refreshToken } = await loggedIn(api, await registered(backend))
     const [lost, again] = [await refresh(refreshToken), await refresh(refreshToken)]
     expect(again.body.refreshToken).toBe(lost.body.refreshToken)
     expect((await refresh(again.body.refreshToken)).status).toBe(200)
   })
 
-  test('When ten refresh at once, then all get the same successor', async () => {
+  test('When ten requests refresh a token at the same time, then all get the same successor', async () => {
     const { refreshToken } = await loggedIn(api, await registered(backend))
     const answers = await Promise.all(Array.from({ length: 10 }, () => refresh(refreshToken)))
     expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 10 }, () => 200))
     expect(new Set(answers.map(({ body }) => body.refreshToken)).size).toBe(1)
   })
 
-  test('When an old token is used after its time of grace, then the whole family ends although the request fails', async () => {
+  test('When an old token is used after the grace period, then the request fails, and all tokens of the session are revoked', async () => {
     const stolen = await loggedIn(api, await registered(backend))
     const owner = await refresh(stolen.refreshToken)
     await rotatedBefore(stolen.refreshToken, 10 * 60)
@@ -203,7 +203,7 @@ describe('Refresh tokens', () => {
     expect(backend.logs('api')).toContain('Refresh token reused')
   })
 
-  test('When an answer was lost and the client obeys Retry-After during an outage, then it gets the same successor', async () => {
+  test('When a response was lost and the client waits for Retry-After during an outage, then it gets the same successor', async () => {
     const { refreshToken } = await loggedIn(api, await registered(backend))
     const lost = await refresh(refreshToken)
     await rotatedBefore(refreshToken, 60)
@@ -211,7 +211,7 @@ describe('Refresh tokens', () => {
     expect([again.status, again.body.refreshToken]).toEqual([200, lost.body.refreshToken])
   })
 
-  test('When a token is repeated within its time of grace after its successor was used, then it gets the newest token', async () => {
+  test('When a token is repeated within the grace period after its successor was used, then the response has the newest token', async () => {
     const { refreshToken } = await loggedIn(api, await registered(backend))
     const second = await refresh(refreshToken)
     const third = await refresh(second.body.refreshToken)
@@ -220,7 +220,7 @@ describe('Refresh tokens', () => {
     expect((await refresh(third.body.refreshToken)).status).toBe(200)
   })
 
-  test('When a token is repeated within its time of grace after the password was changed, then it is refused and the session goes on', async () => {
+  test('When a token is repeated within the grace period after a password change, then it is rejected, and the session continues', async () => {
     const person = await registered(backend)
     const { refreshToken } = await loggedIn(api, person)
     const second = await refresh(refreshToken)
@@ -230,7 +230,7 @@ describe('Refresh tokens', () => {
     expect((await refresh(changed.body.refreshToken)).status).toBe(200)
   })
 
-  test('When five clients share a token and use their answers at once, then all of them stay logged in', async () => {
+  test('When five clients share a token and refresh it at the same time, then all of them stay logged in', async () => {
     const { refreshToken } = await loggedIn(api, await registered(backend))
     const client = async (): Promise<number[]> => {
       const seen: number[] = []
@@ -246,9 +246,9 @@ describe('Refresh tokens', () => {
   })
 
   test.each([
-    ['its session is over', 'UPDATE sessions SET refresh_expires_at = now(), expires_at = now() WHERE user_id = $1'],
-    ['it was not used for too long', 'UPDATE sessions SET refresh_expires_at = now() WHERE user_id = $1'],
-  ])('When %s, then it is refused', async (_when, sql) => {
+    ['its session has expired', 'UPDATE sessions SET refresh_expires_at = now(), expires_at = now() WHERE user_id = $1'],
+    ['it was not used for the longest idle time', 'UPDATE sessions SET refresh_expires_at = now() WHERE user_id = $1'],
+  ])('When %s, then it is rejected', async (_when, sql) => {
     const person = await registered(backend)
     const { refreshToken } = await loggedIn(api, person)
     const [user] = await query<{ id: string }>('SELECT id FROM users WHERE email = $1', [person.email])
@@ -256,7 +256,7 @@ describe('Refresh tokens', () => {
     expect((await refresh(refreshToken)).status).toBe(401)
   })
 
-  test('When a session is refreshed again and again, then it does not outlive its own end', async () => {
+  test('When a session is refreshed, then its refresh token does not outlive the session', async () => {
     const person = await registered(backend)
     const { refreshToken } = await loggedIn(api, person)
     await query(
@@ -272,7 +272,7 @@ describe('Refresh tokens', () => {
     expect(session!.same).toBe(true)
   })
 
-  test('When a session is refreshed more than 30 times in a minute, then further refreshes get 429 and the session goes on', async () => {
+  test('When a session is refreshed more than 30 times in a minute, then further refreshes get 429, and the session continues', async () => {
     const person = await registered(backend)
     const [busy, other] = [await loggedIn(api, person), await loggedIn(api, person)]
     const statuses: number[] = []
@@ -293,7 +293,7 @@ describe('Refresh tokens', () => {
   })
 
   test.each([[{}], [{ refreshToken: 'x' }], [{ refreshToken: `${'0'.repeat(16)}.${'x'.repeat(43)}` }]])(
-    'When %j is sent, then 401',
+    'When %j is sent, then the response is 401',
     async (body) => {
       expect(await post(api, '/api/auth/refresh', body)).toMatchObject({ status: 401, body: { code: 'refresh_token_invalid' } })
     },
@@ -301,20 +301,23 @@ describe('Refresh tokens', () => {
 })
 
 describe('Logout', () => {
-  test.each(['refresh token', 'access token'])('When one logs out by the %s, then that session ends and others go on', async (by) => {
-    const person = await registered(backend)
-    const [here, there] = [await loggedIn(api, person), await loggedIn(api, person)]
-    const answer = await (by === 'access token'
-      ? post(api, '/api/auth/logout', '', bearer(here.accessToken))
-      : post(api, '/api/auth/logout', { refreshToken: here.refreshToken }))
-    expect(answer.status).toBe(204)
-    expect((await me(here.accessToken)).status).toBe(401)
-    expect((await refresh(here.refreshToken)).status).toBe(401)
-    expect((await me(there.accessToken)).status).toBe(200)
-    expect(await query(`SELECT reason FROM refresh_token_blacklist WHERE reason = 'logged_out'`)).not.toHaveLength(0)
-  })
+  test.each(['refresh token', 'access token'])(
+    'When a person logs out with the %s, then that session ends, and others continue',
+    async (by) => {
+      const person = await registered(backend)
+      const [here, there] = [await loggedIn(api, person), await loggedIn(api, person)]
+      const answer = await (by === 'access token'
+        ? post(api, '/api/auth/logout', '', bearer(here.accessToken))
+        : post(api, '/api/auth/logout', { refreshToken: here.refreshToken }))
+      expect(answer.status).toBe(204)
+      expect((await me(here.accessToken)).status).toBe(401)
+      expect((await refresh(here.refreshToken)).status).toBe(401)
+      expect((await me(there.accessToken)).status).toBe(200)
+      expect(await query(`SELECT reason FROM refresh_token_blacklist WHERE reason = 'logged_out'`)).not.toHaveLength(0)
+    },
+  )
 
-  test('When a Bearer token comes with cookies of another session, then the token alone counts', async () => {
+  test('When a Bearer token is sent with cookies of another session, then the cookies are ignored', async () => {
     const person = await registered(backend)
     const [here, there] = [await loggedIn(api, person), await loggedIn(api, person)]
     const headers = { ...bearer(here.accessToken), cookie: `__Secure-refresh=${there.refreshToken}` }
@@ -325,7 +328,7 @@ describe('Logout', () => {
 
   const logOut = async (refreshToken: string): Promise<number> => (await post(api, '/api/auth/logout', { refreshToken })).status
 
-  test('When one logs out by a token that was exchanged within its time of grace, then the session ends', async () => {
+  test('When a person logs out with a token that was exchanged within the grace period, then the session ends', async () => {
     const { refreshToken } = await loggedIn(api, await registered(backend))
     const second = await refresh(refreshToken)
     expect(await logOut(refreshToken)).toBe(204)
@@ -333,7 +336,7 @@ describe('Logout', () => {
     expect(await logOut(refreshToken)).toBe(204)
   })
 
-  test('When one logs out by a token that a changed password replaced, or by one before that, then 401 and the session goes on', async () => {
+  test('When a person logs out with a token from before a password change, then the response is 401, and the session continues', async () => {
     const person = await registered(backend)
     const first = await loggedIn(api, person)
     const second = await refresh(first.refreshToken)
@@ -345,7 +348,7 @@ describe('Logout', () => {
     expect((await refresh(changed.body.refreshToken)).status).toBe(200)
   })
 
-  test('When one logs out by a token after its time of grace, then the session ends as reused', async () => {
+  test('When a person logs out with an exchanged token after the grace period, then the session ends as reused', async () => {
     const { refreshToken } = await loggedIn(api, await registered(backend))
     const second = await refresh(refreshToken)
     await rotatedBefore(refreshToken, 10 * 60)
@@ -357,11 +360,11 @@ describe('Logout', () => {
     expect(session).toEqual({ end_reason: 'reused' })
   })
 
-  test('When nothing says whose session, then 401', async () => {
+  test('When a logout has no token, then the response is 401', async () => {
     expect((await post(api, '/api/auth/logout', {})).status).toBe(401)
   })
 
-  test('When one logs out everywhere, then all sessions end', async () => {
+  test('When a person logs out of all sessions, then all sessions end', async () => {
     const person = await registered(backend)
     const [here, there] = [await loggedIn(api, person), await loggedIn(api, person)]
     expect((await post(api, '/api/auth/logout-all', '', bearer(here.accessToken))).status).toBe(204)
@@ -389,7 +392,7 @@ describe('Passwords', () => {
     return [first, second]
   }
 
-  test('When a link is used, then the new password works, all sessions end, and its owner is told', async () => {
+  test('When a link is used, then the new password works, all sessions end, and the owner gets a mail', async () => {
     const person = await registered(backend)
     const session = await loggedIn(api, person)
     const token = await resetToken(person.email)
@@ -405,7 +408,7 @@ describe('Passwords', () => {
     })
   })
 
-  test('When two use one link at once, then one of them succeeds', async () => {
+  test('When two requests use one link at the same time, then one of them succeeds', async () => {
     const person = await registered(backend)
     const token = await resetToken(person.email)
     const passwords = ['the first of two passphrases', 'the second of two passphrases']
@@ -414,7 +417,7 @@ describe('Passwords', () => {
     await loggedIn(api, { ...person, password: passwords[answers.findIndex(({ status }) => status === 204)]! })
   })
 
-  test('When a link has expired, or its account is gone, then it is refused', async () => {
+  test('When a link has expired, or its account was deleted, then it is rejected', async () => {
     const [late, gone] = [await registered(backend), await registered(backend)]
     const tokens = [await resetToken(late.email), await resetToken(gone.email)]
     await query(
@@ -427,7 +430,7 @@ describe('Passwords', () => {
       expect((await post(api, '/api/auth/reset-password', { token, password: 'quite another passphrase' })).status).toBe(403)
   })
 
-  test('When another link is issued while a link is used, then both end, also where the clock of the database steps back', async () => {
+  test('When another link is issued while a link is used, then both become invalid, even if the clock of the database steps back', async () => {
     const person = await registered(backend)
     const token = await resetToken(person.email)
     await query(
@@ -439,7 +442,7 @@ describe('Passwords', () => {
     expect((await post(api, '/api/auth/reset-password', { token: 'later', password: 'yet another passphrase' })).status).toBe(403)
   })
 
-  test('When the answer to a reset was lost, then its repetition gets the same answer, for a while and with the same password', async () => {
+  test('When a reset is repeated with the same password within the grace period, then it gets the same response', async () => {
     const person = await registered(backend)
     const reset = { token: await resetToken(person.email), password: 'quite another passphrase' }
     expect((await post(api, '/api/auth/reset-password', reset)).status).toBe(204)
@@ -449,21 +452,21 @@ describe('Passwords', () => {
     expect((await post(api, '/api/auth/reset-password', reset)).status).toBe(403)
   })
 
-  test('When the new password is weak, then the link stays good', async () => {
+  test('When the new password is weak, then the link stays valid', async () => {
     const person = await registered(backend)
     const token = await resetToken(person.email)
     expect((await post(api, '/api/auth/reset-password', { token, password: 'passwordpassword' })).status).toBe(422)
     expect((await post(api, '/api/auth/reset-password', { token, password: 'quite another passphrase' })).status).toBe(204)
   })
 
-  test('When a second link is asked for and used, then the first is worth nothing', async () => {
+  test('When a second link is requested and used, then the first link is invalid', async () => {
     const person = await registered(backend)
     const [first, second] = await twoLinks(person.email)
     expect((await post(api, '/api/auth/reset-password', { token: second, password: 'quite another passphrase' })).status).toBe(204)
     expect((await post(api, '/api/auth/reset-password', { token: first, password: 'yet another passphrase' })).status).toBe(403)
   })
 
-  test('When a login is under way while the password is reset, then no session of the old password stays', async () => {
+  test('When logins run while the password is reset, then no session of the old password stays open', async () => {
     for (let round = 0; round < 8; round += 1) {
       const person = await registered(backend)
       const token = await resetToken(person.email)
@@ -479,7 +482,7 @@ describe('Passwords', () => {
     }
   })
 
-  test('When sessions are refreshed while the password is reset, then nothing locks up and none of them stays', async () => {
+  test('When sessions are refreshed while the password is reset, then there is no deadlock, and none of them stays open', async () => {
     for (let round = 0; round < 8; round += 1) {
       const person = await registered(backend)
       const sessions = [await loggedIn(api, person), await loggedIn(api, person), await loggedIn(api, person)]
@@ -496,7 +499,7 @@ describe('Passwords', () => {
     }
   })
 
-  test('When the password is changed while its owner resets it, then the reset wins', async () => {
+  test('When the password is changed while its owner resets it, then the new password is that of the reset', async () => {
     for (let round = 0; round < 8; round += 1) {
       const person = await registered(backend)
       const thief = await loggedIn(api, person)
@@ -510,7 +513,7 @@ describe('Passwords', () => {
     }
   })
 
-  test('When two links of one account are used at once, then one of them succeeds, and nothing locks up', async () => {
+  test('When two links of one account are used at the same time, then one of them succeeds, and there is no deadlock', async () => {
     for (let round = 0; round < 6; round += 1) {
       const person = await registered(backend)
       const tokens = await twoLinks(person.email)
@@ -521,7 +524,7 @@ describe('Passwords', () => {
     }
   })
 
-  test('When an account is not active, then it gets no link, and one that it has is worth nothing', async () => {
+  test('When an account is not active, then it gets no link, and its earlier links are invalid', async () => {
     const [before, after] = [await registered(backend), await registered(backend)]
     const token = await resetToken(before.email)
     await query('UPDATE users SET active = false WHERE email = ANY($1)', [[before.email, after.email]])
@@ -533,7 +536,7 @@ describe('Passwords', () => {
     ).toEqual([])
   })
 
-  test('When an address has no account, then the answer is the same and no mail is sent', async () => {
+  test('When an address has no account, then the response is the same, and no mail is sent', async () => {
     const stranger = newPerson()
     const known = await registered(backend)
     const answers = [
@@ -549,7 +552,7 @@ describe('Passwords', () => {
     expect(await query('SELECT id FROM users WHERE email = $1', [stranger.email])).toEqual([])
   })
 
-  test('When one changes the password, then other sessions end and this one goes on', async () => {
+  test('When a person changes the password, then other sessions end, and this one continues', async () => {
     const person = await registered(backend)
     const [here, there] = [await loggedIn(api, person), await loggedIn(api, person)]
     const change = (currentPassword: string, newPassword: string) =>
@@ -562,7 +565,7 @@ describe('Passwords', () => {
     await loggedIn(api, { ...person, password: 'quite another passphrase' })
   })
 
-  test('When one changes the password, then the refresh token of this session is replaced, and the old one ends nothing', async () => {
+  test('When a person changes the password, then the refresh token of this session is replaced, and use of the old one ends no session', async () => {
     const person = await registered(backend)
     const before = await loggedIn(api, person)
     const body = { currentPassword: person.password, newPassword: 'quite another passphrase' }
@@ -573,7 +576,7 @@ describe('Passwords', () => {
     expect((await refresh(after.body.refreshToken)).status).toBe(200)
   })
 
-  test('When the new password is the current one, in whatever way its letters are composed, then it is refused', async () => {
+  test('When the new password equals the current one, in any normalization form, then it is rejected', async () => {
     const person = { ...newPerson(), password: 'caf\u00e9 au lait, please' }
     await post(api, '/api/auth/register', person)
     await verified(backend, person)
@@ -602,7 +605,7 @@ describe('Passwords', () => {
         return post(api, '/api/auth/reset-password', body)
       },
     ],
-  ])('When an address is registered by others while its owner %s, then both lock in the same order', async (_what, change) => {
+  ])('When somebody else registers an address while its owner %s, then both transactions lock in the same order', async (_what, change) => {
     const person = await registered(backend)
     const registration = await backend.database.connect()
     try {
@@ -624,7 +627,7 @@ describe('Passwords', () => {
   })
 })
 
-describe('A change of password whose answer was lost', () => {
+describe('A password change whose response was lost', () => {
   async function changedPassword() {
     const person = await registered(backend)
     const { accessToken, refreshToken } = await loggedIn(api, person)
@@ -637,7 +640,7 @@ describe('A change of password whose answer was lost', () => {
     return { person, repeat, refresh, before: refreshToken, after: body.refreshToken }
   }
 
-  test('When the request is repeated, then it gets the same refresh token, and the one before stays refused', async () => {
+  test('When the request is repeated, then it gets the same refresh token, and the previous token stays invalid', async () => {
     const { person, repeat, refresh, before, after } = await changedPassword()
     expect(await repeat()).toMatchObject({ status: 200, body: { refreshToken: after } })
     expect((await refresh(before)).status).toBe(401)
@@ -645,7 +648,7 @@ describe('A change of password whose answer was lost', () => {
     expect(await mailsTo(backend.mailDirectory, person.email, 'Your password was changed')).toHaveLength(1)
   })
 
-  test('When it comes twice at once, then both get the same refresh token', async () => {
+  test('When the request is sent twice at the same time, then both get the same refresh token', async () => {
     const person = await registered(backend)
     const { accessToken } = await loggedIn(api, person)
     const change = { currentPassword: person.password, newPassword: 'quite another passphrase' }
@@ -655,7 +658,7 @@ describe('A change of password whose answer was lost', () => {
     expect(one.body.refreshToken).toBe(other.body.refreshToken)
   })
 
-  test('When another new password is sent, the token was used, or the grace period is over, then the old password is wrong', async () => {
+  test('When the new password differs, the token was used, or the grace period is over, then the response is wrong_password', async () => {
     const wrong = { status: 403, body: { code: 'wrong_password' } }
     const other = await changedPassword()
     expect(await other.repeat({ newPassword: 'yet another passphrase' })).toMatchObject(wrong)
@@ -680,7 +683,7 @@ describe('Browser sessions', () => {
     return { person, status, body, set, cookie: set.map((each) => each.split(';')[0]).join('; ') }
   }
 
-  test('When one logs in with cookies, then no script can read the tokens', async () => {
+  test('When a person logs in with cookies, then scripts cannot read the tokens', async () => {
     const { status, body, set } = await browser()
     expect(status).toBe(200)
     expect(body).toEqual({ tokenType: 'Cookie', csrfToken: expect.any(String), expiresIn: 900 })
@@ -693,7 +696,7 @@ describe('Browser sessions', () => {
     ])
   })
 
-  test('When a request by cookie changes something, then it needs the CSRF token of this session', async () => {
+  test('When a request with cookies changes something, then it needs the CSRF token of this session', async () => {
     const [one, other] = [await browser(), await browser()]
     expect((await get(api, '/api/auth/me', { cookie: one.cookie })).status).toBe(200)
     const signatureOf = (token: string): string => token.slice(0, token.lastIndexOf('.'))
@@ -716,7 +719,7 @@ describe('Browser sessions', () => {
     expect((await get(api, '/api/auth/me', { cookie: renewed })).status).toBe(401)
   })
 
-  test('When the signing keys are replaced, then refresh and logout by cookie go on', async () => {
+  test('When the signing keys are replaced, then refresh and logout with cookies still work', async () => {
     const { cookie, body } = await browser()
     await forgetOtherSigningKeys(database, await addSigningKey(database))
     await eventually('the API to know the new key only', async () => (await get(api, '/api/auth/me', { cookie })).status === 401, 30_000)
@@ -726,18 +729,18 @@ describe('Browser sessions', () => {
     expect((await post(api, '/api/auth/logout', {}, headers)).status).toBe(204)
   })
 
-  test('When the code before migration 0010 reads a CSRF token, then it finds the signature of the session that it expects', async () => {
+  test('When a version before migration 0010 reads a CSRF token, then it finds the signature that it expects', async () => {
     const { body, cookie } = await browser()
     const refreshed = await post<{ csrfToken: string }>(api, '/api/auth/refresh', {}, { cookie, 'x-csrf-token': body.csrfToken })
     const [session] = await query<{ id: string }>('SELECT id FROM sessions ORDER BY created_at DESC LIMIT 1')
     for (const token of [body.csrfToken, refreshed.body.csrfToken]) {
-      // As that code does.
+      // Reads the token as that version does.
       const [kid = '', given = ''] = token.split('.')
       expect(given).toBe(mac((await createSigningKeys(database).find(kid))!.csrfKey, session!.id))
     }
   })
 
-  test('When a page has a CSRF token of the release before, which a signing key has made, then it is accepted and replaced', async () => {
+  test('When a page has a CSRF token of a version before migration 0010, then the token is accepted and replaced', async () => {
     const { cookie, body } = await browser()
     const [{ kid, csrfKey }] = await createSigningKeys(database).all()
     const [session] = await query<{ id: string }>('SELECT id FROM sessions ORDER BY created_at DESC LIMIT 1')
@@ -747,7 +750,7 @@ describe('Browser sessions', () => {
     expect((await post(api, '/api/auth/refresh', {}, forged)).status).toBe(403)
   })
 
-  test('When the password is changed by cookie, then the cookies are replaced, and the tokens are not in the answer', async () => {
+  test('When the password is changed with cookies, then the cookies are replaced, and the response body contains no tokens', async () => {
     const { cookie, body, person } = await browser()
     const headers = { cookie, 'x-csrf-token': body.csrfToken }
     const change = { currentPassword: person.password, newPassword: 'quite another passphrase' }

@@ -19,10 +19,10 @@ test.each([
   ['198.51.100.7', 200],
   ['198.51.100.8', 403],
   ['2001:db9::1', 403],
-  ['203.0.113.9, 198.51.100.8', 403], // what the client itself put there does not count
+  ['203.0.113.9, 198.51.100.8', 403], // the first address comes from the client and is ignored
   ['nonsense', 403],
   [undefined, 403],
-])('When a signed webhook comes from %s behind the proxy, then the answer is %s', async (forwarded, status) => {
+])('When a signed webhook comes from %s behind the proxy, then the response is %s', async (forwarded, status) => {
   const callSid = newCallSid()
   const body = JSON.stringify({ CallSid: callSid, Status: 'busy' })
   const headers = { 'x-exotel-signature': sign(body), ...(forwarded !== undefined && { 'x-forwarded-for': forwarded }) }
@@ -31,7 +31,7 @@ test.each([
   expect((await backend.callRow(callSid)) !== undefined).toBe(status === 200)
 })
 
-test('When an address is refused, then the log names reason and address', () => {
+test('When an address is rejected, then the log contains the reason and the address', () => {
   const refusals = backend
     .logs('api')
     .split('\n')

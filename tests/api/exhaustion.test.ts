@@ -1,4 +1,4 @@
-// Clients that ask for more than they read, or send more than they may.
+// Clients that request more than they read, or send more than the limits allow.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { startBackend, type Backend } from '../support/backend.ts'
 import { eventually } from '../support/eventually.ts'
@@ -19,7 +19,7 @@ const webhookHead = (headers: string, path = '/webhooks/exotel/call-end') => `PO
 const basic = (text: string) => `Authorization: Basic ${Buffer.from(text).toString('base64')}`
 
 test.each(['/docs/swagger-ui-bundle.js', '/openapi.json', '/health', '/api/nothing'])(
-  'When hundreds of requests for %s are sent at once on one connection, then it is closed after a few answers',
+  'When hundreds of requests for %s are pipelined on one connection, then it is closed after a few responses',
   async (path) => {
     const { closed } = await rawClient(backend.apiUrl, GET(path).repeat(HUNDREDS))
     expect((await closed).split('HTTP/1.1 ').length - 1).toBeLessThan(20)
@@ -27,27 +27,27 @@ test.each(['/docs/swagger-ui-bundle.js', '/openapi.json', '/health', '/api/nothi
   },
 )
 
-test('When a few requests are sent at once on one connection, then all are answered in their order', async () => {
+test('When a few requests are pipelined on one connection, then the responses arrive in the same order', async () => {
   const { received, socket } = await rawClient(
     backend.apiUrl,
     GET('/health/ready') + GET('/docs/start.js') + GET('/nothing') + GET('/health'),
   )
-  await eventually('four answers', async () => received().split('HTTP/1.1 ').length === 5)
+  await eventually('four responses', async () => received().split('HTTP/1.1 ').length === 5)
   expect([...received().matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)).toEqual(['200', '200', '404', '200'])
   socket.destroy()
 })
 
-describe('When bodies come in thousands of chunks of one byte, then the connection is closed and nothing is answered:', () => {
+describe('When a body is sent in thousands of chunks of one byte, then the connection is closed without a response:', () => {
   const small = oneByteChunks(' '.repeat(16_000))
   const chunked = 'Content-Type: application/json\r\nTransfer-Encoding: chunked'
   const login = webhookHead(chunked, '/api/auth/login')
   const webhook = webhookHead(`X-Exotel-Signature: ${'0'.repeat(40)}\r\n${chunked}`)
-  const proven = webhookHead(`${basic(BASIC)}\r\n${chunked}`)
+  const authenticated = webhookHead(`${basic(BASIC)}\r\n${chunked}`)
   test.each([
     ['of a login', login + small],
-    ['of a webhook with a false signature', webhook + small],
-    ['of a proven webhook', proven + small],
-    ['behind a request that is being answered', GET('/api/auth/me') + (login + small).repeat(16)],
+    ['of a webhook with a wrong signature', webhook + small],
+    ['of an authenticated webhook', authenticated + small],
+    ['after a request whose response is not sent yet', GET('/api/auth/me') + (login + small).repeat(16)],
   ])('%s', async (_what, sent) => {
     const { closed } = await rawClient(backend.apiUrl, sent)
     expect(await closed).toBe('')
@@ -55,17 +55,17 @@ describe('When bodies come in thousands of chunks of one byte, then the connecti
   })
 })
 
-test('When a body comes in a few chunks of one byte, then it is read', async () => {
+test('When a body is sent in a few chunks of one byte, then it is read', async () => {
   const head = webhookHead('Content-Type: application/json\r\nTransfer-Encoding: chunked', '/api/auth/login')
   const { received, socket } = await rawClient(backend.apiUrl, head + oneByteChunks('{"email":1}'))
   await eventually('an answer', async () => countAnswers(received(), 422) === 1)
   socket.destroy()
 })
 
-describe('When a webhook cannot be proven by what its headers hold, then it is refused before its body is read:', () => {
+describe('When the headers of a webhook contain no valid credentials, then it is rejected before its body is read:', () => {
   test.each([
-    ['nothing at all', '', ''],
-    ['a signature that is none', 'X-Exotel-Signature: wrong\r\n', ''],
+    ['no credentials', '', ''],
+    ['a malformed signature', 'X-Exotel-Signature: wrong\r\n', ''],
     ['a wrong password', `${basic('exotel:no')}\r\n`, ''],
     ['a wrong token', '', '?token=no'],
   ])('%s', async (_what, header, query) => {
@@ -77,26 +77,26 @@ describe('When a webhook cannot be proven by what its headers hold, then it is r
   })
 })
 
-test('When a client waits with its body until it is wanted, then it is told to go on once its headers are right', async () => {
+test('When a client sends Expect: 100-continue with a well-formed signature, then it gets 100 Continue', async () => {
   const callSid = newCallSid()
   const body = JSON.stringify({ CallSid: callSid, Status: 'busy' })
   const head = webhookHead(`X-Exotel-Signature: ${sign(body)}\r\nExpect: 100-continue\r\nContent-Length: ${body.length}`)
   const { received, socket } = await rawClient(backend.apiUrl, head)
   await eventually('100 Continue', async () => received().startsWith('HTTP/1.1 100 Continue'))
   socket.write(body)
-  await eventually('the answer', async () => countAnswers(received(), 200) === 1)
+  await eventually('the response', async () => countAnswers(received(), 200) === 1)
   socket.destroy()
 })
 
-describe('When many connections send large bodies whose signature is not right', () => {
+describe('When many connections send large bodies with a wrong signature', () => {
   const LARGE = 1_000_000
   const part = Buffer.alloc(900_000, ' ')
   const head = webhookHead(`X-Exotel-Signature: ${'0'.repeat(40)}\r\nContent-Length: ${LARGE}`)
 
-  test('then only some of them are held in memory, and webhooks are accepted meanwhile, large ones too', async () => {
+  test('then only some of them are held in memory, and other webhooks are accepted, including large ones', async () => {
     const all = await Promise.all(Array.from({ length: 40 }, () => rawClient(backend.apiUrl, Buffer.concat([Buffer.from(head), part]))))
     const refused = () => all.filter(({ received }) => countAnswers(received(), 503) === 1)
-    await eventually('most to be refused', async () => refused().length >= 31) // 8 MB hold nine of them
+    await eventually('most to be rejected', async () => refused().length >= 31) // nine of them fit into 8 MB
     expect(refused()[0]!.received()).toMatch(/Retry-After: \d+[^]*"code":"busy"/i)
     expect((await postWebhook(backend.apiUrl, 'call-start', { CallSid: newCallSid() })).status).toBe(200)
 
@@ -109,13 +109,13 @@ describe('When many connections send large bodies whose signature is not right',
 test.each([
   ['chunked', 'Transfer-Encoding: chunked', `${(1_100_000).toString(16)}\r\n${'a'.repeat(1_100_000)}\r\n0\r\n\r\n`],
   ['announced', 'Content-Length: 1100000', ''],
-])('When a signed body is too large, %s, then that is said without all of it being read', async (_how, header, body) => {
+])('When a signed body is too large, %s, then the response is 413 before all of it was read', async (_how, header, body) => {
   const { received, socket } = await rawClient(backend.apiUrl, webhookHead(`X-Exotel-Signature: ${'0'.repeat(40)}\r\n${header}`) + body)
   await eventually('an answer', async () => countAnswers(received(), 413) === 1)
   socket.destroy()
 })
 
-describe('When signed bytes are sent again with another content type, then they are refused:', () => {
+describe('When a signed body is sent again with another content type, then it is rejected:', () => {
   test.each([
     ['JSON as a form', 'application/x-www-form-urlencoded'],
     ['JSON as multipart', 'multipart/form-data; boundary=B'],
@@ -128,7 +128,7 @@ describe('When signed bytes are sent again with another content type, then they 
   })
 })
 
-describe('When a field is longer than any honest one, then it is refused for its length alone:', () => {
+describe('When a field is far too long, then its length is the only error that is reported:', () => {
   const long = '\u0315\u0300\u05ae\u0062'.repeat(8000)
   test.each([
     ['/api/auth/register', { email: 'a@example.com', name: 'A', password: long }, 'password'],

@@ -10,18 +10,18 @@ beforeAll(async () => {
 })
 afterAll(() => backend?.stop())
 
-/** A process remembers whom it refused, so each test comes from an address of its own. */
+/** A process remembers the clients that it rejected, so each test uses its own address. */
 let hosts = 0
 const newAddress = () => ({ 'x-forwarded-for': `198.51.100.${(hosts += 1)}` })
 
-async function statusesOf(count: number, ask: () => Promise<Response>): Promise<number[]> {
+async function statusesOf(count: number, send: () => Promise<Response>): Promise<number[]> {
   const statuses: number[] = []
-  for (let i = 0; i < count; i += 1) statuses.push((await ask()).status)
+  for (let i = 0; i < count; i += 1) statuses.push((await send()).status)
   return statuses
 }
 const count = (all: number[], status: number) => all.filter((each) => each === status).length
 
-describe('When one address asks more often than it may, then it is refused:', () => {
+describe('When an address sends more requests than the limit, then the others are rejected:', () => {
   test.each([
     ['GET', '/docs', 200],
     ['GET', '/docs/swagger-ui-bundle.js', 200],
@@ -41,7 +41,7 @@ describe('When one address asks more often than it may, then it is refused:', ()
   })
 })
 
-test('When the limit is reached, then the refusal is a problem that says when to come again', async () => {
+test('When the limit is reached, then the response is a problem with Retry-After', async () => {
   const headers = newAddress()
   await statusesOf(LIMIT, () => fetch(`${backend.apiUrl}/docs`, { headers }))
   const refused = await fetch(`${backend.apiUrl}/docs`, { headers })
@@ -50,12 +50,12 @@ test('When the limit is reached, then the refusal is a problem that says when to
   expect(await refused.json()).toMatchObject({ code: 'rate_limited' })
 })
 
-test('When the limit is reached, then health and proven webhooks of this address are answered all the same', async () => {
+test('When the limit is reached, then health requests and authenticated webhooks of this address still succeed', async () => {
   const headers = newAddress()
   await statusesOf(LIMIT + 1, () => fetch(`${backend.apiUrl}/docs`, { headers }))
   expect(count(await statusesOf(LIMIT * 2, () => fetch(`${backend.apiUrl}/health/ready`, { headers })), 200)).toBe(LIMIT * 2)
   expect(count(await statusesOf(LIMIT * 2, () => fetch(`${backend.apiUrl}/health`, { headers })), 200)).toBe(LIMIT * 2)
-  const proven = () => postWebhook(backend.apiUrl, 'call-start', { CallSid: newCallSid() }, headers)
-  expect(count(await statusesOf(LIMIT * 2, proven), 200)).toBe(LIMIT * 2)
+  const authenticated = () => postWebhook(backend.apiUrl, 'call-start', { CallSid: newCallSid() }, headers)
+  expect(count(await statusesOf(LIMIT * 2, authenticated), 200)).toBe(LIMIT * 2)
   expect((await postWebhook(backend.apiUrl, 'call-start', {}, headers)).status).toBe(400)
 })

@@ -14,22 +14,22 @@ afterAll(() => backend?.stop())
 const LOGIN = '/api/auth/login'
 const deep = (levels: number): string => `${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}`
 
-describe('Every error has the one format', () => {
+describe('When a request is invalid, then the response is a problem:', () => {
   test.each([
-    ['JSON that is cut', LOGIN, '{"email":', {}, 400, 'malformed_json'],
+    ['truncated JSON', LOGIN, '{"email":', {}, 400, 'malformed_json'],
     ['invalid UTF-8', LOGIN, Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x7d]), {}, 400, 'malformed_json'],
-    ['a name that stands twice', LOGIN, '{"email":"a@example.com","email":"b@example.com","password":"x"}', {}, 400, 'malformed_json'],
-    ['nesting without end', LOGIN, deep(9), {}, 400, 'malformed_json'],
-    ['nesting that would break a stack', LOGIN, '['.repeat(60_000), {}, 400, 'malformed_json'],
+    ['a duplicate name', LOGIN, '{"email":"a@example.com","email":"b@example.com","password":"x"}', {}, 400, 'malformed_json'],
+    ['nine levels', LOGIN, deep(9), {}, 400, 'malformed_json'],
+    ['60,000 levels', LOGIN, '['.repeat(60_000), {}, 400, 'malformed_json'],
     ['a long array', LOGIN, JSON.stringify(Array.from({ length: 1001 }, () => 1)), {}, 400, 'malformed_json'],
     ['no body', LOGIN, '', {}, 422, 'invalid_fields'],
     ['an array', LOGIN, '[]', {}, 422, 'invalid_fields'],
     ['a string', LOGIN, '"x"', {}, 422, 'invalid_fields'],
-    ['another type', LOGIN, 'a=b', { 'content-type': 'application/x-www-form-urlencoded' }, 415, 'unsupported_media_type'],
-    ['no type', LOGIN, '{}', { 'content-type': '' }, 415, 'unsupported_media_type'],
+    ['another content type', LOGIN, 'a=b', { 'content-type': 'application/x-www-form-urlencoded' }, 415, 'unsupported_media_type'],
+    ['no content type', LOGIN, '{}', { 'content-type': '' }, 415, 'unsupported_media_type'],
     ['gzip', LOGIN, '{}', { 'content-encoding': 'gzip' }, 415, 'unsupported_encoding'],
     ['a password of 10 MB', LOGIN, JSON.stringify({ email: 'a@example.com', password: 'x'.repeat(10_000_000) }), {}, 413, 'body_too_large'],
-    ['a path that nobody has', '/api/auth/nothing', '{}', {}, 404, 'not_found'],
+    ['an unknown path', '/api/auth/nothing', '{}', {}, 404, 'not_found'],
     ['a path that cannot be decoded', '/api/%ff', '{}', {}, 404, 'not_found'],
   ] as [string, string, string | Buffer, Record<string, string>, number, string][])('%s', async (_what, path, body, more, status, code) => {
     const headers = { 'content-type': 'application/json', ...more }
@@ -41,13 +41,13 @@ describe('Every error has the one format', () => {
     expect(JSON.stringify(problem)).not.toMatch(/node_modules|\.[jt]s:\d/)
   })
 
-  test.each(['GET', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'])('%s where only POST is right: 405 with Allow', async (method) => {
+  test.each(['GET', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'])('%s instead of POST: 405 with Allow', async (method) => {
     const response = await fetch(`${api}${LOGIN}`, { method })
     expect([response.status, response.headers.get('allow')]).toEqual([405, 'POST'])
     expect(await response.json()).toMatchObject({ code: 'method_not_allowed' })
   })
 
-  test('what nobody foresaw: 500 without a word of why', async () => {
+  test('an unexpected error: 500 without its reason', async () => {
     await backend.database.query('ALTER TABLE users RENAME TO users_away')
     const answer = await post(api, LOGIN, { email: 'a@example.com', password: 'x' }).finally(() =>
       backend.database.query('ALTER TABLE users_away RENAME TO users'),
@@ -57,10 +57,10 @@ describe('Every error has the one format', () => {
   })
 })
 
-test('When a field has the wrong type, then that is said, and not that it is missing', async () => {
+test('When a field has the wrong type, then the error names the type, and does not say that the field is missing', async () => {
   const { body } = await post<{ errors: { field: string; message: string }[] }>(api, LOGIN, { email: 17, cookies: 'yes' })
-  const said = Object.fromEntries(body.errors.map(({ field, message }) => [field, message]))
-  expect(said).toEqual({
+  const messages = Object.fromEntries(body.errors.map(({ field, message }) => [field, message]))
+  expect(messages).toEqual({
     email: expect.stringMatching(/expected string/),
     cookies: expect.stringMatching(/expected boolean/),
     password: 'is missing',
@@ -68,7 +68,7 @@ test('When a field has the wrong type, then that is said, and not that it is mis
 })
 
 test.each(['/docs', '/docs/start.js', '/reset-password', '/reset-password/page.js', '/verify-email', '/verify-email/page.js'])(
-  'When %s is asked for in odd ways, then nothing breaks',
+  'When %s is requested with Range, with preconditions or with POST, then the response is 200 or 405',
   async (path) => {
     for (const headers of [{ range: 'bytes=99999999-' }, { 'if-match': '"a"' }, { 'if-none-match': '*' }] as Record<string, string>[])
       expect((await fetch(`${api}${path}`, { headers })).status).toBe(200)
@@ -77,14 +77,14 @@ test.each(['/docs', '/docs/start.js', '/reset-password', '/reset-password/page.j
   },
 )
 
-test('When names mean something to JavaScript, then they are ignored', async () => {
+test('When the body contains names with a special meaning in JavaScript, then they are ignored', async () => {
   const { email, password } = newPerson()
   const body = `{"__proto__":{"role":"admin"},"constructor":{"prototype":{"role":"admin"}},"email":"${email}","password":"${password}"}`
   expect(await post(api, LOGIN, body)).toMatchObject({ status: 401, body: { code: 'invalid_credentials' } })
   expect(({} as { role?: string }).role).toBeUndefined()
 })
 
-test('When anything is asked, then the answer keeps browsers on their guard and says nothing of what serves it', async () => {
+test('When any path is requested, then the response has security headers and does not name the server software', async () => {
   for (const path of ['/health', '/docs/', '/api/nothing', '/reset-password', '/verify-email']) {
     const { headers } = await fetch(`${api}${path}`)
     expect(headers.get('x-powered-by')).toBeNull()
@@ -104,14 +104,14 @@ test('When anything is asked, then the answer keeps browsers on their guard and 
 })
 
 test.each(['/docs', '/docs/', '/docs/start.js', '/reset-password', '/verify-email', '/api/nothing', '/health', '/openapi.json'])(
-  'When %s is opened within a page of another site, or of our own, then browsers do not show it',
+  'When %s is embedded in a page of any site, then browsers do not show it',
   async (path) => {
     const policy = (await fetch(`${api}${path}`)).headers.get('content-security-policy') ?? ''
     expect(policy.split(';').filter((directive) => directive.startsWith('frame-ancestors'))).toEqual(["frame-ancestors 'none'"])
   },
 )
 
-test('When pages are opened, then all they load comes from us', async () => {
+test('When a page is opened, then all its files come from our own origin', async () => {
   for (const path of ['/docs/', '/reset-password/', '/verify-email/']) {
     const html = await (await fetch(`${api}${path}`)).text()
     expect(html).not.toMatch(/<script>|onload=|https?:/)
@@ -119,7 +119,7 @@ test('When pages are opened, then all they load comes from us', async () => {
   }
 })
 
-test('When the document is asked for, then it is OpenAPI 3.1 and names every operation with its problems', async () => {
+test('When the document is requested, then it is OpenAPI 3.1 and names every operation with its problems', async () => {
   const { body } = await get<{ openapi: string; paths: Record<string, Record<string, { responses: object }>> }>(api, '/openapi.json')
   expect(body.openapi).toBe('3.1.0')
   expect(Object.keys(body.paths)).toEqual(
@@ -130,7 +130,7 @@ test('When the document is asked for, then it is OpenAPI 3.1 and names every ope
   )
 })
 
-test('When a client sends its headers byte by byte, or never ends them, then it is cut off and others are served', async () => {
+test('When the headers of a client are too long, then it gets 431, and other clients are served', async () => {
   const socket = connect(Number(new URL(api).port), '127.0.0.1')
   const closed = new Promise<string>((resolve) => {
     let answer = ''

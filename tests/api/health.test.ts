@@ -17,7 +17,7 @@ beforeAll(async () => {
 })
 afterAll(() => backend?.stop())
 
-/** Words in lower case, names of alarms, and times: no sentence, host, path or user. */
+/** Matches words in lower case, names of alarms, and times. Does not match sentences, hosts, paths or users. */
 const CODE_OR_TIME = /^(?:[a-z]+|[A-Z][A-Za-z]+|\d{4}-\d\d-\d\dT[\d:.]+Z)$/
 
 function textsIn(value: unknown): string[] {
@@ -25,7 +25,7 @@ function textsIn(value: unknown): string[] {
   return typeof value === 'object' && value !== null ? Object.values(value).flatMap(textsIn) : []
 }
 
-describe('When PostgreSQL and Temporal are away, then health shows states, counts and codes only:', () => {
+describe('When PostgreSQL and Temporal are unavailable, then /health contains states, counts and codes only:', () => {
   test('the API', async () => {
     const health = await eventually('the relay to wait', async () => {
       const body = (await (await fetch(`${backend.apiUrl}/health`)).json()) as { relay: { state: string } }
@@ -53,15 +53,15 @@ describe('When PostgreSQL and Temporal are away, then health shows states, count
 })
 
 const onLinux = process.platform === 'linux' ? test : test.skip // elsewhere a machine has one loopback address only
-onLinux('When HOST is not set outside production, then no other address of the machine answers', async () => {
+onLinux('When HOST is not set outside production, then other addresses of the machine refuse connections', async () => {
   const outcomes = await Promise.all([ports.api, ports.apiOperations].map((port) => tryToConnect('127.0.0.2', port)))
   expect(outcomes).toEqual(['ECONNREFUSED', 'ECONNREFUSED'])
 })
 
-onLinux('When HOST is set, then that address answers', async () => {
+onLinux('When HOST is set, then that address accepts connections', async () => {
   const port = await freePort(0)
   backend.launch('api', { PORT: String(port), OPERATIONS_PORT: '0', HOST: '0.0.0.0' })
-  await eventually('another address to answer', async () => (await tryToConnect('127.0.0.2', port)) === 'connected')
+  await eventually('another address to accept a connection', async () => (await tryToConnect('127.0.0.2', port)) === 'connected')
 })
 
 function tryToConnect(host: string, port: number): Promise<string> {
@@ -78,9 +78,9 @@ function tryToConnect(host: string, port: number): Promise<string> {
 test.each([
   [{}, 404],
   [{ SERVE_DOCS: 'true' }, 200],
-])('When production is started with %j, then /docs is answered with %i', async (env, status) => {
+])('When production is started with %j, then the response for /docs is %i', async (env, status) => {
   const port = await freePort(0)
   backend.launch('api', { ...PRODUCTION, HOST: '127.0.0.1', PORT: String(port), OPERATIONS_PORT: '0', ...env })
-  const response = await eventually('it to answer', () => fetch(`http://127.0.0.1:${port}/docs`))
+  const response = await eventually('the API to respond', () => fetch(`http://127.0.0.1:${port}/docs`))
   expect(response.status).toBe(status)
 })

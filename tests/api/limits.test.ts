@@ -18,14 +18,14 @@ const USUAL = {
 }
 
 let backend: Backend
-/** The process has the wrong time. */
+/** Sets the clock of a process one day ahead. */
 const A_DAY_AHEAD = {
   NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent('const now = Date.now.bind(Date); Date.now = () => now() + 86_400_000')}`,
 }
 
 /**
- * API processes on one database; from the third on they stand behind one proxy, the fourth has no limit of logins an address. The
- * clocks of the last two are a day ahead; they are otherwise like the third and the fourth.
+ * API processes on one database. From the third one on, they are behind one proxy. The fourth one has no limit of logins per address.
+ * The last two equal the third and the fourth one, but their clocks are one day ahead.
  */
 let apis: string[]
 beforeAll(async () => {
@@ -53,26 +53,26 @@ const times = <T>(count: number, work: (i: number) => Promise<T>): Promise<T[]> 
 const statuses = async (answers: Promise<{ status: number }[]>) => (await answers).map(({ status }) => status)
 const count = (all: number[], status: number) => all.filter((each) => each === status).length
 
-/** Tries passwords of one account from one address, where no limit of addresses stands before those of guesses. */
+/** Tries passwords of one account from one address, on a process without a limit per address. */
 const guesser = (person: Person, address: string) => (password: string) => logIn(apis[3]!, { ...person, password }, behindProxy(address))
-/** Lets the pauses that have begun last: a busy machine may need longer than their 5 s for what follows. */
+/** Extends the pauses that have started: on a busy machine, the next steps may take longer than their 5 s. */
 const holdPauses = () => backend.database.query(`UPDATE rate_limits SET expire = $1 WHERE key LIKE 'pause:%'`, [Date.now() + 600_000])
 const endPauses = () => backend.database.query(`UPDATE rate_limits SET expire = 0 WHERE key LIKE 'pause:%'`)
 
 /** With what is left of a window, the least that the window can last: a busy machine takes its time between two requests. */
 const secondsSince = (ms: number) => (Date.now() - ms) / 1000
 
-/** A process remembers whom it refused, so each test comes from an address of its own. */
+/** A process remembers the clients that it rejected, so each test uses its own address. */
 let hosts = 0
 const newAddress = () => `198.18.${(hosts += 1) >> 8}.${hosts & 255}`
 
-describe('When limits are counted by three API processes, then together they let through exactly', () => {
-  test('five logins a minute and address', async () => {
+describe('When three API processes count a limit, then together they accept exactly', () => {
+  test('five logins per minute and address', async () => {
     const all = await statuses(times(30, (i) => logIn(apis[i % 3]!, newPerson())))
     expect([count(all, 401), count(all, 429)]).toEqual([5, 25])
   })
 
-  test('five at the same time, while PostgreSQL does not answer', async () => {
+  test('five logins at the same time, while PostgreSQL does not respond', async () => {
     const locker = await backend.database.connect()
     await locker.query('BEGIN; LOCK TABLE rate_limits IN ACCESS EXCLUSIVE MODE')
     const headers = behindProxy(newAddress())
@@ -86,7 +86,7 @@ describe('When limits are counted by three API processes, then together they let
       await locker.query('COMMIT')
       locker.release()
     }
-    await eventually('the others to be refused', async () => refused.length === 25, 2000).finally(unlock)
+    await eventually('the others to be rejected', async () => refused.length === 25, 2000).finally(unlock)
     expect(count(await all, 429)).toBe(25)
   })
 
@@ -95,13 +95,13 @@ describe('When limits are counted by three API processes, then together they let
     expect([count(all, 202), count(all, 429)]).toEqual([3, 9])
   })
 
-  test('three forgotten passwords', async () => {
+  test('three requests for a password reset', async () => {
     const all = await statuses(times(12, (i) => post(apis[i % 3]!, '/api/auth/forgot-password', { email: newPerson().email })))
     expect([count(all, 202), count(all, 429)]).toEqual([3, 9])
   })
 })
 
-test('When a limit is reached, then the answer says when to come again', async () => {
+test('When a limit is reached, then the response contains Retry-After', async () => {
   const address = behindProxy(newAddress())
   const before = Date.now()
   const first = await logIn(apis[2]!, newPerson(), address)
@@ -115,22 +115,22 @@ test('When a limit is reached, then the answer says when to come again', async (
   expect(refused.headers.get('ratelimit')).toMatch(/^"login";r=0;t=/)
 })
 
-describe('Whose address counts', () => {
-  test('When there is no proxy, then a forged X-Forwarded-For changes nothing', async () => {
+describe('The client address', () => {
+  test('When there is no proxy, then X-Forwarded-For is ignored', async () => {
     const all = await statuses(times(10, (i) => logIn(apis[0]!, newPerson(), behindProxy(`203.0.113.${i}`))))
     // The process may remember our own address from another test.
     expect(count(all, 401)).toBeLessThanOrEqual(5)
     expect(count(all, 429)).toBeGreaterThanOrEqual(5)
   })
 
-  test('When two clients come through the proxy, then each has its own limit, whatever it claims before', async () => {
+  test('When two clients connect through the proxy, then each has its own limit, whatever X-Forwarded-For it sends', async () => {
     const [one, other] = [newAddress(), newAddress()]
     const all = await statuses(times(10, (i) => logIn(apis[2]!, newPerson(), behindProxy(`10.0.0.${i}, ${one}`))))
     expect([count(all, 401), count(all, 429)]).toEqual([5, 5])
     expect((await logIn(apis[2]!, newPerson(), behindProxy(other))).status).toBe(401)
   })
 
-  test('When addresses share a /48, or are one address written twice, then they share a limit', async () => {
+  test('When addresses are in one /48, or are two notations of one address, then they share a limit', async () => {
     const six = await statuses(times(30, (i) => logIn(apis[2]!, newPerson(), behindProxy(`2001:db8:1:${i}::${i + 1}`))))
     expect(count(six, 401)).toBe(5)
     const mapped = newAddress()
@@ -138,18 +138,18 @@ describe('Whose address counts', () => {
     expect(count(four, 401)).toBe(5)
   })
 
-  test('When X-Forwarded-For is rubbish or endless, then the request is answered', async () => {
+  test('When X-Forwarded-For is invalid or very long, then the request gets a response', async () => {
     for (const value of ['rubbish', '<script>', Array.from({ length: 200 }, (_, i) => `10.1.1.${i}`).join(', ')])
       expect([401, 429]).toContain((await logIn(apis[2]!, newPerson(), behindProxy(value))).status)
   })
 })
 
-describe('Failures of one account', () => {
-  test('When a password is guessed from one address, then each further guess waits longer, and the right one counts anew', async () => {
+describe('Failed logins of one account', () => {
+  test('When a password is guessed from one address, then each further guess waits longer, and the right password resets the count', async () => {
     const person = await registered(proxied(), behindProxy(newAddress()))
     const guess = guesser(person, newAddress())
     const burst = await statuses(times(12, () => guess('not the passphrase')))
-    // Five free ones and the first of those with a pause behind it; one less where a guess ends while another one is counted.
+    // Five free guesses and the first one that starts a pause. One less if a guess ends while another one is counted.
     expect([5, 6]).toContain(count(burst, 401))
     expect(count(burst, 401) + count(burst, 429)).toBe(12)
     await holdPauses()
@@ -170,25 +170,25 @@ describe('Failures of one account', () => {
     const person = await registered(proxied(), behindProxy(newAddress()))
     const guesses: number[] = []
     for (let i = 0; i < 22; i += 1) guesses.push((await guesser(person, newAddress())('not the passphrase')).status)
-    expect([count(guesses, 401), guesses.at(-1)]).toEqual([21, 429]) // twenty free ones and the first of those with a pause behind it
+    expect([count(guesses, 401), guesses.at(-1)]).toEqual([21, 429]) // twenty free guesses and the first one that starts a pause
     await holdPauses()
     expect((await guesser(person, newAddress())(person.password)).status).toBe(429)
   })
 
-  test('When a password is guessed from many addresses at once, then no more guesses pass than one after the other', async () => {
+  test('When a password is guessed from many addresses at the same time, then no more guesses are accepted than in sequence', async () => {
     const person = newPerson()
     const burst = await statuses(times(40, () => guesser(person, newAddress())('not the passphrase')))
     expect(count(burst, 401)).toBeLessThanOrEqual(21)
     expect(count(burst, 401) + count(burst, 429)).toBe(40)
   })
 
-  test('When bursts come again and again, then the pause grows with what was tried, not with what was refused', async () => {
+  test('When there are several bursts, then the pause grows with the accepted guesses, not with the rejected ones', async () => {
     const person = await registered(proxied(), behindProxy(newAddress()))
     for (let burst = 0; burst < 3; burst += 1) await times(40, () => guesser(person, newAddress())('not the passphrase'))
     expect(Number((await guesser(person, newAddress())('not the passphrase')).headers.get('retry-after'))).toBeLessThanOrEqual(10)
   })
 
-  test('When a stranger guesses from one address for as long as he likes, then the owner logs in from any other without a pause', async () => {
+  test('When a stranger guesses from one address for a long time, then the owner logs in from any other address without a pause', async () => {
     const person = await registered(proxied(), behindProxy(newAddress()))
     const guess = guesser(person, newAddress())
     for (let round = 0; round < 20; round += 1) {
@@ -200,7 +200,7 @@ describe('Failures of one account', () => {
     expect((await guesser(person, newAddress())(person.password)).status).toBe(200)
   })
 
-  test('When many strangers guess, then the owner logs in at once from an address where he did before', async () => {
+  test('When many strangers guess, then the owner logs in at once from an address with an earlier login', async () => {
     const person = await registered(proxied(), behindProxy(newAddress()))
     const [home, elsewhere] = [guesser(person, newAddress()), guesser(person, newAddress())]
     expect((await home(person.password)).status).toBe(200)
@@ -210,7 +210,7 @@ describe('Failures of one account', () => {
     expect((await home(person.password)).status).toBe(200)
   })
 
-  test('When the password is set anew by a mailed link, then its owner need not wait', async () => {
+  test('When the password is reset with a mailed link, then the owner logs in without a wait from the same address', async () => {
     const person = await registered(proxied(), behindProxy(newAddress()))
     await post(apis[2]!, '/api/auth/forgot-password', { email: person.email }, behindProxy(newAddress()))
     const [mail] = await mailsTo(backend.mailDirectory, person.email, 'Set a new password')
@@ -223,7 +223,7 @@ describe('Failures of one account', () => {
     expect((await guesser(person, newAddress())(password)).status).toBe(200)
   })
 
-  test('When the password is set anew by a mailed link, then its owner need not wait at other addresses either', async () => {
+  test('When the password is reset with a mailed link, then the owner logs in without a wait from other addresses as well', async () => {
     const person = await registered(proxied(), behindProxy(newAddress()))
     const home = guesser(person, newAddress())
     await times(12, () => home('not the passphrase'))
@@ -236,7 +236,7 @@ describe('Failures of one account', () => {
     expect((await home('quite another passphrase')).status).toBe(200)
   })
 
-  test('When an administrator sets a new password, then its owner need not wait, and other accounts still do', async () => {
+  test('When an administrator sets a new password, then the owner logs in without a wait, and other accounts still have to wait', async () => {
     const [person, stranger] = [await registered(proxied(), behindProxy(newAddress())), newPerson()]
     const home = guesser(person, newAddress())
     await times(12, () => home('not the passphrase'))
@@ -252,14 +252,14 @@ describe('Failures of one account', () => {
     expect((await elsewhere('not the passphrase')).status).toBe(429)
   })
 
-  test('When there is no such account, then guessing slows down all the same', async () => {
+  test('When there is no such account, then guessing slows down as well', async () => {
     const guess = guesser(newPerson(), newAddress())
     const all = await statuses(times(12, () => guess('not the passphrase')))
     expect([5, 6]).toContain(count(all, 401))
     expect(count(all, 401) + count(all, 429)).toBe(12)
   })
 
-  test('When a new password is weak, then that is no failure', async () => {
+  test('When a new password is weak, then this does not count as a failed login', async () => {
     const person = await registered(proxied(), behindProxy(newAddress()))
     const { accessToken } = await loggedIn(apis[2]!, person, behindProxy(newAddress()))
     const change = (newPassword: string) =>
@@ -286,7 +286,7 @@ describe('When a clock was wrong and has been corrected', () => {
     expect(Number(refused.headers.get('retry-after'))).toBeLessThanOrEqual(10)
   })
 
-  test('then counts and pauses that end later than any of their kind can are not believed', async () => {
+  test('then counts and pauses that end later than is possible are ignored', async () => {
     const person = await registered(proxied(), behindProxy(newAddress()))
     const [guess, address] = [guesser(person, newAddress()), newAddress()]
     for (let i = 0; i < 8; i += 1) await guess('not the passphrase')
@@ -297,7 +297,7 @@ describe('When a clock was wrong and has been corrected', () => {
   })
 })
 
-test('When the limits cannot be counted, then guessing is closed, the rest is open, and it is said once', async () => {
+test('When limits cannot be counted, then password requests are rejected, all others are accepted, and the fault is logged once', async () => {
   const person = await registered(proxied(), behindProxy(newAddress()))
   const { refreshToken } = await loggedIn(apis[2]!, person, behindProxy(newAddress()))
   await backend.database.query('ALTER TABLE rate_limits RENAME TO rate_limits_away')
@@ -321,7 +321,7 @@ test('When the limits cannot be counted, then guessing is closed, the rest is op
   }
 })
 
-test('When webhooks come by the hundred from one address, then none is refused', async () => {
+test('When one address sends hundreds of webhooks, then none is rejected', async () => {
   const all = await statuses(times(400, () => postWebhook(apis[0]!, 'call-start', { CallSid: newCallSid() })))
   expect(count(all, 200)).toBe(400)
 })

@@ -1,4 +1,4 @@
-// Real responses of every operation against what /openapi.json says of them.
+// Compares responses of every operation with /openapi.json.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { freePort } from '../../dev/ports.ts'
 import { bearer, loggedIn, newPerson, registered } from '../support/accounts.ts'
@@ -13,7 +13,7 @@ const TEST_TOKEN = 'the-token-of-the-test-routes'
 const JSON_TYPE = { 'content-type': 'application/json' }
 
 let backend: Backend
-/** Its PostgreSQL refuses connections. */
+/** An API process whose PostgreSQL refuses connections. */
 let waiting: Backend
 let document: OpenApiDocument
 beforeAll(async () => {
@@ -29,7 +29,7 @@ afterAll(async () => {
 
 const seen = new Set<string>()
 
-/** Sends a request, and fails where the document does not allow its response. */
+/** Sends a request, and fails if the document does not allow its response. */
 async function exchange(
   method: 'get' | 'post',
   path: string,
@@ -48,7 +48,7 @@ function send(path: string, body: unknown, headers: Record<string, string> = {})
   return exchange('post', path, { headers: { ...JSON_TYPE, ...headers }, body: typeof body === 'string' ? body : JSON.stringify(body) })
 }
 
-test('When operations of accounts succeed and fail, then each response is as documented', async () => {
+test('When account operations succeed and fail, then each response is as documented', async () => {
   const person = await registered(backend)
   await send('/api/auth/register', newPerson())
   await send('/api/auth/forgot-password', { email: person.email })
@@ -111,7 +111,7 @@ test('When a browser sends cookies, then the document names them and the header 
   expect(securityOf('post', '/api/auth/login')).toEqual([])
 })
 
-test('When health, the document and the test routes are asked for, then each response is as documented', async () => {
+test('When health, the document and the test routes are requested, then each response is as documented', async () => {
   for (const path of ['/health', '/health/ready', '/openapi.json']) {
     await exchange('get', path)
   }
@@ -144,14 +144,14 @@ test('When webhooks arrive, then each response is as documented', async () => {
   }
 })
 
-test('When everything above has run, then each operation has succeeded once', () => {
+test('When all tests above have run, then each operation has succeeded at least once', () => {
   const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, { responses }]) => ({ name: `${method} ${path}`, responses })),
   )
   const neverSucceeded = operations
     .filter(({ name, responses }) => !Object.keys(responses).some((status) => status < '300' && seen.has(`${name} ${status}`)))
     .map(({ name }) => name)
-  // Mailed links, and credentials in a query, are shown by tests of their own.
+  // Other tests cover mailed links and credentials in a query.
   expect(neverSucceeded.filter((name) => !/^(post .*\/(verify-email|reset-password)|get \/webhooks\/.*)$/.test(name))).toEqual([])
 })
 
@@ -159,7 +159,7 @@ test.each([
   ['400', 'bad_request', 'NONSENSE\r\n\r\n'],
   ['431', 'headers_too_large', `GET /health HTTP/1.1\r\nHost: x\r\nX-Long: ${'a'.repeat(20_000)}\r\n\r\n`],
 ])(
-  'When Node refuses a request with %s %s, then the response has an id, and the document names it everywhere',
+  'When Node rejects a request with %s %s, then the response has a request id, and the document lists it for every operation',
   async (status, code, sent) => {
     const { closed } = await rawClient(backend.apiUrl, sent)
     const [head = '', body = ''] = (await closed).split('\r\n\r\n')

@@ -24,30 +24,30 @@ beforeAll(async () => {
 })
 afterAll(() => backend?.stop())
 
-/** As in the image, with the role that owns the tables. */
-async function admin(...args: string[]): Promise<{ code: number; said: string }> {
+/** Runs the admin command as in the image, with the role that owns the tables. */
+async function admin(...args: string[]): Promise<{ code: number; output: string }> {
   return adminWith({ ...backend.env, MIGRATION_DATABASE_URL: backend.databaseUrl }, ...args)
 }
 
-async function adminWith(env: NodeJS.ProcessEnv, ...args: string[]): Promise<{ code: number; said: string }> {
-  return execFile(process.execPath, [join(dist, 'deploy', 'admin.js'), ...args], { env }).then(
-    ({ stdout }) => ({ code: 0, said: stdout.trim() }),
-    ({ code, stdout, stderr }: { code: number; stdout: string; stderr: string }) => ({ code, said: (stdout + stderr).trim() }),
+async function adminWith(env: NodeJS.ProcessEnv, ...args: string[]): Promise<{ code: number; output: string }> {
+  return execFile(process.execPath, [join(dist, 'cli', 'admin.js'), ...args], { env }).then(
+    ({ stdout }) => ({ code: 0, output: stdout.trim() }),
+    ({ code, stdout, stderr }: { code: number; stdout: string; stderr: string }) => ({ code, output: (stdout + stderr).trim() }),
   )
 }
 const register = (api: string, body: object) => post(api, '/api/auth/register', body)
 
 describe('When registration is', () => {
-  test('closed, then nobody registers, and who has an account logs in', async () => {
+  test('closed, then nobody can register, and existing accounts can log in', async () => {
     const known = await registered(backend)
     for (const person of [newPerson(), known])
       expect(await register(apis.closed, person)).toMatchObject({ status: 403, body: { code: 'registration_closed' } })
     await loggedIn(apis.closed, known)
   })
 
-  test('by invitation, then only who was invited registers, and only with the address that was', async () => {
+  test('by invitation, then only an invited person can register, and only with the invited address', async () => {
     const [invited, other] = [newPerson(), await registered(backend)]
-    const { said: invitation } = await admin('invite', invited.email.toUpperCase())
+    const { output: invitation } = await admin('invite', invited.email.toUpperCase())
     const { accessToken } = await loggedIn(backend.apiUrl, other)
     for (const body of [
       invited,
@@ -62,18 +62,18 @@ describe('When registration is', () => {
     expect(await subjectsTo(backend, invited.email)).toEqual(['Your account is ready'])
   })
 
-  test('open, and a stranger has registered the address of an invited person, then the invitation makes the account his', async () => {
+  test('open, and a stranger has registered the address of an invited person, then the invited person gets the account', async () => {
     const stranger = newPerson()
     await register(backend.apiUrl, stranger)
     const invited = { ...stranger, password: 'the passphrase of the invited' }
-    const { said: invitation } = await admin('invite', invited.email)
+    const { output: invitation } = await admin('invite', invited.email)
     expect(await register(backend.apiUrl, { ...invited, invitation })).toMatchObject({ status: 202 })
     await loggedIn(backend.apiUrl, invited)
     expect((await post(backend.apiUrl, '/api/auth/login', { email: stranger.email, password: stranger.password })).status).toBe(401)
   })
 })
 
-test('When the API is killed while mails wait for the mail server, then the next process sends them', async () => {
+test('When the API is killed while the mail server is unavailable, then the next process sends the mails', async () => {
   const mailPort = await freePort(0)
   const env = { SMTP_URL: `smtp://127.0.0.1:${mailPort}`, PUBLIC_URL: 'https://calls.example.com', RETRY_MAIL_FIRST_SECONDS: '0.1' }
   const other = await startBackend({ start: ['api'], env })
@@ -94,28 +94,28 @@ test('When the API is killed while mails wait for the mail server, then the next
 })
 
 describe('npm run admin', () => {
-  test('When the first administrator is made, then the password that is shown logs in', async () => {
+  test('When the first administrator is created, then login works with the password in the output', async () => {
     const { email } = newPerson()
-    const { code, said } = await admin('create', email)
+    const { code, output } = await admin('create', email)
     expect(code).toBe(0)
-    const password = /Password, shown only now: (\S+)$/.exec(said)![1]!
+    const password = /Password, shown only now: (\S+)$/.exec(output)![1]!
     const { accessToken } = await loggedIn(backend.apiUrl, { email, password, name: '' })
     expect((await get(backend.apiUrl, '/api/auth/me', bearer(accessToken))).body).toMatchObject({ role: 'admin' })
-    expect((await admin('create', email)).said).toMatch(/The account already existed/)
+    expect((await admin('create', email)).output).toMatch(/The account already existed/)
     expect((await get(backend.apiUrl, '/api/auth/me', bearer(accessToken))).status).toBe(401)
   })
 
-  test('When an administrator is made of an address that is not verified, then the account works, and its link does not', async () => {
+  test('When an administrator is created for an unverified address, then the account works, and its link is invalid', async () => {
     const person = newPerson()
     await register(backend.apiUrl, person)
     await subjectsTo(backend, person.email)
-    const { said } = await admin('create', person.email)
-    const password = /Password, shown only now: (\S+)$/.exec(said)![1]!
-    await expect(verified(backend, { ...person, password })).rejects.toThrow('Verification answered 403')
+    const { output } = await admin('create', person.email)
+    const password = /Password, shown only now: (\S+)$/.exec(output)![1]!
+    await expect(verified(backend, { ...person, password })).rejects.toThrow('Verification responded 403')
     await loggedIn(backend.apiUrl, { ...person, password })
   })
 
-  test('When a role changes, then the very next request has it; when an account is deactivated, then it has none', async () => {
+  test('When a role changes or an account is deactivated, then this applies to the next request', async () => {
     const person = await registered(backend)
     const { accessToken } = await loggedIn(backend.apiUrl, person)
     const me = () => get(backend.apiUrl, '/api/auth/me', bearer(accessToken))
@@ -128,7 +128,7 @@ describe('npm run admin', () => {
     await loggedIn(backend.apiUrl, person)
   })
 
-  test('When the signing key is replaced, then access tokens end, and sessions go on by refreshing', async () => {
+  test('When the signing key is replaced, then access tokens are rejected, and sessions can be refreshed', async () => {
     const person = await registered(backend)
     const { accessToken, refreshToken } = await loggedIn(backend.apiUrl, person)
     expect((await admin('new-signing-key')).code).toBe(0)
@@ -150,14 +150,14 @@ describe('npm run admin', () => {
     [['role', 'nobody@example.com', 'king'], /^The role must be one of/],
     [['role', 'nobody@example.com', 'user'], /^There is no account/],
     [['deactivate', 'nobody@example.com'], /^There is no account/],
-  ])('When it is called with %j, then it says what is wrong in words', async (args, words) => {
-    const { code, said } = await admin(...args)
-    expect([code, said]).toEqual([1, expect.stringMatching(words)])
-    expect(said).not.toMatch(/\n {4}at /)
+  ])('When it is called with %j, then the error message says what is wrong', async (args, words) => {
+    const { code, output } = await admin(...args)
+    expect([code, output]).toEqual([1, expect.stringMatching(words)])
+    expect(output).not.toMatch(/\n {4}at /)
   })
 })
 
-test('When the admin command has only the role of the application, then it says which setting is missing, and changes nothing', async () => {
+test('When the admin command has only the role of the application, then it names the missing setting and changes nothing', async () => {
   const { email } = await registered(backend)
   for (const args of [
     ['create', email],
@@ -167,7 +167,7 @@ test('When the admin command has only the role of the application, then it says 
   ])
     expect(await adminWith(backend.env, ...args)).toEqual({
       code: 1,
-      said: 'This role may not change accounts: set MIGRATION_DATABASE_URL to the role that owns the tables.',
+      output: 'This role may not change accounts: set MIGRATION_DATABASE_URL to the role that owns the tables.',
     })
   const { rows } = await backend.database.query('SELECT role, active FROM users WHERE email = $1', [email])
   expect(rows).toEqual([{ role: 'user', active: true }])

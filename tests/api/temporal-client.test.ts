@@ -1,4 +1,4 @@
-// The API's connection to Temporal: one for all who use it.
+// The API's connection to Temporal, which all its users share.
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { openTemporal, type TemporalClient } from '../../temporal/client.ts'
@@ -19,7 +19,7 @@ afterEach(async () => {
 
 const open = (): TemporalClient => openTemporal(readTemporalSettings({ TEMPORAL_ADDRESS: `127.0.0.1:${line.port}` }))
 
-test('When two ask for the client at once, then they share one connection', async () => {
+test('When two callers request the client at the same time, then they share one connection', async () => {
   const [first, second] = await Promise.all([temporal.client(), temporal.client()])
   expect(second.connection).toBe(first.connection)
   expect((await temporal.client()).connection).toBe(first.connection)
@@ -27,7 +27,7 @@ test('When two ask for the client at once, then they share one connection', asyn
   expect([line.opened(), line.open()]).toEqual([1, 1])
 })
 
-test('When the first attempt fails, then both users learn of it, nothing goes on connecting, and the next users share one connection', async () => {
+test('When the first attempt fails, then both callers get the error, connecting stops, and the next callers share one connection', async () => {
   line.refuse(true)
   const attempts = await Promise.allSettled([temporal.client(), temporal.client()])
   expect(attempts.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
@@ -39,7 +39,7 @@ test('When the first attempt fails, then both users learn of it, nothing goes on
   expect([line.opened() - before, line.open()]).toEqual([1, 1])
 })
 
-test('When the client is closed, then its connection is, also after a failed attempt', async () => {
+test('When the client is closed, then its connection is closed, and closing works after a failed attempt as well', async () => {
   await temporal.client()
   await temporal.close()
   await eventually('the connection to end', async () => line.open() === 0)
@@ -49,7 +49,7 @@ test('When the client is closed, then its connection is, also after a failed att
   await expect(other.close()).resolves.toBeUndefined()
 })
 
-/** A line to the real server that counts its connections. */
+/** A TCP proxy to the real server that counts its connections. */
 async function startLine(): Promise<typeof line> {
   const [host, port] = servers.temporal.address.split(':') as [string, string]
   const sockets = new Set<Socket>()

@@ -32,7 +32,7 @@ async function anotherApi(env: NodeJS.ProcessEnv): Promise<string> {
 }
 
 describe.each(ROUTES)('%s', (path) => {
-  test('without a token 401, with a wrong one 403, with the right one how the connection is', async () => {
+  test('no token: 401; a wrong token: 403; the right token: the state of the connection', async () => {
     const none = await get(backend.apiUrl, path)
     expect([none.status, none.body.code, none.headers.get('www-authenticate')]).toEqual([401, 'not_authenticated', 'Bearer'])
     for (const wrong of ['wrong', `${TOKEN}x`, TOKEN.slice(1), TOKEN.toUpperCase()])
@@ -45,12 +45,12 @@ describe.each(ROUTES)('%s', (path) => {
   })
 })
 
-test('When it is not a GET, then 405 says what is', async () => {
+test('When the method is not GET, then 405 names the allowed methods', async () => {
   const answer = await post(backend.apiUrl, ROUTES[0]!, {}, bearer(TOKEN))
   expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'GET, HEAD'])
 })
 
-test('When a connection fails, then 200 says what is wrong, without a secret', async () => {
+test('When a connection fails, then the response describes the fault without secrets', async () => {
   const api = await anotherApi({
     WASABI_SECRET_KEY: 'not-the-secret',
     EXOTEL_API_TOKEN: 'not-the-token',
@@ -65,7 +65,7 @@ test('When a connection fails, then 200 says what is wrong, without a secret', a
   }
 })
 
-test('When they are mounted in production by mistake, then they refuse a second time', async () => {
+test('When the test routes are mounted in production by mistake, then they respond 404', async () => {
   const unlimited = (_request: unknown, _response: unknown, next: () => void) => next()
   const limits = { perAddress: () => unlimited } as unknown as Limits
   const checks = { database: async () => 'fine' } as ConnectionChecks

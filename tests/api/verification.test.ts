@@ -1,4 +1,4 @@
-// Who owns an address: an account that somebody registers works once the address is verified.
+// Verification of addresses: a registered account works after its address is verified.
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { freePort } from '../../dev/ports.ts'
@@ -25,7 +25,7 @@ const query = async <Row>(sql: string, values: unknown[]): Promise<Row[]> => (aw
 const linksTo = async (email: string, atLeast = 1) => (await mailsTo(backend.mailDirectory, email, LINK, atLeast)).map(tokenIn)
 
 describe('When somebody registers', () => {
-  test('then login answers as if the password were wrong until the address is verified', async () => {
+  test('then login responds as for a wrong password until the address is verified', async () => {
     const person = newPerson()
     await register(person)
     const answers = [await logIn(person), await logIn({ ...person, password: 'not the passphrase' }), await logIn(newPerson())]
@@ -54,7 +54,7 @@ describe('When somebody registers', () => {
 })
 
 describe('When a verification link is opened', () => {
-  test('with another password than the one chosen, then it is refused and stays valid for the right one', async () => {
+  test('with another password than the chosen one, then it is rejected and stays valid for the right one', async () => {
     const person = newPerson()
     await register(person)
     const [token] = await linksTo(person.email)
@@ -63,7 +63,7 @@ describe('When a verification link is opened', () => {
     expect((await verify(token!, person.password)).status).toBe(204)
   })
 
-  test('a second time, then it is refused', async () => {
+  test('a second time, then it is rejected', async () => {
     const person = newPerson()
     await register(person)
     const [token] = await linksTo(person.email)
@@ -71,7 +71,7 @@ describe('When a verification link is opened', () => {
     expect(await verify(token!, person.password)).toMatchObject({ status: 403, body: { code: 'verification_token_invalid' } })
   })
 
-  test('after 24 hours, or by a stranger with a link of his own making, then it is refused', async () => {
+  test('after 24 hours, or with an invented token, then it is rejected', async () => {
     const person = newPerson()
     await register(person)
     const [token] = await linksTo(person.email)
@@ -81,7 +81,7 @@ describe('When a verification link is opened', () => {
     expect((await logIn(person)).status).toBe(401)
   })
 
-  test('of an account that was deactivated, then it is refused', async () => {
+  test('of an account that was deactivated, then it is rejected', async () => {
     const person = newPerson()
     await register(person)
     const [token] = await linksTo(person.email)
@@ -102,7 +102,7 @@ describe('When a verification link is opened', () => {
 })
 
 describe('When an unverified address is registered again', () => {
-  test('then password and link are replaced', async () => {
+  test('then the password and the link are replaced', async () => {
     const first = newPerson()
     const second = { ...first, password: 'the passphrase of the owner', name: 'Owner' }
     await register(first)
@@ -117,7 +117,7 @@ describe('When an unverified address is registered again', () => {
     expect(await query('SELECT name FROM users WHERE email = $1', [first.email])).toEqual([{ name: 'Owner' }])
   })
 
-  test('by twenty at once, then there is one account, and the newest link verifies it with one of the passwords', async () => {
+  test('by twenty requests at the same time, then there is one account, and the newest link verifies it with one of the passwords', async () => {
     const person = newPerson()
     const passwords = Array.from({ length: 20 }, (_, i) => `passphrase number ${i} of twenty`)
     const answers = await Promise.all(passwords.map((password) => register({ ...person, password })))
@@ -132,7 +132,7 @@ describe('When an unverified address is registered again', () => {
 })
 
 describe('When an address is not verified', () => {
-  test('then it gets no mail but the link', async () => {
+  test('then it gets only the mail with the link', async () => {
     const person = newPerson()
     await register(person)
     await linksTo(person.email)
@@ -142,7 +142,7 @@ describe('When an address is not verified', () => {
 })
 
 describe('Mail limits of registration', () => {
-  test('When one source registers an address again and again, then it causes three mails, and the last link stays valid', async () => {
+  test('When one source registers an address repeatedly, then it causes three mails, and the last link stays valid', async () => {
     const person = newPerson()
     const source = newSource()
     for (let i = 0; i < 6; i += 1)
@@ -153,7 +153,7 @@ describe('Mail limits of registration', () => {
     expect((await verify(links.at(-1)!, 'passphrase number 5 of six')).status).toBe(403)
   })
 
-  test('When many sources register an address, then it gets five mails a day, counted with the addresses of the same mailbox', async () => {
+  test('When many sources register an address, then it gets five mails a day, including those to other addresses of the same mailbox', async () => {
     const person = newPerson()
     for (let i = 0; i < 8; i += 1) await register(person)
     const alias = person.email.replace('@', '+list@')
@@ -166,7 +166,7 @@ describe('Mail limits of registration', () => {
     expect(await subjectsTo(backend, person.email)).toHaveLength(6)
   })
 
-  test('When one source registers many addresses, then those above its limit of the day get no mail and no account', async () => {
+  test('When one source registers many addresses, then those above its daily limit get no mail and no account', async () => {
     const limited = await anotherApi({ RATE_LIMIT_MAILS: '2' })
     const [people, source] = [[newPerson(), newPerson(), newPerson()], newSource()]
     for (const person of people) expect((await post(limited, '/api/auth/register', person, source)).status).toBe(202)
@@ -175,7 +175,7 @@ describe('Mail limits of registration', () => {
     expect(await query('SELECT FROM users WHERE email = $1', [people[2]!.email])).toEqual([])
   })
 
-  test('When an owner is told of registrations with his address, then at most five times a day', async () => {
+  test('When others register the address of an account repeatedly, then its owner gets at most five mails a day', async () => {
     const person = await registered(backend, newSource())
     for (let i = 0; i < 8; i += 1) await register(person)
     expect((await subjectsTo(backend, person.email)).slice(1)).toEqual(Array.from({ length: 4 }, () => 'You already have an account'))
@@ -187,7 +187,7 @@ describe('Mail limits of accounts', () => {
   const forgot = (email: string, headers: Record<string, string>) => post(api, '/api/auth/forgot-password', { email }, headers)
   const RESET = 'Set a new password'
 
-  test('When a stranger asks for resets again and again, then the owner still gets a link of his own', async () => {
+  test('When a stranger requests resets repeatedly, then a request of the owner still gets a link', async () => {
     const person = await registered(backend, newSource())
     const stranger = newSource()
     for (let i = 0; i < 6; i += 1) expect((await forgot(person.email, stranger)).status).toBe(202)
@@ -197,7 +197,7 @@ describe('Mail limits of accounts', () => {
     expect((await subjectsTo(backend, person.email)).filter((subject) => subject === RESET)).toHaveLength(3)
   })
 
-  test('When many strangers ask for resets, then mails stop, and the links that were mailed stay valid until others can be had', async () => {
+  test('When many strangers request resets, then no further mails are sent, and the mailed links stay valid', async () => {
     const person = await registered(backend, newSource())
     for (let i = 0; i < 8; i += 1) await forgot(person.email, newSource())
     expect((await subjectsTo(backend, person.email)).filter((subject) => subject === RESET)).toHaveLength(3)
@@ -206,7 +206,7 @@ describe('Mail limits of accounts', () => {
     expect((await post(api, '/api/auth/reset-password', body, newSource())).status).toBe(204)
   })
 
-  test('When a stranger asks for resets of addresses of the same mailbox, then the owner gets his link, and each request is written down', async () => {
+  test('When a stranger requests resets for other addresses of a mailbox, then its owner still gets a link', async () => {
     const person = await registered(backend, newSource())
     const alias = (tag: string) => person.email.replace('@', `+${tag}@`)
     const [one, other] = [newSource(), newSource()]
@@ -216,7 +216,7 @@ describe('Mail limits of accounts', () => {
     expect((await subjectsTo(backend, person.email)).filter((subject) => subject === RESET)).toHaveLength(1)
   })
 
-  test('When a limit holds a reset back, then the request writes a row all the same, so that its time does not tell of an account', async () => {
+  test('When a limit holds a reset back, then the request still writes a row, so that its time does not show whether there is an account', async () => {
     const [person, nobody] = [await registered(backend, newSource()), newPerson()]
     const rowsOf = ({ email }: Person) => query(`SELECT FROM account_mails WHERE recipient = $1 AND kind = 'password_reset'`, [email])
     for (const { email } of [person, nobody]) for (let i = 0; i < 5; i += 1) await forgot(email, newSource())
@@ -224,7 +224,7 @@ describe('Mail limits of accounts', () => {
     expect(await rowsOf(nobody)).toHaveLength(5)
   })
 
-  test('When a password is changed again and again, then its owner gets five notices an hour', async () => {
+  test('When a password is changed repeatedly, then its owner gets five mails an hour', async () => {
     const person = await registered(backend, newSource())
     const { accessToken } = await loggedIn(api, person, newSource())
     let currentPassword = person.password
@@ -238,7 +238,7 @@ describe('Mail limits of accounts', () => {
   })
 })
 
-test('When the verification page is opened, then it names our script and nobody else’s', async () => {
+test('When the verification page is opened, then it loads our script', async () => {
   const html = await (await fetch(`${api}/verify-email`)).text()
   expect(html).toContain('<script src="/verify-email/page.js">')
   expect(await (await fetch(`${api}/verify-email/page.js`)).text()).toContain('/api/auth/verify-email')

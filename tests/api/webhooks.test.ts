@@ -28,7 +28,7 @@ const countRows = async () => {
   return rows[0] as { events: string; calls: string }
 }
 
-describe('When the phase-1 checks are made, then the answers are literally these:', () => {
+describe('When a webhook has no signature, a wrong one or the right one, then the response is as follows:', () => {
   const body = '{"CallSid":"123","CallStatus":"completed"}'
   const url = () => `${backend.apiUrl}/webhooks/exotel/call-end`
   const headers = { 'content-type': 'application/json' }
@@ -51,7 +51,7 @@ describe('When the phase-1 checks are made, then the answers are literally these
   })
 })
 
-describe('When a delivery is refused, then nothing changes but the log and a counter:', () => {
+describe('When a delivery is rejected, then no row changes:', () => {
   test.each([
     ['unsigned', {}, 401],
     ['signed with another secret', { 'x-exotel-signature': sign('{}', 'x') }, 401],
@@ -91,9 +91,9 @@ describe('When a delivery is refused, then nothing changes but the log and a cou
 
 test.each([
   ['too long', { body: Buffer.alloc(1024 ** 2 + 1, 'a'), headers: {} }, 413],
-  ['packed', { body: Buffer.from('{}'), headers: { 'content-encoding': 'gzip' } }, 415],
+  ['compressed', { body: Buffer.from('{}'), headers: { 'content-encoding': 'gzip' } }, 415],
 ] as [string, { body: Buffer; headers: Record<string, string> }, number][])(
-  'When a body is %s, then the refusal is logged with its reason and address',
+  'When a body is %s, then the rejection is logged with its reason and address',
   async (_how, { body, headers }, status) => {
     const requestId = `refused-${newCallSid()}`
     expect((await postRaw(backend.apiUrl, 'call-end', body, { ...headers, 'x-request-id': requestId })).status).toBe(status)
@@ -105,7 +105,7 @@ test.each([
   },
 )
 
-test('When a request hangs up in the middle of its body, then no row and no error is left', async () => {
+test('When a client disconnects in the middle of its body, then no row is written and no error is logged', async () => {
   const before = await countRows()
   const port = Number(new URL(backend.apiUrl).port)
   await Promise.all(
@@ -130,7 +130,7 @@ test('When a request hangs up in the middle of its body, then no row and no erro
   expect(backend.logs('api')).not.toMatch(/"level":50/)
 })
 
-describe('When the origin is proven but the delivery cannot be used, then 400 names the trouble, and the raw event is kept alone:', () => {
+describe('When an authenticated delivery cannot be read, then 400 says why, and only the raw event is stored:', () => {
   test.each([
     ['no CallSid', '{"Status":"completed"}', 'invalid_call_sid', /CallSid is missing/],
     ['a CallSid of 65', `{"CallSid":"${'a'.repeat(65)}"}`, 'invalid_call_sid', /CallSid must be/],
@@ -154,7 +154,7 @@ describe('When the origin is proven but the delivery cannot be used, then 400 na
   })
 })
 
-test('When a signed body is no text at all, then the answer is never a 500', async () => {
+test('When a signed body is not text, then the response is never 500', async () => {
   for (const body of [Buffer.from([0xff, 0xfe, 0x00, 0x80]), Buffer.from('CallSid=\xff%ff%00&a=%E0%A4', 'latin1'), Buffer.from([0])]) {
     for (const type of ['application/json', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=B', 'x/y']) {
       expect((await postRaw(backend.apiUrl, 'call-end', body, { 'content-type': type })).status).toBe(400)
@@ -166,7 +166,7 @@ test('When a signed body is no text at all, then the answer is never a 500', asy
   expect(await eventRows(callSid)).toMatchObject([{ raw_body: body, fields: { CustomField: '\uFFFD\uFFFD\uFFFD' } }])
 })
 
-test('When a delivery is repeated, also in another content type, then it is the same event', async () => {
+test('When a delivery is repeated, even with another content type, then it is the same event', async () => {
   const callSid = newCallSid()
   const fields = { CallSid: callSid, Status: 'in-progress', Legs: [{ Status: 'x' }] }
   expect(await (await postWebhook(backend.apiUrl, 'call-start', { ...fields, CurrentTime: '1' })).json()).toMatchObject({
@@ -184,16 +184,16 @@ test('When a delivery is repeated, also in another content type, then it is the 
   expect(await eventRows(callSid)).toHaveLength(2)
 })
 
-test('When fields come that nobody knows, then they are kept', async () => {
+test('When a delivery has unknown fields, then they are stored', async () => {
   const callSid = newCallSid()
   await postWebhook(backend.apiUrl, 'call-start', { CallSid: callSid, Novelty: { deep: ['1', '2'] }, ['constructor']: 'x' })
   expect(await eventRows(callSid)).toMatchObject([{ fields: { Novelty: { deep: ['1', '2'] } }, source: 'exotel', route: 'call-start' }])
 })
 
-describe('When Passthru asks with GET', () => {
+describe('When the Passthru applet sends a GET', () => {
   const basic = { authorization: `Basic ${Buffer.from(BASIC).toString('base64')}` }
 
-  test('then it needs a password or a token, and the token is kept nowhere', async () => {
+  test('then it needs a password or a token, and the token is not stored or logged', async () => {
     const callSid = newCallSid()
     const query = `CallSid=${callSid}&CallStatus=in-progress&Stream[Status]=ok&digits=%22123%22&CallFrom=09876543210`
     expect((await fetch(`${backend.apiUrl}/webhooks/exotel/call-start?${query}`)).status).toBe(401)
@@ -208,7 +208,7 @@ describe('When Passthru asks with GET', () => {
     expect(backend.logs('api')).not.toContain('ken&')
   })
 
-  test('then call-end starts the search whatever the status, and a later status counts', async () => {
+  test('then call-end ends the call whatever its status, and a later status is stored', async () => {
     const callSid = newCallSid()
     const get = (route: string, query: string) =>
       fetch(`${backend.apiUrl}/webhooks/exotel/${route}?CallSid=${callSid}&${query}`, { headers: basic })
@@ -222,13 +222,13 @@ describe('When Passthru asks with GET', () => {
   })
 })
 
-test('When the token’s name is encoded, then it is kept nowhere all the same', async () => {
+test('When the name of the token is percent-encoded, then the token is not stored either', async () => {
   const callSid = newCallSid()
   expect((await fetch(`${backend.apiUrl}/webhooks/exotel/call-start?CallSid=${callSid}&%74oken=to%2Fken`)).status).toBe(200)
   expect(String((await eventRows(callSid))[0]!.raw_body)).toBe(`CallSid=${callSid}`)
 })
 
-test('When the request’s target is a whole URL, then it is refused as any other', async () => {
+test('When the request target is an absolute URL, then the request is rejected as usual', async () => {
   const { hostname, port } = new URL(backend.apiUrl)
   const socket = connect(Number(port), hostname)
   socket.write('POST http://x:99999/webhooks/exotel/call-end HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n')
@@ -237,7 +237,7 @@ test('When the request’s target is a whole URL, then it is refused as any othe
   expect(answer).toMatch(/^HTTP\/1.1 4\d\d /)
 })
 
-test('When the signed body of a start is sent again to call-end, then the run starts, and the call keeps the status that it had', async () => {
+test('When the signed body of a call-start is sent again to call-end, then the run starts, and the call keeps its status', async () => {
   const CallSid = newCallSid()
   const body = JSON.stringify({ CallSid, Status: 'in-progress' })
   for (const route of ['call-start', 'call-end'] as const) {
@@ -250,7 +250,7 @@ test('When the signed body of a start is sent again to call-end, then the run st
   expect(await backend.callRow(CallSid)).toMatchObject({ status: 'in-progress', recording_state: 'awaiting' })
 })
 
-test('When statuses come out of order, then the row never goes back and nothing absent erases anything', async () => {
+test('When statuses arrive out of order, then the status of the call never goes back, and absent fields change nothing', async () => {
   const callSid = newCallSid()
   const link = 'https://recordings.exotel.com/a/1.mp3'
   const send = (route: 'call-start' | 'call-end' | 'recording', fields: object) =>
@@ -270,7 +270,7 @@ test('When statuses come out of order, then the row never goes back and nothing 
   expect((await eventRows(callSid)).map(({ route }) => route)).toEqual(['recording', 'call-end', 'call-start', 'call-end', 'call-end'])
 })
 
-test('When a link has a query, then it is kept for fetching only', async () => {
+test('When a link has a query, then the query is stored only in fetch_url', async () => {
   const callSid = newCallSid()
   await postWebhook(backend.apiUrl, 'recording', { CallSid: callSid, RecordingUrl: 'https://s.exotel.com/1.mp3?Signature=s3cr3t' })
   const { rows } = await backend.database.query('SELECT source_url, fetch_url FROM recordings WHERE call_sid = $1', [callSid])
@@ -279,9 +279,9 @@ test('When a link has a query, then it is kept for fetching only', async () => {
   expect(backend.logs('api')).not.toContain('s3cr3t')
 })
 
-test('When the API is asked how it is, then it tells, and other paths are problems', async () => {
+test('When /health is requested, then it reports the state, and unknown paths are problems', async () => {
   expect((await fetch(`${backend.apiUrl}/health/ready`)).status).toBe(200)
-  await eventually('health to be told', async () => (await fetch(`${backend.apiUrl}/health`)).status === 200)
+  await eventually('/health to respond', async () => (await fetch(`${backend.apiUrl}/health`)).status === 200)
   expect(await (await fetch(`${backend.apiUrl}/health`)).json()).toMatchObject({
     database: 'ok',
     recordings: { unrelayed: expect.any(Number) },
@@ -294,7 +294,7 @@ test('When the API is asked how it is, then it tells, and other paths are proble
   expect(missing.headers.get('content-security-policy')).not.toBeNull()
 })
 
-test('When callers send text for five sinks, then no log line is forged and no number or secret is written', async () => {
+test('When clients send control characters and markup, then no log line is forged, and no phone number or secret is logged', async () => {
   const callSid = newCallSid()
   const evil = '\r\n{"level":60,"msg":"forged"}\u001b[2J<img src=x onerror=alert(1)>'
   await postWebhook(backend.apiUrl, 'call-end', {

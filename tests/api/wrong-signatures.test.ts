@@ -1,4 +1,4 @@
-// An address that sent many wrong signatures makes the API read small bodies only, until it sends a right one.
+// The API reads only small bodies from an address that sent many wrong signatures, until it sends a right one.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { startBackend, type Backend } from '../support/backend.ts'
 import { eventually } from '../support/eventually.ts'
@@ -12,7 +12,7 @@ beforeAll(async () => {
 })
 afterAll(() => backend?.stop())
 
-const FALSE_SIGNATURE = '0'.repeat(40)
+const WRONG_SIGNATURE = '0'.repeat(40)
 const LARGE = { CustomField: 'a'.repeat(200_000) }
 let hosts = 0
 const newAddress = () => ({ 'x-forwarded-for': `198.51.100.${(hosts += 1)}` })
@@ -24,13 +24,13 @@ const postSmall = (headers: Record<string, string>) => postWebhook(backend.apiUr
 async function suspectAddress() {
   const headers = newAddress()
   for (let i = 0; i < 10; i += 1)
-    await (await postRaw(backend.apiUrl, 'call-end', '{}', { ...headers, 'x-exotel-signature': FALSE_SIGNATURE })).text()
+    await (await postRaw(backend.apiUrl, 'call-end', '{}', { ...headers, 'x-exotel-signature': WRONG_SIGNATURE })).text()
   return headers
 }
 
-/** What is answered to a webhook with a false signature whose body is still to come, but for its first bytes. */
-async function answerBeforeBody(address: Record<string, string>, framing: string, body = ''): Promise<string> {
-  const lines = ['POST /webhooks/exotel/call-end HTTP/1.1', 'Host: x', `X-Exotel-Signature: ${FALSE_SIGNATURE}`, framing]
+/** The response to a webhook with a wrong signature before its whole body was sent. */
+async function responseBeforeBody(address: Record<string, string>, framing: string, body = ''): Promise<string> {
+  const lines = ['POST /webhooks/exotel/call-end HTTP/1.1', 'Host: x', `X-Exotel-Signature: ${WRONG_SIGNATURE}`, framing]
   lines.push(`X-Forwarded-For: ${address['x-forwarded-for']}`)
   const { received, socket, closed } = await rawClient(backend.apiUrl, `${lines.join('\r\n')}\r\n\r\n${body}`)
   await eventually('an answer', async () => received().includes('"code"'), 10_000).finally(() => socket.end())
@@ -38,41 +38,41 @@ async function answerBeforeBody(address: Record<string, string>, framing: string
 }
 
 test.each([
-  ['whose length is announced', 'Content-Length: 900000', ''],
+  ['with Content-Length', 'Content-Length: 900000', ''],
   ['in chunks', 'Transfer-Encoding: chunked', `4000\r\n${' '.repeat(16_384)}\r\n4000\r\n${' '.repeat(16_384)}\r\n`],
-])('When an address sent many wrong signatures, then a large body of it, %s, is refused before it is read', async (_how, framing, body) => {
-  const answer = await answerBeforeBody(await suspectAddress(), framing, body)
+])('When an address sent many wrong signatures, then its large body, %s, is rejected before it is read', async (_how, framing, body) => {
+  const answer = await responseBeforeBody(await suspectAddress(), framing, body)
   expect(answer).toMatch(/^HTTP\/1\.1 503 [^]*Retry-After: \d+[^]*"code":"busy"/i)
   expect(answer).toMatch(/\r\nConnection: close\r\n/i)
 })
 
-test('When an address sent many wrong signatures, then a right one is never refused for that, and ends it', async () => {
+test('When an address sent many wrong signatures, then a right one is accepted and resets the count', async () => {
   const headers = await suspectAddress()
   expect((await postSmall(headers)).status).toBe(200)
   expect((await postLarge(headers)).status).toBe(200)
 })
 
-test('When an address sent many wrong signatures, then large webhooks of others are accepted', async () => {
+test('When an address sent many wrong signatures, then large webhooks of other addresses are accepted', async () => {
   await suspectAddress()
   expect((await postLarge(newAddress())).status).toBe(200)
 })
 
-test('When an address sent a few wrong signatures, then large webhooks of it are accepted', async () => {
+test('When an address sent a few wrong signatures, then its large webhooks are accepted', async () => {
   const headers = newAddress()
-  for (let i = 0; i < 9; i += 1) await postRaw(backend.apiUrl, 'call-end', '{}', { ...headers, 'x-exotel-signature': FALSE_SIGNATURE })
+  for (let i = 0; i < 9; i += 1) await postRaw(backend.apiUrl, 'call-end', '{}', { ...headers, 'x-exotel-signature': WRONG_SIGNATURE })
   expect((await postLarge(headers)).status).toBe(200)
 })
 
-test('When the bodies of an address break off, then they do not count like wrong signatures', async () => {
+test('When connections of an address break in the middle of a body, then they do not count as wrong signatures', async () => {
   const headers = newAddress()
   for (let i = 0; i < 10; i += 1) {
     const head = `POST /webhooks/exotel/call-end HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: ${headers['x-forwarded-for']}`
-    const sent = `${head}\r\nX-Exotel-Signature: ${FALSE_SIGNATURE}\r\nContent-Length: 900000\r\nExpect: 100-continue\r\n\r\n`
+    const sent = `${head}\r\nX-Exotel-Signature: ${WRONG_SIGNATURE}\r\nContent-Length: 900000\r\nExpect: 100-continue\r\n\r\n`
     const { socket, received } = await rawClient(backend.apiUrl, sent)
-    await eventually('the body to be wanted', async () => received().includes('100 Continue'))
+    await eventually('100 Continue', async () => received().includes('100 Continue'))
     socket.destroy()
   }
   const log = () => backend.logs('api')
-  await eventually('all of them to be refused', async () => log().split(`"address":"${headers['x-forwarded-for']}"`).length > 3)
+  await eventually('all of them to be rejected', async () => log().split(`"address":"${headers['x-forwarded-for']}"`).length > 3)
   expect((await postLarge(headers)).status).toBe(200)
 })

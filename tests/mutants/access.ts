@@ -32,7 +32,7 @@ export const access: Mistake[] = [
     text: "text.split('&', MAX_FIELDS + 1)",
     replacement: "text.split('&', MAX_FIELDS)",
     tests: ['tests/unit/fields.test.ts'],
-    only: 'as many fields as are read',
+    only: 'maximum number of fields',
   },
   {
     breaks: 'events stay claimed for 30 s after an outage of Temporal',
@@ -64,7 +64,7 @@ export const access: Mistake[] = [
     text: "method === 'POST' && signatureSecrets",
     replacement: 'signatureSecrets',
     tests: ['tests/unit/webhook-auth.test.ts'],
-    only: 'GET brings a signature',
+    only: 'GET has a signature',
   },
   {
     breaks: 'webhooks come from any address',
@@ -88,7 +88,7 @@ export const access: Mistake[] = [
     text: 'WHERE token_hash = ${tokenHash} AND used_at IS NULL AND expires_at > now()`\n    if',
     replacement: 'WHERE token_hash = ${tokenHash} AND expires_at > now()`\n    if',
     tests: ['tests/api/accounts.test.ts'],
-    only: 'two use one link at once',
+    only: 'two requests use one link at the same time',
   },
   {
     breaks: 'a thief changes the password that its owner has just reset',
@@ -120,7 +120,7 @@ export const access: Mistake[] = [
     text: "    if (found.kind === 'reused') await endSessions(tx, { sessionId: found.sessionId }, 'reused')\n",
     replacement: '',
     tests: ['tests/api/accounts.test.ts'],
-    only: 'the whole family ends',
+    only: 'all tokens of the session are revoked',
   },
   {
     breaks: 'any CSRF token is accepted',
@@ -128,6 +128,6 @@ export const access: Mistake[] = [
     text: 'session !== undefined && constantTimeEqual(secret, session.secret)',
     replacement: 'session !== undefined && secret.length === session.secret.length',
     tests: ['tests/api/accounts.test.ts'],
-    only: 'by cookie changes something',
+    only: 'with cookies changes something',
   },
 ]

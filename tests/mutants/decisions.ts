@@ -16,7 +16,7 @@ export const decisions: Mistake[] = [
     text: 'for (const { address } of addresses) checkAddress(address, policy)',
     replacement: 'for (const { address } of addresses.slice(0, 1)) checkAddress(address, policy)',
     tests: ['tests/unit/links.test.ts'],
-    only: 'a public and a private address',
+    only: 'returns a public and a private address',
   },
   {
     breaks: 'stores refuse a link that brings a signature and our key',
@@ -24,7 +24,7 @@ export const decisions: Mistake[] = [
     text: '...(own && !isSigned(url) ? basic(credentials) : {}),',
     replacement: '...(own ? basic(credentials) : {}),',
     tests: ['tests/unit/recording-request.test.ts'],
-    only: 'which stores refuse beside a key',
+    only: 'which S3 stores reject together with a key',
   },
   {
     breaks: 'another host learns where our key is sent, and has it sent there',
@@ -80,7 +80,7 @@ export const decisions: Mistake[] = [
     text: 'if (!isPort) return false\n',
     replacement: '',
     tests: ['tests/unit/links.test.ts'],
-    only: 'its port decides',
+    only: 'its port is checked',
   },
   {
     breaks: 'metadata services are reachable',
@@ -88,7 +88,7 @@ export const decisions: Mistake[] = [
     text: "if (METADATA_ADDRESSES.has(parsed.toString())) return 'metadata'\n",
     replacement: '',
     tests: ['tests/unit/links.test.ts'],
-    only: 'still no metadata service',
+    only: 'metadata services are not',
   },
   {
     breaks: 'a continued download is not conditional',
@@ -96,7 +96,7 @@ export const decisions: Mistake[] = [
     text: "{ range: `bytes=${part.from}-`, 'if-range': part.validator }",
     replacement: '{ range: `bytes=${part.from}-` }',
     tests: ['tests/unit/recording-request.test.ts'],
-    only: 'asks for it on its condition',
+    only: 'has Range and If-Range',
   },
   {
     breaks: 'a refused recording is concluded within the hour',

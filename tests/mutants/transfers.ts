@@ -152,7 +152,7 @@ export const transfers: Mistake[] = [
     text: 'Math.min(idleMs, leftMs)',
     replacement: 'idleMs',
     tests: ['tests/unit/timed-chunks.test.ts'],
-    only: 'silent when its total time ends',
+    only: 'stalls when its total time ends',
   },
   {
     breaks: 'The total time of a slow transfer is not limited',
@@ -160,7 +160,7 @@ export const transfers: Mistake[] = [
     text: 'baseMs + (bytes / MB) * msPerMb - waitedMs',
     replacement: 'baseMs + (bytes / MB) * msPerMb',
     tests: ['tests/unit/timed-chunks.test.ts'],
-    only: 'comes one byte per second',
+    only: 'arrives at one byte per second',
   },
   {
     breaks: 'A discarded file is written on by an attempt that was given up',
@@ -336,7 +336,7 @@ export const transfers: Mistake[] = [
     text: 'if (leftMs <= 0) throw tooSlow(waitedMs)',
     replacement: 'if (leftMs <= 0) break',
     tests: ['tests/unit/timed-chunks.test.ts'],
-    only: 'is there already when its time is used up',
+    only: 'has arrived but its total time is over',
   },
   {
     breaks: 'A part is continued with the end of another version',

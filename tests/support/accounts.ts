@@ -1,4 +1,4 @@
-// A client of the accounts' API, and people to try it with.
+// A client of the accounts API, and accounts for tests.
 import { randomBytes } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -29,7 +29,7 @@ export interface BearerTokens {
   expiresIn: number
 }
 
-/** Accounts on a database, without an API; no mail is sent. */
+/** A context for account operations on a database, without an API. It sends no mail. */
 export function accountsOn(database: Database): AccountsContext {
   return {
     database,
@@ -76,17 +76,17 @@ export function bearer(token: string): { authorization: string } {
   return { authorization: `Bearer ${token}` }
 }
 
-/** Where accounts are made: an API, and the folder that its mails go to. */
+/** An API, and the folder that its mails are written to. */
 export interface AccountsServer {
   apiUrl: string
   mailDirectory: string
 }
 
-/** A person whose account is verified by the link of the mail, as in real life. */
+/** Registers a person and verifies the account with the mailed link. */
 export async function registered(server: AccountsServer, headers: Record<string, string> = {}): Promise<Person> {
   const person = newPerson()
   const { status } = await post(server.apiUrl, '/api/auth/register', person, headers)
-  if (status !== 202) throw new Error(`Registration answered ${status}`)
+  if (status !== 202) throw new Error(`Registration responded ${status}`)
   await verified(server, person, headers)
   return person
 }
@@ -100,17 +100,17 @@ export async function verified(
   const mails = await mailsTo(mailDirectory, person.email, 'Confirm your email address')
   const body = { token: tokenIn(mails.at(-1)!), password: person.password }
   const { status } = await post(apiUrl, '/api/auth/verify-email', body, headers)
-  if (status !== 204) throw new Error(`Verification answered ${status}`)
+  if (status !== 204) throw new Error(`Verification responded ${status}`)
 }
 
 export async function loggedIn(apiUrl: string, person: Person, headers: Record<string, string> = {}): Promise<BearerTokens> {
   const { email, password } = person
   const { status, body } = await post<BearerTokens>(apiUrl, '/api/auth/login', { email, password }, headers)
-  if (status !== 200) throw new Error(`Login answered ${status}`)
+  if (status !== 200) throw new Error(`Login responded ${status}`)
   return body
 }
 
-/** The mails to an address whose subject has these words, oldest first, once there are at least so many. */
+/** Waits until there are at least `atLeast` mails to an address with this subject. @returns them, the oldest first */
 export function mailsTo(folder: string, address: string, subject: string, atLeast = 1): Promise<string[]> {
   return eventually(`${atLeast} mails "${subject}"`, async () => {
     const mails = mailsIn(folder).filter((mail) => mail.includes(`To: ${address}`) && mail.includes(`Subject: ${subject}`))
@@ -118,7 +118,7 @@ export function mailsTo(folder: string, address: string, subject: string, atLeas
   })
 }
 
-/** The subjects of all mails to an address, oldest first, once no mail waits to be sent. */
+/** Waits until no mail is left to send. @returns the subjects of all mails to an address, the oldest first */
 export async function subjectsTo(
   { database, mailDirectory }: Pick<Backend, 'database' | 'mailDirectory'>,
   address: string,
@@ -140,7 +140,7 @@ function mailsIn(folder: string): string[] {
   return names.toSorted().map((name) => readFileSync(join(folder, name), 'utf8'))
 }
 
-/** The secret behind the `#` of a mailed link. */
+/** The secret after the `#` of a mailed link. */
 export function tokenIn(mail: string): string {
   return /#token=([\w-]+)/.exec(mail.replaceAll('=\n', '').replaceAll('=3D', '='))![1]!
 }

@@ -1,4 +1,4 @@
-// A source of one recording that has several versions and keeps HTTP's rules about ranges, or breaks them.
+// A source of one recording with several versions. It follows or breaks the rules of HTTP for ranges.
 import { createHash, randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -18,7 +18,7 @@ function version(bytes: number, etag: string, modifiedSecond: number) {
   }
 }
 
-/** The second has the length of the first. The third has its Last-Modified, and tells itself apart by its length only. */
+/** The second version has the length of the first. The third has its Last-Modified and differs in length. */
 export const VERSIONS = [version(300 * KB, 'first', 0), version(300 * KB, 'second', 1), version(300 * KB + 7, 'third', 0)] as const
 
 /** How the source answers the requests of one attempt. */
@@ -27,7 +27,7 @@ export interface Behavior {
   validators: 'strong ETag' | 'weak ETag' | 'Last-Modified' | 'both' | 'none'
   ifRange: 'honored' | 'ignored'
   range: 'honored' | 'ignored' | 'another range' | 'ends early' | '416' | '416 with its length'
-  /** In Content-Range. */
+  /** The total length in Content-Range. */
   total: 'sent' | '*'
   /** A 206 with a part even where no range was requested. */
   partialOnly: boolean
@@ -49,7 +49,7 @@ export const behaviors: fc.Arbitrary<Behavior> = fc.record({
   cutAt: fc.option(fc.double({ min: 0, max: 1, noNaN: true }), { freq: 3, nil: undefined }),
 })
 
-/** @param bytesOnDisk of the client, which a cut waits for, so that what was sent has arrived */
+/** @param bytesOnDisk the bytes on the client's disk; before a cut, the source waits until all sent bytes are there */
 export function answering(behavior: Behavior, bytesOnDisk: () => Promise<number>): Answer {
   return async (request, response) => {
     const { status, from, to, headers } = decide(behavior, request)
@@ -72,7 +72,7 @@ export function answering(behavior: Behavior, bytesOnDisk: () => Promise<number>
 function decide(behavior: Behavior, { headers }: IncomingMessage) {
   const { body } = VERSIONS[behavior.version]
   const condition = headers['if-range'] as string | undefined
-  const asked = /^bytes=(\d+)-$/.exec(headers.range ?? '')
+  const requested = /^bytes=(\d+)-$/.exec(headers.range ?? '')
   const whole = { status: 200, from: 0, to: body.length, headers: {} }
   const part = (from: number, to: number) => ({
     status: 206,
@@ -81,8 +81,8 @@ function decide(behavior: Behavior, { headers }: IncomingMessage) {
     headers: { 'content-range': `bytes ${from}-${to - 1}/${behavior.total === '*' ? '*' : body.length}` },
   })
   const outOfRange = (contentRange: object) => ({ status: 416, from: 0, to: 0, headers: contentRange })
-  if (!asked) return behavior.partialOnly ? part(10, 2000) : whole
-  const from = Number(asked[1])
+  if (!requested) return behavior.partialOnly ? part(10, 2000) : whole
+  const from = Number(requested[1])
   if (behavior.range === 'ignored' || (behavior.ifRange === 'honored' && !isCurrent(behavior, condition))) return whole
   if (behavior.range === '416') return outOfRange({})
   if (behavior.range === '416 with its length' || from >= body.length) return outOfRange({ 'content-range': `bytes */${body.length}` })
@@ -112,7 +112,7 @@ function validators({ validators: kind, version }: Behavior): Record<string, str
   }
 }
 
-/** Compressed bytes are not counted: they may never make up that many on the client's disk. */
+/** For compressed bodies the wait is short, because fewer bytes than that may arrive on the client's disk. */
 async function untilArrived(response: ServerResponse, arrived: () => Promise<boolean>): Promise<void> {
   const limit = AbortSignal.timeout(response.hasHeader('content-encoding') ? 20 : 5000)
   while (!response.destroyed && !limit.aborted && !(await arrived())) await pause(1)

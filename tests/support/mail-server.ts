@@ -1,8 +1,8 @@
-// A real SMTP server that takes mails, or refuses them as it is told.
+// A real SMTP server that accepts or rejects mails as a test configures it.
 import type { AddressInfo } from 'node:net'
 import { SMTPServer } from 'smtp-server'
 
-/** Refuses the next mail that comes to this command. */
+/** Rejects the next mail at this command. */
 export interface Refusal {
   at: 'MAIL FROM' | 'RCPT TO' | 'DATA'
   code: number
@@ -10,11 +10,11 @@ export interface Refusal {
 }
 
 export interface MailServer {
-  /** With the user and password that it takes. */
+  /** Contains the user and password that the server accepts. */
   url: string
-  /** Whole mails, the refused ones too. */
+  /** All received mails, including those rejected at DATA. */
   received: string[]
-  /** For the next mails, in order; without one, a mail is taken. */
+  /** Applied to the next mails, in this order. Without a refusal, a mail is accepted. */
   refusals: Refusal[]
   /** Mails to this address get no response until {@link release}. */
   hold(address: string): void

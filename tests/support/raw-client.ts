@@ -1,16 +1,16 @@
-// An HTTP client of bare sockets: sends what no honest library sends, and reads only when told.
+// An HTTP client on plain sockets: it can send invalid requests, and it reads only if a test wants it.
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 
 export interface RawClient {
   socket: Socket
-  /** Everything that was read so far. */
+  /** Everything that has been read so far. */
   received: () => string
-  /** Resolves with everything that was read once the connection is closed, by whomever. */
+  /** Resolves when either side has closed the connection, with everything that was read. */
   closed: Promise<string>
 }
 
-/** Connects from `localAddress`, sends, and reads unless `reading` is `paused`. */
+/** Connects from `localAddress` and sends. Reads unless `reading` is `paused`. */
 export async function rawClient(
   url: string,
   sent: string | Buffer,
@@ -32,7 +32,7 @@ export function countAnswers(text: string, status: number): number {
   return text.split(`HTTP/1.1 ${status} `).length - 1
 }
 
-/** Bytes for a body with `Transfer-Encoding: chunked`: each character is a chunk of its own. */
+/** A body with `Transfer-Encoding: chunked` in which each character is a separate chunk. */
 export function oneByteChunks(text: string): string {
   return `${text
     .split('')

@@ -6,12 +6,12 @@ export type Answer = (request: IncomingMessage, response: ServerResponse) => unk
 export interface ScriptedServer {
   url: string
   requests: { method: string; url: string; headers: IncomingMessage['headers'] }[]
-  /** Answers the next requests, one each; the last one answers all that follow. */
+  /** Each answer handles one request; the last one handles all further requests. */
   script(...answers: Answer[]): void
   close(): Promise<void>
 }
 
-/** An HTTP server that does exactly what a test tells it. */
+/** Starts an HTTP server that responds as a test defines. */
 export async function startScriptedServer(): Promise<ScriptedServer> {
   let answers: Answer[] = []
   const requests: ScriptedServer['requests'] = []

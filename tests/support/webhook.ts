@@ -7,12 +7,12 @@ export function sign(body: Buffer | string, secret = WEBHOOK_SECRET): string {
   return createHmac('sha1', secret).update(body).digest('hex')
 }
 
-/** A webhook as Exotel sends it: JSON, signed. */
+/** Sends fields as signed JSON. */
 export async function postWebhook(apiUrl: string, route: Route, fields: object, headers: Record<string, string> = {}): Promise<Response> {
   return postRaw(apiUrl, route, JSON.stringify(fields), { 'content-type': 'application/json', ...headers })
 }
 
-/** Any bytes, signed unless the headers say otherwise. */
+/** Sends any bytes. They are signed unless `headers` contains another signature. */
 export async function postRaw(
   apiUrl: string,
   route: Route,

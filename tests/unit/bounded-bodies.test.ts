@@ -7,11 +7,11 @@ test('When this version of Node passes each piece of a body to the server, then 
   await expect(requireBoundedBodies()).resolves.toBeUndefined()
 })
 
-test('When the pieces of a body cannot be counted, then the process does not start and the error says so', async () => {
+test('When the pieces of a body cannot be counted, then the process does not start, and the error names the reason', async () => {
   await expect(requireBoundedBodies({ watchBody() {}, closeBeforeBodyEnds })).rejects.toThrow(/Node \d+.* pieces of a body/)
 })
 
-test('When a body is still parsed after its response, then the process does not start and the error says so', async () => {
+test('When a body is parsed after its response was sent, then the process does not start, and the error names the reason', async () => {
   const closeNothing = () => () => {}
   await expect(requireBoundedBodies({ watchBody, closeBeforeBodyEnds: closeNothing })).rejects.toThrow(/Node \d+.* cannot be ignored/)
 })

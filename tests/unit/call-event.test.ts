@@ -3,7 +3,7 @@ import { BadCallSid, deliveryIdentity, readCallEvent, WEBHOOK_ROUTES, type Webho
 
 const read = (fields: object, route: WebhookRoute = 'call-end') => readCallEvent({ CallSid: 'a1', ...fields } as never, route)
 
-test('When a status callback comes, then its documented fields are read', () => {
+test('When a status callback is received, then its documented fields are read', () => {
   expect(
     read({
       AccountSid: 'acc',
@@ -34,7 +34,7 @@ test('When a status callback comes, then its documented fields are read', () => 
   })
 })
 
-test('When Passthru sends its own names, then they are read too', () => {
+test('When the Passthru applet sends its own field names, then they are read as well', () => {
   const event = read(
     { CallFrom: '1', CallTo: '2', CallStatus: 'Completed', DialCallDuration: '7', EndTime: '1970-01-01 05:30:00' },
     'recording',
@@ -43,7 +43,7 @@ test('When Passthru sends its own names, then they are read too', () => {
   expect(event).not.toHaveProperty('endedAt')
 })
 
-describe('When recordings are named in a stream, then they count beside RecordingUrl:', () => {
+describe('When Stream contains a link to a recording, then it is read in addition to RecordingUrl:', () => {
   const link = 'https://recordings.exotel.com/s.mp3'
   test.each([
     ['nested', { Stream: { RecordingUrl: link } }],
@@ -54,12 +54,12 @@ describe('When recordings are named in a stream, then they count beside Recordin
     expect(read({ ...fields, RecordingUrl: link }).sources).toHaveLength(1)
   })
 
-  test('broken JSON text is passed over', () => {
+  test('invalid JSON text is ignored', () => {
     expect(read({ Stream: '{"RecordingUrl":' }).sources).toEqual([])
   })
 })
 
-describe('When an event speaks of a status, then it counts for the call only where it is about the call:', () => {
+describe('When an event contains a status, then it is that of the call only if the event is about the call:', () => {
   test.each<[string, WebhookRoute, object, string | undefined]>([
     ['a status callback', 'call-end', { EventType: 'terminal', Status: 'no-answer' }, 'no-answer'],
     ['a status callback without EventType', 'recording', { Status: 'Busy' }, 'busy'],
@@ -68,13 +68,13 @@ describe('When an event speaks of a status, then it counts for the call only whe
     ["an agent's line while it rings", 'call-start', { EventType: 'Dial', Status: 'busy', DialWhomNumber: '09811111111' }, undefined],
     ["an agent's line, on call-end", 'call-end', { EventType: 'Dial', Status: 'busy', DialWhomNumber: '09811111111' }, undefined],
     ["the end of an agent's leg", 'recording', { EventType: 'Terminal', Status: 'busy', DialWhomNumber: '09811111111' }, undefined],
-    ['an event type that nobody knows', 'call-end', { EventType: 'hangup', Status: 'failed' }, undefined],
+    ['an unknown event type', 'call-end', { EventType: 'hangup', Status: 'failed' }, undefined],
     ['a final status on call-start', 'call-start', { Status: 'busy' }, undefined],
     ['a final CallStatus on call-start', 'call-start', { CallStatus: 'completed', CallType: 'completed' }, undefined],
     ['a running status on call-start', 'call-start', { Status: 'in-progress' }, 'in-progress'],
-    ['CallStatus where Status is missing', 'call-end', { CallStatus: 'canceled' }, 'canceled'],
+    ['CallStatus if Status is missing', 'call-end', { CallStatus: 'canceled' }, 'canceled'],
     ['Status before CallStatus', 'call-end', { Status: 'busy', CallStatus: 'completed' }, 'busy'],
-    ['CallStatus where nobody knows Status', 'call-end', { Status: 'free', CallStatus: 'no-answer' }, 'no-answer'],
+    ['CallStatus if Status is unknown', 'call-end', { Status: 'free', CallStatus: 'no-answer' }, 'no-answer'],
     ['CallStatus before CallType', 'call-end', { CallStatus: 'no-answer', CallType: 'completed' }, 'no-answer'],
     ['a conversation by CallType', 'call-end', { CallType: 'completed', DialCallStatus: 'busy' }, 'completed'],
     ['a message by CallType', 'call-end', { CallType: 'voicemail' }, 'completed'],
@@ -84,18 +84,18 @@ describe('When an event speaks of a status, then it counts for the call only whe
     ['a completed leg', 'call-end', { DialCallStatus: 'completed' }, 'completed'],
     ['a leg that was busy', 'call-end', { DialCallStatus: 'busy' }, undefined],
     ['a leg that failed', 'recording', { DialCallStatus: 'failed' }, undefined],
-    ['a status that Exotel never sends', 'call-end', { Status: 'exploded' }, undefined],
+    ['an unknown status', 'call-end', { Status: 'exploded' }, undefined],
     ['an empty status', 'call-end', { Status: '', CallStatus: 'completed' }, 'completed'],
   ])('%s', (_how, route, fields, status) => {
     expect(read(fields, route).status).toBe(status)
   })
 })
 
-describe('When does an event end the call?', () => {
+describe('Whether an event ends the call:', () => {
   const FINAL = { Status: 'completed', CallStatus: 'completed', CallType: 'completed', DialCallStatus: 'completed' }
   test.each<[string, WebhookRoute, object, boolean]>([
     ['call-end without a status', 'call-end', {}, true],
-    ['call-end that says the call is running', 'call-end', { CallStatus: 'in-progress' }, true],
+    ['call-end with the status in-progress', 'call-end', { CallStatus: 'in-progress' }, true],
     ['call-end about a leg', 'call-end', { EventType: 'Dial', Status: 'busy' }, true],
     ['call-start with every final status', 'call-start', FINAL, false],
     ['recording with a final status', 'recording', { Status: 'no-answer' }, true],
@@ -122,11 +122,11 @@ describe('When a time or duration belongs to a leg, then it is not that of the c
     ['call-start', { Status: 'completed' }],
     ['call-end', { EventType: 'Dial', Status: 'busy' }],
   ])('the durations of %s %j', (route, fields) => {
-    const said = { ...fields, ConversationDuration: '73', DialCallDuration: '80', RecordingDuration: '70' }
-    expect(read(said, route)).not.toHaveProperty('durationSeconds')
+    const durations = { ConversationDuration: '73', DialCallDuration: '80', RecordingDuration: '70' }
+    expect(read({ ...fields, ...durations }, route)).not.toHaveProperty('durationSeconds')
   })
 
-  test('the ringing of a call that nobody answered', () => {
+  test('the ringing time of a call that was not answered', () => {
     expect(read({ DialCallStatus: 'no-answer', DialCallDuration: '31' })).not.toHaveProperty('durationSeconds')
     expect(read({ CallType: 'completed', DialCallDuration: '31' })).toHaveProperty('durationSeconds', 31)
   })
@@ -137,13 +137,13 @@ test('When a list of links is sent as RecordingUrl, then each is a recording', (
   expect(read({ RecordingUrl: [...links, links[0]] }).sources).toEqual(links.map((sourceUrl) => ({ sourceUrl })))
 })
 
-test('When a delivery has two CallSids, then the error says so', () => {
+test('When a delivery has two CallSids, then the error says that CallSid is given more than once', () => {
   const read = (): unknown => readCallEvent({ CallSid: ['a1', 'b2'] }, 'call-end')
   expect(read).toThrow(BadCallSid)
   expect(read).toThrow('CallSid is given more than once')
 })
 
-describe('When the CallSid is impossible, then the error names the field:', () => {
+describe('When the CallSid is invalid, then the error names the field:', () => {
   test.each([
     ['missing', undefined],
     ['empty', ''],
@@ -159,7 +159,7 @@ describe('When the CallSid is impossible, then the error names the field:', () =
   })
 })
 
-test('When odd values come in other fields, then they are left out and the event stands', () => {
+test('When other fields have invalid values, then they are ignored, and the event is read', () => {
   const event = read({
     From: ['x'],
     To: 'y'.repeat(501),
@@ -171,7 +171,7 @@ test('When odd values come in other fields, then they are left out and the event
   expect(event).toEqual({ callSid: 'a1', route: 'call-end', sources: [], ended: true })
 })
 
-test('When a delivery is repeated, then it has the same identity, whatever its order and its time of sending', () => {
+test('When a delivery is repeated in another order or at another time, then it has the same identity', () => {
   const fields = { CallSid: 'a1', Status: 'completed', Legs: [{ a: '1' }] }
   const first = deliveryIdentity('call-end', { ...fields, CurrentTime: '2026-11-25 10:00:00' })
   const reordered = Object.fromEntries(Object.entries(fields).toReversed())

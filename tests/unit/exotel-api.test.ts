@@ -16,7 +16,7 @@ beforeAll(async () => {
 })
 afterAll(() => exotel?.close())
 
-const ask = (signal: AbortSignal = new AbortController().signal) => api.callDetails(callSid('call'), signal)
+const requestDetails = (signal: AbortSignal = new AbortController().signal) => api.callDetails(callSid('call'), signal)
 
 function repeat(response: ServerResponse, text: string): void {
   closed = 0
@@ -32,7 +32,7 @@ const repeating =
   (_request, response) =>
     repeat(response.writeHead(status, { 'retry-after': '5' }), text)
 
-test('When the list of calls has an unknown form, then it confirms no account, however often it is asked for', async () => {
+test('When the list of calls has an unknown form, then it confirms no account, in repeated requests as well', async () => {
   exotel.script((_request, response) => response.end('{}'))
   for (const _ of [1, 2]) await expect(api.confirmAccount(new AbortController().signal)).rejects.toThrow(ExotelUnavailable)
 })
@@ -40,46 +40,46 @@ test('When the list of calls has an unknown form, then it confirms no account, h
 describe('When the response of the API', () => {
   test('has no headers in time, then the API is unavailable', async () => {
     exotel.script(() => {})
-    await expect(ask()).rejects.toThrow(ExotelUnavailable)
+    await expect(requestDetails()).rejects.toThrow(ExotelUnavailable)
   })
 
-  test('drips, then the API is unavailable after the deadline', async () => {
+  test('arrives very slowly, then the API is unavailable after the deadline', async () => {
     exotel.script(repeating(200, ' '))
-    await expect(ask()).rejects.toThrow(/cannot be read: No answer within/)
+    await expect(requestDetails()).rejects.toThrow(/cannot be read: No answer within/)
     await eventually('the connection to be closed', async () => closed === 1)
   })
 
   test('never ends, then the API is unavailable', async () => {
     exotel.script(repeating(200, '['.repeat(1024 ** 2)))
-    await expect(ask()).rejects.toThrow(/longer than/)
+    await expect(requestDetails()).rejects.toThrow(/longer than/)
     await eventually('the connection to be closed', async () => closed === 1)
   })
 
-  test('is cut, then the API is unavailable', async () => {
+  test('is truncated, then the API is unavailable', async () => {
     exotel.script((_request, response) => response.writeHead(200, { 'content-length': 100 }).write('{', () => response.destroy()))
-    await expect(ask()).rejects.toThrow(ExotelUnavailable)
+    await expect(requestDetails()).rejects.toThrow(ExotelUnavailable)
   })
 
-  test('is no JSON, then the error does not quote it', async () => {
+  test('is not JSON, then the error does not quote it', async () => {
     exotel.script((_request, response) => response.end('09876543210'))
-    await expect(ask()).rejects.toThrow(/^Exotel's response is not JSON$/)
+    await expect(requestDetails()).rejects.toThrow(/^Exotel's response is not JSON$/)
   })
 })
 
-describe('When the body of an error drips or never ends, then the status decides:', () => {
+describe('When the body of an error response is very slow or never ends, then the status determines the error:', () => {
   test.each([
-    ['x', 'drips'],
+    ['x', 'is very slow'],
     ['x'.repeat(100_000), 'never ends'],
   ])('%#', async (text) => {
     exotel.script(repeating(404, text))
-    expect(await ask()).toBeUndefined()
+    expect(await requestDetails()).toBeUndefined()
     await eventually('the connection to be closed', async () => closed === 1)
     exotel.script(repeating(401, text))
-    await expect(ask()).rejects.toThrow(ExotelCredentialsRefused)
+    await expect(requestDetails()).rejects.toThrow(ExotelCredentialsRefused)
     exotel.script(repeating(429, text))
-    await expect(ask()).rejects.toThrow(ExotelRateLimited)
+    await expect(requestDetails()).rejects.toThrow(ExotelRateLimited)
     exotel.script(repeating(500, text))
-    await expect(ask()).rejects.toThrow(/responded 500/)
+    await expect(requestDetails()).rejects.toThrow(/responded 500/)
   })
 })
 
@@ -87,6 +87,6 @@ test('When the caller aborts, then the reason of the abort is thrown', async () 
   const caller = new AbortController()
   const reason = new Error('stop')
   exotel.script((_request, response) => response.write('{', () => caller.abort(reason)))
-  await expect(ask(caller.signal)).rejects.toBe(reason)
-  await expect(ask(caller.signal)).rejects.toBe(reason)
+  await expect(requestDetails(caller.signal)).rejects.toBe(reason)
+  await expect(requestDetails(caller.signal)).rejects.toBe(reason)
 })

@@ -1,4 +1,4 @@
-// Each encoding of a delivery in its details: what its header may look like, what is read, and what the error says.
+// Each encoding of a delivery in detail: its content types, the fields that are read, and the error messages.
 import { describe, expect, test } from '@jest/globals'
 import { decodeBody, decodeForm, UnreadableDelivery } from '../../exotel/fields.ts'
 
@@ -9,10 +9,10 @@ const LIMIT_BYTES = 64 * 1024
 
 const part = (name: string, value: string, headers = '') =>
   `--B\r\nContent-Disposition: form-data; name="${name}"${headers}\r\n\r\n${value}`
-/** How a program sends text as a file. */
+/** The content type of text that a program sends as a file. */
 const OCTETS = '\r\nContent-Type: application/octet-stream'
 
-describe('When a content type is written in another way, then it is understood:', () => {
+describe('When a content type has another notation, then it is recognized:', () => {
   test.each([
     ['application/vnd.exotel+json; charset=utf-8', '{"CallSid":"a1"}'],
     ['Application/JSON ; charset=utf-8', '{"CallSid":"a1"}'],
@@ -25,13 +25,13 @@ describe('When a content type is written in another way, then it is understood:'
     expect(await decodeBody(Buffer.from(body), type)).toEqual({ CallSid: 'a1' })
   })
 
-  test.each(['-CallSid=a1', 'a-CallSid=a1'])('none, and a hyphen that begins no boundary: %s', async (body) => {
+  test.each(['-CallSid=a1', 'a-CallSid=a1'])('none, and a hyphen that does not start a boundary: %s', async (body) => {
     const [name] = body.split('=') as [string]
     expect(await decodeBody(Buffer.from(body), undefined)).toEqual({ [name]: 'a1' })
   })
 })
 
-describe('When a body contradicts its content type, then the error says how:', () => {
+describe('When a body does not match its content type, then the error describes the mismatch:', () => {
   test.each([
     [FORM, `${part('CallSid', 'a1')}\r\n--B--\r\n`, /is form, but the body looks like multipart$/],
     [FORM, '{}', /is form, but the body looks like json$/],
@@ -48,18 +48,18 @@ describe('When a body contradicts its content type, then the error says how:', (
 })
 
 describe('When JSON', () => {
-  test.each(['null', '1', '"text"', 'true', '[]'])('is %s, then it is no delivery', async (text) => {
+  test.each(['null', '1', '"text"', 'true', '[]'])('is %s, then it is rejected', async (text) => {
     await expect(decodeBody(Buffer.from(text), JSON_TYPE)).rejects.toThrow(UnreadableDelivery)
     await expect(decodeBody(Buffer.from(text), JSON_TYPE)).rejects.toThrow(/not an object/)
   })
 
-  test('has 101 arrays in each other, then it is refused; with many side by side it is read', async () => {
+  test('has 101 nested arrays, then it is rejected; many arrays on one level are read', async () => {
     await expect(decodeBody(Buffer.from(`{"a":${'['.repeat(100)}${']'.repeat(100)}}`), JSON_TYPE)).rejects.toThrow(/nested deeper/)
     const siblings = { a: Array.from({ length: 200 }, () => []) }
     expect(await decodeBody(Buffer.from(JSON.stringify(siblings)), JSON_TYPE)).toEqual(siblings)
   })
 
-  test('has scalars below the deepest level, then they are text like all others', async () => {
+  test('has scalars below the deepest level, then they become text like all others', async () => {
     const nest = (value: unknown) => ({ a: { b: { c: { d: { e: { f: value } } } } } })
     const body = nest({ text: 'x', number: 1, truth: true, nothing: null, object: { x: 1 } })
     expect(await decodeBody(Buffer.from(JSON.stringify(body)), JSON_TYPE)).toEqual(
@@ -67,12 +67,12 @@ describe('When JSON', () => {
     )
   })
 
-  test('has arrays below the deepest level, then they are text', async () => {
+  test('has arrays below the deepest level, then they become JSON text', async () => {
     const body = { a: [[[[[[['x']]]]]]] }
     expect(await decodeBody(Buffer.from(JSON.stringify(body)), JSON_TYPE)).toEqual({ a: [[[[[['["x"]']]]]]] })
   })
 
-  test('has as many fields as are read, then none is missing', async () => {
+  test('has the maximum number of fields, then all are read', async () => {
     const body = Object.fromEntries(Array.from({ length: 10_000 }, (_, index) => [`f${index}`, 1]))
     expect(Object.keys(await decodeBody(Buffer.from(JSON.stringify(body)), JSON_TYPE))).toHaveLength(10_000)
   })
@@ -85,13 +85,13 @@ describe('When a form', () => {
     expect(decodeForm(list)).toEqual({ a: Array.from({ length: 50 }, (_, index) => String(index)) })
   })
 
-  test('has as many fields as are read, then none is missing; with one more it is refused', () => {
+  test('has the maximum number of fields, then all are read; with one more it is rejected', () => {
     const form = (count: number) => Array.from({ length: count }, (_, index) => `f${index}=x`).join('&')
     expect(Object.keys(decodeForm(form(10_000)))).toHaveLength(10_000)
     expect(() => decodeForm(form(10_001))).toThrow(/more than 10000/)
   })
 
-  test.each(['hasOwnProperty', 'prototype', 'constructor'])('has a field with the name %s, then it is left out', (name) => {
+  test.each(['hasOwnProperty', 'prototype', 'constructor'])('has a field with the name %s, then the field is ignored', (name) => {
     expect(decodeForm(`${name}=1&a=2`)).toEqual({ a: '2' })
   })
 })
@@ -99,7 +99,7 @@ describe('When a form', () => {
 describe('When multipart', () => {
   const decode = (text: string) => decodeBody(Buffer.from(text), MULTIPART)
 
-  test.each(['', '\r\n'])('ends without its closing boundary, then its last value is whole: %j', async (end) => {
+  test.each(['', '\r\n'])('ends without its closing boundary, then its last value is complete: %j', async (end) => {
     expect(await decode(part('CallSid', 'a1') + end)).toEqual({ CallSid: 'a1' })
   })
 
@@ -107,7 +107,7 @@ describe('When multipart', () => {
     expect(await decode(`${part('CallSid', 'ä1', OCTETS)}\r\n--B--\r\n`)).toEqual({ CallSid: 'ä1' })
   })
 
-  test('has a file with a name, then that is no field', async () => {
+  test('has a file with a name, then the file is ignored', async () => {
     const file = part('Recording', 'x'.repeat(2 * LIMIT_BYTES), `; filename="a.mp3"${OCTETS}`)
     expect(await decode(`${file}\r\n${part('CallSid', 'a1')}\r\n--B--\r\n`)).toEqual({ CallSid: 'a1' })
     await expect(decode(`${file}\r\n--B--\r\n`)).rejects.toThrow(/no readable text part$/)
@@ -117,14 +117,14 @@ describe('When multipart', () => {
     expect(await decode(`${part('Größe', 'ä')}\r\n--B--\r\n`)).toEqual({ Größe: 'ä' })
   })
 
-  test.each(['', OCTETS])('has text that is too long, then no more than 64 KiB of it are read%s', async (headers) => {
+  test.each(['', OCTETS])('has text that is too long, then at most 64 KiB of it are read%s', async (headers) => {
     const fits = await decode(`${part('a', 'x'.repeat(LIMIT_BYTES), headers)}\r\n--B--\r\n`)
     expect(fits).toEqual({ a: 'x'.repeat(LIMIT_BYTES) })
     const { a } = await decode(`${part('a', 'x'.repeat(3 * LIMIT_BYTES), headers)}\r\n--B--\r\n`)
     expect((a as string).length).toBeLessThanOrEqual(LIMIT_BYTES)
   })
 
-  test('has no text, then the error says what is wrong with it', async () => {
+  test('has no readable text part, then the error says why', async () => {
     await expect(decode('--B\r\nno header at all\r\n\r\nx\r\n--B--\r\n')).rejects.toThrow(/no readable text part: Malformed part header$/)
     const waiting = Buffer.from('------x1--\r\n------x1\r\n------x1\r\nContent-Disposition:form-data;="";filename="a"\r\n\r\nz')
     await expect(decodeBody(waiting, 'multipart/form-data; boundary=----x1')).rejects.toThrow(/: the body does not end$/)

@@ -9,7 +9,7 @@ function multipart(parts: string[], { end = '--B--\r\n', newline = '\r\n' } = {}
 const field = (name: string, value: string) => `Content-Disposition: form-data; name="${name}"\r\n\r\n${value}`
 const MULTIPART = 'multipart/form-data; boundary=B'
 
-test('When the same fields come as JSON, form and multipart, then they read the same', async () => {
+test('When the same fields are sent as JSON, form and multipart, then the result is the same', async () => {
   const expected = { CallSid: 'a1', ConversationDuration: '12', Legs: [{ Status: 'completed' }], Stream: { Status: 'x' } }
   const json = Buffer.from(
     JSON.stringify({ CallSid: 'a1', ConversationDuration: 12, Legs: [{ Status: 'completed' }], Stream: { Status: 'x' } }),
@@ -26,17 +26,17 @@ test('When the same fields come as JSON, form and multipart, then they read the 
   expect(await decodeBody(parts, MULTIPART)).toEqual(expected)
 })
 
-test('When the content type is missing or unknown, then the first characters decide', async () => {
+test('When the content type is missing or unknown, then the first characters determine the encoding', async () => {
   expect(await decodeBody(Buffer.from(' {"CallSid":"a1"}'), undefined)).toEqual({ CallSid: 'a1' })
   expect(await decodeBody(Buffer.from('CallSid=a1'), 'text/plain')).toEqual({ CallSid: 'a1' })
 })
 
-describe('When a multipart body ends badly, then its readable parts win:', () => {
+describe('When a multipart body is broken or unusual, then its readable parts are used:', () => {
   test.each([
     ['no closing boundary', multipart([field('CallSid', 'a1')], { end: '' })],
-    ['the next part cut in its header', multipart([field('CallSid', 'a1')], { end: '--B\r\nContent-Dispo' })],
+    ['the next part truncated in its header', multipart([field('CallSid', 'a1')], { end: '--B\r\nContent-Dispo' })],
     [
-      'a file beside it',
+      'an additional file',
       multipart([field('CallSid', 'a1'), `Content-Disposition: form-data; name="f"; filename="x.bin"\r\n\r\n${'x'.repeat(20_000)}`]),
     ],
     ['2,000 parts', multipart([field('CallSid', 'a1'), ...Array.from({ length: 2000 }, (_, i) => field(`f${i}`, 'x'))])],
@@ -44,7 +44,7 @@ describe('When a multipart body ends badly, then its readable parts win:', () =>
     expect(await decodeBody(body, MULTIPART)).toMatchObject({ CallSid: 'a1' })
   })
 
-  test('one on which the parser waits for ever is given up', async () => {
+  test('a body for which the parser never finishes is rejected', async () => {
     const body = Buffer.from('------x1--\r\n------x1\r\n------x1\r\nContent-Disposition:form-data;="";filename="a"\r\n\r\nz')
     await expect(decodeBody(body, 'multipart/form-data; boundary=----x1')).rejects.toThrow(UnreadableDelivery)
   })
@@ -65,7 +65,7 @@ describe('When a body cannot be read, then the error says why:', () => {
     ['a JSON array', Buffer.from('[1]'), 'application/json', /not an object/],
     ['no boundary', multipart([field('CallSid', 'a1')]), 'multipart/form-data', /oundary/],
     ['line feeds instead of CRLF', multipart([field('CallSid', 'a1')], { newline: '\n' }), MULTIPART, /no readable text part/],
-    ['nested without end', Buffer.from('{"a":'.repeat(100_000) + '1' + '}'.repeat(100_000)), 'application/json', /nested deeper/],
+    ['100,000 levels', Buffer.from('{"a":'.repeat(100_000) + '1' + '}'.repeat(100_000)), 'application/json', /nested deeper/],
     ['101 levels', Buffer.from(`${'{"a":'.repeat(101)}1${'}'.repeat(101)}`), 'application/json', /nested deeper/],
     [
       'too many fields',
@@ -81,18 +81,18 @@ describe('When a body cannot be read, then the error says why:', () => {
   })
 })
 
-test('When a form has as many fields as are read, then none is missing; when it has one more, then it is refused', () => {
+test('When a form has the maximum number of fields, then all are read; with one more it is rejected', () => {
   const form = (count: number) => Array.from({ length: count }, (_, index) => `f${index}=x`).join('&')
   expect(Object.keys(decodeForm(form(10_000)))).toHaveLength(10_000)
   expect(() => decodeForm(form(10_001))).toThrow(/more than 10000/)
 })
 
-describe('When a body contradicts its content type, then it is refused:', () => {
+describe('When a body does not match its content type, then it is rejected:', () => {
   const multipartBody = multipart([field('CallSid', 'a1'), field('CustomField', 'x&CallSid=b2')])
   test.each([
     ['JSON as a form', Buffer.from('{"CallSid":"a1","x":"&CallSid=b2&"}'), 'application/x-www-form-urlencoded'],
     [
-      'JSON behind blanks and a mark as a form',
+      'JSON after a byte order mark and blanks as a form',
       Buffer.from(`\uFEFF${' '.repeat(200)}\n{"x":"&CallSid=b2&"}`),
       'application/x-www-form-urlencoded',
     ],
@@ -109,29 +109,29 @@ describe('When a body contradicts its content type, then it is refused:', () => 
   })
 })
 
-test('When a field is nested deeper than any that we know, then it stays as it came, as text', async () => {
+test('When a field is nested deeper than all known fields, then it is kept as JSON text', async () => {
   const body = Buffer.from('{"CallSid":"a1","a":{"b":{"c":{"d":{"e":{"f":{"g":{"h":1}}}}}}}}')
   expect(await decodeBody(body, 'application/json')).toEqual({ CallSid: 'a1', a: { b: { c: { d: { e: { f: { g: '{"h":1}' } } } } } } })
 })
 
-test('When brackets stand in texts, side by side or up to a hundred deep, then they are read', async () => {
+test('When brackets are in texts, on one level, or nested up to a hundred levels, then the body is read', async () => {
   const texts = JSON.stringify({ CallSid: 'a1', x: `"\\${'{['.repeat(200)}\\`, y: Array.from({ length: 200 }, () => ({})) })
   expect(await decodeBody(Buffer.from(texts), 'application/json')).toMatchObject({ CallSid: 'a1' })
   const deep = `{"CallSid":"a1","a":${'['.repeat(99)}${']'.repeat(99)}}`
   expect(await decodeBody(Buffer.from(deep), 'application/json')).toMatchObject({ CallSid: 'a1' })
 })
 
-test('When JSON begins with a byte order mark, then it is read all the same', async () => {
+test('When JSON starts with a byte order mark, then it is read', async () => {
   expect(await decodeBody(Buffer.from('\uFEFF{"CallSid":"a1"}'), 'application/json')).toEqual({ CallSid: 'a1' })
 })
 
-test('When fields hold NUL, broken surrogates or names of prototypes, then they are made harmless', async () => {
+test('When fields contain NUL, lone surrogates or prototype names, then these are replaced or removed', async () => {
   const body = Buffer.from('{"a\\u0000":"b\\u0000\\ud800","__proto__":{"x":1},"constructor":"y","n":null}')
   expect(await decodeBody(body, 'application/json')).toEqual({ 'a\uFFFD': 'b\uFFFD\uFFFD', n: '' })
   expect(decodeForm('__proto__[x]=1&a=%00')).toEqual({ a: '\uFFFD' })
 })
 
-test('When any bytes come with any content type, then they are read or refused, never anything else', async () => {
+test('When any bytes are sent with any content type, then they are decoded or rejected as unreadable', async () => {
   const types = fc.constantFrom(
     'application/json',
     'application/x-www-form-urlencoded',

@@ -11,7 +11,7 @@ import { eventually } from '../support/eventually.ts'
 
 type Connection = (socket: Socket) => unknown
 
-/** A server that answers in raw bytes: what Node's own server would never send. */
+/** A server that responds with raw bytes, which Node's own server would not send. */
 interface RawServer {
   url: URL
   sockets: Socket[]
@@ -30,7 +30,7 @@ afterEach(async () => {
   server = undefined
 })
 
-/** @param onRequest is called for each request, once its head has arrived */
+/** @param onRequest called for each request after its head has arrived */
 async function serve(onRequest: Connection): Promise<RawServer> {
   const raw = createServer({ allowHalfOpen: true }, (socket) => {
     started.sockets.push(socket)
@@ -67,7 +67,7 @@ const head = (...lines: string[]): string => `HTTP/1.1 200 OK\r\n${lines.map((li
 const BYTES = randomBytes(1024 ** 2)
 const chunked = (bytes: Buffer): Buffer => Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from('\r\n')])
 
-/** Reads on only when the server has sent everything and ended the connection. */
+/** Reads one chunk, and the next ones only after the server has sent everything and ended the connection. */
 async function readSlowly(body: Readable, sent: () => boolean): Promise<Buffer> {
   const chunks: Buffer[] = []
   for await (const chunk of body as AsyncIterable<Buffer>) {
@@ -94,11 +94,11 @@ describe('When the server ends the connection while the reader is slower than th
   })
 })
 
-describe('When a body is cut off, then it breaks and never looks complete:', () => {
+describe('When a body is truncated, then it fails and never looks complete:', () => {
   const part = BYTES.subarray(0, 1000)
   test.each<[string, Connection]>([
     ['shorter than its length', (socket) => socket.end(Buffer.concat([Buffer.from(head('content-length: 2000')), part]))],
-    ['in a chunk', (socket) => socket.end(Buffer.concat([Buffer.from(`${head('transfer-encoding: chunked')}7d0\r\n`), part]))],
+    ['within a chunk', (socket) => socket.end(Buffer.concat([Buffer.from(`${head('transfer-encoding: chunked')}7d0\r\n`), part]))],
     ['between chunks', (socket) => socket.end(Buffer.concat([Buffer.from(head('transfer-encoding: chunked')), chunked(part)]))],
     ['a broken chunk', (socket) => socket.end(Buffer.concat([Buffer.from(head('transfer-encoding: chunked')), chunked(part), part]))],
     [
@@ -113,15 +113,15 @@ describe('When a body is cut off, then it breaks and never looks complete:', () 
   })
 })
 
-test('When a body breaks before anybody reads it, then its reader still learns it, and nobody else has to listen', async () => {
+test('When a body fails before it is read, then its reader still gets the error, and no other listener is needed', async () => {
   await serve((socket) => socket.end(head('content-length: 2000')))
   const { body } = await get()
-  await eventually('the body to break', async () => body.destroyed)
+  await eventually('the body to fail', async () => body.destroyed)
   await expect(buffer(body)).rejects.toThrow()
 })
 
-describe('When the server has closed a connection that was kept open,', () => {
-  /** Two requests share the first connection if the client keeps it; the second of them finds it reset. */
+describe('When the server has closed a keep-alive connection,', () => {
+  /** Resets each connection at its second request. */
   const resetSecond = (onReset: Connection): Connection => {
     const used = new WeakSet<Socket>()
     return (socket) => {
@@ -131,7 +131,7 @@ describe('When the server has closed a connection that was kept open,', () => {
     }
   }
 
-  test('then the request is sent again at once on a new one', async () => {
+  test('then the request is sent again at once on a new connection', async () => {
     await serve(resetSecond((socket) => socket.resetAndDestroy()))
     for (let i = 0; i < 4; i += 1) expect((await buffer((await get()).body)).toString()).toBe('ok')
     expect(server!.requests).toBeGreaterThan(4)
@@ -143,7 +143,7 @@ describe('When the server has closed a connection that was kept open,', () => {
     expect(server!.requests).toBe(1)
   })
 
-  test('then a request is not sent again once its response has begun', async () => {
+  test('then a request is not sent again after its response has started', async () => {
     await serve(resetSecond((socket) => socket.end(head('content-length: 9') + 'ok')))
     await buffer((await get()).body)
     const { body } = await get()
@@ -152,10 +152,10 @@ describe('When the server has closed a connection that was kept open,', () => {
   })
 })
 
-describe('When the server sends responses 1xx', () => {
+describe('When the server sends 1xx responses', () => {
   const EARLY_HINTS = 'HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n'
 
-  test('then some of them do not matter', async () => {
+  test('then a few of them are ignored', async () => {
     await serve((socket) => socket.write(`HTTP/1.1 100 Continue\r\n\r\n${EARLY_HINTS.repeat(5)}${head('content-length: 2')}ok`))
     expect(await get()).toMatchObject({ statusCode: 200 })
   })
@@ -174,7 +174,7 @@ describe('When the server sends responses 1xx', () => {
     await eventually('the connection to be closed', async () => server!.sockets.every(({ destroyed }) => destroyed))
   })
 
-  test('then 101, for which nobody asked, is no success', async () => {
+  test('then an unrequested 101 is an error', async () => {
     await serve((socket) => socket.write('HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n'))
     await expect(get()).rejects.toThrow()
   })
@@ -214,7 +214,7 @@ describe('When the signal aborts', () => {
     await expect(buffer(body)).rejects.toBe(reason)
   })
 
-  test('then a response that has ended, and the next request on its connection, do not notice', async () => {
+  test('then a response that has ended and the next request on its connection are not affected', async () => {
     const { controller, reason } = stop()
     await serve((socket) => socket.write(`${head('content-length: 2')}ok`))
     await buffer((await get(controller.signal)).body)
@@ -225,7 +225,7 @@ describe('When the signal aborts', () => {
   })
 })
 
-describe('When nobody wants a body', () => {
+describe('When a body is discarded', () => {
   test('then a short one leaves the connection open for the next request', async () => {
     await serve((socket) => socket.write(`${head('content-length: 2')}ok`))
     for (let i = 0; i < 3; i += 1) await discardBody((await get()).body)
@@ -235,14 +235,14 @@ describe('When nobody wants a body', () => {
   test.each<[string, Connection]>([
     ['endless', (socket) => socket.write(Buffer.concat([Buffer.from(head('connection: close')), BYTES]))],
     ['slow', (socket) => socket.write(`${head('content-length: 9')}ok`)],
-  ])('then one that is %s closes it', async (_how, answer) => {
+  ])('then one that is %s closes the connection', async (_how, answer) => {
     await serve(answer)
     await discardBody((await get()).body)
     await eventually('the connection to be closed', async () => server!.sockets.every(({ destroyed }) => destroyed))
   })
 })
 
-test('When all addresses of a host refuse the connection, then the error says so', async () => {
+test('When all addresses of a host refuse the connection, then the error contains ECONNREFUSED', async () => {
   const closed = await serve(() => {})
   const { port } = closed.url
   await closed.close()

@@ -1,4 +1,4 @@
-// Which connection of which client address makes room when a server has as many connections as it may.
+// Which connection of which client address a server closes when it has its maximum of connections.
 import { afterEach, describe, expect, test } from '@jest/globals'
 import type { RequestListener, Server } from 'node:http'
 import { CONNECTION_LIMITS, createBoundedServer, listenOn, type ConnectionLimits } from '../../platform/http-server.ts'
@@ -17,7 +17,7 @@ const BODY_WITHOUT_END = 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\
 const isOpen = ({ socket }: RawClient): boolean => !socket.destroyed
 const openOf = (all: RawClient[]): number => all.filter(isOpen).length
 
-/** A server that never answers; `connect` resolves once the server has the connection and, where it sent one, its request. */
+/** A server that never responds. `connect` resolves when the server has the connection and the request, if one was sent. */
 async function serve(limits: Partial<ConnectionLimits>) {
   let connections = 0
   let requests = 0
@@ -33,7 +33,7 @@ async function serve(limits: Partial<ConnectionLimits>) {
     const client = await rawClient(url, sent, 'flowing', address)
     opened.clients.push(client)
     await eventually('the server to have the connection', async () => connections > before.connections)
-    if (sent !== '') await eventually('the request or a refusal', async () => requests > before.requests || !isOpen(client))
+    if (sent !== '') await eventually('the request or a rejection', async () => requests > before.requests || !isOpen(client))
     return client
   }
   async function connectMany(address: string, count: number, sent = GET): Promise<RawClient[]> {
@@ -47,8 +47,8 @@ async function serve(limits: Partial<ConnectionLimits>) {
 // Other systems have no second loopback address.
 const onLinux = process.platform === 'linux' ? describe : describe.skip
 
-onLinux('When a server has as many connections as it may', () => {
-  test('and four addresses hold all of them with requests that are being answered, then another address gets in', async () => {
+onLinux('When a server has its maximum of connections', () => {
+  test('and four addresses hold all of them with requests in progress, then another address can connect', async () => {
     const { connect, connectMany } = await serve({ total: 8, perAddress: 2 })
     const held = await Promise.all(['127.0.0.2', '127.0.0.3', '127.0.0.4', '127.0.0.5'].map((address) => connectMany(address, 2)))
     const newcomer = await connect('127.0.0.6')
@@ -56,7 +56,7 @@ onLinux('When a server has as many connections as it may', () => {
     expect(isOpen(newcomer)).toBe(true)
   })
 
-  test('then the address with the most connections makes room: first with those that wait for their client', async () => {
+  test('then connections of the address with the most are closed, first those that wait for their client', async () => {
     const { connect, connectMany } = await serve({ total: 6, perAddress: 4 })
     const few = await connectMany('127.0.0.2', 2, '')
     const answered = await connectMany('127.0.0.3', 2)
@@ -69,7 +69,7 @@ onLinux('When a server has as many connections as it may', () => {
     expect(openOf([...few, ...answered])).toBe(4)
   })
 
-  test('then among requests that are being answered, the oldest makes room', async () => {
+  test('then among connections with requests in progress, the oldest is closed', async () => {
     const { connect, connectMany } = await serve({ total: 4, perAddress: 3 })
     const [oldest, ...others] = await connectMany('127.0.0.2', 3)
     others.push(await connect('127.0.0.3'))
@@ -78,7 +78,7 @@ onLinux('When a server has as many connections as it may', () => {
     expect(openOf(others)).toBe(4)
   })
 
-  test('then an address that holds as many as any other one gets no more', async () => {
+  test('then an address that holds as many as any other one cannot open another', async () => {
     const { connect, connectMany } = await serve({ total: 4, perAddress: 3 })
     const held = [...(await connectMany('127.0.0.2', 2)), ...(await connectMany('127.0.0.3', 2))]
     const refused = await connect('127.0.0.3')
@@ -86,7 +86,7 @@ onLinux('When a server has as many connections as it may', () => {
     expect(openOf(held)).toBe(4)
   })
 
-  test('then a proxy gets in as long as any address holds one, and nobody ends an answer to a proxy', async () => {
+  test('then a proxy can connect as long as another address holds a connection, and requests of a proxy are not aborted', async () => {
     const { connect, connectMany } = await serve({ total: 4, perAddress: 3 })
     const ofProxy = await connectMany(PROXY, 3)
     const ofAddress = await connect('127.0.0.2')
@@ -96,7 +96,7 @@ onLinux('When a server has as many connections as it may', () => {
     expect(openOf(ofProxy)).toBe(4)
   })
 
-  test('then a connection of a proxy that waits for a request makes room for an address without connections', async () => {
+  test('then an idle connection of a proxy is closed for an address without connections', async () => {
     const { connect, connectMany } = await serve({ total: 3, perAddress: 3 })
     const [idle] = await connectMany(PROXY, 1, '')
     const answered = await connectMany(PROXY, 2)

@@ -41,7 +41,7 @@ const answerAtOnce: RequestListener = (request, response) => void response.end(`
 const unlimited: RequestHandler = (_request, _response, next) => next()
 const isOpen = ({ socket }: RawClient): boolean => !socket.destroyed
 
-test('When requests are pipelined, then one is handled at a time, and answers keep their order', async () => {
+test('When requests are pipelined, then one is handled at a time, and responses keep their order', async () => {
   let running = 0
   let most = 0
   const url = await serve(async (request, response) => {
@@ -52,12 +52,12 @@ test('When requests are pipelined, then one is handled at a time, and answers ke
     response.end(`answer to ${request.url}`)
   })
   const { received } = await client(url, ['/a', '/b', '/c', '/d'].map(GET).join(''))
-  await eventually('four answers', async () => countAnswers(received(), 200) === 4)
+  await eventually('four responses', async () => countAnswers(received(), 200) === 4)
   expect(received().match(/answer to \/\w/g)).toEqual(['answer to /a', 'answer to /b', 'answer to /c', 'answer to /d'])
   expect(most).toBe(1)
 })
 
-test('When more requests are pipelined than may wait, then the connection is closed and no more of them are handled', async () => {
+test('When more requests are pipelined than the limit allows, then the connection is closed, and no more of them are handled', async () => {
   let handled = 0
   const url = await serve((_request, response) => {
     handled += 1
@@ -69,11 +69,11 @@ test('When more requests are pipelined than may wait, then the connection is clo
 })
 
 test.each([
-  ['of an announced length', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc'],
+  ['with Content-Length', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc'],
   ['in chunks', `${POST_CHUNKED}3\r\nabc\r\n0\r\n\r\n`],
   ['of a GET', 'GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc'],
-  ['that is sent once it is wanted', 'POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n'],
-])('When a request with a body %s is sent behind one that is being answered, then the connection is closed', async (_what, second) => {
+  ['that waits for 100 Continue', 'POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n'],
+])('When a request with a body %s follows a request in progress, then the connection is closed', async (_what, second) => {
   let handled = 0
   const url = await serve(() => void (handled += 1))
   const { closed } = await client(url, GET() + second)
@@ -81,13 +81,13 @@ test.each([
   expect(handled).toBe(1)
 })
 
-test('When a request with an empty body is sent behind another one, then both are answered', async () => {
+test('When a request with an empty body follows a request in progress, then both get a response', async () => {
   const url = await serve(answerAtOnce)
   const { received } = await client(url, `${GET('/a')}POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n`)
-  await eventually('two answers', async () => received().includes('answer to /b'))
+  await eventually('two responses', async () => received().includes('answer to /b'))
 })
 
-test('When an unread body comes in very small pieces, then few of them are kept, and the connection is closed', async () => {
+test('When an unread body arrives in very small pieces, then few of them are kept, and the connection is closed', async () => {
   const requests: IncomingMessage[] = []
   const url = await serve((request) => void requests.push(request))
   const { closed } = await client(url, POST_CHUNKED + oneByteChunks(' '.repeat(5000)))
@@ -95,7 +95,7 @@ test('When an unread body comes in very small pieces, then few of them are kept,
   expect(requests.map(({ readableLength }) => readableLength <= 130)).toEqual([true])
 })
 
-test('When a body that nobody reads comes in pieces of 64 bytes, then few of them are kept, and the connection is closed', async () => {
+test('When an unread body arrives in pieces of 64 bytes, then few of them are kept, and the connection is closed', async () => {
   const requests: IncomingMessage[] = []
   const url = await serve((request) => void requests.push(request))
   const { closed } = await client(url, POST_CHUNKED + `40\r\n${' '.repeat(64)}\r\n`.repeat(900))
@@ -103,7 +103,7 @@ test('When a body that nobody reads comes in pieces of 64 bytes, then few of the
   expect(requests.map(({ readableLength }) => readableLength <= 64 * 150)).toEqual([true])
 })
 
-test('When a connection is closed for its small pieces, then the rest of the packet costs nothing, and later bodies are whole', async () => {
+test('When a connection is closed because of small pieces, then the rest of the packet is not parsed, and later bodies are complete', async () => {
   let pieces = 0
   const url = await serve(async (request, response) => {
     if (request.url === '/later') return void response.end((await text(request)).toUpperCase())
@@ -122,7 +122,7 @@ test('When a connection is closed for its small pieces, then the rest of the pac
   await eventually('all bodies', async () => later.every(({ received }) => received().endsWith('ABCDEF')))
 })
 
-test('When a body that is being read comes in very small pieces, then it never ends', async () => {
+test('When a body that is read arrives in very small pieces, then it never ends', async () => {
   let pieces = 0
   let ended = 0
   let requestsClosed = 0
@@ -137,7 +137,7 @@ test('When a body that is being read comes in very small pieces, then it never e
   expect({ ended, few: pieces <= 130 }).toEqual({ ended: 0, few: true })
 })
 
-test('When a body comes in few small pieces or in many larger ones, then the whole of it is read, and no piece is kept', async () => {
+test('When a body arrives in few small pieces or in many larger ones, then it is read completely, and no piece is kept', async () => {
   const app = express().use(async (request, response) => {
     const reading = readBody(request, response, 100_000)
     request.on('data', (piece: Buffer) => piece.fill('-')) // after it was read
@@ -150,14 +150,14 @@ test('When a body comes in few small pieces or in many larger ones, then the who
   await eventually('the second body', async () => larger.received().endsWith(`read ${'abcdefgh'.repeat(64 * 190)}`))
 })
 
-describe('When a request is answered before its body has arrived', () => {
+describe('When the response is sent before the request body has arrived', () => {
   const LENGTH = 500_000
   const post = `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${LENGTH}\r\n\r\n`
 
   test.each([
     ['in chunks', POST_CHUNKED, `${'1\r\na\r\n'.repeat(20)}0\r\n\r\n`],
-    ['of an announced length', post, 'a'.repeat(LENGTH)],
-  ])('then the answer says that the connection is closed, and a body %s is not parsed', async (_how, head, body) => {
+    ['with Content-Length', post, 'a'.repeat(LENGTH)],
+  ])('then the response has Connection: close, and a body %s is not parsed', async (_how, head, body) => {
     const requests: IncomingMessage[] = []
     const url = await serve((request, response) => {
       requests.push(request)
@@ -173,7 +173,7 @@ describe('When a request is answered before its body has arrived', () => {
   /** Node itself closes a connection whose request has not ended after 30 s. */
   const SOONER_THAN_NODE_MS = 6000
 
-  /** A client that goes on sending when the server has ended its side. */
+  /** A client that continues to send after the server has ended its side. */
   async function open(url: string, sent: string): Promise<Socket> {
     const socket = connect({ port: Number(new URL(url).port), host: '127.0.0.1', allowHalfOpen: true })
     opened.clients.push({ socket, received: () => '', closed: Promise.resolve('') })
@@ -182,14 +182,14 @@ describe('When a request is answered before its body has arrived', () => {
   }
 
   test.each([
-    ['that nobody reads', (response: ServerResponse) => void response.end('a'.repeat(100_000))],
+    ['that the handler does not read', (response: ServerResponse) => void response.end('a'.repeat(100_000))],
     [
-      'that is too large to be read',
+      'that is too large',
       async (response: ServerResponse) => {
         await readBody(response.req as Request, response as Response, 1000).catch(() => response.end('a'.repeat(100_000)))
       },
     ],
-  ])('then a client that sends a whole body, %s, before it reads gets the whole answer', async (_what, answer) => {
+  ])('then a client that sends a whole body, %s, before it reads gets the whole response', async (_what, answer) => {
     const responses: Response[] = []
     const url = await serve(
       express().use((_request, response) => {
@@ -198,7 +198,7 @@ describe('When a request is answered before its body has arrived', () => {
       }),
     )
     const socket = await open(url, POST_CHUNKED + `7d0\r\n${'b'.repeat(2000)}\r\n`)
-    await eventually('the answer to be sent', async () => responses[0]?.writableFinished === true)
+    await eventually('the response to be sent', async () => responses[0]?.writableFinished === true)
     for (let i = 0; i < 20; i += 1) {
       await new Promise((resolve) => socket.write(`fa00\r\n${'b'.repeat(64_000)}\r\n`, resolve))
       await nextTurn()
@@ -207,7 +207,7 @@ describe('When a request is answered before its body has arrived', () => {
     expect(answered.endsWith('a'.repeat(100_000))).toBe(true)
   })
 
-  test('then a client that goes on sending is closed', async () => {
+  test('then a client that continues to send is disconnected', async () => {
     const url = await serve(answerAtOnce)
     const socket = await open(url, POST_CHUNKED)
     socket.resume()
@@ -217,7 +217,7 @@ describe('When a request is answered before its body has arrived', () => {
     await eventually('the connection to be closed', isClosed, SOONER_THAN_NODE_MS).finally(() => clearInterval(drip))
   })
 
-  test('then a client that sends much is closed before it has sent all of it', async () => {
+  test('then a client that sends a lot is disconnected before it has sent all of it', async () => {
     const url = await serve(answerAtOnce)
     const socket = await open(url, POST_CHUNKED)
     socket.resume()
@@ -227,7 +227,7 @@ describe('When a request is answered before its body has arrived', () => {
   })
 })
 
-test('When the whole body has arrived before the answer begins, then the connection is kept for the next request', async () => {
+test('When the whole body has arrived before the response starts, then the connection is kept for the next request', async () => {
   const url = await serve(async (request, response) => {
     await text(request)
     answerAtOnce(request, response)
@@ -235,11 +235,11 @@ test('When the whole body has arrived before the answer begins, then the connect
   const { socket, received } = await client(url, `${POST_CHUNKED}1\r\na\r\n0\r\n\r\n`)
   await eventually('an answer', async () => countAnswers(received(), 200) === 1)
   socket.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nb')
-  await eventually('the second answer', async () => countAnswers(received(), 200) === 2)
+  await eventually('the second response', async () => countAnswers(received(), 200) === 2)
   expect(received()).not.toMatch(/connection: close/i)
 })
 
-test('When a stopped connection asks for an upgrade, then its parser is not used again without its callback for bodies', async () => {
+test('When a stopped connection requests an upgrade, then its parser is not reused without its callback for bodies', async () => {
   const bodies: string[] = []
   const server = createServer(async (request) => {
     if (request.url === '/stop') return stopParsing(request.socket)
@@ -258,7 +258,7 @@ test('When a stopped connection asks for an upgrade, then its parser is not used
   expect(bodies).toEqual(['hello'])
 })
 
-test('When a client does not read its answer, then it is closed, also while it goes on sending', async () => {
+test('When a client does not read its response, then it is disconnected, even while it continues to send', async () => {
   const url = await serve((_request, response) => void response.end(Buffer.alloc(20_000_000)), { unreadMs: 300 })
   await client(url, GET(), 'paused')
   const sending = await client(url, GET(), 'paused')
@@ -267,9 +267,9 @@ test('When a client does not read its answer, then it is closed, also while it g
 })
 
 test.each([
-  ['less than it has to', { unreadMs: 500, unreadBytes: 50_000_000 }, false],
-  ['as much as it has to', { unreadMs: 1000, unreadBytes: 16_000 }, true],
-])('When a client goes on reading, %s, then it is closed or gets the whole answer', async (_much, limits, isWhole) => {
+  ['less than required', { unreadMs: 500, unreadBytes: 50_000_000 }, false],
+  ['as much as required', { unreadMs: 1000, unreadBytes: 16_000 }, true],
+])('When a client continues to read, %s, then it is disconnected or gets the whole response', async (_much, limits, isWhole) => {
   const page = Buffer.alloc(40_000_000, 'a').toString()
   const app = express().use(pageRoutes('/page', { title: 'Page', scripts: { 'big.js': page }, styles: {} }, unlimited))
   const url = await serve(app, limits)
@@ -284,7 +284,7 @@ test.each([
   expect(bytes >= page.length).toBe(isWhole)
 })
 
-test('When many clients leave a page unread, then they share its memory', async () => {
+test('When many clients do not read a page, then they share its memory', async () => {
   const page = 'a'.repeat(2_000_000)
   const app = express().use(pageRoutes('/page', { title: 'Page', scripts: { 'big.js': page }, styles: {} }, unlimited))
   const url = await serve(app)
@@ -293,24 +293,24 @@ test('When many clients leave a page unread, then they share its memory', async 
   const sockets: Socket[] = []
   opened.servers[0]!.on('connection', (socket) => sockets.push(socket))
   await Promise.all(Array.from({ length: 50 }, () => client(url, GET('/page/big.js').repeat(10), 'paused')))
-  await eventually('all answers to wait', async () => sockets.length === 50 && sockets.every(({ writableLength }) => writableLength > 0))
+  await eventually('all responses to wait', async () => sockets.length === 50 && sockets.every(({ writableLength }) => writableLength > 0))
   expect(await (await fetch(`${url}/page/big.js`)).text()).toHaveLength(page.length)
   expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(20_000_000)
 })
 
-test('When an address has as many connections as it may, then the one that has waited longest makes room', async () => {
+test('When an address has its maximum of connections, then the connection that was idle longest is closed', async () => {
   const url = await serve(answerAtOnce, { perAddress: 3 })
   const [first, second, third] = [await client(url, ''), await client(url, ''), await client(url, 'GET / HTTP/1.1\r\n')]
   const fourth = await client(url, GET('/4'))
   await first.closed
-  await eventually('the fourth to be answered', async () => fourth.received().includes('answer to /4'))
+  await eventually('a response to the fourth', async () => fourth.received().includes('answer to /4'))
   const fifth = await client(url, GET('/5'))
   await second.closed
-  await eventually('the fifth to be answered', async () => fifth.received().includes('answer to /5'))
+  await eventually('a response to the fifth', async () => fifth.received().includes('answer to /5'))
   expect([third, fourth, fifth].every(isOpen)).toBe(true)
 })
 
-test('When a connection was just used, then others make room before it', async () => {
+test('When a connection was just used, then others are closed before it', async () => {
   const url = await serve(answerAtOnce, { perAddress: 2 })
   const [used, unused] = [await client(url, ''), await client(url, '')]
   used.socket.write(GET('/used'))
@@ -320,14 +320,14 @@ test('When a connection was just used, then others make room before it', async (
   expect(isOpen(used)).toBe(true)
 })
 
-/** A handler that never answers, and how many requests it has. */
+/** A handler that never responds, and a function that waits until it has `count` requests. */
 function silentHandler(): { handler: RequestListener; handles: (count: number) => Promise<unknown> } {
   let requests = 0
   const handles = (count: number) => eventually(`${count} requests to be handled`, async () => requests === count)
   return { handler: () => void (requests += 1), handles }
 }
 
-test('When a body never ends, then its connection makes room, and one whose request is being answered does not', async () => {
+test('When a body never ends, then its connection is closed, and one with a request in progress is not', async () => {
   const { handler, handles } = silentHandler()
   const url = await serve(handler, { perAddress: 2 })
   const unfinished = await client(url, 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc')
@@ -343,9 +343,9 @@ test('When a body never ends, then its connection makes room, and one whose requ
 })
 
 test.each([
-  ['of an announced length', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n', 'abc'],
+  ['with Content-Length', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n', 'abc'],
   ['in chunks', POST_CHUNKED, '3\r\nabc\r\n0\r\n\r\n'],
-])('When the whole of a body %s has arrived, read or not, then its connection makes no room for another', async (_how, head, body) => {
+])('When a body %s has arrived completely, read or not, then its connection is not closed for another', async (_how, head, body) => {
   const { handler, handles } = silentHandler()
   const ended: Promise<unknown>[] = []
   const url = await serve(
@@ -364,7 +364,7 @@ test.each([
   expect(isOpen(answered)).toBe(true)
 })
 
-test('When connections come from a trusted proxy, then only their total is bounded', async () => {
+test('When connections come from a trusted proxy, then only their total is limited', async () => {
   const { handler, handles } = silentHandler()
   const url = await serve(handler, { perAddress: 2, total: 4 }, (address) => address === '127.0.0.1')
   const all = await Promise.all(Array.from({ length: 4 }, () => client(url, GET())))

@@ -7,7 +7,7 @@ const development = { hosts: ['127.0.0.1'], publicHosts: [], allowLocal: true }
 
 describe('When a link is read', () => {
   test.each([undefined, '', '  ', 'null', 'NULL', 'undefined', 'none', 'Nil', 'NA', 'n/a'])(
-    'then "%s" says that there is no recording',
+    'then "%s" means that there is no recording',
     (text) => {
       expect(readSourceUrl(text)).toBeUndefined()
     },
@@ -26,7 +26,7 @@ describe('When a link is read', () => {
     expect(readSourceUrl(text)).toEqual({ sourceUrl })
   })
 
-  test('then a query stays out of the name, and is kept for fetching', () => {
+  test('then the name has no query, and the link for fetching has it', () => {
     expect(readSourceUrl('https://s.exotel.com/1.mp3?Signature=abc')).toEqual({
       sourceUrl: 'https://s.exotel.com/1.mp3',
       fetchUrl: 'https://s.exotel.com/1.mp3?Signature=abc',
@@ -41,14 +41,14 @@ describe('When a link is read', () => {
     'data:audio/mp3;base64,AAAA',
     'file:///etc/passwd',
     'ftp://x.test/a',
-  ])('then %s gets a name that is refused later', (text) => {
+  ])('then %s gets a name that is rejected later', (text) => {
     const { sourceUrl } = readSourceUrl(text)!
     expect(sourceUrl).toMatch(/^[a-z]+:[0-9a-f]{12}$/)
     expect(() => checkUrl(sourceUrl, policy, 'named')).toThrow(UrlRefused)
   })
 })
 
-test('When a link is long only as it is written out, or its host ends with a dot, then its name is as checked', () => {
+test('When a link is too long only after encoding, or its host ends with a dot, then its name is in the checked form', () => {
   expect(readSourceUrl(`https://x.test/${'漢'.repeat(1500)}`)!.sourceUrl).toMatch(/^invalid:/)
   expect(readSourceUrl('https://evil.example./x.mp3?y=1')).toEqual({
     sourceUrl: 'https://evil.example/x.mp3',
@@ -58,13 +58,13 @@ test('When a link is long only as it is written out, or its host ends with a dot
 
 describe('When a link is checked', () => {
   test.each(['https://recordings.exotel.com/1.mp3', 'https://a.b.exotel.in/1', 'https://recordings.exotel.com.:443/1.mp3'])(
-    'then %s is Exotel’s own',
+    'then %s leads to Exotel’s own host',
     (link) => {
       expect(checkUrl(link, policy, 'named')).toMatchObject({ own: true })
     },
   )
 
-  describe('then its port decides, too:', () => {
+  describe('then its port is checked as well:', () => {
     const withPort = { ...policy, hosts: ['recordings.exotel.com:8443', '*.exotel.in:443', 'api.exotel.com'] }
     test.each([
       ['https://recordings.exotel.com:8443/1.mp3', true],
@@ -82,7 +82,7 @@ describe('When a link is checked', () => {
     })
   })
 
-  test('then a public host is fetched without our key, and nothing beside it is', () => {
+  test('then links of a public host are allowed without our key, and links of similar hosts are not allowed', () => {
     const shared = { ...policy, publicHosts: ['s3-ap-southeast-1.amazonaws.com', '*.cdn.example:8443'] }
     for (const link of ['https://s3-ap-southeast-1.amazonaws.com/bucket/1.mp3', 'https://a.cdn.example:8443/1.mp3']) {
       expect(checkUrl(link, shared, 'named')).toMatchObject({ own: false })
@@ -97,7 +97,7 @@ describe('When a link is checked', () => {
     ['https://xpi.exotel.com/', ['api.exotel.com']],
     ['https://.exotel.com/', ['*.exotel.com']],
     ['https://evil.test/https://s3-ap-southeast-1.amazonaws.com/exotelrecordings/a.mp3', []],
-  ])('then %s is none of the hosts %j, and the error names the host and the settings', (link, hosts) => {
+  ])('then %s matches none of the hosts %j, and the error names the host and the settings', (link, hosts) => {
     const { host } = new URL(link)
     expect(() => checkUrl(link, { ...policy, hosts }, 'named')).toThrow(
       `The link's host ${host} is in neither EXOTEL_RECORDING_HOSTS nor EXOTEL_PUBLIC_RECORDING_HOSTS`,
@@ -116,11 +116,11 @@ describe('When a link is checked', () => {
     ['https://168.63.129.16/', 'The link leads to a metadata address'],
     ['https://[fd00:ec2::254]/', 'The link leads to a metadata address'],
     ['https://[::ffff:168.63.129.16]/', 'The link leads to a metadata address'],
-  ])('then %s is refused because: %s', (link, message) => {
+  ])('then %s is rejected with: %s', (link, message) => {
     expect(() => checkUrl(link, policy, 'redirect')).toThrow(message)
   })
 
-  test('then Exotel’s bucket at S3 is fetched without credentials, others there are not', () => {
+  test('then Exotel’s bucket at S3 is allowed without credentials, and other buckets are not allowed', () => {
     for (const place of [
       's3-ap-southeast-1.amazonaws.com/exotelrecordings',
       's3.amazonaws.com/exotelrecordings',
@@ -141,7 +141,7 @@ describe('When a link is checked', () => {
   })
 
   test.each(['https://recordings.exotel.com.evil.test/', 'https://exotel.com/', 'https://evilexotel.com/', 'https://example.org/1.mp3'])(
-    'then %s needs a setting',
+    'then %s is allowed only by redirect',
     (link) => {
       expect(() => checkUrl(link, policy, 'named')).toThrow(HostNotAllowed)
       expect(checkUrl(link, policy, 'redirect')).toMatchObject({ own: false })
@@ -193,30 +193,30 @@ describe('When a link is checked', () => {
     'ftp://recordings.exotel.com/',
     'refused:abc',
     'nonsense',
-  ])('then %s is never fetched, named or by redirect', (link) => {
+  ])('then %s is rejected, as a link and by redirect', (link) => {
     expect(() => checkUrl(link, policy, 'named')).toThrow(UrlRefused)
     expect(() => checkUrl(link, policy, 'redirect')).toThrow(UrlRefused)
   })
 
   test.each(['https://8.8.8.8/', 'https://[2606:4700::1111]/', 'https://[2a00:1450:4001:81b::200e]/', 'https://[::ffff:8.8.8.8]/'])(
-    'then %s is public, so a redirect may lead there',
+    'then %s is public, so it is allowed by redirect',
     (link) => {
       expect(checkUrl(link, policy, 'redirect')).toMatchObject({ own: false })
     },
   )
 
-  test('then the address of an interface, fe80::1%eth0, is refused after a lookup', () => {
+  test('then the address of an interface, fe80::1%eth0, is rejected after a lookup', () => {
     expect(() => checkAddress('fe80::1%eth0', policy)).toThrow(UrlRefused)
   })
 
   test.each(['::127.0.0.1', '::7f00:1', '64:ff9b::7f00:1', '2002:7f00:1::1', '::169.254.169.254'])(
-    'then development does not use %s, which hides an IPv4 address',
+    'then %s, which contains an IPv4 address, is rejected in development as well',
     (address) => {
       expect(() => checkAddress(address, development)).toThrow(UrlRefused)
     },
   )
 
-  test('then development may use this machine, and still no metadata service', () => {
+  test('then local addresses are allowed in development, and metadata services are not', () => {
     expect(checkUrl('http://127.0.0.1:4010/1.mp3', development, 'named')).toMatchObject({ own: true })
     for (const link of ['https://10.0.0.1/', 'http://192.168.1.1/', 'https://[::1]/', 'http://[fd12::1]/']) {
       expect(checkUrl(link, development, 'redirect')).toMatchObject({ own: false })
@@ -228,19 +228,21 @@ describe('When a link is checked', () => {
   })
 })
 
-test('When a name resolves to a private address, then the socket is never opened', async () => {
-  const look = (guard: ReturnType<typeof guardedLookup>) =>
+test('When a name resolves to a private address, then the lookup fails', async () => {
+  const resolveWith = (guard: ReturnType<typeof guardedLookup>) =>
     new Promise((resolve) => {
       guard('localhost', { all: true }, (error, addresses) => resolve(error ?? addresses))
     })
-  expect(await look(guardedLookup(policy))).toBeInstanceOf(UrlRefused)
-  expect(await look(guardedLookup(development))).toEqual(expect.arrayContaining([expect.objectContaining({ address: expect.any(String) })]))
+  expect(await resolveWith(guardedLookup(policy))).toBeInstanceOf(UrlRefused)
+  expect(await resolveWith(guardedLookup(development))).toEqual(
+    expect.arrayContaining([expect.objectContaining({ address: expect.any(String) })]),
+  )
 })
 
 describe('When the system’s resolver', () => {
   afterAll(() => void jest.resetModules())
 
-  /** What a socket gets from the guarded lookup while the resolver answers like this. */
+  /** The result of the guarded lookup for this response of the resolver. */
   async function lookUp(answer: Error | { address: string; family: number }[], options: { all?: boolean }, withPolicy: UrlPolicy = policy) {
     jest.resetModules()
     jest.unstable_mockModule('node:dns', () => ({
@@ -258,7 +260,7 @@ describe('When the system’s resolver', () => {
   const PUBLIC_IPV6 = { address: '2606:4700::1111', family: 6 }
   const PRIVATE = { address: '10.0.0.1', family: 4 }
 
-  test('names a public and a private address, then no socket is opened, not even to the public one', async () => {
+  test('returns a public and a private address, then the lookup fails for both', async () => {
     for (const options of [{ all: true }, { all: false }, {}]) {
       for (const answer of [
         [PUBLIC, PRIVATE],
@@ -270,7 +272,7 @@ describe('When the system’s resolver', () => {
     }
   })
 
-  test('names public addresses, then the socket gets all of them or the first, as it asks', async () => {
+  test('returns public addresses, then the socket gets all of them or the first one, depending on its options', async () => {
     expect(await lookUp([PUBLIC_IPV6, PUBLIC], { all: true })).toEqual([[PUBLIC_IPV6, PUBLIC]])
     expect(await lookUp([PUBLIC_IPV6, PUBLIC], {})).toEqual([PUBLIC_IPV6.address, 6])
     expect(await lookUp([], {})).toEqual(['', 0])

@@ -1,11 +1,11 @@
-// What the API's port does with unreadable requests, and how it ends.
+// How the API's port handles unreadable requests, and how it drains.
 import { afterEach, expect, test } from '@jest/globals'
 import express, { type RequestHandler, type Response } from 'express'
 import { listen, type ListeningServer } from '../../api/listen.ts'
 import { eventually } from '../support/eventually.ts'
 import { countAnswers, rawClient, type RawClient } from '../support/raw-client.ts'
 
-/** Longer than a test may take: a drain that waits for it fails. */
+/** Longer than the timeout of a test, so that a drain that waits for it fails. */
 const GRACE_MS = 1_000_000
 const GET = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'
 
@@ -29,7 +29,7 @@ async function serve(handler: RequestHandler): Promise<{ server: ListeningServer
   return { server, client }
 }
 
-test('When garbage arrives in the middle of a response, then the connection ends without a second response in it', async () => {
+test('When garbage arrives in the middle of a response, then the connection ends without a second response', async () => {
   const { client } = await serve((_request, response) => void response.writeHead(200, { 'content-length': '100' }).write('the beginning'))
   const { socket, received, closed } = await client(GET)
   await eventually('the beginning', async () => received().endsWith('the beginning'))
@@ -37,7 +37,7 @@ test('When garbage arrives in the middle of a response, then the connection ends
   expect(await closed).toMatch(/the beginning$/)
 })
 
-test('When garbage follows a request that has no response yet, then it is not answered in place of the request', async () => {
+test('When garbage follows a request that has no response yet, then the connection ends without a response', async () => {
   const { client } = await serve(() => {})
   const { closed } = await client(`${GET}garbage\r\n\r\n`)
   expect(await closed).toBe('')
@@ -46,7 +46,7 @@ test('When garbage follows a request that has no response yet, then it is not an
 test.each([
   ['a request', 'garbage\r\n\r\n'],
   ['a body', 'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\ngarbage\r\n'],
-])('When garbage is sent as %s, then the answer is one 400', async (_what, sent) => {
+])('When garbage is sent as %s, then there is one response, a 400', async (_what, sent) => {
   const { client } = await serve(() => {})
   const { closed } = await client(sent)
   const answer = await closed
@@ -56,7 +56,7 @@ test.each([
 test.each([
   ['has sent nothing', ''],
   ['has sent a part of a request', 'GET / HTTP/1.1\r\nHost'],
-])('When a connection %s, then it does not delay the end of the server', async (_what, sent) => {
+])('When a connection %s, then it does not delay the drain', async (_what, sent) => {
   const { server, client } = await serve((_request, response) => void response.end('answer'))
   const waiting = await client(sent)
   const other = await client(GET) // accepted later than the first one
@@ -65,15 +65,15 @@ test.each([
   expect(await waiting.closed).toBe('')
 })
 
-test('When a request is being answered at the end of the server, then it gets the whole response', async () => {
+test('When a request is in progress during the drain, then it gets the whole response', async () => {
   const responses: Response[] = []
   const { server, client } = await serve((_request, response) => void responses.push(response))
-  const asking = await client(GET)
+  const requesting = await client(GET)
   const silent = await client('')
   await eventually('the request to arrive', async () => responses.length === 1)
   const drained = server.drain(GRACE_MS)
   await silent.closed
   responses[0]!.end('answer')
   await drained
-  expect(await asking.closed).toMatch(/answer$/)
+  expect(await requesting.closed).toMatch(/answer$/)
 })

@@ -1,4 +1,4 @@
-// The transport of mails: a real SMTP server that takes them or refuses them, and a folder.
+// Mail transport: over SMTP with a real server, and into a folder.
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,27 +19,27 @@ describe('Over SMTP', () => {
   })
   afterEach(() => server.close())
 
-  test('When the server takes it, then it arrives once, from us to its reader, with the id that was given', async () => {
+  test('When the server accepts a mail, then it arrives once, with our sender, its recipient and the given id', async () => {
     await mailer.deliver(MAIL, 'an-id')
     expect(server.received).toHaveLength(1)
     expect(server.received[0]).toMatch(/^From: caly <no-reply@example\.com>\r\nTo: somebody@example\.com\r\nSubject: Hello\r\n/)
     expect(server.received[0]).toMatch(/^Message-ID: <an-id@example\.com>\r$/im)
   })
 
-  test('When the server refuses it, then it is not sent again here', async () => {
+  test('When the server rejects a mail, then the mailer does not retry', async () => {
     server.refusals.push({ at: 'DATA', code: 451 })
     await expect(mailer.deliver(MAIL, 'an-id')).rejects.toMatchObject({ responseCode: 451 })
     expect(server.received).toHaveLength(1)
   })
 
-  test('When it is checked, then the result says whether the server is available and accepts the credentials', async () => {
+  test('When the mailer is checked, then it reports whether the server is available and accepts our credentials', async () => {
     await expect(mailer.check()).resolves.toMatch(/accepts the credentials/)
     await expect(smtpMailer(server.url.replace('right', 'wrong'), options).check()).rejects.toThrow()
     await expect(smtpMailer('smtp://caly:right@127.0.0.1:1', options).check()).rejects.toThrow(/ECONNREFUSED/)
   })
 })
 
-test('When mails go into a folder, then each is a file that a mail program opens', async () => {
+test('When mails are written to a folder, then each one is an .eml file', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'mail-'))
   try {
     const mailer = folderMailer(folder, options)
@@ -53,7 +53,7 @@ test('When mails go into a folder, then each is a file that a mail program opens
   }
 })
 
-test('When no mail server is set, then that is said', async () => {
+test('When no mail server is configured, then deliver and check fail and name SMTP_URL', async () => {
   const mailer = disabledMailer()
   expect(mailer.available).toBe(false)
   await expect(mailer.deliver(MAIL, 'an-id')).rejects.toThrow('SMTP_URL is not set')

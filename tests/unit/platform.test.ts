@@ -120,7 +120,7 @@ describe('Problems', () => {
       '# Errors',
       '',
       'Every error is `application/problem+json` (RFC 9457): `type`, `title`, `status`, `code`, `detail`, `requestId`, and `errors` (`field`, `message`)',
-      'where fields are wrong. Programs go by `code`: it never changes its meaning. This table is made from `platform/problem.ts`.',
+      'if fields are invalid. Programs should evaluate `code`: its meaning never changes. This table is generated from `platform/problem.ts`.',
       '',
       `| code${' '.repeat(24)}| status | title${' '.repeat(64)}|`,
       `| ${'-'.repeat(27)} | ------ | ${'-'.repeat(68)} |`,

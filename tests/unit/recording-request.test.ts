@@ -6,11 +6,11 @@ import { startScriptedServer, type Answer, type ScriptedServer } from '../suppor
 
 const policy = { hosts: ['127.0.0.1'], publicHosts: [], allowLocal: true }
 const KEY = `Basic ${Buffer.from('key:token').toString('base64')}`
-/** Nothing listens there. */
+/** A link-local address, which is never requested. */
 const PRIVATE = 'http://169.254.169.254/'
 
 let exotel: ScriptedServer
-/** The same server by a name that is not one of Exotel's hosts. */
+/** The same server under a name that is not one of Exotel's hosts. */
 let foreign: string
 let source: RecordingSource
 beforeAll(async () => {
@@ -40,21 +40,21 @@ async function request(
 /** The Authorization header of each request. */
 const keys = () => exotel.requests.map(({ headers }) => headers.authorization)
 
-describe('When a recording is requested, then our key goes', () => {
-  test('to one of Exotel’s own hosts, also after a redirect to it', async () => {
+describe('When a recording is requested, then our key is sent', () => {
+  test('to one of Exotel’s own hosts, and after a redirect to it', async () => {
     exotel.script(redirect('/b.mp3'), redirect(`${exotel.url}/c.mp3`), found)
     expect(await request(`${exotel.url}/a.mp3`)).toBe('audio')
     expect(keys()).toEqual([KEY, KEY, KEY])
     expect(exotel.requests.map(({ url }) => url)).toEqual(['/a.mp3', '/b.mp3', '/c.mp3'])
   })
 
-  test('to no other host, and not to Exotel’s own after another host has redirected there', async () => {
+  test('to no other host, and not to Exotel’s own host after a redirect from another host', async () => {
     exotel.script(redirect(`${foreign}/b.mp3`), redirect(`${exotel.url}/c.mp3`), found)
     expect(await request(`${exotel.url}/a.mp3`)).toBe('audio')
     expect(keys()).toEqual([KEY, undefined, undefined])
   })
 
-  test.each(['Signature', 'X-Amz-Signature'])('to no link that has a %s, which stores refuse beside a key', async (name) => {
+  test.each(['Signature', 'X-Amz-Signature'])('to no link with a %s, which S3 stores reject together with a key', async (name) => {
     exotel.script(found)
     await request(`${exotel.url}/a.mp3?${name}=s`)
     expect(keys()).toEqual([undefined])
@@ -70,7 +70,7 @@ describe('When a recording is requested, then our key goes', () => {
   })
 })
 
-test('When the rest of a recording is requested, then the last request of a redirect asks for it on its condition', async () => {
+test('When the rest of a recording is requested, then the request after a redirect has Range and If-Range', async () => {
   exotel.script(redirect('/b.mp3'), found)
   await request(`${exotel.url}/a.mp3`, { part: { from: 1000, validator: '"v1"' } })
   expect(exotel.requests.at(-1)!.headers).toMatchObject({ range: 'bytes=1000-', 'if-range': '"v1"', 'accept-encoding': 'identity' })
@@ -85,7 +85,7 @@ describe('When a redirect', () => {
     expect(await request(`${exotel.url}/a.mp3`)).toBe('audio')
   })
 
-  test('leads to an address that is not public, then that is not requested', async () => {
+  test('leads to an address that is not public, then that address is not requested', async () => {
     exotel.script(redirect(PRIVATE))
     await expect(request(`${exotel.url}/a.mp3`)).rejects.toThrow(UrlRefused)
   })
@@ -100,14 +100,14 @@ describe('When a redirect', () => {
     expect(await request(`${exotel.url}/a.mp3`)).toBe('audio')
   })
 
-  test.each([299, 304, 400])('is none because the status is %d, then the location does not matter', async (statusCode) => {
+  test.each([299, 304, 400])('has the status %d, then its location is ignored', async (statusCode) => {
     exotel.script(redirect('/b.mp3', statusCode))
     await request(`${exotel.url}/a.mp3`)
     expect(exotel.requests).toHaveLength(1)
   })
 })
 
-test('When a link’s host is not known, then only a pre-signed link is requested there', async () => {
+test('When the host of a link is not known, then only a pre-signed link is requested', async () => {
   exotel.script(found)
   await expect(request(`${foreign}/a.mp3`)).rejects.toThrow(HostNotAllowed)
   expect(exotel.requests).toEqual([])

@@ -1,7 +1,7 @@
 import { expect, jest, test } from '@jest/globals'
 import { createRefusedClients } from '../../api/refused-clients.ts'
 
-test('When a client was refused, then it is refused until its time is over, whatever the clock says', () => {
+test('When a client was rejected, then it is rejected until its time is over, whatever the clock shows', () => {
   const refused = createRefusedClients(10)
   refused.add('a', 60_000)
   expect(refused.msLeft('a')).toBeGreaterThan(59_000)
@@ -14,7 +14,7 @@ test('When a client was refused, then it is refused until its time is over, what
   later.mockRestore()
 })
 
-test('When more clients were refused than are remembered, then the oldest one is forgotten', () => {
+test('When more clients were rejected than the maximum, then the oldest one is removed', () => {
   const refused = createRefusedClients(2)
   for (const client of ['a', 'b', 'a', 'c']) refused.add(client, 60_000)
   expect(['a', 'b', 'c'].map((client) => refused.msLeft(client) > 0)).toEqual([true, false, true])

@@ -1,4 +1,4 @@
-// A reader of the log that takes nothing for a while costs lines, and not the memory of the process.
+// If a reader of the log stalls, lines are dropped, so that the memory of the process stays bounded.
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createReadStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -9,7 +9,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { eventually } from '../support/eventually.ts'
 
 const LINES = 20_000
-/** Of 1 kB each. */
+/** Maximum of waiting lines of 1 kB each. */
 const MOST_WAITING_LINES = 6000
 
 let folder: string
@@ -22,7 +22,7 @@ afterEach(() => {
   rmSync(folder, { recursive: true })
 })
 
-/** Writes all lines, says so on stderr, and writes a last one once it is told to. */
+/** Writes all lines, then "written" to stderr, and a last line when stdin ends. */
 function startLogging(file: string): ChildProcess {
   const from = (name: string): string => new URL(`../../platform/${name}`, import.meta.url).href
   const program = join(folder, 'program.mts')
@@ -44,7 +44,7 @@ function startLogging(file: string): ChildProcess {
   return child
 }
 
-/** Has the last line written once all others have been read. */
+/** Reads all lines. Ends stdin, so that the last line is written, after the number of dropped lines has been read. */
 async function readAll(stream: Readable, stdin: Writable): Promise<string> {
   let read = ''
   stream.on('data', (bytes: Buffer) => (read += bytes.toString()))
@@ -55,7 +55,7 @@ async function readAll(stream: Readable, stdin: Writable): Promise<string> {
   return read
 }
 
-/** Each line that was written was read, or is counted in the line that stands in its place. */
+/** Checks that each line was either read or counted as dropped. */
 function expectBounded(read: string): void {
   const entries = read
     .trim()

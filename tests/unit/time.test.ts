@@ -3,14 +3,17 @@ import { expect, test } from '@jest/globals'
 import { formatExotelTime, parseExotelTime } from '../../exotel/time.ts'
 import { retryAfterMs } from '../../exotel/retry-after.ts'
 
-test.each(['UTC', 'Asia/Kolkata', 'America/New_York'])('When the process lives in %s, then Exotel times are Indian all the same', (TZ) => {
-  const script = `import('./exotel/time.ts').then(({ parseExotelTime, formatExotelTime }) => {
+test.each(['UTC', 'Asia/Kolkata', 'America/New_York'])(
+  'When the time zone of the process is %s, then Exotel times are in India Standard Time',
+  (TZ) => {
+    const script = `import('./exotel/time.ts').then(({ parseExotelTime, formatExotelTime }) => {
     const instant = parseExotelTime('2026-12-01 00:10:00')
     console.log(instant.toISOString(), formatExotelTime(instant))
   })`
-  const printed = execFileSync(process.execPath, ['--import', 'tsx', '-e', script], { env: { ...process.env, TZ }, encoding: 'utf8' })
-  expect(printed.trim()).toBe('2026-11-30T18:40:00.000Z 2026-12-01 00:10:00')
-})
+    const printed = execFileSync(process.execPath, ['--import', 'tsx', '-e', script], { env: { ...process.env, TZ }, encoding: 'utf8' })
+    expect(printed.trim()).toBe('2026-11-30T18:40:00.000Z 2026-12-01 00:10:00')
+  },
+)
 
 test.each([
   ['2026-11-24T00:10:00+05:30', '2026-11-23T18:40:00.000Z'],
@@ -19,7 +22,7 @@ test.each([
   ['2024-02-29 12:00:00', '2024-02-29T06:30:00.000Z'],
   ['2024-02-29T12:00:00', '2024-02-29T06:30:00.000Z'],
   ['2000-01-01T00:00:00Z', '2000-01-01T00:00:00.000Z'],
-])('When %s comes, then it is %s', (text, instant) => {
+])('When the text is %s, then the time is %s', (text, instant) => {
   expect(parseExotelTime(text)?.toISOString()).toBe(instant)
 })
 
@@ -38,11 +41,11 @@ test.each([
   '2026-11-24T00:10:00 IST',
   'at 2026-11-24 00:10:00',
   '2026-11-24 00:10:00 IST',
-])('When "%s" comes, then it is no time', (text) => {
+])('When the text is "%s", then it is not a time', (text) => {
   expect(parseExotelTime(text)).toBeUndefined()
 })
 
-test('When an instant is formatted, then it is Indian time across midnight', () => {
+test('When an instant is formatted around midnight, then the result is in India Standard Time', () => {
   expect(formatExotelTime(new Date('2026-11-30T18:29:59Z'))).toBe('2026-11-30 23:59:59')
   expect(formatExotelTime(new Date('2026-11-30T18:30:00Z'))).toBe('2026-12-01 00:00:00')
 })
@@ -65,6 +68,6 @@ test.each<[string | string[] | undefined, number | undefined]>([
   ['1.5', undefined],
   ['9999999999', 15 * 60_000],
   [undefined, undefined],
-])('When Retry-After is %s, then the wait is %s ms', (header, ms) => {
+])('When Retry-After is %s, then the delay is %s ms', (header, ms) => {
   expect(retryAfterMs(header, new Date('2026-11-25T10:00:00Z'))).toBe(ms)
 })

@@ -19,7 +19,7 @@ afterEach(async () => {
   await once(server, 'close')
 })
 
-/** As a limit that PostgreSQL counts for a while. */
+/** A limit that does not decide until the test resumes it. */
 const held: { request: express.Request; resumeRelay: () => void }[] = []
 const slowLimit: RequestHandler = (request, _response, next) => void held.push({ request, resumeRelay: () => next() })
 
@@ -38,27 +38,27 @@ function appWith(...handlers: RequestHandler[]): Express {
   return app
 }
 
-describe('When a limit takes long to be counted, then a body that nobody will read does not wait in memory:', () => {
+describe('When counting a limit takes long, then a body that no handler reads does not stay in memory:', () => {
   const webhooks = requireWebhookAuth(
     { addresses: [], signatureSecrets: ['a secret'], timestamp: 'enforce' },
     { logger: pino({ level: 'silent' }), refusalLimit: slowLimit },
   )
   test.each<[string, Express, string]>([
     ['of a path that does not exist', appWith(dropBody, slowLimit), 'POST'],
-    ['of a read', appWith(dropBodyOfReads, slowLimit), 'GET'],
-    ['of a webhook without proof', appWith(webhooks), 'POST'],
+    ['of a GET', appWith(dropBodyOfReads, slowLimit), 'GET'],
+    ['of a webhook without credentials', appWith(webhooks), 'POST'],
     ['of a webhook with another method', appWith(webhooks), 'PUT'],
   ])('%s', async (_what, app, method) => {
     const { request, resumeRelay } = await send(app, method, '/x')
-    await eventually('the body to be taken', async () => request.complete && request.readableLength === 0)
+    await eventually('the body to be discarded', async () => request.complete && request.readableLength === 0)
     resumeRelay()
     const [answer] = (await once(socket, 'data')) as [Buffer]
     expect(answer.toString()).toMatch(/^HTTP\/1\.1 4\d\d /)
   })
 
-  test('and one that is wanted stays', async () => {
+  test('a body that a handler reads is kept', async () => {
     const { request } = await send(appWith(dropBodyOfReads, slowLimit), 'POST', '/x')
-    await eventually('a part of it to be there', async () => request.readableLength > 0)
+    await eventually('a part of it to arrive', async () => request.readableLength > 0)
     expect(request.readableFlowing).not.toBe(true)
   })
 })

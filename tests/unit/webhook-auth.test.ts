@@ -10,7 +10,7 @@ function digest(body = BODY, secret = SECRET) {
   return createHmac('sha1', secret).update(body).digest()
 }
 
-function judge(credentials: Partial<WebhookCredentials>, settings: Partial<WebhookAuthSettings> = {}) {
+function verify(credentials: Partial<WebhookCredentials>, settings: Partial<WebhookAuthSettings> = {}) {
   return verifyWebhook(
     { method: 'POST', rawBody: BODY, signatures: [], authorization: undefined, token: undefined, timestamp: undefined, ...credentials },
     { signatureSecrets: [SECRET], timestamp: 'enforce', ...settings },
@@ -26,20 +26,20 @@ describe('When a signature is right', () => {
     ['with sha1= before hex', `sha1=${digest().toString('hex')}`],
     ['with sha1= before base64', `sha1=${digest().toString('base64')}`],
   ])('then %s it is accepted', (_how, signature) => {
-    expect(judge({ signatures: [signature] })).toEqual({ proven: true, by: 'signature', staleTimestamp: false })
+    expect(verify({ signatures: [signature] })).toEqual({ proven: true, by: 'signature', staleTimestamp: false })
   })
 
-  test('then the old and the new secret are both accepted while they rotate', () => {
+  test('then the old and the new secret are both accepted during a rotation', () => {
     const settings = { signatureSecrets: ['new', 'old'] }
-    expect(judge({ signatures: [digest(BODY, 'old').toString('hex')] }, settings)).toMatchObject({ proven: true })
-    expect(judge({ signatures: [digest(BODY, 'new').toString('hex')] }, settings)).toMatchObject({ proven: true })
-    expect(judge({ signatures: [digest(BODY, 'older').toString('hex')] }, settings)).toMatchObject({ proven: false })
+    expect(verify({ signatures: [digest(BODY, 'old').toString('hex')] }, settings)).toMatchObject({ proven: true })
+    expect(verify({ signatures: [digest(BODY, 'new').toString('hex')] }, settings)).toMatchObject({ proven: true })
+    expect(verify({ signatures: [digest(BODY, 'older').toString('hex')] }, settings)).toMatchObject({ proven: false })
   })
 
-  test('then it is accepted over bytes that are no text', () => {
+  test('then it is accepted for bytes that are not text', () => {
     const rawBody = Buffer.from([0xff, 0x00, 0xfe])
-    expect(judge({ rawBody, signatures: [digest(rawBody).toString('hex')] })).toMatchObject({ proven: true })
-    expect(judge({ rawBody: Buffer.from([0xfe, 0x00, 0xfe]), signatures: [digest(rawBody).toString('hex')] })).toMatchObject({
+    expect(verify({ rawBody, signatures: [digest(rawBody).toString('hex')] })).toMatchObject({ proven: true })
+    expect(verify({ rawBody: Buffer.from([0xfe, 0x00, 0xfe]), signatures: [digest(rawBody).toString('hex')] })).toMatchObject({
       proven: false,
     })
   })
@@ -52,7 +52,7 @@ describe('When a signature is wrong', () => {
     ['three characters', ['abc']],
     ['one character short', [right.slice(1)]],
     ['one character long', [`${right}a`]],
-    ['no hex at all', ['z'.repeat(40)]],
+    ['40 characters that are not hex', ['z'.repeat(40)]],
     ['a multi-byte character', [`${right.slice(1)}é`]],
     ['one bit off', [`${right.slice(0, -1)}${(Number.parseInt(right.slice(-1), 16) ^ 1).toString(16)}`]],
     ['a bare prefix', ['sha1=']],
@@ -60,17 +60,17 @@ describe('When a signature is wrong', () => {
     ['broken base64', [`${digest().toString('base64').slice(0, 26)}!!`]],
     ['8 kB long', ['a'.repeat(8192)]],
     ['twice, one of them wrong', ['0'.repeat(40), right]],
-  ])('then it is refused: %s', (_how, signatures) => {
-    expect(judge({ signatures })).toEqual({ proven: false, reason: 'Invalid webhook signature' })
+  ])('then it is rejected: %s', (_how, signatures) => {
+    expect(verify({ signatures })).toEqual({ proven: false, reason: 'Invalid webhook signature' })
   })
 
-  test('then a right password beside it does not help', () => {
+  test('then it is rejected even with a right password', () => {
     const authorization = `Basic ${Buffer.from('user:pass').toString('base64')}`
-    expect(judge({ signatures: ['0'.repeat(40)], authorization }, { basic: 'user:pass' })).toMatchObject({ proven: false })
+    expect(verify({ signatures: ['0'.repeat(40)], authorization }, { basic: 'user:pass' })).toMatchObject({ proven: false })
   })
 
-  test('then it is passed over where no secret is configured', () => {
-    expect(judge({ signatures: ['0'.repeat(40)], token: 'tok' }, { signatureSecrets: [], token: 'tok' })).toMatchObject({
+  test('then it is ignored if no secret is configured', () => {
+    expect(verify({ signatures: ['0'.repeat(40)], token: 'tok' }, { signatureSecrets: [], token: 'tok' })).toMatchObject({
       proven: true,
       by: 'token',
     })
@@ -78,35 +78,35 @@ describe('When a signature is wrong', () => {
 })
 
 describe('When there is no signature', () => {
-  test('then the refusal says so', () => {
-    expect(judge({})).toEqual({ proven: false, reason: 'Missing webhook signature' })
+  test('then the reason is "Missing webhook signature"', () => {
+    expect(verify({})).toEqual({ proven: false, reason: 'Missing webhook signature' })
   })
 
-  test('then the right password or token proves the origin, a wrong one does not', () => {
+  test('then a right password or token is accepted, and a wrong one is rejected', () => {
     const basic = (text: string) => `Basic ${Buffer.from(text).toString('base64')}`
-    expect(judge({ authorization: basic('user:pass') }, { basic: 'user:pass' })).toMatchObject({ proven: true, by: 'basic' })
-    expect(judge({ authorization: basic('user:Pass') }, { basic: 'user:pass' })).toEqual({
+    expect(verify({ authorization: basic('user:pass') }, { basic: 'user:pass' })).toMatchObject({ proven: true, by: 'basic' })
+    expect(verify({ authorization: basic('user:Pass') }, { basic: 'user:pass' })).toEqual({
       proven: false,
       reason: 'Invalid webhook credentials',
     })
-    expect(judge({ token: 'tok' }, { token: 'tok' })).toMatchObject({ proven: true, by: 'token' })
-    expect(judge({ token: 'to' }, { token: 'tok' })).toEqual({ proven: false, reason: 'Invalid webhook token' })
+    expect(verify({ token: 'tok' }, { token: 'tok' })).toMatchObject({ proven: true, by: 'token' })
+    expect(verify({ token: 'to' }, { token: 'tok' })).toEqual({ proven: false, reason: 'Invalid webhook token' })
   })
 
-  test('then nothing is proven where nothing is configured', () => {
-    expect(judge({}, { signatureSecrets: [] })).toEqual({ proven: false, reason: 'Missing webhook credentials' })
+  test('then it is rejected if no authentication is configured', () => {
+    expect(verify({}, { signatureSecrets: [] })).toEqual({ proven: false, reason: 'Missing webhook credentials' })
   })
 })
 
-test('When a GET brings a signature, then it proves nothing', () => {
+test('When a GET has a signature, then the signature is ignored', () => {
   const signatures = [digest(Buffer.alloc(0)).toString('hex')]
-  expect(judge({ method: 'GET', rawBody: Buffer.alloc(0), signatures })).toMatchObject({ proven: false })
-  expect(judge({ method: 'GET', rawBody: Buffer.alloc(0), signatures: ['0'.repeat(40)], token: 'tok' }, { token: 'tok' })).toMatchObject({
+  expect(verify({ method: 'GET', rawBody: Buffer.alloc(0), signatures })).toMatchObject({ proven: false })
+  expect(verify({ method: 'GET', rawBody: Buffer.alloc(0), signatures: ['0'.repeat(40)], token: 'tok' }, { token: 'tok' })).toMatchObject({
     proven: true,
   })
 })
 
-describe('When a timestamp comes along', () => {
+describe('When there is a timestamp', () => {
   const signatures = [digest().toString('hex')]
   const at = (seconds: number) => String(NOW.getTime() / 1000 + seconds)
 
@@ -119,12 +119,12 @@ describe('When a timestamp comes along', () => {
     ['no number', 'yesterday', false],
     ['negative', '-5', false],
     ['empty', '', false],
-  ])('then %s is judged', (_how, timestamp, proven) => {
-    expect(judge({ signatures, timestamp }).proven).toBe(proven)
+  ])('then %s is accepted or rejected', (_how, timestamp, proven) => {
+    expect(verify({ signatures, timestamp }).proven).toBe(proven)
   })
 
-  test('then an old one is only remarked where the setting says so', () => {
-    expect(judge({ signatures, timestamp: at(-9999) }, { timestamp: 'log' })).toEqual({
+  test('then an old one is accepted and reported if EXOTEL_WEBHOOK_TIMESTAMP is "log"', () => {
+    expect(verify({ signatures, timestamp: at(-9999) }, { timestamp: 'log' })).toEqual({
       proven: true,
       by: 'signature',
       staleTimestamp: true,
@@ -132,7 +132,7 @@ describe('When a timestamp comes along', () => {
   })
 })
 
-describe('When only the headers are there', () => {
+describe('When only the headers have arrived', () => {
   const headers = (credentials: Partial<WebhookCredentials>, settings: Partial<WebhookAuthSettings> = {}) => {
     const { rawBody: _, ...rest } = {
       method: 'POST',
@@ -147,7 +147,7 @@ describe('When only the headers are there', () => {
   }
   const basic = (text: string) => `Basic ${Buffer.from(text).toString('base64')}`
 
-  test('then a signature of the right form is judged with the body', () => {
+  test('then a well-formed signature needs the body', () => {
     expect(headers({ signatures: ['0'.repeat(40)] })).toBe('needs body')
     expect(headers({ signatures: [digest().toString('base64')] })).toBe('needs body')
   })
@@ -155,14 +155,9 @@ describe('When only the headers are there', () => {
   test.each([
     ['nothing', {}, {}, 'Missing webhook signature'],
     ['nothing, and no secret is configured', {}, { signatureSecrets: [] }, 'Missing webhook credentials'],
-    ['a signature that is none', { signatures: ['wrong'] }, {}, 'Invalid webhook signature'],
-    ['two signatures, one of which is none', { signatures: ['0'.repeat(40), ''] }, {}, 'Invalid webhook signature'],
-    [
-      'a signature where no secret is configured',
-      { signatures: ['0'.repeat(40)] },
-      { signatureSecrets: [] },
-      'Missing webhook credentials',
-    ],
+    ['a malformed signature', { signatures: ['wrong'] }, {}, 'Invalid webhook signature'],
+    ['two signatures, one of them malformed', { signatures: ['0'.repeat(40), ''] }, {}, 'Invalid webhook signature'],
+    ['a signature, and no secret is configured', { signatures: ['0'.repeat(40)] }, { signatureSecrets: [] }, 'Missing webhook credentials'],
     ['a wrong password', { authorization: basic('user:no') }, { basic: 'user:pass' }, 'Invalid webhook credentials'],
     ['a wrong token', { token: 'no' }, { token: 'tok' }, 'Invalid webhook token'],
     [
@@ -172,13 +167,13 @@ describe('When only the headers are there', () => {
       'Webhook timestamp differs from the current time by more than 5 minutes',
     ],
   ] as [string, Partial<WebhookCredentials>, Partial<WebhookAuthSettings>, string][])(
-    'then %s is refused',
+    'then %s is rejected',
     (_what, credentials, settings, reason) => {
       expect(headers(credentials, settings)).toEqual({ proven: false, reason })
     },
   )
 
-  test('then a right password or token is proven', () => {
+  test('then a right password or token is accepted', () => {
     expect(headers({ authorization: basic('user:pass') }, { basic: 'user:pass' })).toMatchObject({ proven: true, by: 'basic' })
     expect(headers({ token: 'tok' }, { token: 'tok' })).toMatchObject({ proven: true, by: 'token' })
   })

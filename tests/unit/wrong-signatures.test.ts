@@ -10,7 +10,7 @@ function withMany(address: string): WrongSignatures {
   return wrong
 }
 
-test('When a minute has passed since the first wrong signature of an address, then all of them are forgotten', () => {
+test('When a minute has passed since the first wrong signature of an address, then the count starts again', () => {
   const wrong = withMany('a')
   jest.advanceTimersByTime(59_000)
   expect(wrong.areManyFrom('a')).toBe(true)
@@ -20,7 +20,7 @@ test('When a minute has passed since the first wrong signature of an address, th
   expect(wrong.areManyFrom('a')).toBe(false)
 })
 
-test('When very many addresses send wrong signatures, then the oldest are forgotten', () => {
+test('When more addresses than the maximum send wrong signatures, then the oldest ones are removed', () => {
   const wrong = withMany('a')
   for (let i = 0; i < 9999; i += 1) wrong.add(`b${i}`)
   expect(wrong.areManyFrom('a')).toBe(true)
