@@ -1,5 +1,5 @@
 // `npm run test:mutants [-- TEXT]`: plants each listed mistake (those whose file or description contains TEXT) in a copy of the project
-// and runs the tests that must notice it. The last line is JSON; exit code 0 only if every mistake is noticed.
+// and runs the tests that must detect it. The last line is JSON. The exit code is 0 only if every mistake is detected.
 import { mkdirSync, rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
@@ -16,7 +16,7 @@ runMain(async () => {
   const [wanted = ''] = process.argv.slice(2)
   const chosen = mistakes.filter(({ file, breaks }) => file.includes(wanted) || breaks.includes(wanted))
   const faults = faultsOf(chosen, root)
-  if (faults.length > 0) throw new CannotStart(`The list of mistakes does not fit the code:\n${faults.join('\n')}`)
+  if (faults.length > 0) throw new CannotStart(`The list of mistakes does not match the code:\n${faults.join('\n')}`)
   if (chosen.length === 0) throw new CannotStart(`No mistake's file or description contains ${JSON.stringify(wanted)}.`)
   mkdirSync(home, { recursive: true })
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
