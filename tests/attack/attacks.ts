@@ -281,11 +281,11 @@ async function untilClosed(
 ): Promise<number> {
   const before = await openSockets(target)
   const clients = await times(count, open)
-  const began = performance.now()
+  const startedAt = performance.now()
   const tick = setInterval(() => clients.forEach(everySecond), 1000)
   do await pause(500)
-  while ((await openSockets(target)) > before + OWN_SOCKETS && performance.now() - began < HELD_AT_MOST_MS)
+  while ((await openSockets(target)) > before + OWN_SOCKETS && performance.now() - startedAt < HELD_AT_MOST_MS)
   clearInterval(tick)
   for (const { socket } of clients) socket.destroy()
-  return Math.round((performance.now() - began) / 100) / 10
+  return Math.round((performance.now() - startedAt) / 100) / 10
 }

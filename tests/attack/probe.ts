@@ -27,11 +27,11 @@ process.stdin.on('end', () => end.abort()).resume()
 const probed: Probed = { memoryMB: 0, answerMs: 0, failures: 0 }
 for (let i = 0; !end.signal.aborted; i += 1) {
   probed.memoryMB = Math.max(probed.memoryMB, residentMB())
-  const began = performance.now()
+  const startedAt = performance.now()
   const status = await (i % 2 === 0 ? send('GET', '/health/ready') : sendWebhook())
   if (i === 0)
     console.log('ready') // the first request is not measured: it includes the start of this process
-  else probed.answerMs = Math.max(probed.answerMs, performance.now() - began)
+  else probed.answerMs = Math.max(probed.answerMs, performance.now() - startedAt)
   if (status !== 200) probed.failures += 1
   await pause(PROBE_EVERY_MS)
 }

@@ -36,9 +36,9 @@ async function withoutIndexes(table: string, fill: () => Promise<void>): Promise
   )
   for (const { name } of keys) await sql.query(`ALTER TABLE ${table} DROP CONSTRAINT ${name}`)
   for (const { name } of indexes) await sql.query(`DROP INDEX ${name}`)
-  const began = performance.now()
+  const startedAt = performance.now()
   await fill()
-  console.log(`${await count(table)} rows in ${table} after ${((performance.now() - began) / 1000).toFixed(1)} s`)
+  console.log(`${await count(table)} rows in ${table} after ${((performance.now() - startedAt) / 1000).toFixed(1)} s`)
   await sql.query(`SET maintenance_work_mem = '512MB'`)
   for (const { definition } of indexes) await sql.query(definition)
   for (const { name, definition } of keys) await sql.query(`ALTER TABLE ${table} ADD CONSTRAINT ${name} ${definition} NOT VALID`)
@@ -76,9 +76,9 @@ async function insertRefreshes(refreshes: number, ends: string): Promise<void> {
 async function cleanUpAll(): Promise<Record<string, string>> {
   const figures: Record<string, string> = {}
   for (const kind of CLEAN_UP_KINDS) {
-    const began = performance.now()
+    const startedAt = performance.now()
     const rows = await bench.run('cleanUp', kind)
-    figures[kind] = `${rows} rows, ${((performance.now() - began) / 1000).toFixed(1)} s`
+    figures[kind] = `${rows} rows, ${((performance.now() - startedAt) / 1000).toFixed(1)} s`
   }
   return figures
 }

@@ -95,22 +95,24 @@ async function expectStored(callSid: string, sha256: string): Promise<void> {
 test('When the connection breaks every 100 MB of a 1.2 GB recording, then it is stored by a multipart upload', async () => {
   breakEveryBytes = 100 * MB
   requests = 0
-  const began = Date.now()
+  const startedAt = Date.now()
   const callSid = await sendWebhook(1229, 'broken')
   await expectStored(callSid, sha256Of(1229, 'broken'))
   breakEveryBytes = Number.POSITIVE_INFINITY
-  console.log(`1.2 GB in ${Math.round((Date.now() - began) / 1000)} s, ${requests} requests, worker peak ${Math.round(peakMemoryMb())} MB`)
+  console.log(
+    `1.2 GB in ${Math.round((Date.now() - startedAt) / 1000)} s, ${requests} requests, worker peak ${Math.round(peakMemoryMb())} MB`,
+  )
   expect(requests).toBe(13)
   expect(await backend.bucket.openUploads()).toBe(0)
 })
 
 test('When eight recordings of 1 GB are processed at once, then the worker’s memory stays bounded', async () => {
-  const began = Date.now()
+  const startedAt = Date.now()
   const names = Array.from({ length: 8 }, (_, i) => `large${i}`)
   const sids = await Promise.all(names.map((name) => sendWebhook(1000, name)))
   for (const [i, callSid] of sids.entries()) await expectStored(callSid, sha256Of(1000, names[i]!))
   const peak = peakMemoryMb()
-  console.log(`8 × 1 GB in ${Math.round((Date.now() - began) / 1000)} s, worker peak ${Math.round(peak)} MB`)
+  console.log(`8 × 1 GB in ${Math.round((Date.now() - startedAt) / 1000)} s, worker peak ${Math.round(peak)} MB`)
   expect(peak).toBeLessThan(800)
   expect(backend.spoolFiles()).toEqual([])
 })

@@ -14,11 +14,11 @@ test.each([
   ['body', 'POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n{"email":"'],
 ])(
   'When the %s of requests never end, then the server closes the connections, and serves other clients meanwhile',
-  async (_what, begin) => {
+  async (_what, opening) => {
     const slow = Array.from({ length: 200 }, () => {
       const socket = connect(Number(new URL(backend.apiUrl).port), '127.0.0.1')
       socket.on('error', () => {})
-      socket.write(begin)
+      socket.write(opening)
       const drip = setInterval(() => socket.write('a'), 1000)
       return new Promise<void>((resolve) => socket.on('close', () => (clearInterval(drip), resolve())))
     })

@@ -12,7 +12,7 @@ const home = fileURLToPath(new URL(`../../.data/mutants-${process.pid}`, import.
 const MOST_COPIES = 2
 
 runMain(async () => {
-  const began = performance.now()
+  const startedAt = performance.now()
   const [wanted = ''] = process.argv.slice(2)
   const chosen = mistakes.filter(({ file, breaks }) => file.includes(wanted) || breaks.includes(wanted))
   const faults = faultsOf(chosen, root)
@@ -26,7 +26,7 @@ runMain(async () => {
     results.filter((result) => result.outcome === outcome).map(({ mistake }) => `${mistake.file}: ${mistake.breaks}`)
   const survived = those('survived')
   const broken = those('broken')
-  const seconds = Math.round((performance.now() - began) / 1000)
+  const seconds = Math.round((performance.now() - startedAt) / 1000)
   console.log(JSON.stringify({ mistakes: results.length, noticed: those('noticed').length, survived, broken, seconds }))
   process.exit(survived.length + broken.length === 0 ? 0 : 1)
 })

@@ -49,9 +49,9 @@ test('When the spool directory cannot be used, then the worker ends with one sen
   writeFileSync(file, '')
   backend.launch('worker', { SPOOL_DIRECTORY: join(file, 'spool') })
   expect(await backend.exited('worker')).toBe(1)
-  const said = backend.logs('worker').trim()
-  expect(said).toMatch(/^The spool directory .* cannot be used: ENOTDIR/)
-  expect(said.split('\n')).toHaveLength(1)
+  const output = backend.logs('worker').trim()
+  expect(output).toMatch(/^The spool directory .* cannot be used: ENOTDIR/)
+  expect(output.split('\n')).toHaveLength(1)
 })
 
 test('When namespace and search attributes are missing, then the API starts, both raise an alarm that names the command, and continue after it has run', async () => {

@@ -196,22 +196,22 @@ const messageOfBroken = (env: NodeJS.ProcessEnv): string => {
 }
 
 test.each(BROKEN)('When production is started with %j, then the message is %s', (env, message) => {
-  const said = messageOfBroken(env)
-  expect(said).toMatch(message)
+  const output = messageOfBroken(env)
+  expect(output).toMatch(message)
   // The message contains only this rule, once.
-  expect(PRODUCTION_RULES.filter((rule) => said.includes(` ${rule.setting} ${rule.message}`))).toHaveLength(1)
+  expect(PRODUCTION_RULES.filter((rule) => output.includes(` ${rule.setting} ${rule.message}`))).toHaveLength(1)
 })
 
 test('When a rule exists, then the test above breaks it', () => {
-  const said = BROKEN.map(([env]) => messageOfBroken(env)).join('\n')
-  const untested = PRODUCTION_RULES.map(({ setting, message }) => `${setting} ${message}`).filter((each) => !said.includes(each))
+  const output = BROKEN.map(([env]) => messageOfBroken(env)).join('\n')
+  const untested = PRODUCTION_RULES.map(({ setting, message }) => `${setting} ${message}`).filter((each) => !output.includes(each))
   expect(untested).toEqual([])
 })
 
 test('When several settings are refused, then the message names each with its reason and contains no value', () => {
-  const said = messageOf({ ...SOUND, EXOTEL_API_TOKEN: 'change-me', DATABASE_URL: database('caly', 'hunter2'), TRUST_PROXY: '::/0' })
-  expect(said).toMatch(/TRUST_PROXY .*DATABASE_URL .*EXOTEL_API_TOKEN /)
-  expect(said).not.toMatch(/change-me|hunter2|::\/0/)
+  const output = messageOf({ ...SOUND, EXOTEL_API_TOKEN: 'change-me', DATABASE_URL: database('caly', 'hunter2'), TRUST_PROXY: '::/0' })
+  expect(output).toMatch(/TRUST_PROXY .*DATABASE_URL .*EXOTEL_API_TOKEN /)
+  expect(output).not.toMatch(/change-me|hunter2|::\/0/)
 })
 
 test.each<NodeJS.ProcessEnv>([
