@@ -1,4 +1,4 @@
-# One image for the API, the worker and the release jobs; the command decides. Node's current LTS.
+# One image for the API, the worker and the release jobs, which differ in their command. Uses the current LTS version of Node.
 FROM node:24-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
@@ -9,7 +9,7 @@ RUN npm run build
 FROM node:24-bookworm-slim AS packages
 WORKDIR /app
 COPY package.json package-lock.json ./
-# Temporal's native cores of other platforms are two thirds of what they weigh together.
+# Removes Temporal's native libraries for other platforms, two thirds of their total size.
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
  && cd node_modules/@temporalio/core-bridge/releases \
  && find . -mindepth 1 -maxdepth 1 ! -name "$(uname -m)-unknown-linux-gnu" -exec rm -r {} +
@@ -24,9 +24,9 @@ COPY --from=packages /app/node_modules node_modules
 COPY --from=build /app/dist dist
 COPY package.json prisma.config.ts ./
 COPY prisma prisma
-# Which prisma.config.ts imports.
+# prisma.config.ts imports this file.
 COPY platform/database-url.ts platform/
 USER node
 EXPOSE 3000 9464
-# Node is PID 1 and gets SIGTERM itself.
+# Node is PID 1, so it receives SIGTERM.
 CMD ["node", "--enable-source-maps", "dist/api/main.js"]

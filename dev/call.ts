@@ -48,9 +48,9 @@ export async function makeCalls(
   let left = count
   const makeCallsInSequence = async (): Promise<void> => {
     while (left-- > 0) {
-      const began = Date.now()
+      const startedAt = Date.now()
       const ordered = await orderCall(stack, fault, recording)
-      const result = await resultOf(stack, { database, store }, ordered, fault, began)
+      const result = await resultOf(stack, { database, store }, ordered, fault, startedAt)
       results.push(result)
       onResult(result)
     }
@@ -79,7 +79,7 @@ async function resultOf(
   { database, store }: { database: pg.Pool; store: S3Client },
   { callSid, expected, sha256: expectedSha256 }: OrderedCall,
   fault: Fault,
-  began: number,
+  startedAt: number,
 ): Promise<CallResult> {
   const row = await untilEnded(database, callSid)
   const object = row.object_key === null ? undefined : await readObject(store, row.bucket!, row.object_key)
@@ -94,7 +94,7 @@ async function resultOf(
     bytes: object?.bytes ?? null,
     sha256: object?.sha256 ?? null,
     expectedSha256,
-    seconds: (Date.now() - began) / 1000,
+    seconds: (Date.now() - startedAt) / 1000,
     asDeserved:
       state === 'stored'
         ? expected.ends === 'stored' && object?.sha256 === expectedSha256

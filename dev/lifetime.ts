@@ -19,7 +19,7 @@ export const say = (text: string): void => console.log(text)
 
 /** The exit code of shells for SIGINT. */
 export const INTERRUPTED = 130
-const began = Date.now()
+const startedAt = Date.now()
 /** How often a stack checks whether another command still uses it. */
 const USERS_POLL_MS = 200
 
@@ -122,7 +122,7 @@ async function startAll(supervisor: Supervisor): Promise<DevStack> {
   const stack = await startServices(supervisor, servers, secrets, home)
   report('API, worker and Exotel simulator are ready', Date.now() - starting)
   announce(home, stack)
-  say(`Ready after ${((Date.now() - began) / 1000).toFixed(1)} s.`)
+  say(`Ready after ${((Date.now() - startedAt) / 1000).toFixed(1)} s.`)
   return stack
 }
 

@@ -76,12 +76,12 @@ export async function startPostgres(supervisor: Supervisor, { home, port: wanted
     await client.query(`GRANT CONNECT ON DATABASE postgres TO ${owner.name}`)
     await client.query(`GRANT pg_signal_backend, pg_read_all_stats TO ${owner.name}`)
   })
-  await asSuperuser(urlOf(superuser), child, (client) => client.query(takeOver(owner.name)))
+  await asSuperuser(urlOf(superuser), child, (client) => client.query(changeOwner(owner.name)))
   return { owner: urlOf(owner), application: urlOf(application) }
 }
 
 /** Changes the owner of tables and functions. In stacks of earlier versions, the superuser owned them. */
-function takeOver(owner: string): string {
+function changeOwner(owner: string): string {
   return `DO $$ DECLARE each TEXT; BEGIN
     FOR each IN SELECT format('TABLE %s', oid::regclass) FROM pg_class
                 WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relowner <> '${owner}'::regrole

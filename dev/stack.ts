@@ -44,7 +44,7 @@ export async function startServers(supervisor: Supervisor, options: StackOptions
 }
 
 async function database(supervisor: Supervisor, { home, kind, report }: StackOptions): Promise<DatabaseUrls> {
-  const began = Date.now()
+  const startedAt = Date.now()
   const given = process.env.DATABASE_URL
   const urls = given
     ? { application: given, owner: process.env.MIGRATION_DATABASE_URL || given }
@@ -53,7 +53,7 @@ async function database(supervisor: Supervisor, { home, kind, report }: StackOpt
         port: kind === 'usual' ? PORTS.postgres : 0,
         durable: kind === 'usual',
       })
-  report(given ? 'PostgreSQL from DATABASE_URL' : 'PostgreSQL is ready', Date.now() - began)
+  report(given ? 'PostgreSQL from DATABASE_URL' : 'PostgreSQL is ready', Date.now() - startedAt)
   const migrating = Date.now()
   await supervisor.finish((stopping) => migrate(urls.owner, given ? 'given' : 'own', stopping))
   report('Migrations are applied (prisma migrate deploy)', Date.now() - migrating)
@@ -61,7 +61,7 @@ async function database(supervisor: Supervisor, { home, kind, report }: StackOpt
 }
 
 async function temporalServer(supervisor: Supervisor, { home, kind, report }: StackOptions): Promise<Servers['temporal']> {
-  const began = Date.now()
+  const startedAt = Date.now()
   const given = process.env.TEMPORAL_ADDRESS
   const ports =
     kind === 'usual' ? { file: join(home, 'temporal', 'temporal.db'), port: PORTS.temporal, uiPort: PORTS.temporalUi } : { port: 0 }
@@ -72,12 +72,12 @@ async function temporalServer(supervisor: Supervisor, { home, kind, report }: St
   })
   await setUpTemporal(connection, settings.TEMPORAL_NAMESPACE)
   await connection.close()
-  report(given ? 'Temporal from TEMPORAL_ADDRESS' : 'Temporal is ready', Date.now() - began)
+  report(given ? 'Temporal from TEMPORAL_ADDRESS' : 'Temporal is ready', Date.now() - startedAt)
   return { address, namespace: settings.TEMPORAL_NAMESPACE, uiUrl }
 }
 
 async function objectStore(supervisor: Supervisor, { home, secrets, kind, report }: StackOptions): Promise<Servers['s3']> {
-  const began = Date.now()
+  const startedAt = Date.now()
   const {
     WASABI_ENDPOINT: endpoint,
     WASABI_REGION: region,
@@ -93,7 +93,7 @@ async function objectStore(supervisor: Supervisor, { home, secrets, kind, report
         `The bucket ${bucket} at ${endpoint} cannot be used (${error.message || error.name}): check WASABI_ENDPOINT and its keys.`,
       )
     })
-    report('S3 from WASABI_ENDPOINT', Date.now() - began)
+    report('S3 from WASABI_ENDPOINT', Date.now() - startedAt)
     return { ...access, bucket }
   }
   const keys = { accessKeyId: secrets.s3AccessKeyId, secretAccessKey: secrets.s3SecretAccessKey }
@@ -104,6 +104,6 @@ async function objectStore(supervisor: Supervisor, { home, secrets, kind, report
       cause: error,
     })
   })
-  report('The S3 server and its bucket are ready', Date.now() - began)
+  report('The S3 server and its bucket are ready', Date.now() - startedAt)
   return { ...access, bucket }
 }

@@ -18,7 +18,7 @@ export async function run(title, file, ...args) {
 }
 
 export async function runWith(env, title, file, ...args) {
-  const began = Date.now()
+  const startedAt = Date.now()
   console.error(`  … ${title}`)
   const child = spawn(file, args, { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
@@ -29,12 +29,12 @@ export async function runWith(env, title, file, ...args) {
   })
   const step = { child, ended }
   running.add(step)
-  const alive = setInterval(() => console.error(`  … still ${title} (${Math.round((Date.now() - began) / 1000)} s)`), PROGRESS_MS)
+  const alive = setInterval(() => console.error(`  … still ${title} (${Math.round((Date.now() - startedAt) / 1000)} s)`), PROGRESS_MS)
   const { problem } = await ended
   clearInterval(alive)
   running.delete(step)
   if (problem) throw new StepFailed(`${title} failed (${problem})${output.trim() ? `:\n${output.trim()}` : ''}`)
-  console.error(`  ✔ ${title} (${((Date.now() - began) / 1000).toFixed(1)} s)`)
+  console.error(`  ✔ ${title} (${((Date.now() - startedAt) / 1000).toFixed(1)} s)`)
 }
 
 /**

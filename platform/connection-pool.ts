@@ -37,7 +37,7 @@ export class ConnectionPool {
   /** @returns undefined if the connection was closed at once because a limit is reached and no other connection may be closed for it */
   add(socket: Socket, key: string | undefined): Connection | undefined {
     const owner = this.#owners.find(key)
-    if (!this.#makeRoom(owner)) return void socket.destroy()
+    if (!this.#ensureSlot(owner)) return void socket.destroy()
     const connection: Connection = { socket, owner, current: undefined, pipelined: [], unread: undefined, lastRead: undefined }
     this.#all.add(connection)
     this.#owners.add(connection)
@@ -112,24 +112,24 @@ export class ConnectionPool {
     if (connection.socket.writable) connection.pipelined.shift()?.()
   }
 
-  #makeRoom(owner: Owner): boolean {
+  #ensureSlot(owner: Owner): boolean {
     const { perAddress, total } = this.#limits
-    if (owner.key !== undefined && sizeOf(owner) >= perAddress && !this.#giveUp(first(owner.waiting), 'perAddress')) return false
-    return this.#all.size < total || this.#giveUp(this.#toGiveUp(owner), 'total')
+    if (owner.key !== undefined && sizeOf(owner) >= perAddress && !this.#evict(first(owner.waiting), 'perAddress')) return false
+    return this.#all.size < total || this.#evict(this.#evictionCandidate(owner), 'total')
   }
 
   /**
    * Closes a connection of the address with the most connections, so that some addresses together cannot lock out another one. A
    * proxy's connection with a request in progress is never closed, because a proxy's connections belong to all its clients.
    */
-  #toGiveUp(newcomer: Owner): Connection | undefined {
+  #evictionCandidate(newcomer: Owner): Connection | undefined {
     const largest = this.#owners.largestAddress()
     const held = newcomer.key === undefined ? 0 : sizeOf(newcomer)
     if (largest && sizeOf(largest) > held) return first(largest.waiting) ?? first(largest.answering)
     return held > 0 ? first(newcomer.waiting) : first(this.#owners.find(undefined).waiting)
   }
 
-  #giveUp(connection: Connection | undefined, limit: Limit): boolean {
+  #evict(connection: Connection | undefined, limit: Limit): boolean {
     if (connection) this.#close(connection, limit)
     else this.#closed(limit)
     return connection !== undefined

@@ -12,7 +12,7 @@ const PROXY_NAMES = new Set(['loopback', 'linklocal', 'uniquelocal'])
 
 const line = z.string().trim()
 
-/** One line of any characters: a path, or a secret that is only compared here. */
+/** One line of any characters: a path, or a secret that is never sent. */
 export const text = line.max(MAX_LENGTH, 'is too long').regex(/^\P{Cc}+$/u, 'must be one line without control characters')
 /** A secret that is sent in a header or in a signed request. */
 export const secret = line.max(MAX_LENGTH, 'is too long').regex(/^[\x20-\x7e]+$/, 'must consist of ASCII characters')

@@ -1,4 +1,4 @@
-// One start of the real servers for the whole run, and one build of what is tested: processes run as they will in the image.
+// Starts the real servers once for the whole test run, and builds the code once, so that processes run the same code as in the image.
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'

@@ -70,19 +70,19 @@ const CUT_AFTER_MS = 100
 /** Sends the version or the requested range of it, with the deviations of the source. @param nth number of the request for this file, from 1 */
 export function sendRecording(version: Recording, source: Source, nth: number, request: IncomingMessage, response: ServerResponse): void {
   const total = version.bytes.length
-  const asked = askedRange(version, source, request)
-  if (asked === 'unsatisfiable' || (asked && source.ranges === 'refused'))
+  const requested = requestedRange(version, source, request)
+  if (requested === 'unsatisfiable' || (requested && source.ranges === 'refused'))
     return void response.writeHead(416, { 'content-range': `bytes */${total}` }).end()
-  const { from, to } = asked ? servedRange(asked, source) : { from: 0, to: total - 1 }
+  const { from, to } = requested ? servedRange(requested, source) : { from: 0, to: total - 1 }
   const body = version.bytes.subarray(from, to + 1)
-  const lengthKnown = LENGTH_ANNOUNCED.includes(source.framing) && !(asked && source.totalOfParts === 'unknown')
+  const lengthKnown = LENGTH_ANNOUNCED.includes(source.framing) && !(requested && source.totalOfParts === 'unknown')
   if (source.framing === 'until-close') response.useChunkedEncodingByDefault = false
-  response.writeHead(asked ? 206 : 200, {
+  response.writeHead(requested ? 206 : 200, {
     'content-type': version.contentType,
     ...(source.ranges !== 'ignored' && { 'accept-ranges': 'bytes' }),
-    ...validators(version, (asked && source.validatorsOfParts) || source.validators),
+    ...validators(version, (requested && source.validatorsOfParts) || source.validators),
     ...(lengthKnown && { 'content-length': body.length }),
-    ...(asked && { 'content-range': `bytes ${from}-${to}/${source.totalOfParts === 'unknown' ? '*' : total}` }),
+    ...(requested && { 'content-range': `bytes ${from}-${to}/${source.totalOfParts === 'unknown' ? '*' : total}` }),
     ...(source.framing.endsWith('-close') && { connection: 'close' }),
   })
   if (nth > source.cuts) return void response.end(body)
@@ -96,17 +96,17 @@ interface Range {
 }
 
 /** The requested range; undefined if the whole file has to be sent. */
-function askedRange(
+function requestedRange(
   version: Recording,
   { ranges, ifRange, validators }: Source,
   request: IncomingMessage,
 ): Range | 'unsatisfiable' | undefined {
-  const asked = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '')
-  if (!asked || ranges === 'ignored') return undefined
+  const requested = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '')
+  if (!requested || ranges === 'ignored') return undefined
   const condition = request.headers['if-range']
   if (condition !== undefined && ifRange === 'honored' && !matches(String(condition), version, validators)) return undefined
   const last = version.bytes.length - 1
-  const [from, to] = [Number(asked[1]), asked[2] === '' ? last : Math.min(Number(asked[2]), last)]
+  const [from, to] = [Number(requested[1]), requested[2] === '' ? last : Math.min(Number(requested[2]), last)]
   return from > last ? 'unsatisfiable' : { from, to }
 }
 

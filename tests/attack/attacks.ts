@@ -17,35 +17,35 @@ import {
 
 export interface Attack {
   name: string
-  /** Settings of the API that differ from those of the other attacks. */
+  /** Settings of the API for this attack. */
   env?: NodeJS.ProcessEnv
-  /** Once before measuring, so that what is made at the first use is not counted. */
+  /** Runs once before the measurement, so that memory allocated at the first use is not counted. */
   warmUp?: (target: Target) => Promise<unknown>
-  /** @returns the seconds until the server had closed all connections, where it has to close them */
+  /** @returns the seconds until the server had closed all connections, if it has to close them */
   run: (target: Target) => Promise<number | void>
   bounds: Bounds
 }
 
 interface Bounds {
-  /** More than when idle. */
+  /** Increase compared with an idle process. */
   memoryMB: number
   loopDelayMs: number
   answerMs: number
   closedWithinSeconds: number
 }
 
-/** What no attack may exceed, unless it says otherwise. */
+/** The default bounds. */
 const USUAL: Bounds = { memoryMB: 96, loopDelayMs: 500, answerMs: 1000, closedWithinSeconds: Infinity }
 const BUNDLE = '/docs/swagger-ui-bundle.js'
 const MB = 1024 ** 2
 const WEBHOOK = '/webhooks/exotel/call-end'
 const FALSE_SIGNATURE = { 'X-Exotel-Signature': '0'.repeat(40) }
-/** Others than the probe's, where the machine has them. */
+/** Addresses that differ from the probe's, if the machine has them. */
 const FOUR_ADDRESSES = process.platform === 'linux' ? ['127.0.0.3', '127.0.0.4', '127.0.0.5', '127.0.0.6'] : []
 const SMALL_CHUNKS =
   head('POST', '/api/auth/login', { 'Content-Type': 'application/json', 'Transfer-Encoding': 'chunked' }) +
   oneByteChunks(' '.repeat(16_000))
-/** As much as one packet holds, in pieces of 64 bytes. */
+/** The size of one packet, in pieces of 64 bytes. */
 const WAITING_BODY = Buffer.from(
   (
     head('POST', '/api/auth/login', { 'Content-Type': 'application/json', 'Transfer-Encoding': 'chunked' }) +
@@ -57,13 +57,13 @@ const getBundle = ({ apiUrl }: Target): Promise<unknown> => fetch(`${apiUrl}${BU
 
 export const ATTACKS: Attack[] = [
   {
-    name: 'unread answers of 1,200 pipelined requests',
+    name: 'unread responses to 1,200 pipelined requests',
     warmUp: getBundle,
     run: (target) => untilClosed(target, 20, () => rawClient(target.apiUrl, head('GET', BUNDLE).repeat(1200), 'paused')),
     bounds: { ...USUAL, memoryMB: 64, closedWithinSeconds: 40 },
   },
   ...[BUNDLE, '/openapi.json', '/health', '/nowhere'].map((path) => ({
-    name: `unread answers of 16 pipelined requests for ${path}, while bytes come in`,
+    name: `unread responses to 16 pipelined requests for ${path}, while the client keeps sending bytes`,
     warmUp: ({ apiUrl }: Target) => fetch(`${apiUrl}${path}`).then((response) => response.text()),
     run: ({ apiUrl }: Target) =>
       holdWhile(
@@ -75,7 +75,7 @@ export const ATTACKS: Attack[] = [
     bounds: { ...USUAL, memoryMB: 64 },
   })),
   {
-    name: 'one byte of an answer a second',
+    name: 'one byte of a response read per second',
     warmUp: getBundle,
     run: (target) =>
       untilClosed(
@@ -88,18 +88,18 @@ export const ATTACKS: Attack[] = [
   },
   {
     name: 'slow readers of four addresses hold all connections',
-    env: { RATE_LIMIT_GENERAL: '100' }, // 1,200 of these answers fill the buffers of the system: docs/deployment.md
+    env: { RATE_LIMIT_GENERAL: '100' }, // 1,200 of these responses fill the buffers of the system: docs/deployment.md
     warmUp: getBundle,
     run: ({ apiUrl }) => {
       let opened = 0
       const open = async (): Promise<RawClient> => {
         const i = (opened += 1)
-        await pause(i * 5) // other attacks show what many requests at once cost
+        await pause(i * 5) // other attacks measure many simultaneous requests
         return rawClient(apiUrl, head('GET', BUNDLE), 'paused', FOUR_ADDRESSES[i % 4])
       }
       return holdWhile(20_000, 4000, open, ({ socket }) => socket.read(2000))
     },
-    // 4,000 connections are opened and end at once, and the attacker needs a core of its own. What matters is that nobody is refused.
+    // 4,000 connections are opened and closed at once, and the attacker uses one CPU core. The important bound is that no request fails.
     bounds: { ...USUAL, memoryMB: 256, loopDelayMs: 1000, answerMs: 3000 },
   },
   {
@@ -108,7 +108,7 @@ export const ATTACKS: Attack[] = [
     bounds: USUAL,
   },
   {
-    name: 'bodies of 1 MB without any proof',
+    name: 'bodies of 1 MB without credentials',
     run: ({ apiUrl }) => holdWhile(5000, 400, sending(apiUrl, unfinishedBody({}))),
     bounds: USUAL,
   },
@@ -150,12 +150,12 @@ export const ATTACKS: Attack[] = [
     bounds: { ...USUAL, closedWithinSeconds: 10 },
   },
   ...['/nowhere', WEBHOOK].map((path) => ({
-    name: `chunks of one byte that do not end, behind the answer of ${path}`,
-    run: ({ apiUrl }: Target) => sendBehindAnswers(apiUrl, path, 100, 4000),
+    name: `endless chunks of one byte after the response of ${path}`,
+    run: ({ apiUrl }: Target) => sendAfterResponses(apiUrl, path, 100, 4000),
     bounds: USUAL,
   })),
   {
-    name: 'one byte of a body a second behind its answer',
+    name: 'one byte of a body per second after the response',
     run: (target) =>
       untilClosed(
         target,
@@ -166,18 +166,18 @@ export const ATTACKS: Attack[] = [
     bounds: { ...USUAL, closedWithinSeconds: 10 },
   },
   {
-    name: 'bodies of four addresses that wait for the limit of logins',
+    name: 'bodies from four addresses that wait for the rate limit of logins',
     env: { RATE_LIMIT_LOGIN: '5' },
     run: async ({ apiUrl }) => {
       const clients = await times(4000, (i) => rawClient(apiUrl, '', 'flowing', FOUR_ADDRESSES[i % 4]))
       for (const [i, { socket }] of clients.entries()) {
         socket.write(WAITING_BODY)
-        if (i % 10 === 0) await pause(10) // other attacks show what many requests at once cost
+        if (i % 10 === 0) await pause(10) // other attacks measure many simultaneous requests
       }
       await pause(3000)
       for (const { socket } of clients) socket.destroy()
     },
-    bounds: { ...USUAL, memoryMB: 256, loopDelayMs: 1000, answerMs: 3000 }, // 4,000 connections end at once
+    bounds: { ...USUAL, memoryMB: 256, loopDelayMs: 1000, answerMs: 3000 }, // 4,000 connections are closed at once
   },
   {
     name: '3,000 connections that send nothing',
@@ -185,7 +185,7 @@ export const ATTACKS: Attack[] = [
     bounds: { ...USUAL, closedWithinSeconds: 24 },
   },
   {
-    name: 'connections that are half closed',
+    name: 'half-closed connections',
     run: (target) =>
       untilClosed(target, 500, async (index) => {
         const client = await rawClient(target.apiUrl, index % 2 === 0 ? head('GET', BUNDLE) : loginHead(1000), 'paused')
@@ -205,9 +205,9 @@ export const ATTACKS: Attack[] = [
     { what: 'forms of 10,000 fields', body: formWithFields(10_000), type: 'application/x-www-form-urlencoded' },
     { what: 'multipart of 10,000 parts', body: multipartWithParts(10_000), type: 'multipart/form-data; boundary=B' },
   ].map(({ what, body, type }) => ({
-    name: `${what}, rightly signed`,
+    name: `${what}, with a valid signature`,
     run: ({ apiUrl }: Target) => repeated(40, 4, () => postRaw(apiUrl, 'call-start', body, { 'content-type': type })),
-    bounds: { ...USUAL, memoryMB: 256 }, // of Exotel alone, and each is stored,
+    bounds: { ...USUAL, memoryMB: 256 }, // only Exotel can send these, and each is stored
   })),
   {
     name: 'nested JSON without an account',
@@ -225,18 +225,18 @@ function loginHead(length: number): string {
   return `${head('POST', '/api/auth/login', { 'Content-Type': 'application/json', 'Content-Length': length })}{"email":"`
 }
 
-/** Connections that share what they send, so that the attacker itself stays light. */
+/** Connections that share the bytes to send, so that the attacker needs little memory. */
 function sending(apiUrl: string, bytes: Buffer): () => Promise<RawClient> {
   return () => rawClient(apiUrl, bytes)
 }
 
-/** All but the last byte of 1 MB. */
+/** A body of 1 MB without its last byte. */
 function unfinishedBody(headers: object): Buffer {
   return Buffer.concat([Buffer.from(head('POST', WEBHOOK, { ...headers, 'Content-Length': MB })), Buffer.alloc(MB - 1, ' ')])
 }
 
-/** Each connection waits for the answer, then sends chunks as fast as they are taken. The next connection takes its place. */
-async function sendBehindAnswers(apiUrl: string, path: string, count: number, ms: number): Promise<void> {
+/** Each connection waits for the response, then sends chunks as fast as possible. When it is closed, a new one is opened. */
+async function sendAfterResponses(apiUrl: string, path: string, count: number, ms: number): Promise<void> {
   const chunks = Buffer.from('1\r\na\r\n'.repeat(10_900))
   const ended = performance.now() + ms
   await times(count, async () => {
@@ -265,12 +265,12 @@ async function holdWhile(ms: number, count: number, open: () => Promise<RawClien
 }
 
 const HELD_AT_MOST_MS = 60_000
-/** What the server itself opens to PostgreSQL meanwhile. */
+/** Connections that the server itself may open to PostgreSQL meanwhile. */
 const OWN_SOCKETS = 8
 
 /**
- * Opens connections and holds them until the server has closed all of them. Only the server is asked: a client that does not read
- * learns nothing of that.
+ * Opens connections and holds them until the server has closed all of them. The server's metrics are used, because a client that does
+ * not read does not see that its connection was closed.
  * @returns the seconds until then
  */
 async function untilClosed(
@@ -281,11 +281,11 @@ async function untilClosed(
 ): Promise<number> {
   const before = await openSockets(target)
   const clients = await times(count, open)
-  const began = performance.now()
+  const startedAt = performance.now()
   const tick = setInterval(() => clients.forEach(everySecond), 1000)
   do await pause(500)
-  while ((await openSockets(target)) > before + OWN_SOCKETS && performance.now() - began < HELD_AT_MOST_MS)
+  while ((await openSockets(target)) > before + OWN_SOCKETS && performance.now() - startedAt < HELD_AT_MOST_MS)
   clearInterval(tick)
   for (const { socket } of clients) socket.destroy()
-  return Math.round((performance.now() - began) / 100) / 10
+  return Math.round((performance.now() - startedAt) / 100) / 10
 }

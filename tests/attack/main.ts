@@ -1,5 +1,5 @@
-// `npm run test:attack [-- NAME …]`: attacks on one API process, each with a measured bound on memory, event loop delay and the
-// answer time of another client. All traffic stays on this machine. The last line is JSON; exit code 0 only if all bounds hold.
+// `npm run test:attack [-- NAME …]`: runs attacks on one API process. Each has bounds on memory, event loop delay and the response time
+// of another client. All traffic stays on this machine. The last line is JSON. The exit code is 0 only if all bounds hold.
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'

@@ -1,4 +1,4 @@
-// What a process costs and how fast another client is answered, while something else happens.
+// Measures the memory and event loop delay of a process, and the response time of another client, during an attack.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
@@ -9,7 +9,7 @@ export interface Target {
   apiUrl: string
   metricsUrl: string
   pid: number
-  /** The longest delay of the event loop that was read: each reading of the metrics begins a new measurement. */
+  /** The longest event loop delay of all readings. Each reading of the metrics starts a new measurement. */
   loopDelayMs: number
 }
 
@@ -25,7 +25,7 @@ export async function measure(target: Target, work: () => Promise<unknown>): Pro
   const lines = createInterface({ input: probe.stdout })
   let last = ''
   lines.on('line', (line) => (last = line))
-  await once(lines, 'line') // it has had its first answer
+  await once(lines, 'line') // printed after the first response
   await readMetrics(target)
   target.loopDelayMs = 0
   await work()
@@ -36,7 +36,7 @@ export async function measure(target: Target, work: () => Promise<unknown>): Pro
   return { memoryMB, loopDelayMs: Math.round(target.loopDelayMs), answerMs: Math.round(answerMs), failures }
 }
 
-/** Sockets that the process has open, those to its servers included. */
+/** The number of open sockets of the process, including those to its servers. */
 export async function openSockets(target: Target): Promise<number> {
   return (await readMetrics(target))('nodejs_active_resources{type="TCPSocketWrap"}')
 }

@@ -1,5 +1,5 @@
-// Another client of the API, in a process of its own: an attacker that is busy must not make its answers look slow.
-// Asks until its stdin ends, then prints what it measured as JSON.
+// Another client of the API, in a separate process, so that a busy attacker does not delay its measurements.
+// Sends requests until its stdin ends, then prints the measurements as JSON.
 import { execFileSync } from 'node:child_process'
 import { request } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -7,17 +7,17 @@ import { newCallSid } from '../support/servers.ts'
 import { sign } from '../support/webhook.ts'
 
 export interface Probed {
-  /** The most resident memory of the API. */
+  /** The highest resident memory of the API. */
   memoryMB: number
-  /** The longest answer time. */
+  /** The longest response time. */
   answerMs: number
-  /** Requests without the right answer. */
+  /** Requests without a response of status 200. */
   failures: number
 }
 
 const PROBE_EVERY_MS = 50
 const ANSWER_TIMEOUT_MS = 20_000
-/** Another address than the attacker's, where the machine has one. */
+/** An address that differs from the attacker's, if the machine has one. */
 const OWN_ADDRESS = process.platform === 'linux' ? '127.0.0.2' : '127.0.0.1'
 
 const [apiUrl = '', pid = ''] = process.argv.slice(2)
@@ -27,32 +27,32 @@ process.stdin.on('end', () => end.abort()).resume()
 const probed: Probed = { memoryMB: 0, answerMs: 0, failures: 0 }
 for (let i = 0; !end.signal.aborted; i += 1) {
   probed.memoryMB = Math.max(probed.memoryMB, residentMB())
-  const began = performance.now()
-  const status = await (i % 2 === 0 ? ask('GET', '/health/ready') : sendWebhook())
+  const startedAt = performance.now()
+  const status = await (i % 2 === 0 ? send('GET', '/health/ready') : sendWebhook())
   if (i === 0)
-    console.log('ready') // the first answer waits for nothing but this process
-  else probed.answerMs = Math.max(probed.answerMs, performance.now() - began)
+    console.log('ready') // the first request is not measured: it includes the start of this process
+  else probed.answerMs = Math.max(probed.answerMs, performance.now() - startedAt)
   if (status !== 200) probed.failures += 1
   await pause(PROBE_EVERY_MS)
 }
 console.log(JSON.stringify(probed))
 
 function sendWebhook(): Promise<number> {
-  return ask('POST', '/webhooks/exotel/call-start', JSON.stringify({ CallSid: newCallSid(), Status: 'in-progress' }))
+  return send('POST', '/webhooks/exotel/call-start', JSON.stringify({ CallSid: newCallSid(), Status: 'in-progress' }))
 }
 
-/** On a connection of its own. @returns the status; 0 where there was no answer */
-function ask(method: string, path: string, body = ''): Promise<number> {
+/** Sends a request on a new connection. @returns the status; 0 if there was no response */
+function send(method: string, path: string, body = ''): Promise<number> {
   const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), 'x-exotel-signature': sign(body) }
   return new Promise((resolve) => {
-    const asked = request(`${apiUrl}${path}`, { method, headers, agent: false, localAddress: OWN_ADDRESS, timeout: ANSWER_TIMEOUT_MS })
-    asked.on('response', (response) => {
+    const outgoing = request(`${apiUrl}${path}`, { method, headers, agent: false, localAddress: OWN_ADDRESS, timeout: ANSWER_TIMEOUT_MS })
+    outgoing.on('response', (response) => {
       response.resume().on('end', () => resolve(response.statusCode ?? 0))
       response.on('error', () => resolve(0))
     })
-    asked.on('timeout', () => asked.destroy())
-    asked.on('error', () => resolve(0))
-    asked.end(body)
+    outgoing.on('timeout', () => outgoing.destroy())
+    outgoing.on('error', () => resolve(0))
+    outgoing.end(body)
   })
 }
 

@@ -1,4 +1,4 @@
-// What attackers send.
+// Requests of the attacks.
 import { gzipSync } from 'node:zlib'
 
 /** A request without its body. */
@@ -11,7 +11,7 @@ export async function post(apiUrl: string, path: string, body: string): Promise<
   return fetch(`${apiUrl}${path}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body })
 }
 
-/** Composing it takes time in proportion to the square of its length. */
+/** Unicode normalization of this password takes quadratic time. */
 export const LONG_PASSWORD = JSON.stringify({
   email: 'a@example.com',
   name: 'A',
@@ -38,7 +38,7 @@ export function compressed(length: number): Buffer {
   return packed
 }
 
-/** Requests without a proof, each from another client of a trusted proxy. */
+/** Sends requests without credentials, each from a different client behind a trusted proxy. */
 export async function manyAddresses(apiUrl: string, count: number, path: string): Promise<void> {
   await repeated(count, 20, (i) => {
     const address = i % 2 === 0 ? `10.${(i >> 16) & 255}.${(i >> 8) & 255}.${i & 255}` : `2001:db8:${i.toString(16)}::1`
@@ -50,13 +50,13 @@ export function times<T>(count: number, work: (index: number) => Promise<T>): Pr
   return Promise.all(Array.from({ length: count }, (_, index) => work(index)))
 }
 
-/** So many in all, so many at once; what the answers are does not matter. */
-export async function repeated(count: number, atOnce: number, ask: (i: number) => Promise<Response>): Promise<void> {
+/** Sends `count` requests, `atOnce` of them concurrently. The responses are ignored. */
+export async function repeated(count: number, atOnce: number, send: (i: number) => Promise<Response>): Promise<void> {
   let next = 0
   const worker = async (): Promise<void> => {
     while (next < count) {
       next += 1
-      await ask(next).then(
+      await send(next).then(
         (response) => response.text(),
         () => {},
       )

@@ -1,4 +1,4 @@
-// Runs attacks one after the other and compares what they cost with their bounds.
+// Runs attacks one after the other and compares the measurements with their bounds.
 import { setTimeout as pause } from 'node:timers/promises'
 import { freePort } from '../../dev/ports.ts'
 import { startBackend, type Backend } from '../support/backend.ts'
@@ -6,19 +6,19 @@ import { ATTACKS, type Attack } from './attacks.ts'
 import { measure, type Measured, type Target } from './measure.ts'
 
 const IDLE_MS = 3000
-/** A busy machine answers late without any attack: then a multiple of what was measured idle is allowed. */
+/** A busy machine is slow without any attack, so a multiple of the idle measurement is allowed. */
 const IDLE_FACTOR = 4
 
 export interface Result {
   name: string
   idle: Measured
   attacked: Measured
-  /** Seconds until the server had closed all connections of the attack, where it has to. */
+  /** Seconds until the server had closed all connections of the attack, if it has to. */
   closedAfterSeconds?: number
   broken: string[]
 }
 
-/** @param names which attacks; all where none is named */
+/** @param names texts that the names of the attacks contain; all attacks if empty */
 export async function runAttacks(names: string[]): Promise<Result[]> {
   const backend = await startBackend({ start: [], env: { LOG_LEVEL: 'warn' } })
   const results: Result[] = []
@@ -31,7 +31,7 @@ export async function runAttacks(names: string[]): Promise<Result[]> {
   return results
 }
 
-/** Each attack meets a new process, so that none finds the memory of another one. */
+/** Runs each attack against a new process, so that earlier attacks do not affect its memory. */
 async function runOne(backend: Backend, attack: Attack): Promise<Result> {
   const operationsPort = await freePort(0)
   await backend.start('api', { OPERATIONS_PORT: String(operationsPort), ...attack.env })
@@ -62,7 +62,7 @@ function brokenBounds(
   }
   check('memory in MB', attacked.memoryMB - idle.memoryMB, bounds.memoryMB)
   check('event loop delay in ms', attacked.loopDelayMs, Math.max(bounds.loopDelayMs, IDLE_FACTOR * idle.loopDelayMs))
-  check('answer time in ms', attacked.answerMs, Math.max(bounds.answerMs, IDLE_FACTOR * idle.answerMs))
+  check('response time in ms', attacked.answerMs, Math.max(bounds.answerMs, IDLE_FACTOR * idle.answerMs))
   check('failed requests of another client', attacked.failures, 0)
   check('seconds until all connections were closed', closedAfterSeconds, bounds.closedWithinSeconds)
   return broken

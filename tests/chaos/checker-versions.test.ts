@@ -1,4 +1,4 @@
-// The checker and files with several versions, and calls with several recordings.
+// The checker with files of several versions and calls with several recordings.
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, test } from '@jest/globals'
 import type { GroundTruth } from '../../testing/chaos/ground-truth.ts'
@@ -12,7 +12,7 @@ beforeAll(async () => {
 })
 afterAll(() => run?.backend.stop())
 
-/** The stored recording and the version that its source served before. */
+/** The stored recording and the earlier version of its file. */
 function versions(): [Recording, Recording] {
   const present = readRecording(sample('short-vbr-id3.mp3'), new Date())
   return [present, earlierVersion(present, { length: 'same', lastModified: 'other' })]
@@ -24,7 +24,7 @@ function withVersions(...served: Recording[]): GroundTruth {
   return { ...run.truth, calls: { ...run.truth.calls, [run.victim.callSid]: { status, recordings: [changed] } } }
 }
 
-/** The object gets these bytes and its row their hash, as if the product had stored them. @returns what undoes it */
+/** Replaces the object and the hash in its row, as if the product had stored these bytes. @returns a function that undoes it */
 async function replaceStored(bytes: Buffer): Promise<() => Promise<void>> {
   const write = async (content: Buffer): Promise<void> => {
     await run.put(run.victim.key, content)
@@ -35,15 +35,15 @@ async function replaceStored(bytes: Buffer): Promise<() => Promise<void>> {
   return () => write(run.victim.bytes)
 }
 
-/** As the call's row has it while one of its recordings is missing. */
+/** Sets the error code of the call, as the product does if one of its recordings is missing. */
 function setErrorCode(code: string | null): Promise<unknown> {
   return run.sql('UPDATE calls SET recording_error_code = $2, recording_error = $2 WHERE call_sid = $1', run.victim.callSid, code)
 }
 
-/** What is planted, and which kinds of finding it must give. */
+/** A planted fault, and the expected kinds of findings. */
 const FAULTS: [string, string[], () => Promise<Planted>][] = [
   [
-    'an object begins as one version and ends as another',
+    'an object consists of the beginning of one version and the end of another',
     ['wrong'],
     async () => {
       const [present, earlier] = versions()
@@ -53,7 +53,7 @@ const FAULTS: [string, string[], () => Promise<Planted>][] = [
     },
   ],
   [
-    'an object is of one version, and its row of another',
+    'an object has one version, and its row another',
     ['wrong'],
     async () => {
       const [present, earlier] = versions()
@@ -62,7 +62,7 @@ const FAULTS: [string, string[], () => Promise<Planted>][] = [
     },
   ],
   [
-    'an object is the version that its source served before',
+    'an object is the earlier version of the file',
     [],
     async () => {
       const [present, earlier] = versions()
@@ -92,7 +92,7 @@ const FAULTS: [string, string[], () => Promise<Planted>][] = [
     },
   ],
   [
-    'nobody ever heard of a second recording that was acknowledged',
+    'a second recording that was acknowledged has no row',
     ['lost'],
     async () => {
       const { recordings, status } = run.truth.calls[run.victim.callSid]!

@@ -1,4 +1,4 @@
-// The checker is handed a clean run with one fault planted, and must find it, and nothing in the clean one.
+// Plants one fault at a time in a clean run. The checker must find each fault, and find nothing in the clean run.
 import { AbortMultipartUploadCommand, CopyObjectCommand, CreateMultipartUploadCommand } from '@aws-sdk/client-s3'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,14 +15,14 @@ beforeAll(async () => {
 })
 afterAll(() => run?.backend.stop())
 
-test('When nothing is wrong, then nothing is found', async () => {
+test('When a run has no faults, then the checker finds nothing', async () => {
   expect(kindsOf(await check(run.truth, run.places))).toEqual([])
 })
 
-/** What is planted, and which kinds of finding it must give. */
+/** A planted fault, and the expected kinds of findings. */
 const FAULTS: [string, string[], () => Promise<Planted>][] = [
   [
-    'an object that was stored is gone',
+    'a stored object was deleted',
     ['lost'],
     async () => {
       await run.remove(run.victim.key)
@@ -45,7 +45,7 @@ const FAULTS: [string, string[], () => Promise<Planted>][] = [
     },
   ],
   [
-    'a recording still waits',
+    'a recording is still waiting',
     ['lost', 'wrong'],
     async () => {
       await run.sql(`UPDATE recordings SET state = 'awaiting' WHERE call_sid = $1`, run.victim.callSid)
@@ -61,7 +61,7 @@ const FAULTS: [string, string[], () => Promise<Planted>][] = [
     }),
   ],
   [
-    'the same bytes lie there twice',
+    'two objects have the same bytes',
     ['duplicated', 'orphans'],
     async () => {
       const copy = run.victim.key.replace(/\d{4}\/\d{2}\/\d{2}/, '2020/01/01')
@@ -80,7 +80,7 @@ const FAULTS: [string, string[], () => Promise<Planted>][] = [
     },
   ],
   [
-    'a row tells another hash',
+    'a row has a wrong hash',
     ['wrong'],
     async () => {
       const { rows } = await run.sql('SELECT sha256 FROM recordings WHERE call_sid = $1', run.victim.callSid)
@@ -92,7 +92,7 @@ const FAULTS: [string, string[], () => Promise<Planted>][] = [
     },
   ],
   [
-    'a call leads to an object that is none of its own',
+    'the URL of a call is not that of its recording',
     ['wrong'],
     async () => {
       const { rows } = await run.sql('SELECT recording_url FROM calls WHERE call_sid = $1', run.victim.callSid)
@@ -107,7 +107,7 @@ const FAULTS: [string, string[], () => Promise<Planted>][] = [
     },
   ],
   [
-    'a row is about a call that Exotel never made',
+    'a row describes a call that Exotel never made',
     ['wrong'],
     async () => {
       const callSid = newCallSid()
@@ -125,7 +125,7 @@ const FAULTS: [string, string[], () => Promise<Planted>][] = [
     },
   ],
   [
-    'an upload in parts was never completed',
+    'a multipart upload was never completed',
     ['orphans'],
     async () => {
       const place = { Bucket: run.places.s3.bucket, Key: 'recordings/half.wav' }
@@ -134,7 +134,7 @@ const FAULTS: [string, string[], () => Promise<Planted>][] = [
     },
   ],
   [
-    'a spool holds a file',
+    'a spool contains a file',
     ['orphans'],
     async () => {
       const path = join(run.places.spoolDirectories[0]!, 'left')
@@ -154,7 +154,7 @@ const FAULTS: [string, string[], () => Promise<Planted>][] = [
     },
   ],
   [
-    'a workflow is open, and holds a number',
+    'a workflow is open, and its history contains a phone number',
     ['orphans', 'leaked'],
     async () => {
       const workflow = await run.backend.temporal.workflow.start('RecordingWorkflow', {
@@ -162,7 +162,10 @@ const FAULTS: [string, string[], () => Promise<Planted>][] = [
         taskQueue: `${RECORDINGS_QUEUE}-of-nobody`,
         args: [{ from: '09876543210' }],
       })
-      await eventually('it to be seen', async () => (await run.backend.temporal.workflow.count(`ExecutionStatus = 'Running'`)).count > 0)
+      await eventually(
+        'the workflow to be visible',
+        async () => (await run.backend.temporal.workflow.count(`ExecutionStatus = 'Running'`)).count > 0,
+      )
       const namespace = run.backend.temporal.options.namespace
       const undo = async () => {
         await run.backend.temporal.workflowService.deleteWorkflowExecution({
@@ -170,7 +173,7 @@ const FAULTS: [string, string[], () => Promise<Planted>][] = [
           workflowExecution: { workflowId: workflow.workflowId },
         })
         await eventually(
-          'it to be gone',
+          'the workflow to be deleted',
           async () => (await run.backend.temporal.workflow.count(`ExecutionStatus = 'Running'`)).count === 0,
         )
       }
@@ -178,7 +181,7 @@ const FAULTS: [string, string[], () => Promise<Planted>][] = [
     },
   ],
   [
-    'nobody ever acknowledged the only word of a recording',
+    'the only webhook about a recording was never acknowledged',
     ['unacknowledged'],
     async () => {
       const { recordings, status } = run.truth.calls[run.victim.callSid]!

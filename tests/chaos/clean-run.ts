@@ -1,4 +1,4 @@
-// A run of a few calls in which nothing went wrong, for tests that plant one fault in it and look what the checker finds.
+// A run of a few calls without faults. Tests plant one fault in it and compare the findings of the checker.
 import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -22,7 +22,7 @@ export interface CleanRun {
   remove(key: string): Promise<unknown>
 }
 
-/** What is planted: how it is undone, and the truth where that is another than before. */
+/** A planted fault: a function that undoes it, and the ground truth if it differs. */
 export interface Planted {
   undo: () => unknown
   truth?: GroundTruth
@@ -89,12 +89,12 @@ export async function startCleanRun(): Promise<CleanRun> {
   }
 }
 
-/** The kinds of finding that the checker has something of. */
+/** The kinds with at least one finding. */
 export function kindsOf(findings: Findings): string[] {
   return Object.entries(findings).flatMap(([kind, entries]) => ((entries as string[]).length > 0 ? [kind] : []))
 }
 
-/** Plants, expects just these kinds of finding, undoes, and waits until the run is clean again. */
+/** Plants a fault, expects exactly these kinds of findings, undoes the fault, and waits until the run is clean again. */
 export async function expectFound({ places, truth }: CleanRun, kinds: string[], plant: () => Promise<Planted>): Promise<void> {
   const planted = await plant()
   try {

@@ -1,4 +1,4 @@
-// Links of the stand-in Exotel: late ones, and pre-signed ones that expire. A receiver of webhooks stands for the product.
+// Links of the Exotel simulator: late links, and pre-signed links that expire. A receiver of webhooks replaces the product.
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
@@ -7,7 +7,7 @@ import { eventually } from '../support/eventually.ts'
 import { sample } from '../support/samples.ts'
 
 const KEY = { authorization: `Basic ${Buffer.from('key:token').toString('base64')}` }
-/** A minute takes 50 ms, so that 50 min take 2.5 s. */
+/** One minute takes 50 ms, so that 50 min take 2.5 s. */
 const WAIT_SCALE = 1 / 1200
 const bodies: string[] = []
 let receiver: Server
@@ -32,14 +32,14 @@ afterAll(async () => {
   await new Promise((resolve) => void receiver?.close(resolve))
 })
 
-/** The link that the webhooks named last for a call. */
+/** The link in the last webhook about a call. */
 const linkOf = (callSid: string): string | undefined =>
   bodies.map((body) => new RegExp(`http://\\S*/${callSid}\\S*`).exec(body)?.[0]).findLast(Boolean)
 const statusOf = async (link: string, headers: Record<string, string> = {}): Promise<number> => (await fetch(link, { headers })).status
 const becomes = (status: number, link: string, headers?: Record<string, string>) =>
   eventually(`${status}`, async () => (await statusOf(link, headers)) === status)
 
-test('When a further link expires, then only that link serves the recording, and only until then', async () => {
+test('When a further recording has an expiring link, then only that link serves the recording, and only until it expires', async () => {
   const { call, told } = simulator.call({ fault: 'late-recording', recording: sample('short-vbr-id3.mp3') })
   await told
   const { link, acknowledged } = await simulator.further(call, sample('outbound-mono.mp3'), 'expiring')
@@ -55,7 +55,7 @@ test('When a further link expires, then only that link serves the recording, and
   await becomes(200, simulator.linkTo(call), KEY)
 })
 
-test('When a link is limited for long, then it says when to come again, and other links are served', async () => {
+test('When a link is rate limited for a long time, then it responds with Retry-After, and other links are served', async () => {
   const { call } = simulator.call({ fault: 'rate-limited-long', recording: sample('short-vbr-id3.mp3') })
   const other = simulator.call({ fault: 'none', recording: sample('short-vbr-id3.mp3') }).call
   const answer = await fetch(simulator.linkTo(call), { headers: KEY })
@@ -64,7 +64,7 @@ test('When a link is limited for long, then it says when to come again, and othe
   await becomes(200, simulator.linkTo(call), KEY)
 })
 
-test('When the one link of a call has expired, then Call Details has a new one', async () => {
+test('When the only link of a call has expired, then Call Details contains a new one', async () => {
   const { call, told } = simulator.call({ fault: 'link-expires', recording: sample('short-vbr-id3.mp3') })
   await told
   const signed = linkOf(call.callSid)!

@@ -17,7 +17,7 @@ const faultIs =
   (call: PlannedCall) =>
     starts.some((start) => call.plan.fault.startsWith(start))
 
-test.each(SEEDS)('When a run has 60 calls and the seed is %i, then it has several of each class', (seed) => {
+test.each(SEEDS)('When a run has 60 calls and the seed is %i, then it has several calls of each class', (seed) => {
   const calls = shortRun(seed)
   expect(count(calls, faultIs('changed-', 'if-range-'))).toBeGreaterThanOrEqual(7)
   expect(count(calls, faultIs('range-', 'chunked', 'connection-'))).toBeGreaterThanOrEqual(5)
@@ -37,13 +37,13 @@ test.each(SEEDS)('When a run has 60 calls and the seed is %i, then it has severa
   expect(planSetting(seededRandom(seed)).keysInPage).toBeGreaterThan(1)
 })
 
-test('When a run is long, then it has every fault but the one that no client can detect on a line that is cut', () => {
+test('When a run is long, then it has every fault except the one in which no client can detect a cut transfer', () => {
   const made = new Set(planCalls(seededRandom(7), { calls: 900, minutes: 15, folder }).map(({ plan }) => plan.fault))
   const missing = (Object.keys(FAULTS) as Fault[]).filter((fault) => !made.has(fault))
   expect(missing).toEqual(['until-close'])
 })
 
-test('When the seed is the same, then the plan is the same, to the ids of the calls', () => {
+test('When the seed is the same, then the plan is the same, including the CallSids', () => {
   expect(shortRun(5)).toEqual(shortRun(5))
   expect(shortRun(5)).not.toEqual(shortRun(6))
 })

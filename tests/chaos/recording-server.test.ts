@@ -1,4 +1,4 @@
-// The stand-in's file server against a client that only does what it is told: nothing of the product takes part.
+// The simulator's file server with a simple client. No code of the product is involved in the transfers.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { tmpdir } from 'node:os'
@@ -21,12 +21,12 @@ interface Answer {
   bytes: Buffer
 }
 
-/** The file as its `nth` request gets it. */
-async function ask(fault: Fault, nth: number, headers: Record<string, string> = {}): Promise<Answer> {
-  server = createServer((request, response) => {
+/** Makes the `nth` request for the file. */
+async function request(fault: Fault, nth: number, headers: Record<string, string> = {}): Promise<Answer> {
+  server = createServer((incoming, response) => {
     const source = sourceOf(fault)
     const version = nth === 1 && source.change ? earlierVersion(present, source.change) : present
-    sendRecording(version, source, nth, request, response)
+    sendRecording(version, source, nth, incoming, response)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const response = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, {
@@ -46,24 +46,24 @@ async function readAll(response: Response, chunks: Uint8Array[]): Promise<void> 
   for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) chunks.push(chunk)
 }
 
-/** The first request, which is cut, and the one for the rest with the validator that the first gave, strong or not. */
+/** Makes a request that is cut, and a second one for the rest with the validator of the first response, strong or weak. */
 async function resume(fault: Fault): Promise<{ first: Answer; rest: Answer }> {
-  const first = await ask(fault, 1)
+  const first = await request(fault, 1)
   const validator = first.headers.get('etag') ?? first.headers.get('last-modified')
-  const rest = await ask(fault, 2, { range: `bytes=${first.bytes.length}-`, ...(validator && { 'if-range': validator }) })
+  const rest = await request(fault, 2, { range: `bytes=${first.bytes.length}-`, ...(validator && { 'if-range': validator }) })
   return { first, rest }
 }
 
-describe('When a transfer was cut and the file is the same,', () => {
-  test('then an honest server sends the rest of it', async () => {
-    const first = await ask('none', 1)
+describe('When a transfer was cut and the file has not changed,', () => {
+  test('then a correct server sends the rest of it', async () => {
+    const first = await request('none', 1)
     const etag = first.headers.get('etag')!
-    const rest = await ask('none', 2, { range: 'bytes=1000-', 'if-range': etag })
+    const rest = await request('none', 2, { range: 'bytes=1000-', 'if-range': etag })
     expect([rest.status, rest.headers.get('etag')]).toEqual([206, etag])
     expect(rest.headers.get('content-range')).toBe(`bytes 1000-${present.bytes.length - 1}/${present.bytes.length}`)
     expect(rest.bytes.equals(present.bytes.subarray(1000))).toBe(true)
-    expect((await ask('none', 2, { range: 'bytes=1000-', 'if-range': `W/${etag}` })).status).toBe(200)
-    expect((await ask('none', 2, { range: `bytes=${present.bytes.length}-` })).status).toBe(416)
+    expect((await request('none', 2, { range: 'bytes=1000-', 'if-range': `W/${etag}` })).status).toBe(200)
+    expect((await request('none', 2, { range: `bytes=${present.bytes.length}-` })).status).toBe(416)
   })
 
   test.each([
@@ -72,18 +72,18 @@ describe('When a transfer was cut and the file is the same,', () => {
     ['range-short', 206, /^bytes 93723-164015\/234308$/],
     ['range-refused', 416, /^bytes \*\/234308$/],
     ['range-total-unknown', 206, /^bytes 93723-234307\/\*$/],
-  ] as const)('then %s answers %i', async (fault, status, contentRange) => {
+  ] as const)('then the server with the fault %s responds %i', async (fault, status, contentRange) => {
     const { first, rest } = await resume(fault)
     expect(first.bytes.length).toBe(93_723)
     expect(rest.status).toBe(status)
     if (contentRange) expect(rest.headers.get('content-range')).toMatch(contentRange)
     else expect(rest.headers.get('content-range')).toBeNull()
     if (status !== 416) expect(rest.headers.has('content-length')).toBe(fault !== 'range-total-unknown')
-    expect((await ask(fault, 3)).bytes.equals(present.bytes)).toBe(true)
+    expect((await request(fault, 3)).bytes.equals(present.bytes)).toBe(true)
   })
 })
 
-describe('When the file was replaced after a transfer of it was cut,', () => {
+describe('When the file was replaced after a cut transfer,', () => {
   test.each([
     ['changed-etag', 200],
     ['changed-last-modified', 200],
@@ -94,18 +94,21 @@ describe('When the file was replaced after a transfer of it was cut,', () => {
     ['if-range-ignored', 206],
     ['if-range-ignored-date', 206],
     ['if-range-ignored-bare', 206],
-  ] as const)('then a client that trusts every 206 of %s has bytes of two versions or starts again: %i', async (fault, status) => {
-    const { first, rest } = await resume(fault)
-    expect(rest.status).toBe(status)
-    const joined = status === 206 ? Buffer.concat([first.bytes, rest.bytes]) : rest.bytes
-    expect(joined.equals(present.bytes)).toBe(status === 200)
-    expect(joined.equals(earlierVersion(present, sourceOf(fault).change!).bytes)).toBe(false)
-  })
+  ] as const)(
+    'then a client that trusts every 206 mixes two versions, or has to start again (fault %s, status %i)',
+    async (fault, status) => {
+      const { first, rest } = await resume(fault)
+      expect(rest.status).toBe(status)
+      const joined = status === 206 ? Buffer.concat([first.bytes, rest.bytes]) : rest.bytes
+      expect(joined.equals(present.bytes)).toBe(status === 200)
+      expect(joined.equals(earlierVersion(present, sourceOf(fault).change!).bytes)).toBe(false)
+    },
+  )
 
-  test('then Last-Modified of a file with a weak ETag does not tell', async () => {
-    const first = await ask('changed-weak-etag', 1)
+  test('then Last-Modified of a file with a weak ETag does not show the change', async () => {
+    const first = await request('changed-weak-etag', 1)
     const date = first.headers.get('last-modified')!
-    const rest = await ask('changed-weak-etag', 2, { range: `bytes=${first.bytes.length}-`, 'if-range': date })
+    const rest = await request('changed-weak-etag', 2, { range: `bytes=${first.bytes.length}-`, 'if-range': date })
     expect([rest.status, rest.headers.get('last-modified')]).toEqual([206, date])
     expect(rest.headers.get('etag')).not.toBe(first.headers.get('etag'))
     expect(first.bytes.length + rest.bytes.length).toBe(present.bytes.length)
@@ -124,21 +127,24 @@ describe('When the file was replaced after a transfer of it was cut,', () => {
   )
 })
 
-test('When the source ends each connection, then it announces the length all the same', async () => {
-  const { headers, bytes } = await ask('connection-close', 1)
+test('When the source closes each connection, then its responses have a Content-Length nevertheless', async () => {
+  const { headers, bytes } = await request('connection-close', 1)
   expect([headers.get('connection'), headers.get('content-length')]).toEqual(['close', String(present.bytes.length)])
   expect(bytes.equals(present.bytes)).toBe(true)
 })
 
-test.each(['chunked', 'chunked-cut', 'until-close'] as const)('When the source is %s, then it announces no length', async (fault) => {
-  const { headers, bytes } = await ask(fault, 3)
-  expect(headers.get('content-length')).toBeNull()
-  expect(headers.get('transfer-encoding')).toBe(fault === 'until-close' ? null : 'chunked')
-  expect(bytes.equals(present.bytes)).toBe(true)
-})
+test.each(['chunked', 'chunked-cut', 'until-close'] as const)(
+  'When the fault is %s, then responses have no Content-Length',
+  async (fault) => {
+    const { headers, bytes } = await request(fault, 3)
+    expect(headers.get('content-length')).toBeNull()
+    expect(headers.get('transfer-encoding')).toBe(fault === 'until-close' ? null : 'chunked')
+    expect(bytes.equals(present.bytes)).toBe(true)
+  },
+)
 
 test.each(GOOD_SAMPLES)(
-  'When the beginning of the earlier version of %s is joined to the end of the present one, then it is whole audio',
+  'When the beginning of the earlier version of %s is joined to the end of the current one, then the result is valid audio',
   async (name) => {
     const recording = readRecording(sample(name), new Date())
     const earlier = earlierVersion(recording, { length: 'same', lastModified: 'same' })

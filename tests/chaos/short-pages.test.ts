@@ -1,4 +1,4 @@
-// The proxy before a real S3 server: whoever lists has to go on while IsTruncated says so.
+// The proxy before a real S3 server. A client has to continue a list while IsTruncated is true.
 import { GetObjectCommand, ListObjectsV2Command, paginateListObjectsV2, PutObjectCommand } from '@aws-sdk/client-s3'
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
@@ -28,14 +28,14 @@ async function keysOf(query: { Prefix?: string; StartAfter?: string }): Promise<
   return listed
 }
 
-test('When objects are listed, then a page has two at most, and the pages together have all', async () => {
+test('When objects are listed, then a page has at most two, and all pages together have all objects', async () => {
   const first = await bucket.client.send(new ListObjectsV2Command({ Bucket: bucket.name }))
   expect(first).toMatchObject({ IsTruncated: true, KeyCount: 2, Contents: [{ Key: 'a/1', Size: BODY.length }, { Key: 'a/2' }] })
   expect(first.Contents![0]!.LastModified).toBeInstanceOf(Date)
   expect(await keysOf({})).toEqual([['a/1', 'a/2'], ['a/3', 'a/4 <&>'], ['b/1']])
 })
 
-test('When they are listed behind a key or below a prefix, then both hold', async () => {
+test('When objects are listed after a key or with a prefix, then the pages contain only those objects', async () => {
   expect(await keysOf({ StartAfter: 'a/2' })).toEqual([['a/3', 'a/4 <&>'], ['b/1']])
   expect((await keysOf({ Prefix: 'a/', StartAfter: 'a/1' })).flat()).toEqual(['a/2', 'a/3', 'a/4 <&>'])
   const last = await bucket.client.send(new ListObjectsV2Command({ Bucket: bucket.name, StartAfter: 'a/3' }))
@@ -43,7 +43,7 @@ test('When they are listed behind a key or below a prefix, then both hold', asyn
   expect(last.NextContinuationToken).toBeUndefined()
 })
 
-test("When an object is read or a bucket is missing, then the answer is the server's own", async () => {
+test('When an object is read or a bucket is missing, then the response is that of the server', async () => {
   const { Body } = await bucket.client.send(new GetObjectCommand({ Bucket: bucket.name, Key: KEYS[0] }))
   expect(Buffer.from(await Body!.transformToByteArray()).equals(BODY)).toBe(true)
   await expect(bucket.client.send(new GetObjectCommand({ Bucket: bucket.name, Key: 'none' }))).rejects.toMatchObject({ name: 'NoSuchKey' })

@@ -1,4 +1,4 @@
-// The proxy before a real Temporal: it fails the workflows that the plan names, and carries everything else.
+// The proxy before a real Temporal server: starts of the planned workflows fail, and all other requests are forwarded.
 import { Client, Connection, isGrpcServiceError, ServiceError } from '@temporalio/client'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import type { WorkflowFault } from '../../testing/chaos/plan.ts'
@@ -21,7 +21,7 @@ beforeAll(async () => {
   namespace = await createNamespace()
   proxy = await startTemporalProxy(servers.temporal.address, troubles)
   line = await startTcpProxy('127.0.0.1', proxy.port)
-  // The client's own retries would outlast a short trouble.
+  // The client's own retries would last longer than a short fault.
   connection = await Connection.connect({ address: `127.0.0.1:${line.port}`, interceptors: [] })
   client = new Client({ connection, namespace: namespace.namespace })
 })
@@ -32,7 +32,7 @@ afterAll(async () => {
   await namespace?.close()
 })
 
-/** @returns the gRPC code; undefined: Temporal answered */
+/** @returns the gRPC code of the error; undefined if the workflow was started */
 async function start(callSid: string, deadlineMs = 10_000): Promise<number | undefined> {
   try {
     await connection.withDeadline(Date.now() + deadlineMs, () =>
@@ -51,7 +51,7 @@ async function start(callSid: string, deadlineMs = 10_000): Promise<number | und
   }
 }
 
-test('When the plan names no trouble for a workflow, then it starts, and Temporal answers all other requests, too', async () => {
+test('When no fault is planned for a workflow, then it starts, and all other requests reach Temporal', async () => {
   const callSid = newCallSid()
   expect(await start(callSid)).toBeUndefined()
   const description = await client.workflow.getHandle(recordingWorkflowId(callSid)).describe()
@@ -59,24 +59,24 @@ test('When the plan names no trouble for a workflow, then it starts, and Tempora
   await expect(client.workflow.getHandle(recordingWorkflowId(newCallSid())).describe()).rejects.toThrow(/not found/)
 })
 
-test('When one is unavailable for a time, then it fails, others start meanwhile, and it starts afterwards', async () => {
-  const [troubled, other] = [newCallSid(), newCallSid()]
-  troubles.set(troubled, { what: 'unavailable', forMs: 1500 })
-  expect(await start(troubled)).toBe(UNAVAILABLE)
+test('When the fault is unavailable, then the start fails, other workflows start meanwhile, and this one starts after the fault', async () => {
+  const [faulty, other] = [newCallSid(), newCallSid()]
+  troubles.set(faulty, { what: 'unavailable', forMs: 1500 })
+  expect(await start(faulty)).toBe(UNAVAILABLE)
   expect(await start(other)).toBeUndefined()
-  await eventually('the trouble to end', async () => (await start(troubled)) === undefined)
+  await eventually('the fault to end', async () => (await start(faulty)) === undefined)
 })
 
-test('When one hangs for a time, then its deadline passes, others start meanwhile, and it starts afterwards', async () => {
-  const [troubled, other] = [newCallSid(), newCallSid()]
-  troubles.set(troubled, { what: 'hang', forMs: 1500 })
-  const hanging = start(troubled, 1000)
+test('When the fault is hang, then the deadline passes, other workflows start meanwhile, and this one starts after the fault', async () => {
+  const [faulty, other] = [newCallSid(), newCallSid()]
+  troubles.set(faulty, { what: 'hang', forMs: 1500 })
+  const hanging = start(faulty, 1000)
   expect(await start(other)).toBeUndefined()
   expect(await hanging).toBe(DEADLINE_EXCEEDED)
-  await eventually('the trouble to end', async () => (await start(troubled, 1000)) === undefined)
+  await eventually('the fault to end', async () => (await start(faulty, 1000)) === undefined)
 })
 
-test('When the line before the proxy is cut, then nothing passes, and everything does once it is mended', async () => {
+test('When the connection to the proxy is interrupted, then starts fail, and they succeed after it is restored', async () => {
   line.cut()
   expect(await start(newCallSid(), 1000)).toBeDefined()
   line.mend()

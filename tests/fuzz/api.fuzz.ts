@@ -1,5 +1,5 @@
-// Schemathesis with all its checks against the API as it runs in the image. Webhooks are left out, since Exotel defines what they
-// take; limits are raised (see startBackend), since they would be all it met.
+// Runs Schemathesis with all its checks against the API as it runs in the image. Webhooks are excluded because Exotel defines their
+// fields. Rate limits are raised (see startBackend), because otherwise most requests would be rejected.
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -11,7 +11,7 @@ import { startBackend, type Backend } from '../support/backend.ts'
 const EXAMPLES = process.env.FUZZ_EXAMPLES ?? '50'
 const TEST_TOKEN = 'the-token-of-the-test-routes'
 const WEBHOOKS = '^/webhooks/'
-/** They end the session that the others need. */
+/** These operations end the session that other requests need. */
 const LOGOUT = '^/api/auth/logout'
 const config = fileURLToPath(new URL('./schemathesis.toml', import.meta.url))
 
@@ -32,27 +32,27 @@ async function findings(which: [option: string, pattern: string], ...options: st
       stdio: ['ignore', 'pipe', 'pipe'],
     },
   )
-  let said = ''
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text: Buffer) => (said += text.toString()))
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text: Buffer) => (output += text.toString()))
   const code = await new Promise((resolve) => child.once('close', resolve))
-  console.log(said.split('\n').slice(-25).join('\n'))
-  return code === 0 ? '' : said
+  console.log(output.split('\n').slice(-25).join('\n'))
+  return code === 0 ? '' : output
 }
 
-test('When nobody is logged in, then every answer is one that the document names', async () => {
+test('When requests have no session, then every response matches the OpenAPI document', async () => {
   expect(await findings(['--exclude-path-regex', WEBHOOKS])).toBe('')
 })
 
-test('When somebody is logged in, then too', async () => {
+test('When requests have a session, then every response matches the OpenAPI document', async () => {
   const { accessToken } = await loggedIn(backend.apiUrl, await registered(backend))
   const which: [string, string] = ['--exclude-path-regex', `${WEBHOOKS}|${LOGOUT}`]
   expect(await findings(which, '--header', `Authorization: Bearer ${accessToken}`)).toBe('')
 })
 
-test('When an engineer shows the test token, then too', async () => {
+test('When requests have the test token, then every response of the test routes matches the OpenAPI document', async () => {
   expect(await findings(['--include-path-regex', '^/api/test/'], '--header', `Authorization: Bearer ${TEST_TOKEN}`)).toBe('')
 })
 
-test('When all is done, then the API has met nothing that it did not foresee', () => {
+test('When all requests are done, then the API has logged no unexpected error', () => {
   expect(backend.logs('api')).not.toMatch(/Request failed/)
 })

@@ -16,7 +16,7 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(join(path, '..'), { recursive: true }))
 
-test('When a file of the corpus is mutated, then there is a finding without nonsense, and no error', async () => {
+test('When a file of the corpus is mutated, then the finding contains no invalid values, and no error is thrown', async () => {
   await fc.assert(
     fc.asyncProperty(mutatedFiles(), async (bytes) => {
       writeFileSync(path, bytes)

@@ -1,4 +1,4 @@
-// A file of zeros as large as the largest recording: it is read once, in constant memory.
+// A file of zeros with the maximum size of a recording. It has to be read once, in constant memory.
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,7 +15,7 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(join(path, '..'), { recursive: true }))
 
-test('When 6 GB are zeros, then they are quarantined after one pass in constant memory', async () => {
+test('When a file has 6 GB of zeros, then it is found damaged after one pass in constant memory', async () => {
   writeFileSync(path, '')
   truncateSync(path, 6 * GB)
   const before = process.memoryUsage.rss()

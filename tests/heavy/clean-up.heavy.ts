@@ -1,11 +1,11 @@
-// Clean-up after a long pause.
+// Clean-up after it was paused for a long time.
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import pg from 'pg'
 import { CLEAN_UP_KINDS } from '../../contracts/maintenance.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
 
 const HASH = '$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA'
-/** In 30 days, every 15 min: of a client that is open day and night, and of a person who works 8 hours on 22 days. */
+/** Refreshes in 30 days, one every 15 min: of a client that is always open, and of a person who works 8 hours on 22 days. */
 const REFRESHES_DAY_AND_NIGHT = 2880
 const REFRESHES_OF_A_PERSON = 704
 const REFRESHES_A_STATEMENT = 60
@@ -23,7 +23,7 @@ afterEach(async () => {
   await bench?.close()
 })
 
-/** Millions of rows are inserted faster before their indexes and foreign keys exist; expired ones must stay. */
+/** Fills a table without indexes and foreign keys, which is faster for millions of rows. Triggers are disabled so that expired rows stay. */
 async function withoutIndexes(table: string, fill: () => Promise<void>): Promise<void> {
   await sql.query(`ALTER TABLE ${table} DISABLE TRIGGER USER`)
   const { rows: keys } = await sql.query<{ name: string; definition: string }>(
@@ -36,9 +36,9 @@ async function withoutIndexes(table: string, fill: () => Promise<void>): Promise
   )
   for (const { name } of keys) await sql.query(`ALTER TABLE ${table} DROP CONSTRAINT ${name}`)
   for (const { name } of indexes) await sql.query(`DROP INDEX ${name}`)
-  const began = performance.now()
+  const startedAt = performance.now()
   await fill()
-  console.log(`${await count(table)} rows in ${table} after ${((performance.now() - began) / 1000).toFixed(1)} s`)
+  console.log(`${await count(table)} rows in ${table} after ${((performance.now() - startedAt) / 1000).toFixed(1)} s`)
   await sql.query(`SET maintenance_work_mem = '512MB'`)
   for (const { definition } of indexes) await sql.query(definition)
   for (const { name, definition } of keys) await sql.query(`ALTER TABLE ${table} ADD CONSTRAINT ${name} ${definition} NOT VALID`)
@@ -52,7 +52,7 @@ async function insertAccounts(count: number): Promise<void> {
   )
 }
 
-/** One session of each account, which ends at this time. */
+/** Inserts a session for each account that ends at this time. */
 async function insertSessions(ends: string): Promise<void> {
   await sql.query(
     `INSERT INTO sessions (user_id, refresh_hash, refresh_expires_at, expires_at)
@@ -61,7 +61,7 @@ async function insertSessions(ends: string): Promise<void> {
   )
 }
 
-/** In the order of time, so that the rows of one session lie far from one another. */
+/** Inserts rows in the order of their times, so that the rows of one session are far apart in the table. */
 async function insertRefreshes(refreshes: number, ends: string): Promise<void> {
   for (let from = 1; from <= refreshes; from += REFRESHES_A_STATEMENT)
     await sql.query(
@@ -76,9 +76,9 @@ async function insertRefreshes(refreshes: number, ends: string): Promise<void> {
 async function cleanUpAll(): Promise<Record<string, string>> {
   const figures: Record<string, string> = {}
   for (const kind of CLEAN_UP_KINDS) {
-    const began = performance.now()
+    const startedAt = performance.now()
     const rows = await bench.run('cleanUp', kind)
-    figures[kind] = `${rows} rows, ${((performance.now() - began) / 1000).toFixed(1)} s`
+    figures[kind] = `${rows} rows, ${((performance.now() - startedAt) / 1000).toFixed(1)} s`
   }
   return figures
 }
@@ -86,7 +86,7 @@ async function cleanUpAll(): Promise<Record<string, string>> {
 const count = async (table: string): Promise<number> =>
   Number((await sql.query<{ n: string }>(`SELECT count(*) AS n FROM ${table}`)).rows[0]!.n)
 
-test('When 500 sessions have expired with 2,880 refreshes each, then all of them go', async () => {
+test('When 500 sessions with 2,880 refreshes each have expired, then all rows are deleted', async () => {
   await insertAccounts(500)
   await withoutIndexes('refresh_token_blacklist', async () => {
     await insertSessions('-1 day')
@@ -96,8 +96,8 @@ test('When 500 sessions have expired with 2,880 refreshes each, then all of them
   expect([await count('sessions'), await count('refresh_token_blacklist')]).toEqual([0, 0])
 })
 
-/** The sessions of the first 30 days expired long ago, those of the next 30 days just now. */
-test(`When clean-up was paused for 60 days with ${ACCOUNTS} active accounts, then it finishes, and open sessions stay`, async () => {
+/** The sessions of the first 30 days expired 30 days ago, those of the next 30 days an hour ago. */
+test(`When clean-up was paused for 60 days with ${ACCOUNTS} active accounts, then it completes, and open sessions stay`, async () => {
   await insertAccounts(ACCOUNTS)
   await withoutIndexes('refresh_token_blacklist', async () => {
     for (const ends of ['-30 days', '-1 hour', '29 days']) await insertSessions(ends)

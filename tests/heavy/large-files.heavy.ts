@@ -1,4 +1,4 @@
-// Recordings of hours: memory stays flat, broken transfers go on where they were. Needs about 20 GB of disk.
+// Recordings of several hours: memory stays constant, and interrupted transfers are resumed. Needs about 20 GB of disk space.
 import { createHash, type Hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
@@ -32,7 +32,7 @@ afterAll(async () => {
   exotel?.close()
 })
 
-/** `/<megabytes>-<name>.wav`: PCM whose first 16 bytes of audio are the name, so that no two are the same. */
+/** Serves `/<megabytes>-<name>.wav`: PCM whose first 16 bytes of audio are a hash of the name, so that all files differ. */
 async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
   requests += 1
   const [, megabytes, name] = /^\/(\d+)-(\w+)\.wav$/.exec(request.url!)!
@@ -44,7 +44,7 @@ async function serve(request: IncomingMessage, response: ServerResponse): Promis
   let sent = 0
   for (let at = from; at < total && !response.destroyed;) {
     const piece = at < head.length ? head.subarray(at) : CHUNK.subarray(0, Math.min(MB, total - at))
-    if (!response.write(piece)) await flowsAgain(response)
+    if (!response.write(piece)) await drained(response)
     at += piece.length
     sent += piece.length
     if (sent >= breakEveryBytes && at < total) return void response.destroy()
@@ -52,8 +52,8 @@ async function serve(request: IncomingMessage, response: ServerResponse): Promis
   response.end()
 }
 
-/** Until there is room again, or nobody reads any more. */
-function flowsAgain(response: ServerResponse): Promise<void> {
+/** Resolves when the response accepts more bytes, or is closed. */
+function drained(response: ServerResponse): Promise<void> {
   return new Promise((resolve) => {
     const go = (): void => {
       response.off('drain', go).off('close', go)
@@ -79,7 +79,7 @@ function peakMemoryMb(): number {
   return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${backend.pid('worker')}/status`, 'utf8'))![1]) / 1024
 }
 
-async function bring(megabytes: number, name: string): Promise<string> {
+async function sendWebhook(megabytes: number, name: string): Promise<string> {
   const callSid = newCallSid()
   await postWebhook(backend.apiUrl, 'recording', { CallSid: callSid, Status: 'completed', RecordingUrl: `${url}/${megabytes}-${name}.wav` })
   return callSid
@@ -92,25 +92,27 @@ async function expectStored(callSid: string, sha256: string): Promise<void> {
   expect(await backend.bucket.sha256Of(row!.object_key!)).toBe(sha256)
 }
 
-test('When 1.2 GB come over a line that breaks every 100 MB, then they arrive, and go up in parts', async () => {
+test('When the connection breaks every 100 MB of a 1.2 GB recording, then it is stored by a multipart upload', async () => {
   breakEveryBytes = 100 * MB
   requests = 0
-  const began = Date.now()
-  const callSid = await bring(1229, 'broken')
+  const startedAt = Date.now()
+  const callSid = await sendWebhook(1229, 'broken')
   await expectStored(callSid, sha256Of(1229, 'broken'))
   breakEveryBytes = Number.POSITIVE_INFINITY
-  console.log(`1.2 GB in ${Math.round((Date.now() - began) / 1000)} s, ${requests} requests, worker peak ${Math.round(peakMemoryMb())} MB`)
+  console.log(
+    `1.2 GB in ${Math.round((Date.now() - startedAt) / 1000)} s, ${requests} requests, worker peak ${Math.round(peakMemoryMb())} MB`,
+  )
   expect(requests).toBe(13)
   expect(await backend.bucket.openUploads()).toBe(0)
 })
 
-test('When eight recordings of 1 GB come at once, then the worker’s memory stays flat', async () => {
-  const began = Date.now()
+test('When eight recordings of 1 GB are processed at once, then the worker’s memory stays bounded', async () => {
+  const startedAt = Date.now()
   const names = Array.from({ length: 8 }, (_, i) => `large${i}`)
-  const sids = await Promise.all(names.map((name) => bring(1000, name)))
+  const sids = await Promise.all(names.map((name) => sendWebhook(1000, name)))
   for (const [i, callSid] of sids.entries()) await expectStored(callSid, sha256Of(1000, names[i]!))
   const peak = peakMemoryMb()
-  console.log(`8 × 1 GB in ${Math.round((Date.now() - began) / 1000)} s, worker peak ${Math.round(peak)} MB`)
+  console.log(`8 × 1 GB in ${Math.round((Date.now() - startedAt) / 1000)} s, worker peak ${Math.round(peak)} MB`)
   expect(peak).toBeLessThan(800)
   expect(backend.spoolFiles()).toEqual([])
 })

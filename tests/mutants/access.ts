@@ -1,6 +1,6 @@
 import type { Mistake } from './mistake.ts'
 
-/** Mistakes in who may do what: webhooks, accounts, sessions, passwords, and the API and relay around them. */
+/** Mistakes in access control: webhooks, accounts, sessions, passwords, and the API and relay around them. */
 export const access: Mistake[] = [
   {
     breaks: 'one of two refreshes at the same time fails',
@@ -19,7 +19,7 @@ export const access: Mistake[] = [
     only: 'reached its end',
   },
   {
-    breaks: 'an unused session can be refreshed for ever',
+    breaks: 'an unused session can be refreshed forever',
     file: 'accounts/refresh-session.ts',
     text: 's.refresh_expires_at > now() AND s.expires_at > now()',
     replacement: 's.expires_at > now()',
@@ -27,7 +27,7 @@ export const access: Mistake[] = [
     only: 'not refreshed in time',
   },
   {
-    breaks: 'fields beyond the limit are dropped silently',
+    breaks: 'fields beyond the limit are ignored silently',
     file: 'exotel/fields.ts',
     text: "text.split('&', MAX_FIELDS + 1)",
     replacement: "text.split('&', MAX_FIELDS)",
@@ -43,7 +43,7 @@ export const access: Mistake[] = [
     only: 'as a whole did not respond',
   },
   {
-    breaks: 'a webhook that could not be recorded is answered as accepted',
+    breaks: 'a webhook that could not be recorded is acknowledged',
     file: 'api/routes/webhooks.ts',
     text: "    if (method === 'POST') unavailable(deps, error)\n",
     replacement: '',
@@ -51,7 +51,7 @@ export const access: Mistake[] = [
     only: 'newest migration and its columns are missing',
   },
   {
-    breaks: 'one right signature makes up for a wrong one',
+    breaks: 'a request with a right and a wrong signature is accepted',
     file: 'exotel/webhook-auth.ts',
     text: 'signatures.every((signature) => isSignedBy',
     replacement: 'signatures.length === 0 || signatures.some((signature) => isSignedBy',
@@ -59,7 +59,7 @@ export const access: Mistake[] = [
     only: 'one of them wrong',
   },
   {
-    breaks: 'the signature of an empty body proves every GET',
+    breaks: 'the signature of an empty body is accepted for every GET',
     file: 'exotel/webhook-auth.ts',
     text: "method === 'POST' && signatureSecrets",
     replacement: 'signatureSecrets',
@@ -67,7 +67,7 @@ export const access: Mistake[] = [
     only: 'GET has a signature',
   },
   {
-    breaks: 'webhooks come from any address',
+    breaks: 'webhooks are accepted from any address',
     file: 'api/middleware/webhook-auth.ts',
     text: 'network.kind() === client.kind() && client.match(network, bits)',
     replacement: 'network.kind() === client.kind()',
@@ -75,7 +75,7 @@ export const access: Mistake[] = [
     only: '198.51.100.8 behind',
   },
   {
-    breaks: 'guessing a password never slows down',
+    breaks: 'password guessing is not slowed down',
     file: 'accounts/login-throttle.ts',
     text: 'if (isWrongGuess(error)) await countFailure(guards).catch(() => {})',
     replacement: '',
@@ -83,7 +83,7 @@ export const access: Mistake[] = [
     only: 'guessed from one address, then',
   },
   {
-    breaks: 'a mailed link works for two who use it at once',
+    breaks: 'a mailed link works for two people who use it at the same time',
     file: 'accounts/password-reset.ts',
     text: 'WHERE token_hash = ${tokenHash} AND used_at IS NULL AND expires_at > now()`\n    if',
     replacement: 'WHERE token_hash = ${tokenHash} AND expires_at > now()`\n    if',
@@ -99,7 +99,7 @@ export const access: Mistake[] = [
     only: 'change of the old password',
   },
   {
-    breaks: 'the old password opens a session after a reset',
+    breaks: 'the old password creates a session after a reset',
     file: 'accounts/sessions.ts',
     text: ' AND password_hash = ${passwordHash} AND active',
     replacement: ' AND active',

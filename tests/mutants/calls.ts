@@ -3,7 +3,7 @@ import type { Mistake } from './mistake.ts'
 /** Mistakes in what is written to PostgreSQL. */
 export const calls: Mistake[] = [
   {
-    breaks: 'what recovery begins again is passed over as nothing new',
+    breaks: 'recordings that recovery starts again are skipped as nothing new',
     file: 'calls/claim-events.ts',
     text: `IN ('failed', 'quarantined') THEN e.source = 'exotel'`,
     replacement: `IN ('failed', 'quarantined') THEN true`,
@@ -11,7 +11,7 @@ export const calls: Mistake[] = [
     only: 'is new to the relay',
   },
   {
-    breaks: 'an event without a link begins a search anew for each failed call',
+    breaks: 'an event without a link starts a new search for each failed call',
     file: 'calls/claim-events.ts',
     text: `IN ('failed', 'quarantined') THEN e.source = 'exotel'`,
     replacement: `IN ('failed', 'quarantined') THEN false`,
@@ -19,7 +19,7 @@ export const calls: Mistake[] = [
     only: 'is new to the relay',
   },
   {
-    breaks: 'two conclusions of a call overlap, and its summary is that of one',
+    breaks: 'two conclusions of a call overlap, and the summary contains only one of them',
     file: 'calls/conclude-recording.ts',
     text: 'await lockCall(transaction, conclusion)',
     replacement: 'await lockCall(database, conclusion)',
@@ -27,7 +27,7 @@ export const calls: Mistake[] = [
     only: 'given up at the same time',
   },
   {
-    breaks: 'a call is given up while one of its recordings is still tried',
+    breaks: 'a call is given up while one of its recordings is still retried',
     file: 'calls/conclude-recording.ts',
     text: 'bool_and(',
     replacement: 'bool_or(',
@@ -75,7 +75,7 @@ export const calls: Mistake[] = [
     only: 'with another query',
   },
   {
-    breaks: 'an outcome that PostgreSQL refuses gets neither its code nor its pause',
+    breaks: 'an outcome that PostgreSQL rejects gets neither a code nor a pause',
     file: 'activities/update-call.ts',
     text: 'throw asRetryLater(deps, error)',
     replacement: 'throw error',
@@ -99,7 +99,7 @@ export const calls: Mistake[] = [
     only: 'several claim at once',
   },
   {
-    breaks: 'relays of several processes wait for one another, or claim the same events',
+    breaks: 'the relays of several processes wait for one another, or claim the same events',
     file: 'calls/claim-events.ts',
     text: 'LIMIT ${limit}\n      FOR UPDATE SKIP LOCKED`',
     replacement: 'LIMIT ${limit}`',
@@ -107,7 +107,7 @@ export const calls: Mistake[] = [
     only: 'several claim at once',
   },
   {
-    breaks: 'a recording that has no row is passed over as nothing new',
+    breaks: 'a recording that has no row is skipped as nothing new',
     file: 'calls/claim-events.ts',
     text: 'WHERE r.state IS NULL OR r.state NOT IN',
     replacement: 'WHERE r.state NOT IN',
@@ -123,7 +123,7 @@ export const calls: Mistake[] = [
     only: 'failed, then quarantined, then stored',
   },
   {
-    breaks: "a call's state goes down",
+    breaks: 'the state of a call moves down',
     file: 'calls/conclude-recording.ts',
     text: '\n      AND recording_state_rank(summary.state) >= recording_state_rank(recording_state)`',
     replacement: '`',
@@ -139,7 +139,7 @@ export const calls: Mistake[] = [
     only: 'has its month again',
   },
   {
-    breaks: 'a webhook that only names a recording begins nothing',
+    breaks: 'a webhook that only names a recording starts nothing',
     file: 'calls/record-event.ts',
     text: 'event.ended || event.sources.length > 0',
     replacement: 'event.ended',
@@ -147,7 +147,7 @@ export const calls: Mistake[] = [
     only: 'brings anything new',
   },
   {
-    breaks: 'the status of a call goes back',
+    breaks: 'the status of a call moves back',
     file: 'calls/record-event.ts',
     text: 'call_status_rank(excluded.status) > call_status_rank(c.status)',
     replacement: 'excluded.status IS NOT NULL',
@@ -163,7 +163,7 @@ export const calls: Mistake[] = [
     only: 'date of an object',
   },
   {
-    breaks: 'recovery begins again what the relay still holds',
+    breaks: 'recovery starts recordings again that the relay has not delivered yet',
     file: 'calls/recovery.ts',
     text: 'make_interval(secs => ${quietMs / 1000})\n      AND ${NOTHING_PENDING}',
     replacement: 'make_interval(secs => ${quietMs / 1000})',
@@ -171,7 +171,7 @@ export const calls: Mistake[] = [
     only: 'event is new each time',
   },
   {
-    breaks: 'recovery begins recordings of erased calls again and again',
+    breaks: 'recovery starts recordings of erased calls again and again',
     file: 'calls/recovery.ts',
     text: "r.next_try_at <= now() AND c.recording_state <> 'erased' AND",
     replacement: 'r.next_try_at <= now() AND',
@@ -187,7 +187,7 @@ export const calls: Mistake[] = [
     only: 'next one begins where',
   },
   {
-    breaks: 'nobody is told of a gap in a pass',
+    breaks: 'a gap in a pass raises no alarm',
     file: 'activities/reconcile.ts',
     text: 'if (end.problem) return alarms.raise(alarm, end.problem)',
     replacement: 'if (end.problem) return',
@@ -195,7 +195,7 @@ export const calls: Mistake[] = [
     only: 'an alarm says so',
   },
   {
-    breaks: 'an erased object that another recording still owns is deleted',
+    breaks: 'an erased object that still belongs to another recording is deleted',
     file: 'activities/update-call.ts',
     text: '    if (!ownedByNobody) return\n',
     replacement: '',
@@ -203,7 +203,7 @@ export const calls: Mistake[] = [
     only: 'an object that another recording',
   },
   {
-    breaks: 'audio that arrives after the erasure of its call stays',
+    breaks: 'audio that arrives after the erasure of its call is kept',
     file: 'activities/update-call.ts',
     text: '    if (erased) await deleteObject(deps, conclusion)\n',
     replacement: '',
@@ -219,7 +219,7 @@ export const calls: Mistake[] = [
     only: 'link to another one only',
   },
   {
-    breaks: 'most objects of a small bucket seem missing, and all of them are fetched again',
+    breaks: 'most objects of a small bucket seem to be missing, and all of them are fetched again',
     file: 'activities/check-objects.ts',
     text: 'missing.length < TOO_MANY_MISSING && missing.length <= Math.max(FEW_MISSING, rows.length / 10)',
     replacement: 'missing.length < TOO_MANY_MISSING',
@@ -227,7 +227,7 @@ export const calls: Mistake[] = [
     only: '4 objects of a page of 39',
   },
   {
-    breaks: 'very many missing objects are believed',
+    breaks: 'a check that finds very many missing objects is believed',
     file: 'activities/check-objects.ts',
     text: 'missing.length < TOO_MANY_MISSING && missing.length <= Math.max(FEW_MISSING, rows.length / 10)',
     replacement: 'missing.length <= Math.max(FEW_MISSING, rows.length / 10)',
@@ -235,7 +235,7 @@ export const calls: Mistake[] = [
     only: '20 objects of a page of 200',
   },
   {
-    breaks: 'an object with other bytes than its key names is adopted',
+    breaks: 'an object whose bytes do not match its key is adopted',
     file: 'activities/check-objects.ts',
     text: 'if (!sha256.startsWith(parts.hashBegins))',
     replacement: 'if (sha256.length === 0)',
@@ -251,7 +251,7 @@ export const calls: Mistake[] = [
     only: 'has no row',
   },
   {
-    breaks: 'events that meet a fault of Temporal keep all others waiting',
+    breaks: 'events that fail because of a fault of Temporal delay all others',
     file: 'calls/claim-events.ts',
     text: 'Prisma.sql`next_relay_at = now()`)',
     replacement: 'Prisma.sql`relay_error = NULL`)',

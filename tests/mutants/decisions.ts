@@ -1,9 +1,9 @@
 import type { Mistake } from './mistake.ts'
 
-/** Mistakes in workflows, in what Exotel is asked, and in what its answers mean. */
+/** Mistakes in workflows, in requests to Exotel, and in the interpretation of its responses. */
 export const decisions: Mistake[] = [
   {
-    breaks: 'a portion of the list that ended early counts as whole',
+    breaks: 'a part of the list that ended early counts as complete',
     file: 'workflows/calls-list.ts',
     text: 'return { passId, from, to, came: 0,',
     replacement: 'return { passId, from, to, came: progress.came,',
@@ -11,7 +11,7 @@ export const decisions: Mistake[] = [
     only: 'second portion of a long window ends early',
   },
   {
-    breaks: 'a socket is opened to a private address that a name has beside a public one',
+    breaks: 'a connection is opened to a private address of a name that also has a public one',
     file: 'exotel/url-policy.ts',
     text: 'for (const { address } of addresses) checkAddress(address, policy)',
     replacement: 'for (const { address } of addresses.slice(0, 1)) checkAddress(address, policy)',
@@ -19,7 +19,7 @@ export const decisions: Mistake[] = [
     only: 'returns a public and a private address',
   },
   {
-    breaks: 'stores refuse a link that brings a signature and our key',
+    breaks: 'stores refuse a link that has a signature, because our key is sent as well',
     file: 'exotel/recording-request.ts',
     text: '...(own && !isSigned(url) ? basic(credentials) : {}),',
     replacement: '...(own ? basic(credentials) : {}),',
@@ -27,7 +27,7 @@ export const decisions: Mistake[] = [
     only: 'which S3 stores reject together with a key',
   },
   {
-    breaks: 'another host learns where our key is sent, and has it sent there',
+    breaks: 'our key is sent after a redirect from another host',
     file: 'exotel/recording-request.ts',
     text: 'own = next.own && own',
     replacement: 'own = next.own',
@@ -43,7 +43,7 @@ export const decisions: Mistake[] = [
     only: 'requested again after another failure',
   },
   {
-    breaks: 'a recording that a webhook and the API name is transferred twice',
+    breaks: 'a recording that is named by a webhook and the API is transferred twice',
     file: 'workflows/recording-inbox.ts',
     text: 'if (current) return void',
     replacement: 'if (current) void',
@@ -123,7 +123,7 @@ export const decisions: Mistake[] = [
     only: 'each attempt is counted',
   },
   {
-    breaks: 'a recording that is stored already is transferred again',
+    breaks: 'a recording that is already stored is transferred again',
     file: 'workflows/recording-inbox.ts',
     text: 'if (!stored.has(sourceUrl) && !queued',
     replacement: 'if (!queued',
@@ -131,7 +131,7 @@ export const decisions: Mistake[] = [
     only: 'that this run has stored is transferred again',
   },
   {
-    breaks: 'a link that the API and a webhook name at once gets no run',
+    breaks: 'a link that the API and a webhook name at the same time gets no run',
     file: 'workflows/find-recording.ts',
     text: "if (answer.kind === 'named') inbox.add(answer.sourceUrl)",
     replacement: '',
@@ -139,7 +139,7 @@ export const decisions: Mistake[] = [
     only: 'names a recording while a webhook names another one',
   },
   {
-    breaks: 'a call counts as not recorded though Exotel did not answer',
+    breaks: 'a call counts as not recorded although Exotel did not respond',
     file: 'workflows/find-recording.ts',
     text: "return { state: 'failed', code: 'ExotelUnavailable', error: answer?.reason ?? 'No Call Details were requested' }",
     replacement: 'return notRecorded(facts)',
@@ -155,7 +155,7 @@ export const decisions: Mistake[] = [
     only: 'Exotel does not know the call',
   },
   {
-    breaks: 'an answer from before the end of the call concludes the search',
+    breaks: 'a response from before the end of the call concludes the search',
     file: 'workflows/recording-inbox.ts',
     text: "mustAsk = state === 'asked' && endedSinceRequest",
     replacement: 'mustAsk = false',
@@ -171,7 +171,7 @@ export const decisions: Mistake[] = [
     only: 'a link that arrives 15 min later',
   },
   {
-    breaks: 'a cancelled run ends without its row',
+    breaks: 'a cancelled run ends without updating its row',
     file: 'workflows/recording.ts',
     text: "  await CancellationScope.nonCancellable(async () => {\n    progress.step('update'",
     replacement: "  await CancellationScope.cancellable(async () => {\n    progress.step('update'",

@@ -1,9 +1,9 @@
 import type { Mistake } from './mistake.ts'
 
-/** Mistakes that lose evidence: bytes that arrived, what events said of a call, objects of somebody else. */
+/** Mistakes that lose evidence: bytes that arrived, facts in events, objects of others. */
 export const evidence: Mistake[] = [
   {
-    breaks: 'audio with a wrong label is replaced by the little that it decodes to',
+    breaks: 'audio with a wrong Content-Encoding is replaced by the few bytes that it decodes to',
     file: 'recordings/decode.ts',
     text: 'if (hasSignature || (whole.bytes > 0 && usedBytes === size)) return whole',
     replacement: 'return whole',
@@ -19,7 +19,7 @@ export const evidence: Mistake[] = [
     only: 'requested again: gzip of stored blocks',
   },
   {
-    breaks: 'a damaged file is asked for again instead of kept: its label was wrong',
+    breaks: 'a damaged file with a wrong Content-Encoding is requested again instead of kept',
     file: 'recordings/decode.ts',
     text: "return finding.kind === 'damaged' && finding.audio.extension === UNKNOWN_FORMAT.extension",
     replacement: "return finding.kind === 'damaged'",
@@ -27,7 +27,7 @@ export const evidence: Mistake[] = [
     only: 'begins like a Brotli stream',
   },
   {
-    breaks: 'a short file takes the place of a longer one that is kept',
+    breaks: 'a short file replaces a longer one that is kept',
     file: 'recordings/spool.ts',
     text: 'if (bytes === 0 || bytes < keptBytes) return false',
     replacement: 'if (bytes === 0) return false',
@@ -35,7 +35,7 @@ export const evidence: Mistake[] = [
     only: 'the longest one is kept',
   },
   {
-    breaks: 'an incomplete file is taken for the recording by the next attempt',
+    breaks: 'the next attempt takes an incomplete file for the recording',
     file: 'activities/download-recording.ts',
     text: 'if (complete && !broken && complete.bytes',
     replacement: 'if (complete && complete.bytes',
@@ -43,7 +43,7 @@ export const evidence: Mistake[] = [
     only: 'downloaded anew all the same',
   },
   {
-    breaks: 'what is kept is deleted with the page that came instead of the recording',
+    breaks: 'kept bytes are deleted together with a page that was received instead of the recording',
     file: 'activities/validate-recording.ts',
     text: "(attempt) => deps.spool.dropWhole(spooled.file, spooled.sha256, attempt))\n      return { kind: 'refused'",
     replacement: "(attempt) => deps.spool.removeWhole(spooled.file, spooled.sha256, attempt))\n      return { kind: 'refused'",
@@ -51,7 +51,7 @@ export const evidence: Mistake[] = [
     only: 'pages follow an incomplete file',
   },
   {
-    breaks: 'what arrived is deleted where Exotel no longer has the recording',
+    breaks: 'bytes that arrived are deleted if Exotel no longer has the recording',
     file: 'workflows/quarantine-incomplete.ts',
     text: 'KEEPS_NOTHING.has(failed.code)',
     replacement: "failed.code !== 'DownloadIncomplete'",
@@ -83,7 +83,7 @@ export const evidence: Mistake[] = [
     only: 'several ends of a call',
   },
   {
-    breaks: 'a wrong end in the future outlasts every right one',
+    breaks: 'a wrong end in the future overrides every right one',
     file: 'calls/record-event.ts',
     text: 'endedAt !== undefined && isNotAhead(endedAt.getTime(), Date.now()) ? endedAt : null',
     replacement: 'endedAt ?? null',
@@ -99,7 +99,7 @@ export const evidence: Mistake[] = [
     only: 'after the search for a recording has failed',
   },
   {
-    breaks: 'a list of calls that nobody can read proves that the account exists',
+    breaks: 'an unreadable list of calls proves that the account exists',
     file: 'exotel/api-client.ts',
     text: "    if (!page) throw new ExotelUnavailable('The list of calls does not have the documented form')\n    this.#accountSeenAt = performance.now()\n",
     replacement:
@@ -108,7 +108,7 @@ export const evidence: Mistake[] = [
     only: 'confirms no account',
   },
   {
-    breaks: 'an upload in parts replaces an object of somebody else',
+    breaks: 'a multipart upload replaces an object of others',
     file: 'recordings/multipart.ts',
     text: '{ ...place, ...condition, UploadId, MultipartUpload',
     replacement: '{ ...place, UploadId, MultipartUpload',
@@ -116,7 +116,7 @@ export const evidence: Mistake[] = [
     only: 'puts an object under the key during an upload in parts',
   },
   {
-    breaks: 'the replacement of a damaged object replaces one of somebody else',
+    breaks: 'the replacement of a damaged object replaces an object of others',
     file: 'recordings/store.ts',
     text: "replaces.state === 'damaged' ? replaces.etag : '*'",
     replacement: "'*'",
@@ -124,7 +124,7 @@ export const evidence: Mistake[] = [
     only: 'replaces our damaged object during the upload',
   },
   {
-    breaks: 'an upload that is always refused is noticed by nobody',
+    breaks: 'an upload that is always refused raises no alarm',
     file: 'activities/upload-recording.ts',
     text: "else if (of !== 'service' && number >= REFUSED_FROM_ATTEMPT) refusedAlarm.raise(object.key)\n",
     replacement: '',

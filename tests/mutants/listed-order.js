@@ -1,4 +1,4 @@
-/** Runs test files in the order of `testMatch`, the fastest first: Jest stops at the first one that fails. */
+/** Runs test files in the order of `testMatch`, the fastest first, because Jest stops at the first failure. */
 export default class ListedOrder {
   sort(tests) {
     const place = ({ path, context }) => context.config.testMatch.indexOf(path)

@@ -1,5 +1,5 @@
 // `npm run test:mutants [-- TEXT]`: plants each listed mistake (those whose file or description contains TEXT) in a copy of the project
-// and runs the tests that must notice it. The last line is JSON; exit code 0 only if every mistake is noticed.
+// and runs the tests that must detect it. The last line is JSON. The exit code is 0 only if every mistake is detected.
 import { mkdirSync, rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
@@ -12,11 +12,11 @@ const home = fileURLToPath(new URL(`../../.data/mutants-${process.pid}`, import.
 const MOST_COPIES = 2
 
 runMain(async () => {
-  const began = performance.now()
+  const startedAt = performance.now()
   const [wanted = ''] = process.argv.slice(2)
   const chosen = mistakes.filter(({ file, breaks }) => file.includes(wanted) || breaks.includes(wanted))
   const faults = faultsOf(chosen, root)
-  if (faults.length > 0) throw new CannotStart(`The list of mistakes does not fit the code:\n${faults.join('\n')}`)
+  if (faults.length > 0) throw new CannotStart(`The list of mistakes does not match the code:\n${faults.join('\n')}`)
   if (chosen.length === 0) throw new CannotStart(`No mistake's file or description contains ${JSON.stringify(wanted)}.`)
   mkdirSync(home, { recursive: true })
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
@@ -26,7 +26,7 @@ runMain(async () => {
     results.filter((result) => result.outcome === outcome).map(({ mistake }) => `${mistake.file}: ${mistake.breaks}`)
   const survived = those('survived')
   const broken = those('broken')
-  const seconds = Math.round((performance.now() - began) / 1000)
+  const seconds = Math.round((performance.now() - startedAt) / 1000)
   console.log(JSON.stringify({ mistakes: results.length, noticed: those('noticed').length, survived, broken, seconds }))
   process.exit(survived.length + broken.length === 0 ? 0 : 1)
 })

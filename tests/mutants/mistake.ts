@@ -1,6 +1,6 @@
-/** One mistake that an engineer could make in the code, and the tests that must notice it. */
+/** A mistake that an engineer could make in the code, and the tests that must detect it. */
 export interface Mistake {
-  /** What the mistake breaks for a user, in a few words. */
+  /** The effect of the mistake for a user, in a few words. */
   breaks: string
   /** The file that the mistake is planted in, relative to the project. */
   file: string

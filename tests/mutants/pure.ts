@@ -1,16 +1,16 @@
-// `npm run test:mutants:pure [-- GROUP [MODULE]]`: Stryker changes each expression of the pure modules; the tests must notice 90 % of the
-// changes in each module. Prints the changes that no test noticed, then JSON with the scores as its last line.
-// Needs no servers and 2 GB of memory; it is meant to take less than 20 minutes on two cores that do nothing else, two thirds of them for
-// audio. On a busy machine it takes longer, and tests that are only slow count as tests that noticed (`timeoutMS`).
+// `npm run test:mutants:pure [-- GROUP [MODULE]]`: Stryker changes each expression of the pure modules. The tests must detect 90 % of the
+// changes in each module. Prints the undetected changes, then JSON with the scores as its last line.
+// Needs no servers and 2 GB of memory. Takes less than 20 minutes on two idle cores, two thirds of it for audio. On a busy machine it
+// takes longer, and tests that exceed `timeoutMS` count as detections.
 import { rmSync } from 'node:fs'
 import { relative } from 'node:path'
 import { Stryker } from '@stryker-mutator/core'
 
-/** Their tests do not need the corpus, which takes long. */
+/** Modules whose tests do not need the corpus, which is slow. */
 const AUDIO_PARTS = ['forward-file', 'mpeg', 'mpeg-frame', 'mpeg-info', 'signatures', 'tags', 'text', 'wav-format', 'message', 'words'].map(
   (name) => `recordings/audio/${name}.ts`,
 )
-/** A module's mutants are run with the tests of its group only: constants are covered by every test that imports them. */
+/** The mutants of a module run only with the tests of its group, because every test that imports a module covers its constants. */
 const GROUPS = [
   { name: 'retry', mutate: ['workflows/retry-state.ts'], tests: ['retry-state'] },
   { name: 'time', mutate: ['exotel/time.ts', 'exotel/retry-after.ts'], tests: ['time'] },
@@ -80,7 +80,7 @@ function options(mutate: string[], tests: string[]): ConstructorParameters<typeo
     coverageAnalysis: 'perTest',
     concurrency: 2,
     timeoutMS: 4_000,
-    // Stryker would rewrite it with functions that TypeScript 7 does not have. Nothing reads it here: swc compiles the tests.
+    // Stryker would rewrite the file with functions that TypeScript 7 lacks. The file is not needed: swc compiles the tests.
     tsconfigFile: 'absent',
     ignorePatterns: ['.data', '.cache', '.installing', 'dist', 'logs'],
     tempDirName,

@@ -1,4 +1,4 @@
-// Plants mistakes in copies of the project, one at a time, and runs the tests that must notice them.
+// Plants mistakes in copies of the project, one at a time per copy, and runs the tests that must detect them.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -42,7 +42,7 @@ export function faultsOf(mistakes: Mistake[], root: string): string[] {
 /**
  * Runs the tests of each mistake without and with it.
  *
- * @param copies in how many copies of the project mistakes are planted at the same time
+ * @param copies the number of copies of the project in which mistakes are tested concurrently
  * @throws Error if tests fail without a mistake, or if no test has the name that a mistake expects
  */
 export async function runMistakes(

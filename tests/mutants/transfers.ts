@@ -19,7 +19,7 @@ export const transfers: Mistake[] = [
     only: 'When an open upload has a part with other bytes',
   },
   {
-    breaks: 'The sweep ends uploads that are under way',
+    breaks: 'The sweep aborts uploads that are in progress',
     file: 'recordings/multipart.ts',
     text: ' || Initiated >= olderThan',
     replacement: '',
@@ -27,7 +27,7 @@ export const transfers: Mistake[] = [
     only: 'began after the limit',
   },
   {
-    breaks: 'The sweep ends uploads of others in the bucket',
+    breaks: 'The sweep aborts uploads of others in the bucket',
     file: 'recordings/multipart.ts',
     text: String.raw` || !/^(recordings|quarantine)\//.test(Key)`,
     replacement: '',
@@ -35,7 +35,7 @@ export const transfers: Mistake[] = [
     only: 'those of others stay',
   },
   {
-    breaks: 'The sweep of the worker ends uploads that are under way',
+    breaks: 'The sweep of the worker aborts uploads that are in progress',
     file: 'recordings/garbage-collection.ts',
     text: 'Date.now() - UPLOAD_AGE_MS',
     replacement: 'Date.now() + UPLOAD_AGE_MS',
@@ -43,7 +43,7 @@ export const transfers: Mistake[] = [
     only: 'an upload of this day stays',
   },
   {
-    breaks: 'The ETag of a file in parts is computed wrong, and each one is read back',
+    breaks: 'The ETag of a multipart upload is computed wrong, and each object is read back',
     file: 'recordings/digests.ts',
     text: 'chunk.length >= untilPartEnds',
     replacement: 'chunk.length > untilPartEnds',
@@ -59,7 +59,7 @@ export const transfers: Mistake[] = [
     only: 'because its workflow cancelled it',
   },
   {
-    breaks: 'An upload that a shutdown interrupts begins again with its first part',
+    breaks: 'An upload that a shutdown interrupts starts again with its first part',
     file: 'recordings/multipart.ts',
     text: 'if (control.isCancelled() || isConflict(error))',
     replacement: 'if (control.signal.aborted || isConflict(error))',
@@ -67,7 +67,7 @@ export const transfers: Mistake[] = [
     only: 'because of WORKER_SHUTDOWN',
   },
   {
-    breaks: 'Space that a download reserved is never free again',
+    breaks: 'Space that a download reserved is never released',
     file: 'recordings/spool-space.ts',
     text: 'this.#reserved.delete(file)',
     replacement: '',
@@ -91,7 +91,7 @@ export const transfers: Mistake[] = [
     only: 'after one that was scheduled later',
   },
   {
-    breaks: 'Temporal gives up each activity that takes longer than its heartbeat timeout',
+    breaks: 'Each activity that takes longer than its heartbeat timeout times out',
     file: 'activities/interceptor.ts',
     text: 'context.heartbeat({ bytes })',
     replacement: '{}',
@@ -107,7 +107,7 @@ export const transfers: Mistake[] = [
     only: 'whose SHA-256 the server knows',
   },
   {
-    breaks: 'A spool file with changed bytes is kept, and each download takes it for whole',
+    breaks: 'A spool file with changed bytes is kept, and each download takes it for complete',
     file: 'activities/validate-recording.ts',
     text: "spooled.sha256, attempt, 'The bytes changed",
     replacement: "spooled.sha256.slice(1), attempt, 'The bytes changed",
@@ -123,7 +123,7 @@ export const transfers: Mistake[] = [
     only: 'When a part cannot be continued after',
   },
   {
-    breaks: 'A part that fills the disk stays, and no other download fits',
+    breaks: 'A part that fills the disk is kept, and no other download has space',
     file: 'activities/download-recording.ts',
     text: "if (diskFailureCode(error) === 'SpoolFull') await spool.remove(file)",
     replacement: '',
@@ -131,7 +131,7 @@ export const transfers: Mistake[] = [
     only: 'is full in the middle of a download',
   },
   {
-    breaks: 'Bytes that the disk did not take are left out of the file',
+    breaks: 'Bytes that a short write did not write are missing in the file',
     file: 'recordings/growing-file.ts',
     text: 'written += bytesWritten',
     replacement: 'written += bytesWritten && chunk.length',
@@ -139,7 +139,7 @@ export const transfers: Mistake[] = [
     only: 'takes less than it was given',
   },
   {
-    breaks: 'An upload to a store that does not answer never ends',
+    breaks: 'An upload to a store that does not respond never ends',
     file: 'activities/upload-recording.ts',
     text: 'AbortSignal.any([signal, deadline])',
     replacement: 'signal',
@@ -163,7 +163,7 @@ export const transfers: Mistake[] = [
     only: 'arrives at one byte per second',
   },
   {
-    breaks: 'A discarded file is written on by an attempt that was given up',
+    breaks: 'An attempt that was given up continues to write a discarded file',
     file: 'activities/discard-recording.ts',
     text: '.asWriter(file, currentAttempt(), () => spool.remove(file))',
     replacement: '.remove(file)',
@@ -171,7 +171,7 @@ export const transfers: Mistake[] = [
     only: 'When a step discards',
   },
   {
-    breaks: 'A WAV that lacks up to half of its audio counts as whole',
+    breaks: 'A WAV that lacks up to half of its audio counts as complete',
     file: 'recordings/audio/wav.ts',
     text: 'promisedFrames > frames + 1',
     replacement: 'promisedFrames > frames * 2',
@@ -187,7 +187,7 @@ export const transfers: Mistake[] = [
     only: 'another range',
   },
   {
-    breaks: 'Parts of two versions are joined where the ETag is weak',
+    breaks: 'Parts of two versions are joined if the ETag is weak',
     file: 'exotel/recording-version.ts',
     text: 'ENTITY_TAG = /^"',
     replacement: 'ENTITY_TAG = /^(W\\/)?"',
@@ -203,7 +203,7 @@ export const transfers: Mistake[] = [
     only: 'compressed',
   },
   {
-    breaks: 'Another object has taken the key during an upload, and the parts stay in the bucket',
+    breaks: 'If another object takes the key during an upload, the parts stay in the bucket',
     file: 'recordings/multipart.ts',
     text: 'if (control.isCancelled() || isConflict(error))',
     replacement: 'if (control.isCancelled())',
@@ -211,7 +211,7 @@ export const transfers: Mistake[] = [
     only: 'puts an object under the key during an upload in parts',
   },
   {
-    breaks: 'A file as large as one request may be is refused by the store',
+    breaks: 'A file with the maximum size of one request is refused by the store',
     file: 'recordings/digests.ts',
     text: 'bytes <= singlePutMaxBytes',
     replacement: 'bytes < singlePutMaxBytes',
@@ -227,7 +227,7 @@ export const transfers: Mistake[] = [
     only: 'metadata of this recording is replaced',
   },
   {
-    breaks: 'Wrong bytes of which the store knows no SHA-256 are confirmed as stored',
+    breaks: 'Wrong bytes are confirmed as stored if the store knows no SHA-256',
     file: 'recordings/store.ts',
     text: '(await hashObject(this.#client, place, signal, onProgress)).sha256 === object.sha256',
     replacement: "(await hashObject(this.#client, place, signal, onProgress)).sha256 !== ''",
@@ -235,7 +235,7 @@ export const transfers: Mistake[] = [
     only: 'whose SHA-256 the server does not know',
   },
   {
-    breaks: 'An object of somebody else is overwritten',
+    breaks: 'An object of others is overwritten',
     file: 'recordings/store.ts',
     text: "state: isOurs ? 'damaged' : 'foreign'",
     replacement: "state: 'damaged'",
@@ -243,7 +243,7 @@ export const transfers: Mistake[] = [
     only: 'with no metadata stays',
   },
   {
-    breaks: 'An object that somebody puts there during the upload is overwritten',
+    breaks: 'An object that others put there during the upload is overwritten',
     file: 'recordings/store.ts',
     text: "replaces.etag : '*'",
     replacement: 'replaces.etag : undefined',
@@ -259,7 +259,7 @@ export const transfers: Mistake[] = [
     only: 'acknowledged, but not there',
   },
   {
-    breaks: 'A file whose bytes have changed is judged and stored',
+    breaks: 'A file whose bytes have changed is validated and stored',
     file: 'activities/validate-recording.ts',
     text: 'digests.sha256 === spooled.sha256',
     replacement: 'digests.bytes === spooled.bytes',
@@ -267,7 +267,7 @@ export const transfers: Mistake[] = [
     only: 'When the bytes of a whole file have changed',
   },
   {
-    breaks: 'Bytes are sent that were not validated',
+    breaks: 'Bytes that were not validated are uploaded',
     file: 'activities/upload-recording.ts',
     text: '    await assertSpooled(object, store.sizes)\n',
     replacement: '',
@@ -283,7 +283,7 @@ export const transfers: Mistake[] = [
     only: 'that a later download has completed',
   },
   {
-    breaks: 'A file that is kept stays in the spool after its recording is stored',
+    breaks: 'A kept file stays in the spool after its recording is stored',
     file: 'recordings/spool.ts',
     text: '[this.keptFile(file), file]',
     replacement: '[file]',
@@ -299,7 +299,7 @@ export const transfers: Mistake[] = [
     only: 'files of open calls and of writers stay',
   },
   {
-    breaks: 'The sweep deletes what an attempt writes that began meanwhile',
+    breaks: 'The sweep deletes the file of an attempt that started meanwhile',
     file: 'recordings/spool.ts',
     text: 'if (isWanted || signal.aborted) return false',
     replacement: 'if (isWanted) return false',
@@ -315,7 +315,7 @@ export const transfers: Mistake[] = [
     only: 'no more is reserved than there is',
   },
   {
-    breaks: 'A part whose bytes are not those of its note is continued',
+    breaks: 'A part whose bytes do not match its note is continued',
     file: 'recordings/growing-file.ts',
     text: "if (sha256.copy().digest('hex') !== synced.sha256) return undefined\n",
     replacement: '',
@@ -331,7 +331,7 @@ export const transfers: Mistake[] = [
     only: 'then nothing is downloaded any more',
   },
   {
-    breaks: 'A slow transfer that is ended counts as whole',
+    breaks: 'A slow transfer that is aborted counts as complete',
     file: 'recordings/timed-chunks.ts',
     text: 'if (leftMs <= 0) throw tooSlow(waitedMs)',
     replacement: 'if (leftMs <= 0) break',
@@ -347,7 +347,7 @@ export const transfers: Mistake[] = [
     only: 'another ETag$',
   },
   {
-    breaks: 'A cut transfer counts as whole',
+    breaks: 'A cut transfer counts as complete',
     file: 'recordings/transfer.ts',
     text: 'growing.bytes !== totalBytes',
     replacement: 'growing.bytes > totalBytes',
@@ -363,7 +363,7 @@ export const transfers: Mistake[] = [
     only: 'a rest is longer than announced',
   },
   {
-    breaks: 'Uploads go on while the store fails, and nobody is told',
+    breaks: 'Uploads continue while the store fails, and no alarm is raised',
     file: 'recordings/breaker.ts',
     text: 'const FAILURES_IN_A_ROW = 5',
     replacement: 'const FAILURES_IN_A_ROW = 50',
@@ -371,7 +371,7 @@ export const transfers: Mistake[] = [
     only: 'uploads wait without a request',
   },
   {
-    breaks: 'A large upload decides alone whether the store is back, and the others wait for it',
+    breaks: 'A large upload probes alone whether the store is available, and the others wait for it',
     file: 'recordings/breaker.ts',
     text: '      if (policy.state !== CircuitState.Closed) await probeStore()\n',
     replacement: '',
@@ -379,7 +379,7 @@ export const transfers: Mistake[] = [
     only: 'a short probe lets all of them through',
   },
   {
-    breaks: 'A store that cannot be written to counts as back',
+    breaks: 'A store that cannot be written to counts as available',
     file: 'recordings/breaker.ts',
     text: "if (of === 'service') throw asCounted(",
     replacement: "if (of === 'setup') throw asCounted(",
@@ -387,7 +387,7 @@ export const transfers: Mistake[] = [
     only: 'can be read but not written',
   },
   {
-    breaks: 'The alarm about the store stands when it is back',
+    breaks: 'The alarm about the store is still raised when it is available again',
     file: 'recordings/breaker.ts',
     text: "if (state() === 'closed') alarms.clear(ALARM)",
     replacement: "if (state() === 'open') alarms.clear(ALARM)",
@@ -403,7 +403,7 @@ export const transfers: Mistake[] = [
     only: 'because their files are lost',
   },
   {
-    breaks: 'An upload that is cancelled counts as proof that the store is back',
+    breaks: 'A cancelled upload counts as proof that the store is available',
     file: 'activities/upload-recording.ts',
     text: "isOurs(error) ? 'nothing' :",
     replacement: "isOurs(error) ? 'serves' :",
@@ -411,7 +411,7 @@ export const transfers: Mistake[] = [
     only: 'whose file is lost among them',
   },
   {
-    breaks: 'Single failures among answers of the store stop all uploads',
+    breaks: 'Single failures between successes of the store stop all uploads',
     file: 'activities/upload-recording.ts',
     text: "'away' : 'serves'",
     replacement: "'away' : 'nothing'",
@@ -419,7 +419,7 @@ export const transfers: Mistake[] = [
     only: 'the failures are not in a row',
   },
   {
-    breaks: 'Faults of single objects stop all uploads',
+    breaks: 'Failures of single objects stop all uploads',
     file: 'activities/upload-recording.ts',
     text: "? 'away' : 'serves'",
     replacement: "? 'away' : 'away'",

@@ -1,4 +1,4 @@
-// `.env` in the working directory: read by the commands that people start, and never by tests and the development stack.
+// `.env` in the working directory is read by commands that operators start, and never by tests or the development stack.
 import { spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,18 +10,18 @@ beforeAll(() => mkdirSync(folder))
 afterEach(() => rmSync(join(folder, '.env'), { recursive: true, force: true }))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-/** Runs a command in the folder, with nothing in its environment but `env`. */
-async function run(command: string, env: NodeJS.ProcessEnv = {}): Promise<{ code: number | null; said: string }> {
+/** Runs a command in the folder with only `env` in its environment. */
+async function run(command: string, env: NodeJS.ProcessEnv = {}): Promise<{ code: number | null; output: string }> {
   const [file = '', ...args] = command.split(' ')
   const child = spawn(process.execPath, [join(dist, file), ...args], {
     cwd: folder,
     env: { PATH: process.env.PATH, ...env },
     timeout: 30_000,
   })
-  let said = ''
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => (said += bytes.toString()))
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => (output += bytes.toString()))
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
-  return { code, said }
+  return { code, output }
 }
 
 const COMMANDS: [command: string, env: string, message: RegExp][] = [
@@ -32,42 +32,42 @@ const COMMANDS: [command: string, env: string, message: RegExp][] = [
   ['cli/temporal-setup.js', 'TEMPORAL_TLS=perhaps', /TEMPORAL_TLS/],
 ]
 
-test.each(COMMANDS)('When %s is started where .env says %s, then it obeys', async (command, env, message) => {
+test.each(COMMANDS)('When %s is started in a folder whose .env has %s, then the command uses it', async (command, env, message) => {
   writeFileSync(join(folder, '.env'), env)
-  expect(await run(command)).toMatchObject({ code: 1, said: expect.stringMatching(message) })
+  expect(await run(command)).toMatchObject({ code: 1, output: expect.stringMatching(message) })
 })
 
 test.each(COMMANDS.filter(([command]) => !/admin/.test(command)))(
-  'When %s is started with that variable in its environment, then the environment wins over .env with %s',
+  'When %s is started with the variable in its environment, then .env with %s is ignored',
   async (command, env, message) => {
     writeFileSync(join(folder, '.env'), env)
     const real = { PORT: '3000', TEMPORAL_TLS: 'false', TEMPORAL_ADDRESS: 'not an address' }
-    const { code, said } = await run(command, real)
+    const { code, output } = await run(command, real)
     expect(code).toBe(1)
-    expect(said).toMatch(/TEMPORAL_ADDRESS must be host:port/)
-    expect(said).not.toMatch(message)
+    expect(output).toMatch(/TEMPORAL_ADDRESS must be host:port/)
+    expect(output).not.toMatch(message)
   },
 )
 
-test('When there is no .env, then the environment alone counts', async () => {
-  expect((await run('api/main.js')).said).toMatch(/DATABASE_URL is missing/)
+test('When there is no .env, then only the environment is used', async () => {
+  expect((await run('api/main.js')).output).toMatch(/DATABASE_URL is missing/)
 })
 
-test('When .env cannot be read, then the process says so and does not start', async () => {
+test('When .env cannot be read, then the process does not start and its message says so', async () => {
   mkdirSync(join(folder, '.env'))
   for (const [command] of COMMANDS)
     expect(await run(command)).toEqual({
       code: 1,
-      said: expect.stringMatching(/^The file \.env in the working directory cannot be read: \w+\.\n$/),
+      output: expect.stringMatching(/^The file \.env in the working directory cannot be read: \w+\.\n$/),
     })
 })
 
 test('When tests or the development stack start a process, then it never reads .env', async () => {
-  expect(process.env.NO_ENV_FILE).toBe('true') // what startServers sets, and what each process inherits
+  expect(process.env.NO_ENV_FILE).toBe('true') // set by startServers and inherited by each process
   for (const [command, env, message] of COMMANDS) {
     writeFileSync(join(folder, '.env'), env)
-    const { said } = await run(command, { NO_ENV_FILE: process.env.NO_ENV_FILE, TEMPORAL_ADDRESS: 'not an address' })
-    expect(said).not.toMatch(message)
+    const { output } = await run(command, { NO_ENV_FILE: process.env.NO_ENV_FILE, TEMPORAL_ADDRESS: 'not an address' })
+    expect(output).not.toMatch(message)
   }
 })
 

@@ -1,4 +1,4 @@
-// API and worker work on where nothing can be logged: their output goes to a full disk, or its reader is gone.
+// API and worker continue if nothing can be logged: their output goes to a full disk, or its reader has ended.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, existsSync, openSync } from 'node:fs'
@@ -34,7 +34,7 @@ async function isReady(url: string): Promise<boolean> {
   return (await fetch(`${url}/health/ready`)).ok
 }
 
-/** Both processes with the same output; resolves once both are ready. */
+/** Starts both processes with the same output. Resolves when both are ready. */
 async function start(output: number | 'pipe', env: NodeJS.ProcessEnv = {}): Promise<ChildProcess[]> {
   backend = await startBackend({ start: [] })
   const worker = await freePort(0)
@@ -54,7 +54,7 @@ async function start(output: number | 'pipe', env: NodeJS.ProcessEnv = {}): Prom
 async function storesCallsAndEndsCleanly(started: ChildProcess[]): Promise<void> {
   for (const _ of [1, 2]) {
     const { call } = backend.simulator.call({ fault: 'cut', recording: sample('outbound-mono.mp3') })
-    await eventually('the call to be known', () => backend.callRow(call.callSid))
+    await eventually('the call to have a row', () => backend.callRow(call.callSid))
     expect(await backend.concluded(call.callSid)).toMatchObject({ recording_state: 'stored' })
   }
   await fetch(`${backend.apiUrl}/webhooks/exotel/call-end`, { method: 'POST' }) // logged as a warning
@@ -76,6 +76,6 @@ onFullDisk('When stdout, stderr and the log file are on a full disk, then calls 
   }
 })
 
-test('When the reader of stdout and stderr is gone, then calls are stored', async () => {
+test('When the reader of stdout and stderr has ended, then calls are stored', async () => {
   await storesCallsAndEndsCleanly(await start('pipe'))
 })

@@ -1,4 +1,4 @@
-// Metrics are kept by other systems and for long: they name no call, person, number or address.
+// Other systems store metrics for a long time, so metrics contain no CallSid, person, phone number or address.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { freePort } from '../../dev/ports.ts'
 import { newPerson, post } from '../support/accounts.ts'
@@ -18,7 +18,7 @@ beforeAll(async () => {
 })
 afterAll(() => backend?.stop())
 
-/** Ids, numbers, mail addresses and network addresses. */
+/** Ids, phone numbers, e-mail addresses and network addresses. */
 const IDENTIFIES = /\d{5}|[0-9a-f]{8}-|[0-9a-f]{16}|@|\d+\.\d+\.\d+\.\d+|::/i
 
 /** `name{label="value",…}` of all time series of both processes. */
@@ -28,14 +28,14 @@ async function series(): Promise<string[]> {
   return lines.map((line) => line.slice(0, line.lastIndexOf(' ')))
 }
 
-/** Of our own metrics: Node's depend on what a process has open. */
+/** Only our own metrics: those of Node depend on the open handles of a process. */
 const ourSeries = async (): Promise<string[]> => (await series()).filter((each) => each.startsWith('caly_')).toSorted()
 
 function labelValues(all: string[]): string[] {
   return all.flatMap((each) => [...each.matchAll(/="((?:[^"\\]|\\.)*)"/g)].map(([, value]) => value!))
 }
 
-/** One of everything that counts something, with other ids, numbers and addresses each time. @returns the ids of its calls */
+/** Causes each kind of event that a metric counts, with different ids, numbers and addresses each time. @returns the CallSids */
 async function traffic(): Promise<string[]> {
   const calls: string[] = []
   for (const name of ['short-vbr-id3.mp3', 'bad/random.mp3', 'bad/truncated.wav']) {
@@ -57,7 +57,7 @@ async function traffic(): Promise<string[]> {
   return [...calls, callSid]
 }
 
-test('When there was traffic of all kinds, then no label names a call, a person, a number or an address, and more traffic adds no series', async () => {
+test('When there was traffic of all kinds, then no label contains a CallSid, person, number or address, and more traffic adds no series', async () => {
   const callSids = await traffic()
   const before = await eventually('a mail to be sent', async () => {
     const all = await ourSeries()

@@ -13,11 +13,11 @@ import { sign } from '../support/webhook.ts'
 let backend: Backend
 afterEach(() => backend?.stop())
 
-describe('When the worker is asked to stop', () => {
-  test('in the middle of a download, then it ends cleanly and the next one goes on at once', async () => {
+describe('When the worker gets SIGTERM', () => {
+  test('in the middle of a download, then it ends cleanly, and the next worker continues at once', async () => {
     backend = await startBackend()
     const { call } = backend.simulator.call({ fault: 'slow-drip', recording: sample('outbound-mono.mp3') })
-    await eventually('some of it to be spooled', async () => backend.spoolFiles().length > 0)
+    await eventually('a part of the recording to be spooled', async () => backend.spoolFiles().length > 0)
     expect((await fetch(`${backend.workerHealthUrl}/ready`)).status).toBe(200)
     expect(await backend.end('worker', 'SIGTERM')).toBe(0)
     await backend.start('worker')
@@ -25,36 +25,36 @@ describe('When the worker is asked to stop', () => {
     expect(backend.spoolFiles()).toEqual([])
   })
 
-  test('before it ever reached Temporal or PostgreSQL, then it ends all the same', async () => {
+  test('before it has reached Temporal or PostgreSQL, then it ends nevertheless', async () => {
     backend = await startBackend({ start: [] })
-    for (const away of [{ TEMPORAL_ADDRESS: '127.0.0.1:1' }, { DATABASE_URL: 'postgresql://postgres@127.0.0.1:1/x' }]) {
-      backend.launch('worker', away)
-      await eventually('it to wait', async () => (await fetch(backend.workerHealthUrl)).ok)
+    for (const unreachable of [{ TEMPORAL_ADDRESS: '127.0.0.1:1' }, { DATABASE_URL: 'postgresql://postgres@127.0.0.1:1/x' }]) {
+      backend.launch('worker', unreachable)
+      await eventually('the worker to wait', async () => (await fetch(backend.workerHealthUrl)).ok)
       expect((await fetch(`${backend.workerHealthUrl}/ready`)).status).toBe(503)
       expect(await backend.end('worker', 'SIGTERM')).toBe(0)
     }
   })
 })
 
-test('When a second worker wants the same spool, then it is refused with one sentence', async () => {
+test('When a second worker uses the same spool, then it ends with one sentence', async () => {
   backend = await startBackend({ start: ['worker'] })
   backend.launch('worker', { OPERATIONS_PORT: '0' })
   expect(await backend.exited('worker')).toBe(1)
   expect(backend.logs('worker')).toContain('Another worker uses the spool directory')
 })
 
-test('When the spool directory cannot be used, then the worker says so in one sentence', async () => {
+test('When the spool directory cannot be used, then the worker ends with one sentence', async () => {
   backend = await startBackend({ start: [] })
   const file = join(home, uniqueName('file'))
   writeFileSync(file, '')
   backend.launch('worker', { SPOOL_DIRECTORY: join(file, 'spool') })
   expect(await backend.exited('worker')).toBe(1)
-  const said = backend.logs('worker').trim()
-  expect(said).toMatch(/^The spool directory .* cannot be used: ENOTDIR/)
-  expect(said.split('\n')).toHaveLength(1)
+  const output = backend.logs('worker').trim()
+  expect(output).toMatch(/^The spool directory .* cannot be used: ENOTDIR/)
+  expect(output.split('\n')).toHaveLength(1)
 })
 
-test('When namespace and search attributes are missing, then the API starts, both wait with an alarm that names the command, and go on once it has run', async () => {
+test('When namespace and search attributes are missing, then the API starts, both raise an alarm that names the command, and continue after it has run', async () => {
   const namespace = uniqueName('late')
   backend = await startBackend({ start: ['api'], env: { TEMPORAL_NAMESPACE: namespace } })
   backend.launch('worker')
@@ -76,7 +76,7 @@ test('When namespace and search attributes are missing, then the API starts, bot
   await eventually('the call to be concluded', async () => (await backend.callRow(callSid))?.recording_state === 'not_recorded', 60_000)
 })
 
-test('When settings are missing, then a process says which in one sentence and ends with 1', async () => {
+test('When settings are missing, then a process names them in one sentence and exits with 1', async () => {
   backend = await startBackend({ start: [] })
   for (const name of ['api', 'worker'] as const) {
     backend.launch(name, { WASABI_BUCKET: '', EXOTEL_API_KEY: '' })
@@ -87,7 +87,7 @@ test('When settings are missing, then a process says which in one sentence and e
   }
 })
 
-test('When the API is asked to stop, then the request in hand is answered and durable, and idle sockets do not hold it up', async () => {
+test('When the API gets SIGTERM, then the current request is answered and its data durable, and idle connections do not delay the exit', async () => {
   backend = await startBackend({ start: ['api'] })
   const port = Number(new URL(backend.apiUrl).port)
   const callSid = newCallSid()
@@ -109,7 +109,7 @@ test('When the API is asked to stop, then the request in hand is answered and du
   expect(await backend.callRow(callSid)).toMatchObject({ status: 'busy' })
 })
 
-test('When a statement takes longer than the grace period of the API, then the API ends cleanly without it', async () => {
+test('When a statement takes longer than the grace period of the API, then the API ends cleanly before the statement', async () => {
   backend = await startBackend({ start: ['api'], env: { SHUTDOWN_GRACE_SECONDS: '1' } })
   const holder = await backend.database.connect()
   try {
@@ -126,7 +126,7 @@ test('When a statement takes longer than the grace period of the API, then the A
   }
 })
 
-test('When two APIs run side by side, then every event is relayed once', async () => {
+test('When two APIs run concurrently, then every event is relayed once', async () => {
   backend = await startBackend()
   backend.launch('api', { PORT: '0', OPERATIONS_PORT: '0' })
   const sids = Array.from({ length: 100 }, newCallSid)

@@ -1,4 +1,5 @@
-// API and worker under mixed traffic for SOAK_MINUTES (10): what is left after collections, open handles and listeners stay level.
+// Runs API and worker under mixed traffic for SOAK_MINUTES (default 10). The heap after collections, open handles, metric series and
+// listeners must not grow.
 import { randomBytes } from 'node:crypto'
 import { connect } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -14,7 +15,7 @@ import { postWebhook } from '../support/webhook.ts'
 
 const MINUTES = Number(process.env.SOAK_MINUTES ?? 10)
 const SAMPLES = 40
-/** A heap that grew by more than this from the second quarter of the run to the last is no accident. */
+/** Allowed growth from the second quarter of the run to the last. */
 const ALLOWED = { heapFactor: 1.1, heapBytes: 4 * 1024 ** 2, handles: 10, series: 10 }
 
 type ProcessName = 'api' | 'worker'
@@ -22,7 +23,7 @@ interface Sample {
   heapMB: number
   handles: number
   listenerWarnings: number
-  /** Lines of /metrics: a label with an endless number of values would grow them. */
+  /** Lines of /metrics. A label with an unlimited number of values would increase it. */
   series: number
 }
 
@@ -39,13 +40,13 @@ beforeAll(async () => {
 })
 afterAll(() => backend?.stop())
 
-test(`When everything is asked of API and worker for ${MINUTES} minutes, then nothing piles up`, async () => {
+test(`When API and worker have mixed traffic for ${MINUTES} minutes, then neither leaks memory, handles, series or listeners`, async () => {
   const end = new AbortController()
   const traffic = [webhooks, accounts, strangers, hangUps].map((kind) => repeat(kind, end.signal))
   const samples: Record<ProcessName, Sample[]> = { api: [], worker: [] }
   for (let i = 0; i < SAMPLES; i += 1) {
     await pause((MINUTES * 60_000) / SAMPLES)
-    for (const name of ['api', 'worker'] as const) samples[name].push(await look(name))
+    for (const name of ['api', 'worker'] as const) samples[name].push(await measure(name))
   }
   end.abort()
   const requests = (await Promise.all(traffic)).reduce((sum, each) => sum + each, 0)
@@ -59,7 +60,7 @@ test(`When everything is asked of API and worker for ${MINUTES} minutes, then no
   }
 })
 
-/** @returns how often */
+/** Repeats the work until the signal aborts. @returns the number of repetitions */
 async function repeat(work: () => Promise<unknown>, signal: AbortSignal): Promise<number> {
   let times = 0
   for (; !signal.aborted; times += 1) await work()
@@ -90,7 +91,7 @@ async function strangers(): Promise<void> {
   await pause(5)
 }
 
-/** Clients that go away in the middle of their request. */
+/** A client that resets its connection in the middle of a request. */
 async function hangUps(): Promise<void> {
   const socket = connect(Number(new URL(backend.apiUrl).port), '127.0.0.1').on('error', () => {})
   socket.write('POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{"email"')
@@ -98,7 +99,7 @@ async function hangUps(): Promise<void> {
   socket.resetAndDestroy()
 }
 
-async function look(name: ProcessName): Promise<Sample> {
+async function measure(name: ProcessName): Promise<Sample> {
   await collectGarbage(inspectors[name])
   const text = await (await fetch(`http://127.0.0.1:${operations[name]}/metrics`)).text()
   const value = (metric: string): number => Number(new RegExp(`^${metric} (\\S+)`, 'm').exec(text)?.[1] ?? 0)
@@ -116,7 +117,7 @@ async function collectGarbage(inspector: number): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     socket.addEventListener('open', () => socket.send(JSON.stringify({ id: 1, method: 'HeapProfiler.collectGarbage' })))
     socket.addEventListener('message', () => resolve())
-    socket.addEventListener('error', () => reject(new Error('The inspector does not answer')))
+    socket.addEventListener('error', () => reject(new Error('The inspector does not respond')))
   })
   socket.close()
 }

@@ -1,5 +1,5 @@
-// The whole backend for one test file: API and worker as processes of their own, on a database, namespace, bucket and
-// stand-in Exotel that nobody else uses.
+// The whole backend for one test file: API and worker as separate processes, with their own database, namespace, bucket and Exotel
+// simulator.
 import type { Client } from '@temporalio/client'
 import type { ChildProcess } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
@@ -18,11 +18,11 @@ import { createBucket, createDatabase, createNamespace, dist, home, servers, uni
 type ProcessName = 'api' | 'worker'
 
 export interface BackendOptions {
-  /** Settings that differ from the tests' usual ones. */
+  /** Settings that differ from the tests' defaults. */
   env?: NodeJS.ProcessEnv
-  /** Reach PostgreSQL through this port: a line that can be cut. */
+  /** Port of a proxy for PostgreSQL, for tests that interrupt the connection. */
   databasePort?: number
-  /** Which processes to start at once; both unless said. */
+  /** The processes to start at once. Default: both. */
   start?: ProcessName[]
 }
 
@@ -30,7 +30,7 @@ export interface Backend {
   apiUrl: string
   workerHealthUrl: string
   simulator: Simulator
-  /** As the owner of the tables; the processes connect as the application's role. */
+  /** Connects as the owner of the tables. The processes connect as the application's role. */
   database: pg.Pool
   databaseUrl: string
   temporal: Client
@@ -39,9 +39,9 @@ export interface Backend {
   env: NodeJS.ProcessEnv
   /** Starts the process and waits until it is ready. */
   start(name: ProcessName, env?: NodeJS.ProcessEnv): Promise<void>
-  /** Starts the process. */
+  /** Starts the process without waiting. */
   launch(name: ProcessName, env?: NodeJS.ProcessEnv): ChildProcess
-  /** Resolves with the exit code, or the signal's name, once it has ended. */
+  /** Sends the signal, and resolves with the exit code or the name of the signal when the process has ended. */
   end(name: ProcessName, signal: NodeJS.Signals): Promise<number | string>
   exited(name: ProcessName): Promise<number | string>
   pid(name: ProcessName): number
@@ -50,7 +50,7 @@ export interface Backend {
   wipeSpool(): void
   callRow(callSid: string): Promise<CallRow | undefined>
   recordingRows(callSid: string): Promise<RecordingRow[]>
-  /** The call's row once all its events are relayed and its workflow has ended. */
+  /** Waits until all events of the call are relayed and its workflow has ended, and returns its row. */
   concluded(callSid: string, timeoutMs?: number): Promise<CallRow>
   stop(): Promise<void>
 }
@@ -86,11 +86,11 @@ interface RecordingRow {
   content_type: string | null
 }
 
-/** A minute of Exotel's takes a third of a second. */
+/** One minute of waiting takes a third of a second. */
 const WAIT_SCALE = 1 / 180
 export const ACCOUNT = { accountSid: 'acme', apiKey: 'key', apiToken: 'token-of-the-account' }
 export const WEBHOOK_SECRET = 'webhook-secret'
-/** Also good enough for production, where some tests start a process. */
+/** Strong enough for production: some tests start processes with NODE_ENV=production. */
 const WEBHOOK_BASIC = `exotel:${randomLooking('basic')}`
 
 export async function startBackend({ env: own = {}, start = ['api', 'worker'], databasePort }: BackendOptions = {}): Promise<Backend> {
@@ -99,7 +99,7 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'], d
   const spool = join(place, 'spool')
   const mailDirectory = join(place, 'mail')
   mkdirSync(spool, { recursive: true })
-  mkdirSync(join(place, 'logs')) // where the supervisor writes, once something is started
+  mkdirSync(join(place, 'logs')) // the supervisor writes there when a process is started
   const ports = { api: await freePort(0), apiOperations: await freePort(0), workerOperations: await freePort(0) }
   const apiUrl = `http://127.0.0.1:${ports.api}`
   const simulator = await startSimulator({
@@ -111,7 +111,7 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'], d
     port: 0,
   })
   const pool = new pg.Pool({ connectionString: database.url, max: 3 })
-  pool.on('error', () => {}) // tests cut connections
+  pool.on('error', () => {}) // tests interrupt connections
   const bucket = openBucket(access)
   const env: NodeJS.ProcessEnv = {
     ...process.env,
@@ -135,7 +135,7 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'], d
     EXOTEL_ALLOW_LOCAL: 'true',
     RECORDING_WAIT_SCALE: String(WAIT_SCALE),
     SPOOL_DIRECTORY: spool,
-    // Not within a test, unless it is about that.
+    // Schedules do not run during a test, unless the test sets another interval.
     RECOVERY_EVERY_MINUTES: '100000',
     RECONCILE_EVERY_MINUTES: '100000',
     LINK_SWEEP_EVERY_MINUTES: '100000',
@@ -224,7 +224,7 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'], d
         `the workflow of ${callSid} to end`,
         async () => {
           const { rowCount } = await pool.query(`SELECT FROM webhook_events WHERE call_sid = $1 AND relay_state = 'pending'`, [callSid])
-          if (rowCount !== 0) return false // an event that is relayed late may begin another run
+          if (rowCount !== 0) return false // an event that is relayed late may start another run
           return (await namespace.client.workflow.getHandle(recordingWorkflowId(callSid)).describe()).status.name !== 'RUNNING'
         },
         timeoutMs,
@@ -234,7 +234,7 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'], d
 
     async stop() {
       await supervisor.stop()
-      assertDiscreet(join(place, 'logs'))
+      assertNoSecrets(join(place, 'logs'))
       await simulator.close()
       bucket.close()
       await pool.end()
@@ -246,16 +246,16 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'], d
   return backend
 }
 
-/** Whatever a test does: numbers, addresses, passwords, tokens and signatures never reach a log. */
+/** Phone numbers, e-mail addresses, passwords, tokens and signatures. They must not appear in the log of any test. */
 const SECRETS =
   /9876543210|8045678901|@example\.com|passphrase|eyJ[\w-]+\.|[0-9a-f]{16}\.[\w-]{43}|token-of-the-account|webhook-secret|#token=|\b[0-9a-f]{40}\b/
 
-function assertDiscreet(logs: string): void {
+function assertNoSecrets(logs: string): void {
   for (const file of readdirSync(logs)) {
     const line = readFileSync(join(logs, file), 'utf8')
       .split('\n')
       .find((each) => SECRETS.test(each))
-    if (line !== undefined) throw new Error(`A log tells what nobody may read: ${line.slice(0, 500)}`)
+    if (line !== undefined) throw new Error(`A log contains secrets or personal data: ${line.slice(0, 500)}`)
   }
 }
 

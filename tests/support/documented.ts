@@ -1,4 +1,4 @@
-// Compares responses with what the OpenAPI document says of their operation.
+// Compares responses with the OpenAPI document.
 import { z } from 'zod'
 
 interface Media {
@@ -17,7 +17,7 @@ export interface OpenApiDocument {
 }
 
 export interface Exchange {
-  /** Of the operation, in lower case. */
+  /** HTTP method in lower case. */
   method: string
   path: string
   status: number
@@ -25,7 +25,7 @@ export interface Exchange {
   body: string
 }
 
-/** @returns what the document does not allow about this response; empty where it allows all of it */
+/** @returns the deviations of this response from the document */
 export function undocumented(document: OpenApiDocument, { method, path, status, contentType, body }: Exchange): string[] {
   const name = `${method.toUpperCase()} ${path} ${status}`
   const response = document.paths[path]?.[method]?.responses[String(status)]

@@ -1,7 +1,7 @@
 import type { Queryable } from '../../platform/database.ts'
 import { eventually } from './eventually.ts'
 
-/** Resolves once each piece of work waits for a lock of this database, or has ended. Nothing else may use the database meanwhile. */
+/** Resolves when each piece of work waits for a lock in this database or has ended. Nothing else may use the database meanwhile. */
 export async function untilBlocked(database: Queryable, work: Promise<unknown>[]): Promise<void> {
   let ended = 0
   const countEnd = (): void => void (ended += 1)
@@ -9,7 +9,7 @@ export async function untilBlocked(database: Queryable, work: Promise<unknown>[]
   await eventually('all work to wait for a lock', async () => (await waiting(database)).length + ended === work.length)
 }
 
-/** Resolves once exactly so many sessions wait for a lock, one of them for the advisory lock with this number. */
+/** Resolves when exactly this number of sessions wait for a lock, one of them for this advisory lock. */
 export async function untilWaitingAt(database: Queryable, advisoryLock: number, sessions: number): Promise<void> {
   await eventually(`${sessions} sessions to wait, one of them for the advisory lock ${advisoryLock}`, async () => {
     const locks = await waiting(database)
@@ -17,7 +17,7 @@ export async function untilWaitingAt(database: Queryable, advisoryLock: number, 
   })
 }
 
-/** One entry for each session that waits: the number of the advisory lock, or null for another lock. */
+/** Returns an entry for each waiting session: the number of the advisory lock, or null for another lock. */
 async function waiting(database: Queryable): Promise<(number | null)[]> {
   const locks = await database.$queryRaw<{ advisoryLock: number | null }[]>`
     SELECT CASE WHEN l.locktype = 'advisory' THEN l.objid::int END AS "advisoryLock"

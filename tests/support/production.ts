@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto'
 
-/** Looks random, and is the same in each run. */
+/** A secret that looks random but is the same in each run. */
 export function randomLooking(name: string, length = 24): string {
   return createHash('sha256').update(name).digest('hex').slice(0, length)
 }
 
 /**
- * Settings with which production starts, and which reach nobody. Spread over a backend's own settings, they let a process of
- * a test run as production; what it really has to reach comes behind them.
+ * Settings with which a process starts in production. They name no real servers. A test spreads them over a backend's settings, and
+ * then adds the addresses of the servers that the process has to reach.
  */
 export const PRODUCTION: NodeJS.ProcessEnv = {
   NODE_ENV: 'production',

@@ -1,4 +1,4 @@
-// Copies of the project in which `npm run dev` runs as it does in a clone, beside which everything is installed.
+// Copies of the project for tests of `npm run dev`. A copy behaves like a clone with installed packages and servers.
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { rmSync } from 'node:fs'
@@ -9,7 +9,7 @@ import { home, uniqueName } from './servers.ts'
 
 export interface DevCommand {
   child: ChildProcess
-  /** stdout and stderr. */
+  /** The output so far: stdout and stderr. */
   said: () => string
   stdout: () => string
   ended: Promise<number | null>
@@ -17,9 +17,9 @@ export interface DevCommand {
 
 export interface ProjectCopy {
   folder: string
-  /** Starts `npm run dev` without npm, in a process group of its own. */
+  /** Starts `npm run dev` without npm, in its own process group. */
   dev: (args?: string[], env?: NodeJS.ProcessEnv) => DevCommand
-  /** Resolves once whatever was started from the copy has ended. */
+  /** Resolves when all processes from the copy have ended. */
   noneLeft: () => Promise<unknown>
   remove: () => Promise<void>
 }
@@ -33,7 +33,7 @@ export function copyProject(): ProjectCopy {
   return {
     folder,
     dev: (args = [], env = {}) => {
-      const { TEST_STACK: _, NO_ENV_FILE: __, ...usual } = process.env // without what the test run tells its own processes
+      const { TEST_STACK: _, NO_ENV_FILE: __, ...usual } = process.env // without the variables of the test run
       const program = ['--import', 'tsx', join(folder, 'dev', 'main.ts'), ...args]
       const child = spawn(process.execPath, program, { cwd: folder, env: { ...usual, ...env }, detached: true })
       children.push(child)
@@ -45,7 +45,7 @@ export function copyProject(): ProjectCopy {
     },
     noneLeft,
     async remove() {
-      // Not their reapers, which end the servers and processes whose command lines do not name the folder.
+      // The reapers are not killed: they stop the servers, also those whose command lines do not contain the folder.
       for (const child of children) child.kill('SIGKILL')
       await noneLeft()
       rmSync(folder, { recursive: true })

@@ -1,4 +1,4 @@
-// Parts of the run's servers that one test file has for itself: a database, a namespace, a bucket.
+// A database, a namespace and a bucket for one test file, on the shared servers of the test run.
 import { Client, Connection } from '@temporalio/client'
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
@@ -16,7 +16,7 @@ export function uniqueName(prefix: string): string {
   return `${prefix}-${randomBytes(5).toString('hex')}`
 }
 
-/** A CallSid of a test's own choice. */
+/** A CallSid with this text. */
 export function callSid(text: string): CallSid {
   return text as CallSid
 }
@@ -26,14 +26,14 @@ export function newCallSid(): CallSid {
 }
 
 export interface TestDatabase {
-  /** Of the role that owns the tables: for tests that arrange rows or change the schema. */
+  /** For the role that owns the tables: for tests that write rows or change the schema. */
   url: string
-  /** Of the role that API and worker connect as. */
+  /** For the role of API and worker. */
   applicationUrl: string
   drop: () => Promise<void>
 }
 
-/** A migrated database of its own. */
+/** Creates a migrated database. */
 export async function createDatabase(): Promise<TestDatabase> {
   const name = uniqueName('test').replaceAll('-', '_')
   const admin = new URL(servers.databaseUrl)
@@ -41,24 +41,24 @@ export async function createDatabase(): Promise<TestDatabase> {
   admin.pathname = '/postgres'
   const run = async (sql: string): Promise<void> => {
     const client = new pg.Client({ connectionString: admin.href })
-    client.on('error', () => {}) // the run may end first
+    client.on('error', () => {}) // the server may stop first
     await client.connect()
     await client.query(sql).finally(() => client.end())
   }
   await run(`CREATE DATABASE ${name} TEMPLATE ${template}`)
-  await run(`REVOKE TEMPORARY ON DATABASE ${name} FROM PUBLIC`) // which the template does not hand on
+  await run(`REVOKE TEMPORARY ON DATABASE ${name} FROM PUBLIC`) // privileges of the template are not copied
   const urlOf = (template: string): string => Object.assign(new URL(template), { pathname: `/${name}` }).href
   const urls = { url: urlOf(servers.databaseUrl), applicationUrl: urlOf(servers.applicationDatabaseUrl) }
   return { ...urls, drop: () => run(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`) }
 }
 
-/** A migrated database of its own. */
+/** A migrated database with open connections. */
 export interface OpenDatabase {
-  /** As the product connects to it. */
+  /** Connects as the product does. */
   database: Database
-  /** As the owner of the tables, for tests that arrange rows. */
+  /** Connects as the owner of the tables, for tests that write rows. */
   owner: Database
-  /** The owner's. */
+  /** For the owner of the tables. */
   url: string
   close: () => Promise<void>
 }
@@ -79,7 +79,7 @@ export async function openDatabase(poolSize = 5): Promise<OpenDatabase> {
   }
 }
 
-/** A namespace with our search attributes, and a client for it. */
+/** Creates a namespace with our search attributes, and a client for it. */
 export async function createNamespace(): Promise<{ namespace: string; client: Client; close: () => Promise<void> }> {
   const namespace = uniqueName('test')
   const connection = await Connection.connect({ address: servers.temporal.address })

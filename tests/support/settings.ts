@@ -1,4 +1,4 @@
-/** The settings that have no default, for development. */
+/** Values for all settings without a default, for development. */
 export const MINIMAL: NodeJS.ProcessEnv = {
   NODE_ENV: 'development',
   DATABASE_URL: 'postgresql://localhost/caly',
@@ -10,7 +10,7 @@ export const MINIMAL: NodeJS.ProcessEnv = {
   EXOTEL_API_TOKEN: 'token',
 }
 
-/** Besides, those that are absent from the configuration unless they are set. */
+/** The same, plus values for optional settings. */
 export const EVERY_SETTING: NodeJS.ProcessEnv = {
   ...MINIMAL,
   NODE_TLS_REJECT_UNAUTHORIZED: '1',

@@ -13,7 +13,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 
 const compose = readFileSync(new URL('../../docker-compose.yml', import.meta.url), 'utf8')
 
-/** The text of each service, by its name. */
+/** The text of each service by its name. */
 const services = new Map(
   compose
     .split(/^services:$/m)[1]!
@@ -23,13 +23,13 @@ const services = new Map(
     .map((text) => [text.split(':')[0]!, text]),
 )
 
-test('When ports are published, then on this machine only', () => {
+test('When ports are published, then they are reachable only from this machine', () => {
   const published = [...compose.matchAll(/^ +- '([^']*:\d+)'/gm)].map(([, port]) => port!)
   expect(published.length).toBeGreaterThan(2)
   expect(published.filter((port) => !port.startsWith('127.0.0.1:'))).toEqual([])
 })
 
-test('When a service exists, then its image is read-only, and it has neither rights of root nor unlimited memory', () => {
+test('When a service exists, then its file system is read-only, and its privileges and memory are limited', () => {
   const confined = /^x-confined: &confined\n(?: {2}.*\n)+/m.exec(compose)![0]
   for (const line of ['read_only: true', 'cap_drop: [ALL]', "security_opt: ['no-new-privileges:true']", 'mem_limit: 1g']) {
     expect(confined).toContain(line)
@@ -44,7 +44,7 @@ test('When a service exists, then its image is read-only, and it has neither rig
   expect(asRoot).toEqual(['prepare'])
 })
 
-test('When the image runs, then it is not as root, with packages that ran no install script and are those of the lock file', () => {
+test('When the image is built, then it does not run as root, and its packages are those of the lock file, without install scripts', () => {
   const stages = readFileSync(new URL('../../Dockerfile', import.meta.url), 'utf8').split(/^(?=FROM )/m)
   const last = stages.at(-1)!
   expect([...last.matchAll(/^USER (.*)$/gm)].map(([, user]) => user)).toEqual(['node'])
@@ -54,7 +54,7 @@ test('When the image runs, then it is not as root, with packages that ran no ins
   for (const install of stages.join('').matchAll(/npm (?:ci|i|install).*/g)) expect(install[0]).toMatch(/^npm ci .*--ignore-scripts/)
 })
 
-test('When secrets are generated, then the next start has the same, and they are readable by their owner only', () => {
+test('When secrets are generated, then the next start returns the same, and only their owner can read them', () => {
   const path = join(folder, 'secrets.json')
   const secrets = loadComposeSecrets(path)
   expect(loadComposeSecrets(path)).toEqual(secrets)
@@ -64,7 +64,7 @@ test('When secrets are generated, then the next start has the same, and they are
   expect(loadComposeSecrets(join(folder, 'other.json'))).not.toEqual(secrets)
 })
 
-test('When a shell reads the file, then what is set stays, and what is missing or empty is filled in', () => {
+test('When a shell reads the file, then variables that are set keep their values, and missing or empty ones are set', () => {
   const path = join(folder, 'app.sh')
   writeFileSync(path, shellDefaults({ GIVEN: 'no', EMPTY: 'generated', ABSENT: 'postgresql://a:b@c:5432/d', OTHER: '${GIVEN:-no}' }))
   const env = { PATH: process.env.PATH, GIVEN: 'of the user', EMPTY: '' }
@@ -75,12 +75,12 @@ test('When a shell reads the file, then what is set stays, and what is missing o
   )
 })
 
-test('When prisma.config.ts imports files of ours, then the image contains them', () => {
+test('When prisma.config.ts imports our files, then the image contains them', () => {
   const sourceOf = (file: string): string => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8')
   const imported = [...sourceOf('prisma.config.ts').matchAll(/from '\.\/(.+)'/g)].map(([, file]) => file!)
   expect(imported).toEqual(['platform/database-url.ts'])
   for (const file of imported) {
     expect(sourceOf('Dockerfile')).toMatch(new RegExp(`^COPY ${file} `, 'm'))
-    expect(sourceOf(file)).not.toMatch(/from '\./) // which would be missing in its turn
+    expect(sourceOf(file)).not.toMatch(/from '\./) // that file would be missing in the image
   }
 })

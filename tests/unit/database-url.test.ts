@@ -56,7 +56,7 @@ test.each([
     each,
     each.split('=')[0]!,
   ]),
-])('When the URL has %s, then each process is refused with a message that names %s and not the URL', (query, named) => {
+])('When the URL has %s, then it is rejected with a message that names %s but does not contain the URL', (query, named) => {
   const text = `${SERVER}?${query}`
   for (const read of [
     () => readConfig({ ...SETTINGS, DATABASE_URL: text }),
@@ -75,14 +75,14 @@ test.each([
   'postgresql://caly@db.internal',
   'postgresql://caly@%2Frun%2Fpostgresql/caly',
   '/run/postgresql caly',
-])('When the URL is %s, then it is refused without being repeated', (text) => {
+])('When the URL is %s, then it is rejected with a message that does not contain it', (text) => {
   const read = () => readConfig({ ...SETTINGS, DATABASE_URL: text })
   expect(read).toThrow(/DATABASE_URL must be/)
   expect(read).not.toThrow(text)
 })
 
 test.each([`${SERVER}#x?sslmode=verify-full`, `${SERVER}?sslmode=verify-full#`, `${SERVER}#`])(
-  'When the URL is %s, then it is refused, because everything behind # would be ignored',
+  'When the URL is %s, then it is rejected, because clients ignore everything after #',
   (text) => {
     for (const read of [
       () => readConfig({ ...SETTINGS, DATABASE_URL: text }),
@@ -95,7 +95,7 @@ test.each([`${SERVER}#x?sslmode=verify-full`, `${SERVER}?sslmode=verify-full#`, 
   },
 )
 
-test('When a password that is not percent-encoded looks like a parameter, then its text is not repeated', () => {
+test('When a part of a password that is not percent-encoded looks like a parameter, then the message does not contain it', () => {
   expect(() => applicationConnection('postgresql://caly:123?secret=word@db.internal/caly', {})).toThrow(/must be/)
   expect(() => applicationConnection('postgresql://caly:123?secret=word@db.internal/caly', {})).not.toThrow(/secret|=word/)
 })
@@ -106,26 +106,26 @@ test.each([
   ['?sslmode=disable', false, 'schema=public&sslmode=disable'],
   ['?sslmode=require', { rejectUnauthorized: true }, 'schema=public&sslmode=require&sslaccept=strict'],
   ['?sslmode=verify-full', { rejectUnauthorized: true }, 'schema=public&sslmode=require&sslaccept=strict'],
-])('When the URL has "%s", then both sides use TLS alike', (query, ssl, expected) => {
+])('When the URL has "%s", then pg and Prisma use TLS in the same way', (query, ssl, expected) => {
   const connection = applicationConnection(SERVER + query, {})
   expect(connection.ssl).toEqual(ssl && expect.objectContaining(ssl as object))
   expect(new URL(migrationUrl(SERVER + query)).search.slice(1)).toBe(expected)
   expect(connection.connectionString).toBe(SERVER)
 })
 
-test('When a root certificate is named, then both sides verify the server with it', () => {
+test('When the URL names a root certificate, then pg and Prisma verify the server with it', () => {
   const text = `${SERVER}?sslmode=verify-full&sslrootcert=${encodeURIComponent(certificate)}`
   expect(applicationConnection(text, {}).ssl).toMatchObject({ rejectUnauthorized: true, ca: 'a certificate', host: 'db.internal' })
   expect(new URL(migrationUrl(text)).searchParams.get('sslcert')).toBe(certificate)
 })
 
-test('When a socket folder is named, then both sides connect there', () => {
+test('When the URL names the directory of a socket, then pg and Prisma connect there', () => {
   const text = 'postgresql://caly@localhost/caly?host=/var/run/postgresql'
   expect(new URL(applicationConnection(text, {}).connectionString).searchParams.get('host')).toBe('/var/run/postgresql')
   expect(new URL(migrationUrl(text)).searchParams.get('host')).toBe('/var/run/postgresql')
 })
 
-test('When the URL has options, then they are merged with those of the application, whose time zone stays', () => {
+test('When the URL has options, then they are merged with those of the application, and the time zone is UTC', () => {
   const text = `${SERVER}?options=${encodeURIComponent('-c statement_timeout=1000 --work-mem=8MB')}`
   expect(applicationConnection(text, { statement_timeout: 5000 }).options).toBe(
     '-c statement_timeout=5000 -c statement_timeout=1000 --work-mem=8MB -c TimeZone=UTC -c DateStyle=ISO -c search_path=public',
@@ -134,7 +134,7 @@ test('When the URL has options, then they are merged with those of the applicati
 })
 
 test.each(['0', '5001', '6s', '1min', '1h', '1d', '0x2000', '1000 -c statement_timeout=20s', '1000 --Statement-Timeout=20s'])(
-  'When options set statement_timeout to %s, which is longer than the client waits, then the application’s own limit applies',
+  'When options set statement_timeout to %s, which may be longer than the client waits, then the application’s own limit applies',
   (value) => {
     const text = `${SERVER}?options=${encodeURIComponent(`-c statement_timeout=${value}`)}`
     const { options } = applicationConnection(text, { statement_timeout: 5000 })
@@ -144,7 +144,7 @@ test.each(['0', '5001', '6s', '1min', '1h', '1d', '0x2000', '1000 -c statement_t
 )
 
 test.each(['5000', '5s', '1', '20s -c statement_timeout=3s'])(
-  'When options shorten statement_timeout to %s, then that applies',
+  'When options shorten statement_timeout to %s, then that value applies',
   (value) => {
     const text = `${SERVER}?options=${encodeURIComponent(`-c statement_timeout=${value}`)}`
     const { options } = applicationConnection(text, { statement_timeout: 5000 })

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream'
 import { GrowingBuffer } from '../../platform/growing-buffer.ts'
 import { readStart } from '../../platform/read-start.ts'
 
-test('When thousands of single bytes are appended, then the buffer allocates what it says and at most twice its length', () => {
+test('When thousands of single bytes are appended, then the buffer allocates the predicted size, at most twice its length', () => {
   const buffer = new GrowingBuffer(100_000)
   for (let i = 0; i < 20_000; i += 1) {
     const announced = buffer.capacityFor(i + 1)
@@ -14,7 +14,7 @@ test('When thousands of single bytes are appended, then the buffer allocates wha
   expect(buffer.capacityFor(20_000)).toBeLessThan(40_000)
 })
 
-test('When a buffer is almost full, then it allocates no more than its limit, and takes no more', () => {
+test('When a buffer is almost full, then it allocates no more than its limit, and rejects further bytes', () => {
   const buffer = new GrowingBuffer(1500)
   buffer.append(Buffer.alloc(1500))
   expect(buffer.bytes().buffer.byteLength).toBe(1500)
@@ -22,7 +22,7 @@ test('When a buffer is almost full, then it allocates no more than its limit, an
   expect(buffer.length).toBe(1500)
 })
 
-test('When a body comes in many pieces, then each piece is copied soon after it came', async () => {
+test('When a body arrives in many pieces, then each piece is copied soon after its arrival', async () => {
   const given: Buffer[] = []
   function* pieces(): Generator<Buffer> {
     for (let i = 0; i < 1000; i += 1) {
@@ -39,7 +39,7 @@ test('When a body comes in many pieces, then each piece is copied soon after it 
 test.each([
   [9, 'longer', 'abcdefghi'],
   [10, 'whole', 'abcdefghij'],
-])('When a body of 10 bytes is read up to %d, then it is %s', async (maxBytes, kind, text) => {
+])('When at most %d bytes of a 10-byte body are read, then the result is %s', async (maxBytes, kind, text) => {
   const start = await readStart(Readable.from(['abc', 'defg', 'hij'].map((piece) => Buffer.from(piece))), maxBytes)
   expect({ kind: start.kind, text: start.bytes.toString() }).toEqual({ kind, text })
 })

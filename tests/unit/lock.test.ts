@@ -1,4 +1,4 @@
-// Locks of the development commands: one owner at a time, whoever dies while it has the lock.
+// Locks of the development commands: one owner at a time, also if owners are killed.
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -37,7 +37,7 @@ function run(script: string): ChildProcess {
   return child
 }
 
-test('When many processes want the lock whose owner was killed, then one at a time has it, and each gets its turn', async () => {
+test('When many processes wait for a lock whose owner was killed, then each gets it, one at a time', async () => {
   const log = join(folder, 'log')
   writeFileSync(log, '')
   const owner = run(
@@ -53,7 +53,7 @@ test('When many processes want the lock whose owner was killed, then one at a ti
     })`
   const others = Array.from({ length: 5 }, () => run(turns))
   const ends = others.map((child) => once(child, 'exit'))
-  await Promise.all(others.map(({ stderr }) => once(stderr!, 'data'))) // each says that it waits
+  await Promise.all(others.map(({ stderr }) => once(stderr!, 'data'))) // each reports that it waits
   expect(readFileSync(log, 'utf8')).toBe('')
   owner.kill('SIGKILL')
   for (const [code] of await Promise.all(ends)) expect(code).toBe(0)
@@ -61,15 +61,15 @@ test('When many processes want the lock whose owner was killed, then one at a ti
   expect(readdirSync(lock)).toEqual([])
 })
 
-test('When two try at the same moment, then at most one gets the lock', () => {
+test('When two processes try at the same moment, then at most one gets the lock', () => {
   mkdirSync(lock)
-  writeFileSync(join(lock, `lock.${process.ppid}.${startOf(process.ppid)}`), '') // has just begun to try
+  writeFileSync(join(lock, `lock.${process.ppid}.${startOf(process.ppid)}`), '') // has just created its file
   expect(tryTake(lock, 'lock')).toBeUndefined()
   expect(othersOf(lock, 'lock')).toEqual([process.ppid])
   expect(tryTake(lock, 'another name')).toBeInstanceOf(Function)
 })
 
-test('When an owner is dead, or its number belongs to a process that began at another time, then its file is removed', async () => {
+test('When an owner has ended, or its pid belongs to a process with another start time, then its file is removed', async () => {
   const { pid } = spawnSync('true')
   mkdirSync(lock)
   for (const owner of [`${pid}.1`, `${process.pid}.1`, `${process.ppid}.1`]) writeFileSync(join(lock, `lock.${owner}`), '')
@@ -77,14 +77,14 @@ test('When an owner is dead, or its number belongs to a process that began at an
   expect(readdirSync(lock)).toEqual([])
 })
 
-test('When this process has the lock already, then it does not get it twice', () => {
+test('When this process already has the lock, then it does not get it again', () => {
   const release = tryTake(lock, 'lock')!
   expect(tryTake(lock, 'lock')).toBeUndefined()
   release()
   expect(register(lock, 'lock')).toBeInstanceOf(Function)
 })
 
-test('When a process ended but was not waited for, or never existed, then it has no start', async () => {
+test('When a process is a zombie or never existed, then it has no start time', async () => {
   expect(startOf(process.pid)).toMatch(/^[A-Za-z0-9-]+$/)
   expect(startOf(2 ** 22 + 1)).toBeUndefined()
   const shell = spawn('sh', ['-c', 'true & echo $!; exec sleep 30'], { stdio: ['ignore', 'pipe', 'ignore'] })
@@ -93,7 +93,7 @@ test('When a process ended but was not waited for, or never existed, then it has
   await eventually('the process to end', async () => startOf(Number(text.toString())) === undefined)
 })
 
-test('When dev.json names this very process but another start, then no stack is running', () => {
+test('When dev.json has the pid of this process but another start time, then no stack is running', () => {
   writeFileSync(join(folder, 'dev.json'), JSON.stringify({ pid: process.pid, processStart: startOf(process.pid) }))
   expect(findRunning(folder)).toMatchObject({ pid: process.pid })
   for (const stale of [{ pid: process.pid, processStart: '1' }, { pid: process.pid }]) {
@@ -104,7 +104,7 @@ test('When dev.json names this very process but another start, then no stack is 
   expect(findRunning(folder)).toBeUndefined()
 })
 
-test('When several processes look for the same port, then each gets another one, although nobody listens yet', async () => {
+test('When several processes request the same port, then each gets a different one, although none listens yet', async () => {
   const script = `import { freePort } from '${PORTS}'; console.log(await freePort(19000)); process.stdin.resume()`
   const ports = await Promise.all(
     [1, 2, 3].map(async () => {

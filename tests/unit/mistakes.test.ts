@@ -5,18 +5,18 @@ import { faultsOf } from '../mutants/run.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-test('When the code changes, then the list of mistakes that tests must notice still fits it', () => {
+test('When the code changes, then the list of mistakes still matches it', () => {
   expect(faultsOf(mistakes, root)).toEqual([])
 })
 
-test('When a listed text occurs twice, or a file does not exist, then the list does not fit the code', () => {
+test('When a listed text occurs twice, or a file does not exist, then the list does not match the code', () => {
   const mistake = { breaks: 'x', file: 'tests/mutants/mistake.ts', text: 'string', replacement: 'number', tests: [], only: '.' }
   expect(faultsOf([mistake], root)).toEqual([expect.stringMatching(/^tests\/mutants\/mistake.ts contains "string" \d+ times, not once\.$/)])
   expect(faultsOf([{ ...mistake, text: 'relative to the project. */\n  file: string' }], root)).toEqual([])
   expect(faultsOf([{ ...mistake, tests: ['tests/none.test.ts'] }], root)).toEqual(['tests/none.test.ts does not exist.'])
 })
 
-test('When the same mistake is listed twice, then the list says so', () => {
+test('When the same mistake is listed twice, then it is reported', () => {
   const mistake = {
     breaks: 'x',
     file: 'tests/mutants/mistake.ts',

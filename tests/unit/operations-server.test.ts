@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals'
 import { serveOperations } from '../../platform/operations-server.ts'
 
-test('When metrics are asked for several times within some seconds, then figures are looked up once', async () => {
+test('When metrics are requested several times within some seconds, then queried metrics are updated once', async () => {
   let looks = 0
   const measure = async (): Promise<void> => void (looks += 1)
   const server = await serveOperations({ host: '127.0.0.1', port: 0 }, { health: async () => ({ ready: true }), measure })

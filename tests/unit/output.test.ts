@@ -30,7 +30,7 @@ test('When the descriptor is closed, then a line is lost and nothing is thrown',
 
 const withBash = spawnSync('bash', ['-c', 'true']).status === 0 ? test : test.skip
 
-withBash('When stdout reaches its largest size within a line and has room again later, then later lines are whole', () => {
+withBash('When stdout reaches its maximum size within a line and has space again later, then later lines are complete', () => {
   const path = join(folder, 'small')
   const from = (file: string): string => new URL(`../../platform/${file}`, import.meta.url).href
   const script = `import { createLogger } from '${from('logger.ts')}'
@@ -41,7 +41,7 @@ withBash('When stdout reaches its largest size within a line and has room again 
     ignoreOutputErrors()
     const logger = createLogger({ level: 'info', file: '', name: 'test' })
     for (let i = 0; i < 30; i += 1) logger.info('a'.repeat(99))
-    await pause(1) // errors of a stream come later
+    await pause(1) // errors of a stream are emitted later
     truncateSync(process.argv[2], 150)
     logger.info('whole')`
   const program = join(folder, 'program.mts')
@@ -53,7 +53,7 @@ withBash('When stdout reaches its largest size within a line and has room again 
   expect(JSON.parse(readFileSync(path, 'utf8').trim().split('\n').at(-1)!)).toMatchObject({ msg: 'whole' })
 })
 
-test('When the folder of the log file cannot be made, then the logger works without it', () => {
+test('When the folder of the log file cannot be created, then the logger works without the file', () => {
   const file = join(folder, 'a file')
   writeFileSync(file, '')
   const logger = createLogger({ level: 'silent', file: join(file, 'app.log'), name: 'test' })

@@ -21,15 +21,18 @@ describe('Client addresses', () => {
     ['::1', '0:0:0::/48'],
     ['1.2.3.4:5678', '1.2.3.4'],
     ['[2001:db8::1]:443', '2001:db8:0::/48'],
-  ])('When it is %s, then it counts as %s', (ip, key) => {
+  ])('When the address is %s, then its key is %s', (ip, key) => {
     expect(clientKey(ip, '9.9.9.9')).toBe(key)
   })
 
-  test.each(['rubbish', '', undefined, '1.2.3.4.5', '<script>'])('When a proxy says %j, then its own address counts', (ip) => {
-    expect(clientKey(ip, '9.9.9.9')).toBe('9.9.9.9')
-  })
+  test.each(['rubbish', '', undefined, '1.2.3.4.5', '<script>'])(
+    'When the address from a proxy is %j, then the address of the socket is used',
+    (ip) => {
+      expect(clientKey(ip, '9.9.9.9')).toBe('9.9.9.9')
+    },
+  )
 
-  test('When nothing is known, then all such requests count together', () => {
+  test('When no address is known, then all such requests have the same key', () => {
     expect(clientKey(undefined, undefined)).toBe('unknown')
   })
 })
@@ -49,19 +52,19 @@ describe('Retries', () => {
   }
   const passing = { what: 'test', isTransient: (error: unknown) => (error as Error).message === 'passes', logger }
 
-  test('When it fails in a way that passes, then it is called again', async () => {
+  test('When a call fails with a transient error, then it is repeated', async () => {
     const work = failing(2, new Error('passes'))
     expect(await retrying(policy, passing, work.call)).toBe('done')
     expect(work.calls()).toBe(3)
   })
 
-  test('When it fails too often, then the last error is thrown', async () => {
+  test('When all attempts fail, then the last error is thrown', async () => {
     const work = failing(9, new Error('passes'))
     await expect(retrying(policy, passing, work.call)).rejects.toThrow('passes')
     expect(work.calls()).toBe(3)
   })
 
-  test('When it fails for good, then it is not called again', async () => {
+  test('When a call fails with a permanent error, then it is not repeated', async () => {
     const work = failing(9, new Error('stays'))
     await expect(retrying(policy, passing, work.call)).rejects.toThrow('stays')
     expect(work.calls()).toBe(1)
@@ -76,7 +79,7 @@ describe('Retries', () => {
     [{ code: 'EMESSAGE', responseCode: 554, command: 'DATA', response: '554 5.2.1 Refused' }, false],
     [{ code: 'EAUTH', responseCode: 535 }, false],
     [{}, false],
-  ])('When a mail fails with %j, then that is permanent: %s', (error, permanent) => {
+  ])('When a mail fails with %j, then the error is permanent: %s', (error, permanent) => {
     expect(isPermanentMailError(error)).toBe(permanent)
   })
 })
@@ -89,19 +92,19 @@ describe('Leak detection', () => {
   }
   test.each([
     ['rises without a break', [100, 110, 120, 130, 140, 150], true],
-    ['rises by little', [100, 101, 102, 103, 104, 105], false],
-    ['falls a little in between', [100, 110, 105, 140, 130, 150], true],
+    ['rises slightly', [100, 101, 102, 103, 104, 105], false],
+    ['rises with small falls in between', [100, 110, 105, 140, 130, 150], true],
     ['jumps up and down', [100, 150, 100, 150, 100, 150], false],
-    ['has risen only for a while', [100, 120, 140], false],
-    ['stays', [100, 100, 100, 100, 100, 100], false],
+    ['has risen for less than an hour', [100, 120, 140], false],
+    ['does not change', [100, 100, 100, 100, 100, 100], false],
     ['rises again after a fall', [300, 200, 100, 110, 120, 150, 160, 170], true],
-  ])('When the heap %s, then: %s', (_how, windows, rising) => {
+  ])('When the heap %s, then a leak is reported: %s', (_how, windows, rising) => {
     expect(last(...windows)).toBe(rising)
   })
 })
 
 describe('Problems', () => {
-  test('When one is made, then it says what RFC 9457 and our clients need', () => {
+  test('When a problem is created, then its JSON has the members of RFC 9457 and a code', () => {
     expect(problem('rate_limited', 'Try again in 7 s', { 'Retry-After': '7' }).toJSON()).toEqual({
       type: 'about:blank',
       title: 'Too many requests',
@@ -111,7 +114,7 @@ describe('Problems', () => {
     })
   })
 
-  test('When a code is added, then docs/errors.md has it (WRITE_DOCS=1 npm test -- unit/platform writes it)', () => {
+  test('When a code is added, then docs/errors.md contains it (WRITE_DOCS=1 npm test -- unit/platform writes the file)', () => {
     const path = new URL('../../docs/errors.md', import.meta.url)
     const rows = Object.entries(PROBLEMS).map(
       ([code, [status, title]]) => `| ${`\`${code}\``.padEnd(27)} | ${status}    | ${title.padEnd(68)} |`,

@@ -11,14 +11,14 @@ const SOUND: NodeJS.ProcessEnv = {
   DATABASE_URL: `postgresql://caly:${randomLooking('database')}@db.internal:5432/caly`,
   WASABI_BUCKET: 'recordings',
 }
-/** Built here, so that no scanner takes it for a credential. */
+/** Built here so that secret scanners do not report a credential. */
 const database = (user: string, password: string): string => `postgresql://${[user, password].join(':')}@db.internal/caly`
 const smtp = (scheme: string, password: string, rest = ''): string => `${scheme}://${['user', password].join(':')}@mail.example.com${rest}`
 const LONG_NAME = randomLooking('user')
 const MAIL_PASSWORD = randomLooking('mail', 14)
 const PUBLIC_URL = 'https://calls.example.com'
 
-/** Hosts below which everybody can have a name, hosts that point to any address, and names that the internet does not know. */
+/** Hosts below which anybody can get a name, hosts that resolve to any address, and names that do not exist on the internet. */
 const SHARED_HOSTS = `s3.wasabisys.com s3.eu-central-1.wasabisys.com s3-ap-southeast-1.amazonaws.com s3.us-west-000.backblazeb2.com
   f001.backblazeb2.com storage.googleapis.com s3.fr-par.scw.cloud
   *.wasabisys.com *.s3.ap-southeast-1.wasabisys.com *.storage.googleapis.com *.nip.io 10.0.0.1.nip.io *.sslip.io
@@ -29,7 +29,7 @@ const SHARED_HOSTS = `s3.wasabisys.com s3.eu-central-1.wasabisys.com s3-ap-south
   S3.AMAZONAWS.COM:443`
   .trim()
   .split(/\s+/)
-/** The first `count` networks of this size, over all IPv4 addresses. */
+/** The first `count` networks of this size. All of them together contain every IPv4 address. */
 function halves(bits: number, count = 2 ** bits): string[] {
   return Array.from({ length: count }, (_, index) => {
     const first = index * 2 ** (32 - bits)
@@ -37,15 +37,15 @@ function halves(bits: number, count = 2 ** bits): string[] {
   })
 }
 
-/** Short, or long and known to every program that guesses. */
+/** Short secrets, and long ones that every guessing program tries. */
 const GUESSABLE = ['x', 'fifteen-letters', '0101010101010101', '1234567890123456', 'qwertyuiopasdfgh', 'abcdefghijklmnop'].concat(
   ['0123456789abcdef', 'fedcba9876543210', 'aaaabbbbccccdddd', 'monkeymonkeymonkey', '1q2w3e4r5t6y7u8i', 'iloveyou12345678'],
   ['Summer2026Summer', 'deadbeefdeadbeef'],
 )
 
-/** As a shell and many templates write a variable. */
+/** The syntax of a variable in shells and many templates. */
 const TEMPLATE = ['$', '{SOME_TOKEN:-none}'].join('')
-/** What stands in a setting where a template was not filled in, a reference was not resolved, or nobody chose a secret. */
+/** Values of settings if a template was not filled in, a reference was not resolved, or nobody chose a secret. */
 const UNSET = ['$NAME_OF_A_VARIABLE', '<exotel-webhook-token>', '<the token>', '{{ exotel_api_token }}', '{{.Values.token}}'].concat(
   ['%SECRET_OF_SOMETHING%', 'process.env.SOME_VALUE', 'vault:kv/acme/calls#hook', 'op://Acme/calls/credential', '[fill-in-later-please]'],
   ['aws:secretsmanager:calls', 'secretRef:acme/calls', 'arn:aws:ssm:ap-south-1:acme', '__EXOTEL_TOKEN__', '@calls.token.value@'],
@@ -62,14 +62,14 @@ const UNSET = ['$NAME_OF_A_VARIABLE', '<exotel-webhook-token>', '<the token>', '
   ['generate-a-random-string', 'sample_secret_value', 'ExotelWebhookSecret!', 'webhooks-for-tests-1', '/run/secrets/exotel_api_token'],
   ['projects/1/secrets/webhook/latest', TEMPLATE, `prefix-${TEMPLATE}-suffix`, '#{secrets.exotel}', '$(cat exotel-token)'],
 )
-/** As programs make secrets: hexadecimal, base64 and base64url. */
+/** Generated secrets: hexadecimal, base64 and base64url. */
 const RANDOM = Array.from({ length: 10 }, (_, index) => createHash('sha256').update(`random ${index}`).digest()).flatMap((bytes) => [
   bytes.toString('hex', 0, 8),
   encodeURIComponent(bytes.toString('base64', 0, 12)),
   bytes.toString('base64url', 0, 12),
   bytes.toString('base64url'),
 ])
-/** Words of the trade, and little else. */
+/** Common words with few other characters. */
 const MOSTLY_WORDS = [
   'exotelsecret2024',
   'ExotelWebhook2024!',
@@ -78,13 +78,13 @@ const MOSTLY_WORDS = [
   'sample-secret-12345',
 ].concat(['foobarbazquux1234', 'webhooksecret12345', 'exotel-token-9f3c1b', 'sk_test_aaaaaaaaaaaaaaaa'])
 
-/** Each can switch off TLS or the verification of certificates, or says the same thing twice. */
+/** Parameters that can switch off TLS or the verification of certificates, change the server, or are repeated. */
 const MAIL_PARAMETERS = ['tls.rejectUnauthorized=false', 'tls.rejectUnauthorized=no', 'tls.checkServerIdentity=x', 'secure=false'].concat(
   ['requireTLS=true&ignoreTLS=TRUE', 'requireTLS=true&ignoreTLS=1', 'requireTLS=true&requireTLS=true', 'requireTLS=true&requireTLS=false'],
   ['requireTLS=false', 'requireTLS=TRUE', 'host=elsewhere.example', 'port=25', 'auth.user=u&auth.pass=p', 'constructor=x', 'logger=true'],
 )
 
-/** Per setting and message: values that break the rule. */
+/** Settings that break a rule, and the expected message. */
 const BROKEN: [NodeJS.ProcessEnv, RegExp][] = [
   [{ NODE_TLS_REJECT_UNAUTHORIZED: '0' }, /NODE_TLS_REJECT_UNAUTHORIZED must not be 0/],
   ...each('TRUST_PROXY', ['6', '99'], /must not trust more than 5 proxies/),
@@ -103,7 +103,7 @@ const BROKEN: [NodeJS.ProcessEnv, RegExp][] = [
     ].concat(['2002::/16', '2001::/16', '2a00::/16', '::/96', '2400::/27', '2400::/28,2606:4700::/32', '64:ff9b::/96']),
     /must name your own proxies/,
   ),
-  // Each is narrow enough, but together they contain every address.
+  // Each range is narrow enough, but together they contain every address.
   ...each('TRUST_PROXY', [halves(9).join(), halves(24, 70_000).join(), halves(10, 5).join()], /must name your own proxies/),
   ...each(
     'DATABASE_URL',
@@ -187,7 +187,7 @@ const messageOf = (env: NodeJS.ProcessEnv): string => {
   }
 }
 
-/** Estimating how easily a secret can be guessed is slow, and two tests need the same messages. */
+/** Cached, because the estimate of guesses is slow and two tests need the same messages. */
 const messages = new Map<NodeJS.ProcessEnv, string>()
 const messageOfBroken = (env: NodeJS.ProcessEnv): string => {
   const known = messages.get(env) ?? messageOf({ ...SOUND, ...env })
@@ -196,22 +196,22 @@ const messageOfBroken = (env: NodeJS.ProcessEnv): string => {
 }
 
 test.each(BROKEN)('When production is started with %j, then the message is %s', (env, message) => {
-  const said = messageOfBroken(env)
-  expect(said).toMatch(message)
-  // Only this setting, and only once.
-  expect(PRODUCTION_RULES.filter((rule) => said.includes(` ${rule.setting} ${rule.message}`))).toHaveLength(1)
+  const output = messageOfBroken(env)
+  expect(output).toMatch(message)
+  // The message contains only this rule, once.
+  expect(PRODUCTION_RULES.filter((rule) => output.includes(` ${rule.setting} ${rule.message}`))).toHaveLength(1)
 })
 
-test('When a rule exists, then a test above breaks it', () => {
-  const said = BROKEN.map(([env]) => messageOfBroken(env)).join('\n')
-  const untested = PRODUCTION_RULES.map(({ setting, message }) => `${setting} ${message}`).filter((each) => !said.includes(each))
+test('When a rule exists, then the test above breaks it', () => {
+  const output = BROKEN.map(([env]) => messageOfBroken(env)).join('\n')
+  const untested = PRODUCTION_RULES.map(({ setting, message }) => `${setting} ${message}`).filter((each) => !output.includes(each))
   expect(untested).toEqual([])
 })
 
-test('When several settings are refused, then each is named with its reason, and no value is shown', () => {
-  const said = messageOf({ ...SOUND, EXOTEL_API_TOKEN: 'change-me', DATABASE_URL: database('caly', 'hunter2'), TRUST_PROXY: '::/0' })
-  expect(said).toMatch(/TRUST_PROXY .*DATABASE_URL .*EXOTEL_API_TOKEN /)
-  expect(said).not.toMatch(/change-me|hunter2|::\/0/)
+test('When several settings are refused, then the message names each with its reason and contains no value', () => {
+  const output = messageOf({ ...SOUND, EXOTEL_API_TOKEN: 'change-me', DATABASE_URL: database('caly', 'hunter2'), TRUST_PROXY: '::/0' })
+  expect(output).toMatch(/TRUST_PROXY .*DATABASE_URL .*EXOTEL_API_TOKEN /)
+  expect(output).not.toMatch(/change-me|hunter2|::\/0/)
 })
 
 test.each<NodeJS.ProcessEnv>([
@@ -240,7 +240,7 @@ test.each<NodeJS.ProcessEnv>([
   { EXOTEL_API_TOKEN: '3f9a1c5e7b2d4860af13579bdf02468ace', WASABI_SECRET_KEY: 'q7Zr1nLw0aEdTk5s', EXOTEL_API_KEY: '7304918265501748' },
   { PUBLIC_URL, SMTP_URL: smtp('smtps', 'kfwq-xzp') },
   { PUBLIC_URL, SMTP_URL: smtp('smtps', encodeURIComponent('vqkx ajtn zrhw lpgy')) },
-  // Words around what is random take nothing away from it; of many random words none is needed more.
+  // A random secret may have words around it, and a secret may consist of several random words.
   { EXOTEL_WEBHOOK_SECRET: `caly-webhook-${randomLooking('prefixed', 16)}`, EXOTEL_API_TOKEN: 'mango turbine velvet orbit' },
   { EXOTEL_ACCOUNT_SID: 'caly1' },
   ...RANDOM.map((value) => ({ EXOTEL_WEBHOOK_SECRET: value, EXOTEL_API_TOKEN: value, DATABASE_URL: database('caly', value) })),
@@ -248,11 +248,11 @@ test.each<NodeJS.ProcessEnv>([
   expect(messageOf({ ...SOUND, ...env })).toBe('')
 })
 
-test.each(['development', 'test'])('When %s is asked for, then weak settings are accepted', (NODE_ENV) => {
+test.each(['development', 'test'])('When NODE_ENV is %s, then weak settings are accepted', (NODE_ENV) => {
   for (const [env] of BROKEN) expect(messageOf({ ...SOUND, ...env, NODE_ENV })).toBe('')
 })
 
-test('When nobody says what the process is, then it is production', () => {
+test('When NODE_ENV is not set, then the process runs in production mode', () => {
   const { NODE_ENV: _, ...unsaid } = SOUND
   expect(readConfig(unsaid)).toMatchObject({ NODE_ENV: 'production', LOG_FILE: '' })
   expect(messageOf({ ...unsaid, EXOTEL_API_TOKEN: 'x' })).toMatch(/EXOTEL_API_TOKEN/)

@@ -1,5 +1,5 @@
-// Absurd values of every type for every setting: either an error that names the setting and shows no value, or a value that the
-// processes can work with. What "can work with" means is said here again, independently of the schema.
+// Invalid and unusual values of every type for every setting. The result is either an error that names the setting and contains no
+// value, or a usable value. This file defines usable values independently of the schema.
 import { isIP } from 'node:net'
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
@@ -7,9 +7,9 @@ import { BadConfiguration, readConfig, type Config } from '../../platform/config
 import { EVERY_SETTING, MINIMAL } from '../support/settings.ts'
 
 const MARKER = 'hidden-value'
-/** Node fires a timer that is longer than this at once. */
+/** Node fires a longer timer at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1
-/** Temporal and PostgreSQL count in 32 bits. */
+/** Temporal and PostgreSQL use 32-bit integers. */
 const MAX_COUNT = 2 ** 31 - 1
 const MAX_DATE_MS = 8.64e15
 const DAY_MS = 86_400_000
@@ -65,7 +65,7 @@ const whole =
   (min: number, max: number): Check =>
   (value, config) =>
     Number.isInteger(value) && number(min, max)(value, config)
-/** Anything but what would break a header, a path or a line. */
+/** Anything except characters that would break a header, a path or a line. */
 const printable: Check = (value: string) => /^\P{Cc}+$/u.test(value) && value.length <= 10_000
 const secret: Check = (value: string) => /^[\u0020-\u007e]+$/.test(value) && value.length <= 10_000
 const days: Check = whole(1, (MAX_DATE_MS - Date.now()) / DAY_MS / 2)
@@ -182,13 +182,13 @@ const USABLE: Record<string, Check> = {
   WORKER_UPLOADS: whole(1, 10_000),
 }
 
-test('When a setting exists, then this test knows which of its values can be worked with', () => {
+test('When a setting exists, then this test defines its usable values', () => {
   expect(Object.keys(USABLE).toSorted()).toEqual(Object.keys(readConfig(EVERY_SETTING)).toSorted())
 })
 
-test.each(Object.keys(USABLE))('When %s has any absurd value, then it is refused by name, or the value can be used', (name) => {
+test.each(Object.keys(USABLE))('When %s has any value, then the error names it, or the value is usable', (name) => {
   const judge = (value: string): void => {
-    if (value.trim() === '') return // counts as not set
+    if (value.trim() === '') return // an empty variable counts as unset
     let config: Config
     try {
       config = readConfig({ ...MINIMAL, PUBLIC_URL: 'https://calls.example.com', [name]: value })

@@ -8,7 +8,7 @@ import { redact } from '../../platform/redact.ts'
 import { PRODUCTION } from '../support/production.ts'
 import { EVERY_SETTING, MINIMAL } from '../support/settings.ts'
 
-test('When only what has no default is set, then the rest is sensible', () => {
+test('When only settings without a default are set, then the other settings have their defaults', () => {
   expect(readConfig(MINIMAL)).toMatchObject({
     NODE_ENV: 'development',
     PORT: 3000,
@@ -21,7 +21,7 @@ test('When only what has no default is set, then the rest is sensible', () => {
   })
 })
 
-test('When settings are missing or wrong, then each is named, and no value is shown', () => {
+test('When settings are missing or wrong, then the message names each of them and contains no value', () => {
   const read = () => readConfig({ ...MINIMAL, DATABASE_URL: ' ', PORT: 'secret-port', EXOTEL_WEBHOOK_ADDRESSES: '10.0.0.0/99' })
   expect(read).toThrow(BadConfiguration)
   expect(read).toThrow(/DATABASE_URL is missing/)
@@ -30,17 +30,17 @@ test('When settings are missing or wrong, then each is named, and no value is sh
   expect(read).not.toThrow(/secret-port/)
 })
 
-test('When several secrets are set for one proof of origin, then each is one', () => {
+test('When several webhook secrets are set, then they are read as a list', () => {
   expect(readConfig({ ...MINIMAL, EXOTEL_WEBHOOK_SECRET: ' a , b ' }).EXOTEL_WEBHOOK_SECRET).toEqual(['a', 'b'])
 })
 
-test('When a setting exists, then .env.example has a line for it, and for nothing else', () => {
+test('When a setting exists, then .env.example has a line for it, and no lines for other names', () => {
   const example = readFileSync(new URL('../../.env.example', import.meta.url), 'utf8')
   const explained = [...example.matchAll(/^#? ?([A-Z][A-Z_]+)=/gm)].map(([, name]) => name)
   expect(explained.toSorted()).toEqual(Object.keys(readConfig(EVERY_SETTING)).toSorted())
 })
 
-test('When the log file’s disk is full, then the process goes on', () => {
+test('When the disk of the log file is full, then the process continues', () => {
   const script = `import('./platform/logger.ts').then(async ({ createLogger }) => {
     const logger = createLogger({ level: 'info', file: '/dev/full', name: 'x' })
     for (let i = 0; i < 20; i += 1) { logger.info('line'); await new Promise((resolve) => setTimeout(resolve, 10)) }
@@ -82,7 +82,7 @@ test.each([
   [`token ${'0'.repeat(16)}.${'x'.repeat(43)} reused`, 'token [token] reused'],
   [`signature ${'0a'.repeat(20)} is wrong`, 'signature [signature] is wrong'],
   ['call +91 98765 43210 on 2026-11-26 06:12', 'call [number] on 2026-11-26 06:12'],
-  // Telephone numbers as people and providers write them.
+  // Phone numbers as people and providers write them.
   ['call (022) 4567-8901', 'call [number]'],
   ['from 098765-43210, to 98765 43210', 'from [number], to [number]'],
   ['+91-98765-43210 and +91 (987) 654-3210', '[number] and [number]'],
@@ -92,7 +92,7 @@ test.each([
   ['try 1 2 3 98765 43210', 'try 1 2 [number]'],
   ['From=%2B919876543210&To=9876543210', 'From=[number]&To=[number]'],
   ['tel:+919876543210', 'tel:[number]'],
-  // Figures of our own.
+  // Numbers in our own messages.
   ['longer than the limit of 6442450944 bytes', 'longer than the limit of 6442450944 bytes'],
   ['has 6442450945 bytes, more than the limit of 6442450944', 'has 6442450945 bytes, more than the limit of 6442450944'],
   ['has 6442450945 bytes, not 6442450944', 'has 6442450945 bytes, not 6442450944'],
@@ -103,7 +103,7 @@ test.each([
   ['attempts 1 2 3 4 5 6 7 8 9 10 11', 'attempts 1 2 3 4 5 6 7 8 9 10 11'],
   ['12345678-1234-1234-1234-123456789012 is unknown', '12345678-1234-1234-1234-123456789012 is unknown'],
   ['2026-11-26 06:12:33 and 2026-11-26T06:12:33.123Z', '2026-11-26 06:12:33 and 2026-11-26T06:12:33.123Z'],
-  // Parameters of signed links, wherever they stand.
+  // Parameters of signed links, anywhere in a text.
   ['X-Amz-Signature=0af1 and X-Amz-Credential=AKIA/2026', 'X-Amz-Signature=[secret] and X-Amz-Credential=[secret]'],
   ['Credential=AKIA/20261126, Signature=0af1', 'Credential=[secret], Signature=[secret]'],
   ['"X-Amz-Security-Token=abc" (Signature=x~y_) api_key=k', '"X-Amz-Security-Token=[secret]" (Signature=[secret]) api_key=[secret]'],
@@ -112,11 +112,11 @@ test.each([
   ['monkey=1 tokens=5 keys=3', 'monkey=1 tokens=5 keys=3'],
   ['at @prisma/client@7.10.0/runtime.js:12:3', 'at @prisma/client@7.10.0/runtime.js:12:3'],
   ['CallSid 80bfbec2d78bbbf10fb851f4fa165211', 'CallSid 80bfbec2d78bbbf10fb851f4fa165211'],
-])('When "%s" is written somewhere, then as "%s"', (text, expected) => {
+])('When the text is "%s", then it is redacted to "%s"', (text, expected) => {
   expect(redact(text)).toBe(expected)
 })
 
-test('When the text is longer than a log needs, then its rest is left out, and no part of a secret stays at the cut', () => {
+test('When a text is too long, then it is cut, and no part of a secret remains at the cut', () => {
   const secret = 'https://s.exotel.com/1.mp3?Signature=abcdef'
   for (const filler of ['word ', 'a', 'a://', 'eyJ-', 'http://', '+91 98765 43210 ', 'x@', 'Bearer ', '(', '1-', '12 ', '%2B1', 'X-Amz-']) {
     for (let before = 8150; before < 8200; before += 1) {
@@ -128,7 +128,7 @@ test('When the text is longer than a log needs, then its rest is left out, and n
   }
 })
 
-test('When a secret stands behind text that only looks like one, then it is still taken out', () => {
+test('When a secret follows text that only looks like a secret, then it is still removed', () => {
   expect(redact('http://a http://b/http://c?token=1 x-eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln')).toBe(
     'http://a http://b/http://c x-[token]',
   )
@@ -136,7 +136,7 @@ test('When a secret stands behind text that only looks like one, then it is stil
   expect(redact(`user_${'a'.repeat(2000)}://user:pw@host`)).not.toContain('pw')
 })
 
-test('When nothing else is set, then only production is reachable from other machines, and only development shows /docs', () => {
+test('When nothing else is set, then only production listens on all addresses, and only development serves /docs', () => {
   const production = { ...MINIMAL, ...PRODUCTION }
   for (const NODE_ENV of ['development', 'test'])
     expect(readConfig({ ...MINIMAL, NODE_ENV })).toMatchObject({ HOST: '127.0.0.1', OPERATIONS_HOST: '127.0.0.1', SERVE_DOCS: true })
@@ -149,11 +149,11 @@ test('When nothing else is set, then only production is reachable from other mac
   expect(() => readConfig({ ...MINIMAL, HOST: 'example.com' })).toThrow(/HOST must be an IP address/)
 })
 
-test('When mails are sent but nobody says where their links lead, then it does not start', () => {
+test('When SMTP_URL is set without PUBLIC_URL, then the process does not start', () => {
   expect(() => readConfig({ ...MINIMAL, SMTP_URL: 'smtp://localhost' })).toThrow(/PUBLIC_URL is missing/)
 })
 
-test('When production lets anybody register but sends no mail, then it does not start', () => {
+test('When registration is open in production but SMTP_URL is not set, then the process does not start', () => {
   const production = { ...MINIMAL, ...PRODUCTION, REGISTRATION: '' }
   expect(() => readConfig(production)).toThrow(/REGISTRATION is open but SMTP_URL is missing/)
   expect(readConfig({ ...production, REGISTRATION: 'invite' })).toMatchObject({ REGISTRATION: 'invite' })

@@ -1,4 +1,4 @@
-// What a supervisor leaves in the folder of a stack, beside others that use the same folder.
+// Files of a supervisor in the folder of a stack that other supervisors use as well.
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -24,14 +24,14 @@ function newKeeper(): Supervisor {
 
 const program = (name: string): Program => ({ name, file: 'sleep', args: ['60'], stopSignal: 'SIGTERM' })
 
-test('When the folder of logs is removed before the first start, then the process starts with its log', () => {
+test('When the folder for logs is removed before the first start, then the process starts and has its log', () => {
   const supervisor = newKeeper()
   rmSync(join(home, 'logs'), { recursive: true, force: true })
   supervisor.start(program('first'))
   expect(existsSync(supervisor.logOf('first'))).toBe(true)
 })
 
-test('When another supervisor has written the list of processes meanwhile, then the end of the first one leaves that list', async () => {
+test('When another supervisor has replaced the pid file, then the first supervisor does not remove it when it stops', async () => {
   const [first, second] = [newKeeper(), newKeeper()]
   first.start(program('first'))
   second.start(program('second'))
