@@ -53,7 +53,7 @@ const SECURITY_SCHEMES = {
     type: 'apiKey',
     in: 'cookie',
     name: REFRESH_COOKIE,
-    description: 'From login with `cookies: true`, or refresh. Replaces a refresh token in the body',
+    description: 'From login with `cookies: true`, or refresh. Used if the body has no refresh token',
   },
   csrfToken: {
     type: 'apiKey',

@@ -89,10 +89,7 @@ export class ExotelApi {
     else query.set('DateCreated', `gte:${formatExotelTime(filter.from)};lte:${formatExotelTime(filter.to)}`)
     if (after !== undefined) query.set('After', after)
     const answer = await this.#get(`Calls.json?${query.toString()}`, signal)
-    if (answer === undefined)
-      throw new ExotelAccountNotFound(
-        'Exotel responded 404 to the request for the list of calls: check EXOTEL_API_BASE_URL and EXOTEL_ACCOUNT_SID',
-      )
+    if (answer === undefined) throw new ExotelAccountNotFound('Exotel responded 404 to the request for the list of calls')
     const page = readCallsPage(answer)
     if (!page) throw new ExotelUnavailable('The list of calls does not have the documented form')
     this.#accountSeenAt = performance.now()

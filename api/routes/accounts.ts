@@ -63,7 +63,7 @@ const me = z.strictObject({ id: z.uuid(), email: z.string(), name: z.string(), r
 
 export function accountOperations({ accounts, limits }: AccountRoutesDependencies): Operation[] {
   const { database } = accounts
-  const anonymous = { method: 'post', tag: 'accounts', security: 'none' } as const
+  const publicPost = { method: 'post', tag: 'accounts', security: 'none' } as const
   const user = { tag: 'accounts', security: 'user', guards: [limits.perAddress('general'), requireUser(accounts)] } as const
 
   function answerWith(tokens: Tokens, asCookies: boolean, response: Response): z.infer<typeof session> {
@@ -90,7 +90,7 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
 
   return [
     operation({
-      ...anonymous,
+      ...publicPost,
       path: '/api/auth/register',
       summary: 'Creates an account and mails a link to verify its address; the response is the same if the address has an account',
       guards: [limits.perAddress('registration')],
@@ -104,7 +104,7 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
       },
     }),
     operation({
-      ...anonymous,
+      ...publicPost,
       path: '/api/auth/verify-email',
       summary: 'Verifies the address of an account with the token of a mailed link and the password of the registration',
       guards: [limits.perAddress('login')],
@@ -114,7 +114,7 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
       handle: (body) => limits.guardGuesses(body.token, () => verifyAddress(accounts, body)),
     }),
     operation({
-      ...anonymous,
+      ...publicPost,
       path: '/api/auth/login',
       summary: 'Opens a session',
       guards: [limits.perAddress('login')],
@@ -129,7 +129,7 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
       },
     }),
     operation({
-      ...anonymous,
+      ...publicPost,
       security: 'refreshToken',
       path: '/api/auth/refresh',
       summary: 'Exchanges a refresh token for the next one and an access token',
@@ -147,7 +147,7 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
       },
     }),
     operation({
-      ...anonymous,
+      ...publicPost,
       security: 'anyToken',
       path: '/api/auth/logout',
       summary: 'Ends the session of the refresh token (body or cookie) or of the access token',
@@ -176,7 +176,7 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
       },
     }),
     operation({
-      ...anonymous,
+      ...publicPost,
       path: '/api/auth/forgot-password',
       summary: 'Mails a link to set a new password if the address has an account; the response is the same if it has none',
       guards: [limits.perAddress('forgot')],
@@ -191,7 +191,7 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
       },
     }),
     operation({
-      ...anonymous,
+      ...publicPost,
       path: '/api/auth/reset-password',
       summary: 'Sets a new password with the token of a mailed link; ends all sessions',
       guards: [limits.perAddress('general')],
