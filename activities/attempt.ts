@@ -1,4 +1,4 @@
-// The attempt of the running activity, for the functions that the activity calls.
+// Gives functions that an activity calls access to the activity's current attempt.
 import { CancelledFailure } from '@temporalio/common'
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Attempt } from '../recordings/file-turns.ts'
@@ -6,9 +6,9 @@ import type { Attempt } from '../recordings/file-turns.ts'
 export interface ActivityAttempt extends Attempt {
   /** 1 for the first attempt. */
   number: number
-  /** The same in each attempt of this activity, and different from that of any other activity. */
+  /** The same in each attempt of this activity. No other activity has the same key. */
   idempotencyKey: string
-  /** Temporal gets it with the next heartbeat. */
+  /** The next heartbeat sends this number to Temporal. */
   reportProgress(bytes: number): void
 }
 
@@ -25,9 +25,9 @@ export function currentAttempt(): ActivityAttempt {
 }
 
 /**
- * True if the workflow, or a person, cancelled the activity. An attempt also stops because it timed out, its activity is paused or no
- * longer known, or its worker shuts down. Then another attempt may be running already, and what both share must stay. The SDK puts the
- * reason that the server gave into the failure's message.
+ * True if the workflow or a person cancelled the activity. An attempt is also aborted if it timed out, if its activity was paused or is
+ * no longer known to the server, or if its worker shuts down. In these cases another attempt may already be running, and data that both
+ * attempts share must not be deleted. The SDK puts the reason that the server gave into the failure's message.
  */
 export function isCancelledByWorkflow({ aborted, reason }: AbortSignal): boolean {
   return aborted && reason instanceof CancelledFailure && reason.message === 'CANCELLED'

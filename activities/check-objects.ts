@@ -1,4 +1,4 @@
-// The bucket against our rows, both ways: stored rows whose object is gone, and objects that no row knows.
+// Compares the bucket with the rows in both directions: finds stored rows without their object, and objects without a row.
 import type { CallSid } from '../contracts/call-sid.ts'
 import { markObjectMissing, recordObjectCheck, sampleStoredRows, storedRowsAfter, type StoredRow } from '../calls/object-check.ts'
 import { adopter, isKnownAsWrong, recordWrongObject, unknownKeys } from '../calls/object-owners.ts'
@@ -18,55 +18,58 @@ import { SETUP_ALARM } from './upload-recording.ts'
 type Needs = Pick<Dependencies, 'database' | 'inventory' | 'store' | 'recovery' | 'alarms' | 'logger' | 'waitScale'>
 
 const ROWS_A_PAGE = 200
-/** A younger one may be on its way to its row. */
+/** The row of a younger object may not be written yet. */
 const YOUNG_MS = 3600_000
-/** So many at once are no accident of single objects: somebody has to look before anything is believed. */
+/** If so many objects are missing at once, the cause is probably not the single objects. No row is changed until a person has checked. */
 const TOO_MANY_MISSING = 20
 const FEW_MISSING = 3
 const MANY_ALARM = 'ObjectsMissing'
-/** Audio of erased calls is still in the bucket. */
+/** The bucket still contains audio of erased calls. */
 const ERASED_ALARM = 'ErasedObjectsKept'
 
-/** What becomes of an object without a row. */
+/** What was done with an object without a row. */
 type Settlement = 'unknown' | 'adopted' | 'deleted' | 'surplus'
 
-const checked = counter('objects_checked_total', 'Rows and objects compared, by what was found', ['result'])
+const checked = counter('objects_checked_total', 'Rows and objects that the object check compared, by result', ['result'])
 
 export function createCheckObjects(deps: Needs) {
   const { database, inventory, alarms, logger, waitScale } = deps
   return {
-    /** Looks for the objects of a page of stored rows. One that is gone, or of another size, is fetched again by recovery. */
+    /** Checks the objects of a page of stored rows. If an object is missing or has another size, recovery downloads the recording again. */
     checkRows: ({ after, sampled }: RowsRequest): Promise<RowsPage> =>
       inStore(async () => {
         const { idempotencyKey, signal, reportProgress } = currentAttempt()
         await inventory.assertBucket(signal)
-        const wanted = { bucket: inventory.bucket, limit: ROWS_A_PAGE }
-        const rows = await (sampled ? sampleStoredRows(database, wanted) : storedRowsAfter(database, after ?? '0', wanted))
+        const query = { bucket: inventory.bucket, limit: ROWS_A_PAGE }
+        const rows = await (sampled ? sampleStoredRows(database, query) : storedRowsAfter(database, after ?? '0', query))
         const missing: [StoredRow, string][] = []
         for (const [index, row] of rows.entries()) {
           reportProgress(index)
           const bytes = await inventory.bytesOf(row.key, signal)
           if (bytes !== row.bytes)
-            missing.push([row, bytes === undefined ? 'The object is gone' : `The object has ${bytes} bytes, not ${row.bytes}`])
+            missing.push([row, bytes === undefined ? 'The object is missing' : `The object has ${bytes} bytes instead of ${row.bytes}`])
         }
         checked.inc({ result: 'present' }, rows.length - missing.length)
         checked.inc({ result: 'missing' }, missing.length)
-        const believed = missing.length < TOO_MANY_MISSING && missing.length <= Math.max(FEW_MISSING, rows.length / 10)
-        if (!believed)
-          alarms.raise(MANY_ALARM, `${missing.length} of ${rows.length} objects are not in ${inventory.bucket}: nothing was changed`)
+        const trusted = missing.length < TOO_MANY_MISSING && missing.length <= Math.max(FEW_MISSING, rows.length / 10)
+        if (!trusted)
+          alarms.raise(
+            MANY_ALARM,
+            `${missing.length} of ${rows.length} checked objects are missing in the bucket ${inventory.bucket}; no row was changed`,
+          )
         else if (after === undefined) alarms.clear(MANY_ALARM) // the first page of another check
-        for (const [row, error] of believed ? missing : []) {
+        for (const [row, error] of trusted ? missing : []) {
           const { givenUp } = await markObjectMissing(database, row, { error, attempt: `${idempotencyKey}/${row.id}` })
           if (givenUp) reportGivenUp(logger, { callSid: row.callSid, code: 'ObjectMissing' })
-          else logger.error({ callSid: row.callSid, key: row.key }, 'Recording object missing: it is fetched again')
+          else logger.error({ callSid: row.callSid, key: row.key }, 'Recording object missing: recovery downloads the recording again')
         }
         const last = rows.length < ROWS_A_PAGE || sampled ? undefined : rows.at(-1)!.id
-        return { rows: rows.length, missing: missing.length, believed, ...(last !== undefined && { last }) }
+        return { rows: rows.length, missing: missing.length, believed: trusted, ...(last !== undefined && { last }) }
       }),
 
     /**
-     * Looks for the rows of a page of objects. An object of a known call is adopted, of an erased call deleted, of a call that
-     * has its recording under another key kept as surplus. The rest is reported.
+     * Checks the rows of a page of objects. An object without a row is adopted if its call is known, deleted if its call was erased,
+     * and kept as surplus if its call has a stored recording under another key. All others are reported.
      */
     checkObjects: ({ after }: ObjectsRequest): Promise<ObjectsPage> =>
       inStore(async () => {
@@ -81,7 +84,10 @@ export function createCheckObjects(deps: Needs) {
         for (const key of await unknownKeys(database, [...old.keys()])) {
           const found = await settle(old.get(key)!).catch((error: unknown) => {
             signal.throwIfAborted()
-            logger.warn({ error, key }, 'Recording object without a row cannot be settled')
+            logger.warn(
+              { error, key },
+              'Recording object without a row cannot be adopted or deleted: the next object check checks it again',
+            )
             return 'unknown' as const
           })
           checked.inc({ result: found })
@@ -91,7 +97,7 @@ export function createCheckObjects(deps: Needs) {
         return { ...page, ...(last !== undefined && { last }) }
       }),
 
-    /** The check's row, for operators. */
+    /** Records the result of the check in a row, for operators. */
     recordObjectCheck: (result: ObjectCheckResult & { full: boolean }): Promise<void> =>
       recordObjectCheck(database, currentAttempt().idempotencyKey, result),
   }
@@ -103,9 +109,9 @@ export function createCheckObjects(deps: Needs) {
     const call = await adopter(database, callSid)
     if (!call) return 'unknown'
     if (call.state === 'erased') return deleteErased(callSid, key)
-    // Of several recordings nobody knows which one this is.
+    // If the call has several recordings, it is unknown which of them this object is.
     if (call.recordings > 1 || parts.prefix !== 'recordings') return 'unknown'
-    // Not read: it stays whatever it holds. Should the stored object vanish, the next check looks at this one.
+    // The object is kept whatever it contains, so it is not read. If the stored object is lost, a later check reads this one.
     if (call.stored > 0) return 'surplus'
     if (await isKnownAsWrong(database, { callSid, key, since })) return 'unknown'
     const { sha256, contentType } = await inventory.read(key, signal, reportProgress)
@@ -129,7 +135,7 @@ export function createCheckObjects(deps: Needs) {
     return 'deleted'
   }
 
-  /** Trouble with the store as a whole says nothing about any object: the task waits, until its schedule-to-close. */
+  /** An error of the whole store says nothing about a single object. The task is retried until its schedule-to-close timeout. */
   async function inStore<T>(work: () => Promise<T>): Promise<T> {
     try {
       const result = await work()

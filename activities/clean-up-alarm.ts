@@ -8,7 +8,7 @@ const NAME = 'CleanUpOverdue'
 const CHECK_EVERY_MS = 5 * 60_000
 
 /**
- * Each worker looks by itself, not in an activity: so the alarm also begins where no clean-up runs at all, and ends at all workers.
+ * Each worker checks this itself, outside of activities. So the alarm is also raised if no clean-up runs at all, and every worker clears it.
  */
 export async function watchCleanUps(
   deps: Pick<Dependencies, 'database' | 'alarms' | 'cleanUp' | 'waitScale' | 'logger'>,
@@ -16,13 +16,13 @@ export async function watchCleanUps(
 ): Promise<void> {
   while (!signal.aborted) {
     await checkCleanUps(deps, deps.cleanUp.overdueMs).catch((error: unknown) =>
-      deps.logger.warn({ error }, 'Whether clean-up is overdue is not known'),
+      deps.logger.warn({ error }, 'Cannot check whether clean-up is overdue'),
     )
     await pause(CHECK_EVERY_MS * deps.waitScale, undefined, { signal }).catch(() => {})
   }
 }
 
-/** Begins or ends the alarm; its reason names each kind that is overdue. */
+/** Raises or clears the alarm. Its reason names each overdue kind. */
 export async function checkCleanUps({ database, alarms }: Pick<Dependencies, 'database' | 'alarms'>, overdueMs: number): Promise<void> {
   const overdue = await overdueCleanUps(database, CLEAN_UP_KINDS, overdueMs)
   if (overdue.length > 0) alarms.raise(NAME, overdue.map(describe).join('; '))

@@ -12,9 +12,9 @@ import type { Dependencies } from './dependencies.ts'
 const BATCH = 500
 const PROBLEM_MAX_LENGTH = 500
 
-const cleaned = counter('cleaned_up_rows_total', 'Rows that clean-up deleted or emptied', ['kind'])
+const cleaned = counter('cleaned_up_rows_total', 'Rows that clean-up deleted, or whose body it deleted', ['kind'])
 
-/** Cleans up one kind of row until none is left; returns how many. That it finished, or why it failed, is written down. */
+/** Cleans up all rows of one kind and returns their number. Records in PostgreSQL that it finished, or why it failed. */
 export function createCleanUp(deps: Pick<Dependencies, 'database' | 'cleanUp' | 'logger'>) {
   const { database, logger } = deps
   return async (kind: CleanUpKind): Promise<number> => {
@@ -31,7 +31,10 @@ export function createCleanUp(deps: Pick<Dependencies, 'database' | 'cleanUp' | 
   }
 }
 
-/** A batch that times out is halved: how many rows a statement can take depends on the server, and on what depends on them. */
+/**
+ * If a statement times out, the batch size is halved. How many rows one statement can handle depends on the server, and on the number of
+ * rows that reference them.
+ */
 async function cleanUpAll(deps: Pick<Dependencies, 'database' | 'cleanUp'>, kind: CleanUpKind): Promise<number> {
   const { signal, reportProgress } = currentAttempt()
   let limit = BATCH
@@ -64,11 +67,11 @@ async function cleanUpBatch(
   return { rows, more: rows === limit }
 }
 
-/** The server works, but this statement never ends in its time: another attempt at once would end in the same way. */
+/** Not retryable: the server works, but this statement always exceeds the timeout, so an immediate retry would fail in the same way. */
 function timedOut(kind: CleanUpKind): ApplicationFailure {
   return ApplicationFailure.create({
     type: CLEAN_UP_TIMED_OUT,
-    message: `Clean-up of ${kind}: a statement for one row alone ran into the statement timeout`,
+    message: `Clean-up of ${kind}: a statement for a single row exceeded the statement timeout`,
     nonRetryable: true,
   })
 }

@@ -13,7 +13,7 @@ import { createUpdateCall } from './update-call.ts'
 import { createUploadRecording } from './upload-recording.ts'
 import { createValidateRecording } from './validate-recording.ts'
 
-/** All activities, each made from what it needs. */
+/** Creates all activities. Each gets only the dependencies that it needs. */
 export function createActivities(deps: Dependencies) {
   return {
     downloadRecording: createDownloadRecording(deps),

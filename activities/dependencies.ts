@@ -19,36 +19,36 @@ import { RECORDING_PACE } from '../recordings/transfer.ts'
 
 interface RecoverySettings {
   plan: RecoveryPlan
-  /** Calls looked at in one pass, so that live ones go first. */
+  /** The maximum number of calls that one pass handles, so that recovery does not delay new calls. */
   perPass: number
-  /** A waiting call of which nothing was heard for this long is looked at. */
+  /** Recovery checks a waiting call if nothing has changed about it for this long. */
   quietMs: number
-  /** A failed recording that was named to an open run is named again after this long at the earliest. */
+  /** After recovery has signaled a failed recording to an open run, it waits at least this long before it signals it again. */
   openRunPauseMs: number
 }
 
 interface DownloadSettings {
-  /** How many run at a time in each of the worker's queues of downloads. */
+  /** The maximum number of concurrent downloads in each of the worker's task queues for downloads. */
   slots: number
-  /** From the request to the start of the audio. */
+  /** The deadline from the request to the start of the audio. */
   startMs: number
-  /** Of the audio. */
+  /** The limits for the transfer of the audio. */
   pace: Pace
 }
 
 interface CleanUpSettings {
   webhookBodyDays: number
   sessionDays: number
-  /** A kind that has not finished for so long raises an alarm. */
+  /** If a kind of clean-up has not finished for this long, an alarm is raised. */
   overdueMs: number
 }
 
-/** What the side effects are made with; the worker puts it together. */
+/** The dependencies of all activities. The worker creates them. */
 export interface Dependencies {
   database: Database
   temporal: Client
   exotelApi: ExotelApi
-  /** How recordings are fetched: which links, with which key, over which sockets. */
+  /** How recordings are requested: the allowed links, the credentials and the HTTP agents. */
   source: RecordingSource
   downloads: DownloadSettings
   spool: Spool
@@ -60,17 +60,20 @@ export interface Dependencies {
   maxBytes: number
   cleanUp: CleanUpSettings
   recovery: RecoverySettings
-  /** Of a task that is given back because a service is away. */
+  /** The pauses between attempts if a service is unavailable. */
   pauses: Pauses
   waitScale: number
 }
 
-/** Longer than any workflow takes to be started. */
+/** Longer than the start of a workflow takes. */
 const QUIET_MINUTES = 10
 /** A transfer that waits for Exotel or for S3 may take hours. */
 const OPEN_RUN_PAUSE_MINUTES = 6 * 60
 
-/** Opens no connection yet, and Temporal's comes later; the caller closes what it handed in, the store and the source's agents. */
+/**
+ * Creates all dependencies except the Temporal client, and opens no connections. The caller closes what it passed in, the store, the
+ * inventory and the source's agents.
+ */
 export function openDependencies(
   config: Config,
   shared: Pick<Dependencies, 'database' | 'spool' | 'alarms' | 'logger'>,

@@ -2,7 +2,7 @@ import type { SourceRef } from '../contracts/recording.ts'
 import { currentAttempt } from './attempt.ts'
 import type { Dependencies } from './dependencies.ts'
 
-/** Deletes what the spool still has of a recording that is concluded. */
+/** Deletes the spool files of a concluded recording. */
 export function createDiscardRecording({ spool }: Pick<Dependencies, 'spool'>) {
   return (source: SourceRef): Promise<void> => {
     const file = spool.fileFor(source.callSid, source.sourceUrl)

@@ -11,7 +11,7 @@ const CODES: Record<string, DiskFailureCode> = {
   ENOENT: 'SpoolUnavailable',
 }
 
-/** What an error says about the worker's disk; undefined if it is about something else. */
+/** Returns the failure code of an error of the worker's disk. Undefined for any other error. */
 export function diskFailureCode(error: unknown): DiskFailureCode | undefined {
   return error instanceof SpoolFull ? 'SpoolFull' : CODES[(error as NodeJS.ErrnoException).code ?? '']
 }

@@ -1,4 +1,4 @@
-// Step 1: Exotel's recording lies whole in this worker's spool. The story is here; the transfer itself in recordings/transfer.ts.
+// Step 1: downloads a recording from Exotel into this worker's spool. recordings/transfer.ts contains the transfer of the bytes.
 import { Context } from '@temporalio/activity'
 import { isCallErased, linksOf, type Link } from '../calls/recording-facts.ts'
 import { readAnswer, type FailedAnswer, type RecordingAnswer } from '../exotel/recording-answer.ts'
@@ -27,14 +27,14 @@ interface Download {
   deps: Needs
   recording: SourceRef
   hostAlarm: LastingAlarm
-  /** Of the attempt; also aborted when a later attempt takes the file over. */
+  /** The attempt's signal. It is also aborted when a later attempt on the same file starts. */
   signal: AbortSignal
   onProgress: (bytes: number) => void
 }
 
 /**
- * Continues the part on disk where the source still has the same version of the recording; a file that is whole already is
- * done. Fails typed: the details tell the furthest byte reached, so that the workflow sees progress, and where the file lies.
+ * Continues the part on disk if the source still has the same version of the recording. If the file is already complete, no request is
+ * sent. The details of a failure contain the number of bytes on disk, so that the workflow sees progress, and the task queue of the spool.
  */
 export function createDownloadRecording(deps: Needs) {
   const hostAlarm = createHostAlarm(deps)
@@ -43,8 +43,8 @@ export function createDownloadRecording(deps: Needs) {
     const attempt = currentAttempt()
     const { spool } = deps
     const file = spool.fileFor(recording.callSid, recording.sourceUrl)
-    const download = (noteProgress: Download['onProgress']): Promise<WholeFile> => {
-      const onProgress = (bytes: number): void => (attempt.reportProgress(bytes), noteProgress(bytes))
+    const download = (reportToSlot: Download['onProgress']): Promise<WholeFile> => {
+      const onProgress = (bytes: number): void => (attempt.reportProgress(bytes), reportToSlot(bytes))
       return spool.asWriter(file, attempt, (signal) => downloadInto(file, { deps, recording, hostAlarm, signal, onProgress }))
     }
     const whole = await stalledDownloads.hold(Context.current().info.taskQueue, download)
@@ -74,12 +74,12 @@ async function fetchInto(file: string, download: Download): Promise<WholeFile> {
   return receive(file, download, await linksOf(deps.database, recording.callSid, recording.sourceUrl), part)
 }
 
-/** A part that cannot be continued costs one more request and not an attempt: Exotel did nothing wrong. */
+/** If a part cannot be continued, the same attempt requests the whole recording, because this is not a failure of Exotel. */
 async function receive(file: string, download: Download, links: Link[], part: Part | undefined): Promise<WholeFile> {
   const { signal, onProgress } = download
   const { spool, maxBytes, downloads } = download.deps
   const control = { signal, maxBytes, pace: downloads.pace, onProgress }
-  const answer = await askForRecording(download, links, part)
+  const answer = await requestFromLinks(download, links, part)
   switch (answer.kind) {
     case 'failed':
       throw failAttempt(answer.code, answer.reason, { ...(await partLeft(spool, file)), retryAfterMs: answer.retryAfterMs })
@@ -95,18 +95,21 @@ async function receive(file: string, download: Download, links: Link[], part: Pa
   }
 }
 
-/** The first answer that is not a failure, since a pre-signed link may be stale in any way. A refusal is the least telling failure. */
-async function askForRecording(download: Download, links: Link[], part: Part | undefined): Promise<RecordingAnswer> {
+/**
+ * Requests the links in turn and returns the first answer that is not a failure, because a pre-signed link may have expired or may be
+ * invalid for another reason. If all fail, any other failure is preferred to `ExotelUnauthorized`, which says least about the cause.
+ */
+async function requestFromLinks(download: Download, links: Link[], part: Part | undefined): Promise<RecordingAnswer> {
   const failures: FailedAnswer[] = []
   for (const link of links) {
-    const answer = await askLink(download, link, part)
+    const answer = await requestLink(download, link, part)
     if (answer.kind !== 'failed') return answer
     failures.push(answer)
   }
   return failures.findLast(({ code }) => code !== 'ExotelUnauthorized') ?? failures[0]!
 }
 
-async function askLink({ deps, hostAlarm, signal }: Download, link: Link, part: Part | undefined): Promise<RecordingAnswer> {
+async function requestLink({ deps, hostAlarm, signal }: Download, link: Link, part: Part | undefined): Promise<RecordingAnswer> {
   const deadline = startDeadline(deps.downloads.startMs)
   try {
     const request = { signal: AbortSignal.any([signal, deadline.signal]), part }
@@ -122,22 +125,22 @@ async function askLink({ deps, hostAlarm, signal }: Download, link: Link, part: 
   }
 }
 
-/** Names what a transfer throws; the interceptor names everything else. */
+/** Converts errors of a transfer to typed failures. The interceptor converts all others. */
 async function asFailure({ spool }: Needs, file: string, error: unknown): Promise<unknown> {
   const fail = async (code: FailureCode): Promise<Error> => failAttempt(code, (error as Error).message, await partLeft(spool, file))
-  if (diskFailureCode(error) === 'SpoolFull') await spool.remove(file) // what does not fit must not keep others from fitting
+  if (diskFailureCode(error) === 'SpoolFull') await spool.remove(file) // so that other downloads have space
   if (error instanceof TooLarge) return fail('RecordingTooLarge')
   if (error instanceof TransferBroken) return fail('DownloadIncomplete')
   return error
 }
 
-/** What a failed attempt leaves on this worker's disk, for the workflow's decision where the next attempt runs. */
+/** Describes the part that a failed attempt leaves on this worker's disk. The workflow uses it to decide where the next attempt runs. */
 async function partLeft(spool: Spool, file: string): Promise<{ queue?: string; reachedBytes: number; resumableBytes: number }> {
   const queue = (await spool.holds(file)) && { queue: spool.queue }
   return { ...queue, reachedBytes: await spool.bytesOf(file), resumableBytes: await resumableBytesOf(spool, file) }
 }
 
-/** A refused address comes out of the socket's resolver, wrapped or not. */
+/** An error about a refused address comes from the socket's resolver. It may be wrapped as the `cause` of another error. */
 function policyErrorIn(error: unknown): UrlRefused | HostNotAllowed | undefined {
   return [error, (error as { cause?: unknown }).cause].find((each) => each instanceof UrlRefused || each instanceof HostNotAllowed)
 }

@@ -3,8 +3,8 @@ import { markRecordingsErased } from '../calls/object-owners.ts'
 import type { Dependencies } from './dependencies.ts'
 
 /**
- * Deletes an object of an erased call. The rows come first: an object that could not be deleted is found by the next check of
- * the bucket, but nothing finds a row that still names a deleted object.
+ * Deletes an object of an erased call. The rows are updated first: if the object cannot be deleted then, the next object check finds it.
+ * But nothing would find a row that still names a deleted object.
  */
 export async function deleteErasedObject(
   { database, inventory }: Pick<Dependencies, 'database' | 'inventory'>,

@@ -5,13 +5,13 @@ import { RetryLater } from './failures.ts'
 const CREDENTIALS_ALARM = 'ExotelCredentialsRefused'
 const ACCOUNT_ALARM = 'ExotelAccountNotFound'
 
-/** Exotel has answered with a call or a list of calls: address, account and key are right. */
+/** Call this after Exotel has returned a call or a list of calls, which proves that address, account and key are correct. */
 export function clearSettingsAlarms({ alarms }: Pick<Dependencies, 'alarms'>): void {
   alarms.clear(CREDENTIALS_ALARM)
   alarms.clear(ACCOUNT_ALARM)
 }
 
-/** Converts what Exotel's API threw; wrong settings raise an alarm. Other errors stay as they are. */
+/** Converts errors of Exotel's API to {@link RetryLater}, and raises an alarm if the settings are wrong. Returns other errors unchanged. */
 export function asRetryLater({ alarms }: Pick<Dependencies, 'alarms'>, error: unknown): unknown {
   if (error instanceof ExotelCredentialsRefused) {
     alarms.raise(CREDENTIALS_ALARM, `${error.message}: check EXOTEL_ACCOUNT_SID, EXOTEL_API_KEY and EXOTEL_API_TOKEN`)

@@ -1,11 +1,11 @@
-// The two ways in which an activity fails.
+// The two kinds of failures of an activity.
 import { ApplicationFailure } from '@temporalio/common'
 import { redact } from '../platform/redact.ts'
 import type { FailureCode, RATE_LIMITED, SPOOL_FILE_LOST, WaitingCode } from '../contracts/failures.ts'
 
 /**
- * The recording is not at fault: one of our services is unavailable or misconfigured. Temporal schedules another attempt after a growing
- * pause with jitter, without limit. The activity holds no slot meanwhile and adds nothing to the history.
+ * A service is unavailable or misconfigured, and the recording is not the cause. Temporal schedules another attempt after a growing pause
+ * with jitter, without limit. Between attempts, the activity occupies no slot and adds nothing to the history.
  */
 export class RetryLater extends Error {
   readonly code: WaitingCode
@@ -20,7 +20,7 @@ export class RetryLater extends Error {
   }
 }
 
-/** This attempt has failed. The workflow counts it, waits, or concludes. */
+/** Creates the failure of an attempt that Temporal does not retry. The workflow decides whether it starts another one. */
 export function failAttempt(
   code: FailureCode | typeof SPOOL_FILE_LOST | typeof RATE_LIMITED,
   message: string,

@@ -1,5 +1,5 @@
-// Exotel's Call Details: does the call have a recording, and may we have it? One request an activity, on the queue that
-// keeps the whole fleet within Exotel's limit.
+// Requests Call Details from Exotel, to find the recording of a call or to renew a link. Each activity sends one request. The activities
+// run on the task queue whose rate limit keeps all workers together within Exotel's limit.
 import type { CallSid } from '../contracts/call-sid.ts'
 import { recordRetryWait } from '../calls/record-retry-wait.ts'
 import { advanceStatus, isCallErased, nameRecording } from '../calls/recording-facts.ts'
@@ -14,15 +14,15 @@ import { asRetryLater, clearSettingsAlarms } from './exotel-failures.ts'
 type Needs = Pick<Dependencies, 'database' | 'exotelApi' | 'alarms'>
 
 /**
- * Asks whether Exotel names a recording for the call; a named one gets its row, else the call's row says when it is asked again.
- * For an erased call Exotel is not asked.
+ * Requests Call Details to find out whether the call has a recording. If Exotel names one, its row is created. Otherwise the time of the
+ * next request is written to the call's row. For an erased call, no request is sent.
  */
 export function createFindRecording(deps: Needs) {
   return async (request: CallDetailsRequest): Promise<CallDetailsAnswer> => {
     const { signal } = currentAttempt()
     const { callSid } = request
     if (await isCallErased(deps.database, callSid)) return { kind: 'erased' }
-    const details = await ask(deps, () => deps.exotelApi.callDetails(callSid, signal))
+    const details = await requestDetails(deps, () => deps.exotelApi.callDetails(callSid, signal))
     if (!(details instanceof ExotelUnavailable) && details?.source) {
       const named = await nameRecording(deps.database, callSid, details.source)
       return named ? { kind: 'named', sourceUrl: details.source.sourceUrl } : { kind: 'erased' }
@@ -49,16 +49,16 @@ async function recordNextRequest(
 }
 
 /**
- * A recording was refused to us: asks for a pre-signed link to it. Waits, with an alarm, while Exotel refuses our key
- * altogether.
- * @returns whether there is a new link to try
+ * Requests a pre-signed link to a recording whose download Exotel refused. If Exotel refuses the key for its API too, this raises an alarm
+ * and is retried later.
+ * @returns whether there is a new link
  */
 export function createRenewLink(deps: Needs) {
   return async (source: SourceRef): Promise<RenewalResult> => {
     const { signal } = currentAttempt()
     const { callSid, sourceUrl } = source
     if (await isCallErased(deps.database, callSid)) return { kind: 'refused' }
-    const details = await ask(deps, () => deps.exotelApi.callDetailsWithLink(callSid, signal))
+    const details = await requestDetails(deps, () => deps.exotelApi.callDetailsWithLink(callSid, signal))
     if (details instanceof ExotelUnavailable) return { kind: 'unavailable' }
     const named = details?.source
     if (named?.fetchUrl === undefined || named.sourceUrl !== sourceUrl) return { kind: 'refused' }
@@ -66,8 +66,14 @@ export function createRenewLink(deps: Needs) {
   }
 }
 
-/** "Unavailable" is an answer here, which the workflow judges; everything else is waited for. Undefined: Exotel does not know the call. */
-async function ask(deps: Needs, request: () => Promise<CallDetails | undefined>): Promise<CallDetails | ExotelUnavailable | undefined> {
+/**
+ * Returns {@link ExotelUnavailable} instead of throwing it, because the workflow decides what follows. Other errors of the API are retried
+ * later. Undefined: Exotel does not know the call.
+ */
+async function requestDetails(
+  deps: Needs,
+  request: () => Promise<CallDetails | undefined>,
+): Promise<CallDetails | ExotelUnavailable | undefined> {
   try {
     const details = await request()
     if (details === undefined) await deps.exotelApi.confirmAccount(currentAttempt().signal)

@@ -1,4 +1,4 @@
-// What surrounds each activity: heartbeats, log context, typed failures, and recorded waits. Activities are plain functions.
+// Runs each activity with heartbeats, log context, typed failures and recorded waits, so that activities are plain functions.
 import type { Context } from '@temporalio/activity'
 import { ApplicationFailure, ApplicationFailureCategory, CancelledFailure } from '@temporalio/common'
 import type { ActivityInterceptorsFactory } from '@temporalio/worker'
@@ -17,17 +17,17 @@ import { diskFailureCode } from './disk-failures.ts'
 import { failAttempt, RetryLater } from './failures.ts'
 
 type Needs = Pick<Dependencies, 'database' | 'pauses' | 'logger' | 'alarms'>
-/** What the input of an activity is about, if it is about one call. */
+/** The call, and possibly the recording, of an activity's input. */
 type Subject = CallRef & { sourceUrl?: string }
 
-/** The worker must not throttle heartbeats to fewer, see `maxHeartbeatThrottleInterval`. */
+/** `maxHeartbeatThrottleInterval` of the worker must not be longer than this. */
 export const HEARTBEAT_MS = 3000
-/** The worker's disk; cleared by the next download that fits. */
+/** Raised after an error of the worker's disk. The next successful download clears it. */
 export const SPOOL_ALARM = 'SpoolUnavailable'
-/** For the next worker. */
+/** The pause until the next attempt if a worker shuts down. */
 const AFTER_SHUTDOWN_MS = 500
 const SHORTEST_PAUSE_MS = 100
-/** The row cannot be written, or the next worker is there at once. */
+/** Waits that are not written to the row: PostgreSQL is unavailable, or the next attempt follows immediately. */
 const NOT_RECORDED = new Set<string>(['DatabaseUnavailable', 'WorkerShutdown'] satisfies WaitingCode[])
 
 export function activityInterceptor(deps: Needs): ActivityInterceptorsFactory {
@@ -48,7 +48,7 @@ export function activityInterceptor(deps: Needs): ActivityInterceptorsFactory {
   })
 }
 
-/** Until the very end: recording a wait may take longer than the heartbeat timeout. */
+/** Heartbeats continue while a wait is recorded, because that may take longer than the heartbeat timeout. */
 async function withHeartbeats<T>(context: Context, work: (reportProgress: (bytes: number) => void) => Promise<T>): Promise<T> {
   let bytes = 0
   const heartbeats = setInterval(() => context.heartbeat({ bytes }), HEARTBEAT_MS)
@@ -69,7 +69,7 @@ function attemptOf({ info, cancellationSignal }: Context, reportProgress: (bytes
   }
 }
 
-/** Logs how an attempt about a call ended. If the activity is tried again later, the row says why. */
+/** Logs how an attempt about a call ended. If the activity is retried later, writes the reason to the row. */
 async function report<T>(
   deps: Needs,
   { number: attempt }: ActivityAttempt,
@@ -93,18 +93,18 @@ async function report<T>(
   }
 }
 
-/** Best effort: the activity waits whether or not its row says so. */
+/** Best effort: the activity is retried even if the row cannot be written. */
 async function recordWait({ database, logger }: Needs, { callSid, sourceUrl }: Subject, failure: ApplicationFailure): Promise<void> {
   const { type, message, nextRetryDelay } = failure
   if (NOT_RECORDED.has(type ?? '')) return
   const nextTryAt = new Date(Date.now() + Number(nextRetryDelay)).toISOString()
   const wait = { callSid, ...(sourceUrl !== undefined && { sourceUrl }), nextTryAt, reason: { code: type!, error: message } }
   await recordRetryWait(database, wait).catch((error: unknown) =>
-    logger.warn({ error, callSid }, 'The wait of a recording cannot be written to its row'),
+    logger.warn({ error, callSid }, 'The reason why a recording waits cannot be written to its row'),
   )
 }
 
-/** Whatever the activity throws leaves as a typed failure or as a cancellation. */
+/** Converts everything that the activity throws to a typed failure or a cancellation. */
 async function withTypedFailures<T>(deps: Needs, context: Context, attempt: ActivityAttempt, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
@@ -127,13 +127,13 @@ function typed(deps: Needs, context: Context, attempt: ActivityAttempt, error: u
     return asApplicationFailure(deps, attempt, new RetryLater(code, (error as Error).message))
   }
   if (isDatabaseOutage(error))
-    return asApplicationFailure(deps, attempt, new RetryLater('DatabaseUnavailable', 'PostgreSQL does not execute the statement'))
+    return asApplicationFailure(deps, attempt, new RetryLater('DatabaseUnavailable', 'PostgreSQL is unavailable'))
   const { activityType: activity, workflowExecution } = context.info
   deps.logger.error({ error, activity, workflowId: workflowExecution?.workflowId }, 'Activity failed unexpectedly')
   return failAttempt('InternalError', error instanceof Error ? `${error.name}: ${error.message}` : String(error))
 }
 
-/** BENIGN: an expected failure, which Temporal neither logs nor counts as an error. */
+/** The category BENIGN marks an expected failure. Temporal neither logs it nor counts it as an error. */
 function asApplicationFailure({ pauses }: Needs, attempt: ActivityAttempt, { code, message, pauseMs }: RetryLater): ApplicationFailure {
   return ApplicationFailure.create({
     type: code,
@@ -143,7 +143,7 @@ function asApplicationFailure({ pauses }: Needs, attempt: ActivityAttempt, { cod
   })
 }
 
-/** By the workflow, a person or a timeout. A worker that shuts down passes the activity to another worker at once instead. */
+/** True if the workflow, a person or a timeout cancelled the activity. If the worker shuts down, another worker gets the activity instead. */
 function isCancelled({ reason }: AbortSignal): boolean {
   return reason instanceof CancelledFailure && reason.message !== 'WORKER_SHUTDOWN'
 }

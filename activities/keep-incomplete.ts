@@ -8,8 +8,8 @@ import type { Dependencies } from './dependencies.ts'
 type Needs = Pick<Dependencies, 'spool' | 'store'>
 
 /**
- * No attempt brought the whole recording: prepares the most that arrived on this disk for quarantine, since it may be all that is left
- * of the recording. A repetition gives the same result.
+ * Prepares the longest incomplete file on this disk for quarantine after no attempt received the whole recording. This file may be all that
+ * is left of the recording. Idempotent.
  */
 export function createKeepIncomplete(deps: Needs) {
   return (source: SourceRef): Promise<Incomplete> => {
@@ -24,13 +24,13 @@ async function keepLongest({ spool, store }: Needs, newest: string): Promise<Inc
   const file = (await spool.bytesOf(newest)) >= (await spool.bytesOf(kept)) ? newest : kept
   if ((await spool.bytesOf(file)) === 0) return {}
   const { bytes, sha256 } = await digestFile(spool.path(file), store.sizes, signal, reportProgress)
-  const broken = whyBroken(await spool.note(file))
+  const broken = incompleteReason(await spool.note(file))
   await spool.writeNote(file, { complete: { bytes, sha256 }, broken })
   return { spooled: { queue: spool.queue, file, bytes, sha256, broken } }
 }
 
-/** Nothing is noted where the worker was killed, and where all bytes arrived and no later step succeeded. */
-function whyBroken({ complete, broken }: SpoolNote): Broken {
-  if (!broken) return { reason: complete ? 'No attempt stored the recording' : 'The transfer was cut' }
+/** The note has no reason if the worker was killed, or if all bytes arrived and no later step succeeded. */
+function incompleteReason({ complete, broken }: SpoolNote): Broken {
+  if (!broken) return { reason: complete ? 'No attempt stored the recording' : 'The transfer was interrupted' }
   return { ...broken, reason: redact(broken.reason) }
 }

@@ -1,23 +1,23 @@
-// An alarm about faults that no success of this process can end: each is forgotten where it has not happened again for long enough.
+// An alarm about faults that may end without a success in this process. A fault that does not occur again for some time is removed.
 import type { AlarmName } from '../contracts/alarms.ts'
 import type { Alarms } from '../platform/alarms.ts'
 
 export interface LastingAlarm {
-  /** @param subject what the fault is about, such as a host or a call */
+  /** @param subject the host, call or key that the fault is about */
   raise(subject: string): void
-  /** The fault is over. */
+  /** Removes the subject. The alarm is cleared when no subject is left. */
   end(subject: string): void
 }
 
 export interface LastingAlarmOptions {
   name: AlarmName
-  /** Without the fault for this long, a subject is forgotten. */
+  /** A subject is removed if the fault does not occur again for this long. */
   quietMs: number
-  /** The reason of the alarm, from the newest of the subjects that it stands for. */
+  /** Builds the reason of the alarm from its newest subjects. */
   reason: (subjects: string[]) => string
 }
 
-/** Subjects may come from webhooks, so their number is limited: in the text of the alarm, and in memory. */
+/** Subjects may come from webhooks, so their number is limited in the text of the alarm and in memory. */
 const MAX_NAMED_SUBJECTS = 10
 const MAX_SUBJECTS = 1000
 const MAX_TIMER_MS = 2 ** 31 - 1
@@ -27,25 +27,25 @@ export function createLastingAlarm(alarms: Alarms<AlarmName>, { name, quietMs, r
   return { raise, end }
 
   function raise(subject: string): void {
-    forget(subject)
+    remove(subject)
     const [oldest] = timers.keys()
-    if (timers.size === MAX_SUBJECTS) forget(oldest!)
+    if (timers.size === MAX_SUBJECTS) remove(oldest!)
     timers.set(subject, setTimeout(() => end(subject), Math.min(MAX_TIMER_MS, quietMs)).unref())
-    raiseForAll()
+    raiseWithSubjects()
   }
 
   function end(subject: string): void {
     if (!timers.has(subject)) return
-    forget(subject)
-    if (timers.size > 0) raiseForAll()
+    remove(subject)
+    if (timers.size > 0) raiseWithSubjects()
     else alarms.clear(name)
   }
 
-  function raiseForAll(): void {
+  function raiseWithSubjects(): void {
     alarms.raise(name, reason([...timers.keys()].slice(-MAX_NAMED_SUBJECTS)))
   }
 
-  function forget(subject: string): void {
+  function remove(subject: string): void {
     clearTimeout(timers.get(subject))
     timers.delete(subject)
   }

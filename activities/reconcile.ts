@@ -1,4 +1,4 @@
-// Exotel's list of ended calls, page by page: what we never heard of is brought in. One request to Exotel an activity.
+// Reads Exotel's list of ended calls page by page and ingests unknown calls and recordings. Each activity sends one request to Exotel.
 import type { CallSid } from '../contracts/call-sid.ts'
 import {
   countBackfillBacklog,
@@ -22,15 +22,15 @@ type Needs = Pick<Dependencies, 'database' | 'exotelApi' | 'alarms' | 'logger'>
 const INCOMPLETE_ALARM = 'ReconciliationIncomplete'
 const BACKFILL_ALARM = 'BackfillIncomplete'
 const LINKS_IN_ONE_SWEEP = 100
-/** Exotel advises 20 ids a request. */
+/** Exotel recommends at most 20 ids in a request. */
 const SIDS_IN_ONE_REQUEST = 20
 
-const ingested = counter('reconciled_total', 'What reconciliation and backfill brought in', ['source', 'kind'])
+const ingested = counter('reconciled_total', 'Calls and recordings that reconciliation and backfill ingested', ['source', 'kind'])
 
 export function createReconcileActivities(deps: Needs) {
   const { database, exotelApi, alarms, logger } = deps
   return {
-    /** Opens the pass's row and tells its window. */
+    /** Creates the row of the pass and returns its time window. */
     async startReconcilePass(request: PassRequest): Promise<Pass> {
       const { idempotencyKey } = currentAttempt()
       const { passId, from, to } =
@@ -40,13 +40,13 @@ export function createReconcileActivities(deps: Needs) {
       return { passId, from: from.toISOString(), to: to.toISOString() }
     },
 
-    /** Reads one page and brings in what is new on it. Waits, and says so on the pass, while Exotel does not answer. */
+    /** Reads one page and ingests what is new. If the request fails, the reason is written to the row of the pass. */
     async readListPage({ passId, source, from, to, after }: ListRequest): Promise<ListPage> {
       const page = await exotelApi
         .listCalls({ kind: 'window', from: new Date(from), to: new Date(to) }, after, currentAttempt().signal)
         .catch(async (error: unknown) => {
           const failure = asRetryLater(deps, error)
-          await recordPassProblem(database, passId, `Waits: ${(error as Error).message}`)
+          await recordPassProblem(database, passId, `Waiting for Exotel: ${(error as Error).message}`)
           throw failure
         })
       await recordPassProblem(database, passId, null)
@@ -60,7 +60,7 @@ export function createReconcileActivities(deps: Needs) {
       alarms.clear(alarm)
     },
 
-    /** Ids of calls that wait for a link, in portions of one request each. */
+    /** Returns the ids of calls that wait for a link, split into the ids of each request. */
     async listCallsWithoutLink(): Promise<CallSid[][]> {
       const callSids = await listCallsWithoutLink(database, LINKS_IN_ONE_SWEEP)
       return Array.from({ length: Math.ceil(callSids.length / SIDS_IN_ONE_REQUEST) }, (_, index) =>
@@ -68,7 +68,7 @@ export function createReconcileActivities(deps: Needs) {
       )
     },
 
-    /** @returns how many links came to light */
+    /** @returns the number of new links */
     async sweepLinks(callSids: CallSid[]): Promise<number> {
       const page = await exotelApi.listCalls({ kind: 'calls', callSids }, undefined, currentAttempt().signal).catch((error: unknown) => {
         throw asRetryLater(deps, error)
@@ -81,12 +81,12 @@ export function createReconcileActivities(deps: Needs) {
 
   async function ingestPage(source: 'reconcile' | 'backfill', page: CallsPage): Promise<ListPage> {
     clearSettingsAlarms(deps)
-    const news = await ingestListedCalls(database, source, page.calls.map(eventOf))
-    ingested.inc({ source, kind: 'call' }, news.callsNew)
-    ingested.inc({ source, kind: 'recording' }, news.recordingsNew)
+    const result = await ingestListedCalls(database, source, page.calls.map(eventOf))
+    ingested.inc({ source, kind: 'call' }, result.callsNew)
+    ingested.inc({ source, kind: 'recording' }, result.recordingsNew)
     const { calls, unusable, next, total, hasNextPage } = page
     return {
-      ...news,
+      ...result,
       calls: calls.length,
       unusable,
       hasNextPage,

@@ -6,11 +6,11 @@ import type { Dependencies } from './dependencies.ts'
 import { countStuckRuns, isRunOpen } from '../temporal/open-runs.ts'
 
 const STUCK_ALARM = 'WorkflowsStuck'
-const recovered = counter('recovery_events_total', 'Calls that recovery has begun anew', ['reason'])
+const recovered = counter('recovery_events_total', 'Calls for which recovery enqueued an event', ['reason'])
 
 /**
- * Begins anew what has failed and may yet succeed, and what waits without a workflow that owns it. Only inserts events; the
- * relay does the rest. A failed recording that is due is named to its call's workflow also while another recording keeps that one open.
+ * Retries recordings that failed and may still succeed, and calls that wait without an open workflow run. Only inserts events, which the
+ * relay sends to Temporal. A failed recording that is due is also signaled to a run that is still open because of another recording.
  */
 export function createRecoverRecordings(deps: Pick<Dependencies, 'database' | 'temporal' | 'recovery' | 'alarms' | 'logger'>) {
   const { database, temporal, recovery, alarms, logger } = deps
@@ -18,63 +18,70 @@ export function createRecoverRecordings(deps: Pick<Dependencies, 'database' | 't
   return async (): Promise<RecoveryResult> => {
     const { signal } = currentAttempt()
     const due = await findDue(database, recovery.perPass)
-    const quiet = await findOrphaned(database, { limit: recovery.perPass, quietMs: recovery.quietMs })
-    const begun = {
-      due: await beginAll(due, 'due', deliverDue, signal),
-      unowned: await beginAll(quiet, 'unowned', beginUnlessOpen, signal),
+    const orphaned = await findOrphaned(database, { limit: recovery.perPass, quietMs: recovery.quietMs })
+    const started = {
+      due: await startAll(due, 'due', startDue, signal),
+      unowned: await startAll(orphaned, 'unowned', startUnlessOpen, signal),
     }
     const stuck = await countStuckRuns(temporal).catch((error: unknown) => {
-      logger.warn({ error }, 'Recording runs that are stuck cannot be counted: does this Temporal server know TemporalReportedProblems?')
+      logger.warn(
+        { error },
+        'Stuck workflow runs cannot be counted: check that the Temporal server has the search attribute TemporalReportedProblems',
+      )
       return 0
     })
-    if (stuck > 0) alarms.raise(STUCK_ALARM, `${stuck} open runs fail their workflow tasks: see TemporalReportedProblems in the Web UI`)
+    if (stuck > 0)
+      alarms.raise(
+        STUCK_ALARM,
+        `The workflow tasks of ${stuck} open runs fail: see the search attribute TemporalReportedProblems in the Web UI`,
+      )
     else alarms.clear(STUCK_ALARM)
-    return { ...begun, stuck, more: due.length === recovery.perPass || quiet.length === recovery.perPass }
+    return { ...started, stuck, more: due.length === recovery.perPass || orphaned.length === recovery.perPass }
   }
 
-  async function beginAll(
+  async function startAll(
     calls: Unfinished[],
-    why: 'due' | 'unowned',
-    begin: (call: Unfinished) => Promise<boolean>,
+    reason: 'due' | 'unowned',
+    start: (call: Unfinished) => Promise<boolean>,
     signal: AbortSignal,
   ): Promise<number> {
-    let begun = 0
+    let started = 0
     for (const call of calls) {
       signal.throwIfAborted()
-      if (await begin(call)) begun += 1
+      if (await start(call)) started += 1
     }
-    recovered.inc({ reason: why }, begun)
-    return begun
+    recovered.inc({ reason }, started)
+    return started
   }
 
   /**
-   * A search has no link to signal: it begins again once the run has ended. A run that is open may have the recording in hand already,
-   * which may take long, so that it is not named again soon.
+   * A call without a link has nothing to signal: its search starts again after the run has ended. An open run may already be transferring
+   * the recording, which may take long, so the next event for it follows after a longer pause.
    */
-  async function deliverDue(call: Unfinished): Promise<boolean> {
-    if (call.sourceUrls.length === 0) return beginUnlessOpen(call)
-    return beginCall(call, (await isOpen(call)) ? recovery.openRunPauseMs : firstPauseMs)
+  async function startDue(call: Unfinished): Promise<boolean> {
+    if (call.sourceUrls.length === 0) return startUnlessOpen(call)
+    return startCall(call, (await isOpen(call)) ? recovery.openRunPauseMs : firstPauseMs)
   }
 
-  async function beginUnlessOpen(call: Unfinished): Promise<boolean> {
-    if (!(await isOpen(call))) return beginCall(call, firstPauseMs)
+  async function startUnlessOpen(call: Unfinished): Promise<boolean> {
+    if (!(await isOpen(call))) return startCall(call, firstPauseMs)
     await deferRecovery(database, call.callSid, firstPauseMs)
     return false
   }
 
-  /** One call that Temporal can say nothing of must not keep the others from being looked at. */
+  /** If Temporal cannot answer for one call, that call counts as open, so that recovery continues with the others. */
   function isOpen({ callSid }: Unfinished): Promise<boolean> {
     return isRunOpen(temporal, callSid).catch((error: unknown) => {
-      logger.warn({ error, callSid }, 'Recording run cannot be looked at by recovery')
+      logger.warn({ error, callSid }, 'Recovery cannot check whether the run of a call is open: the next pass checks it again')
       return true
     })
   }
 
-  /** @param leaseMs until the call is due again, should nothing be concluded */
-  async function beginCall(call: Unfinished, leaseMs: number): Promise<true> {
+  /** @param leaseMs the time until the call is due again if no recording is concluded */
+  async function startCall(call: Unfinished, leaseMs: number): Promise<true> {
     const { callSid, sourceUrls, occasion } = call
     await enqueueRecovery(database, call, leaseMs)
-    logger.info({ callSid, occasion, recordings: sourceUrls.length }, 'Recording begun anew by recovery')
+    logger.info({ callSid, occasion, recordings: sourceUrls.length }, 'Recovery enqueued an event for a call')
     return true
   }
 }

@@ -10,25 +10,26 @@ import { RetryLater } from './failures.ts'
 import { reportGivenUp } from './given-up.ts'
 import { createLastingAlarm } from './lasting-alarm.ts'
 
-const concluded = counter('recordings_concluded_total', 'Recordings by how their way ended', ['state', 'code'])
+const concluded = counter('recordings_concluded_total', 'Concluded recordings, by state and failure code', ['state', 'code'])
 
 type Needs = Pick<Dependencies, 'database' | 'inventory' | 'recovery' | 'logger' | 'alarms' | 'waitScale'>
 
-/** The activity has 20 s; where the store needs longer, the nightly check of the bucket deletes the object. */
+/** Less than the activity's timeout of 20 s. If the store needs longer, the nightly object check deletes the object. */
 const DELETE_DEADLINE_MS = 8000
-/** A person has to put it right: another attempt soon would fail alike. */
+/** Long, because a person has to correct the cause. An earlier attempt would fail in the same way. */
 const REJECTED_PAUSE_MS = 3600_000
 
 /**
- * Step 4: the rows say what became of the recording. Idempotent, see {@link concludeRecording}. Of an erased call nothing is
- * written, and an object that this run has uploaded for it is deleted.
+ * Step 4: writes the outcome of a recording to the rows. Idempotent, see {@link concludeRecording}. For an erased call nothing is written,
+ * and the object that this run uploaded is deleted.
  */
 export function createUpdateCall(deps: Needs) {
   const { database, recovery, logger, waitScale } = deps
   const rejectedAlarm = createLastingAlarm(deps.alarms, {
     name: 'OutcomeRejected',
     quietMs: 2 * REJECTED_PAUSE_MS * waitScale,
-    reason: (calls) => `PostgreSQL refuses to store how recordings of these calls ended: ${calls.join(', ')}. The log has its errors`,
+    reason: (calls) =>
+      `PostgreSQL refuses to store the outcome of recordings of these calls: ${calls.join(', ')}. See the errors in the log`,
   })
   return async (conclusion: Conclusion): Promise<void> => {
     const context = { attempt: currentAttempt().idempotencyKey, plan: recovery.plan }
@@ -48,26 +49,26 @@ export function createUpdateCall(deps: Needs) {
   }
 }
 
-/** Whatever the error is: a run must not end before its row is written. */
+/** Every error is retried, because a run must not end before its row is written. */
 function asRetryLater({ waitScale }: Needs, error: unknown): RetryLater {
-  if (isDatabaseOutage(error)) return new RetryLater('DatabaseUnavailable', 'The outcome cannot be written')
+  if (isDatabaseOutage(error)) return new RetryLater('DatabaseUnavailable', 'PostgreSQL is unavailable: the outcome cannot be written')
   const reason = `PostgreSQL refuses to store the outcome (SQLSTATE ${sqlStateOf(error) ?? 'unknown'})`
   return new RetryLater('OutcomeRejected', reason, REJECTED_PAUSE_MS * waitScale)
 }
 
-/** Best effort: what stays is deleted by the nightly check of the bucket. */
+/** Best effort: if this fails, the nightly object check deletes the object. */
 async function deleteObject(deps: Needs, { callSid, outcome }: Conclusion): Promise<void> {
   const { database, inventory, logger } = deps
   const object = objectOf(outcome)
   if (object?.bucket !== inventory.bucket) return
   const { key } = object
   try {
-    // Of two recordings with the same bytes one alone may be erased.
+    // Two recordings with the same bytes share an object, and one of them may be of a call that is not erased.
     const ownedByNobody = (await unknownKeys(database, [key])).length > 0
     if (!ownedByNobody) return
     await deleteErasedObject(deps, { callSid, key }, AbortSignal.any([currentAttempt().signal, AbortSignal.timeout(DELETE_DEADLINE_MS)]))
     logger.info({ key }, 'Recording object of an erased call deleted')
   } catch (error) {
-    logger.warn({ error, key }, 'Recording object of an erased call not deleted: the object check does it')
+    logger.warn({ error, key }, 'Recording object of an erased call cannot be deleted: the next object check deletes it')
   }
 }

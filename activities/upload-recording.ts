@@ -15,31 +15,32 @@ import { createLastingAlarm, type LastingAlarm } from './lasting-alarm.ts'
 
 type Needs = Pick<Dependencies, 'database' | 'spool' | 'store' | 'breaker' | 'alarms' | 'logger' | 'waitScale'>
 
-/** An upload ends after this and a second per MB; without progress the socket ends it after a minute. */
+/** The deadline of an upload is this plus a second per MB. If an upload makes no progress, its socket times out after a minute. */
 const BASE_DEADLINE_MS = 60_000
 const MS_PER_MB = 1000
-/** The success of another upload does not end an alarm about one object, so it ends by itself. */
+/** The success of another upload does not clear an alarm about one object. So the object is removed from the alarm after this time. */
 const OBJECT_ALARM_MS = 24 * 3600_000
-/** Once or twice, a fault of one object may be chance. */
+/** The first attempts of an upload that fail raise no alarm, because the cause may be temporary. */
 const REFUSED_FROM_ATTEMPT = 3
-/** Raised by whoever needs the bucket; cleared by whatever succeeds there next. */
+/** Raised by any activity that uses the bucket, and cleared by the next one that succeeds. */
 export const SETUP_ALARM = 'StorageMisconfigured'
 
 /**
- * Step 3: the spooled file is in the bucket, confirmed, and no longer on this disk. Looks at its key first, so that a
- * repeated call costs one HEAD and works without a file.
- * @throws SpoolFileLost where the bucket lacks the object and the file is gone or changed; Cancelled where the call is erased
+ * Step 3: uploads the spooled file to the bucket, confirms the object, and deletes the file. Checks the key first, so that a repeated
+ * call needs only one HEAD request and no file.
+ * @throws SpoolFileLost if the object is not in the bucket and the file is missing or changed; Cancelled if the call was erased
  */
 export function createUploadRecording(deps: Needs) {
   const foreignAlarm = createLastingAlarm(deps.alarms, {
     name: 'ForeignObject',
     quietMs: OBJECT_ALARM_MS * deps.waitScale,
-    reason: (keys) => `Somebody else wrote objects under keys of ours: ${keys.join(', ')}. The recordings are stored under other keys`,
+    reason: (keys) =>
+      `The bucket has foreign objects under keys of recordings: ${keys.join(', ')}. The recordings are stored under other keys`,
   })
   const refusedAlarm = createLastingAlarm(deps.alarms, {
     name: 'UploadRefused',
     quietMs: OBJECT_ALARM_MS * deps.waitScale,
-    reason: (keys) => `The store takes other objects and refuses these again and again: ${keys.join(', ')}. The log has its errors`,
+    reason: (keys) => `The store accepts other objects and repeatedly refuses these: ${keys.join(', ')}. See the errors in the log`,
   })
   return async (input: UploadInput): Promise<StoredObject> => {
     const { callSid, spooled, verdict } = input
@@ -61,11 +62,13 @@ export function createUploadRecording(deps: Needs) {
   }
 }
 
-/** Best effort: the object is confirmed, and the sweep of the spool removes what stays. */
+/** Best effort: the object is confirmed. If the file cannot be deleted, the sweep of the spool deletes it. */
 async function removeSpooled({ spool, logger }: Needs, { file, sha256 }: Spooled): Promise<void> {
   await spool
     .removeWhole(file, sha256, currentAttempt())
-    .catch((error: unknown) => logger.warn({ error, file }, 'Recording is stored, but its spool file cannot be removed'))
+    .catch((error: unknown) =>
+      logger.warn({ error, file }, 'Recording is stored, but its spool file cannot be deleted: the sweep of the spool deletes it'),
+    )
 }
 
 async function put({ store, breaker, alarms }: Needs, refusedAlarm: LastingAlarm, object: ObjectToStore): Promise<Found> {
@@ -76,7 +79,8 @@ async function put({ store, breaker, alarms }: Needs, refusedAlarm: LastingAlarm
     onProgress: reportProgress,
     isCancelled: () => isCancelledByWorkflow(signal),
   }
-  const isOurs = (error: unknown): boolean => signal.aborted || error instanceof ApplicationFailure || diskFailureCode(error) !== undefined
+  const isNotFromStore = (error: unknown): boolean =>
+    signal.aborted || error instanceof ApplicationFailure || diskFailureCode(error) !== undefined
   try {
     const stored = await breaker.run(
       async () => {
@@ -84,12 +88,12 @@ async function put({ store, breaker, alarms }: Needs, refusedAlarm: LastingAlarm
         if (found.state !== 'same') await putSpooled(store, { ...object, key: found.key }, control, found)
         return found
       },
-      (error) => (isOurs(error) ? 'nothing' : classifyStoreError(error).of === 'service' ? 'away' : 'serves'),
+      (error) => (isNotFromStore(error) ? 'nothing' : classifyStoreError(error).of === 'service' ? 'away' : 'serves'),
     )
     refusedAlarm.end(object.key)
     return stored
   } catch (error) {
-    if (isOurs(error)) throw error
+    if (isNotFromStore(error)) throw error
     const { of, reason } = classifyStoreError(error)
     const setupIsWrong = of === 'setup' || (of === 'refusal' && !(await store.servesOthers(control.signal)))
     if (setupIsWrong) alarms.raise(SETUP_ALARM, reason)
@@ -99,8 +103,8 @@ async function put({ store, breaker, alarms }: Needs, refusedAlarm: LastingAlarm
 }
 
 /**
- * Another attempt may have stored the object meanwhile: it has removed the file then, or completed the upload that both
- * sent parts to. So after any failure the bucket is asked once more.
+ * Another attempt may have stored the object in the meantime. Then it has deleted the file, or completed the multipart upload that both
+ * attempts sent parts to. So after any failure this checks the bucket again.
  */
 async function putSpooled(store: RecordingStore, object: ObjectToStore, control: TransferControl, replaces: Found): Promise<void> {
   const isStored = (): Promise<boolean> =>
@@ -113,14 +117,14 @@ async function putSpooled(store: RecordingStore, object: ObjectToStore, control:
     await store.put(object, control, replaces)
   } catch (error) {
     if (!currentAttempt().signal.aborted && (await isStored())) {
-      await store.endUploads(object.key, control.signal).catch(() => {}) // best effort: the sweep of old uploads does the rest
+      await store.endUploads(object.key, control.signal).catch(() => {}) // best effort: the sweep aborts old uploads
       return
     }
     throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? fileLost() : error
   }
 }
 
-/** Between validation and upload a file may lie for days: nothing is sent that is not what was validated. */
+/** Days may pass between validation and upload, so the file is hashed again. Only bytes that were validated are uploaded. */
 async function assertSpooled({ path, bytes, sha256 }: ObjectToStore, sizes: UploadSizes): Promise<void> {
   const { signal, reportProgress } = currentAttempt()
   const digests = await digestFile(path, sizes, signal, reportProgress)
@@ -128,5 +132,5 @@ async function assertSpooled({ path, bytes, sha256 }: ObjectToStore, sizes: Uplo
 }
 
 function fileLost(): ApplicationFailure {
-  return failAttempt(SPOOL_FILE_LOST, 'The spooled file is gone or has changed')
+  return failAttempt(SPOOL_FILE_LOST, 'The spooled file is missing or was changed')
 }

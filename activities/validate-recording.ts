@@ -18,14 +18,14 @@ export interface ValidateInput {
   spooled: Spooled
 }
 
-/** Ringing and transfers count for the one and not for the other. */
+/** The duration of a call may include ringing and transfers, and that of its recording may not. */
 const DURATION_TOLERANCE_SECONDS = 10
 const DURATION_TOLERANCE_SHARE = 0.2
 
 /**
- * Step 2: is the spooled file still what was downloaded, and is it audio? A refused one is deleted here. An incomplete one is kept while
- * it is downloaded again.
- * @throws SpoolFileLost where the file is gone or changed
+ * Step 2: checks that the spooled file still has the downloaded bytes, and that it is audio. Deletes a refused file. Keeps an incomplete
+ * file while the recording is downloaded again.
+ * @throws SpoolFileLost if the file is missing or changed
  */
 export function createValidateRecording(deps: Needs) {
   return async (input: ValidateInput): Promise<Verdict> => {
@@ -52,31 +52,34 @@ async function inspect(deps: Needs, spooled: Spooled): Promise<{ digests: Digest
   const { signal, reportProgress } = currentAttempt()
   const path = deps.spool.path(spooled.file)
   if ((await deps.spool.bytesOf(spooled.file)) !== spooled.bytes)
-    throw failAttempt(SPOOL_FILE_LOST, 'The spooled file is gone or has another size')
+    throw failAttempt(SPOOL_FILE_LOST, 'The spooled file is missing or has another size')
   try {
     const digests = await digestFile(path, deps.store.sizes, signal, reportProgress)
     if (digests.sha256 === spooled.sha256) return { digests, finding: await judge(path, spooled) }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    throw failAttempt(SPOOL_FILE_LOST, 'Another attempt has removed the spooled file')
+    throw failAttempt(SPOOL_FILE_LOST, 'Another attempt deleted the spooled file')
   }
   await changeSpooled((attempt) => deps.spool.rejectWhole(spooled.file, spooled.sha256, attempt, 'The bytes changed on the disk'))
-  throw failAttempt(SPOOL_FILE_LOST, 'The spooled file has other bytes than were downloaded')
+  throw failAttempt(SPOOL_FILE_LOST, 'The spooled file does not have the bytes that were downloaded')
 }
 
-/** An earlier attempt brought more, which must not be given up for this: there is another attempt, and then the longest file counts. */
+/**
+ * If an earlier attempt received more bytes, its file must not be replaced by this one. The recording is downloaded again, and if no attempt
+ * receives all of it, the longest file is quarantined.
+ */
 async function isLessThanKept({ spool }: Needs, { file, bytes, broken }: Spooled): Promise<boolean> {
   return broken === undefined && (await spool.bytesOf(spool.keptFile(file))) > bytes
 }
 
-/** Of bytes that are known not to be the whole recording, only what is certainly no audio is refused. */
+/** If the bytes are known to be incomplete, the file is refused only if it is certainly not audio. */
 async function judge(path: string, { broken }: Spooled): Promise<Finding> {
   if (broken?.isEncoded) return { kind: 'damaged', audio: UNKNOWN_FORMAT, reason: broken.reason }
   const finding = await inspectAudio(path)
   return broken && finding.kind !== 'none' ? { kind: 'damaged', audio: finding.audio, reason: broken.reason } : finding
 }
 
-/** An attempt that Temporal has given up may get here after the next download: it changes nothing of that. */
+/** An attempt that Temporal has timed out may reach this after the next download. Then it changes nothing. */
 async function changeSpooled(change: (attempt: Attempt) => Promise<void>): Promise<void> {
   const attempt = currentAttempt()
   attempt.signal.throwIfAborted()

@@ -405,8 +405,8 @@ export const transfers: Mistake[] = [
   {
     breaks: 'A cancelled upload counts as proof that the store is available',
     file: 'activities/upload-recording.ts',
-    text: "isOurs(error) ? 'nothing' :",
-    replacement: "isOurs(error) ? 'serves' :",
+    text: "isNotFromStore(error) ? 'nothing' :",
+    replacement: "isNotFromStore(error) ? 'serves' :",
     tests: ['tests/storage/store-breaker.test.ts'],
     only: 'whose file is lost among them',
   },

@@ -137,7 +137,7 @@ test('When what was kept is still there, then the recording is downloaded anew a
 
 test('When a worker was killed during a transfer, then what it wrote is kept', async () => {
   copyFileSync(new URL('../corpus/base/mono-8000.mp3', import.meta.url), bench.spool.path(file))
-  expect((await keep()).spooled).toMatchObject({ file, broken: { reason: 'The transfer was cut' } })
+  expect((await keep()).spooled).toMatchObject({ file, broken: { reason: 'The transfer was interrupted' } })
 })
 
 test('When a whole recording was never stored, then it is kept', async () => {
