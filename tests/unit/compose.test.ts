@@ -44,14 +44,27 @@ test('When a service exists, then its file system is read-only, and its privileg
   expect(asRoot).toEqual(['prepare'])
 })
 
-test('When the image is built, then it does not run as root, and its packages are those of the lock file, without install scripts', () => {
-  const stages = readFileSync(new URL('../../Dockerfile', import.meta.url), 'utf8').split(/^(?=FROM )/m)
-  const last = stages.at(-1)!
-  expect([...last.matchAll(/^USER (.*)$/gm)].map(([, user]) => user)).toEqual(['node'])
-  expect(last.slice(last.indexOf('USER node'))).not.toMatch(/^(?:COPY|ADD|RUN)/m)
-  expect(last).toMatch(/^CMD \["node", /m)
-  expect(last).not.toMatch(/sudo|setuid|chmod/)
+const stages = readFileSync(new URL('../../Dockerfile', import.meta.url), 'utf8').split(/^(?=FROM )/m)
+
+test('When an image is built, then it does not run as root, and its packages are those of the lock file, without install scripts', () => {
+  const images = stages.filter((stage) => /^CMD/m.test(stage))
+  expect(images.map((stage) => /^FROM .* AS (.*)$/m.exec(stage)?.[1])).toEqual(['release', 'runtime'])
+  for (const image of images) {
+    expect([...image.matchAll(/^USER (.*)$/gm)].map(([, user]) => user)).toEqual(['node'])
+    expect(image.slice(image.indexOf('USER node'))).not.toMatch(/^(?:COPY|ADD|RUN)/m)
+    expect(image).toMatch(/^CMD \["node", /m)
+    expect(image).not.toMatch(/sudo|setuid|chmod/)
+  }
   for (const install of stages.join('').matchAll(/npm (?:ci|i|install).*/g)) expect(install[0]).toMatch(/^npm ci .*--ignore-scripts/)
+})
+
+test('When no target is named, then the runtime image is built; only migrations use the release image', () => {
+  expect(stages.at(-1)).toMatch(/ AS runtime$/m)
+  expect(/^x-app: &app\n(?: {2}.*\n)+/m.exec(compose)![0]).toMatch(/ image: caly-backend\n {2}build: \{ context: \., target: runtime \}/)
+  const withRelease = [...services].filter(([, text]) =>
+    /image: caly-backend-release\n {4}build: \{ context: \., target: release \}/.test(text),
+  )
+  expect(withRelease.map(([name]) => name)).toEqual(['migrate'])
 })
 
 test('When secrets are generated, then the next start returns the same, and only their owner can read them', () => {
@@ -75,7 +88,7 @@ test('When a shell reads the file, then variables that are set keep their values
   )
 })
 
-test('When prisma.config.ts imports our files, then the image contains them', () => {
+test('When prisma.config.ts imports our files, then the release image contains them', () => {
   const sourceOf = (file: string): string => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8')
   const imported = [...sourceOf('prisma.config.ts').matchAll(/from '\.\/(.+)'/g)].map(([, file]) => file!)
   expect(imported).toEqual(['platform/database-url.ts'])
