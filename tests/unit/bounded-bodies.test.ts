@@ -8,7 +8,7 @@ test('When this version of Node passes each piece of a body to the server, then 
 })
 
 test('When the pieces of a body cannot be counted, then the process does not start, and the error names the reason', async () => {
-  await expect(requireBoundedBodies({ watchBody() {}, closeBeforeBodyEnds })).rejects.toThrow(/Node \d+.* pieces of a body/)
+  await expect(requireBoundedBodies({ watchBody() {}, closeBeforeBodyEnds })).rejects.toThrow(/Node \d+.* pieces of a request body/)
 })
 
 test('When a body is parsed after its response was sent, then the process does not start, and the error names the reason', async () => {
