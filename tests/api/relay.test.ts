@@ -117,8 +117,8 @@ describe('When Temporal as a whole does not respond', () => {
   test('then the relay waits, counts nothing for any event, and sends nothing until getSystemInfo succeeds', async () => {
     const calls = newCalls(30)
     await commit(calls)
-    let away = true
-    const { relay, temporal } = start(() => (away ? 'UNAVAILABLE' : 'ok'))
+    let isUnavailable = true
+    const { relay, temporal } = start(() => (isUnavailable ? 'UNAVAILABLE' : 'ok'))
     temporal.failSystemLooks(Infinity)
     await eventually('the relay to wait', async () => isPaused(relay))
     await eventually('no claim to be left', async () => (await database.webhookEvent.count({ where: { claimedBy: { not: null } } })) === 0)
@@ -126,7 +126,7 @@ describe('When Temporal as a whole does not respond', () => {
     await eventually('further calls of getSystemInfo', async () => temporal.systemLooks() > looks + 3)
     expect(temporal.signals.length).toBe(signals)
     for (const callSid of calls) expect(await eventOf(callSid)).toMatchObject({ relayState: 'pending', relayTries: 0, relayWaits: 0 })
-    away = false
+    isUnavailable = false
     temporal.failSystemLooks(0)
     await eventually('all to be started', async () => (await started(calls)) === calls.length)
     expect(relay.state().state).toBe('relaying')
@@ -138,14 +138,14 @@ describe('When Temporal as a whole does not respond', () => {
     await database.$executeRaw`
       UPDATE webhook_events SET next_relay_at = now() + make_interval(secs => ${LATER}),
         relay_waits = CASE WHEN call_sid = ${waiting} THEN 6 ELSE 0 END, relay_tries = CASE WHEN call_sid = ${deferred} THEN 6 ELSE 0 END`
-    let away = true
-    const { relay, temporal } = start(() => (away ? 'DEADLINE_EXCEEDED' : 'ok'))
+    let isUnavailable = true
+    const { relay, temporal } = start(() => (isUnavailable ? 'DEADLINE_EXCEEDED' : 'ok'))
     temporal.failSystemLooks(Infinity)
     await commit([fresh])
     relay.kick()
     await eventually('the relay to wait', async () => isPaused(relay))
     expect(temporal.signals).not.toContain(waiting)
-    away = false
+    isUnavailable = false
     temporal.failSystemLooks(0)
     await eventually('both to be started', async () => (await started([waiting, fresh])) === 2)
     expect(temporal.signals).not.toContain(deferred)
