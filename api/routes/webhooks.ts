@@ -46,7 +46,10 @@ export function webhookRoutes(deps: WebhookDependencies): Router {
   return router
 }
 
-/** Reads, records and acknowledges an event. A POST is acknowledged only if its event is committed; a GET always, since a caller waits. */
+/**
+ * Reads, records and acknowledges an event. A POST is acknowledged only if its event was committed. A GET is acknowledged even if the
+ * event cannot be recorded, because a caller waits on the line.
+ */
 async function receive(deps: WebhookDependencies, route: WebhookRoute, request: Request, response: Response): Promise<void> {
   const method = request.method === 'GET' ? 'GET' : 'POST'
   const rawBody = method === 'GET' ? Buffer.from(publicQuery(request)) : (request.body as Buffer)
