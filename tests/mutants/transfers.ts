@@ -13,8 +13,8 @@ export const transfers: Mistake[] = [
   {
     breaks: 'A resumed upload keeps a part with wrong bytes',
     file: 'recordings/multipart.ts',
-    text: "there.get(PartNumber) === md5.toString('hex')",
-    replacement: 'there.has(PartNumber)',
+    text: "storedParts.get(PartNumber) === md5.toString('hex')",
+    replacement: 'storedParts.has(PartNumber)',
     tests: ['tests/storage/upload-attempts.test.ts'],
     only: 'When an open upload has a part with other bytes',
   },
