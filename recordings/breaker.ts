@@ -1,5 +1,5 @@
-// One circuit breaker for all uploads of a worker: while S3 is unavailable, tasks are given back at once instead of each
-// finding out for itself. A short probe decides when uploads are let through again.
+// One circuit breaker for all uploads of a worker. While S3 is unavailable, uploads fail at once instead of each waiting for its
+// own timeout. A short probe decides when the breaker closes again.
 import {
   CircuitState,
   ConsecutiveBreaker,
@@ -15,13 +15,16 @@ import type { Logger } from '../platform/logger.ts'
 import { gauge } from '../platform/metrics.ts'
 import { classifyStoreError, StoreUnavailable } from './store-errors.ts'
 
-/** `nothing`: the error is ours (a lost file, a shutdown, a cancellation) and neither counts nor resets the count. */
+/**
+ * `away`: the store is unavailable. `serves`: the store is available. `nothing`: the error is local (a lost file, a shutdown, a
+ * cancellation); it does not change the count of failures.
+ */
 type StoreCondition = 'away' | 'serves' | 'nothing'
 
 export interface StoreBreaker {
   /**
    * Runs an upload, unless the store is known to be unavailable.
-   * @param conditionIn what an error of the upload says about the store as a whole
+   * @param conditionIn returns what an error of the upload says about the store as a whole
    * @throws {StoreUnavailable} or what the upload throws
    */
   run<T>(upload: () => Promise<T>, conditionIn: (error: unknown) => StoreCondition): Promise<T>
@@ -54,8 +57,8 @@ const stateGauge = gauge('store_breaker_state', 'Circuit breaker around S3: 0 cl
 class CountedFailure extends Error {}
 
 /**
- * The breaker counts whole uploads, not single requests: where a store can be read and not written, each HEAD would reset a
- * count of requests. For the same reason the probe writes.
+ * The breaker counts whole uploads, not single requests. If the store can be read but not written, each HEAD would reset a count
+ * of requests. For the same reason, the probe also writes.
  */
 export function createStoreBreaker({ alarms, logger, waitScale, probe }: StoreBreakerOptions): StoreBreaker {
   const policy = circuitBreaker(handleType(CountedFailure), {
@@ -63,13 +66,13 @@ export function createStoreBreaker({ alarms, logger, waitScale, probe }: StoreBr
     halfOpenAfter: new ExponentialBackoff({
       initialDelay: PAUSE_MS.initialDelay * waitScale,
       maxDelay: PAUSE_MS.maxDelay * waitScale,
-      generator: noJitterGenerator, // its jitter may make a pause of next to nothing
+      generator: noJitterGenerator, // with jitter, a pause may be almost zero
     }),
   })
   const state = (): 'closed' | 'half-open' | 'open' => STATES[policy.state]
   policy.onStateChange(() => {
     stateGauge.set(['closed', 'half-open', 'open'].indexOf(state()))
-    logger.info({ breaker: state() }, 'Recording store breaker changed')
+    logger.info({ breaker: state() }, 'The circuit breaker for S3 changed its state')
     if (state() === 'closed') alarms.clear(ALARM)
   })
   policy.onBreak((reason) => {
@@ -85,7 +88,7 @@ export function createStoreBreaker({ alarms, logger, waitScale, probe }: StoreBr
           (value) => ({ value }),
           (error: unknown) => {
             const condition = conditionIn(error)
-            if (condition === 'serves') return { error } // to the breaker a success
+            if (condition === 'serves') return { error } // the breaker counts this as a success
             throw condition === 'away' ? asCounted(error) : error
           },
         ),
@@ -95,14 +98,14 @@ export function createStoreBreaker({ alarms, logger, waitScale, probe }: StoreBr
     },
   }
 
-  /** With a deadline of its own instead of the attempt's signal, so that a shutdown or a cancellation decides nothing. */
+  /** The probe has its own deadline and ignores the attempt's signal, so that a shutdown or a cancellation does not count as a failure. */
   async function probeStore(): Promise<void> {
-    if (policy.state === CircuitState.HalfOpen) throw new StoreUnavailable('S3 is away; another upload tries whether it is back')
+    if (policy.state === CircuitState.HalfOpen) throw new StoreUnavailable('S3 is unavailable; the probe of another upload is running')
     await counted(() =>
       probe(AbortSignal.timeout(PROBE_DEADLINE_MS)).catch((error: unknown) => {
         const { of, reason } = classifyStoreError(error)
-        if (of === 'service') throw asCounted(new StoreUnavailable(`S3 is away: ${reason}`))
-        // The store answers. What is wrong with the set-up, the upload itself finds out and reports.
+        if (of === 'service') throw asCounted(new StoreUnavailable(`S3 is unavailable: ${reason}`))
+        // The store responds. If the setup is wrong, the upload itself fails and reports it.
       }),
     )
   }
@@ -111,7 +114,7 @@ export function createStoreBreaker({ alarms, logger, waitScale, probe }: StoreBr
     try {
       return await policy.execute(work)
     } catch (error) {
-      if (isBrokenCircuitError(error)) throw new StoreUnavailable('S3 is away')
+      if (isBrokenCircuitError(error)) throw new StoreUnavailable('S3 is unavailable')
       throw error instanceof CountedFailure ? error.cause : error
     }
   }

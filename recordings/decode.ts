@@ -1,4 +1,4 @@
-// Undoes the Content-Encoding of a body that lies in the spool. We ask for none, so this is rare.
+// Decodes the Content-Encoding of a body in the spool. Our requests do not accept an encoding, so this is rare.
 import { createHash } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
 import { open, rename, rm, stat } from 'node:fs/promises'
@@ -11,24 +11,24 @@ import type { WholeFile } from './spool-note.ts'
 
 export type Decoded =
   | { kind: 'decoded'; whole: WholeFile }
-  /** The label is wrong: the bytes are the recording, or another file, as they are. */
+  /** The Content-Encoding is wrong: the bytes are the recording, or another file, without an encoding. */
   | { kind: 'not encoded' }
   | { kind: 'broken'; reason: string }
 
 interface Control {
   signal: AbortSignal
-  /** Is asked before bytes are written, and throws where there is no room for them. */
+  /** Called before bytes are written, with the total so far. Throws if there is no space for them. */
   admit: (bytes: number) => Promise<void>
 }
 
 interface Decoder {
   create: () => Transform & Zlib
   /**
-   * Whether data begins as this format does. A format without a signature has no checksum either: other data may begin with a short
-   * stream of it, by chance.
+   * Whether data starts with the signature of this format. A format without a signature has no checksum either: other data may by
+   * chance start with a short valid stream.
    */
   hasSignature?: (start: Buffer) => boolean
-  /** Other data almost always causes an error before its end. Data that only lacks its end is therefore damaged data of this format. */
+  /** Other data almost always causes an error before its end. If only the end is missing, the data is therefore truncated data of this format. */
   rejectsOtherData?: true
 }
 
@@ -37,18 +37,18 @@ const GZIP: Decoder = { create: createGunzip, hasSignature: (start) => start.rea
 const ZLIB: Decoder = { create: createInflate, hasSignature: (start) => (start[0]! & 0x8f) === 8 && start.readUInt16BE(0) % 31 === 0 }
 const RAW_DEFLATE: Decoder = { create: createInflateRaw, rejectsOtherData: true }
 const BROTLI: Decoder = { create: createBrotliDecompress }
-/** Codings by their names [RFC 9110, 8.4.1]; many servers send deflate without the zlib format around it. */
+/** Decoders by the name of the content coding [RFC 9110, 8.4.1]. Many servers send raw deflate data without the zlib format. */
 const CODINGS: Record<string, Decoder[]> = { gzip: [GZIP], 'x-gzip': [GZIP], deflate: [ZLIB, RAW_DEFLATE], br: [BROTLI] }
-/** Servers that compress twice exist; more are a mistake. */
+/** Some servers compress twice. More codings than this are a mistake. */
 const MAX_CODINGS = 3
 const SIGNATURE_BYTES = 3
 const UNEXPECTED_END = 'Z_BUF_ERROR'
-/** Of zlib and Brotli, as Node reports data that they cannot read. */
+/** The error codes of zlib and Brotli in Node for data that they cannot decode. */
 const ENCODING_ERROR = /^(Z_(DATA|BUF|NEED)|ERR__|ERR_BROTLI)/
 
-/** The data does not have the encoding of its label, or is damaged. */
+/** The data does not have the encoding that its Content-Encoding names, or is damaged. */
 class NotDecodable extends Error {
-  /** It was decoded to its end, where more should follow. */
+  /** The data ends before the decoder reached the end of the stream. */
   readonly isCut: boolean
 
   constructor(message: string, isCut: boolean) {
@@ -57,7 +57,7 @@ class NotDecodable extends Error {
   }
 }
 
-/** Replaces the file by what it decodes to; leaves it as it is where it does not decode, or where it is audio as it is. */
+/** Replaces the file with its decoded content. The file stays unchanged if it cannot be decoded, or if it is audio without decoding. */
 export async function decodeFile(path: string, encoding: string, control: Control): Promise<Decoded> {
   const codings = codingsOf(encoding)
   if (codings.length === 0) return { kind: 'not encoded' }
@@ -75,11 +75,11 @@ export async function decodeFile(path: string, encoding: string, control: Contro
   }
 }
 
-/** What a body is being decoded to, beside the file. */
+/** The paths of the decoded content and of the content that is still being decoded. Both are in the folder of the file. */
 export const decodedPathOf = (path: string): string => `${path}.decoded`
 export const decodingPathOf = (path: string): string => `${path}.decoding`
 
-/** The codings that we know, the last one first: it is undone first. */
+/** The known codings in the order in which they are decoded: the last one that was applied is first. */
 function codingsOf(encoding: string): Decoder[][] {
   const names = encoding.split(',').map((name) => name.trim().toLowerCase())
   return names
@@ -88,12 +88,15 @@ function codingsOf(encoding: string): Decoder[][] {
     .toReversed()
 }
 
-/** Audio by chance decodes as a format without a signature; audio that is sent in stored blocks is audio for forgiving players. */
+/**
+ * True if the file is audio and its decoded content is not. Audio may by chance decode as a format without a signature. The
+ * reverse also happens: compressed data in stored blocks contains audio frames, so the file and its decoded content are both audio.
+ */
 async function isRatherRaw(path: string, decodedPath: string): Promise<boolean> {
   return (await inspectAudio(path)).kind === 'good' && (await inspectAudio(decodedPath)).kind !== 'good'
 }
 
-/** For data that does not decode: is it damaged, or is its label wrong? */
+/** For data that cannot be decoded: true if it is damaged encoded data, false if the Content-Encoding is wrong. */
 async function isEncoded(path: string, decoders: Decoder[]): Promise<boolean> {
   const start = await startOf(path)
   if (decoders.some(({ hasSignature }) => hasSignature?.(start))) return true
@@ -115,11 +118,11 @@ async function undoAll(path: string, codings: Decoder[][], control: Control): Pr
   return { ...whole!, decodedPath }
 }
 
-/** Takes the first decoder that can read the data. */
+/** Uses the first decoder that can read the data. */
 async function undo(from: string, to: string, decoders: Decoder[], control: Control): Promise<WholeFile> {
   const start = await startOf(from)
   const { size } = await stat(from)
-  let message = 'it does not begin like that'
+  let message = 'it does not start with the signature of this encoding'
   let isCut = false
   for (const { create, hasSignature, rejectsOtherData } of decoders) {
     if (hasSignature && !hasSignature(start)) continue

@@ -1,17 +1,17 @@
-// What a stored object is compared with: its SHA-256, and the ETag that S3 will give it.
+// Computes the SHA-256 of a file and the ETag that S3 will give it. A stored object is compared with both.
 import { createHash, type Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 
-/** How files of which size are uploaded; S3 computes their ETags accordingly. */
+/** The sizes that decide how a file is uploaded. S3 computes the ETag from the same sizes. */
 export interface UploadSizes {
-  /** Up to this size a file is one PutObject; larger files are uploaded in parts, with which a broken upload can resume. */
+  /** Up to this size, a file is uploaded with one PutObject. Larger files are multipart uploads, which can be resumed. */
   singlePutMaxBytes: number
   partBytes: number
 }
 
 /**
- * Of production; tests use smaller ones. A change changes the ETags of open uploads. S3 allows 10,000 parts of at least 5 MiB, so
- * that these sizes are enough for our limit of 6 GiB and far beyond.
+ * The sizes in production; tests use smaller ones. If they change, the expected ETags of open uploads change, too. S3 allows 10,000
+ * parts of at least 5 MiB, so these sizes are sufficient for our limit of 6 GiB.
  */
 export const UPLOAD_SIZES: UploadSizes = { singlePutMaxBytes: 1024 ** 3, partBytes: 64 * 1024 ** 2 }
 
@@ -19,11 +19,11 @@ export interface Digests {
   bytes: number
   /** Hex. */
   sha256: string
-  /** The MD5; of a multipart upload the MD5 of its parts' MD5s and their number. */
+  /** The MD5 of the file. For a multipart upload: the MD5 of the MD5s of its parts, a hyphen, and the number of parts. */
   etag: string
 }
 
-/** One pass over the file in flat memory; `onProgress` is told the bytes read so far. */
+/** Reads the file once, in constant memory. `onProgress` receives the bytes read so far. */
 export async function digestFile(
   path: string,
   { singlePutMaxBytes, partBytes }: UploadSizes,

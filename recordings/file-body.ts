@@ -1,9 +1,9 @@
 import { createReadStream, type ReadStream } from 'node:fs'
 
 /**
- * Sends a file, or a slice of it (`end` inclusive), as the body of a request. Where it cannot be read, the request is aborted
- * and the disk's error thrown: the SDK does not listen to a body's errors from its first moment on, and one that nobody
- * listens to ends the process.
+ * Sends a file, or a slice of it (`end` inclusive), as the body of a request. If the file cannot be read, the request is aborted
+ * and the error of the disk is thrown. The SDK adds its error listener late, and an `error` event without a listener ends the
+ * process.
  */
 export async function withFileBody<T>(
   path: string,

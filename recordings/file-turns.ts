@@ -2,14 +2,14 @@
 
 /** One attempt of an activity. */
 export interface Attempt {
-  /** When Temporal scheduled it. An attempt that reaches this process late is recognized by it. */
+  /** When Temporal scheduled the attempt. It shows whether an attempt that arrives at this process late is outdated. */
   scheduledMs: number
   signal: AbortSignal
 }
 
 /** Temporal has scheduled a later attempt on the same file, so it no longer waits for this one. */
 export class Superseded extends Error {}
-/** An earlier attempt was aborted and still has not ended: its disk does not respond. */
+/** An earlier attempt was aborted but has not ended: the disk does not respond. */
 export class FileBusy extends Error {}
 
 interface Turn {
@@ -24,7 +24,7 @@ const END_LIMIT_MS = 20_000
 
 export class FileTurns {
   readonly #endLimitMs: number
-  /** The last turn of each file: running, or waiting for those before it. */
+  /** The last turn of each file. It is running, or waits for the turns before it. */
   readonly #last = new Map<string, Turn>()
 
   constructor(endLimitMs = END_LIMIT_MS) {
@@ -33,8 +33,8 @@ export class FileTurns {
 
   /**
    * Aborts the attempts that were scheduled before this one, waits until they have ended, and runs `work`.
-   * @throws {Superseded} where a later attempt is there already, or arrives while this one waits
-   * @throws {FileBusy}
+   * @throws {Superseded} if a later attempt has arrived already, or arrives while this one waits
+   * @throws {FileBusy} if an earlier attempt does not end in time
    */
   async take<T>(file: string, { scheduledMs, signal }: Attempt, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const before = this.#last.get(file)
@@ -58,7 +58,11 @@ export class FileTurns {
 function waitForEnd({ ended }: Turn, signal: AbortSignal, limitMs: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const stop = (): void => settle(() => reject(signal.reason as Error))
-    const timer = setTimeout(() => settle(() => reject(new FileBusy('An earlier attempt on this recording does not end'))), limitMs)
+    const timer = setTimeout(
+      () =>
+        settle(() => reject(new FileBusy('An earlier attempt on this recording was aborted but does not end: the disk may not respond'))),
+      limitMs,
+    )
     const settle = (how: () => void): void => {
       clearTimeout(timer)
       signal.removeEventListener('abort', stop)

@@ -1,4 +1,4 @@
-// A spool file while a download writes it. Its note never claims more than what is on the disk, of one version of the source.
+// A spool file that a download is writing. Its note only describes bytes that are on the disk, all from one version of the source.
 import { createHash, type Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
@@ -6,20 +6,20 @@ import type { KnownPart } from '../exotel/recording-version.ts'
 import type { Broken, WholeFile } from './spool-note.ts'
 import type { Spool } from './spool.ts'
 
-/** The beginning of a recording that an earlier attempt left, and the hash of it. */
+/** The start of a recording that an earlier attempt wrote, and its hash. */
 export interface Part extends KnownPart {
   sha256: Hash
 }
 
-/** What the note says about the source of the bytes. */
+/** What the note stores about the source of the bytes. */
 interface Source {
   validator?: string
   totalBytes?: number
 }
 
 /**
- * The part that can be continued. It is read and compared with its note: after a crash or a loss of power, file and note may
- * be of different times, and a file may have its length without its bytes.
+ * Returns the part that can be continued. The part is read and compared with its note: after a crash or a power failure, the file
+ * and the note may be from different times, and a file may have its length but not its bytes.
  */
 export async function readPart(spool: Spool, file: string, signal: AbortSignal): Promise<Part | undefined> {
   const { validator, totalBytes, synced } = await spool.note(file)
@@ -31,7 +31,7 @@ export async function readPart(spool: Spool, file: string, signal: AbortSignal):
   return { from: synced.bytes, validator, ...(totalBytes !== undefined && { totalBytes }), sha256 }
 }
 
-/** How much of the file a later attempt on this disk can continue, according to its note. */
+/** How many bytes of the file a later attempt on this disk can reuse, according to the note. */
 export async function resumableBytesOf(spool: Spool, file: string): Promise<number> {
   const { validator, synced } = await spool.note(file)
   return validator && synced ? synced.bytes : 0
@@ -57,8 +57,8 @@ export class GrowingFile {
   }
 
   /**
-   * Creates an empty file, and removes the file that is there. The new file is another inode, so that an attempt that still reads the old one reads
-   * one version to its end.
+   * Creates an empty file in place of an existing one. The new file is another inode, so that an attempt that still reads the old
+   * file reads one version to its end.
    */
   static async create(spool: Spool, file: string, source: Source): Promise<GrowingFile> {
     await spool.drop(file)
@@ -66,7 +66,7 @@ export class GrowingFile {
     return new GrowingFile({ spool, file }, source, handle, { bytes: 0, sha256: createHash('sha256') })
   }
 
-  /** The file of the part, without what lies behind the part. */
+  /** Opens the file of the part and truncates it to the end of the part. */
   static async reopen(spool: Spool, file: string, part: Part, source: Source): Promise<GrowingFile> {
     const handle = await open(spool.path(file), 'r+')
     await handle.truncate(part.from)
@@ -81,7 +81,7 @@ export class GrowingFile {
     return this.#bytes - this.#syncedBytes
   }
 
-  /** A disk that is nearly full may take less than it was given, without an error. */
+  /** Appends the whole chunk. If the disk is nearly full, one write may write fewer bytes than requested, without an error. */
   async append(chunk: Buffer): Promise<void> {
     for (let written = 0; written < chunk.length;) {
       const { bytesWritten } = await this.#handle.write(chunk, written, chunk.length - written, this.#bytes + written)
@@ -91,7 +91,7 @@ export class GrowingFile {
     this.#bytes += chunk.length
   }
 
-  /** Notes what has arrived, so that a later attempt continues there; nothing where the source cannot be resumed. */
+  /** Records in the note what has arrived, so that a later attempt continues there. Does nothing if the source cannot be resumed. */
   async checkpoint(): Promise<void> {
     if (!this.#source.validator || this.unsyncedBytes === 0) return
     await this.#handle.datasync()
@@ -99,13 +99,13 @@ export class GrowingFile {
     this.#syncedBytes = this.#bytes
   }
 
-  /** Notes what has arrived, and why that is not everything. */
+  /** Records in the note what has arrived, and why the file is incomplete. */
   async breakOff(broken: Broken): Promise<void> {
     await this.checkpoint()
     await this.#spool.writeNote(this.#file, { ...(await this.#spool.note(this.#file)), broken })
   }
 
-  /** Notes that every byte has arrived. */
+  /** Records in the note that the file is complete. */
   async complete(): Promise<WholeFile> {
     await this.#handle.datasync()
     const complete = { bytes: this.#bytes, sha256: this.#sha256.digest('hex') }

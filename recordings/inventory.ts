@@ -1,4 +1,4 @@
-// What lies in the bucket, looked at after the fact.
+// Lists, reads and deletes the objects in the bucket, independently of uploads.
 import {
   DeleteObjectCommand,
   HeadBucketCommand,
@@ -15,7 +15,7 @@ import { ListBroken } from './store-errors.ts'
 export interface ListedObject {
   key: string
   bytes: number
-  /** When it was put there. */
+  /** When the object was last stored. */
   since: Date
 }
 
@@ -28,26 +28,26 @@ export class ObjectInventory {
     this.#client = createS3Client(settings)
   }
 
-  /** @throws where the bucket cannot be seen: then nothing can be said of its objects */
+  /** @throws if the bucket does not exist or cannot be accessed: a missing object then proves nothing */
   async assertBucket(signal: AbortSignal): Promise<void> {
     await this.#client.send(new HeadBucketCommand({ Bucket: this.bucket }), { abortSignal: signal }).catch((error: unknown) => {
-      // The answer to a HEAD has no body that would name the error.
+      // The response to a HEAD has no body that names the error.
       if (error instanceof NotFound)
         throw new NoSuchBucket({ message: `The bucket ${this.bucket} does not exist`, $metadata: error.$metadata })
       throw error
     })
   }
 
-  /** Undefined: there is no such object. */
+  /** The size of the object, or undefined if it does not exist. */
   async bytesOf(key: string, signal: AbortSignal): Promise<number | undefined> {
     return (await headObject(this.#client, { Bucket: this.bucket, Key: key }, signal))?.ContentLength
   }
 
   /**
-   * A page of objects in the order of their keys, those after `after`. A store may end a page early, so that only its own
-   * word says whether more follow; an empty page that says so is followed by its token, since it has no last key.
-   * @returns last: the key after which the next page begins; absent: there is none
-   * @throws {ListBroken} where the list does not advance
+   * Lists a page of objects whose keys follow `after`, in the order of their keys. A store may end a page early, so only
+   * `IsTruncated` shows whether more objects follow. An empty page has no last key, so the page after it is requested by its token.
+   * @returns `last`: the key after which the next page starts; absent if this is the last page
+   * @throws {ListBroken} if the list does not advance
    */
   async list(after: string | undefined, signal: AbortSignal): Promise<{ objects: ListedObject[]; last?: string }> {
     let token: string | undefined
@@ -62,12 +62,13 @@ export class ObjectInventory {
       if (!page.IsTruncated) return { objects }
       if (last !== undefined && last !== after) return { objects, last }
       const next = page.NextContinuationToken
-      if (last !== undefined || next === undefined || next === token) throw new ListBroken('The list of objects does not advance')
+      if (last !== undefined || next === undefined || next === token)
+        throw new ListBroken('The store says that more objects follow, but the list of objects does not advance')
       token = next
     }
   }
 
-  /** Its bytes' SHA-256, hex, and its content type. */
+  /** Reads the whole object. Returns the SHA-256 of its bytes (hex) and its content type. */
   async read(key: string, signal: AbortSignal, onProgress: (bytes: number) => void): Promise<{ sha256: string; contentType: string }> {
     const { sha256, contentType = 'application/octet-stream' } = await hashObject(
       this.#client,

@@ -1,4 +1,4 @@
-// Large files go up in parts, so that a broken upload goes on where it was: ListParts tells what is there already.
+// Uploads large files in parts, so that an interrupted upload can resume. ListParts returns the parts that are stored already.
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -30,10 +30,10 @@ interface Part {
 }
 
 /**
- * Sends what is missing and completes the upload; parts of an earlier attempt count where their bytes are ours. An attempt
- * that was given up may still send parts of the same upload: they are equal, and whoever completes it first has stored the
- * object for both. The upload is aborted if its attempt is cancelled or another object has taken its key: nobody needs its
- * parts, which are not visible, but cost money.
+ * Sends the missing parts and completes the upload. Parts of an earlier attempt are reused if their bytes are the same. An attempt
+ * that timed out may still send parts of the same upload. These parts are equal, and the attempt that completes the upload first
+ * stores the object for both. The upload is aborted if its attempt is cancelled or if another object has the key: its parts are no
+ * longer needed, are not visible, and cost money.
  */
 export async function putInParts(
   client: S3Client,
@@ -49,21 +49,21 @@ export async function putInParts(
     const command = new CompleteMultipartUploadCommand({ ...place, ...condition, UploadId, MultipartUpload: { Parts: parts } })
     await client.send(command, { abortSignal: control.signal })
   } catch (error) {
-    // Best effort: the sweep of old uploads does the rest.
+    // Best effort: the sweep aborts what remains.
     if (control.isCancelled() || isConflict(error))
       await client.send(new AbortMultipartUploadCommand({ ...place, UploadId })).catch(() => {})
     throw error
   }
 
   async function sendMissingParts(UploadId: string): Promise<Part[]> {
-    const there = await partsOf(client, place, UploadId, control.signal)
+    const storedParts = await partsOf(client, place, UploadId, control.signal)
     const parts: Part[] = []
     for (let start = 0, PartNumber = 1; start < bytes; start += partBytes, PartNumber += 1) {
       const slice = { start, end: Math.min(start + partBytes, bytes) - 1 }
       const { md5, sha256 } = await digestSlice(path, slice, control.signal)
       const expected = `"${md5.toString('hex')}"`
-      // The store's own word for a part is what it wants to hear again, also where it is no MD5.
-      const ETag = there.get(PartNumber) === md5.toString('hex') ? expected : await sendPart(UploadId, PartNumber, slice, md5, sha256)
+      // CompleteMultipartUpload needs the ETag that the store returned for the part, even if it is not an MD5.
+      const ETag = storedParts.get(PartNumber) === md5.toString('hex') ? expected : await sendPart(UploadId, PartNumber, slice, md5, sha256)
       parts.push({ PartNumber, ETag: ETag ?? expected })
       control.onProgress(slice.end + 1)
     }
@@ -85,7 +85,7 @@ export async function putInParts(
   }
 }
 
-/** Ends all open uploads of a key: its object is stored, so nobody needs their parts. */
+/** Aborts all open uploads of a key. Its object is stored, so their parts are not needed. */
 export async function endUploads(client: S3Client, place: { Bucket: string; Key: string }, signal: AbortSignal): Promise<void> {
   for await (const { Key, UploadId } of openUploads(client, place.Bucket, place.Key, signal)) {
     if (Key === place.Key) await client.send(new AbortMultipartUploadCommand({ ...place, UploadId }), { abortSignal: signal })
@@ -93,8 +93,9 @@ export async function endUploads(client: S3Client, place: { Bucket: string; Key:
 }
 
 /**
- * Ends uploads that nobody has completed for a long time. One that is still wanted starts anew.
- * @returns how many were ended
+ * Aborts uploads that were started before `olderThan` and never completed. If the object is still needed, the next attempt starts a
+ * new upload.
+ * @returns the number of aborted uploads
  */
 export async function sweepUploads(client: S3Client, Bucket: string, olderThan: Date, signal: AbortSignal): Promise<number> {
   let swept = 0
@@ -127,7 +128,7 @@ async function* openUploads(client: S3Client, Bucket: string, Prefix: string, ab
 
 async function createUpload(client: S3Client, target: Pick<Target, 'Bucket' | 'Key'>, abortSignal: AbortSignal): Promise<string> {
   const { UploadId } = await client.send(new CreateMultipartUploadCommand(target), { abortSignal })
-  if (!UploadId) throw new Error('The store began an upload without an id')
+  if (!UploadId) throw new Error('The response of S3 to CreateMultipartUpload has no UploadId')
   return UploadId
 }
 
@@ -137,14 +138,14 @@ async function partsOf(
   UploadId: string,
   abortSignal: AbortSignal,
 ): Promise<Map<number, string>> {
-  const there = new Map<number, string>()
+  const parts = new Map<number, string>()
   let PartNumberMarker: string | undefined
   do {
     const page = await client.send(new ListPartsCommand({ ...place, UploadId, PartNumberMarker }), { abortSignal })
-    for (const { PartNumber, ETag } of page.Parts ?? []) if (PartNumber && ETag) there.set(PartNumber, ETag.replaceAll('"', ''))
+    for (const { PartNumber, ETag } of page.Parts ?? []) if (PartNumber && ETag) parts.set(PartNumber, ETag.replaceAll('"', ''))
     PartNumberMarker = page.IsTruncated ? page.NextPartNumberMarker : undefined
   } while (PartNumberMarker)
-  return there
+  return parts
 }
 
 async function digestSlice(
@@ -160,7 +161,7 @@ async function digestSlice(
   return { md5: md5.digest(), sha256: sha256.digest('hex') }
 }
 
-/** Sends a few bytes as a part of an upload that is then ended: proves that the store takes bytes, and leaves no object. */
+/** Sends a few bytes as a part of an upload, which is then aborted. Shows that the store accepts writes, and leaves no object. */
 export async function tryUpload(client: S3Client, place: { Bucket: string; Key: string }, abortSignal: AbortSignal): Promise<void> {
   const UploadId = await createUpload(client, place, abortSignal)
   try {

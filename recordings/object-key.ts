@@ -2,8 +2,8 @@ import { isCallSid, type CallSid } from '../contracts/call-sid.ts'
 import type { UploadInput } from '../contracts/recording.ts'
 
 /**
- * `recordings/<yyyy>/<mm>/<dd>/<CallSid>-<first 12 of sha256>.<ext>`, or the same under `quarantine/`. The same bytes of the
- * same call have the same key, whenever and however often they come.
+ * Returns `recordings/<yyyy>/<mm>/<dd>/<CallSid>-<first 12 of sha256>.<ext>`, or the same under `quarantine/`. The same bytes of the
+ * same call always have the same key.
  * @param day `YYYY-MM-DD`, UTC
  */
 export function objectKey({ callSid, spooled, verdict }: UploadInput, day: string): string {
@@ -11,7 +11,7 @@ export function objectKey({ callSid, spooled, verdict }: UploadInput, day: strin
   return `${prefix}/${day.replaceAll('-', '/')}/${callSid}-${spooled.sha256.slice(0, 12)}.${verdict.audio.extension}`
 }
 
-/** Where a foreign object has the key: the same with the whole SHA-256 at the end of its name. */
+/** The key to use if a foreign object has the normal key: the same key with the whole SHA-256 at the end of the name. */
 export function alternativeKey(key: string, sha256: string): string {
   const dot = key.lastIndexOf('.')
   return `${key.slice(0, dot)}-${sha256}${key.slice(dot)}`

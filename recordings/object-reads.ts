@@ -1,4 +1,4 @@
-// How an object is looked at, for the store that confirms it and for the inventory that finds it later.
+// Reads the metadata and the bytes of an object: for the store, which confirms uploads, and for the inventory, which checks objects later.
 import { GetObjectCommand, HeadObjectCommand, NotFound, NoSuchKey, type HeadObjectCommandOutput, type S3Client } from '@aws-sdk/client-s3'
 import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
@@ -9,10 +9,10 @@ interface Place {
   Key: string
 }
 
-/** Of an object that is read back. */
+/** The minimum pace at which an object must arrive when it is read back. */
 const OBJECT_PACE: Pace = { idleMs: 60_000, baseMs: 60_000, msPerMb: 1000 }
 
-/** With the checksums that the server has. Undefined: there is no such object. */
+/** The metadata of an object with the checksums that the server has, or undefined if the object does not exist. */
 export async function headObject(client: S3Client, place: Place, abortSignal: AbortSignal): Promise<HeadObjectCommandOutput | undefined> {
   try {
     return await client.send(new HeadObjectCommand({ ...place, ChecksumMode: 'ENABLED' }), { abortSignal })
@@ -22,7 +22,7 @@ export async function headObject(client: S3Client, place: Place, abortSignal: Ab
   }
 }
 
-/** Reads all its bytes: their SHA-256, hex, and the object's content type. `onProgress` is told the bytes read so far. */
+/** Reads the whole object. Returns its SHA-256 (hex) and its content type. `onProgress` receives the bytes read so far. */
 export async function hashObject(
   client: S3Client,
   place: Place,

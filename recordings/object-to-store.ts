@@ -1,4 +1,4 @@
-// What an upload needs to know: the object, the control of its transfer, and the condition under which the store accepts it.
+// The inputs of an upload: the object, the control of its transfer, and the condition under which S3 stores it.
 import type { PutObjectCommandInput } from '@aws-sdk/client-s3'
 
 export interface ObjectToStore {
@@ -6,7 +6,7 @@ export interface ObjectToStore {
   path: string
   bytes: number
   sha256: string
-  /** As S3 will give it, see {@link digestFile}. */
+  /** The ETag that S3 will compute, see {@link digestFile}. */
   etag: string
   contentType: string
   metadata: Record<string, string>
@@ -15,9 +15,9 @@ export interface ObjectToStore {
 export interface TransferControl {
   signal: AbortSignal
   onProgress: (bytes: number) => void
-  /** Nobody wants the object any more; false while the signal only stops this attempt. */
+  /** True if the workflow cancelled the upload. False if the signal stops only this attempt, for example at a shutdown. */
   isCancelled: () => boolean
 }
 
-/** Of a request that stores an object: only where there is none, or only in place of the one with this ETag. */
+/** The condition of a request that stores an object: only if no object has the key, or only if the existing object has this ETag. */
 export type PutCondition = Pick<PutObjectCommandInput, 'IfNoneMatch' | 'IfMatch'>

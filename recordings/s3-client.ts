@@ -10,11 +10,11 @@ export interface StoreSettings {
   bucket: string
   accessKeyId: string
   secretAccessKey: string
-  /** Uploads side by side: no more sockets than these need. */
+  /** The maximum number of sockets: one for each concurrent upload. */
   connections: number
 }
 
-/** The bucket and its keys, as the settings name them. */
+/** Reads the bucket and its credentials from the configuration. */
 export function storeSettings(
   config: Pick<Config, 'WASABI_ENDPOINT' | 'WASABI_REGION' | 'WASABI_BUCKET' | 'WASABI_ACCESS_KEY' | 'WASABI_SECRET_KEY'>,
 ): Omit<StoreSettings, 'connections'> {
@@ -31,7 +31,7 @@ const CONNECT_TIMEOUT_MS = 5000
 const IDLE_TIMEOUT_MS = 60_000
 const DEADLINE: RequestDeadline = { baseMs: 60_000, msPerMb: 1000 }
 
-/** The SDK writes its own opinion of failed streams to the console; ours says more. */
+/** By default, the SDK logs failed streams to the console. Our own log messages contain more detail. */
 const SILENT = { trace() {}, debug() {}, info() {}, warn() {}, error() {} }
 
 export function createS3Client(
@@ -44,10 +44,10 @@ export function createS3Client(
     region,
     credentials: { accessKeyId, secretAccessKey },
     forcePathStyle: true,
-    // Trailing checksums are refused, or stored as content, by some stores; ours goes into the signature instead.
+    // Some stores refuse trailing checksums, or store them as content. The SHA-256 of the body is in the signature instead.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
-    // A stream cannot be sent twice, so the SDK must not try: the activity does, from the file.
+    // A stream cannot be sent twice, so the SDK must not retry. The activity retries, and reads the file again.
     maxAttempts: 1,
     logger: SILENT,
     requestHandler: new S3Handler(

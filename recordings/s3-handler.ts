@@ -1,4 +1,4 @@
-// The SDK's HTTP handler with deadlines in total. The SDK's own timeouts count from the last byte, and single bytes extend them.
+// The HTTP handler of the SDK with a deadline for the whole request. The SDK's own timeouts restart with each byte.
 import { NodeHttpHandler } from '@smithy/node-http-handler'
 import { Readable } from 'node:stream'
 import { startDeadline, type Deadline } from '../platform/deadline.ts'
@@ -24,7 +24,7 @@ export class S3Handler extends NodeHttpHandler {
     this.#deadline = deadline
   }
 
-  /** The deadline includes the body of the response, except that of an object: whoever reads it watches its pace. */
+  /** The deadline includes the body of the response. Exception: the reader of an object limits the time for its body. */
   override async handle(...[request, options = {}]: Parameters<Handle>): Promise<Answer> {
     const { baseMs, msPerMb } = this.#deadline
     const deadline = startDeadline(baseMs + (Number(request.headers['content-length'] ?? 0) / MB) * msPerMb)
@@ -48,15 +48,15 @@ function limitBody(body: Readable, { signal, end }: Deadline): void {
   body.once('close', end)
 }
 
-/** Errors are documents of less than a kB. */
+/** Reads the whole body of an error, which is normally shorter than 1 kB. */
 async function readError(body: Readable): Promise<Readable> {
   const start = await readStart(body, MAX_ERROR_BYTES)
   if (start.kind === 'broken') throw start.error
-  if (start.kind === 'longer') throw new Error(`The store sent an error of more than ${MAX_ERROR_BYTES} bytes`)
+  if (start.kind === 'longer') throw new Error(`The body of an S3 error response is longer than the limit of ${MAX_ERROR_BYTES} bytes`)
   return Readable.from([start.bytes])
 }
 
-/** The SDK's type also allows signals of its own; ours are those of the platform. */
+/** The SDK's type also allows the SDK's own abort signals. We only pass signals of Node. */
 function anyOf(signal: AbortSignal, other: unknown): AbortSignal {
   return other instanceof AbortSignal ? AbortSignal.any([signal, other]) : signal
 }

@@ -1,12 +1,12 @@
 import type { PutObjectCommand, UploadPartCommand } from '@aws-sdk/client-s3'
 
 /**
- * Puts the body's SHA-256 into the signed header `x-amz-content-sha256`, which every store that speaks Signature V4 compares
- * with what arrives. The SDK leaves streams unsigned, since it does not know their hash; we do.
+ * Puts the SHA-256 of the body into the signed header `x-amz-content-sha256`. Every store that supports Signature V4 compares it
+ * with the received bytes. The SDK sends streams unsigned because it does not know their hash.
  * @param sha256 hex
  */
 export function signContent<Command extends PutObjectCommand | UploadPartCommand>(command: Command, sha256: string): Command {
-  // Both commands' stacks take any middleware; their union takes none in TypeScript's eyes.
+  // The middleware stacks of both commands accept this middleware, but TypeScript accepts none for their union.
   const stack = command.middlewareStack as PutObjectCommand['middlewareStack']
   stack.add(
     (next) => async (args) => {

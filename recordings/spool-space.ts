@@ -1,4 +1,4 @@
-// Space on the worker's disk. Each transfer reserves what it needs before it writes, so that transfers together never fill the disk.
+// Space on the worker's disk. Each transfer reserves the space that it needs before it writes, so concurrent transfers never fill the disk.
 import { statfs } from 'node:fs/promises'
 
 export interface SpoolLimits {
@@ -6,20 +6,20 @@ export interface SpoolLimits {
   minFreeBytes: number
 }
 
-/** The disk holds as much as it may. Uploads make room. */
+/** The spool has no space for another file. Uploads free space. */
 export class SpoolFull extends Error {}
 
-/** A transfer whose length nobody announces reserves space in steps of this. */
+/** A transfer of unknown length reserves space in steps of this size. */
 const UNANNOUNCED_STEP_BYTES = 16 * 1024 ** 2
 
 export class SpoolSpace {
   readonly #directory: string
   readonly #limits: SpoolLimits
   readonly #sizes: () => Promise<Map<string, number>>
-  /** Bytes that each running transfer will need in all. */
+  /** The total bytes that each running transfer needs. */
   readonly #reserved = new Map<string, number>()
 
-  /** @param sizes the bytes of each file that is on the disk now */
+  /** @param sizes returns the current size of each file on the disk */
   constructor(directory: string, limits: SpoolLimits, sizes: () => Promise<Map<string, number>>) {
     this.#directory = directory
     this.#limits = limits
@@ -27,13 +27,13 @@ export class SpoolSpace {
   }
 
   /**
-   * Reserves space for the whole of a file, in place of its earlier reservation.
+   * Reserves space for the whole file. Replaces an earlier reservation of the file.
    * @throws {SpoolFull} if all reservations would exceed the limit or leave too little free disk
    */
   async reserve(file: string, totalBytes: number): Promise<void> {
     const { maxBytes, minFreeBytes } = this.#limits
     const [sizes, { bavail, bsize }] = await Promise.all([this.#sizes(), statfs(this.#directory)])
-    // Nothing may be awaited from here to the reservation: others ask for space at the same time.
+    // No `await` from here to the reservation: other transfers reserve space concurrently.
     const own = sizes.get(file) ?? 0
     const others = [...new Set([...sizes.keys(), ...this.#reserved.keys()])].filter((each) => each !== file)
     const written = others.reduce((sum, each) => sum + (sizes.get(each) ?? 0), 0)
@@ -42,11 +42,13 @@ export class SpoolSpace {
     const fits = reserved + totalBytes <= maxBytes
     if (fits && freeBytes >= minFreeBytes) return void this.#reserved.set(file, totalBytes)
     throw new SpoolFull(
-      fits ? `The spool's disk has ${bavail * bsize} bytes left` : `The spool has reserved ${reserved} of ${maxBytes} bytes`,
+      fits
+        ? `The disk of the spool has ${bavail * bsize} free bytes: a file of ${totalBytes} bytes would leave fewer than ${minFreeBytes}`
+        : `The spool has reserved ${reserved} of ${maxBytes} bytes: a file of ${totalBytes} bytes does not fit`,
     )
   }
 
-  /** How far a file of unknown length may grow after its next reservation. A small spool can hold one, too. */
+  /** The size to reserve next for a file of unknown length. In a small spool the step is smaller, so that such a file fits. */
   nextStep(writtenBytes: number): number {
     return writtenBytes + Math.min(UNANNOUNCED_STEP_BYTES, this.#limits.maxBytes / 8)
   }

@@ -1,4 +1,4 @@
-// The worker's disk, where recordings rest between download, validation and upload. One process a directory, one writer a file.
+// The folder on the worker's disk for recordings between download, validation and upload. Each folder has one process, each file one writer.
 import { createHash } from 'node:crypto'
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
@@ -11,19 +11,19 @@ import { FileTurns, Superseded, type Attempt } from './file-turns.ts'
 import { newNotePathOf, readNote, writeNote, type SpoolNote } from './spool-note.ts'
 import { SpoolFull, SpoolSpace, type SpoolLimits } from './spool-space.ts'
 
-/** Another process of this machine uses the directory, or the disk refuses it. */
+/** Another process on this machine uses the directory, or the directory cannot be created or locked. */
 export class SpoolUnusable extends Error {}
 
 const FILE_NAME = /^([A-Za-z0-9_-]{1,64})-[0-9a-f]{12}$/
-/** A file, its note, a note that was being written, or what a compressed file is being decoded to. */
+/** The name of a file, its note, a note that is being written, or the decoded content of a compressed file. */
 const BELONGINGS = /^([A-Za-z0-9_-]{1,64}-[0-9a-f]{12})(?:\.json(?:\.new)?|\.decoded|\.decoding)?$/
 const LOCK = { stale: 5000, update: 1000, realpath: false }
-/** How long a starting worker waits for the lock of one that was killed to go stale. */
+/** How long a starting worker waits until the lock of a killed worker is stale. */
 const LOCK_RETRIES = { retries: 16, factor: 1, minTimeout: 500, maxTimeout: 500 }
 
 export class Spool {
   readonly directory: string
-  /** The task queue of whoever holds this directory: the same after a restart, also with an emptied disk. */
+  /** The task queue of the worker that has this directory. It is the same after a restart, even if the disk was emptied. */
   readonly queue: string
   readonly #space: SpoolSpace
   readonly #release: () => Promise<void>
@@ -37,8 +37,9 @@ export class Spool {
   }
 
   /**
-   * Takes the directory for this process; waits for the lock of a killed one to go stale.
-   * @param onLost the lock could not be renewed (the process was stopped, the disk is ill), and another may have it: stop at once
+   * Locks the directory for this process. If a killed process has the lock, waits until the lock is stale.
+   * @param onLost called if the lock could not be renewed (the process was suspended, the disk has errors). Another process may have
+   * the lock, so this process must stop at once.
    * @throws {SpoolUnusable}
    */
   static async open(path: string, name: string | undefined, limits: SpoolLimits, onLost: (reason: Error) => void): Promise<Spool> {
@@ -50,7 +51,7 @@ export class Spool {
       .catch((error: NodeJS.ErrnoException) => {
         throw new SpoolUnusable(
           error.code === 'ELOCKED'
-            ? `Another worker uses the spool directory ${directory}`
+            ? `Another worker uses the spool directory ${directory}: each worker needs its own`
             : `The spool directory ${directory} cannot be used: ${error.message}`,
         )
       })
@@ -59,15 +60,15 @@ export class Spool {
   }
 
   async close(): Promise<void> {
-    await this.#release().catch(() => {}) // the directory is gone, and the lock with it
+    await this.#release().catch(() => {}) // the directory may have been deleted together with the lock
   }
 
-  /** One file for one recording, named by its call and its link. */
+  /** The name of the file for a recording, made from the CallSid and the link. */
   fileFor(callSid: CallSid, sourceUrl: string): string {
     return `${callSid}-${createHash('sha256').update(sourceUrl).digest('hex').slice(0, 12)}`
   }
 
-  /** Where the longest incomplete file of a recording is kept while it is downloaded again: a spool file like others. */
+  /** The name of the spool file that keeps the longest incomplete download of a recording while it is downloaded again. */
   keptFile(file: string): string {
     const [, callSid] = FILE_NAME.exec(file)!
     return this.fileFor(callSid as CallSid, `kept ${file}`)
@@ -82,7 +83,7 @@ export class Spool {
     return (await stat(this.path(file)).catch(() => undefined))?.size ?? 0
   }
 
-  /** Whether anything of a recording is here: its newest file, or the one that is kept. */
+  /** Whether the spool has any bytes of a recording: its newest file, or the kept file. */
   async holds(file: string): Promise<boolean> {
     return (await this.bytesOf(file)) > 0 || (await this.bytesOf(this.keptFile(file))) > 0
   }
@@ -95,10 +96,10 @@ export class Spool {
     return writeNote(this.#notePath(file), note)
   }
 
-  /** Makes room for another download. What has arrived is kept if it is longer than what is kept already. */
+  /** Removes the file before another download. If the file is longer than the kept file, it becomes the kept file. */
   async setAside(file: string): Promise<void> {
     const kept = this.keptFile(file)
-    // A sweep of the kept file ends first.
+    // Waits until a sweep of the kept file has ended.
     await this.#turns.take(kept, { scheduledMs: Date.now(), signal: new AbortController().signal }, async () => {
       if (await this.#isWorthMore(file, kept)) {
         await this.drop(kept)
@@ -109,14 +110,14 @@ export class Spool {
     await this.drop(file)
   }
 
-  /** A page must not take the place of audio. */
+  /** Whether the file must replace the kept file. A page must not replace audio. */
   async #isWorthMore(file: string, kept: string): Promise<boolean> {
     const [bytes, keptBytes] = [await this.bytesOf(file), await this.bytesOf(kept)]
     if (bytes === 0 || bytes < keptBytes) return false
     return keptBytes === 0 || (await inspectAudio(this.path(file))).kind !== 'none'
   }
 
-  /** Removes all that is there of a recording. */
+  /** Removes all files of a recording. */
   async remove(file: string): Promise<void> {
     for (const each of [this.keptFile(file), file]) await this.drop(each)
   }
@@ -129,20 +130,20 @@ export class Spool {
   }
 
   /**
-   * Deletes a whole file of a recording that is stored, and what is kept of it. Where a later attempt writes the file or has written
-   * another, that one stays. So it does for {@link dropWhole} and {@link rejectWhole}.
+   * Deletes a whole file whose recording is stored, and the kept file. If a later attempt is writing the file or has replaced it, the
+   * file stays. This also applies to {@link dropWhole} and {@link rejectWhole}.
    * @throws {Superseded | FileBusy}
    */
   async removeWhole(file: string, sha256: string, attempt: Attempt): Promise<void> {
     await this.#changeWhole(file, sha256, attempt, () => this.remove(file))
   }
 
-  /** Deletes a whole file that is no recording; an incomplete one that is kept stays. Throws as {@link removeWhole} does. */
+  /** Deletes a whole file that is not a recording. The kept file stays. Throws the same errors as {@link removeWhole}. */
   async dropWhole(file: string, sha256: string, attempt: Attempt): Promise<void> {
     await this.#changeWhole(file, sha256, attempt, () => this.drop(file))
   }
 
-  /** Notes that a whole file is incomplete: it is downloaded again. Throws as {@link removeWhole} does. */
+  /** Records that a whole file is incomplete and must be downloaded again. Throws the same errors as {@link removeWhole}. */
   async rejectWhole(file: string, sha256: string, attempt: Attempt, reason: string): Promise<void> {
     await this.#changeWhole(file, sha256, attempt, () => this.writeNote(file, { broken: { reason } }))
   }
@@ -156,7 +157,7 @@ export class Spool {
   }
 
   /**
-   * Runs the one writer of a file: attempts that Temporal scheduled before it are aborted and have ended first.
+   * Runs `write` as the only writer of the file. Attempts that Temporal scheduled earlier are aborted, and have ended before it starts.
    * @throws {Superseded | FileBusy} or what `write` throws
    */
   asWriter<T>(file: string, attempt: Attempt, write: (signal: AbortSignal) => Promise<T>): Promise<T> {
@@ -170,8 +171,8 @@ export class Spool {
   }
 
   /**
-   * Reserves space for the whole of a file until its writer has ended. If there is none, what the disk has of the file is deleted:
-   * otherwise two halves could wait for each other's space.
+   * Reserves space for the whole file until its writer has ended. If there is not enough space, all files of the recording are
+   * deleted: otherwise two incomplete files could each wait for the space of the other.
    * @throws {SpoolFull}
    */
   async admit(file: string, totalBytes: number): Promise<void> {
@@ -184,8 +185,8 @@ export class Spool {
   }
 
   /**
-   * Reserves space for the next step of a file whose length nobody announces.
-   * @returns up to how many bytes it may grow before it needs the next step
+   * Reserves space for the next step of a file whose length is unknown.
+   * @returns the size to which the file may grow before it needs the next step
    * @throws {SpoolFull}
    */
   async admitStep(file: string, writtenBytes: number): Promise<number> {
@@ -203,8 +204,9 @@ export class Spool {
   }
 
   /**
-   * Deletes what belongs to calls without an open workflow; files that are being written stay.
-   * @param onError one file that cannot be swept keeps none of the others
+   * Deletes the files of calls without an open workflow. Files that are being written stay.
+   * @param onError called for each file that cannot be checked or deleted; the sweep continues with the other files
+   * @returns the deleted files
    */
   async sweep(isOpen: (callSid: CallSid) => Promise<boolean>, onError: (file: string, error: unknown) => void): Promise<string[]> {
     const swept: string[] = []
@@ -219,9 +221,9 @@ export class Spool {
     return swept
   }
 
-  /** Holds the file while it asks: an attempt that begins meanwhile ends this turn at once, and the file stays. */
+  /** Has the turn for the file while it checks the workflow. An attempt that starts in the meantime ends this turn, and the file stays. */
   async #sweepFile(file: string, isOpen: (callSid: CallSid) => Promise<boolean>): Promise<boolean> {
-    const beforeAll: Attempt = { scheduledMs: 0, signal: new AbortController().signal }
+    const earliest: Attempt = { scheduledMs: 0, signal: new AbortController().signal }
     const sweep = async (signal: AbortSignal): Promise<boolean> => {
       const taken = new Promise<true>((resolve) => signal.addEventListener('abort', () => resolve(true)))
       const isWanted = await Promise.race([isOpen(FILE_NAME.exec(file)![1] as CallSid), taken])
@@ -229,7 +231,7 @@ export class Spool {
       await this.remove(file)
       return true
     }
-    return this.asWriter(file, beforeAll, sweep).catch((error: unknown) => {
+    return this.asWriter(file, earliest, sweep).catch((error: unknown) => {
       if (error instanceof Superseded) return false
       throw error
     })

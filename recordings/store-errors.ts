@@ -1,21 +1,21 @@
-// What an S3 error means for the upload behind it. By code, not by status alone: stores throttle with 400s as well as 503s.
+// Classifies S3 errors by their code, not by the HTTP status alone: stores throttle with status 400 as well as 503.
 import { S3ServiceException } from '@aws-sdk/client-s3'
 
 /**
- * `service`: the store is away or overloaded: wait. `setup`: bucket, credentials, region or clock are wrong: wait, and alarm
- * somebody. `refusal`: of this object or of everything, which a look at another one tells. `object`: something about this one
- * alone, such as a checksum that differs.
+ * `service`: the store is unavailable or overloaded; the upload waits. `setup`: the bucket, credentials, region or clock are wrong;
+ * the upload waits and an alarm is raised. `refusal`: the store refuses this object or all objects; a request for another object
+ * shows which. `object`: the error concerns only this object, for example a different checksum.
  */
 export interface StoreFault {
   of: 'service' | 'setup' | 'refusal' | 'object'
   reason: string
 }
 
-/** The breaker is open: nothing was sent. */
+/** The circuit breaker is open, so no request was sent. */
 export class StoreUnavailable extends Error {}
-/** The store says that more objects follow, and does not list them. */
+/** The store reports that more objects follow, but does not list them. */
 export class ListBroken extends Error {}
-/** The bucket took the object, but what it holds is not what we sent. */
+/** The stored object differs from the bytes that were sent, or foreign objects have its keys. */
 export class ObjectMismatch extends Error {}
 
 const SETUP_CODES = new Set([
@@ -39,20 +39,24 @@ export function classifyStoreError(error: unknown): StoreFault {
   if (!(error instanceof S3ServiceException))
     return { of: 'service', reason: error instanceof Error ? `${error.name}: ${error.message}` : String(error) }
   const status = error.$metadata.httpStatusCode
-  if (CLOCK_CODES.has(error.name)) return { of: 'setup', reason: `${error.name}: this machine's clock differs from the store's` }
-  const reason = `${error.name} (HTTP ${status})` // the store's text may hold the access key
-  // A HEAD has no body: its errors are known by their status alone.
+  if (CLOCK_CODES.has(error.name))
+    return {
+      of: 'setup',
+      reason: `${error.name}: the clock of this machine differs from the clock of the store; check the time synchronization`,
+    }
+  const reason = `${error.name} (HTTP ${status})` // the message of the store may contain the access key
+  // The response to a HEAD has no body, so only its status is known.
   if (SETUP_CODES.has(error.name) || status === 301) return { of: 'setup', reason }
   if (status === 403) return { of: 'refusal', reason }
   return { of: OBJECT_CODES.has(error.name) ? 'object' : 'service', reason }
 }
 
-/** The store does not know `If-None-Match`. */
+/** The store does not implement the condition of the request (`If-None-Match` or `If-Match`). */
 export function isNotImplemented(error: unknown): boolean {
   return error instanceof S3ServiceException && error.$metadata.httpStatusCode === 501
 }
 
-/** Somebody else put or is putting an object under this key. */
+/** The condition failed, or another upload is storing an object under the same key. */
 export function isConflict(error: unknown): boolean {
   return error instanceof S3ServiceException && (error.$metadata.httpStatusCode === 412 || error.$metadata.httpStatusCode === 409)
 }

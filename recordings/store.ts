@@ -1,4 +1,4 @@
-// Our S3 bucket. What is said to be stored is confirmed: by size and by a checksum that the server computed.
+// Our S3 bucket. After each upload, the stored object is confirmed by its size and by a checksum that the server computed.
 import { PutObjectCommand, type HeadObjectCommandOutput, type S3Client } from '@aws-sdk/client-s3'
 import { setTimeout as pause } from 'node:timers/promises'
 import { UPLOAD_SIZES, type UploadSizes } from './digests.ts'
@@ -12,13 +12,13 @@ import { signContent } from './sign-content.ts'
 import { classifyStoreError, isConflict, isNotImplemented, ObjectMismatch } from './store-errors.ts'
 
 /**
- * What the bucket has for a recording. `damaged`: the object has the metadata of this very recording and other bytes. `foreign` names
- * the key of an object of somebody else; the recording's own place is another one then.
+ * What the bucket has under the key of a recording. `damaged`: the object has the metadata of this recording but other bytes.
+ * `foreign`: the normal key, if an object that is not ours has it; `key` is then the alternative key.
  */
 export interface Found {
   key: string
   state: 'nothing' | 'same' | 'damaged'
-  /** Of the object that is there. */
+  /** The ETag of the existing object. */
   etag?: string | undefined
   foreign?: string
 }
@@ -28,9 +28,9 @@ interface Comparison {
   etag?: string | undefined
 }
 
-/** A store may show an object only some time after it has accepted it. */
+/** Some stores return a new object only some time after they accepted it. */
 const SHOWN_AFTER_MS = [250, 500, 1000, 2000, 4000, 8000]
-/** What an upload is tried with; nothing is stored under it. */
+/** The key of the probe. No object is ever stored under it. */
 const PROBE_KEY = 'recordings/.probe'
 
 export class RecordingStore {
@@ -39,14 +39,14 @@ export class RecordingStore {
   readonly #endpoint: string
   readonly #shownAfterMs: number[]
   readonly #client: S3Client
-  /** The store answers 501 to these. */
+  /** The conditions that the store does not implement (HTTP 501). */
   readonly #unknownConditions = new Set<keyof PutCondition>()
-  /** What another object is compared with: the last one that was confirmed. */
+  /** The key that the probe reads: the object that was confirmed last. */
   #knownKey = PROBE_KEY
 
   /**
-   * @param sizes from which size on files go up in parts
-   * @param shownAfterMs pauses between the looks for an object that the store says it has
+   * @param sizes the file size above which uploads are multipart, and the size of a part
+   * @param shownAfterMs the pauses between the requests for an object that the store accepted but does not return yet
    */
   constructor(settings: StoreSettings, sizes = UPLOAD_SIZES, shownAfterMs = SHOWN_AFTER_MS) {
     this.bucket = settings.bucket
@@ -61,22 +61,22 @@ export class RecordingStore {
   }
 
   /**
-   * The place of the object, and what is there. Costs one HEAD where that is nothing or the object itself.
-   * @throws the SDK's error, and {@link ObjectMismatch} where foreign objects have both keys
+   * Determines the key of the object, and what the bucket has under it. Usually takes one HEAD request.
+   * @throws the SDK's error, or {@link ObjectMismatch} if foreign objects have both keys
    */
   async find(object: ObjectToStore, control: Omit<TransferControl, 'isCancelled'>): Promise<Found> {
     const { key } = object
     const { state, etag } = await this.#compare(object, control)
     if (state !== 'foreign') return { key, state, etag }
     const alternative = alternativeKey(key, object.sha256)
-    const there = await this.#compare({ ...object, key: alternative }, control)
-    if (there.state === 'foreign') throw new ObjectMismatch(`Foreign objects lie under ${key} and under ${alternative}`)
-    return { key: alternative, state: there.state, etag: there.etag, foreign: key }
+    const second = await this.#compare({ ...object, key: alternative }, control)
+    if (second.state === 'foreign') throw new ObjectMismatch(`The bucket has foreign objects under ${key} and under ${alternative}`)
+    return { key: alternative, state: second.state, etag: second.etag, foreign: key }
   }
 
   /**
    * Stores the file under its key and confirms it.
-   * @param replaces what {@link find} found: nothing, or our own object for this recording with other bytes. Nothing else is ever replaced
+   * @param replaces what {@link find} returned: no object, or our damaged object of this recording. No other object is ever replaced.
    * @throws {ObjectMismatch} or the SDK's error
    */
   async put(object: ObjectToStore, control: TransferControl, replaces: Found): Promise<void> {
@@ -86,26 +86,26 @@ export class RecordingStore {
       await this.#send(object, control, this.#unknownConditions.has(condition) ? {} : { [condition]: value })
     } catch (error) {
       if (isNotImplemented(error) && !this.#unknownConditions.has(condition)) {
-        this.#unknownConditions.add(condition) // this store serves without: HEAD before and after is what we rely on
+        this.#unknownConditions.add(condition) // without the condition, the HEAD requests before and after the upload are the only check
         return this.put(object, control, replaces)
       }
       if (!isConflict(error)) throw error
     }
     const { state } = await this.#compareOnceShown(object, control)
-    if (state === 'nothing') throw new ObjectMismatch(`The store says that it has ${object.key}, and does not show it`)
-    if (state !== 'same') throw new ObjectMismatch(`The bucket holds other bytes under ${object.key} than were sent`)
+    if (state === 'nothing') throw new ObjectMismatch(`The store accepted ${object.key}, but a HEAD request does not find it`)
+    if (state !== 'same') throw new ObjectMismatch(`The bucket has other bytes under ${object.key} than the bytes that were sent`)
   }
 
   async #compareOnceShown(object: ObjectToStore, control: TransferControl): Promise<Comparison> {
     for (const pauseMs of this.#shownAfterMs) {
-      const there = await this.#compare(object, control)
-      if (there.state !== 'nothing') return there
+      const comparison = await this.#compare(object, control)
+      if (comparison.state !== 'nothing') return comparison
       await pause(pauseMs, undefined, { signal: control.signal })
     }
     return this.#compare(object, control)
   }
 
-  /** By size and checksum; where HEAD does not give one that we know, the object's bytes are read. */
+  /** Compares by size and checksum. If HEAD returns no checksum that we can compare, reads the bytes of the object. */
   async #compare(object: ObjectToStore, { signal, onProgress }: Omit<TransferControl, 'isCancelled'>): Promise<Comparison> {
     const place = { Bucket: this.bucket, Key: object.key }
     const head = await headObject(this.#client, place, signal)
@@ -118,7 +118,7 @@ export class RecordingStore {
   }
 
   /**
-   * Reads and writes a little, so that a store that can only be read does not pass. Nothing stays.
+   * Sends one read and one write, so that a store that cannot be written to fails the probe. Leaves no object.
    * @throws the SDK's error
    */
   async probe(signal: AbortSignal): Promise<void> {
@@ -127,8 +127,8 @@ export class RecordingStore {
   }
 
   /**
-   * After a refusal: may we read and write other objects? Without the right to list, S3 refuses a HEAD of what is not there,
-   * too: until one object is confirmed, that counts as "no".
+   * Returns whether the store is available for other objects after it refused one. Without the permission to list, S3 also refuses a
+   * HEAD of an object that does not exist, so the result may be false until one object is confirmed.
    */
   async servesOthers(signal: AbortSignal): Promise<boolean> {
     return this.probe(signal).then(
@@ -137,12 +137,12 @@ export class RecordingStore {
     )
   }
 
-  /** For an object that is stored: ends what other attempts have begun to upload under its key. */
+  /** For an object that is stored: aborts the open multipart uploads of other attempts under its key. */
   async endUploads(key: string, signal: AbortSignal): Promise<void> {
     await endUploads(this.#client, { Bucket: this.bucket, Key: key }, signal)
   }
 
-  /** @returns how many uploads in parts, begun before `olderThan` and never completed, were ended */
+  /** @returns the number of aborted multipart uploads, which were started before `olderThan` and never completed */
   async sweepUploads(olderThan: Date, signal: AbortSignal): Promise<number> {
     return sweepUploads(this.#client, this.bucket, olderThan, signal)
   }
@@ -165,7 +165,7 @@ export class RecordingStore {
   }
 }
 
-/** Undefined: the object's bytes have to be read. */
+/** Compares by the response to HEAD. Undefined if the bytes of the object must be read. */
 function matchesByHead(head: HeadObjectCommandOutput, object: ObjectToStore): boolean | undefined {
   if (head.ContentLength !== object.bytes) return false
   if (head.ETag?.replaceAll('"', '') === object.etag) return true

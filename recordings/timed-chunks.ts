@@ -1,7 +1,7 @@
-// Reads a body from the network, and ends it when its bytes come too slowly.
+// Reads a body from the network, and stops if its bytes arrive too slowly.
 import type { Readable } from 'node:stream'
 
-/** We wait for a body `idleMs` at a time, and in total `baseMs` and `msPerMb` for each MB that has arrived. */
+/** The limits: `idleMs` for each chunk; for the whole body `baseMs`, plus `msPerMb` for each MB that has arrived. */
 export interface Pace {
   idleMs: number
   baseMs: number
@@ -13,9 +13,9 @@ export class TooSlow extends Error {}
 const MB = 1024 ** 2
 
 /**
- * The limit follows from the bytes that have arrived, not from an announced length: a source that announces gigabytes and sends
- * single bytes is ended as soon as one that announces nothing. Only the time counts in which we wait for the source, so that a slow
- * disk of ours is not its fault. Destroys the body in the end.
+ * Yields the chunks of a body. The limit depends on the bytes that have arrived, not on the announced length, so a source cannot
+ * extend it by announcing gigabytes. Only the time spent waiting for the source counts, so a slow local disk does not matter.
+ * Destroys the body at the end.
  * @throws {TooSlow} or the error of the body
  */
 export async function* timedChunks(body: Readable, { idleMs, baseMs, msPerMb }: Pace): AsyncGenerator<Buffer> {
@@ -29,9 +29,9 @@ export async function* timedChunks(body: Readable, { idleMs, baseMs, msPerMb }: 
       if (leftMs <= 0) throw tooSlow(waitedMs)
       const limitMs = Math.min(idleMs, leftMs)
       const timer = setTimeout(() => body.destroy(tooSlow(waitedMs + limitMs)), limitMs)
-      const began = performance.now()
+      const startedAt = performance.now()
       const next = await iterator.next().finally(() => clearTimeout(timer))
-      waitedMs += performance.now() - began
+      waitedMs += performance.now() - startedAt
       if (next.done) return
       bytes += next.value.length
       yield next.value

@@ -1,4 +1,4 @@
-// The bytes of one response go into the spool: counted against what was announced, in flat memory.
+// Writes the body of one response into the spool in constant memory, and compares its length with the announced length.
 import type { RecordingBody } from '../exotel/recording-answer.ts'
 import { decodeFile } from './decode.ts'
 import { GrowingFile, type Part } from './growing-file.ts'
@@ -6,9 +6,9 @@ import type { WholeFile } from './spool-note.ts'
 import type { Spool } from './spool.ts'
 import { timedChunks, TooSlow, type Pace } from './timed-chunks.ts'
 
-/** The transfer was cut, stalled, too slow, or not as long as announced. */
+/** The transfer was interrupted or too slow, has a wrong length, or cannot be decoded. */
 export class TransferBroken extends Error {}
-/** More bytes than announced: no other response can continue them. */
+/** The body has more bytes than announced, so the file cannot be continued. */
 class LongerThanAnnounced extends TransferBroken {}
 export class TooLarge extends Error {}
 
@@ -19,16 +19,16 @@ interface TransferControl {
   onProgress: (bytes: number) => void
 }
 
-/** A slower source would hold its download slot for hours. */
+/** A slower source would occupy a download slot for hours. */
 export const RECORDING_PACE: Pace = { idleMs: 30_000, baseMs: 30_000, msPerMb: 1000 }
 const MB = 1024 ** 2
-/** A worker that is killed loses at most this much of a transfer. Small recordings end before, and cost one fsync in all. */
+/** If a worker is killed, it loses at most this much of a transfer. Smaller recordings need only one sync to the disk. */
 const CHECKPOINT_BYTES = 16 * MB
 
 /**
- * Writes the body behind the part, or into a new file where the body begins with the first byte, and notes the file as whole.
- * The caller drops the body afterwards, however it ended.
- * @throws {TransferBroken | TooLarge | SpoolFull} or the disk's error; what has arrived stays for the next attempt
+ * Appends the body to the part, or writes a new file if the body starts with the first byte, and records that the file is complete.
+ * The caller discards the body afterwards in every case.
+ * @throws {TransferBroken | TooLarge | SpoolFull} or the error of the disk; the bytes that have arrived stay for the next attempt
  */
 export async function receiveInto(
   spool: Spool,
@@ -39,7 +39,7 @@ export async function receiveInto(
 ): Promise<WholeFile> {
   const { validator, totalBytes, from } = answer
   const isContinued = part !== undefined && from === part.from
-  if (!isContinued) await spool.setAside(file) // first, so that what is kept counts when room is asked for
+  if (!isContinued) await spool.setAside(file) // before the reservation, so that the kept file counts
   const reservedBytes = await reserve(spool, file, answer, control.maxBytes)
   const source = { ...(validator && { validator }), ...(totalBytes !== undefined && { totalBytes }) }
   const growing = isContinued ? await GrowingFile.reopen(spool, file, part, source) : await GrowingFile.create(spool, file, source)
@@ -51,20 +51,20 @@ export async function receiveInto(
     return (await decoded(spool, file, answer, growing.bytes, control)) ?? (await growing.complete())
   } catch (error) {
     if (error instanceof LongerThanAnnounced) await spool.writeNote(file, { broken: { reason: error.message } })
-    else await keep(growing, answer, error).catch(() => {}) // the cause matters more
+    else await keep(growing, answer, error).catch(() => {}) // the original error is thrown instead
     throw error
   } finally {
     await growing.close()
   }
 }
 
-/** For the next attempt, and as evidence where none succeeds. */
+/** Records what has arrived, for the next attempt, or as evidence if no attempt succeeds. */
 async function keep(growing: GrowingFile, { encoding }: RecordingBody, error: unknown): Promise<void> {
   if (!(error instanceof TransferBroken)) return growing.checkpoint()
   await growing.breakOff({ reason: error.message, ...(encoding !== undefined && { isEncoded: true }) })
 }
 
-/** Notes a part that has every byte as a whole file. */
+/** Records that a part with all bytes is a complete file. */
 export async function completePart(spool: Spool, file: string, part: Part): Promise<WholeFile> {
   const growing = await GrowingFile.reopen(spool, file, part, { validator: part.validator, totalBytes: part.from })
   try {
@@ -74,7 +74,7 @@ export async function completePart(spool: Spool, file: string, part: Part): Prom
   }
 }
 
-/** @returns up to how many bytes the spool has reserved space */
+/** @returns the size to which the file may grow before it needs another reservation */
 async function reserve(spool: Spool, file: string, { totalBytes }: RecordingBody, maxBytes: number): Promise<number> {
   if (totalBytes === undefined) return spool.admitStep(file, 0)
   if (totalBytes > maxBytes) throw new TooLarge(`The recording has ${totalBytes} bytes, more than the limit of ${maxBytes}`)
@@ -101,7 +101,7 @@ async function writeAll(
   }
 }
 
-/** The errors of the network and of the chunked encoding are a broken transfer. */
+/** Converts errors of the network and of the chunked encoding to {@link TransferBroken}. */
 async function* chunksOf({ body }: RecordingBody, pace: Pace, signal: AbortSignal): AsyncGenerator<Buffer> {
   try {
     yield* timedChunks(body, pace)
@@ -114,12 +114,12 @@ async function* chunksOf({ body }: RecordingBody, pace: Pace, signal: AbortSigna
   }
 }
 
-/** Node's HTTP parser cannot read what came. */
+/** An error of Node's HTTP parser. */
 function isViolation(error: unknown): boolean {
   return (error as NodeJS.ErrnoException | undefined)?.code?.startsWith('HPE_') ?? false
 }
 
-/** Undefined where the file is the recording already. */
+/** Decodes the file. Returns undefined if the file is the recording without decoding. */
 async function decoded(
   spool: Spool,
   file: string,

@@ -4,7 +4,7 @@ const WINDOW_BYTES = 1024 ** 2
 /** The longest view that can be requested. */
 export const VIEW_BYTES = 256 * 1024
 
-/** Reads a file from its beginning to its end through one window: each byte at most once, in constant memory. */
+/** Reads a file from start to end through one window. Reads each byte at most once, in constant memory. */
 export class ForwardFile {
   readonly size: number
   readonly #file: FileHandle
@@ -23,14 +23,14 @@ export class ForwardFile {
     return new ForwardFile(file, (await file.stat()).size)
   }
 
-  /** How many bytes were read from the disk so far. */
+  /** The number of bytes read from the disk so far. */
   get bytesRead(): number {
     return this.#bytesRead
   }
 
   /**
-   * The bytes at `offset`, fewer than `length` only at the end of the file. Valid until the next call. An offset before that of an
-   * earlier call costs another read, except for bytes that were skipped then.
+   * Returns the bytes at `offset`, fewer than `length` only at the end of the file. The view is valid until the next call. If `offset`
+   * is before the window, its bytes are read from the disk again.
    */
   async view(offset: number, length: number = VIEW_BYTES): Promise<Buffer> {
     const end = Math.min(offset + length, this.size)
@@ -44,7 +44,7 @@ export class ForwardFile {
     await this.#file.close()
   }
 
-  /** Keeps what the window holds from `offset` on, and fills the rest of it. */
+  /** Moves the start of the window to `offset`. Keeps the bytes that it already has, and reads the rest. */
   async #moveTo(offset: number): Promise<void> {
     const keptFrom = offset - this.#start
     const isInside = keptFrom >= 0 && keptFrom < this.#length

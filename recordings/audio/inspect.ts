@@ -9,12 +9,13 @@ import { judge } from './verdict.ts'
 import { walkAudio, type Walk } from './walk.ts'
 
 const HEAD_BYTES = 4096
-/** No header of a WAV or of a tag is shorter. */
+/** A file shorter than this may end within the header of a WAV or of a tag. */
 const MIN_FILE_BYTES = 12
 
 /**
- * Judges a file by its content alone, whatever its name or Content-Type said. Reads each byte at most once, in constant memory.
- * @throws only where the file cannot be read from the disk
+ * Determines what a file is by its content alone; its name and Content-Type are ignored. Reads each byte at most once, in constant
+ * memory.
+ * @throws only if the file cannot be read from the disk
  */
 export async function inspectAudio(path: string): Promise<Finding> {
   const file = await ForwardFile.open(path)
@@ -22,14 +23,14 @@ export async function inspectAudio(path: string): Promise<Finding> {
     return await inspectOpened(file)
   } catch (error) {
     if (isDiskError(error)) throw error
-    // A parser's mistake: the bytes may be audio, so they are kept, and a repetition would fail in the same way.
+    // A bug in a parser. The bytes may be audio, so they are kept. Another download would fail in the same way.
     return { kind: 'damaged', audio: UNKNOWN_FORMAT, reason: 'The file cannot be read as audio' }
   } finally {
     await file.close()
   }
 }
 
-/** Container signatures come first: some containers hold frames of MP3. */
+/** Checks for signatures of containers first, because some containers contain MP3 frames. */
 export async function inspectOpened(file: ForwardFile): Promise<Finding> {
   if (file.size === 0) return { kind: 'none', reason: 'The file is empty' }
   const head = Buffer.from(await file.view(0, HEAD_BYTES))
@@ -38,10 +39,10 @@ export async function inspectOpened(file: ForwardFile): Promise<Finding> {
   const walk = await walkAudio(file)
   if (walk.parts.length === 0) return judgeNoAudio(head, file.size, walk, signature)
   if (!signature) return judge(walk)
-  return { kind: 'damaged', audio: UNKNOWN_FORMAT, reason: `The file is ${signature.what}, but there is audio in it` }
+  return { kind: 'damaged', audio: UNKNOWN_FORMAT, reason: `The file is ${signature.what}, but it contains audio` }
 }
 
-/** Some programs write ID3 tags before any kind of file. */
+/** Returns the signature after an ID3 tag. Some programs write ID3 tags before files of any kind. */
 async function signatureBehindTags(file: ForwardFile, head: Buffer): Promise<Signature | undefined> {
   const tag = id3v2BytesAt(head, 0)
   if (tag === undefined || tag >= file.size) return undefined
@@ -63,7 +64,7 @@ async function judgeNoAudio(head: Buffer, bytes: number, { before }: Walk, signa
   return judgeBeginning(head, bytes, text) ?? (await judgeByType(head))
 }
 
-/** A gzip file may hold audio; it is certainly none where its content starts as something else. */
+/** A gzip file may contain audio. It is certainly not audio if its content starts like something else. */
 function judgeGzip(head: Buffer): Finding {
   const content = gunzipStart(head)
   const signature = signatureOf(content)
@@ -80,10 +81,10 @@ function judgeBeginning(head: Buffer, bytes: number, text: TextCheck | undefined
   const start = tag ?? 0
   const frame = readFrame(head, start)
   if (frame && start + frame.bytes + FRAME_HEADER_BYTES > bytes) return incomplete('The file ends within its first MP3 frame')
-  if (tag !== undefined) return unreadable('No audio was found behind the ID3 tag')
-  if (text?.holdsData()) return unreadable('The file is text that holds encoded data, which may be audio')
+  if (tag !== undefined) return unreadable('No audio was found after the ID3 tag')
+  if (text?.holdsData()) return unreadable('The file is text that contains encoded data, which may be audio')
   const markup = text?.markup()
-  return markup ? unreadable(`The file begins like ${markup}, but is not text throughout`) : undefined
+  return markup ? unreadable(`The file starts like ${markup}, but is not entirely text`) : undefined
 }
 
 async function judgeByType(head: Buffer): Promise<Finding> {

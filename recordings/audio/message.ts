@@ -1,31 +1,31 @@
-// Recognizes the message of a server (a page, an error, a few words) where audio should be. A missed message means that truncated
-// audio is stored as good; a false one means that good audio is quarantined. Padding, tags, UTF-16 and single control characters
-// do not hide a message.
+// Recognizes the message of a server (a page, an error, a few words) in place of audio. If a message is not recognized, truncated
+// audio is stored as good. If audio is mistaken for a message, good audio is quarantined. Messages are also recognized with padding,
+// with tags, in UTF-16, and with single control characters.
 import { constants, inflateRawSync } from 'node:zlib'
 import { withoutTags } from './tags.ts'
 
-/** Beginnings and ends of a page or an error. Each has so many fixed characters that audio hardly ever contains it. */
+/** Parts of a page or an error. Each has so many fixed characters that audio almost never contains it by chance. */
 const MARKUP = String.raw`<!doctype\b|<(?:html|head|body|title|error|message|response)\b|<\?xml\b|</[a-z][\w:.-]{2,40}>`
 const JSON_MEMBER = String.raw`[{[]\s{0,20}"[\w .$-]{1,64}"\s{0,20}:\s{0,20}(?:["{[\d-]|true|false|null)`
 const HTTP = String.raw`\bHTTP/\d(?:\.\d)? \d{3}\b`
 const PHRASE = String.raw`\b(?:not found|bad (?:gateway|request)|access denied|forbidden|unauthori[sz]ed|(?:un)?available|time-?d?[ -]?out|too many requests|errors?|failure|upstream)\b`
 const SIGN = new RegExp([MARKUP, JSON_MEMBER, HTTP, PHRASE].join('|'), 'giu')
-/** Bytes of a message of which the beginning is not known, if nothing else is among them. */
+/** Matches the rest of a message whose start is missing, if all bytes are text. */
 const REST_OF_MESSAGE = /[<>{}[\]"].|.[<>{}[\]"]|[A-Za-z]{2}\s{1,20}[A-Za-z]{2}/s
-/** Words are no message where a tag does not fit: they may be its content. */
+/** If these bytes are part of a damaged tag, words may be the content of the tag, not a message. */
 const REST_OF_TAG = /APETAGEX|LYRICS(?:200|END)/
-/** Words with blanks or punctuation between them, up to the end. */
+/** Words that are separated by blanks or punctuation, up to the end. */
 const LAST_WORDS = /(?:\p{Lu}?\p{Ll}+[ ,.:;'"\r\n-]{1,3})+\p{Lu}?\p{Ll}+[.!?]?$/u
-/** By chance, every tenth byte is a lower-case letter: so many in a row are words. */
+/** In random data, every tenth byte is a lower-case letter, so this many letters in a row are words. */
 const MIN_LETTERS = 12
 const LAST_WORDS_CHARACTERS = 80
 
-/** More than one character in so many that text does not have speaks against text. */
+/** If more than one in this many characters does not occur in text, the bytes are not text. */
 const CHARACTERS_PER_DEFECT = 10
 const TEXT_CONTROLS = [9, 10, 12, 13] // tab, line feed, form feed, carriage return
-/** Stands for bytes that are no UTF-8. */
+/** The decoder returns this character for bytes that are not UTF-8. */
 const REPLACEMENT = 0xfffd
-/** What follows a sign has to be text for so many characters. */
+/** A sign counts only if this many characters from its start are text. */
 const MESSAGE_CHARACTERS = 100
 
 const GZIP_MARK = Buffer.from('1f8b08', 'hex')
@@ -36,7 +36,7 @@ const GZIP_HEAD_BYTES = 4096
 const MAX_INFLATED_BYTES = 16 * 1024 ** 2
 const MAX_GZIP_MARKS = 16
 
-/** For bytes that are certainly no audio: true where a message is among them. */
+/** For bytes that are certainly not audio: returns true if they contain a message. */
 export function holdsMessage(bytes: Buffer): boolean {
   const content = withoutTags(bytes)
   const text = readable(content)
@@ -45,14 +45,14 @@ export function holdsMessage(bytes: Buffer): boolean {
   return isRest || signsIn(text).some((at) => isReadable(text.slice(at, at + MESSAGE_CHARACTERS))) || holdsGzipMessage(bytes)
 }
 
-/** For bytes that may be audio throughout: true where they end with a message. */
+/** For bytes that may all be audio: returns true if they end with a message. */
 export function endsWithMessage(bytes: Buffer): boolean {
   const text = readable(withoutTags(bytes))
   const start = startOfReadable(text)
   return signsIn(text).some((at) => at >= start) || endsWithWords(text) || holdsGzipMessage(bytes)
 }
 
-/** As UTF-8 without zeros, so that UTF-16 reads the same; without blanks and control characters at both ends. */
+/** Decodes the bytes as UTF-8 without zeros, so that UTF-16 gives the same text. Trims blanks and control characters at both ends. */
 function readable(bytes: Buffer): string {
   const text = new TextDecoder().decode(bytes).replaceAll('\0', '')
   let [start, end] = [0, text.length]
@@ -61,7 +61,7 @@ function readable(bytes: Buffer): string {
   return text.slice(start, end)
 }
 
-/** A blank or a control character. */
+/** True for a blank or a control character. */
 function isPadding(character: string): boolean {
   return character <= ' ' || character === '\x7f'
 }
@@ -70,7 +70,7 @@ function isReadable(text: string): boolean {
   return text !== '' && startOfReadable(text) === 0
 }
 
-/** Where the longest readable text begins that goes on to the end. */
+/** The start of the longest readable text that extends to the end. */
 function startOfReadable(text: string): number {
   let defects = 0
   let start = text.length
@@ -104,7 +104,7 @@ function holdsGzipMessage(bytes: Buffer): boolean {
   return false
 }
 
-/** The content of a gzip file; bytes behind the file are ignored. Empty if it does not decompress. */
+/** The content of a gzip file. Bytes after the gzip data are ignored. Empty if the data cannot be decompressed. */
 function inflated(gzip: Buffer): Buffer {
   const hasName = ((gzip[GZIP_FLAGS_AT] ?? 0) & GZIP_HAS_NAME) !== 0
   const start = hasName ? gzip.indexOf(0, GZIP_HEADER_BYTES) + 1 : GZIP_HEADER_BYTES

@@ -8,14 +8,14 @@ export interface MpegFrame {
   layer: 1 | 2 | 3
   /** Version, layer and sample rate: the same in all frames of one encoding. */
   format: number
-  /** Length of a frame without padding, where its header names no bit rate (free format). */
+  /** Length of a frame without padding, if its header has no bit rate (free format). */
   freeBytes?: number
-  /** Where the data behind header and side information starts, if the frame has no CRC. */
+  /** The offset of the data after the header and the side information, if the frame has no CRC. */
   infoOffset: number
 }
 
 export const FRAME_HEADER_BYTES = 4
-/** Free format at 640 kbit/s and 8 kHz, the largest that encoders write. */
+/** The largest frame that encoders write: free format at 640 kbit/s and 8 kHz. */
 export const MAX_FRAME_BYTES = 6000
 const MIN_FRAME_BYTES = 24
 /** Bounds the search for the length of a frame in free format; compressed audio has one 0xFF in 256 bytes. */
@@ -34,13 +34,13 @@ const KBPS = {
   },
 }
 const SAMPLE_RATES_MPEG1 = [44_100, 48_000, 32_000]
-/** By the version's two bits. Sample rates are halved for MPEG-2 and quartered for MPEG-2.5. */
+/** The key is the two version bits. Sample rates are halved for MPEG-2 and quartered for MPEG-2.5. */
 const RATE_DIVISORS: Record<number, number> = { 0: 4, 2: 2, 3: 1 }
 const MONO = 3
 
 /**
- * The frame at `at`; undefined where there is none.
- * @param freeBytes the length of frames in free format, where it is known; otherwise it is searched for in `view`
+ * Returns the frame at `at`, or undefined if no frame starts there.
+ * @param freeBytes the length of frames in free format, if known; otherwise it is determined from `view`
  */
 export function readFrame(view: Buffer, at: number, freeBytes?: number): MpegFrame | undefined {
   if (at + FRAME_HEADER_BYTES > view.length || view[at] !== 0xff) return undefined
@@ -75,7 +75,7 @@ function formatOf(view: Buffer, at: number): number {
   return ((view[at + 1]! & 0x1e) << 8) | (view[at + 2]! & 0x0c)
 }
 
-/** The distance between three headers in free format that follow one another; two at the end of the view. */
+/** Returns the distance between three consecutive headers in free format. At the end of the view, two headers are sufficient. */
 function findFreeBytes(view: Buffer, at: number): number | undefined {
   const last = Math.min(at + MAX_FRAME_BYTES, view.length - FRAME_HEADER_BYTES)
   let next = view.indexOf(0xff, at + MIN_FRAME_BYTES)

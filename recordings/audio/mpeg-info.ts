@@ -1,12 +1,12 @@
-// The first frame of many MP3s holds no audio: it tells how many frames follow (Xing, Info or VBRI), and what encoders added.
+// The first frame of many MP3s has no audio but a Xing, Info or VBRI header: the number of frames, and the samples added by the encoder.
 import { FRAME_HEADER_BYTES, type MpegFrame } from './mpeg-frame.ts'
 
 export interface MpegInfo {
-  /** Absent where the encoder did not know it. */
+  /** Absent if the encoder did not know the number. */
   frames?: number
-  /** With this frame; absent where the encoder did not know it. */
+  /** Includes this frame. Absent if the encoder did not know the number. */
   bytes?: number
-  /** Samples that the encoder added, and that players leave out; 0 where unknown. */
+  /** Samples that the encoder added and that players skip; 0 if unknown. */
   trimStart: number
   trimEnd: number
 }
@@ -16,12 +16,12 @@ const HAS_BYTES = 2
 const HAS_TABLE = 4
 const HAS_QUALITY = 8
 const TABLE_BYTES = 100
-/** What a decoder adds to the delay that an encoder notes. */
+/** The samples that a decoder adds to the delay that the encoder recorded. */
 const DECODER_DELAY = 529
 const CRC_BYTES = 2
 const VBRI_OFFSET = FRAME_HEADER_BYTES + 32
 
-/** Undefined where the frame at `at` is ordinary audio. */
+/** Returns undefined if the frame at `at` is ordinary audio. */
 export function readInfo(view: Buffer, at: number, frame: MpegFrame): MpegInfo | undefined {
   const bytes = view.subarray(at, at + frame.bytes)
   const start = [frame.infoOffset, frame.infoOffset + CRC_BYTES].find(
@@ -54,7 +54,7 @@ function readXing(bytes: Buffer, start: number): MpegInfo | undefined {
   return { ...known('frames', frames), ...known('bytes', size), ...readTrim(bytes.subarray(at)) }
 }
 
-/** 12 bits of delay and 12 bits of padding, behind the encoder's name [LAME's "mp3 info tag"]. */
+/** Reads 12 bits of delay and 12 bits of padding after the name of the encoder [LAME's "mp3 info tag"]. */
 function readTrim(tag: Buffer): Pick<MpegInfo, 'trimStart' | 'trimEnd'> {
   if (tag.length < 24 || !/^(LAME|Lav[fc])/.test(tag.toString('latin1', 0, 4))) return { trimStart: 0, trimEnd: 0 }
   const both = tag.readUIntBE(21, 3)
@@ -65,7 +65,7 @@ function isMark(bytes: Buffer, offset: number, mark: string): boolean {
   return bytes.toString('latin1', offset, offset + mark.length) === mark
 }
 
-/** Encoders that write to a pipe leave 0 where they cannot know the number. */
+/** Encoders that write to a pipe do not know the number and write 0. */
 function known<Key extends string>(key: Key, value: number | undefined): Partial<Record<Key, number>> {
   return value ? ({ [key]: value } as Record<Key, number>) : {}
 }

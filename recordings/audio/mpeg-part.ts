@@ -1,26 +1,26 @@
 import type { MpegFrame } from './mpeg-frame.ts'
 import type { MpegInfo } from './mpeg-info.ts'
 
-/** Frames that belong together: what one encoder wrote. */
+/** Frames that one encoder wrote. */
 export interface MpegPart {
   kind: 'mpeg'
   start: number
   end: number
   first: MpegFrame
   info?: MpegInfo
-  /** Without the frame that holds {@link info}. */
+  /** The number of frames, without the frame that contains {@link info}. */
   frames: number
   seconds: number
-  /** Of all frames, without what stands between them. */
+  /** The total size of all frames, without the bytes between them. */
   bytes: number
   /** The last frame is not complete. */
   isCut: boolean
-  /** Something else than audio stands in the last frame. */
+  /** The last frame contains a text message. */
   endsWithText: boolean
   changesFormat: boolean
 }
 
-/** A part without frames yet. */
+/** Returns a part that has no frames yet. */
 export function newPart(start: number, first: MpegFrame, info: MpegInfo | undefined): MpegPart {
   return {
     kind: 'mpeg',

@@ -1,4 +1,4 @@
-// Reads MPEG audio frame by frame: nothing else tells whether it is complete and how long it is, whatever its headers say.
+// Reads MPEG audio frame by frame. Headers may be wrong, so only the frames show the duration and whether the audio is complete.
 import type { ForwardFile } from './forward-file.ts'
 import { FRAME_HEADER_BYTES, MAX_FRAME_BYTES, readFrame, type MpegFrame } from './mpeg-frame.ts'
 import { readInfo } from './mpeg-info.ts'
@@ -9,17 +9,17 @@ import type { WavPart } from './wav.ts'
 
 export type AudioPart = WavPart | MpegPart
 
-/** Random bytes look like one frame now and then, hardly ever like three in a row. */
+/** Random bytes sometimes look like one frame, but almost never like three in a row. */
 const FRAMES_TO_BELIEVE = 3
-/** What has to be in the view to recognize frames that follow one another. */
+/** The number of bytes that a view must have to recognize consecutive frames. */
 export const LOOKAHEAD_BYTES = FRAMES_TO_BELIEVE * MAX_FRAME_BYTES + FRAME_HEADER_BYTES
-/** More parts are no recording; the limit bounds the memory. */
+/** A recording does not have more parts. The limit bounds the memory. */
 export const MAX_PARTS = 1000
 const ID3V1_BYTES = 128
 
 /**
- * The frame at `at`, if others of its format follow, or the end of the file.
- * @param isEnd the view ends with the file
+ * Returns the frame at `at` if more frames of its format follow, up to three in total or up to the end of the file.
+ * @param isEnd true if the view ends at the end of the file
  */
 export function startOfRun(view: Buffer, at: number, isEnd: boolean): MpegFrame | undefined {
   const first = readFrame(view, at)
@@ -35,27 +35,27 @@ export function startOfRun(view: Buffer, at: number, isEnd: boolean): MpegFrame 
   return first
 }
 
-/** A file of one frame. */
+/** True if the rest of the file is one frame, or one frame and a tag. */
 export function isOnlyFrame(view: Buffer, at: number, left: number): boolean {
   const frame = readFrame(view, at)
   if (!frame || frame.bytes > left) return false
   return frame.bytes === left || tagBytesAt(view, at + frame.bytes, left - frame.bytes) !== undefined
 }
 
-/** Reads the frames at `start` into the list of parts; a frame that announces how many follow begins another part. */
+/** Reads frames and adds them to the list of parts. A frame with a Xing, Info or VBRI header starts a new part. */
 export class MpegReader {
   readonly #file: ForwardFile
   readonly #parts: AudioPart[]
   #last: MpegFrame | undefined
   #isInterrupted = false
 
-  /** @param parts to which the frames are added */
+  /** @param parts the list to which the frames are added */
   constructor(file: ForwardFile, parts: AudioPart[]) {
     this.#file = file
     this.#parts = parts
   }
 
-  /** @returns where the frames end */
+  /** @returns the offset at which the frames end */
   async read(start: number): Promise<number> {
     let offset = start
     for (;;) {
@@ -90,7 +90,7 @@ export class MpegReader {
     return { at, isOver: at >= view.length }
   }
 
-  /** In the format of the frame before, or in another one that goes on. */
+  /** Returns the frame at `at` if it has the format of the previous frame, or if consecutive frames of another format start there. */
   #frameAt(view: Buffer, at: number, isEnd: boolean): MpegFrame | undefined {
     const last = this.#last
     const frame = readFrame(view, at, last?.freeBytes)
@@ -117,7 +117,7 @@ export class MpegReader {
     part.seconds += frame.samples / frame.sampleRate
   }
 
-  /** The frames that follow are another part, so that this one stays cut. */
+  /** Marks the current part as cut. The frames that follow start a new part. */
   #interrupt(): void {
     const part = this.#part()
     if (part) part.isCut = true
@@ -142,7 +142,7 @@ export class MpegReader {
   }
 }
 
-/** Where other frames start before this one ends: the rest of it is missing. */
+/** Returns the offset at which other frames start before this frame ends. The rest of this frame is then missing. */
 function startInside(view: Buffer, at: number, { bytes }: MpegFrame, isEnd: boolean): number | undefined {
   const end = at + bytes
   if (end >= view.length || readFrame(view, end) || tagBytesAt(view, end, view.length - end) !== undefined) return undefined
@@ -152,14 +152,14 @@ function startInside(view: Buffer, at: number, { bytes }: MpegFrame, isEnd: bool
   return undefined
 }
 
-/** The header names the length of a frame, except in free format, where another encoder may have used another one. */
+/** The header gives the length of a frame, except in free format: there, frames of another encoder may have another length. */
 function isFollowed(view: Buffer, at: number, { bytes, freeBytes }: MpegFrame, isEnd: boolean): boolean {
   if (freeBytes === undefined || readFrame(view, at + bytes, freeBytes)) return true
   const left = view.length - (at + bytes)
   return isEnd && (left < FRAME_HEADER_BYTES || tagBytesAt(view, at + bytes, left) !== undefined)
 }
 
-/** Where an ID3v1 tag stands in the frame, somebody has put it behind a truncated file. */
+/** If an ID3v1 tag starts within the frame, the tag was appended to a truncated file, and the frame ends at the tag. */
 function endOfFrames(view: Buffer, at: number, frame: MpegFrame, isEnd: boolean): number {
   const tag = view.length - ID3V1_BYTES
   const isInFrame = isEnd && at < tag && at + frame.bytes > tag

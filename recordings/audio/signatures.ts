@@ -1,4 +1,4 @@
-// What the first bytes of a file certainly are. Only long signatures count: two bytes that fit may be the beginning of audio.
+// Signatures at the start of files. Only long signatures count, because audio may by chance start with the same two bytes.
 import { gunzipSync, constants } from 'node:zlib'
 import type { AudioFacts } from '../../contracts/recording.ts'
 
@@ -6,7 +6,7 @@ export type Signature =
   /** Audio or video of a format that is not accepted. */
   { kind: 'container'; audio: AudioFacts } | { kind: 'other'; what: string }
 
-/** Bytes, as Latin-1, and where they stand. */
+/** Bytes as Latin-1, with their offsets. */
 type Pattern = [at: number, bytes: string][]
 
 const CONTAINERS: [pattern: Pattern, contentType: string, extension: string][] = [
@@ -73,7 +73,7 @@ const OTHERS: [pattern: Pattern, what: string][] = [
   ],
   [[[0, 'II\x2a\0']], 'an image (image/tiff)'],
   [[[0, 'MM\0\x2a']], 'an image (image/tiff)'],
-  // The reserved bytes, and the high bytes of two small numbers.
+  // BM, the reserved bytes, and the high bytes of two small numbers.
   [
     [
       [0, 'BM'],
@@ -83,7 +83,7 @@ const OTHERS: [pattern: Pattern, what: string][] = [
     ],
     'an image (image/bmp)',
   ],
-  // One picture, whose bytes start behind the header.
+  // One picture, whose bytes start after the header.
   [
     [
       [0, '\0\0\x01\0\x01\0'],
@@ -102,10 +102,10 @@ const OTHERS: [pattern: Pattern, what: string][] = [
 ]
 
 const HEAD_BYTES = 1024
-/** Beginnings that a file shorter than its first header may have. */
+/** The first bytes of a file that ends within its first header. */
 const BEGINNINGS = ['RIFF', 'RF64', 'BW64', 'ID3', 'OggS', 'fLaC', 'FORM']
 
-/** @param head as much of the file as there is, up to {@link HEAD_BYTES} */
+/** @param head the start of the file, at least {@link HEAD_BYTES} if the file has as many */
 export function signatureOf(head: Buffer): Signature | undefined {
   const text = head.toString('latin1', 0, HEAD_BYTES)
   const other = OTHERS.find(([pattern]) => matches(text, pattern))
@@ -118,7 +118,7 @@ function matches(text: string, pattern: Pattern): boolean {
   return pattern.every(([at, bytes]) => text.startsWith(bytes, at))
 }
 
-/** A few bytes that may be the beginning of audio. */
+/** True if a few bytes may be the start of audio. */
 export function isBeginningOfAudio(bytes: Buffer): boolean {
   const text = bytes.toString('latin1', 0, 16)
   if (bytes[0] === 0xff && (bytes[1] ?? 0xff) >= 0xe0) return true // an MP3 frame
@@ -129,7 +129,7 @@ export function isGzip(head: Buffer): boolean {
   return head.toString('latin1', 0, 3) === '\x1f\x8b\x08'
 }
 
-/** What the beginning of a gzip file decompresses to; empty where it does not decompress. */
+/** Decompresses the start of a gzip file. Empty if it cannot be decompressed. */
 export function gunzipStart(head: Buffer): Buffer {
   try {
     return gunzipSync(head, { finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: 16 * 1024 ** 2 })

@@ -5,32 +5,32 @@ const ID3V1_EXTENDED_BYTES = 227
 const ID3V2_HEADER_BYTES = 10
 const APE_HEADER_BYTES = 32
 const APE_IS_HEADER = 0x20000000
-/** How far the end of lyrics is searched for; Lyrics3 v1 allows 5,100 bytes. */
+/** The limit of the search for the end of lyrics. Lyrics3 v1 allows 5,100 bytes. */
 const MAX_LYRICS_BYTES = 64 * 1024
 const TAG_MARK = /^(TAG|APETAGEX|LYRICS(BEGIN|200|END)|ID3|3DI)/
 
 /**
- * The length of the tag that starts at `at` in the view; undefined where no tag starts there, or where it does not fit the file.
- * @param left bytes from `at` to the end of the file
+ * Returns the length of the tag that starts at `at` in the view, or undefined if no tag starts there or the tag does not fit the file.
+ * @param left the number of bytes from `at` to the end of the file
  */
 export function tagBytesAt(view: Buffer, at: number, left: number): number | undefined {
   const bytes = sizeOf(view, at, left)
   return bytes !== undefined && bytes <= left ? bytes : undefined
 }
 
-/** The bytes up to the tags at their end. */
+/** Returns the bytes without the tags at their end. */
 export function withoutTags(bytes: Buffer): Buffer {
   let end = bytes.length
   for (let start = startOfLastTag(bytes, end); start < end; start = startOfLastTag(bytes, end)) end = start
   return bytes.subarray(0, end)
 }
 
-/** A tag starts here, whatever its size. */
+/** True if the bytes start with the mark of a tag. The size of the tag is not checked. */
 export function startsLikeTag(bytes: Buffer): boolean {
   return TAG_MARK.test(bytes.toString('latin1', 0, 11))
 }
 
-/** What an ID3v2 tag claims to be long, whether it fits or not. */
+/** Returns the length that the header of an ID3v2 tag gives, even if the tag does not fit the file. */
 export function id3v2BytesAt(view: Buffer, at: number): number | undefined {
   if (!isMark(view, at, 'ID3') || at + ID3V2_HEADER_BYTES > view.length) return undefined
   // Four bytes of seven bits [id3.org, ID3v2.4 §3.1].
@@ -55,7 +55,7 @@ function sizeOf(view: Buffer, at: number, left: number): number | undefined {
   }
 }
 
-/** With a header, the size counts the items and the footer. A footer without anything before it is only itself. */
+/** If the tag has a header, its size includes the items and the footer. A footer without items has only its own length. */
 function apeBytesAt(view: Buffer, at: number): number | undefined {
   if (!isMark(view, at, 'APETAGEX') || at + APE_HEADER_BYTES > view.length) return undefined
   const isHeader = (view.readUInt32LE(at + 20) & APE_IS_HEADER) !== 0
@@ -63,7 +63,7 @@ function apeBytesAt(view: Buffer, at: number): number | undefined {
   return view.readUInt32LE(at + 12) === APE_HEADER_BYTES ? APE_HEADER_BYTES : undefined
 }
 
-/** Where the tag starts that ends at `end`; `end` where none does. */
+/** Returns the start of the tag that ends at `end`, or `end` if no tag ends there. */
 function startOfLastTag(bytes: Buffer, end: number): number {
   const id3v1 = end - ID3V1_BYTES
   const extended = id3v1 - ID3V1_EXTENDED_BYTES
@@ -75,7 +75,7 @@ function startOfLastTag(bytes: Buffer, end: number): number {
   return lyrics === -1 ? end : Math.max(0, end - MAX_LYRICS_BYTES) + lyrics
 }
 
-/** By its footer; undefined where its size does not fit. */
+/** Returns the start of an APE tag by its footer, or undefined if its size does not fit. */
 function startOfApe(bytes: Buffer, footer: number): number | undefined {
   const size = bytes.readUInt32LE(footer + 12)
   const start = footer + APE_HEADER_BYTES - size

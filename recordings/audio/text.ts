@@ -1,21 +1,21 @@
-// Is it text? Any byte that text does not have speaks against it, so that audio is never mistaken for a message.
+// Recognizes text. One byte that does not occur in text is enough to reject it, so audio is not mistaken for text.
 import { WordCount } from './words.ts'
 
 const SAMPLE_CHARACTERS = 512
 /** Control characters except tab, line feed, form feed and carriage return. */
 const CONTROL = /[^\P{Cc}\t\n\f\r\u0080-\u009F]/u
-/** Stands for bytes that do not belong to the encoding. */
+/** The decoder returns this character for bytes that are invalid in the encoding. */
 const REPLACEMENT = '\uFFFD'
-/** What is not expected in UTF-16: as samples of 16 bits, other letters are as likely as these are not. */
+/** Characters that are not expected in UTF-16. In 16-bit samples they are frequent: most values are characters of other scripts. */
 const NOT_LATIN = /[^\t\n\f\r -~\u00A0-\u024F]/
 
 export type TextKind = 'an HTML page' | 'an XML document' | 'a JSON document' | 'plain text'
 
-/** Takes bytes piece by piece and keeps only their beginning. */
+/** Receives bytes piece by piece. Keeps only the start of the text. */
 export class TextCheck {
   #start = ''
   #isText = true
-  /** All bytes belong to the encoding. */
+  /** All bytes are valid in the encoding. */
   #isValid = true
   #encoding: string | undefined
   #decoder = new TextDecoder()
@@ -30,18 +30,18 @@ export class TextCheck {
     if (this.#isText) this.#words.add(text)
   }
 
-  /** What the text is; undefined where the bytes may be something else. */
+  /** Returns the kind of text, or undefined if the bytes may be something else. */
   kind(): TextKind | undefined {
     if (!this.#isText || this.#words.holdData()) return undefined
     return this.markup() ?? (this.#isValid && this.#words.areWords() ? 'plain text' : undefined)
   }
 
-  /** What the beginning looks like, whatever follows it. */
+  /** Returns the kind of markup by the start of the text alone. */
   markup(): TextKind | undefined {
     return markupKind(this.#start)
   }
 
-  /** Text that may hold audio, encoded as characters. */
+  /** True if the text contains encoded data, which may be audio. */
   holdsData(): boolean {
     return this.#isText && this.#words.holdData()
   }
@@ -55,7 +55,7 @@ export class TextCheck {
   }
 }
 
-/** By the byte order mark. */
+/** Determines the encoding by the byte order mark. */
 function encodingOf(bytes: Buffer): string {
   const mark = bytes.toString('latin1', 0, 2)
   return mark === '\xff\xfe' ? 'utf-16le' : mark === '\xfe\xff' ? 'utf-16be' : 'utf-8'
@@ -68,7 +68,7 @@ function markupKind(text: string): TextKind | undefined {
   return isJson(start) ? 'a JSON document' : undefined
 }
 
-/** A member of an object or an item of a list, or nothing at all between brackets. */
+/** True if the text starts with the first member of an object or the first item of a list, or is an empty object or list. */
 function isJson(start: string): boolean {
   const object = /^[\s[]*\{\s*(?:"[^"]*"\s*:|\}[\s\]]*$)/
   const list = /^\[[\s[]*(?:(?:"[^"]*"|-?\d[\d.eE+-]*|true|false|null)\s*[,\]]|[\s\]]+$)/

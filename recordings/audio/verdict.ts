@@ -1,4 +1,4 @@
-// What follows from the audio that was found in a file.
+// Derives the finding from the audio that was found in a file.
 import type { AudioFacts } from '../../contracts/recording.ts'
 import type { Finding } from './finding.ts'
 import { MAX_PARTS, type AudioPart } from './mpeg.ts'
@@ -6,16 +6,16 @@ import type { MpegPart } from './mpeg-part.ts'
 import type { Gap, Walk } from './walk.ts'
 import type { WavPart } from './wav.ts'
 
-/** Some encoders count the frame that holds the number. */
+/** Some encoders include the frame that contains the number. */
 const FRAME_COUNT_TOLERANCE = 1
 const MAX_REMARKS = 10
 const MAX_GAP_BYTES = 64 * 1024
-/** Fewer frames in a row may be a coincidence where most of the file is something else. */
+/** Fewer frames in a row may be a coincidence if most of the file is not audio. */
 const FEW_FRAMES = 10
-/** More interruptions than one in so many frames: the frames lie in another container. */
+/** If there is more than one gap for this many frames, the frames are part of another container. */
 const FRAMES_PER_GAP = 8
 
-/** @param walk that has found at least one part */
+/** @param walk a walk that found at least one part */
 export function judge(walk: Walk): Finding {
   const { parts } = walk
   const audio = factsOf(parts)
@@ -50,7 +50,7 @@ function wavSeconds({ format, frames }: WavPart): number {
   return format?.kind === 'accepted' ? frames / format.sampleRate : 0
 }
 
-/** Players leave out what the encoder has added at both ends, as far as it is there. */
+/** Players skip the samples that the encoder added at both ends. If frames are missing, the samples added at the end are, too. */
 function mpegSeconds({ info, seconds, frames, first }: MpegPart): number {
   if (!info) return seconds
   const isAllThere = info.frames === undefined || frames >= info.frames
@@ -93,7 +93,7 @@ function missingFrames({ info, frames, bytes, isCut, endsWithText }: MpegPart, l
     : `The MP3 is cut off: it announces ${announced} frames and has ${frames}`
 }
 
-/** Programs that join files leave a count of all frames in the first one, some with the frames that hold the other counts. */
+/** Programs that join files write the total number of frames into the first one. Some include the frames that contain the other numbers. */
 function announcesAll(announced: number, frames: number, later: AudioPart[]): boolean {
   const mpeg = later.filter((part) => part.kind === 'mpeg')
   const all = mpeg.reduce((sum, part) => sum + part.frames, frames)
@@ -110,14 +110,14 @@ function damageOf({ parts, before, inside, behind }: Walk): string | undefined {
   const frameBytes = mpeg.reduce((sum, part) => sum + part.bytes, 0)
   const junk = (before?.junk ?? 0) + inside.junk + (behind?.junk ?? 0)
   const isFew = frames < FEW_FRAMES * (inside.gaps + 1)
-  if (isFew && junk > frameBytes) return `Only ${frames} MP3 frames were found beside ${junk} other bytes`
-  if (inside.bytes > MAX_GAP_BYTES) return `The MP3 has ${inside.bytes} bytes between its frames that are no audio`
+  if (isFew && junk > frameBytes) return `Only ${frames} MP3 frames were found among ${junk} other bytes`
+  if (inside.bytes > MAX_GAP_BYTES) return `The MP3 has ${inside.bytes} bytes between its frames that are not audio`
   return inside.gaps > Math.max(FEW_FRAMES, frames / FRAMES_PER_GAP)
     ? `The MP3 is interrupted ${inside.gaps} times: it is damaged, or its frames are part of another format`
     : undefined
 }
 
-/** The encoder's own count says that nothing is missing. */
+/** True if the part has as many frames as its encoder announced. */
 function isConfirmed({ info, frames }: MpegPart): boolean {
   return info?.frames !== undefined && frames >= info.frames
 }
@@ -134,12 +134,12 @@ function remarksOf(part: AudioPart): string[] {
 
 function gapRemarks({ parts, before, inside, behind, hasWrongTag, hasAudioInTag }: Walk): string[] {
   return [
-    ...(hasAudioInTag ? ['Players leave out audio in the ID3 tag: the size of the tag may be wrong'] : []),
+    ...(hasAudioInTag ? ['Players skip audio in the ID3 tag: the size of the tag may be wrong'] : []),
     ...(hasWrongTag ? ['No audio starts where the ID3 tag ends: its size may be wrong'] : []),
     ...(before ? [gapRemark(before, 'before the audio')] : []),
     ...(before && parts[0]?.kind === 'wav' ? ['Most players do not play a WAV that does not start at the beginning of the file'] : []),
-    ...(inside.gaps > 0 ? [`${inside.bytes} bytes in the middle of the audio are no audio`] : []),
-    ...(behind ? [gapRemark(behind, 'behind the audio')] : []),
+    ...(inside.gaps > 0 ? [`${inside.bytes} bytes in the middle of the audio are not audio`] : []),
+    ...(behind ? [gapRemark(behind, 'after the audio')] : []),
   ]
 }
 

@@ -1,4 +1,4 @@
-// Goes through a file once and finds all audio in it, and what stands between.
+// Reads a file once and finds all audio in it, and the gaps between.
 import { VIEW_BYTES, type ForwardFile } from './forward-file.ts'
 import { holdsMessage } from './message.ts'
 import { isOnlyFrame, LOOKAHEAD_BYTES, MAX_PARTS, MpegReader, startOfRun, type AudioPart } from './mpeg.ts'
@@ -6,7 +6,7 @@ import { id3v2BytesAt, startsLikeTag, tagBytesAt } from './tags.ts'
 import { TextCheck } from './text.ts'
 import { isWave, readWav, startsLikeChunk } from './wav.ts'
 
-/** Bytes that are neither audio nor a tag that fits. */
+/** Bytes that are neither audio nor a valid tag. */
 export interface Gap {
   bytes: number
   /** Bytes other than zeros, which are padding. */
@@ -14,7 +14,7 @@ export interface Gap {
   text: TextCheck
   /** The rest of a tag whose size is wrong. */
   isTag: boolean
-  /** The signature of a container that may hold frames of MP3. */
+  /** The gap has the signature of a container that may contain MP3 frames. */
   hasContainer: boolean
 }
 
@@ -23,11 +23,11 @@ export interface Walk {
   before?: Gap
   inside: { gaps: number; bytes: number; junk: number }
   behind?: Gap
-  /** A message of a server stands where audio should be. */
+  /** The file has a message of a server in place of audio. */
   hasMessage: boolean
   /** No audio starts where a tag ends. */
   hasWrongTag: boolean
-  /** Players skip a tag with audio in it. */
+  /** A tag that players skip contains audio. */
   hasAudioInTag: boolean
 }
 
@@ -59,7 +59,7 @@ export async function walkAudio(file: ForwardFile): Promise<Walk> {
   return walk
 }
 
-/** Audio follows: what was behind all audio until now is inside. */
+/** Called when audio follows a gap: the gap after all audio so far is now a gap inside the audio. */
 function closeGap(walk: Walk): void {
   if (!walk.behind) return
   walk.inside.gaps += 1
@@ -69,8 +69,9 @@ function closeGap(walk: Walk): void {
 }
 
 /**
- * Players skip an ID3v2 tag before the audio by its size, also where the size is wrong. Any other tag with audio in it claims too much.
- * @returns where audio starts in the tag, or the end of the tag
+ * Skips a tag. Players skip an ID3v2 tag before the audio by its size, even if the size is wrong. For any other tag that contains
+ * audio, the size is too large, so the audio in it is read.
+ * @returns the offset at which audio starts in the tag, or the end of the tag
  */
 async function passTag(file: ForwardFile, start: number, bytes: number, walk: Walk): Promise<number> {
   const isId3v2 = id3v2BytesAt(await file.view(start), 0) !== undefined
@@ -98,7 +99,7 @@ async function findAudioBetween(file: ForwardFile, start: number, end: number): 
   return undefined
 }
 
-/** The tag ends in the middle of a frame if its size is wrong. */
+/** If nothing that is known starts at the end of the tag, its size is wrong: it may end in the middle of a frame. */
 async function checkTagEnd(file: ForwardFile, end: number, walk: Walk): Promise<void> {
   if (end >= file.size) return
   const view = await file.view(end)
@@ -106,7 +107,7 @@ async function checkTagEnd(file: ForwardFile, end: number, walk: Walk): Promise<
   walk.hasWrongTag ||= !isKnown
 }
 
-/** @returns where audio starts again, or the end of the file */
+/** @returns the offset at which audio starts again, or the end of the file */
 async function passGap(file: ForwardFile, start: number, walk: Walk): Promise<number> {
   const gap: Gap = { bytes: 0, junk: 0, text: new TextCheck(), isTag: false, hasContainer: false }
   let offset = start
@@ -122,7 +123,7 @@ async function passGap(file: ForwardFile, start: number, walk: Walk): Promise<nu
     const { at, isFound } = findAudio(view, offset === start ? 1 : 0, limit, isEnd)
     const passed = view.subarray(0, at)
     gap.text.add(passed)
-    // Where another view follows, a message may go on in it.
+    // The whole view is checked if no audio was found in it: a message may continue beyond `at`.
     const piece = isFound ? passed : view
     walk.hasMessage ||= walk.parts.length > 0 && !isOfTag && holdsMessage(piece)
     gap.isTag ||= passed.includes('APETAGEX')
@@ -147,7 +148,7 @@ function countJunk(bytes: Buffer): number {
   return junk
 }
 
-/** The first place before `limit` where frames or a WAV start; otherwise `limit`. */
+/** Returns the first offset before `limit` at which frames or a WAV start, or else `limit`. */
 function findAudio(view: Buffer, from: number, limit: number, isEnd: boolean): { at: number; isFound: boolean } {
   let frames = view.indexOf(0xff, from)
   while (frames !== -1 && frames < limit && !startOfRun(view, frames, isEnd)) frames = view.indexOf(0xff, frames + 1)

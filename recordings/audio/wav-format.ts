@@ -13,7 +13,7 @@ const CODECS: Record<number, { codec: string; bits: number[] }> = {
   7: { codec: 'ulaw', bits: [8] },
 }
 
-/** Block align and byte rate are not used: where they are wrong, the other fields are right. */
+/** Block align and byte rate are not used: some writers write wrong values there, and correct values into the other fields. */
 export function readWavFormat(bytes: Buffer): WavFormat {
   if (bytes.length < MIN_FORMAT_BYTES) return { kind: 'not accepted', why: 'The WAV has no complete description of its format' }
   const tag = bytes.readUInt16LE(0)
@@ -21,7 +21,7 @@ export function readWavFormat(bytes: Buffer): WavFormat {
   const [channels, sampleRate, bits] = [bytes.readUInt16LE(2), bytes.readUInt32LE(4), bytes.readUInt16LE(14)]
   const known = CODECS[realTag]
   if (!known || !known.bits.includes(bits)) {
-    return { kind: 'not accepted', why: `The WAV's codec is not accepted: format 0x${realTag.toString(16)} with ${bits} bits a sample` }
+    return { kind: 'not accepted', why: `The WAV's codec is not accepted: format 0x${realTag.toString(16)} with ${bits} bits per sample` }
   }
   if (channels < 1 || channels > 2) return { kind: 'not accepted', why: `The WAV has ${channels} channels` }
   if (sampleRate < 4000 || sampleRate > 192_000) return { kind: 'not accepted', why: `The WAV's sample rate is ${sampleRate} Hz` }

@@ -1,5 +1,5 @@
-// Reads a WAV by its chunks. Sizes in headers are claims: the duration comes from the bytes that are there. Of several `data` chunks
-// players (ffmpeg 5 and 9, SoX) play the first one only.
+// Reads a WAV by its chunks. Sizes in headers may be wrong, so the duration is computed from the existing bytes. If there are several
+// `data` chunks, players (ffmpeg 5 and 9, SoX) play only the first one.
 import type { ForwardFile } from './forward-file.ts'
 import { endsWithMessage } from './message.ts'
 import { FORMAT_BYTES, readWavFormat, type WavFormat } from './wav-format.ts'
@@ -9,9 +9,9 @@ export interface WavPart {
   end: number
   format?: WavFormat
   frames: number
-  /** Why the WAV cannot be read, though nothing is missing. */
+  /** Why the WAV cannot be read, although no bytes are missing. */
   unreadable?: string
-  /** Why the audio is not complete. */
+  /** Why the audio is incomplete. */
   missing?: string
   remarks: string[]
 }
@@ -20,26 +20,29 @@ const RIFF_HEADER_BYTES = 12
 const CHUNK_HEADER_BYTES = 8
 const MAX_REMARKS = 5
 const GIGABYTE = 1e9
-/** A complete download of less than this share of the claimed gigabytes is no truncated file. */
+/** If a file has less than this share of the claimed gigabytes, the claimed size is a placeholder, and the file is not truncated. */
 const PLACEHOLDER_SHARE = 0.1
-/** From here on sizes are what writers put where they cannot know them: 2^31 or 2^32 less some header. */
+/** Sizes that writers use if they do not know the real size: 2^31 or 2^32, minus the size of the header. */
 const PLACEHOLDERS: [from: number, to: number][] = [
   [0x7fff0000, 0x80000100],
   [0xffff0000, 0xffffffff],
 ]
-/** A chunk with such a name begins something else. */
+/** A chunk name that is the start of another format. */
 const NOT_A_CHUNK = /^(RIFF|RF64|BW64|ID3.|TAG.|APET)/s
 const CHUNK_NAME = /^[A-Za-z][A-Za-z0-9]{2}[A-Za-z0-9 ]$/
-/** A chunk's name may lie across the end of a view. */
+/** The name of a chunk may cross the end of a view. */
 const OVERLAP_BYTES = 3
 const TAIL_BYTES = 64 * 1024
 
-/** True where a RIFF, RF64 or BW64 of type WAVE starts at `at`. */
+/** True if a RIFF, RF64 or BW64 of type WAVE starts at `at`. */
 export function isWave(view: Buffer, at: number): boolean {
   return view.toString('latin1', at + 8, at + 12) === 'WAVE' && /^(RIFF|RF64|BW64)$/.test(view.toString('latin1', at, at + 4))
 }
 
-/** Four characters of a name, and a size below 16 MB. Text that looks like a name is followed by more text, which would be a larger size. */
+/**
+ * True if the bytes start with a name of four characters and a size below 16 MB. If text looks like a name, the text that follows it
+ * would be a larger size.
+ */
 export function startsLikeChunk(bytes: Buffer): boolean {
   return CHUNK_NAME.test(bytes.toString('latin1', 0, 4)) && bytes[7] === 0
 }
@@ -62,7 +65,7 @@ interface Reading extends WavPart {
   audioBytes: number
 }
 
-/** @returns where the next chunk starts; undefined behind the last one */
+/** @returns the offset at which the next chunk starts; undefined after the last chunk */
 async function readChunk(file: ForwardFile, part: Reading): Promise<number | undefined> {
   const header = await file.view(part.end, CHUNK_HEADER_BYTES)
   if (header.length < CHUNK_HEADER_BYTES) return undefined
@@ -84,7 +87,7 @@ async function readData(file: ForwardFile, part: Reading, start: number, claimed
   const size = await sizeOfData(file, part, start, claimed)
   const bytes = Math.min(size, available)
   if (part.audioBytes === 0) part.audioBytes = bytes
-  else if (bytes > 0 && part.remarks.length < MAX_REMARKS) part.remarks.push(`Players leave out another ${bytes} bytes of audio in the WAV`)
+  else if (bytes > 0 && part.remarks.length < MAX_REMARKS) part.remarks.push(`Players skip another ${bytes} bytes of audio in the WAV`)
   if (size > available) part.missing = `The WAV is cut off: ${size - available} of ${size} bytes of audio are missing`
   else if (await endsWithText(file, start, start + bytes)) part.missing = 'The WAV ends with a text message instead of audio'
   if (size <= available && (size < available || size === claimed)) return afterChunk(file, start + size)
@@ -92,7 +95,7 @@ async function readData(file: ForwardFile, part: Reading, start: number, claimed
   return undefined
 }
 
-/** The size that counts: the claimed one, that of a 64-bit file, or all that is there. */
+/** Returns the size of the audio: the claimed size, the size in the `ds64` chunk, or all existing bytes. */
 async function sizeOfData(file: ForwardFile, part: Reading, start: number, claimed: number): Promise<number> {
   const available = file.size - start
   if (claimed === 0xffffffff && part.size64 !== undefined && part.size64 > 0 && !isPlaceholder(part.size64, available)) return part.size64
@@ -112,7 +115,7 @@ function isStreamed(claimed: number): boolean {
   return PLACEHOLDERS.some(([from, to]) => claimed >= from && claimed <= to)
 }
 
-/** Before the audio, what does not fit is skipped until the next chunk that matters; behind it, the WAV is over. */
+/** Before the audio, skips bytes that are not a valid chunk, up to the next `fmt ` or `data` chunk. After the audio, the WAV ends. */
 async function passJunk(file: ForwardFile, part: Reading, name: string, isChunk: boolean): Promise<number | undefined> {
   if (part.dataChunks > 0) {
     if (isChunk) part.remarks.push(`The chunk "${name.trim()}" of the WAV does not fit the file`)
@@ -120,13 +123,13 @@ async function passJunk(file: ForwardFile, part: Reading, name: string, isChunk:
   }
   const next = await findChunk(file, part.end + 1, part.format !== undefined)
   if (next === undefined) part.end = file.size // all of it was searched
-  if (next === undefined && !isChunk) part.unreadable = 'The WAV has no audio chunk where its chunks end'
+  if (next === undefined && !isChunk) part.unreadable = 'The WAV has invalid chunks and no audio chunk'
   if (next !== undefined && part.remarks.length < MAX_REMARKS)
-    part.remarks.push(`${next - part.end} bytes before the audio of the WAV are no chunk that fits the file`)
+    part.remarks.push(`${next - part.end} bytes before the audio of the WAV are not a valid chunk`)
   return next
 }
 
-/** The next chunk with the audio, or with the format where that is not known. */
+/** Finds the next `data` chunk, or the next `fmt ` chunk if the format is unknown. */
 async function findChunk(file: ForwardFile, from: number, hasFormat: boolean): Promise<number | undefined> {
   for (let offset = from; offset < file.size;) {
     const view = await file.view(offset)
@@ -140,7 +143,7 @@ async function findChunk(file: ForwardFile, from: number, hasFormat: boolean): P
   return undefined
 }
 
-/** Chunks of odd size are padded, but some writers forget it. */
+/** Chunks of odd size are padded with one byte, but some writers do not add it. */
 async function afterChunk(file: ForwardFile, end: number): Promise<number> {
   if (end % 2 === 0 || end >= file.size || (await looksLikeChunk(file, end))) return end
   return end + 1

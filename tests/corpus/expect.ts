@@ -1,5 +1,5 @@
-// Writes what independent decoders say about each file of the corpus: `node --import tsx tests/corpus/expect.ts`.
-// Needs ffmpeg with ffprobe, and lame for free format, which ffmpeg does not decode.
+// Writes the results of independent decoders for each file of the corpus: `node --import tsx tests/corpus/expect.ts`.
+// Requires ffmpeg with ffprobe, and lame for free format, which ffmpeg does not decode.
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -9,7 +9,7 @@ import { allRecipes } from './recipes.ts'
 
 export interface Expected {
   truth: Truth
-  /** Decoded samples ÷ sample rate; absent where no decoder plays the file. */
+  /** Decoded samples ÷ sample rate. Absent if no decoder can decode the file. */
   seconds?: number
   codec?: string
   sampleRate?: number
@@ -73,4 +73,4 @@ writeFileSync(
   new URL('./expected.json', import.meta.url),
   `${JSON.stringify(all, null, 1).replaceAll(/\n  +/g, ' ').replaceAll('\n }', ' }')}\n`,
 )
-console.log(`${Object.keys(all).length} files`)
+console.log(`expected.json has the values of ${Object.keys(all).length} files`)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the base files of the audio corpus. Needs ffmpeg (5.1), sox (14.4) and lame (3.100), as Debian 12 has them.
+# Makes the base files of the audio corpus. Requires ffmpeg (5.1), sox (14.4) and lame (3.100), the versions of Debian 12.
 # Usage: tests/corpus/make.sh, then: node --import tsx tests/corpus/expect.ts
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -45,7 +45,7 @@ sox "$work/short.wav" -e gsm-full-rate base/gsm.wav
 ff -i "$work/short.wav" -c:a adpcm_ima_wav base/adpcm.wav
 ff -i base/mono-8000.mp3 -c copy base/mp3-in.wav
 
-# Other containers, some with frames of MP3 in them
+# Other containers, some of which contain MP3 frames
 for kind in mp4 mkv avi mpegts ogg flac m4a aiff au w64 caf mka; do
   case $kind in
     mp4 | mkv | mka | avi) ff -i base/mono-44100.mp3 -c copy base/other.$kind ;;

@@ -1,6 +1,6 @@
 /**
- * `complete`: nothing is missing. `truncated`: the end is missing. `undetectable`: the end is missing, and nothing in the file says so.
- * `other`: not accepted or not readable, but perhaps audio. `not audio`: certainly something else.
+ * `complete`: no bytes are missing. `truncated`: bytes are missing. `undetectable`: bytes are missing, but the file does not show it.
+ * `other`: not accepted or not readable, but possibly audio. `not audio`: certainly not audio.
  */
 export type Truth = 'complete' | 'truncated' | 'undetectable' | 'other' | 'not audio'
 
@@ -8,6 +8,6 @@ export interface Recipe {
   name: string
   truth: Truth
   file: Buffer
-  /** What is decoded to know the duration; the file itself unless given. */
+  /** The files that are decoded to determine the duration. The default is the file itself. */
   decoded?: Buffer[]
 }

@@ -1,4 +1,4 @@
-// What is no audio, and what nobody can read.
+// Files that are not audio, and files that cannot be read as audio.
 import { gzipSync } from 'node:zlib'
 import { id3Text, id3v2, join, junk, uint32le, zeros } from './bytes.ts'
 import type { Recipe } from './recipe.ts'
@@ -78,7 +78,7 @@ export function bad(base: (name: string) => Buffer): Recipe[] {
   ]
 }
 
-/** Text that holds the bytes of audio. */
+/** Text that contains audio in an encoding. */
 function encoded(mp3: Buffer): [string, Buffer][] {
   const base64 = mp3.toString('base64')
   const lines = base64.replaceAll(/.{76}/g, '$&\r\n')
@@ -106,7 +106,7 @@ function encoded(mp3: Buffer): [string, Buffer][] {
   ]
 }
 
-/** Samples whose bytes are characters of text. */
+/** Samples whose bytes look like characters of text. */
 function likeText(): [string, Buffer][] {
   const cycle = (bytes: number[], length: number): Buffer => Buffer.from(Array.from({ length }, (_, at) => bytes[(at * 7) % bytes.length]!))
   const small = (length: number): Buffer => Buffer.from(Uint16Array.from({ length }, (_, at) => 0x20 + ((at * 37) % 500)).buffer)

@@ -1,8 +1,8 @@
-// Complete files one behind the other. The duration is that of all parts, each decoded by itself.
+// Concatenated files. The expected duration is the sum of all parts, each decoded alone.
 import { ape, id3Text, id3v1, id3v2, join, junk, patched, uint32be, withDataSize, zeros } from './bytes.ts'
 import type { Recipe } from './recipe.ts'
 
-/** With a header that announces the frames and bytes of two such files. */
+/** A copy whose header announces another number of frames, and the bytes of two such files. */
 function announcing(info: Buffer, frames: number): Buffer {
   const start = info.indexOf('Info')
   return patched(patched(info, start + 8, uint32be(frames)), start + 12, uint32be(2 * info.length))

@@ -1,4 +1,4 @@
-// Truncated audio with a message of a server behind it, in forms that hide the message.
+// Truncated audio that is followed by the message of a server, in forms that are hard to recognize.
 import { gzipSync } from 'node:zlib'
 import { ape, chunkAt, id3Text, id3v1, id3v2, join, junk, lyrics3, withDataSize, zeros } from './bytes.ts'
 import type { Recipe } from './recipe.ts'
@@ -46,7 +46,7 @@ export function messages(base: (name: string) => Buffer): Recipe[] {
   ]
 }
 
-/** As long as the WAV was: its header says that nothing is missing. */
+/** Replaces the end of the audio with HTML. The length stays the same, so the header shows no missing bytes. */
 function filledUp(wav: Buffer): Buffer {
   const end = Math.floor((chunkAt(wav, 'data') + wav.length) / 2)
   return join(wav.subarray(0, end), HTML.repeat(1000).slice(-(wav.length - end)))

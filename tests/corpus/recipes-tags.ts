@@ -1,4 +1,4 @@
-// MP3s with zeros, junk and tags around them, and with headers that announce wrong numbers.
+// MP3s with zeros, junk and tags before and after the audio, and MP3s whose headers announce wrong numbers.
 import { ape, id3Text, id3v1, id3v2, join, junk, lyrics3, patched, repeat, uint32be, zeros } from './bytes.ts'
 import type { Recipe } from './recipe.ts'
 
@@ -55,7 +55,7 @@ function short(file: Buffer): Recipe[] {
   ]
 }
 
-/** ID3v2 tags in front whose sizes are right or wrong. What a decoder skips by a wrong size that fits the file is not played. */
+/** Tags before the audio with correct or wrong sizes. If a wrong size fits the file, decoders skip and do not play the audio in it. */
 function sizes(file: Buffer): Recipe[] {
   const text = id3Text(200)
   const tags: [string, Buffer][] = [
@@ -126,7 +126,7 @@ function counts(info: Buffer, plain: Buffer): Recipe[] {
   ]
 }
 
-/** Of 32 kbit/s at 8 kHz. */
+/** The length of a frame at 32 kbit/s and 8 kHz. */
 export const FRAME_BYTES = 288
 
 function vbri(plain: Buffer, frames: number, bytes = plain.length + FRAME_BYTES): Buffer {

@@ -1,4 +1,4 @@
-// Files whose end is missing, and files whose end is a message of a server.
+// Files with missing bytes, and files that end with the message of a server.
 import { ape, chunkAt, frameEnd, id3Text, id3v1, id3v2, join, junk, patched, withDataSize, zeros } from './bytes.ts'
 import type { Recipe, Truth } from './recipe.ts'
 import { FRAME_BYTES } from './recipes-tags.ts'
@@ -62,7 +62,7 @@ function shares(name: string, file: Buffer): Recipe[] {
   )
 }
 
-/** The Info header tells how much is missing in the middle. */
+/** Bytes in the middle are missing or replaced. The Info header shows how many frames are missing. */
 function holes(name: string, file: Buffer): Recipe[] {
   const at = 4013
   const cut = (what: string, bytes: Buffer): Recipe => ({ name: `${name} with ${what}`, truth: 'truncated', file: bytes })

@@ -1,4 +1,4 @@
-// The files of the audio corpus, each made from base files by byte edits, and what is true of each by the way it was made.
+// The files of the audio corpus. Each is made from base files by byte edits, so it is known whether it is complete.
 import { readFileSync } from 'node:fs'
 import type { Recipe } from './recipe.ts'
 import { bad } from './recipes-bad.ts'

@@ -13,8 +13,8 @@ export const transfers: Mistake[] = [
   {
     breaks: 'A resumed upload keeps a part with wrong bytes',
     file: 'recordings/multipart.ts',
-    text: "there.get(PartNumber) === md5.toString('hex')",
-    replacement: 'there.has(PartNumber)',
+    text: "storedParts.get(PartNumber) === md5.toString('hex')",
+    replacement: 'storedParts.has(PartNumber)',
     tests: ['tests/storage/upload-attempts.test.ts'],
     only: 'When an open upload has a part with other bytes',
   },
@@ -80,7 +80,7 @@ export const transfers: Mistake[] = [
     text: 'before ? waitForEnd(before, either, this.#endLimitMs) : Promise.resolve()',
     replacement: 'Promise.resolve()',
     tests: ['tests/unit/file-turns.test.ts'],
-    only: 'begins after its end',
+    only: 'starts after its end',
   },
   {
     breaks: 'An attempt that Temporal has given up ends its successor',
@@ -152,7 +152,7 @@ export const transfers: Mistake[] = [
     text: 'Math.min(idleMs, leftMs)',
     replacement: 'idleMs',
     tests: ['tests/unit/timed-chunks.test.ts'],
-    only: 'stalls when its total time ends',
+    only: 'sends no bytes when its total time ends',
   },
   {
     breaks: 'The total time of a slow transfer is not limited',
@@ -160,7 +160,7 @@ export const transfers: Mistake[] = [
     text: 'baseMs + (bytes / MB) * msPerMb - waitedMs',
     replacement: 'baseMs + (bytes / MB) * msPerMb',
     tests: ['tests/unit/timed-chunks.test.ts'],
-    only: 'arrives at one byte per second',
+    only: 'sends one byte per second',
   },
   {
     breaks: 'An attempt that was given up continues to write a discarded file',
@@ -176,7 +176,7 @@ export const transfers: Mistake[] = [
     text: 'promisedFrames > frames + 1',
     replacement: 'promisedFrames > frames * 2',
     tests: ['tests/unit/audio.test.ts'],
-    only: '10 % more in fact',
+    only: '10 % more in the fact chunk',
   },
   {
     breaks: 'The rest of a recording is joined with a part of another length',
@@ -336,7 +336,7 @@ export const transfers: Mistake[] = [
     text: 'if (leftMs <= 0) throw tooSlow(waitedMs)',
     replacement: 'if (leftMs <= 0) break',
     tests: ['tests/unit/timed-chunks.test.ts'],
-    only: 'has arrived but its total time is over',
+    only: 'bytes available when its total time has passed',
   },
   {
     breaks: 'A part is continued with the end of another version',

@@ -53,7 +53,9 @@ describe('When the store fails five times in a row', () => {
     await open(patient)
     const { input } = await spoolRecording(patient)
     faulty.requests.length = 0
-    await expect(patient.run('uploadRecording', input)).rejects.toEqual(failure('StorageUnavailable', { ...waits, message: 'S3 is away' }))
+    await expect(patient.run('uploadRecording', input)).rejects.toEqual(
+      failure('StorageUnavailable', { ...waits, message: 'S3 is unavailable' }),
+    )
     expect(faulty.requests).toEqual([])
   })
 

@@ -183,7 +183,7 @@ describe('When the store shows an object only some seconds after it has accepted
     faulty.requests.length = 0
     faulty.next('PUT', { status: 412, code: 'PreconditionFailed' })
     await expect(upload(input)).rejects.toEqual(
-      failure('StorageUnavailable', { ...waits, message: expect.stringContaining('does not show it') }),
+      failure('StorageUnavailable', { ...waits, message: expect.stringContaining('a HEAD request does not find it') }),
     )
     expect(faulty.requests.filter(({ method }) => method === 'PUT')).toHaveLength(1)
   })

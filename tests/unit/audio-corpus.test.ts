@@ -1,4 +1,4 @@
-// Each file of the corpus against what independent decoders say about it: see tests/corpus/.
+// Compares the finding for each file of the corpus with the results of independent decoders: see tests/corpus/.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -33,21 +33,21 @@ async function inspect({ file }: Recipe): Promise<Finding> {
   return inspectAudio(path)
 }
 
-test('When the corpus is made, then the values of the decoders belong to it', () => {
+test('When the corpus is made, then expected.json has the values of exactly its files', () => {
   expect(recipes.map(({ name }) => name).toSorted()).toEqual(Object.keys(decoders).toSorted())
   expect(recipes.length).toBeGreaterThanOrEqual(150)
   expect(recipes.filter(({ name, truth }) => decoders[name]!.truth !== truth)).toEqual([])
 })
 
 describe.each(['complete', 'truncated', 'undetectable', 'other', 'not audio'] as const)(
-  'When a file is %s, then the verdict says so:',
+  'When a file is %s, then its finding is of the expected kind:',
   (truth) => {
     test.each(recipes.filter((recipe) => recipe.truth === truth).map((recipe) => [recipe.name, recipe] as const))(
       '%s',
       async (name, recipe) => {
         const finding = await inspect(recipe)
         expect(finding).toMatchObject({ kind: KINDS[truth] })
-        // Facts and sentences that no decoder tells: whoever changes one reads the differences, then runs this file with `-u`.
+        // Facts and sentences that no decoder returns. After an intended change, check the differences, then run this file with `-u`.
         expect(JSON.stringify(finding)).toMatchSnapshot()
         const { seconds, codec, sampleRate, channels } = decoders[name]!
         if (finding.kind === 'none' || seconds === undefined) return
@@ -60,6 +60,6 @@ describe.each(['complete', 'truncated', 'undetectable', 'other', 'not audio'] as
 
 test.each(
   recipes.filter(({ name }) => /^other\.(mp4|mkv|mka|avi|mpegts|ogg|flac)$/.test(name)).map((recipe) => [recipe.name, recipe] as const),
-)('When frames lie in another container, then its signature decides: %s', async (_name, recipe) => {
+)('When a container of another format contains MP3 frames, then the container is not accepted: %s', async (_name, recipe) => {
   expect(await inspect(recipe)).toMatchObject({ kind: 'damaged', reason: expect.stringMatching(/^The format .+ is not accepted$/) })
 })

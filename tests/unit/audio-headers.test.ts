@@ -1,4 +1,4 @@
-// The headers of WAV and MP3: what each field means, and which values are refused.
+// The headers of WAV and MP3: how each field is read, and which values are not accepted.
 import { describe, expect, test } from '@jest/globals'
 import { readFrame, type MpegFrame } from '../../recordings/audio/mpeg-frame.ts'
 import { readInfo } from '../../recordings/audio/mpeg-info.ts'
@@ -15,7 +15,7 @@ function format({ tag = 1, channels = 1, sampleRate = 8000, bits = 16, inner = 1
   return buffer.subarray(0, bytes)
 }
 
-describe('When the format of a WAV is read, then it is accepted:', () => {
+describe('When the format of a WAV is supported, then it is accepted:', () => {
   test.each([
     [{}, { codec: 'pcm16', channels: 1, sampleRate: 8000, frameBytes: 2 }],
     [
@@ -43,15 +43,15 @@ describe('When the format of a WAV is read, then it is accepted:', () => {
   })
 })
 
-describe('When the format of a WAV is read, then the reason why it is not accepted is given:', () => {
+describe('When the format of a WAV is not accepted, then the reason says why:', () => {
   test.each([
     [{ bytes: 15 }, 'The WAV has no complete description of its format'],
     [{ bytes: 0 }, 'The WAV has no complete description of its format'],
-    [{ tag: 3, bits: 32 }, "The WAV's codec is not accepted: format 0x3 with 32 bits a sample"],
-    [{ bits: 12 }, "The WAV's codec is not accepted: format 0x1 with 12 bits a sample"],
-    [{ tag: 6, bits: 16 }, "The WAV's codec is not accepted: format 0x6 with 16 bits a sample"],
-    [{ tag: 0xfffe, inner: 1, bytes: 25 }, "The WAV's codec is not accepted: format 0xfffe with 16 bits a sample"],
-    [{ tag: 2, inner: 1, bytes: 40 }, "The WAV's codec is not accepted: format 0x2 with 16 bits a sample"],
+    [{ tag: 3, bits: 32 }, "The WAV's codec is not accepted: format 0x3 with 32 bits per sample"],
+    [{ bits: 12 }, "The WAV's codec is not accepted: format 0x1 with 12 bits per sample"],
+    [{ tag: 6, bits: 16 }, "The WAV's codec is not accepted: format 0x6 with 16 bits per sample"],
+    [{ tag: 0xfffe, inner: 1, bytes: 25 }, "The WAV's codec is not accepted: format 0xfffe with 16 bits per sample"],
+    [{ tag: 2, inner: 1, bytes: 40 }, "The WAV's codec is not accepted: format 0x2 with 16 bits per sample"],
     [{ channels: 0 }, 'The WAV has 0 channels'],
     [{ channels: 3 }, 'The WAV has 3 channels'],
     [{ sampleRate: 3999 }, "The WAV's sample rate is 3999 Hz"],
@@ -70,13 +70,13 @@ interface FrameFields {
   padding?: 0 | 1
   mode?: number
 }
-/** @param kbps, rate the indices in the header */
+/** `kbps` and `rate` are the indices in the header. */
 function header({ version = 1, layer = 3, rate = 0, kbps = 9, padding = 0, mode = 0 }: FrameFields = {}): Buffer {
   return Buffer.from([0xff, 0xe0 | (VERSION[version] << 3) | ((4 - layer) << 1) | 1, (kbps << 4) | (rate << 2) | (padding << 1), mode << 6])
 }
 const read = (fields?: FrameFields) => readFrame(join('..', header(fields)), 2)
 
-describe('When the header of a frame is read, then it says how long the frame is:', () => {
+describe('When the header of a frame is read, then the length of the frame is known:', () => {
   test.each<[FrameFields, Partial<MpegFrame>]>([
     [{}, { bytes: 417, samples: 1152, sampleRate: 44_100, channels: 2, layer: 3, infoOffset: 36 }],
     [{ padding: 1 }, { bytes: 418 }],
@@ -115,11 +115,11 @@ describe('When the header of a frame is read, then it says how long the frame is
     ['a sample rate that does not exist', Buffer.from('fffb9c00', 'hex')],
     ['a bit rate that does not exist', Buffer.from('fffbf000', 'hex')],
     ['three bytes', Buffer.from('fffb90', 'hex')],
-  ])('none: %s', (_what, bytes) => {
+  ])('but there is no frame with %s', (_what, bytes) => {
     expect(readFrame(bytes, 0)).toBeUndefined()
   })
 
-  test('frames of one encoding have one format, whatever their bit rate, padding and mode', () => {
+  test('and frames with another bit rate, padding or mode have the same format', () => {
     const one = read()!.format
     for (const fields of [{ kbps: 5 }, { padding: 1 as const }, { mode: 3 }]) expect(read(fields)!.format).toBe(one)
     const others = ([{ version: 2 }, { version: 2.5 }, { layer: 2 }, { layer: 1 }, { rate: 1 }, { rate: 2 }] as const).map(
@@ -129,7 +129,7 @@ describe('When the header of a frame is read, then it says how long the frame is
   })
 })
 
-describe('When a frame is in free format, then the distance to the next ones is its length:', () => {
+describe('When a frame is in free format, then its length is the distance to the next frames:', () => {
   const free = (bytes: number, fields: FrameFields = {}) => join(header({ kbps: 0, ...fields }), zeros(bytes - 4))
   test.each<[string, Buffer, object | undefined]>([
     ['three frames', join(free(200), free(200), free(200)), { bytes: 200, freeBytes: 200 }],
@@ -143,7 +143,7 @@ describe('When a frame is in free format, then the distance to the next ones is 
     ],
     ['frames of 24 bytes', join(free(24), free(24), free(24)), { bytes: 24 }],
     ['frames of 6,000 bytes', join(free(6000), free(6000), free(6000)), { bytes: 6000 }],
-    ['a header inside that no other one follows', join(free(100), free(100, { rate: 1 }), free(200), free(200)), { bytes: 200 }],
+    ['a header inside that is not followed by another one', join(free(100), free(100, { rate: 1 }), free(200), free(200)), { bytes: 200 }],
     ['frames of 20 bytes', join(free(20), free(20)), undefined],
     ['frames of 6,001 bytes', join(free(6001), free(6001), free(6001)), undefined],
     ['one frame', free(200), undefined],
@@ -155,16 +155,16 @@ describe('When a frame is in free format, then the distance to the next ones is 
     else expect(readFrame(view, 0)).toMatchObject(expected)
   })
 
-  test('a length that is known is not searched for', () => {
+  test('and a length that is known is used without a search', () => {
     expect(readFrame(free(200), 0, 123)).toMatchObject({ bytes: 123, freeBytes: 123 })
     expect(read()).not.toHaveProperty('freeBytes')
   })
 
-  test('a length is searched for behind 127 bytes 0xFF, not behind more', () => {
-    const behind = (count: number) =>
+  test('and the search continues after 127 bytes 0xFF, but not after more', () => {
+    const withBytes = (count: number) =>
       join(header({ kbps: 0 }), zeros(20), Buffer.alloc(count, 0xff), '.', free(200), free(200).subarray(0, 4))
     const bytes = (count: number) => 25 + count
-    expect(readFrame(join(behind(127), zeros(bytes(127) - 4)), 0)?.bytes).toBeUndefined()
+    expect(readFrame(join(withBytes(127), zeros(bytes(127) - 4)), 0)?.bytes).toBeUndefined()
     expect(
       readFrame(join(header({ kbps: 0 }), zeros(20), Buffer.alloc(127, 0xff), '.', free(bytes(127)), free(bytes(127))), 0),
     ).toMatchObject({ bytes: bytes(127) })
@@ -174,7 +174,7 @@ describe('When a frame is in free format, then the distance to the next ones is 
   })
 })
 
-describe('When the first frame tells about the others', () => {
+describe('When the first frame has information about the others', () => {
   const info = (content: Buffer, { at = 36, fields = {} as FrameFields } = {}) => {
     const frame = read({ kbps: 14, ...fields })!
     const bytes = join('..', header({ kbps: 14, ...fields }), zeros(frame.bytes - 4))
@@ -204,11 +204,11 @@ describe('When the first frame tells about the others', () => {
     [0, [lame(1, 600, 'Lavc58')], { trimStart: 530, trimEnd: 71 }],
     [0, [lame(1, 600, 'GOGO')], untrimmed],
     [0, [lame(1, 600, ' LAME')], untrimmed],
-  ])('then fields that the flags do not name are absent: %d', (flags, rest, expected) => {
+  ])('then fields without a flag are absent: flags %d', (flags, rest, expected) => {
     expect(info(xing(flags, ...rest))).toEqual(expected)
   })
 
-  test('then the mark may be Info, or stand behind a CRC, or behind other side information', () => {
+  test('then its mark may be Info, and may follow a CRC or shorter side information', () => {
     expect(info(join('Info', uint32be(1), uint32be(7)))).toMatchObject({ frames: 7 })
     expect(info(xing(1, uint32be(7)), { at: 38 })).toMatchObject({ frames: 7 })
     expect(info(xing(1, uint32be(7)), { at: 21, fields: { mode: 3 } })).toMatchObject({ frames: 7 })
@@ -216,7 +216,7 @@ describe('When the first frame tells about the others', () => {
     expect(info(join('Xinx', uint32be(1), uint32be(7)))).toBeUndefined()
   })
 
-  test('then VBRI is read at its own place', () => {
+  test('then VBRI is read at its own offset', () => {
     const vbri = join('VBRI', zeros(6), uint32be(50_000), uint32be(100))
     expect(info(vbri)).toEqual({ bytes: 50_000, frames: 100, ...untrimmed })
     expect(info(vbri, { fields: { version: 2, mode: 3 } })).toEqual({ bytes: 50_000, frames: 100, ...untrimmed })
@@ -224,7 +224,7 @@ describe('When the first frame tells about the others', () => {
     expect(info(join('VBRX', zeros(6), uint32be(50_000), uint32be(100)))).toBeUndefined()
   })
 
-  test('then what does not fit the frame is unknown', () => {
+  test('then fields that do not fit the frame are absent', () => {
     const cut = (content: Buffer, bytes: number) => readInfo(join(header(), zeros(32), content).subarray(0, 36 + bytes), 0, read()!)
     expect(cut(xing(1, uint32be(7)), 7)).toBeUndefined()
     expect(cut(xing(1, uint32be(7)), 8)).toEqual(untrimmed)

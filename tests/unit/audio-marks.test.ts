@@ -1,4 +1,4 @@
-// What single bytes of a file mean: tags, signatures and text.
+// Tags, signatures and text in a file: how they are recognized by their bytes.
 import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from '@jest/globals'
 import { gunzipStart, isBeginningOfAudio, isGzip, signatureOf, type Signature } from '../../recordings/audio/signatures.ts'
@@ -8,7 +8,7 @@ import { ape, id3v1, id3v2, join, lyrics3, zeros } from '../corpus/bytes.ts'
 
 const latin1 = (text: string) => Buffer.from(text, 'latin1')
 
-describe('When a tag starts at a place in a view, then its length is known:', () => {
+describe('When a tag starts at an offset in a view, then its length is known:', () => {
   const before = latin1('x'.repeat(5))
   const extended = join('TAG+', zeros(223), id3v1())
   test.each<[string, Buffer, number]>([
@@ -29,23 +29,23 @@ describe('When a tag starts at a place in a view, then its length is known:', ()
   test.each<[string, Buffer, number]>([
     ['ID3v1 in the middle', id3v1(), 129],
     ['ID3v1 that is cut', id3v1(), 127],
-    ['128 bytes that begin with T', join('TAP', zeros(125)), 128],
+    ['128 bytes that start with T', join('TAP', zeros(125)), 128],
     ['an extended ID3v1 in the middle', extended, 356],
-    ['355 bytes that begin like ID3v1', join('TAG-', zeros(351)), 355],
+    ['355 bytes that start like ID3v1', join('TAG-', zeros(351)), 355],
     ['ID3v2 that is longer than the file', id3v2(zeros(300)), 309],
     ['ID3v2 whose header is cut', id3v2(zeros(0)).subarray(0, 9), 9],
-    ['bytes that begin with I', join('IDx', zeros(20)), 23],
+    ['bytes that start with I', join('IDx', zeros(20)), 23],
     ['an APE header that is cut', ape().subarray(0, 31), 31],
-    ['bytes that begin with A', join('APETAGES', zeros(4), Buffer.from([32, 0, 0, 0]), zeros(16)), 32],
+    ['bytes that start with A', join('APETAGES', zeros(4), Buffer.from([32, 0, 0, 0]), zeros(16)), 32],
     ['the footer of an APE tag with items before it', ape({ header: false, claimed: 64 }).subarray(-32), 32],
     ['lyrics without an end', latin1('LYRICSBEGINthank you'), 20],
-    ['an end of lyrics without a beginning', latin1('LYRICSLYRICS200'), 15],
+    ['an end of lyrics without a start', latin1('LYRICSLYRICS200'), 15],
     ['frames', Buffer.from('fffb9064', 'hex'), 4],
-  ])('none: %s', (_what, bytes, left) => {
+  ])('but not of %s', (_what, bytes, left) => {
     expect(tagBytesAt(join(before, bytes), before.length, left)).toBeUndefined()
   })
 
-  test('what an ID3v2 tag claims is read where it stands, in four bytes of seven bits', () => {
+  test('the size of an ID3v2 tag is read from four bytes of seven bits', () => {
     const claims = (bytes: number) => id3v2BytesAt(join(before, id3v2(zeros(0), { claimed: bytes })), before.length)
     expect([127, 128, 300_000, 2 ** 28 - 1].map(claims)).toEqual([137, 138, 300_010, 2 ** 28 + 9])
     expect(id3v2BytesAt(Buffer.from('49443304000080818283', 'hex'), 0)).toBe(10 + 128 ** 2 + 2 * 128 + 3)
@@ -63,20 +63,20 @@ describe('When a tag starts at a place in a view, then its length is known:', ()
     ['an APE tag that claims 5,000 bytes', ape({ claimed: 5000 }), ape({ claimed: 5000 })],
     ['an APE tag that claims less than its footer', ape({ claimed: 31 }), ape({ claimed: 31 })],
     ['the footer of an APE tag alone', ape({ header: false, claimed: 32 }), ape({ header: false, claimed: 32 }).subarray(0, -32)],
-    ['an end of lyrics without a beginning', latin1('LYRICS200'), latin1('LYRICS200')],
+    ['an end of lyrics without a start', latin1('LYRICS200'), latin1('LYRICS200')],
     ['half an ID3v1 tag', id3v1().subarray(1), id3v1().subarray(1)],
-  ])('and tags at the end of bytes are left out: %s', (_what, tag, rest) => {
+  ])('and tags at the end of bytes are removed: %s', (_what, tag, rest) => {
     expect(withoutTags(tag)).toEqual(rest)
     expect(withoutTags(join('some', tag))).toEqual(join('some', rest))
   })
 
-  test.each(['TAG', '3DI', 'APETAGEX', 'LYRICSBEGIN', 'ID3'])('%s begins a tag at the first byte only', (mark) => {
+  test.each(['TAG', '3DI', 'APETAGEX', 'LYRICSBEGIN', 'ID3'])('%s starts a tag only at the first byte', (mark) => {
     expect(startsLikeTag(latin1(`${mark} and so on`))).toBe(true)
     expect(startsLikeTag(latin1(` ${mark} and so on`))).toBe(false)
   })
 })
 
-/** Each signature with bytes between and behind its parts. */
+/** Each signature, with any bytes between its parts. */
 const CONTAINERS: [bytes: string, contentType: string, extension: string][] = [
   ['OggS', 'audio/ogg', 'ogg'],
   ['fLaC', 'audio/flac', 'flac'],
@@ -123,8 +123,8 @@ const OTHERS: [bytes: string, what: string][] = [
   [`${'.'.repeat(257)}ustar`, 'an archive (application/x-tar)'],
 ]
 
-describe('When a file starts with a signature, then it is known, and no part of the signature is enough:', () => {
-  /** With each byte that counts changed in turn. */
+describe('When a file starts with a signature, then it is recognized, but only if all bytes of the signature match:', () => {
+  /** Copies of the signature, each with another byte changed. */
   const variants = (bytes: string) =>
     Array.from(bytes).flatMap((byte, at) => (byte === '.' && bytes !== '.snd\0' ? [] : [`${bytes.slice(0, at)}~${bytes.slice(at + 1)}`]))
 
@@ -141,20 +141,20 @@ describe('When a file starts with a signature, then it is known, and no part of 
     expectOnly(bytes, { kind: 'other', what })
   })
 
-  test('and audio that is accepted has none', () => {
+  test('and audio of an accepted format has no signature', () => {
     for (const bytes of ['RIFF....WAVE', 'ID3\x04', '\xff\xfb\x90\x64', '']) expect(signatureOf(latin1(bytes))).toBeUndefined()
   })
 })
 
 test.each(['R', 'RIFF', 'RF64', 'BW64', 'ID3', 'ID', 'OggS', 'fLaC', 'FORM', 'FORM....AI', '\xff', '\xff\xe0', '\xff\xfb'])(
-  'When a file has only the bytes %j, then they may be the beginning of audio',
+  'When a file has only the bytes %j, then they may be the start of audio',
   (bytes) => expect(isBeginningOfAudio(latin1(bytes))).toBe(true),
 )
-test.each(['X', 'RIFT', 'IE3', '\xfe\xe0', '\xff\xdf', 'fLAC'])('When a file has only the bytes %j, then they are no audio', (bytes) => {
+test.each(['X', 'RIFT', 'IE3', '\xfe\xe0', '\xff\xdf', 'fLAC'])('When a file has only the bytes %j, then they are not audio', (bytes) => {
   expect(isBeginningOfAudio(latin1(bytes))).toBe(false)
 })
 
-test('When bytes are compressed with gzip, then their beginning is read, also where they are cut', () => {
+test('When bytes are compressed with gzip, then their start is decompressed, also if the end is missing', () => {
   const zipped = gzipSync('<html>'.repeat(1000))
   expect(isGzip(zipped)).toBe(true)
   expect(isGzip(Buffer.from('1f8b09', 'hex'))).toBe(false)
@@ -207,8 +207,8 @@ describe('When bytes may be text', () => {
     ['a control character', 'text\x01text'],
     ['DEL', 'text\x7f'],
     ['a vertical tab', 'a\vb text'],
-    ['bytes that are no UTF-8', latin1('caf\xe9 au lait')],
-    ['one character again and again', 'UUUU'],
+    ['bytes that are not UTF-8', latin1('caf\xe9 au lait')],
+    ['one repeated character', 'UUUU'],
     ['no words', '12 34 <1'],
     ['a bracket without JSON', '{NO JSON'],
     ['two brackets without JSON', '[[UTWUU'],
@@ -218,12 +218,12 @@ describe('When bytes may be text', () => {
     ['a tag without an end', '<UTWUU'],
     ['half a page', '<htmlUTWUU'],
     ['one character', 'x'],
-    ['nothing', ''],
-  ])('then it is not with %s', (_what, bytes) => {
+    ['no bytes', ''],
+  ])('then %s is not text', (_what, bytes) => {
     expect(check(bytes).kind()).toBeUndefined()
   })
 
-  test('then pieces belong together, whatever their borders', () => {
+  test('then it does not matter where the bytes are split into pieces', () => {
     const umlauts = Buffer.from('für')
     expect(check(umlauts.subarray(0, 2), umlauts.subarray(2)).kind()).toBe('plain text')
     expect(check('text', '\x01', 'text').kind()).toBeUndefined()
@@ -234,7 +234,7 @@ describe('When bytes may be text', () => {
     expect(check(' '.repeat(508), '<html>').kind()).toBeUndefined()
   })
 
-  test('then encoded data in it may be audio', () => {
+  test('then encoded data in the text may be audio', () => {
     const data = 'ab'.repeat(501)
     expect(check(data).holdsData()).toBe(true)
     for (const text of [data, `<html>${data}`, `{"a":"${data}"}`]) expect(check(text).kind()).toBeUndefined()
@@ -251,7 +251,7 @@ describe('When bytes may be text', () => {
     [`\uFEFF${'not found '.repeat(500)}\x01`, 'utf16le', undefined],
     [`\uFEFF<html>${'not found '.repeat(500)}漢`, 'utf16le', undefined],
     ['Not found', 'utf16le', undefined],
-  ])('then %j in UTF-16 (%s) is: %s', (text, encoding, kind) => {
+  ])('then %j in UTF-16 (%s) is recognized as %s', (text, encoding, kind) => {
     const bytes = Buffer.from(text, 'utf16le')
     expect(check(encoding === 'be' ? bytes.swap16() : bytes).kind()).toBe(kind)
   })

@@ -1,4 +1,4 @@
-// Words of a text, and data that is encoded in it.
+// Words of a text, and encoded data in it.
 import { describe, expect, test } from '@jest/globals'
 import { WordCount } from '../../recordings/audio/words.ts'
 
@@ -26,9 +26,9 @@ test.each([
   ['o'.repeat(30), true],
   ['o'.repeat(31), false],
   ['', false],
-])('When a text is %j, then most of it is words: %s', (text, are) => {
-  expect(count(text).areWords()).toBe(are)
-  expect(count(...Array.from(text)).areWords()).toBe(are)
+])('When a text is %j, then most of it is words: %s', (text, areWords) => {
+  expect(count(text).areWords()).toBe(areWords)
+  expect(count(...Array.from(text)).areWords()).toBe(areWords)
 })
 
 describe('When a text holds more than 1,000 characters of encoded data in a row, then it may hold audio:', () => {
@@ -41,7 +41,7 @@ describe('When a text holds more than 1,000 characters of encoded data in a row,
     ['base64 in markup', '<recording>', 'A', '</recording>'],
     ['base64 in JSON', '{"audio":"', 'A', '"}'],
     ['base64 in lines in JSON', '{"audio":"', `${line}\\r\\n`, '"}'],
-    ['base64 behind another kind of data URL', 'data:audio/png;base64,', 'A', ''],
+    ['base64 in a data URL of audio', 'data:audio/png;base64,', 'A', ''],
     ['numbers', '[', numbers, ']'],
     ['negative numbers with fractions', '[', '-0.5,\n  +1.25\n', ']'],
     ['hexadecimal numbers', '', 'ff 0A ', ''],
@@ -54,7 +54,7 @@ describe('When a text holds more than 1,000 characters of encoded data in a row,
     expect(count(before, half, ' and ', half, after).holdData()).toBe(false)
   })
 
-  test('exactly', () => {
+  test('1,001 characters, but not 1,000', () => {
     expect(count('A'.repeat(1000)).holdData()).toBe(false)
     expect(count('A'.repeat(1001)).holdData()).toBe(true)
     expect(count('A'.repeat(500), 'A'.repeat(501)).holdData()).toBe(true)
@@ -63,17 +63,17 @@ describe('When a text holds more than 1,000 characters of encoded data in a row,
 
   test.each([
     ['lines of 59 characters', `${'Ab1/'.repeat(19).slice(0, 59)}\n`],
-    ['one escape a word', String.raw`caf\u00e9 `],
+    ['one escape per word', String.raw`caf\u00e9 `],
     ['words', 'not found '],
     ['JSON', '{"a":[1,2,{"b":"2026-11-28"}],'],
     ['scripts', 'function(a){return(a.b);}'],
     ['odd hexadecimal numbers', 'fff '],
-  ])('not: %s', (_what, text) => {
+  ])('but not %s', (_what, text) => {
     expect(count(text.repeat(200)).holdData()).toBe(false)
   })
 
   test.each(['data:image/png;', 'url(data:font/woff;charset=utf-8;', 'data:application/x-font-ttf;', 'data:application/font-woff;'])(
-    'not: pictures and fonts, but what follows them: %s',
+    'but not pictures and fonts, only the data after them: %s',
     (url) => {
       const picture = `${url}base64,${'A'.repeat(2000)}`
       expect(count(`<a b="${picture}">`).holdData()).toBe(false)

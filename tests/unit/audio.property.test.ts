@@ -1,4 +1,4 @@
-// Any bytes have a finding: files of real recordings with bytes changed, and random bytes.
+// The inspection returns a finding for any bytes: real recordings with changed bytes, and random bytes.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -29,7 +29,7 @@ test('When any bytes of a real recording are changed, cut or repeated, then ther
     Buffer.concat([Buffer.from('OggS'), Buffer.alloc(24), Buffer.from('\x01vorbis'), Buffer.alloc(100)]),
     Buffer.from('0000001c6674797069736f6d0000020069736f6d69736f32617663316d703431', 'hex'),
   ]
-  // Headers decide, so most changes are made there.
+  // Most changes are made in the headers, because they have the most effect.
   const place = fc.oneof({ weight: 4, arbitrary: fc.nat(80) }, { weight: 1, arbitrary: fc.nat(20_000) })
   const value = fc.oneof(fc.constantFrom(0, 1, 0x7f, 0x80, 0xff), fc.nat(255))
   const changes = fc.array(fc.tuple(place, value), { maxLength: 12 })
@@ -45,7 +45,7 @@ test('When any bytes of a real recording are changed, cut or repeated, then ther
   )
 })
 
-test('When any bytes come, then there is a finding, never an error', async () => {
+test('When random bytes are inspected, then there is a finding, never an error', async () => {
   const starts = fc.constantFrom(
     Buffer.alloc(0),
     Buffer.from('RIFF\xff\xff\xff\xffWAVE', 'latin1'),

@@ -19,7 +19,7 @@ function inspect(bytes: Buffer | string) {
   return inspectAudio(path)
 }
 
-describe('When a real recording comes, then it is good, and its facts are right:', () => {
+describe('When a real recording is inspected, then it is good, and its facts are correct:', () => {
   test.each([
     ['agent-mulaw.wav', { contentType: 'audio/wav', extension: 'wav', codec: 'ulaw', sampleRate: 8000, channels: 1 }, 31.1],
     ['voicemail-pcm.wav', { contentType: 'audio/wav', extension: 'wav', codec: 'pcm16', sampleRate: 8000, channels: 1 }, 14.6],
@@ -33,7 +33,7 @@ describe('When a real recording comes, then it is good, and its facts are right:
   })
 })
 
-describe('When a bad file comes, then the reason is one that a person understands:', () => {
+describe('When a bad file is inspected, then the reason explains what is wrong:', () => {
   test.each([
     ['empty.mp3', 'none', /empty/],
     ['header-only.wav', 'incomplete', /before its audio|no audio/],
@@ -50,17 +50,17 @@ describe('When a bad file comes, then the reason is one that a person understand
   test.each([
     ['JSON', '{"RestException":{"Status":404}}', /JSON/],
     ['XML', '<?xml version="1.0"?><Error/>', /XML/],
-    ['HTML behind blanks and a mark', '\uFEFF\n  <HTML><body>', /HTML/],
+    ['HTML after blanks and a byte order mark', '\uFEFF\n  <HTML><body>', /HTML/],
     ['a picture', Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex'), /image\/png/],
     ['plain text', 'The recording is not available', /plain text/],
-  ])('%s is no audio', async (_what, bytes, reason) => {
+  ])('%s is not audio', async (_what, bytes, reason) => {
     const finding = await inspect(bytes)
     expect(finding.kind).toBe('none')
     expect('reason' in finding && finding.reason).toMatch(reason)
   })
 })
 
-describe('When a WAV is written in an unusual but honest way, then it is good:', () => {
+describe('When a WAV is complete but has unusual headers, then it is good:', () => {
   const huge = wav({ riff: 'RF64', dataSize: 0xffffffff })
   huge.writeBigUInt64LE(2n ** 63n, 28)
   test.each([
@@ -72,9 +72,9 @@ describe('When a WAV is written in an unusual but honest way, then it is good:',
     ['RF64', wav({ riff: 'RF64', dataSize: 0xffffffff }), 2],
     ['streamed, size 0', wav({ dataSize: 0 }), 2],
     ['streamed, size 0xFFFFFFFF', wav({ dataSize: 0xffffffff }), 2],
-    ['chunks before and behind', wav({ before: [chunk('LIST', Buffer.alloc(10))], after: [chunk('bext', Buffer.alloc(602))] }), 2],
-    ['an odd chunk with its pad', wav({ before: [chunk('LIST', Buffer.alloc(11))] }), 2],
-    ['an odd chunk without', wav({ before: [chunk('LIST', Buffer.alloc(11), false)] }), 2],
+    ['chunks before and after the audio', wav({ before: [chunk('LIST', Buffer.alloc(10))], after: [chunk('bext', Buffer.alloc(602))] }), 2],
+    ['a chunk of odd size with padding', wav({ before: [chunk('LIST', Buffer.alloc(11))] }), 2],
+    ['a chunk of odd size without padding', wav({ before: [chunk('LIST', Buffer.alloc(11), false)] }), 2],
     ['byte rate doubled', wav({ byteRate: 32_000, seconds: 20 }), 20],
     ['block align 0', wav({ blockAlign: 0 }), 2],
     ['RF64 that announces 2^63 bytes', huge, 2],
@@ -86,7 +86,7 @@ describe('When a WAV is written in an unusual but honest way, then it is good:',
   })
 })
 
-describe('When a WAV is incomplete or not accepted, then the reason says why, without nonsense in its facts:', () => {
+describe('When a WAV is incomplete or not accepted, then the reason says why, and its duration is a finite number:', () => {
   test.each([
     ['sample rate 0', wav({ sampleRate: 0, seconds: 0, after: [Buffer.alloc(100)], dataSize: 100 }), /sample rate is 0/],
     ['GSM', wav({ tag: 0x31, bits: 0, blockAlign: 65, after: [Buffer.alloc(6500)], dataSize: 6500 }), /codec is not accepted: format 0x31/],
@@ -101,10 +101,10 @@ describe('When a WAV is incomplete or not accepted, then the reason says why, wi
   })
 
   test.each([
-    ['10 MB announced in 32 kB', wav({ dataSize: 10_000_000 }), /cut off: 9968000 of 10000000/],
-    ['A-law, 60 s in fact, 6 s in bytes', wav({ tag: 6, bits: 8, seconds: 6, fact: 480_000 }), /announces 480000 samples/],
+    ['32 kB that announce 10 MB', wav({ dataSize: 10_000_000 }), /cut off: 9968000 of 10000000/],
+    ['A-law, 60 s in the fact chunk, 6 s of audio', wav({ tag: 6, bits: 8, seconds: 6, fact: 480_000 }), /announces 480000 samples/],
     [
-      'µ-law, 10 % more in fact than in bytes',
+      'µ-law, 10 % more in the fact chunk than the audio has',
       wav({ tag: 7, bits: 8, seconds: 10, fact: 88_000 }),
       /announces 88000 samples and has 80000/,
     ],
@@ -114,12 +114,12 @@ describe('When a WAV is incomplete or not accepted, then the reason says why, wi
   })
 })
 
-describe('When an MP3 is whole, whatever stands around its frames, then it is good:', () => {
+describe('When an MP3 is complete, then it is good, with any bytes around its frames:', () => {
   test.each([
     ['MPEG-1, no header', mp3(), (50 * 1152) / 44_100],
     ['MPEG-2, stereo', mp3({ version: 2, channels: 2 }), (50 * 576) / 22_050],
     ['MPEG-2.5', mp3({ version: 2.5 }), (50 * 576) / 11_025],
-    ['behind an ID3 tag of 100 kB', mp3({ id3: 100_000 }), (50 * 1152) / 44_100],
+    ['after an ID3 tag of 100 kB', mp3({ id3: 100_000 }), (50 * 1152) / 44_100],
     ['with Xing', mp3({ xingFrames: 50 }), (50 * 1152) / 44_100],
     ['with VBRI', mp3({ vbriFrames: 50 }), (50 * 1152) / 44_100],
     ['before an ID3v1 tag', mp3({ trailer: Buffer.concat([Buffer.from('TAG'), Buffer.alloc(125)]) }), (50 * 1152) / 44_100],
@@ -134,14 +134,14 @@ describe('When an MP3 is cut off, then it is incomplete:', () => {
   test.each([
     ['in the middle of a frame', mp3().subarray(0, -50), /middle of frame 50/],
     ['between frames, but Xing announced more', mp3({ frames: 30, xingFrames: 50 }), /announces 50 frames and has 30/],
-    ['at 60 % of a real one', readFileSync(sample('outbound-mono.mp3')).subarray(0, Math.floor(294_048 * 0.6)), /cut off/],
+    ['after 60 % of a real recording', readFileSync(sample('outbound-mono.mp3')).subarray(0, Math.floor(294_048 * 0.6)), /cut off/],
   ])('%s', async (_how, bytes, reason) => {
     const finding = await inspect(bytes)
     expect(finding.kind).toBe('incomplete')
     expect('reason' in finding && finding.reason).toMatch(reason)
   })
 
-  test('and with foreign bytes in between it is good, with a remark', async () => {
+  test('but an MP3 with other bytes between its frames is good, with a remark', async () => {
     const bytes = Buffer.concat([mp3(), Buffer.alloc(500), mp3()])
     expect(await inspect(bytes)).toMatchObject({ kind: 'good', remark: expect.stringContaining('500 bytes') })
   })
@@ -158,13 +158,13 @@ describe('When a WAV cannot be read to its end, then it is incomplete:', () => {
     expect(await inspect(bytes)).toMatchObject({ kind: 'incomplete', audio: { extension: 'wav' }, reason: expect.any(String) })
   })
 
-  test('and one whose data chunk has another name is damaged', async () => {
+  test('but a WAV whose data chunk has another name is damaged', async () => {
     const renamed = Buffer.from(wav().toString('latin1').replace('data', 'dat\0'), 'latin1')
     expect(await inspect(renamed)).toMatchObject({ kind: 'damaged', audio: { extension: 'wav' } })
   })
 })
 
-test('When real audio of another format comes, then it is kept as evidence', async () => {
+test('When audio of another format is inspected, then it is damaged, with its content type', async () => {
   expect(await inspect(Buffer.concat([Buffer.from('OggS'), Buffer.alloc(24), Buffer.from('\x01vorbis'), Buffer.alloc(100)]))).toMatchObject(
     { kind: 'damaged', audio: { extension: 'ogg' } },
   )

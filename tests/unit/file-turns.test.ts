@@ -2,13 +2,13 @@ import { setImmediate } from 'node:timers/promises'
 import { expect, test } from '@jest/globals'
 import { FileBusy, FileTurns, Superseded, type Attempt } from '../../recordings/file-turns.ts'
 
-/** Takes a turn whose work runs until it is told to end, and waits until the work has begun. */
-async function begin(turns: FileTurns, scheduledMs: number) {
+/** Starts a turn whose work runs until `end` is called. Resolves when the work has started. */
+async function startTurn(turns: FileTurns, scheduledMs: number) {
   let end = (): void => {}
   let result: Promise<void> | undefined
-  const signal = await new Promise<AbortSignal>((began) => {
+  const signal = await new Promise<AbortSignal>((started) => {
     result = turns.take('file', attempt(scheduledMs), (own) => {
-      began(own)
+      started(own)
       return new Promise((resolve) => (end = resolve))
     })
   })
@@ -17,31 +17,31 @@ async function begin(turns: FileTurns, scheduledMs: number) {
 const attempt = (scheduledMs: number, signal = new AbortController().signal): Attempt => ({ scheduledMs, signal })
 const write = async () => 'written'
 
-test('When a later attempt comes, then the earlier one is aborted, and the later one begins after its end', async () => {
+test('When a later attempt arrives, then the earlier one is aborted, and the later one starts after its end', async () => {
   const turns = new FileTurns()
-  const first = await begin(turns, 1)
-  let began = false
-  const second = turns.take('file', attempt(2), async () => void (began = true))
+  const first = await startTurn(turns, 1)
+  let started = false
+  const second = turns.take('file', attempt(2), async () => void (started = true))
   expect(first.signal.reason).toBeInstanceOf(Superseded)
-  await setImmediate() // all that does not wait for the first one has run
-  expect(began).toBe(false)
+  await setImmediate() // everything that does not wait for the first attempt has run
+  expect(started).toBe(false)
   first.end()
   await second
-  expect(began).toBe(true)
+  expect(started).toBe(true)
 })
 
-test('When several attempts wait for one, then only the latest of them runs', async () => {
+test('When several attempts wait for a running one, then only the latest of them runs', async () => {
   const turns = new FileTurns()
-  const first = await begin(turns, 1)
+  const first = await startTurn(turns, 1)
   const waiting = [2, 3, 4, 5].map((scheduledMs) => turns.take('file', attempt(scheduledMs), async () => scheduledMs))
   for (const each of waiting.slice(0, 3)) await expect(each).rejects.toThrow(Superseded)
   first.end()
   expect(await waiting[3]).toBe(5)
 })
 
-test('When an attempt arrives after one that was scheduled later, then it does nothing, and the later one goes on', async () => {
+test('When an attempt arrives after one that was scheduled later, then it is refused, and the later one continues', async () => {
   const turns = new FileTurns()
-  const later = await begin(turns, 2)
+  const later = await startTurn(turns, 2)
   await expect(turns.take('file', attempt(1), write)).rejects.toThrow(Superseded)
   expect(later.signal.aborted).toBe(false)
   later.end()
@@ -49,9 +49,9 @@ test('When an attempt arrives after one that was scheduled later, then it does n
   expect(await turns.take('file', attempt(1), write)).toBe('written')
 })
 
-test('When an earlier attempt does not end, then the later ones give up waiting, and none writes beside it', async () => {
+test('When an earlier attempt does not end, then the later ones fail, and none writes at the same time', async () => {
   const turns = new FileTurns(50)
-  const stuck = await begin(turns, 1)
+  const stuck = await startTurn(turns, 1)
   for (const scheduledMs of [2, 3]) await expect(turns.take('file', attempt(scheduledMs), write)).rejects.toThrow(FileBusy)
   stuck.end()
   await stuck.result
@@ -60,7 +60,7 @@ test('When an earlier attempt does not end, then the later ones give up waiting,
 
 test('When an attempt is cancelled while it waits, then it ends at once', async () => {
   const turns = new FileTurns()
-  const first = await begin(turns, 1)
+  const first = await startTurn(turns, 1)
   const cancel = new AbortController()
   const second = turns.take('file', attempt(2, cancel.signal), write)
   cancel.abort(new Error('cancelled'))
@@ -69,7 +69,7 @@ test('When an attempt is cancelled while it waits, then it ends at once', async 
   await first.result
 })
 
-test('When a turn asks for the file again while it begins, then the other one waits for it', async () => {
+test('When a turn requests another turn for the same file while it starts, then the other turn waits for it', async () => {
   const turns = new FileTurns()
   const order: string[] = []
   let other: Promise<unknown> | undefined

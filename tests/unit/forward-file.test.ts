@@ -20,7 +20,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }))
 
 describe('When a file is read forwards', () => {
-  test('then overlapping views have the bytes of their offsets, and each byte is read once', async () => {
+  test('then overlapping views have the bytes at their offsets, and each byte is read once', async () => {
     const file = await ForwardFile.open(path)
     for (let at = 0; at < bytes.length; at += 200 * KB) {
       const expected = bytes.subarray(at, at + VIEW_BYTES)
@@ -31,7 +31,7 @@ describe('When a file is read forwards', () => {
     await file.close()
   })
 
-  test('then bytes that are skipped are not read', async () => {
+  test('then skipped bytes are not read', async () => {
     const file = await ForwardFile.open(path)
     expect((await file.view(0, 10)).equals(bytes.subarray(0, 10))).toBe(true)
     expect(file.bytesRead).toBe(WINDOW_BYTES)
@@ -41,9 +41,9 @@ describe('When a file is read forwards', () => {
   })
 
   test.each([
-    ['of the last bytes of the window needs no further read', WINDOW_BYTES - 8, 8, WINDOW_BYTES],
-    ['that ends one byte after the window needs a further read', WINDOW_BYTES - 8, 9, 2 * WINDOW_BYTES - 8],
-    ['that starts at the end of the window needs a further read', WINDOW_BYTES, 8, 2 * WINDOW_BYTES],
+    ['of the last bytes of the window needs no other read', WINDOW_BYTES - 8, 8, WINDOW_BYTES],
+    ['that ends one byte after the window needs another read', WINDOW_BYTES - 8, 9, 2 * WINDOW_BYTES - 8],
+    ['that starts at the end of the window needs another read', WINDOW_BYTES, 8, 2 * WINDOW_BYTES],
   ])('then a view %s', async (_what, offset, length, bytesRead) => {
     const file = await ForwardFile.open(path)
     await file.view(0, 1)
@@ -52,7 +52,7 @@ describe('When a file is read forwards', () => {
     await file.close()
   })
 
-  test('then a view is shorter at the end of the file, and empty after it', async () => {
+  test('then a view is shorter at the end of the file, and empty after the end', async () => {
     const file = await ForwardFile.open(path)
     expect((await file.view(bytes.length - 3, 10)).equals(bytes.subarray(-3))).toBe(true)
     expect(await file.view(bytes.length, 10)).toHaveLength(0)
@@ -72,7 +72,7 @@ describe('When a file is read forwards', () => {
   })
 })
 
-test('When a view starts before the window, then its bytes are read again', async () => {
+test('When bytes before the window are requested, then they are read again', async () => {
   const file = await ForwardFile.open(path)
   await file.view(2 * WINDOW_BYTES, 10)
   expect((await file.view(WINDOW_BYTES - 4, 12)).equals(bytes.subarray(WINDOW_BYTES - 4, WINDOW_BYTES + 8))).toBe(true)
@@ -80,7 +80,7 @@ test('When a view starts before the window, then its bytes are read again', asyn
   await file.close()
 })
 
-test('When a file became shorter since it was opened, then its views are shorter', async () => {
+test('When a file was truncated after it was opened, then its views are shorter', async () => {
   const other = join(folder, 'shorter')
   writeFileSync(other, bytes.subarray(0, 100))
   const file = await ForwardFile.open(other)

@@ -31,7 +31,7 @@ async function send(body: PassThrough, bytes: number, times: number): Promise<vo
 }
 
 describe('When a body', () => {
-  test('stalls, then it is destroyed after the idle time', async () => {
+  test('sends no bytes, then it is destroyed after the idle time', async () => {
     const body = new PassThrough()
     const { ended } = read(body, { ...PACE, baseMs: 600_000 })
     await seconds(29)
@@ -40,7 +40,7 @@ describe('When a body', () => {
     expect(await ended).toBeInstanceOf(TooSlow)
   })
 
-  test('stalls when its total time ends, then it is destroyed at that time', async () => {
+  test('sends no bytes when its total time ends, then it is destroyed at that time', async () => {
     const body = new PassThrough()
     const { ended } = read(body, { ...PACE, idleMs: 600_000 })
     await seconds(31)
@@ -48,7 +48,7 @@ describe('When a body', () => {
     expect(await ended).toBeInstanceOf(TooSlow)
   })
 
-  test('arrives at one byte per second, then it is destroyed after the total time', async () => {
+  test('sends one byte per second, then it is destroyed after the total time', async () => {
     const body = new PassThrough()
     const { ended } = read(body)
     await send(body, 1, 60)
@@ -56,7 +56,7 @@ describe('When a body', () => {
     expect(await ended).toEqual(new TooSlow('too slow: 30 bytes in 30 s'))
   })
 
-  test('arrives at 1 MB per second, then it is read completely', async () => {
+  test('sends 1 MB per second, then it is read to its end', async () => {
     const body = new PassThrough({ highWaterMark: 4 * MB })
     const reading = read(body)
     await send(body, MB, 120)
@@ -65,13 +65,13 @@ describe('When a body', () => {
     expect(reading.bytes).toBe(120 * MB)
   })
 
-  test('has arrived but its total time is over, then it is still destroyed', async () => {
+  test('has bytes available when its total time has passed, then reading it still fails', async () => {
     const body = Readable.from([Buffer.alloc(1)])
     expect(await read(body, { ...PACE, baseMs: 0 }).ended).toBeInstanceOf(TooSlow)
   })
 })
 
-test('When the reader is slow, then its time does not count', async () => {
+test('When the reader is slow, then its time does not count for the source', async () => {
   const body = Readable.from(Array.from({ length: 10 }, () => Buffer.alloc(1)))
   let bytes = 0
   for await (const chunk of timedChunks(body, PACE)) {
