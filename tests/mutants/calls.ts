@@ -88,7 +88,7 @@ export const calls: Mistake[] = [
     text: 'AND e.claimed_by = own.claim_id ',
     replacement: '',
     tests: ['tests/storage/claims.test.ts'],
-    only: 'another claimed the event, and the first one',
+    only: 'another process claimed the event, and the first one',
   },
   {
     breaks: 'an event is delivered by two processes at the same time',
@@ -96,7 +96,7 @@ export const calls: Mistake[] = [
     text: ' AND (claimed_until IS NULL OR claimed_until < now())',
     replacement: '',
     tests: ['tests/storage/claims.test.ts'],
-    only: 'several claim at once',
+    only: 'several claim at the same time',
   },
   {
     breaks: 'relays of several processes wait for one another, or claim the same events',
@@ -104,7 +104,7 @@ export const calls: Mistake[] = [
     text: 'LIMIT ${limit}\n      FOR UPDATE SKIP LOCKED`',
     replacement: 'LIMIT ${limit}`',
     tests: ['tests/storage/claims.test.ts'],
-    only: 'several claim at once',
+    only: 'several claim at the same time',
   },
   {
     breaks: 'a recording that has no row is passed over as nothing new',
@@ -112,7 +112,7 @@ export const calls: Mistake[] = [
     text: 'WHERE r.state IS NULL OR r.state NOT IN',
     replacement: 'WHERE r.state NOT IN',
     tests: ['tests/storage/claims.test.ts'],
-    only: 'no row knows',
+    only: 'recording that has no row',
   },
   {
     breaks: 'a stored recording is replaced by another object',
@@ -128,7 +128,7 @@ export const calls: Mistake[] = [
     text: '\n      AND recording_state_rank(summary.state) >= recording_state_rank(recording_state)`',
     replacement: '`',
     tests: ['tests/storage/calls.test.ts'],
-    only: 'stays so when that is told again',
+    only: 'stays so when that is concluded again',
   },
   {
     breaks: 'a recording whose object was lost long after it was stored is given up at once',
@@ -144,7 +144,7 @@ export const calls: Mistake[] = [
     text: 'event.ended || event.sources.length > 0',
     replacement: 'event.ended',
     tests: ['tests/storage/claims.test.ts'],
-    only: 'brings anything new',
+    only: 'contains anything new',
   },
   {
     breaks: 'the status of a call goes back',
@@ -256,6 +256,6 @@ export const calls: Mistake[] = [
     text: 'Prisma.sql`next_relay_at = now()`)',
     replacement: 'Prisma.sql`relay_error = NULL`)',
     tests: ['tests/storage/claims.test.ts'],
-    only: 'are behind all others that are due',
+    only: 'are claimed after all others that are due',
   },
 ]

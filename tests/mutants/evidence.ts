@@ -137,6 +137,6 @@ export const evidence: Mistake[] = [
     text: 'const MAX_SUBJECTS = 1000',
     replacement: 'const MAX_SUBJECTS = 10',
     tests: ['tests/unit/lasting-alarm.test.ts'],
-    only: 'stands until the last of them is over',
+    only: 'stays raised until the last subject',
   },
 ]
