@@ -48,7 +48,7 @@ export const calls: Mistake[] = [
     text: "WHERE id = ${id}::bigint AND state = 'stored'",
     replacement: 'WHERE id = ${id}::bigint',
     tests: ['tests/storage/erased-calls.test.ts'],
-    only: 'this recording alone was erased',
+    only: 'only this recording was erased, then it stays erased',
   },
   {
     breaks: 'objects are judged before their rows are written',

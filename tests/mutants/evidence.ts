@@ -8,7 +8,7 @@ export const evidence: Mistake[] = [
     text: 'if (hasSignature || (whole.bytes > 0 && usedBytes === size)) return whole',
     replacement: 'return whole',
     tests: ['tests/storage/encoded.test.ts'],
-    only: 'no byte of it is lost|begins like a Brotli stream',
+    only: 'no byte of it is lost|starts like a Brotli stream',
   },
   {
     breaks: 'damaged gzip of stored blocks is stored as audio',
@@ -24,7 +24,7 @@ export const evidence: Mistake[] = [
     text: "return finding.kind === 'damaged' && finding.audio.extension === UNKNOWN_FORMAT.extension",
     replacement: "return finding.kind === 'damaged'",
     tests: ['tests/storage/encoded.test.ts'],
-    only: 'begins like a Brotli stream',
+    only: 'starts like a Brotli stream',
   },
   {
     breaks: 'a short file takes the place of a longer one that is kept',
@@ -40,7 +40,7 @@ export const evidence: Mistake[] = [
     text: 'if (complete && !broken && complete.bytes',
     replacement: 'if (complete && complete.bytes',
     tests: ['tests/storage/keep-incomplete.test.ts'],
-    only: 'downloaded anew all the same',
+    only: 'When a kept file still exists',
   },
   {
     breaks: 'what is kept is deleted with the page that came instead of the recording',

@@ -24,7 +24,7 @@ export const transfers: Mistake[] = [
     text: ' || Initiated >= olderThan',
     replacement: '',
     tests: ['tests/storage/garbage-collection.test.ts'],
-    only: 'began after the limit',
+    only: 'started after the limit',
   },
   {
     breaks: 'The sweep ends uploads of others in the bucket',
@@ -40,7 +40,7 @@ export const transfers: Mistake[] = [
     text: 'Date.now() - UPLOAD_AGE_MS',
     replacement: 'Date.now() + UPLOAD_AGE_MS',
     tests: ['tests/storage/garbage-collection.test.ts'],
-    only: 'an upload of this day stays',
+    only: 'an upload of the same day stays',
   },
   {
     breaks: 'The ETag of a file in parts is computed wrong, and each one is read back',
@@ -96,7 +96,7 @@ export const transfers: Mistake[] = [
     text: 'context.heartbeat({ bytes })',
     replacement: '{}',
     tests: ['tests/storage/heartbeats.test.ts'],
-    only: 'heartbeats go on',
+    only: 'heartbeats continue',
   },
   {
     breaks: 'Wrong bytes of the right size are confirmed as stored',
@@ -288,7 +288,7 @@ export const transfers: Mistake[] = [
     text: '[this.keptFile(file), file]',
     replacement: '[file]',
     tests: ['tests/storage/keep-incomplete.test.ts'],
-    only: 'nothing of it stays in the spool',
+    only: 'none of its files stays in the spool',
   },
   {
     breaks: 'The sweep deletes the files of open calls',
@@ -328,7 +328,7 @@ export const transfers: Mistake[] = [
     text: 'if (await isCallErased(deps.database, recording.callSid)) throw',
     replacement: "if (recording.callSid === '') throw",
     tests: ['tests/storage/erased-calls.test.ts'],
-    only: 'then nothing is downloaded any more',
+    only: 'then nothing is downloaded',
   },
   {
     breaks: 'A slow transfer that is ended counts as whole',
