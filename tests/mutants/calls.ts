@@ -32,7 +32,7 @@ export const calls: Mistake[] = [
     text: 'bool_and(',
     replacement: 'bool_or(',
     tests: ['tests/storage/recovery.test.ts'],
-    only: 'given up only once every recording',
+    only: 'given up only after every recording',
   },
   {
     breaks: 'a call that is being erased is fetched again',
@@ -80,7 +80,7 @@ export const calls: Mistake[] = [
     text: 'throw asRetryLater(deps, error)',
     replacement: 'throw error',
     tests: ['tests/storage/rejected-outcome.test.ts'],
-    only: 'refuses an outcome for good',
+    only: 'refuses an outcome permanently',
   },
   {
     breaks: 'a process whose lease has expired changes the claim of another',
@@ -136,7 +136,7 @@ export const calls: Mistake[] = [
     text: "(SELECT max(id) FROM mine WHERE state = 'stored')",
     replacement: "(SELECT max(id) FROM mine WHERE state = 'none')",
     tests: ['tests/storage/recovery.test.ts'],
-    only: 'has its month again',
+    only: 'is retried for a month again',
   },
   {
     breaks: 'a webhook that only names a recording begins nothing',
@@ -168,7 +168,7 @@ export const calls: Mistake[] = [
     text: 'make_interval(secs => ${quietMs / 1000})\n      AND ${NOTHING_PENDING}',
     replacement: 'make_interval(secs => ${quietMs / 1000})',
     tests: ['tests/storage/recovery.test.ts'],
-    only: 'event is new each time',
+    only: 'then each event is new',
   },
   {
     breaks: 'recovery begins recordings of erased calls again and again',
@@ -176,7 +176,7 @@ export const calls: Mistake[] = [
     text: "r.next_try_at <= now() AND c.recording_state <> 'erased' AND",
     replacement: 'r.next_try_at <= now() AND',
     tests: ['tests/storage/recovery.test.ts'],
-    only: 'its call was erased meanwhile',
+    only: 'its call was erased in the meantime',
   },
   {
     breaks: 'a pass with a gap counts as complete, and the gap is never read again',
@@ -184,7 +184,7 @@ export const calls: Mistake[] = [
     text: 'complete = ${problem === undefined}',
     replacement: 'complete = true',
     tests: ['tests/storage/reconcile.test.ts'],
-    only: 'next one begins where',
+    only: 'next one starts five hours before',
   },
   {
     breaks: 'nobody is told of a gap in a pass',
@@ -192,7 +192,7 @@ export const calls: Mistake[] = [
     text: 'if (end.problem) return alarms.raise(alarm, end.problem)',
     replacement: 'if (end.problem) return',
     tests: ['tests/storage/reconcile.test.ts'],
-    only: 'an alarm says so',
+    only: 'then an alarm is raised until',
   },
   {
     breaks: 'an erased object that another recording still owns is deleted',
