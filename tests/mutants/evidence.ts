@@ -113,7 +113,7 @@ export const evidence: Mistake[] = [
     text: '{ ...place, ...condition, UploadId, MultipartUpload',
     replacement: '{ ...place, UploadId, MultipartUpload',
     tests: ['tests/storage/upload-attempts.test.ts'],
-    only: 'puts an object under the key during an upload in parts',
+    only: 'puts an object under the key during a multipart upload',
   },
   {
     breaks: 'the replacement of a damaged object replaces one of somebody else',
@@ -129,7 +129,7 @@ export const evidence: Mistake[] = [
     text: "else if (of !== 'service' && number >= REFUSED_FROM_ATTEMPT) refusedAlarm.raise(object.key)\n",
     replacement: '',
     tests: ['tests/storage/upload.test.ts'],
-    only: 'one object is refused whenever',
+    only: 'one object is refused on each attempt',
   },
   {
     breaks: 'an alarm ends while one of its many subjects still fails',
