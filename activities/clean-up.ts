@@ -71,7 +71,7 @@ async function cleanUpBatch(
 function timedOut(kind: CleanUpKind): ApplicationFailure {
   return ApplicationFailure.create({
     type: CLEAN_UP_TIMED_OUT,
-    message: `Clean-up of ${kind}: a statement for a single row exceeded the statement timeout`,
+    message: `Clean-up of ${kind}: a statement for one row exceeded the statement timeout`,
     nonRetryable: true,
   })
 }

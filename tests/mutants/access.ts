@@ -16,7 +16,7 @@ export const access: Mistake[] = [
     text: 'AND s.ended_at IS NULL AND s.expires_at > now() AND u.active',
     replacement: 'AND s.ended_at IS NULL AND u.active',
     tests: ['tests/storage/sessions.test.ts'],
-    only: 'reached its end',
+    only: 'When a session has expired, then its tokens',
   },
   {
     breaks: 'an unused session can be refreshed forever',

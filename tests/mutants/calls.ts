@@ -32,7 +32,7 @@ export const calls: Mistake[] = [
     text: 'bool_and(',
     replacement: 'bool_or(',
     tests: ['tests/storage/recovery.test.ts'],
-    only: 'given up only once every recording',
+    only: 'given up only after every recording',
   },
   {
     breaks: 'a call that is being erased is fetched again',
@@ -48,7 +48,7 @@ export const calls: Mistake[] = [
     text: "WHERE id = ${id}::bigint AND state = 'stored'",
     replacement: 'WHERE id = ${id}::bigint',
     tests: ['tests/storage/erased-calls.test.ts'],
-    only: 'this recording alone was erased',
+    only: 'only this recording was erased, then it stays erased',
   },
   {
     breaks: 'objects are judged before their rows are written',
@@ -80,7 +80,7 @@ export const calls: Mistake[] = [
     text: 'throw asRetryLater(deps, error)',
     replacement: 'throw error',
     tests: ['tests/storage/rejected-outcome.test.ts'],
-    only: 'refuses an outcome for good',
+    only: 'refuses an outcome permanently',
   },
   {
     breaks: 'a process whose lease has expired changes the claim of another',
@@ -88,7 +88,7 @@ export const calls: Mistake[] = [
     text: 'AND e.claimed_by = own.claim_id ',
     replacement: '',
     tests: ['tests/storage/claims.test.ts'],
-    only: 'another claimed the event, and the first one',
+    only: 'another process claimed the event, and the first one',
   },
   {
     breaks: 'an event is delivered by two processes at the same time',
@@ -96,7 +96,7 @@ export const calls: Mistake[] = [
     text: ' AND (claimed_until IS NULL OR claimed_until < now())',
     replacement: '',
     tests: ['tests/storage/claims.test.ts'],
-    only: 'several claim at once',
+    only: 'several claim at the same time',
   },
   {
     breaks: 'the relays of several processes wait for one another, or claim the same events',
@@ -104,7 +104,7 @@ export const calls: Mistake[] = [
     text: 'LIMIT ${limit}\n      FOR UPDATE SKIP LOCKED`',
     replacement: 'LIMIT ${limit}`',
     tests: ['tests/storage/claims.test.ts'],
-    only: 'several claim at once',
+    only: 'several claim at the same time',
   },
   {
     breaks: 'a recording that has no row is skipped as nothing new',
@@ -112,7 +112,7 @@ export const calls: Mistake[] = [
     text: 'WHERE r.state IS NULL OR r.state NOT IN',
     replacement: 'WHERE r.state NOT IN',
     tests: ['tests/storage/claims.test.ts'],
-    only: 'no row knows',
+    only: 'recording that has no row',
   },
   {
     breaks: 'a stored recording is replaced by another object',
@@ -128,7 +128,7 @@ export const calls: Mistake[] = [
     text: '\n      AND recording_state_rank(summary.state) >= recording_state_rank(recording_state)`',
     replacement: '`',
     tests: ['tests/storage/calls.test.ts'],
-    only: 'stays so when that is told again',
+    only: 'stays so when that is concluded again',
   },
   {
     breaks: 'a recording whose object was lost long after it was stored is given up at once',
@@ -136,7 +136,7 @@ export const calls: Mistake[] = [
     text: "(SELECT max(id) FROM mine WHERE state = 'stored')",
     replacement: "(SELECT max(id) FROM mine WHERE state = 'none')",
     tests: ['tests/storage/recovery.test.ts'],
-    only: 'has its month again',
+    only: 'is retried for a month again',
   },
   {
     breaks: 'a webhook that only names a recording starts nothing',
@@ -144,7 +144,7 @@ export const calls: Mistake[] = [
     text: 'event.ended || event.sources.length > 0',
     replacement: 'event.ended',
     tests: ['tests/storage/claims.test.ts'],
-    only: 'brings anything new',
+    only: 'contains anything new',
   },
   {
     breaks: 'the status of a call moves back',
@@ -168,7 +168,7 @@ export const calls: Mistake[] = [
     text: 'make_interval(secs => ${quietMs / 1000})\n      AND ${NOTHING_PENDING}',
     replacement: 'make_interval(secs => ${quietMs / 1000})',
     tests: ['tests/storage/recovery.test.ts'],
-    only: 'event is new each time',
+    only: 'then each event is new',
   },
   {
     breaks: 'recovery starts recordings of erased calls again and again',
@@ -176,7 +176,7 @@ export const calls: Mistake[] = [
     text: "r.next_try_at <= now() AND c.recording_state <> 'erased' AND",
     replacement: 'r.next_try_at <= now() AND',
     tests: ['tests/storage/recovery.test.ts'],
-    only: 'its call was erased meanwhile',
+    only: 'its call was erased in the meantime',
   },
   {
     breaks: 'a pass with a gap counts as complete, and the gap is never read again',
@@ -184,7 +184,7 @@ export const calls: Mistake[] = [
     text: 'complete = ${problem === undefined}',
     replacement: 'complete = true',
     tests: ['tests/storage/reconcile.test.ts'],
-    only: 'next one begins where',
+    only: 'next one starts five hours before',
   },
   {
     breaks: 'a gap in a pass raises no alarm',
@@ -192,7 +192,7 @@ export const calls: Mistake[] = [
     text: 'if (end.problem) return alarms.raise(alarm, end.problem)',
     replacement: 'if (end.problem) return',
     tests: ['tests/storage/reconcile.test.ts'],
-    only: 'an alarm says so',
+    only: 'then an alarm is raised until',
   },
   {
     breaks: 'an erased object that still belongs to another recording is deleted',
@@ -256,6 +256,6 @@ export const calls: Mistake[] = [
     text: 'Prisma.sql`next_relay_at = now()`)',
     replacement: 'Prisma.sql`relay_error = NULL`)',
     tests: ['tests/storage/claims.test.ts'],
-    only: 'are behind all others that are due',
+    only: 'are claimed after all others that are due',
   },
 ]

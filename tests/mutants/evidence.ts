@@ -8,7 +8,7 @@ export const evidence: Mistake[] = [
     text: 'if (hasSignature || (whole.bytes > 0 && usedBytes === size)) return whole',
     replacement: 'return whole',
     tests: ['tests/storage/encoded.test.ts'],
-    only: 'no byte of it is lost|begins like a Brotli stream',
+    only: 'no byte of it is lost|starts like a Brotli stream',
   },
   {
     breaks: 'damaged gzip of stored blocks is stored as audio',
@@ -24,7 +24,7 @@ export const evidence: Mistake[] = [
     text: "return finding.kind === 'damaged' && finding.audio.extension === UNKNOWN_FORMAT.extension",
     replacement: "return finding.kind === 'damaged'",
     tests: ['tests/storage/encoded.test.ts'],
-    only: 'begins like a Brotli stream',
+    only: 'starts like a Brotli stream',
   },
   {
     breaks: 'a short file replaces a longer one that is kept',
@@ -40,7 +40,7 @@ export const evidence: Mistake[] = [
     text: 'if (complete && !broken && complete.bytes',
     replacement: 'if (complete && complete.bytes',
     tests: ['tests/storage/keep-incomplete.test.ts'],
-    only: 'downloaded anew all the same',
+    only: 'When a kept file still exists',
   },
   {
     breaks: 'kept bytes are deleted together with a page that was received instead of the recording',
@@ -113,7 +113,7 @@ export const evidence: Mistake[] = [
     text: '{ ...place, ...condition, UploadId, MultipartUpload',
     replacement: '{ ...place, UploadId, MultipartUpload',
     tests: ['tests/storage/upload-attempts.test.ts'],
-    only: 'puts an object under the key during an upload in parts',
+    only: 'puts an object under the key during a multipart upload',
   },
   {
     breaks: 'the replacement of a damaged object replaces an object of others',
@@ -129,7 +129,7 @@ export const evidence: Mistake[] = [
     text: "else if (of !== 'service' && number >= REFUSED_FROM_ATTEMPT) refusedAlarm.raise(object.key)\n",
     replacement: '',
     tests: ['tests/storage/upload.test.ts'],
-    only: 'one object is refused whenever',
+    only: 'one object is refused on each attempt',
   },
   {
     breaks: 'an alarm ends while one of its many subjects still fails',
@@ -137,6 +137,6 @@ export const evidence: Mistake[] = [
     text: 'const MAX_SUBJECTS = 1000',
     replacement: 'const MAX_SUBJECTS = 10',
     tests: ['tests/unit/lasting-alarm.test.ts'],
-    only: 'stands until the last of them is over',
+    only: 'stays raised until the last subject',
   },
 ]

@@ -24,7 +24,7 @@ export const transfers: Mistake[] = [
     text: ' || Initiated >= olderThan',
     replacement: '',
     tests: ['tests/storage/garbage-collection.test.ts'],
-    only: 'began after the limit',
+    only: 'started after the limit',
   },
   {
     breaks: 'The sweep aborts uploads of others in the bucket',
@@ -40,7 +40,7 @@ export const transfers: Mistake[] = [
     text: 'Date.now() - UPLOAD_AGE_MS',
     replacement: 'Date.now() + UPLOAD_AGE_MS',
     tests: ['tests/storage/garbage-collection.test.ts'],
-    only: 'an upload of this day stays',
+    only: 'an upload of the same day stays',
   },
   {
     breaks: 'The ETag of a multipart upload is computed wrong, and each object is read back',
@@ -96,7 +96,7 @@ export const transfers: Mistake[] = [
     text: 'context.heartbeat({ bytes })',
     replacement: '{}',
     tests: ['tests/storage/heartbeats.test.ts'],
-    only: 'heartbeats go on',
+    only: 'heartbeats continue',
   },
   {
     breaks: 'Wrong bytes of the right size are confirmed as stored',
@@ -136,7 +136,7 @@ export const transfers: Mistake[] = [
     text: 'written += bytesWritten',
     replacement: 'written += bytesWritten && chunk.length',
     tests: ['tests/storage/spool-attempts.test.ts'],
-    only: 'takes less than it was given',
+    only: 'writes fewer bytes than requested',
   },
   {
     breaks: 'An upload to a store that does not respond never ends',
@@ -208,7 +208,7 @@ export const transfers: Mistake[] = [
     text: 'if (control.isCancelled() || isConflict(error))',
     replacement: 'if (control.isCancelled())',
     tests: ['tests/storage/upload-attempts.test.ts'],
-    only: 'puts an object under the key during an upload in parts',
+    only: 'puts an object under the key during a multipart upload',
   },
   {
     breaks: 'A file with the maximum size of one request is refused by the store',
@@ -216,7 +216,7 @@ export const transfers: Mistake[] = [
     text: 'bytes <= singlePutMaxBytes',
     replacement: 'bytes < singlePutMaxBytes',
     tests: ['tests/storage/upload-attempts.test.ts'],
-    only: 'as large as one request may be',
+    only: 'has the maximum size of a single request',
   },
   {
     breaks: 'An object of another size is confirmed as stored',
@@ -248,7 +248,7 @@ export const transfers: Mistake[] = [
     text: "replaces.etag : '*'",
     replacement: 'replaces.etag : undefined',
     tests: ['tests/storage/upload.test.ts'],
-    only: 'somebody puts there during the upload',
+    only: 'another program puts there during the upload',
   },
   {
     breaks: 'An upload that the store acknowledged and lost counts as stored',
@@ -256,7 +256,7 @@ export const transfers: Mistake[] = [
     text: 'const { state } = await this.#compareOnceShown(object, control)',
     replacement: "const { state } = { state: 'same' } as Comparison",
     tests: ['tests/storage/upload.test.ts'],
-    only: 'acknowledged, but not there',
+    only: 'acknowledged, but not stored',
   },
   {
     breaks: 'A file whose bytes have changed is validated and stored',
@@ -288,7 +288,7 @@ export const transfers: Mistake[] = [
     text: '[this.keptFile(file), file]',
     replacement: '[file]',
     tests: ['tests/storage/keep-incomplete.test.ts'],
-    only: 'nothing of it stays in the spool',
+    only: 'none of its files stays in the spool',
   },
   {
     breaks: 'The sweep deletes the files of open calls',
@@ -304,7 +304,7 @@ export const transfers: Mistake[] = [
     text: 'if (isWanted || signal.aborted) return false',
     replacement: 'if (isWanted) return false',
     tests: ['tests/storage/spool-attempts.test.ts'],
-    only: 'while the sweep asks whether the call is open',
+    only: 'while the sweep checks whether the call is open',
   },
   {
     breaks: 'Downloads that start at the same time reserve more space than there is',
@@ -312,7 +312,7 @@ export const transfers: Mistake[] = [
     text: 'Math.max(sizes.get(each) ?? 0, this.#reserved.get(each) ?? 0)',
     replacement: '(sizes.get(each) ?? 0)',
     tests: ['tests/storage/spool.test.ts'],
-    only: 'no more is reserved than there is',
+    only: 'no more is reserved than is available',
   },
   {
     breaks: 'A part whose bytes do not match its note is continued',
@@ -328,7 +328,7 @@ export const transfers: Mistake[] = [
     text: 'if (await isCallErased(deps.database, recording.callSid)) throw',
     replacement: "if (recording.callSid === '') throw",
     tests: ['tests/storage/erased-calls.test.ts'],
-    only: 'then nothing is downloaded any more',
+    only: 'then nothing is downloaded',
   },
   {
     breaks: 'A slow transfer that is aborted counts as complete',
@@ -392,7 +392,7 @@ export const transfers: Mistake[] = [
     text: "if (state() === 'closed') alarms.clear(ALARM)",
     replacement: "if (state() === 'open') alarms.clear(ALARM)",
     tests: ['tests/storage/store-breaker.test.ts'],
-    only: 'until one that tries finds it back',
+    only: 'until one attempt finds the store available',
   },
   {
     breaks: 'Files that this worker has lost count as an outage of the store',

@@ -61,23 +61,26 @@ const count = async (table: string): Promise<number> =>
 
 describe('The schema', () => {
   test.each([
-    ['an address in capitals', `INSERT INTO users (email, name, password_hash) VALUES ('A@example.com', 'A', '${HASH}')`],
-    ['an address with letters that look alike', `INSERT INTO users (email, name, password_hash) VALUES ('а@example.com', 'A', '${HASH}')`],
-    ['an address with a blank', `INSERT INTO users (email, name, password_hash) VALUES ('a b@example.com', 'A', '${HASH}')`],
+    ['an address in upper case', `INSERT INTO users (email, name, password_hash) VALUES ('A@example.com', 'A', '${HASH}')`],
+    [
+      'an address with non-ASCII letters that look like ASCII',
+      `INSERT INTO users (email, name, password_hash) VALUES ('а@example.com', 'A', '${HASH}')`,
+    ],
+    ['an address with a space', `INSERT INTO users (email, name, password_hash) VALUES ('a b@example.com', 'A', '${HASH}')`],
     ['no name', `INSERT INTO users (email, name, password_hash) VALUES ('a@example.com', '', '${HASH}')`],
-    ['a password in clear', `INSERT INTO users (email, name, password_hash) VALUES ('a@example.com', 'A', 'secret')`],
+    ['a plaintext password', `INSERT INTO users (email, name, password_hash) VALUES ('a@example.com', 'A', 'secret')`],
     ['a role that does not exist', `INSERT INTO users (email, name, password_hash, role) VALUES ('a@example.com', 'A', '${HASH}', 'root')`],
     [
       'a session of nobody',
       `INSERT INTO sessions (user_id, refresh_hash, refresh_expires_at, expires_at) VALUES (gen_random_uuid(), '${digest()}', now(), now())`,
     ],
-    ['a reset token in clear', `INSERT INTO password_reset_tokens (user_id, token_hash) SELECT id, 'token' FROM users`],
+    ['a plaintext reset token', `INSERT INTO password_reset_tokens (user_id, token_hash) SELECT id, 'token' FROM users`],
     [
       'a reset token that was never good',
       `INSERT INTO password_reset_tokens (user_id, token_hash, expires_at) SELECT id, '${digest()}', now() - interval '1 s' FROM users`,
     ],
     ['a session ended without a reason', `UPDATE sessions SET ended_at = now()`],
-    ['a session that outlives itself', `UPDATE sessions SET refresh_expires_at = expires_at + interval '1 s'`],
+    ['a session whose refresh token expires after the session', `UPDATE sessions SET refresh_expires_at = expires_at + interval '1 s'`],
     ['a reason that does not exist', `UPDATE sessions SET ended_at = now(), end_reason = 'bored'`],
     ['a short signing key', `INSERT INTO signing_keys (kid, secret) VALUES ('k', 'short')`],
   ])('When %s is written, then it is refused', async (_what, statement) => {
@@ -85,16 +88,16 @@ describe('The schema', () => {
     await expect(sql.query(statement)).rejects.toThrow(/violates/)
   })
 
-  test('When an address or a token comes twice, then it is refused', async () => {
+  test('When an address or a token is inserted twice, then the second insert is refused', async () => {
     await user('a@example.com')
     await expect(user('a@example.com')).rejects.toThrow(/users_email_key/)
   })
 
-  test('When a reset token is made, then the database gives it 15 minutes', async () => {
+  test('When a reset token is created, then the database sets its expiry to 15 minutes later', async () => {
     expect((await resetToken(await user())).rows[0]!.minutes).toBe(15)
   })
 
-  test.each(['users', 'sessions', 'password_reset_tokens'])('When a row of %s changes, then it says when', async (table) => {
+  test.each(['users', 'sessions', 'password_reset_tokens'])('When a row of %s changes, then its update time is set', async (table) => {
     const id = await user()
     await session(id)
     await resetToken(id)
@@ -107,7 +110,7 @@ describe('The schema', () => {
     expect((await sql.query(`SELECT FROM ${table} WHERE updated_at < '2001-01-01'`)).rowCount).toBe(0)
   })
 
-  test('When a user is deleted, then nothing of it stays', async () => {
+  test('When a user is deleted, then all rows that belong to it are deleted', async () => {
     const id = await user()
     await blacklist(await session(id), id, "now() + interval '1 day'")
     await resetToken(id)
@@ -115,7 +118,7 @@ describe('The schema', () => {
     for (const table of ['sessions', 'refresh_token_blacklist', 'password_reset_tokens']) expect(await count(table)).toBe(0)
   })
 
-  test('When a token is blacklisted, then no expired row is read or deleted: clean-up does that', async () => {
+  test('When a token is blacklisted, then no expired row is read or deleted, because clean-up deletes them', async () => {
     const id = await user()
     const of = await session(id)
     for (let i = 0; i < 12; i += 1) await blacklist(of, id, "now() - interval '1 day'")
@@ -123,7 +126,7 @@ describe('The schema', () => {
     expect(await count('refresh_token_blacklist')).toBe(13)
   })
 
-  test('When the indexes and triggers are counted, then none is missing', async () => {
+  test('When the schema is read, then no index or trigger is missing', async () => {
     const { rows: indexes } = await sql.query(
       `SELECT indexname FROM pg_indexes WHERE tablename IN ('password_reset_tokens', 'refresh_token_blacklist') AND indexname NOT LIKE '%pkey'`,
     )
@@ -160,14 +163,14 @@ describe('Clean-up', () => {
     await sql.query(`INSERT INTO rate_limits VALUES ('a', 1, 0), ('b', 1, extract(epoch FROM now()) * 1000 + 60000)`)
   }
 
-  test('When something has expired, then it goes, and what is good stays', async () => {
+  test('When rows have expired, then they are deleted, and valid rows stay', async () => {
     await fill()
     for (const what of ['sessions', 'resetTokens', 'blacklist', 'rateLimits'] as const) await deleteExpired(opened.database, what, 100)
     for (const table of ['sessions', 'password_reset_tokens', 'refresh_token_blacklist', 'rate_limits'])
       expect([table, await count(table)]).toEqual([table, 1])
   })
 
-  test('When a mail is two days old, or an address was not verified for a week, then the row goes', async () => {
+  test('When a mail is two days old, or an address was not verified for a week, then the row is deleted', async () => {
     const mail = `INSERT INTO account_mails (kind, recipient, mailbox, expires_at, created_at) VALUES ('welcome', 'a', 'a', now(), now() - `
     await sql.query(`${mail} interval '47 hours'), ('welcome', 'a', 'a', now(), now() - interval '49 hours')`)
     const account = async (name: string, created: string, again: string | null, verified: boolean): Promise<unknown> =>
@@ -187,7 +190,7 @@ describe('Clean-up', () => {
     expect(rows.map(({ name }) => name)).toEqual(['again', 'fresh', 'verified'])
   })
 
-  test('When somebody holds a row, then clean-up passes it by', async () => {
+  test('When another transaction has locked a row, then clean-up skips it', async () => {
     const id = await user()
     const held = await session(id, "now() - interval '1 s'")
     await session(id, "now() - interval '1 s'")
@@ -198,7 +201,7 @@ describe('Clean-up', () => {
     expect(await count('sessions')).toBe(1)
   })
 
-  test('When two clean up at once, then each row goes once', async () => {
+  test('When two clean-ups run at the same time, then each row is deleted once', async () => {
     const id = await user()
     for (let i = 0; i < 40; i += 1) await session(id, "now() - interval '1 s'")
     const drain = async (): Promise<number> => {
@@ -215,7 +218,7 @@ describe('Clean-up', () => {
     expect(await count('sessions')).toBe(0)
   })
 
-  test('When a webhook is old, then its numbers go and the fact stays; what was not relayed keeps everything', async () => {
+  test('When a webhook event is old, then its numbers are deleted and its row stays, and an event that was not relayed keeps everything', async () => {
     const event = (identity: string, days: number, state: string): Promise<unknown> =>
       sql.query(
         `INSERT INTO webhook_events (source, route, identity, call_sid, raw_body, fields, relay_state, received_at)
@@ -234,7 +237,7 @@ describe('Clean-up', () => {
     expect(await count('webhook_events')).toBe(3)
   })
 
-  test('When the activity runs on more than one batch, then all go, and it says how many', async () => {
+  test('When the rows fill more than one batch, then the activity deletes all of them and returns their number', async () => {
     await bench.database.$executeRaw`INSERT INTO rate_limits SELECT 'k' || i, 1, 0 FROM generate_series(1, 1201) AS i`
     expect(await bench.run('cleanUp', 'rateLimits')).toBe(1201)
     expect(await bench.run('cleanUp', 'rateLimits')).toBe(0)
@@ -242,20 +245,20 @@ describe('Clean-up', () => {
 })
 
 describe('Signing keys', () => {
-  /** The newest first. */
+  /** The ids of the keys, the newest first. */
   const kids = async (): Promise<string[]> =>
     (await sql.query<{ kid: string }>('SELECT kid FROM signing_keys ORDER BY created_at DESC')).rows.map(({ kid }) => kid)
 
-  test('When two processes start at once, then both know all keys', async () => {
+  test('When two processes start at the same time, then both know all keys', async () => {
     const [one, other] = [createSigningKeys(opened.database), createSigningKeys(opened.database)]
     const [keys] = await Promise.all([one.all(), other.all()])
-    // A process that has just read the keys looks again after a second.
+    // A process that has just read the keys reads them again after a second.
     for (const { kid } of keys) await eventually('the other one to know the key', async () => (await other.find(kid))?.kid === kid)
   })
 
-  test('When a month has passed, then there is a new key; the old one goes when no session can need it', async () => {
+  test('When a month has passed, then there is a new key, and the old one is deleted when no session can need it', async () => {
     await rotateSigningKeys(opened.database, 30)
-    expect(await count('signing_keys')).toBe(0) // where nobody logs in there is no key
+    expect(await count('signing_keys')).toBe(0) // without a login no key is created
     const old = await addSigningKey(opened.database)
     await rotateSigningKeys(opened.database, 30)
     expect(await count('signing_keys')).toBe(1)
@@ -266,7 +269,7 @@ describe('Signing keys', () => {
     const [fresh] = (await keys.all()).map(({ kid }) => kid)
     expect((await keys.all()).map(({ kid }) => kid)).toEqual([expect.not.stringMatching(old), old])
     await sql.query(`UPDATE signing_keys SET created_at = now() - interval '62 days' WHERE kid = $1`, [old])
-    expect(await rotateSigningKeys(opened.database, 30)).toBe(0) // replaced just now
+    expect(await rotateSigningKeys(opened.database, 30)).toBe(0) // the key was just replaced
     await sql.query(`UPDATE signing_keys SET created_at = now() - interval '28 days 12 hours' WHERE kid = $1`, [fresh])
     expect(await rotateSigningKeys(opened.database, 28)).toBe(0)
     expect(await rotateSigningKeys(opened.database, 27)).toBe(1)
@@ -310,7 +313,7 @@ describe('Signing keys', () => {
     expect(await kids()).not.toContain(key)
   })
 
-  test('When a key is replaced at once, then the others are gone', async () => {
+  test('When a key is replaced immediately, then the others are deleted', async () => {
     await addSigningKey(opened.database)
     const fresh = await addSigningKey(opened.database)
     await forgetOtherSigningKeys(opened.database, fresh)
@@ -319,7 +322,7 @@ describe('Signing keys', () => {
 })
 
 describe('Administration', () => {
-  test('When an administrator is made, then there is a password; where a stranger had the address, its session ends', async () => {
+  test('When an administrator is created, then it gets a password, and if the address already had an account, its sessions end', async () => {
     const id = await user('boss@example.com')
     await session(id)
     const { password, existed } = await createAdministrator(opened.owner, 'Boss@example.com')

@@ -13,7 +13,7 @@ beforeAll(async () => {
 })
 afterAll(() => exotel?.close())
 
-/** What Exotel's API answers, by whether the request is for the list of calls. */
+/** The responses of Exotel's API to requests for a call and for the list of calls. */
 function answer(call: [number, object?], list: [number, object?]): void {
   exotel.script((request, response) => {
     const [status, body] = request.url!.includes('/Calls.json') ? list : call
@@ -25,28 +25,28 @@ const details = (call: object): [number, object] => [200, { Call: { Sid: 'x', ..
 const requests = (): string[] => exotel.requests.map(({ url }) => (url.includes('/Calls.json') ? 'list' : 'call'))
 const alarmNames = (): string[] => bench.alarms.active().map(({ name }) => name)
 
-// The memory of the last list belongs to one client of the API.
+// Each API client remembers when the list was last answered, so each test needs a new client.
 const openBench = async (): Promise<void> => {
   bench = await openWorkbench({ apiBaseUrl: exotel.url })
 }
 afterEach(() => bench?.close())
 
 describe('When Exotel answers 404 for a call,', () => {
-  test('then the list of calls decides whether the account is right: the call is unknown where the list is answered', async () => {
+  test('then the list of calls decides whether the account is correct: if the list is answered, the call is unknown', async () => {
     await openBench()
     answer([404], [200, EMPTY_LIST])
     expect(await bench.run('findRecording', { callSid: newCallSid() })).toEqual({ kind: 'unknown call' })
     expect(requests()).toEqual(['call', 'list'])
     expect(alarmNames()).toEqual([])
     expect(await bench.run('findRecording', { callSid: newCallSid() })).toEqual({ kind: 'unknown call' })
-    expect(requests()).toEqual(['call', 'list', 'call']) // a list that was answered a moment ago is proof enough
+    expect(requests()).toEqual(['call', 'list', 'call']) // the list was answered recently, so it is not requested again
   })
 
   test.each([
     ['findRecording', 404, 'ExotelAccountNotFound', /EXOTEL_API_BASE_URL .* EXOTEL_ACCOUNT_SID/],
     ['findRecording', 401, 'ExotelCredentialsRefused', /EXOTEL_API_KEY/],
     ['renewLink', 404, 'ExotelAccountNotFound', /EXOTEL_API_BASE_URL .* EXOTEL_ACCOUNT_SID/],
-  ] as const)('then %s waits with an alarm where the list is answered with %i', async (name, status, code, text) => {
+  ] as const)('then %s waits with an alarm if the list is answered with %i', async (name, status, code, text) => {
     await openBench()
     answer([404], [status])
     const work = bench.run(name, { callSid: newCallSid(), sourceUrl: LINK })
@@ -57,7 +57,7 @@ describe('When Exotel answers 404 for a call,', () => {
     expect(alarmNames()).toEqual([])
   })
 
-  test('then the question waits where the list gives no answer', async () => {
+  test('then the activity waits if the list is not answered', async () => {
     await openBench()
     answer([404], [503])
     expect(await bench.run('findRecording', { callSid: newCallSid() })).toMatchObject({ kind: 'unavailable' })
@@ -71,7 +71,7 @@ test('When the list of calls is answered with 404, then reconciliation waits wit
   expect(alarmNames()).toEqual(['ExotelAccountNotFound'])
 })
 
-test('When Call Details names a recording, then it has a row with the link to fetch, and no next request is noted', async () => {
+test('When Call Details names a recording, then the recording gets a row with its link, and no next request is recorded', async () => {
   await openBench()
   const callSid = newCallSid()
   await bench.owner.call.create({ data: { callSid, recordingState: 'awaiting' } })
@@ -92,7 +92,7 @@ test('When a recording is refused and Call Details has a link to another one onl
   expect(await bench.run('renewLink', { callSid, sourceUrl: other })).toEqual({ kind: 'renewed' })
 })
 
-describe('When Call Details tells the status of a call,', () => {
+describe('When Call Details contains the status of a call,', () => {
   const statusOf = async (callSid: string) => (await bench.database.call.findUniqueOrThrow({ where: { callSid } })).status
 
   test.each([
@@ -101,7 +101,7 @@ describe('When Call Details tells the status of a call,', () => {
     [null, 'busy', 'busy'],
     ['completed', 'busy', 'completed'],
     ['ringing', 'exploded', 'ringing'],
-  ])('then the row goes on from %s with %s: %s', async (before, Status, after) => {
+  ])('then a row with status %s that receives %s has %s', async (before, Status, after) => {
     await openBench()
     const callSid = newCallSid()
     await bench.owner.call.create({ data: { callSid, status: before, recordingState: 'awaiting' } })
@@ -110,7 +110,7 @@ describe('When Call Details tells the status of a call,', () => {
     expect(await statusOf(callSid)).toBe(after)
   })
 
-  test('then the row says when Exotel is asked again, for a running call and for one that is over', async () => {
+  test('then the row contains the time of the next request, for a running call and for one that ended', async () => {
     await openBench()
     const [soon, later] = [new Date(Date.now() + 60_000), new Date(Date.now() + 600_000)]
     const question = { nextRequestAt: soon.toISOString(), nextRequestWhileRunningAt: later.toISOString() }

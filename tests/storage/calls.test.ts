@@ -59,7 +59,7 @@ function record(route: WebhookRoute, fields: Fields) {
 const callOf = (callSid: CallSid) => database.call.findUniqueOrThrow({ where: { callSid } })
 const recordingOf = (callSid: CallSid, sourceUrl = LINK) => database.recording.findFirst({ where: { callSid, sourceUrl } })
 
-describe('When the events of a call come in any order, once or twice, then its row is the same:', () => {
+describe('When the events of a call arrive in any order, once or twice, then its row is the same:', () => {
   const events: [WebhookRoute, Fields][] = [
     [
       'call-start',
@@ -90,7 +90,7 @@ describe('When the events of a call come in any order, once or twice, then its r
     for (const row of rows) expect(row).toEqual(rows[0])
   })
 
-  test('at once', async () => {
+  test('at the same time', async () => {
     const callSid = newCallSid()
     await Promise.all(
       Array.from({ length: 5 }, () => events.map(([route, fields]) => record(route, { CallSid: callSid, ...fields }))).flat(),
@@ -100,11 +100,11 @@ describe('When the events of a call come in any order, once or twice, then its r
   })
 })
 
-describe('When recordings are concluded, then the states only go up:', () => {
+describe('When recordings are concluded, then a better state is never replaced by a worse one:', () => {
   const conclude = (callSid: CallSid, outcome: Outcome, sourceUrl: string | undefined = LINK) =>
     concludeRecording(database, { callSid, sourceUrl, outcome })
 
-  test('failed, then quarantined, then stored, then nothing takes it back', async () => {
+  test('failed, then quarantined, then stored, then it stays stored', async () => {
     const callSid = newCallSid()
     await record('recording', { CallSid: callSid, RecordingUrl: LINK })
     await conclude(callSid, failed)
@@ -136,7 +136,7 @@ describe('When recordings are concluded, then the states only go up:', () => {
     }
   })
 
-  test('of two recordings one is missing: the URL is the stored one’s, the error stays until none is missing', async () => {
+  test('if one of two recordings is missing, the call has the URL of the stored one, and the error until none is missing', async () => {
     const callSid = newCallSid()
     const other = `${LINK}2`
     await record('recording', { CallSid: callSid, RecordingUrl: LINK })
@@ -152,7 +152,7 @@ describe('When recordings are concluded, then the states only go up:', () => {
     expect(await callOf(callSid)).toMatchObject({ recordingState: 'stored', recordingUrl: OBJECT.url, recordingError: null })
   })
 
-  test('what it waits for is on both rows until then, and takes no better news back', async () => {
+  test('the reason of a wait is on both rows until the conclusion, and a late wait does not replace a conclusion', async () => {
     const callSid = newCallSid()
     const nextTryAt = '2026-11-26T10:00:00.000Z'
     const reason = { code: 'DownloadIncomplete', error: 'cut' }
@@ -165,7 +165,7 @@ describe('When recordings are concluded, then the states only go up:', () => {
     const again = { recordingState: 'failed', recordingErrorCode: 'ExotelUnavailable', recordingNextTryAt: expect.any(Date) }
     expect(await callOf(callSid)).toMatchObject(again)
     await recordRetryWait(database, { callSid, sourceUrl: LINK, nextTryAt, reason })
-    expect((await callOf(callSid)).recordingNextTryAt).not.toEqual(new Date(nextTryAt)) // that is recovery's to say
+    expect((await callOf(callSid)).recordingNextTryAt).not.toEqual(new Date(nextTryAt)) // recovery sets it
     await conclude(callSid, stored)
     await recordRetryWait(database, { callSid, sourceUrl: LINK, nextTryAt, reason })
     const home = { recordingState: 'stored', recordingErrorCode: null, recordingNextTryAt: null }
@@ -173,7 +173,7 @@ describe('When recordings are concluded, then the states only go up:', () => {
     expect(await recordingOf(callSid)).toMatchObject({ state: 'stored', errorCode: null, nextTryAt: null })
   })
 
-  test('of several recordings that wait, the call shows the one that is tried next', async () => {
+  test('if several recordings wait, the call shows the one whose next attempt is first', async () => {
     const callSid = newCallSid()
     const [soon, later] = [60_000, 120_000].map((ms) => new Date(Date.now() + ms))
     const [first, second] = [LINK, `${LINK}2`]
@@ -198,7 +198,7 @@ describe('When recordings are concluded, then the states only go up:', () => {
     ])
   })
 
-  test('a call without a recording, and one that nobody has a row of', async () => {
+  test('a call without a recording, and one without a row', async () => {
     const callSid = newCallSid()
     await concludeRecording(database, { callSid, outcome: { state: 'not_recorded' } })
     expect(await callOf(callSid)).toMatchObject({ recordingState: 'not_recorded', recordingError: null })
@@ -206,7 +206,7 @@ describe('When recordings are concluded, then the states only go up:', () => {
     expect(await callOf(callSid)).toMatchObject({ recordingState: 'stored' })
   })
 
-  test('a call that counts as not recorded stays so when that is told again while a link waits', async () => {
+  test('a call that is not recorded stays so when that is concluded again while a link waits', async () => {
     const callSid = newCallSid()
     await concludeRecording(database, { callSid, outcome: { state: 'not_recorded', status: 'busy' } })
     await nameRecording(database, callSid, { sourceUrl: LINK })
@@ -214,7 +214,7 @@ describe('When recordings are concluded, then the states only go up:', () => {
     expect(await callOf(callSid)).toMatchObject({ recordingState: 'not_recorded', recordingConcludedStatus: 'busy' })
   })
 
-  test('an erased call stays erased, and learns nothing any more', async () => {
+  test('an erased call stays erased, and no later event changes its row', async () => {
     const callSid = newCallSid()
     await record('recording', { CallSid: callSid, RecordingUrl: LINK })
     await database.call.update({ where: { callSid }, data: { recordingState: 'erased' } })
@@ -227,7 +227,7 @@ describe('When recordings are concluded, then the states only go up:', () => {
   })
 })
 
-test('When a damaged file claims a length that is impossible, and a foreign object has its key, then its row has no length and a remark', async () => {
+test('When a damaged file has an impossible duration, and a foreign object has its key, then its row has no length and a remark', async () => {
   const callSid = newCallSid()
   const outcome: Outcome = { ...quarantined, audio: { ...AUDIO, durationSeconds: 1e7 - 0.0001 }, remark: 'A foreign object has the key x' }
   await concludeRecording(database, { callSid, sourceUrl: LINK, outcome })
@@ -238,7 +238,7 @@ test('When a damaged file claims a length that is impossible, and a foreign obje
   })
 })
 
-test('When events tell several ends of a call, then the last one counts, unless it lies in the future', async () => {
+test('When events contain several ends of a call, then the last one counts, unless it is in the future', async () => {
   const callSid = newCallSid()
   await record('call-end', { CallSid: callSid, Status: 'busy', EndTime: '2026-11-25 10:00:00' })
   await record('call-end', { CallSid: callSid, Status: 'completed', EndTime: '2026-11-25 12:00:00' })
@@ -246,7 +246,7 @@ test('When events tell several ends of a call, then the last one counts, unless 
   expect((await callOf(callSid)).endedAt).toEqual(new Date('2026-11-25T06:30:00Z'))
 })
 
-test('When the date of an object is needed, then it is fixed at the first look: the end’s day in UTC, or the arrival’s', async () => {
+test('When the date of an object is read for the first time, then it is fixed: the day of the call’s end in UTC, or of the arrival', async () => {
   const today = (): string => new Date().toISOString().slice(0, 10)
   const before = today()
   const [ended, absurd, unknown] = [newCallSid(), newCallSid(), newCallSid()]
@@ -259,7 +259,7 @@ test('When the date of an object is needed, then it is fixed at the first look: 
   expect(await fixRecordingDate(database, ended)).toBe('2026-10-31')
 })
 
-test('When links are asked for, then the one to fetch comes first, and a pre-signed one is told apart', async () => {
+test('When links are read, then the link to request first is the first one, and a pre-signed link is marked', async () => {
   const callSid = newCallSid()
   expect(await linksOf(database, callSid, LINK)).toEqual([{ url: LINK, kind: 'named' }])
   await nameRecording(database, callSid, { sourceUrl: LINK, fetchUrl: `${LINK}?x=1` })
@@ -272,13 +272,13 @@ test('When links are asked for, then the one to fetch comes first, and a pre-sig
   expect((await linksOf(database, callSid, LINK))[0]).toEqual({ url: 'https://s3.test/y?Signature=1', kind: 'presigned' })
 })
 
-test('When a webhook names a known recording with another query, then the newer link is fetched, and one without a query takes nothing back', async () => {
+test('When a webhook names a known recording with another query, then the newer link is used, and a later one without a query does not replace it', async () => {
   const callSid = newCallSid()
   for (const query of ['?token=old', '?token=new', '']) await record('recording', { CallSid: callSid, RecordingUrl: LINK + query })
   expect((await linksOf(database, callSid, LINK)).map(({ url }) => url)).toEqual([`${LINK}?token=new`, LINK])
 })
 
-test('When the server’s own zone is another, then times are the same instants all the same', async () => {
+test('When the server has another time zone, then times are still the same instants', async () => {
   const [{ name }] = (await database.$queryRaw`SELECT current_database() AS name`) as [{ name: string }]
   await owner.$executeRawUnsafe(`ALTER DATABASE ${name} SET timezone = 'Asia/Kolkata'`)
   const elsewhere = connectDatabase({ url: databaseUrl, poolSize: 1, logger: pino({ level: 'silent' }) })
@@ -295,7 +295,7 @@ test('When the server’s own zone is another, then times are the same instants 
   }
 })
 
-test('When a query of ours runs, then it has its index', async () => {
+test('When a query of the application runs, then it uses its index', async () => {
   const plan = async (sql: string) => {
     const [, rows] = await database.$transaction([
       database.$executeRawUnsafe('SET LOCAL enable_seqscan = off'),

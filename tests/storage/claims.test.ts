@@ -1,4 +1,4 @@
-// Claims of events in PostgreSQL: who may take an event, and who may change it.
+// Claims of events in PostgreSQL: which process may claim an event, and which may change it.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { pino } from 'pino'
 import type { CallSid } from '../../contracts/call-sid.ts'
@@ -42,10 +42,10 @@ const claim = (count: number) => claimEvents(database, { fresh: count, waiting: 
 const idsOf = (events: { id: bigint }[]) => events.map(({ id }) => id).toSorted()
 const rowOf = ({ id }: { id: bigint }) => database.webhookEvent.findUniqueOrThrow({ where: { id } })
 const expireLeases = () => database.$executeRaw`UPDATE webhook_events SET claimed_until = now() - interval '1 s'`
-/** The column keeps milliseconds: the very moment may be rounded up, and not be due yet. */
+/** The column has millisecond precision: the current time may be rounded up, and then it is not due yet. */
 const endPauses = () => database.$executeRaw`UPDATE webhook_events SET next_relay_at = now() - interval '1 s'`
 
-test('When several claim at once, then no event is claimed twice, and what is released or expired can be claimed again', async () => {
+test('When several claim at the same time, then no event is claimed twice, and what is released or expired can be claimed again', async () => {
   await commit(30)
   const claimed = await database.$transaction(async (slow) => {
     const first = await claimEvents(slow, { fresh: 10, waiting: 10 }) // not committed while the others claim theirs
@@ -61,7 +61,7 @@ test('When several claim at once, then no event is claimed twice, and what is re
   expect(idsOf(await claim(100))).toEqual([claimed[9]!.id])
 })
 
-test('When events are released, then they are behind all others that are due', async () => {
+test('When events are released, then they are claimed after all others that are due', async () => {
   await commit(3)
   const [first, second] = await claim(2)
   await releaseEvents(database, [first!, second!])
@@ -73,13 +73,13 @@ const WRITES: [string, (claims: ClaimedEvent[]) => Promise<void>][] = [
   ['marks it as started', (claims) => markRelayed(database, { started: claims, nothingNew: [] })],
   ['marks it as nothing new', (claims) => markRelayed(database, { started: [], nothingNew: claims })],
   ['releases it', (claims) => releaseEvents(database, claims)],
-  ['moves it behind others', (claims) => recordNoResponse(database, claims.map(withReason))],
+  ['records that it got no response', (claims) => recordNoResponse(database, claims.map(withReason))],
   ['defers it', (claims) => deferEvents(database, claims.map(withReason))],
 ]
 const withReason = (event: ClaimedEvent) => ({ ...event, reason: 'late' })
 
 test.each(WRITES)(
-  'When a claim expired and another claimed the event, and the first one %s, then nothing changes',
+  'When a claim expired and another process claimed the event, and the first one %s, then nothing changes',
   async (_what, write) => {
     await commit(1)
     const first = await claim(1)
@@ -94,33 +94,36 @@ test.each(WRITES)(
   },
 )
 
-test.each(WRITES)('When an event was marked as started, and its former claim %s, then it stays started', async (_what, write) => {
-  await commit(1)
-  const claimed = await claim(1)
-  await markRelayed(database, { started: claimed, nothingNew: [] })
-  const before = await rowOf(claimed[0]!)
-  await write(claimed)
-  expect(await rowOf(claimed[0]!)).toEqual(before)
-})
+test.each(WRITES)(
+  'When an event was marked as started, and the holder of an earlier claim %s, then it stays started',
+  async (_what, write) => {
+    await commit(1)
+    const claimed = await claim(1)
+    await markRelayed(database, { started: claimed, nothingNew: [] })
+    const before = await rowOf(claimed[0]!)
+    await write(claimed)
+    expect(await rowOf(claimed[0]!)).toEqual(before)
+  },
+)
 
 test.each<[string, DeliveryOutcome, object]>([
-  ['Temporal has it', { kind: 'started' }, { relayState: 'started', relayError: null }],
+  ['Temporal accepted it', { kind: 'started' }, { relayState: 'started', relayError: null }],
   ['no workflow has to receive it', { kind: 'nothing_new' }, { relayState: 'nothing_new' }],
   ['Temporal refused it', { kind: 'refused', reason: 'busy' }, { relayState: 'pending', relayTries: 1, relayError: 'busy' }],
-  ['it alone got no response', { kind: 'no_response', reason: 'late' }, { relayState: 'pending', relayWaits: 1, relayError: 'late' }],
+  ['only it got no response', { kind: 'no_response', reason: 'late' }, { relayState: 'pending', relayWaits: 1, relayError: 'late' }],
   [
     'Temporal as a whole did not respond',
     { kind: 'temporal_fault', reason: 'away' },
     { relayState: 'pending', relayTries: 0, relayWaits: 0 },
   ],
-])('When an event was sent and %s, then its row says so, and its claim has ended', async (_what, outcome, row) => {
+])('When an event was sent and %s, then its row contains this outcome, and its claim has ended', async (_what, outcome, row) => {
   await commit(1)
   const [event] = await claim(1)
   await createOutcomeRecorder(database, pino({ level: 'silent' }))({ event: event!, outcome })
   expect(await rowOf(event!)).toMatchObject({ ...row, claimedBy: null, claimedUntil: null })
 })
 
-test('When no row knows a recording that an event names, then the event is new, whatever its call has', async () => {
+test('When an event names a recording that has no row, then the event is new, whatever recordings its call has', async () => {
   const callSid = newCallSid()
   await database.call.create({ data: { callSid, recordingState: 'stored', recordingUrl: 'https://s3/b/k' } })
   const event = { source: 'exotel', route: 'recording', identity: callSid, callSid, relayState: 'pending' }
@@ -128,7 +131,7 @@ test('When no row knows a recording that an event names, then the event is new, 
   expect(await claim(1)).toMatchObject([{ callSid, bringsNothingNew: false }])
 })
 
-test('When many are recorded at once, then each gets its own reason', async () => {
+test('When many outcomes are recorded in one statement, then each event gets its own reason', async () => {
   await commit(3)
   const claimed = await claim(3)
   await recordNoResponse(
@@ -143,7 +146,7 @@ test('When many are recorded at once, then each gets its own reason', async () =
   }
 })
 
-test('When an event is deferred again and again, then its pause grows from 5 s to an hour, and its waits begin anew', async () => {
+test('When an event is deferred repeatedly, then its pause grows from 5 s to an hour, and its count of waits restarts', async () => {
   await commit(1)
   await database.$executeRaw`UPDATE webhook_events SET relay_waits = 4`
   const pauses: number[] = []
@@ -159,7 +162,7 @@ test('When an event is deferred again and again, then its pause grows from 5 s t
   expect(pauses).toEqual([5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600])
 })
 
-test('When events wait for a response, then they are claimed separately from the others, the longest due first', async () => {
+test('When events wait for a response, then they are claimed separately from the others, the one that is due longest first', async () => {
   await commit(6)
   const [a, b, ...others] = (await database.webhookEvent.findMany({ orderBy: { id: 'asc' } })) as { id: bigint }[]
   await database.$executeRaw`UPDATE webhook_events SET relay_waits = 2, next_relay_at = now() - interval '1 hour' WHERE id = ${b!.id}`
@@ -195,7 +198,7 @@ describe('When the relay claims events', () => {
   const audio = { contentType: 'audio/mpeg', extension: 'mp3' }
   const stored: Outcome = { state: 'stored', bucket: 'b', key: 'k', url: 'https://s3/b/k', bytes: 10, sha256: 'a'.repeat(64), audio }
 
-  test('then an event of a call that only begins is not among them', async () => {
+  test('then it does not claim an event that reports only the start of a call', async () => {
     const [begins, ends] = [newCallSid(), newCallSid()]
     await record('call-start', { CallSid: begins, Status: 'ringing' })
     await record('call-end', { CallSid: ends })
@@ -204,7 +207,7 @@ describe('When the relay claims events', () => {
     expect(claimed.get(ends)).toMatchObject({ bringsNothingNew: false, relayTries: 0, relayWaits: 0 })
   })
 
-  test('then PostgreSQL decides whether an event brings anything new', async () => {
+  test('then PostgreSQL decides whether an event contains anything new', async () => {
     const [fresh, again, answered, second, gone] = [newCallSid(), newCallSid(), newCallSid(), newCallSid(), newCallSid()]
     await record('recording', { CallSid: answered, Status: 'no-answer' })
     await record('recording', { CallSid: fresh, RecordingUrl: LINK })
@@ -230,7 +233,7 @@ describe('When the relay claims events', () => {
     expect(later.get(again)!.bringsNothingNew).toBe(true)
   })
 
-  test('then an end that arrives after "not recorded" begins a new search, whatever its status', async () => {
+  test('then an end that arrives after "not recorded" starts a new search, whatever its status', async () => {
     const [silent, same, stays] = [newCallSid(), newCallSid(), newCallSid()]
     for (const callSid of [silent, same, stays]) {
       await record('recording', { CallSid: callSid, Status: 'busy' })
@@ -247,7 +250,7 @@ describe('When the relay claims events', () => {
     expect(claimed.get(stays)).toMatchObject({ bringsNothingNew: true, searchAgain: false, endReportedAt: null })
   })
 
-  test('then an end that arrives after the search for a recording has failed begins a new one', async () => {
+  test('then an end that arrives after the search for a recording has failed starts a new one', async () => {
     const [searched, named] = [newCallSid(), newCallSid()]
     await record('call-end', { CallSid: searched })
     await record('recording', { CallSid: named, RecordingUrl: LINK })

@@ -1,4 +1,4 @@
-// Clean-up on more rows than one statement can delete in its time.
+// Clean-up of more rows than one statement can delete within its timeout.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { ApplicationFailure } from '@temporalio/common'
 import { pino } from 'pino'
@@ -16,7 +16,7 @@ beforeEach(async () => {
 })
 afterEach(() => bench?.close())
 
-/** Sessions that have expired, of one account, each with so many tokens that were used. */
+/** Inserts expired sessions of one account, each with this number of used tokens. */
 async function expiredSessions(sessions: number, tokens: number): Promise<void> {
   await bench.owner.$executeRaw`
     WITH account AS (
@@ -32,7 +32,7 @@ async function expiredSessions(sessions: number, tokens: number): Promise<void> 
     FROM expired, generate_series(1, ${tokens}::int) AS t`
 }
 
-/** From now on a statement that deletes more rows of this table is cancelled, as by a timeout. */
+/** Cancels each later statement that deletes more rows of this table, like a statement timeout. */
 async function cancelDeletesOver(table: string, rows: number): Promise<void> {
   await bench.owner.$executeRawUnsafe(`
     CREATE FUNCTION cancel_${table}() RETURNS TRIGGER LANGUAGE plpgsql AS $$
@@ -49,7 +49,7 @@ async function cancelDeletesOver(table: string, rows: number): Promise<void> {
 const left = async () => [await bench.owner.session.count(), await bench.owner.refreshTokenBlacklist.count()]
 
 describe('When statements time out', () => {
-  test('then batches shrink until they pass, and everything goes', async () => {
+  test('then batches get smaller until they succeed, and all rows are deleted', async () => {
     await expiredSessions(3, 200)
     await cancelDeletesOver('refresh_token_blacklist', 40)
     await cancelDeletesOver('sessions', 1)
@@ -57,7 +57,7 @@ describe('When statements time out', () => {
     expect(await left()).toEqual([0, 0])
   })
 
-  test('then rows that depend on an account go in batches before it', async () => {
+  test('then rows that reference an account are deleted in batches before it', async () => {
     await expiredSessions(3, 200)
     await bench.owner.$executeRaw`UPDATE users SET verified_at = NULL, created_at = now() - interval '8 days'`
     await cancelDeletesOver('refresh_token_blacklist', 40)
@@ -65,7 +65,7 @@ describe('When statements time out', () => {
     expect(await bench.owner.user.count()).toBe(0)
   })
 
-  test('then no row of which a session is left goes by a cascade', async () => {
+  test('then no row that references a session is deleted by a cascade', async () => {
     await expiredSessions(1, 10)
     await bench.owner.$transaction(async (tx) => {
       await tx.$queryRaw`SELECT FROM refresh_token_blacklist LIMIT 1 FOR UPDATE`
@@ -75,7 +75,7 @@ describe('When statements time out', () => {
     expect(await bench.run('cleanUp', 'sessions')).toBe(1)
   })
 
-  test('then a kind of which not even one row can be deleted fails, says so, and what went before it is gone', async () => {
+  test('then a kind of which no single row can be deleted fails and records this, and rows that were deleted before stay deleted', async () => {
     await expiredSessions(2, 3)
     await cancelDeletesOver('sessions', 0)
     const failure = await bench.run('cleanUp', 'sessions').catch((error: unknown) => error)
@@ -88,7 +88,7 @@ describe('When statements time out', () => {
     })
   })
 
-  test('then bodies of webhooks are emptied in smaller batches', async () => {
+  test('then bodies of webhooks are deleted in smaller batches', async () => {
     await bench.owner.$executeRaw`
       INSERT INTO webhook_events (source, route, identity, call_sid, raw_body, relay_state, received_at)
       SELECT 'exotel', 'call-end', i::text, 'c', 'x', 'started', now() - interval '91 days' FROM generate_series(1, 50) AS i`
@@ -107,12 +107,12 @@ describe('When statements time out', () => {
 describe('When a kind has not finished for a day', () => {
   const DAY = 24 * 3600_000
   const alarmsNow = async () => {
-    const alarms = createAlarms<AlarmName>(pino({ level: 'silent' })) // those of a worker that has just started
+    const alarms = createAlarms<AlarmName>(pino({ level: 'silent' })) // the alarms of a worker that has just started
     await checkCleanUps({ database: bench.database, alarms }, DAY)
     return alarms.active()
   }
 
-  test('then an alarm says which and why, also after a restart, and ends when it has finished', async () => {
+  test('then an alarm names it and the reason, also after a restart, and is cleared when it has finished', async () => {
     for (const kind of CLEAN_UP_KINDS) await bench.run('cleanUp', kind)
     expect(await alarmsNow()).toEqual([])
     await expiredSessions(1, 1)
@@ -133,7 +133,7 @@ describe('When a kind has not finished for a day', () => {
     expect(bench.alarms.active()).toEqual([])
   })
 
-  test('then the alarm also begins where the clock was ahead when it last finished, a day after it was corrected', async () => {
+  test('then the alarm is also raised if the clock was ahead when it last finished, a day after the clock was corrected', async () => {
     for (const kind of CLEAN_UP_KINDS) await bench.run('cleanUp', kind)
     await bench.owner.$executeRaw`UPDATE clean_ups SET finished_at = now() + interval '1 year' WHERE kind = 'sessions'`
     expect(await alarmsNow()).toEqual([])
@@ -141,13 +141,13 @@ describe('When a kind has not finished for a day', () => {
     expect((await alarmsNow()).map(({ name }) => name)).toEqual(['CleanUpOverdue'])
   })
 
-  test('then the alarm begins at once where it never ran and the clock was ahead when a worker first looked', async () => {
+  test('then the alarm is raised immediately if it never ran and the clock was ahead when a worker first checked', async () => {
     expect(await alarmsNow()).toEqual([])
     await bench.owner.$executeRaw`UPDATE clean_ups SET known_since = now() + interval '1 year'`
     expect((await alarmsNow()).map(({ name }) => name)).toEqual(['CleanUpOverdue'])
   })
 
-  test('then the alarm also begins where clean-up never ran, a day after a worker first looked', async () => {
+  test('then the alarm is also raised if clean-up never ran, a day after a worker first checked', async () => {
     expect(await alarmsNow()).toEqual([])
     await bench.owner.$executeRaw`UPDATE clean_ups SET known_since = now() - interval '25 hours'`
     expect((await alarmsNow()).map(({ name }) => name)).toEqual(['CleanUpOverdue'])

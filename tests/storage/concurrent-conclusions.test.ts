@@ -1,4 +1,4 @@
-// Two recordings of one call are concluded at the same time. PostgreSQL stops both transactions where the test says.
+// Two recordings of one call are concluded at the same time. The test stops both transactions at chosen statements.
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
 import pg from 'pg'
 import type { CallSid } from '../../contracts/call-sid.ts'
@@ -10,7 +10,7 @@ import { untilBlocked, untilWaitingAt } from '../support/locks.ts'
 import { newCallSid, openDatabase, type OpenDatabase } from '../support/servers.ts'
 
 const LINKS = ['https://recordings.exotel.com/a/1.mp3', 'https://recordings.exotel.com/a/2.mp3']
-/** Advisory locks that a conclusion needs, before its recording's row is complete and before its call's row is. */
+/** The advisory locks that a conclusion needs before it writes its recording's row, and before it writes its call's row. */
 const [RECORDING_WRITTEN, CALL_WRITTEN] = [1, 2]
 
 let opened: OpenDatabase

@@ -33,7 +33,7 @@ const errorOf = (work: Promise<unknown>): Promise<unknown> =>
     () => 'it succeeded',
     (error: unknown) => error,
   )
-/** Until the server is at work on the slow statement, seen over a line of its own. */
+/** Waits until the server executes the slow statement. Uses a separate connection. */
 async function underWay(): Promise<void> {
   const observer = connected(Number(new URL(created.url).port))
   await eventually('the statement to run', async () => {
@@ -45,7 +45,7 @@ async function underWay(): Promise<void> {
 const slow = (database: Database): Promise<unknown> => database.$queryRaw`SELECT pg_sleep(4)::text`
 
 test.each([
-  ['nobody listens', () => errorOf(connected(1).$queryRaw`SELECT 1`)],
+  ['no server listens', () => errorOf(connected(1).$queryRaw`SELECT 1`)],
   [
     'the line is cut in the middle of a query',
     async () => {
@@ -84,7 +84,7 @@ test.each([
       return errorOf(connected().$queryRaw`SELECT 1`)
     },
   ],
-  ['connections end at once', () => (line.cut(), errorOf(connected().$queryRaw`SELECT 1`))],
+  ['connections are closed immediately', () => (line.cut(), errorOf(connected().$queryRaw`SELECT 1`))],
   ['a statement takes too long', () => errorOf(connected().$queryRaw`SELECT pg_sleep(6)::text`)],
   [
     'the server ends the session',
@@ -97,7 +97,7 @@ test.each([
       return error
     },
   ],
-])('When %s, then that is an outage', async (_what, make) => {
+])('When %s, then the error is an outage', async (_what, make) => {
   const error = await make()
   expect(error).toBeInstanceOf(Error)
   expect([isDatabaseOutage(error), error]).toEqual([true, error])
@@ -107,8 +107,8 @@ test.each([
   ['a table is missing', () => errorOf(connected().$queryRaw`SELECT * FROM nothing`)],
   ['a constraint is violated', () => errorOf(connected().$executeRaw`INSERT INTO calls (call_sid) VALUES ('no good')`)],
   ['a function raises an error', () => errorOf(connected().$executeRaw`DO $$ BEGIN RAISE EXCEPTION 'no'; END $$`)],
-  ['a number is none', () => errorOf(connected().$queryRaw`SELECT 'x'::int`)],
-  ['our own code is wrong', async () => new TypeError('x is not a function')],
-])('When %s, then that is no outage', async (_what, make) => {
+  ['a number is invalid', () => errorOf(connected().$queryRaw`SELECT 'x'::int`)],
+  ['the application has a bug', async () => new TypeError('x is not a function')],
+])('When %s, then the error is not an outage', async (_what, make) => {
   expect(isDatabaseOutage(await make())).toBe(false)
 })

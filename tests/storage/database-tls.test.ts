@@ -1,4 +1,4 @@
-// API, worker and migrations reach a PostgreSQL over TLS, and say so where its certificate cannot be verified.
+// API, worker and migrations connect to PostgreSQL over TLS, and report an error if its certificate cannot be verified.
 import { execFile as execFileCallback, execFileSync, spawnSync } from 'node:child_process'
 import { chownSync, copyFileSync, mkdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -22,7 +22,7 @@ const certificate = join(place, 'certificate.pem')
 let supervisor: Supervisor
 let urls: DatabaseUrls
 
-/** The server's certificate is signed by itself and made out to `localhost`. */
+/** The server's certificate is self-signed and issued for `localhost`. */
 beforeAll(async () => {
   mkdirSync(place)
   const key = join(place, 'key.pem')
@@ -81,7 +81,7 @@ test('When the certificate is named by sslrootcert, then migrations and applicat
   })
 })
 
-test('When sslmode=disable or nothing is asked for, then neither uses TLS', async () => {
+test('When the URL has sslmode=disable or no sslmode, then neither uses TLS', async () => {
   for (const parameters of [{}, { sslmode: 'disable' }] as Record<string, string>[]) {
     expect(await deploy(urlOf('owner', 'localhost', parameters))).toMatchObject({ code: 0 })
     await ofApplication(urlOf('application', 'localhost', parameters), async (database) => {
@@ -116,7 +116,7 @@ test('When the URL has a parameter that only one of them understands, then migra
   expect(code).toBe(1)
 })
 
-test('When Node has a warning for the engine, then it does not hide what is wrong with the certificate', async () => {
+test('When Node.js prints a warning for the engine, then the error about the certificate is still shown', async () => {
   const { output } = await deploy(urlOf('owner', 'localhost', { sslmode: 'require' }), { NODE_TLS_REJECT_UNAUTHORIZED: '0' })
   expect(output).toMatch(/self.signed certificate/)
   expect(output).not.toMatch(/SyntaxError|Could not parse/)

@@ -52,7 +52,7 @@ const rest: Answer = (request, response) => {
 }
 const failure = (type: string, more: object = {}) => expect.objectContaining({ type, ...more })
 
-test('When a recording comes whole, then it lies in the spool with its hash, and a second call asks nobody', async () => {
+test('When a recording is downloaded completely, then it is in the spool with its hash, and a second call sends no request', async () => {
   exotel.script(whole)
   const spooled = await download()
   expect(spooled).toEqual({ queue: bench.spool.queue, file: file(), bytes: BYTES.length, sha256: SHA256 })
@@ -62,8 +62,8 @@ test('When a recording comes whole, then it lies in the spool with its hash, and
   expect(exotel.requests).toEqual([])
 })
 
-describe('When a transfer is cut', () => {
-  test('then the next try goes on from the length on disk, and the hash is that of the whole', async () => {
+describe('When a transfer is interrupted', () => {
+  test('then the next attempt continues from the length on disk, and the hash is that of the whole recording', async () => {
     exotel.script(cutAt(2 * MB))
     await expect(download()).rejects.toEqual(
       failure('DownloadIncomplete', { nonRetryable: true, details: [expect.objectContaining({ queue: bench.spool.queue })] }),
@@ -75,7 +75,7 @@ describe('When a transfer is cut', () => {
     expect(exotel.requests[0]!.headers).toMatchObject({ range: `bytes=${reached}-`, 'if-range': '"v1"' })
   })
 
-  test('then it starts again where the source has changed or cannot resume', async () => {
+  test('then the download starts again if the source has changed or does not support ranges', async () => {
     exotel.script(cutAt(MB))
     await expect(download()).rejects.toThrow()
     exotel.script(whole)
@@ -88,7 +88,7 @@ describe('When a transfer is cut', () => {
     expect(exotel.requests[1]!.headers.range).toBeUndefined()
   })
 
-  test('then a file that was shortened on disk is downloaded again, not trusted', async () => {
+  test('then a file that was shortened on disk is not trusted and is downloaded again', async () => {
     exotel.script(whole)
     await download()
     truncateSync(bench.spool.path(file()), MB)
@@ -97,7 +97,7 @@ describe('When a transfer is cut', () => {
   })
 })
 
-describe('When the length is a lie', () => {
+describe('When the announced length is wrong or missing', () => {
   test('then the rest of a recording that ends early, cleanly and in chunks, is incomplete', async () => {
     exotel.script(cutAt(2 * MB))
     await expect(download()).rejects.toThrow()
@@ -110,27 +110,30 @@ describe('When the length is a lie', () => {
   })
 
   test.each([
-    ['longer than what comes', cutAt(BYTES.length, { 'content-length': BYTES.length + 10 })],
+    ['a length greater than that of the body', cutAt(BYTES.length, { 'content-length': BYTES.length + 10 })],
     [
-      'a part that nobody asked for',
+      'a part that was not requested',
       ((_r, response) =>
         response
           .writeHead(206, { 'content-range': `bytes 10-20/${BYTES.length}`, 'content-length': 11 })
           .end(BYTES.subarray(10, 21))) as Answer,
     ],
-    ['chunked, cut in a chunk', (_r, response) => void response.write(BYTES.subarray(0, MB), () => response.destroy())],
+    [
+      'a chunked body that is interrupted in a chunk',
+      (_r, response) => void response.write(BYTES.subarray(0, MB), () => response.destroy()),
+    ],
   ])('then %s is an incomplete download', async (_how, answer) => {
     exotel.script(answer)
     await expect(download()).rejects.toEqual(failure('DownloadIncomplete'))
   })
 
-  test('then none at all is taken as it comes', async () => {
+  test('then a body without a length is accepted as it arrives', async () => {
     exotel.script((_request, response) => response.writeHead(200, { connection: 'close' }).end(BYTES))
     expect(await download()).toMatchObject({ bytes: BYTES.length })
   })
 })
 
-test('When the body is zipped though nobody asked, then the true bytes are spooled', async () => {
+test('When the body is compressed although this was not requested, then the decompressed bytes are spooled', async () => {
   const zipped = gzipSync(BYTES)
   exotel.script((_request, response) =>
     response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': zipped.length }).end(zipped),
@@ -141,7 +144,7 @@ test('When the body is zipped though nobody asked, then the true bytes are spool
   await expect(download()).rejects.toEqual(failure('DownloadIncomplete'))
 })
 
-test('When a zipped body breaks before its first byte is read, then the download ends', async () => {
+test('When a compressed body is interrupted before its first byte is read, then the download ends', async () => {
   exotel.script((_request, response) => {
     response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': 100 }).flushHeaders()
     response.destroy()
@@ -158,7 +161,7 @@ test('When the recording is larger than the limit, announced or not, then it is 
   }
 })
 
-test('When a body without a length begins like JSON and is none, then it is taken as it is', async () => {
+test('When a body without a length starts like JSON but is not JSON, then it is accepted as it is', async () => {
   for (const body of ['{', '{"state":"processing"', `{${'x'.repeat(5000)}}`, '{\0\0\0{']) {
     exotel.script((_request, response) => response.writeHead(200, { 'content-type': 'audio/basic' }).write(body, () => response.end()))
     source = { callSid: newCallSid(), sourceUrl: source.sourceUrl }
@@ -182,7 +185,7 @@ test('When audio is labelled as JSON, then its content decides', async () => {
   expect(await download()).toMatchObject({ sha256: SHA256 })
 })
 
-describe('When Exotel answers something else, then the failure says what:', () => {
+describe('When Exotel does not send a recording, then the failure has the matching code:', () => {
   test.each([
     ['404', status(404), 'RecordingNotFound'],
     ['202', status(202), 'RecordingNotFound'],
@@ -204,30 +207,30 @@ describe('When Exotel answers something else, then the failure says what:', () =
     ['401', status(401), 'ExotelUnauthorized'],
     ['403', status(403), 'ExotelUnauthorized'],
     ['500', status(500), 'ExotelUnavailable'],
-    ['a broken answer', ((request) => request.socket.end('HTTP/1.1 banana\r\n\r\n')) as Answer, 'ExotelUnavailable'],
-    ['nothing', ((request) => request.socket.destroy()) as Answer, 'ExotelUnavailable'],
-    ['a loop', status(302, { location: '/again' }), 'ExotelUnavailable'],
-    ['the metadata service', status(302, { location: 'http://169.254.169.254/' }), 'RecordingUrlRefused'],
-    ['a file', status(302, { location: 'file:///etc/passwd' }), 'RecordingUrlRefused'],
+    ['an invalid HTTP response', ((request) => request.socket.end('HTTP/1.1 banana\r\n\r\n')) as Answer, 'ExotelUnavailable'],
+    ['no response', ((request) => request.socket.destroy()) as Answer, 'ExotelUnavailable'],
+    ['a redirect loop', status(302, { location: '/again' }), 'ExotelUnavailable'],
+    ['a redirect to the metadata service', status(302, { location: 'http://169.254.169.254/' }), 'RecordingUrlRefused'],
+    ['a redirect to a file URL', status(302, { location: 'file:///etc/passwd' }), 'RecordingUrlRefused'],
   ])('%s', async (_how, answer, type) => {
     exotel.script(answer)
     await expect(download()).rejects.toEqual(failure(type, { nonRetryable: true }))
   })
 
-  test('429 ends the attempt, so that the workflow waits as long as Exotel asks', async () => {
+  test('429 ends the attempt, and the details contain Retry-After for the workflow', async () => {
     exotel.script(status(429, { 'retry-after': '7' }))
     await expect(download()).rejects.toEqual(
       failure('ExotelRateLimited', { nonRetryable: true, details: [expect.objectContaining({ retryAfterMs: 7000 })] }),
     )
   })
 
-  test('503 with Retry-After, which the workflow is told', async () => {
+  test('503 ends the attempt, and the details contain Retry-After for the workflow', async () => {
     exotel.script(status(503, { 'retry-after': '30' }))
     await expect(download()).rejects.toEqual(failure('ExotelUnavailable', { details: [expect.objectContaining({ retryAfterMs: 30_000 })] }))
   })
 })
 
-test('When a redirect leads elsewhere, then our key stays at home', async () => {
+test('When a redirect leads to another host, then our key is not sent to it', async () => {
   const elsewhere = await startScriptedServer()
   try {
     elsewhere.script(whole)
@@ -239,7 +242,7 @@ test('When a redirect leads elsewhere, then our key stays at home', async () => 
   }
 })
 
-test('When a host is not one of Exotel’s, then nothing is asked, and an alarm stands', async () => {
+test('When a host is not allowed, then no request is sent, and an alarm is raised', async () => {
   source = { ...source, sourceUrl: exotel.url.replace('127.0.0.1', 'localhost') }
   exotel.script(whole)
   await expect(download()).rejects.toEqual(failure('RecordingHostNotAllowed'))
@@ -247,7 +250,7 @@ test('When a host is not one of Exotel’s, then nothing is asked, and an alarm 
   expect(bench.alarms.active()).toMatchObject([{ name: 'RecordingHostNotAllowed' }])
 })
 
-test('When a host is not allowed, then other calls that go well do not end its alarm', async () => {
+test('When a host is not allowed, then successful downloads of other calls do not clear its alarm', async () => {
   const good = { ...source }
   exotel.script(whole)
   await expect(bench.run('downloadRecording', { ...source, sourceUrl: exotel.url.replace('127.0.0.1', 'localhost') })).rejects.toThrow()
@@ -269,7 +272,7 @@ test('When an allowed name resolves to a private address, then no connection is 
   }
 })
 
-test('When the row has a pre-signed link, then it is tried first, without our key, and the plain one after a refusal', async () => {
+test('When the row has a pre-signed link, then it is requested first, without our key, and the plain link after a refusal', async () => {
   await nameRecording(bench.database, source.callSid, {
     sourceUrl: source.sourceUrl,
     fetchUrl: `${exotel.url.replace('127.0.0.1', 'localhost')}/p?Signature=1`,
@@ -282,7 +285,7 @@ test('When the row has a pre-signed link, then it is tried first, without our ke
   ])
 })
 
-test('When a pre-signed link fails in whatever way, then the plain one decides, but where it is only refused', async () => {
+test('When a pre-signed link fails in any way, then the answer to the plain link decides, unless that is a refusal', async () => {
   await nameRecording(bench.database, source.callSid, { sourceUrl: source.sourceUrl, fetchUrl: `${exotel.url}/presigned/x?Signature=s` })
   for (const stale of [404, 410, 503]) {
     exotel.script(status(stale), status(502))
@@ -296,7 +299,7 @@ test('When a pre-signed link fails in whatever way, then the plain one decides, 
   expect(await download()).toMatchObject({ sha256: SHA256 })
 })
 
-test('When the spool is full, then the task is given back, and its row says so', async () => {
+test('When the spool is full, then the task waits, and its row contains the reason', async () => {
   const small = await openWorkbench({ limits: { maxBytes: 2 * MB, minFreeBytes: 0 } })
   try {
     exotel.script(whole)
@@ -313,7 +316,7 @@ test('When the spool is full, then the task is given back, and its row says so',
   }
 })
 
-describe('When nobody announces how many bytes will come', () => {
+describe('When the length of the recording is not announced', () => {
   const limited = (maxBytes: number) => openWorkbench({ limits: { maxBytes, minFreeBytes: 0 } })
   const large = Buffer.alloc(30 * MB, 'audio')
 
@@ -326,7 +329,7 @@ describe('When nobody announces how many bytes will come', () => {
         response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': zipped.length }).end(zipped)
       },
     ],
-  ])('then 30 MB do not get into a spool of 1 MB: %s', async (_how, answer) => {
+  ])('then 30 MB are not accepted into a spool of 1 MB: %s', async (_how, answer) => {
     const small = await limited(MB)
     try {
       exotel.script(answer)
@@ -339,7 +342,7 @@ describe('When nobody announces how many bytes will come', () => {
     }
   })
 
-  test('then what fits is taken', async () => {
+  test('then a recording that fits is accepted', async () => {
     const enough = await limited(48 * MB)
     try {
       exotel.script((_request, response) => response.writeHead(200).end(large))
@@ -350,7 +353,7 @@ describe('When nobody announces how many bytes will come', () => {
   })
 })
 
-test('When the activity is cancelled, then the transfer stops at once and what has arrived stays', async () => {
+test('When the activity is cancelled, then the transfer stops immediately, and the bytes that arrived stay', async () => {
   const environment = bench.environment()
   exotel.script((_request, response) => {
     response.writeHead(200, { 'content-length': BYTES.length, etag: '"v1"' })
@@ -361,7 +364,7 @@ test('When the activity is cancelled, then the transfer stops at once and what h
   })
 })
 
-test('When a worker shuts down, then the task goes to the next one', async () => {
+test('When a worker shuts down, then the task is retried by another worker', async () => {
   const environment = bench.environment()
   exotel.script((_request, response) => {
     response.writeHead(200, { 'content-length': BYTES.length, etag: '"v1"' })
@@ -372,7 +375,7 @@ test('When a worker shuts down, then the task goes to the next one', async () =>
   )
 })
 
-test('When two tries write one file, then the earlier one ends first', async () => {
+test('When two attempts write one file, then the earlier one ends first', async () => {
   let second: Promise<unknown> | undefined
   exotel.script((_request, response) => {
     response.writeHead(200, { 'content-length': BYTES.length })

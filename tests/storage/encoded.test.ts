@@ -54,12 +54,12 @@ const incomplete = (message: RegExp) => expect.objectContaining({ type: 'Downloa
 test.each<[string, string, Buffer]>([
   ['gzip', 'gzip', gzipSync(AUDIO)],
   ['gzip by its old name', 'x-gzip', gzipSync(AUDIO)],
-  ['gzip in capitals', 'GZIP', gzipSync(AUDIO)],
+  ['gzip in upper case', 'GZIP', gzipSync(AUDIO)],
   ['deflate', 'deflate', deflateSync(AUDIO)],
   ['deflate without the zlib header', 'deflate', deflateRawSync(AUDIO)],
   ['Brotli', 'br', brotliCompressSync(AUDIO)],
   ['gzip and Brotli', 'gzip, br', brotliCompressSync(gzipSync(AUDIO))],
-  ['gzip and something that changes no byte', 'gzip, aws-chunked', gzipSync(AUDIO)],
+  ['gzip and an encoding that changes no bytes', 'gzip, aws-chunked', gzipSync(AUDIO)],
   ['gzip three times', 'gzip, gzip, x-gzip', gzipSync(gzipSync(gzipSync(AUDIO)))],
   ['gzip whose blocks are stored', 'gzip', gzipSync(AUDIO, { level: 0 })],
   ['gzip in two members', 'gzip', Buffer.concat([gzipSync(AUDIO.subarray(0, 1000)), gzipSync(AUDIO.subarray(1000))])],
@@ -87,13 +87,13 @@ test.each<[string, string, number[]]>([
   ['a short deflate stream', 'deflate', [0x4b, 0x3a]],
   ['an empty deflate stream', 'deflate', [0x03, 0x00]],
   ['an empty Brotli stream', 'br', [0x06]],
-])('When audio behind %s has that label, then no byte of it is lost', async (_what, encoding, lead) => {
+])('When audio after %s has that label, then no byte of it is lost', async (_what, encoding, lead) => {
   const body = Buffer.concat([Buffer.from(lead), AUDIO])
   exotel.script(sent(encoding, body))
   expect(await download()).toMatchObject({ bytes: body.length, sha256: sha256(body) })
 })
 
-test('When a file of a format that is not accepted begins like a Brotli stream, then its content decides', async () => {
+test('When a file of a format that is not accepted starts like a Brotli stream, then its content decides', async () => {
   const webm = readFileSync(new URL('../corpus/base/other.mkv', import.meta.url))
   exotel.script(sent('br', webm))
   expect(await validate(await download())).toMatchObject({ kind: 'damaged', audio: { extension: 'webm' } })
@@ -113,19 +113,19 @@ describe('When a body does not decompress', () => {
   const half = gzipSync(randomBytes(5000)).subarray(0, 2000)
   const stored = gzipSync(AUDIO, { level: 0 })
   const cases: [string, string, Buffer][] = [
-    ['gzip that breaks off', 'gzip', half],
+    ['gzip that is cut off', 'gzip', half],
     ['gzip of stored blocks with a wrong checksum', 'gzip', Buffer.concat([stored.subarray(0, -8), Buffer.alloc(4), stored.subarray(-4)])],
     ['gzip of stored blocks without its checksum', 'gzip', stored.subarray(0, -8)],
     ['deflate of stored blocks without its checksum', 'deflate', deflateSync(AUDIO, { level: 0 }).subarray(0, -4)],
-    ['gzip in gzip that breaks off', 'gzip, gzip', gzipSync(half)],
+    ['gzip in gzip that is cut off', 'gzip, gzip', gzipSync(half)],
     ['gzip with wrong bytes in the middle', 'gzip', Buffer.concat([half.subarray(0, 500), Buffer.alloc(100), half])],
     [
       'deflate of stored blocks that breaks off, without the zlib header',
       'deflate',
       deflateRawSync(AUDIO, { level: 0 }).subarray(0, 5 + 417 * 5),
     ],
-    ['deflate that breaks off', 'deflate', deflateSync(randomBytes(5000)).subarray(0, 2000)],
-    ['Brotli that breaks off', 'br', brotliCompressSync(randomBytes(5000)).subarray(0, 2000)],
+    ['deflate that is cut off', 'deflate', deflateSync(randomBytes(5000)).subarray(0, 2000)],
+    ['Brotli that is cut off', 'br', brotliCompressSync(randomBytes(5000)).subarray(0, 2000)],
   ]
   test.each(cases)('then it is requested again: %s', async (_how, encoding, body) => {
     exotel.script(sent(encoding, body))
@@ -156,7 +156,7 @@ describe('When a body violates the chunked encoding', () => {
     await expect(download()).rejects.toEqual(incomplete(/chunk/i))
   })
 
-  test('then what arrived goes to quarantine after the last attempt', async () => {
+  test('then the bytes that arrived go to quarantine after the last attempt', async () => {
     exotel.script(brokenChunk(AUDIO))
     await expect(download()).rejects.toThrow()
     const { spooled } = await keep()
@@ -164,7 +164,7 @@ describe('When a body violates the chunked encoding', () => {
     expect(await validate(spooled!)).toMatchObject({ kind: 'damaged', reason: expect.stringMatching(/chunk/i) })
   })
 
-  test('then there is nothing to keep where no byte arrived', async () => {
+  test('then nothing is kept if no byte arrived', async () => {
     exotel.script(brokenChunk(Buffer.alloc(0)))
     await expect(download()).rejects.toThrow()
     expect(await keep()).toEqual({})
@@ -180,7 +180,7 @@ describe('When audio is labelled as JSON', () => {
         response.writeHead(200, { 'content-type': 'application/json', 'content-length': 2080 }).end(AUDIO.subarray(0, 2080)),
     ],
     [
-      'whose first byte comes late',
+      'whose first byte arrives late',
       (_request, response) => {
         response.writeHead(200, { 'content-type': 'application/vnd.api+json' }).flushHeaders()
         setImmediate(() => response.write(AUDIO.subarray(0, 1), () => response.end(AUDIO.subarray(1))))
@@ -193,7 +193,7 @@ describe('When audio is labelled as JSON', () => {
     expect([2080, AUDIO.length]).toContain(spooled.bytes)
   })
 
-  test('then a state behind blanks is still a state', async () => {
+  test('then a state after whitespace is still a state', async () => {
     exotel.script((_request, response) =>
       response.writeHead(200, { 'content-type': 'application/json' }).end('\n  {"state": "processing"}'),
     )

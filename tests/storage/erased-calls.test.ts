@@ -1,4 +1,4 @@
-// A call is erased by an UPDATE of its row, at any moment of its recordings' way. Afterwards nothing brings its audio back.
+// A call is erased by an UPDATE of its row, during any step of its recordings. Afterwards its audio is never stored again.
 import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
@@ -56,7 +56,7 @@ function outcomeOf(callSid: CallSid, state: 'stored' | 'quarantined'): Extract<O
   return state === 'stored' ? { state, ...object } : { state, code: 'RecordingDamaged', error: 'cut', ...object }
 }
 
-/** An object in the bucket, and its run's conclusion. */
+/** Puts an object into the bucket, and concludes the recording like its run. */
 async function conclude(callSid: CallSid, state: 'stored' | 'quarantined', sourceUrl = SOURCE_URL): Promise<Outcome> {
   const outcome = outcomeOf(callSid, state)
   await bench.bucket.client.send(new PutObjectCommand({ Bucket: outcome.bucket, Key: outcome.key, Body: BYTES }))
@@ -64,7 +64,7 @@ async function conclude(callSid: CallSid, state: 'stored' | 'quarantined', sourc
   return outcome
 }
 
-describe('When a call is erased at any moment, then its audio is gone after the next check, and stays gone:', () => {
+describe('When a call is erased during any step, then its audio is deleted after the next check, and is not stored again:', () => {
   type Step = 'erase' | 'named by the API' | 'upload' | 'conclude' | 'quarantine' | 'check'
   const orders = permutations<Step>(['erase', 'named by the API', 'upload', 'conclude', 'check'])
     .filter((order) => order.indexOf('upload') < order.indexOf('conclude'))
@@ -73,7 +73,7 @@ describe('When a call is erased at any moment, then its audio is gone after the 
   test.each([
     ['alone', false],
     ['with its rows', true],
-  ])(`${orders.length} orders, the call erased %s`, async (_how, rows) => {
+  ])(`${orders.length} orders of the steps, the call erased %s`, async (_how, rows) => {
     exotel.script(namesRecording)
     for (const order of orders) {
       const callSid = newCallSid()
@@ -106,7 +106,7 @@ describe('When a call is erased at any moment, then its audio is gone after the 
   }
 })
 
-describe('When a recording arrives for a call that was erased meanwhile', () => {
+describe('When a recording arrives for a call that was erased in the meantime', () => {
   test('then its run deletes the object that it has uploaded', async () => {
     const callSid = newCallSid()
     const { input } = await spoolRecording(bench, { callSid })
@@ -132,7 +132,7 @@ describe('When a recording arrives for a call that was erased meanwhile', () => 
     expect(await objectsOf(callSid)).toEqual([])
   })
 
-  test('then nothing is uploaded any more', async () => {
+  test('then nothing is uploaded', async () => {
     const { input } = await spoolRecording(bench)
     await erase(input.callSid)
     faulty.requests.length = 0
@@ -141,7 +141,7 @@ describe('When a recording arrives for a call that was erased meanwhile', () => 
     expect(existsSync(bench.spool.path(input.spooled.file))).toBe(true) // its run discards it
   })
 
-  test('then nothing is downloaded any more', async () => {
+  test('then nothing is downloaded', async () => {
     const source = { callSid: newCallSid(), sourceUrl: `${exotel.url}/recordings/1.mp3` }
     exotel.script((_request, response) => response.writeHead(200).end(BYTES))
     await erase(source.callSid)
@@ -168,7 +168,7 @@ describe('When a recording arrives for a call that was erased meanwhile', () => 
     expect(await objectsOf(callSid)).toEqual([])
   })
 
-  test('then the conclusion that waits for the erasure to commit is refused', async () => {
+  test('then a conclusion that waits for the commit of the erasure changes nothing', async () => {
     const callSid = newCallSid()
     await nameRecording(database, callSid, { sourceUrl: SOURCE_URL })
     const context = { attempt: callSid, plan: RECOVERY }
@@ -181,7 +181,7 @@ describe('When a recording arrives for a call that was erased meanwhile', () => 
   })
 })
 
-/** Starts the work while an UPDATE that erases the call is not committed yet. */
+/** Starts the work while the UPDATE that erases the call is not committed yet. */
 async function duringErasure(callSid: CallSid, work: (() => Promise<unknown>)[]): Promise<unknown[]> {
   let started: Promise<unknown>[] = []
   await database.$transaction(async (transaction) => {
@@ -193,7 +193,7 @@ async function duringErasure(callSid: CallSid, work: (() => Promise<unknown>)[])
 }
 
 describe('When the bucket is checked after a call was erased', () => {
-  test('then its quarantined object is deleted, although an attempt names it', async () => {
+  test('then its quarantined object is deleted, although the row of an attempt names it', async () => {
     const callSid = newCallSid()
     await conclude(callSid, 'quarantined')
     expect(await check()).toMatchObject({ deleted: 0 })
@@ -212,7 +212,7 @@ describe('When the bucket is checked after a call was erased', () => {
     expect((await callOf(callSid)).recordings.map(({ state }) => state)).toEqual(['erased', 'erased'])
   })
 
-  test('and an object cannot be deleted, then an alarm says so, until a check deletes it', async () => {
+  test('and an object cannot be deleted, then an alarm is raised, until a check deletes the object', async () => {
     const callSid = newCallSid()
     await conclude(callSid, 'stored')
     await erase(callSid)
@@ -252,7 +252,7 @@ describe('When an object is found missing after its row was listed', () => {
     expect(await callOf(callSid)).toMatchObject({ recordingState: 'erased', recordings: [{ state: 'stored', errorCode: null }] })
   })
 
-  test('and this recording alone was erased, then it stays erased, and its call as it was', async () => {
+  test('and only this recording was erased, then it stays erased, and its call does not change', async () => {
     const callSid = newCallSid()
     await conclude(callSid, 'stored')
     const { id } = (await callOf(callSid)).recordings[0]!
@@ -262,8 +262,8 @@ describe('When an object is found missing after its row was listed', () => {
   })
 })
 
-describe('When Exotel would be asked about an erased call', () => {
-  test('then it is not', async () => {
+describe('When Call Details of an erased call are requested', () => {
+  test('then no request is sent', async () => {
     const callSid = newCallSid()
     await erase(callSid)
     exotel.script(namesRecording)
@@ -275,7 +275,7 @@ describe('When Exotel would be asked about an erased call', () => {
   test.each([
     ['findRecording', { kind: 'erased' }],
     ['renewLink', { kind: 'refused' }],
-  ] as const)('and it is erased during %s, then the answer is dropped', async (name, answer) => {
+  ] as const)('and it is erased during %s, then the answer is ignored', async (name, answer) => {
     const callSid = newCallSid()
     exotel.script(async (request, response) => {
       await erase(callSid)
@@ -286,7 +286,7 @@ describe('When Exotel would be asked about an erased call', () => {
     expect((await callOf(callSid)).recordings).toEqual([])
   })
 
-  test('then a recording of it that was erased alone gets no new link', async () => {
+  test('then an erased recording of a call that is not erased gets no new link', async () => {
     const callSid = newCallSid()
     await database.call.create({ data: { callSid, recordings: { create: { sourceUrl: SOURCE_URL, state: 'erased' } } } })
     expect(await nameRecording(database, callSid, { sourceUrl: SOURCE_URL, fetchUrl: `${SOURCE_URL}?x=1` })).toBe(false)

@@ -1,4 +1,4 @@
-// The sweep of uploads in parts that nobody completed.
+// The sweep that aborts multipart uploads that were not completed.
 import { AbortMultipartUploadCommand, CreateMultipartUploadCommand, ListMultipartUploadsCommand } from '@aws-sdk/client-s3'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -42,17 +42,17 @@ afterEach(async () => {
 const uploads = async () => (await bucket.client.send(new ListMultipartUploadsCommand({ Bucket: bucket.name }))).Uploads ?? []
 const keys = async () => (await uploads()).map(({ Key }) => Key).toSorted()
 
-test('When uploads began after the limit, then they stay', async () => {
+test('When uploads started after the limit, then they stay', async () => {
   expect(await store.sweepUploads(new Date(Date.now() - HOUR_MS), never)).toBe(0)
   expect(await keys()).toEqual([FOREIGN_KEY, ...KEYS])
 })
 
-test('When uploads began before the limit, then those of recordings are ended, and those of others stay', async () => {
+test('When uploads started before the limit, then those of recordings are aborted, and those of others stay', async () => {
   expect(await store.sweepUploads(new Date(Date.now() + HOUR_MS), never)).toBe(2)
   expect(await keys()).toEqual([FOREIGN_KEY])
 })
 
-test('When the worker sweeps, then an upload of this day stays', async () => {
+test('When the worker runs the sweep, then an upload of the same day stays', async () => {
   const folder = mkdtempSync(join(home, 'spool-'))
   const spool = await Spool.open(folder, 'w', { maxBytes: 1000, minFreeBytes: 0 }, () => {})
   const stop = new AbortController()

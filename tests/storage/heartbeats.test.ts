@@ -1,4 +1,4 @@
-// Heartbeats on a real connection to PostgreSQL that goes silent.
+// Heartbeats while PostgreSQL stops responding on an open connection.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { MockActivityEnvironment } from '@temporalio/testing'
 import { DefaultLogger } from '@temporalio/worker'
@@ -32,7 +32,7 @@ afterAll(async () => {
   await created?.drop()
 })
 
-test('When PostgreSQL is silent while a wait is recorded, then heartbeats go on, and the wait is not lost', async () => {
+test('When PostgreSQL does not respond while a wait is recorded, then heartbeats continue, and the wait is not lost', async () => {
   await database.$queryRaw`SELECT 1`
   line.stall()
   const deps = { database, logger, alarms: createAlarms<AlarmName>(logger), pauses: PAUSES }

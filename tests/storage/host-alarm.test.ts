@@ -11,7 +11,7 @@ afterAll(() => bench?.close())
 
 const downloadFrom = (host: string) => bench.run('downloadRecording', { callSid: newCallSid(), sourceUrl: `https://${host}/1.mp3` })
 
-test('When links are refused for their hosts, then the alarm names the hosts, and ends when none is refused any more', async () => {
+test('When links are refused for their hosts, then the alarm names the hosts, and is cleared when no host is refused any more', async () => {
   await expect(downloadFrom('one.example')).rejects.toThrow()
   await expect(downloadFrom('two.example')).rejects.toThrow()
   expect(bench.alarms.active()).toMatchObject([

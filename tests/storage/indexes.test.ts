@@ -39,9 +39,9 @@ import { folderMailer, disabledMailer } from '../../platform/mailer.ts'
 import { eventually } from '../support/eventually.ts'
 import { callSid, createDatabase, openDatabase } from '../support/servers.ts'
 
-/** So many rows that no planner reads them all for a handful. */
+/** So many rows that the planner does not read all of them for a few. */
 const ROWS = 20_000
-/** Tables of a few rows, whatever happens. */
+/** Tables that always have few rows. */
 const SMALL = ['signing_keys', 'reconcile_passes', 'unnest']
 
 let created: Awaited<ReturnType<typeof createDatabase>>
@@ -90,16 +90,16 @@ async function fill(): Promise<void> {
   await sql.query('ANALYZE')
 }
 
-/** With other parameters than today's. */
+/** Hashes with parameters that are out of date, so that a login hashes the password again. */
 function passwordHashed(password: string): Promise<string> {
   return hash(password, { memoryCost: 8192 })
 }
 
-/** What reads a whole table in the plans of the statements that this work sends, as the server plans them. */
+/** Returns the sequential scans in the server's plans of the statements that the work executes. */
 async function tablesReadWhole(work: () => Promise<unknown>): Promise<string[]> {
   statements = []
   await work().catch((error: unknown) => {
-    if (!(error instanceof AccountError)) throw error // an unknown token is as good as a known one
+    if (!(error instanceof AccountError)) throw error // an unknown token leads to the same queries
   })
   const queries = statements.filter(({ text }) => /^\s*(SELECT|INSERT|UPDATE|DELETE|WITH)/i.test(text))
   expect(queries).not.toEqual([])
@@ -140,7 +140,7 @@ async function change(): Promise<void> {
     where: { email: 'p79@example.com' },
     data: { passwordHash: await passwordHashed(password) },
   })
-  await logIn(accounts(), { email, password }) // with a hash that is made anew
+  await logIn(accounts(), { email, password }) // hashes the password again
   const session = await database.session.findFirstOrThrow({ where: { userId } })
   const identity = { userId, sessionId: session.id, email, name: 'P', role: 'user' as const }
   await changePassword(accounts(), identity, { currentPassword: password, newPassword: 'quite another passphrase' })
@@ -174,28 +174,28 @@ test.each([
     async () =>
       authenticate(accounts(), await signAccessToken(createSigningKeys(database), { userId: randomUUID(), sessionId: randomUUID() })),
   ],
-  ['somebody logs in', () => logIn(accounts(), { email: 'p77@example.com', password: 'x' })],
+  ['a user logs in', () => logIn(accounts(), { email: 'p77@example.com', password: 'x' })],
   ['a refresh token is used', () => refreshSession(accounts(), 'p77@example.com')],
   ['a CSRF token is checked', () => isCsrfToken(accounts(), randomUUID(), 'x')],
-  ['all sessions of somebody end', () => endSessions(database, { userId: randomUUID() }, 'logged_out')],
-  ['a password is forgotten', () => requestPasswordReset(accounts(), { email: 'p77@example.com', source: '192.0.2.1' })],
-  ['a reset link is made', () => issueResetToken(database, 'p77@example.com')],
+  ['all sessions of a user end', () => endSessions(database, { userId: randomUUID() }, 'logged_out')],
+  ['a password reset is requested', () => requestPasswordReset(accounts(), { email: 'p77@example.com', source: '192.0.2.1' })],
+  ['a reset link is created', () => issueResetToken(database, 'p77@example.com')],
   [
     'somebody registers',
     () => register(accounts(), { email: 'p77@example.com', password: 'quite another passphrase', name: 'P', source: '192.0.2.1' }),
   ],
-  ['a verification link is made', () => issueVerificationToken(database, 'p77@example.com')],
+  ['a verification link is created', () => issueVerificationToken(database, 'p77@example.com')],
   ['a verification link is used', () => verifyAddress(accounts(), { token: 'a-token-of-somebody', password: 'x' })],
   ['mails are sent', () => sendWaitingMails()],
   ['a reset link is used', () => useLink()],
   ['a password is changed', () => change()],
-  ['expired sessions go', () => deleteExpired(database, 'sessions', 5)],
-  ['expired reset tokens go', () => deleteExpired(database, 'resetTokens', 5)],
-  ['expired blacklist rows go', () => deleteExpired(database, 'blacklist', 5)],
-  ['expired limits go', () => deleteExpired(database, 'rateLimits', 5)],
-  ['old mails go', () => deleteExpired(database, 'mails', 5)],
-  ['accounts that were never verified go', () => deleteExpired(database, 'unverifiedAccounts', 5)],
-  ['old bodies go', () => eraseOldBodies(database, 90, 5)],
+  ['expired sessions are deleted', () => deleteExpired(database, 'sessions', 5)],
+  ['expired reset tokens are deleted', () => deleteExpired(database, 'resetTokens', 5)],
+  ['expired blacklist rows are deleted', () => deleteExpired(database, 'blacklist', 5)],
+  ['expired rate limits are deleted', () => deleteExpired(database, 'rateLimits', 5)],
+  ['old mails are deleted', () => deleteExpired(database, 'mails', 5)],
+  ['accounts that were never verified are deleted', () => deleteExpired(database, 'unverifiedAccounts', 5)],
+  ['old bodies are deleted', () => eraseOldBodies(database, 90, 5)],
   [
     'a webhook is recorded',
     () =>
@@ -210,7 +210,7 @@ test.each([
   ['the relay claims events', () => claimEvents(database, { fresh: 20, waiting: 20 })],
   ['the relay marks events', () => markRelayed(database, { started: [claim(77n)], nothingNew: [claim(78n)] })],
   ['the relay defers events', () => deferEvents(database, [claim(77n)])],
-  ['the relay moves events behind others', () => recordNoResponse(database, [claim(77n)])],
+  ['the relay records events without a response', () => recordNoResponse(database, [claim(77n)])],
   ['the relay releases events', () => releaseEvents(database, [claim(77n)])],
   ['the relay ends pauses', () => clearRelayWaits(database)],
   ['a sample of stored recordings is taken', () => sampleStoredRows(database, { bucket: 'b', limit: 200 })],
@@ -223,15 +223,15 @@ test.each([
         Array.from({ length: 1000 }, (_, index) => `k${index}`),
       ),
   ],
-])('When %s, then no large table is read whole', async (_what, work) => {
+])('When %s, then no large table is read completely', async (_what, work) => {
   expect(await tablesReadWhole(work)).toEqual([])
 })
 
 describe('When a sample of stored recordings is taken', () => {
   const sample = async () => (await sampleStoredRows(database, { bucket: 'b', limit: 200 })).map(({ id }) => Number(id))
 
-  test('then it covers the table evenly, whatever gaps the ids have', async () => {
-    // The second half of the rows gets ids far behind the first half: half of a fair sample lies there all the same.
+  test('then it covers the table evenly, whatever gaps are between the ids', async () => {
+    // The second half of the rows gets much greater ids. Half of an even sample is still in that half.
     await sql.query(`UPDATE recordings SET id = id + 1000000000 WHERE id > ${ROWS / 2}`)
     await sql.query('VACUUM FULL ANALYZE recordings')
     const ids = (await Promise.all([sample(), sample(), sample()])).flat()
@@ -243,13 +243,13 @@ describe('When a sample of stored recordings is taken', () => {
     }
   })
 
-  test('then each time other rows are taken, none of them twice', async () => {
+  test('then each sample has other rows, and none of them twice', async () => {
     const [first, second] = [await sample(), await sample()]
     expect(new Set(first).size).toBe(200)
     expect(first.filter((id) => second.includes(id)).length).toBeLessThan(100)
   })
 
-  test('then a table of a few rows is read whole, and an empty one gives none', async () => {
+  test('then a small table is read completely, and the sample of an empty one is empty', async () => {
     const few = await openDatabase()
     expect(await sampleStoredRows(few.database, { bucket: 'b', limit: 200 })).toEqual([])
     const row = { state: 'stored', bucket: 'b', objectKey: 'k', bytes: 1n, sha256: 'a'.repeat(64) }
@@ -258,7 +258,7 @@ describe('When a sample of stored recordings is taken', () => {
     await few.close()
   })
 
-  /** The ids of each quarter of the rows, first excluded, last included. */
+  /** The range of ids of each quarter of the rows, excluding its first and including its last value. */
   function quarters(): [number, number][] {
     const far = 1_000_000_000
     return [0, 1, 2, 3].map((nth) => {

@@ -1,4 +1,4 @@
-// What arrived of a recording while no attempt brought all of it.
+// What happens to the bytes of a recording if no attempt receives all of them.
 import { createHash } from 'node:crypto'
 import { copyFileSync, readFileSync } from 'node:fs'
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
@@ -35,7 +35,7 @@ const sent =
   (body: Buffer | string, headers: object = {}): Answer =>
   (_request, response) =>
     response.writeHead(200, { 'content-length': body.length, ...headers }).end(body)
-/** The connection ends before the announced bytes have been sent. */
+/** Closes the connection before all announced bytes were sent. */
 const cut =
   (body: Buffer, announced: number): Answer =>
   async (_request, response) => {
@@ -51,7 +51,7 @@ const downloadCut = async (): Promise<void> => {
   expect((await validate(await download(sent(CUT)))).kind).toBe('incomplete')
 }
 
-test('When more bytes are announced than a complete file has, then it goes to quarantine as it arrived', async () => {
+test('When more bytes are announced than a complete file has, then the file goes to quarantine as it arrived', async () => {
   await expect(download(cut(AUDIO, AUDIO.length + 100))).rejects.toThrow()
   const { spooled } = await keep()
   expect(spooled).toMatchObject({ file, bytes: AUDIO.length, sha256: sha256(AUDIO) })
@@ -90,7 +90,7 @@ test('When a short file that is not accepted follows an incomplete one, then it 
   expect((await keep()).spooled).toMatchObject({ sha256: sha256(CUT) })
 })
 
-test('When a longer page has been set aside, then it has not taken the place of audio', async () => {
+test('When a longer page has been set aside, then it does not replace audio', async () => {
   await downloadCut()
   const page = Buffer.from(`<html><body>${'Bad gateway. '.repeat(CUT.length / 10)}</body></html>`)
   await expect(download(cut(page, page.length + 1))).rejects.toThrow()
@@ -98,7 +98,7 @@ test('When a longer page has been set aside, then it has not taken the place of 
   expect((await keep()).spooled).toMatchObject({ sha256: sha256(CUT) })
 })
 
-test('When a step that was given up deletes its file late, then what a later download left stays', async () => {
+test('When a step that timed out deletes its file late, then the file of a later download stays', async () => {
   const first = await download(sent(AUDIO))
   await bench.spool.setAside(file)
   await expect(download(cut(AUDIO.subarray(0, 500), AUDIO.length))).rejects.toThrow()
@@ -106,7 +106,7 @@ test('When a step that was given up deletes its file late, then what a later dow
   expect(await bench.spool.bytesOf(file)).toBe(500)
 })
 
-test('When a longer part of a page follows an incomplete file, then it is refused, and the file is kept', async () => {
+test('When a longer part of a page follows an incomplete file, then the page is refused, and the file is kept', async () => {
   await downloadCut()
   const page = Buffer.from(`<html><body>${'Bad gateway. '.repeat(CUT.length / 10)}</body></html>`)
   await expect(download(cut(page, page.length + 1))).rejects.toThrow()
@@ -114,7 +114,7 @@ test('When a longer part of a page follows an incomplete file, then it is refuse
   expect((await keep()).spooled).toMatchObject({ sha256: sha256(CUT) })
 })
 
-test('When more bytes come than are announced, then they are kept like others', async () => {
+test('When more bytes arrive than were announced, then the longest incomplete file is still kept', async () => {
   await downloadCut()
   await bench.spool.setAside(file)
   const longer: Answer = ({ socket }) => void socket.end(`HTTP/1.1 206 Partial\r\nContent-Range: bytes 0-9/10\r\n\r\n${'x'.repeat(20)}`)
@@ -122,20 +122,20 @@ test('When more bytes come than are announced, then they are kept like others', 
   expect((await keep()).spooled).toMatchObject({ sha256: sha256(CUT) })
 })
 
-test('When what arrived is a part of a page, then it is refused', async () => {
+test('When the bytes that arrived are a part of a page, then they are refused', async () => {
   const page = Buffer.from('<html><body>Bad gateway</body></html>')
   await expect(download(cut(page, 1000))).rejects.toThrow()
   expect(await validate((await keep()).spooled!)).toMatchObject({ kind: 'refused' })
   expect(await filesOfCall()).toEqual([])
 })
 
-test('When what was kept is still there, then the recording is downloaded anew all the same', async () => {
+test('When a kept file still exists, then the recording is downloaded again', async () => {
   await downloadCut()
   await keep()
   expect(await download(sent(AUDIO))).toMatchObject({ bytes: AUDIO.length, sha256: sha256(AUDIO) })
 })
 
-test('When a worker was killed during a transfer, then what it wrote is kept', async () => {
+test('When a worker was killed during a transfer, then the bytes that it wrote are kept', async () => {
   copyFileSync(new URL('../corpus/base/mono-8000.mp3', import.meta.url), bench.spool.path(file))
   expect((await keep()).spooled).toMatchObject({ file, broken: { reason: 'The transfer was interrupted' } })
 })
@@ -145,7 +145,7 @@ test('When a whole recording was never stored, then it is kept', async () => {
   expect((await keep()).spooled).toMatchObject({ ...spooled, broken: { reason: 'No attempt stored the recording' } })
 })
 
-test('When the recording is stored after all, then nothing of it stays in the spool', async () => {
+test('When the recording is stored in the end, then none of its files stays in the spool', async () => {
   await downloadCut()
   const spooled = await download(sent(AUDIO))
   expect(await filesOfCall()).toHaveLength(2)
@@ -155,7 +155,7 @@ test('When the recording is stored after all, then nothing of it stays in the sp
   expect(await filesOfCall()).toEqual([])
 })
 
-test('When the worker of a kept file is asked, then it has the recording, until the recording is discarded', async () => {
+test('When a worker has a kept file, then checkSpool returns true until the recording is discarded', async () => {
   await downloadCut()
   await bench.spool.setAside(file)
   expect(await bench.run('checkSpool', source)).toBe(true)
@@ -164,7 +164,7 @@ test('When the worker of a kept file is asked, then it has the recording, until 
   expect(await keep()).toEqual({})
 })
 
-test('When the spool has no room for a download, then what is kept of the recording gives up its room', async () => {
+test('When the spool has no space for a download, then the kept file of the recording is deleted', async () => {
   await downloadCut()
   await bench.spool.setAside(file)
   await expect(bench.spool.admit(file, 2 ** 50)).rejects.toThrow()

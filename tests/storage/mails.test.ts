@@ -1,4 +1,4 @@
-// The outbox of account mails, sent through a real SMTP server.
+// The outbox of account mails, which are sent through a real SMTP server.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import pg from 'pg'
 import { pino } from 'pino'
@@ -73,14 +73,14 @@ const ended = (): Promise<Row[]> =>
   })
 
 describe('Sending', () => {
-  test('When the process that caused a mail dies after its commit, then another one sends it', async () => {
+  test('When the process that added a mail exits after its commit, then another process sends the mail', async () => {
     await add({ kind: 'password_changed', to: 'a@example.com' })
     startSender()
     expect(await ended()).toEqual([{ kind: 'password_changed', recipient: 'a@example.com', attempts: 1, outcome: 'sent' }])
     expect(server.received).toHaveLength(1)
   })
 
-  test('When a process dies while it sends a mail, then another one sends it once the claim has expired', async () => {
+  test('When a process exits while it sends a mail, then another process sends it after the claim has expired', async () => {
     await add({ kind: 'password_changed', to: 'a@example.com' })
     await sql.query(`UPDATE account_mails SET attempts = 1, next_attempt_at = now() + interval '2 minutes'`)
     const sender = startSender()
@@ -96,7 +96,7 @@ describe('Sending', () => {
     expect((await ended()).map(({ attempts }) => attempts)).toEqual([2, 1])
   })
 
-  test('When the mail server is away, then mails wait, and arrive once when it is back', async () => {
+  test('When the mail server is unavailable, then mails wait, and are sent once when it is available again', async () => {
     const port = await freePort(0)
     startSender(`smtp://127.0.0.1:${port}`)
     await add({ kind: 'password_changed', to: 'a@example.com' })
@@ -107,7 +107,7 @@ describe('Sending', () => {
     await back.close()
   })
 
-  test('When the mail server asks for another try, then the mail comes again with the same id', async () => {
+  test('When the mail server responds with a temporary failure, then the mail is sent again with the same id', async () => {
     server.refusals.push({ at: 'DATA', code: 451 }, { at: 'DATA', code: 421 })
     await add({ kind: 'password_changed', to: 'a@example.com' })
     startSender()
@@ -149,7 +149,7 @@ describe('Sending', () => {
     expect(await ended()).toMatchObject([{ attempts: 2, outcome: 'sent' }])
   })
 
-  test('When three processes send at once, then each mail goes out once', async () => {
+  test('When three processes send at the same time, then each mail is sent once', async () => {
     for (let i = 0; i < 30; i += 1) await add({ kind: 'welcome', to: `p${i}@example.com` })
     for (let i = 0; i < 3; i += 1) startSender()
     expect((await ended()).every(({ attempts, outcome }) => attempts === 1 && outcome === 'sent')).toBe(true)
@@ -157,7 +157,7 @@ describe('Sending', () => {
     expect(server.received).toHaveLength(30)
   })
 
-  test('When the delivery of one mail hangs, then the others are sent meanwhile', async () => {
+  test('When the delivery of one mail hangs, then the others are still sent', async () => {
     server.hold('hangs@example.com')
     await add({ kind: 'welcome', to: 'hangs@example.com' })
     for (let i = 0; i < 12; i += 1) await add({ kind: 'welcome', to: `p${i}@example.com` })
@@ -167,7 +167,7 @@ describe('Sending', () => {
     expect((await ended()).every(({ attempts, outcome }) => attempts === 1 && outcome === 'sent')).toBe(true)
   })
 
-  test('When PostgreSQL refuses what became of one mail, then stopping still waits for the others', async () => {
+  test('When PostgreSQL refuses to store the outcome of one mail, then stopping still waits for the others', async () => {
     await sql.query(`
       CREATE SEQUENCE refused_updates;
       GRANT USAGE ON SEQUENCE refused_updates TO PUBLIC;
@@ -194,7 +194,7 @@ describe('Sending', () => {
     }
   })
 
-  test('When the clock of the database was ahead and has been corrected, then mails of that time are sent, and expire, now', async () => {
+  test('When the clock of the database was ahead and has been corrected, then mails of that time are sent or expire immediately', async () => {
     await add({ kind: 'welcome', to: 'a@example.com' })
     await add({ kind: 'welcome', to: 'b@example.com' })
     await sql.query(`UPDATE account_mails SET next_attempt_at = now() + interval '23 hours'`)
@@ -203,7 +203,7 @@ describe('Sending', () => {
     expect((await ended()).map(({ outcome }) => outcome)).toEqual(['sent', 'expired'])
   })
 
-  test('When a process is told to stop, then the mails in hand are sent, and the others stay', async () => {
+  test('When a process is stopped, then the mails that it is sending are sent, and the others stay', async () => {
     const sender = startSender()
     await sender.stop()
     await add({ kind: 'welcome', to: 'a@example.com' })
@@ -225,7 +225,7 @@ describe('Sending', () => {
     expect(server.received).toEqual([])
   })
 
-  test('When no mail server is set, then nothing is claimed', async () => {
+  test('When no mail server is configured, then nothing is claimed', async () => {
     await add({ kind: 'welcome', to: 'a@example.com' })
     const sender = startMailSender({
       database: opened.database,
@@ -240,7 +240,7 @@ describe('Sending', () => {
   })
 })
 
-describe('Who gets a mail', () => {
+describe('Recipients', () => {
   test.each([
     ['a reset', 'password_reset', undefined, 'dropped'],
     ['a reset', 'password_reset', false, 'dropped'],
@@ -249,7 +249,7 @@ describe('Who gets a mail', () => {
     ['a verification', 'verification', false, 'sent'],
     ['a verification', 'verification', true, 'dropped'],
   ] as const)(
-    'When %s (%s) is asked for an account whose address is verified: %s, then it is %s',
+    'When %s (%s) is requested for an account whose address is verified: %s, then it is %s',
     async (_what, kind, verified, outcome) => {
       if (verified !== undefined) await user('a@example.com', verified)
       await add({ kind, to: 'a@example.com' })
@@ -259,7 +259,7 @@ describe('Who gets a mail', () => {
     },
   )
 
-  test('When a link is mailed, then no row holds it', async () => {
+  test('When a link is mailed, then no row contains it', async () => {
     await user('a@example.com', true)
     await user('b@example.com', false)
     await add({ kind: 'password_reset', to: 'a@example.com', source: '192.0.2.1' })
@@ -287,13 +287,13 @@ describe('Limits', () => {
       { maxWait: 20_000, timeout: 20_000 },
     )
 
-  test('When thirty ask at once, then the limit lets through exactly as many as it says', async () => {
+  test('When thirty requests arrive at the same time, then exactly as many as the limit are allowed', async () => {
     const ask = (i: number) => asked(reset('a@example.com', `192.0.2.${i}`))
     const answers = await Promise.all(Array.from({ length: 30 }, (_, i) => ask(i)))
     expect(answers.filter(Boolean)).toHaveLength(3)
   })
 
-  test('When one source has had its part, then others may ask; each kind has its own count', async () => {
+  test('When one source has used up its part of a limit, then others are still allowed, and each kind has its own count', async () => {
     for (let i = 0; i < 2; i += 1) await add(reset('a@example.com', 'one'))
     expect(await allowed(reset('a@example.com', 'one'))).toBe(false)
     expect(await allowed(reset('a@example.com', 'other'))).toBe(true)
@@ -301,7 +301,7 @@ describe('Limits', () => {
     expect(await allowed({ kind: 'password_changed', to: 'a@example.com' })).toBe(true)
   })
 
-  test('When the window is over, then mails are allowed again; a link is valid for as long as the window', async () => {
+  test('When the window of 15 minutes is over, then mails are allowed again', async () => {
     for (let i = 0; i < 3; i += 1) await add(reset('a@example.com', `source ${i}`))
     await sql.query(`UPDATE account_mails SET created_at = now() - interval '14 minutes'`)
     expect(await allowed(reset('a@example.com', 'other'))).toBe(false)
@@ -309,14 +309,14 @@ describe('Limits', () => {
     expect(await allowed(reset('a@example.com', 'other'))).toBe(true)
   })
 
-  test('When the clock of the database was a day ahead and has been corrected, then mails of that day block nobody', async () => {
+  test('When the clock of the database was a day ahead and has been corrected, then mails of that day do not count', async () => {
     for (let i = 0; i < 30; i += 1) await addMail(opened.database, reset('a@example.com', `${i % 2}`))
     expect(await allowed(reset('a@example.com', '1'))).toBe(false)
     await sql.query(`UPDATE account_mails SET created_at = created_at + interval '1 day'`)
     expect(await allowed(reset('a@example.com', '1'))).toBe(true)
   })
 
-  test('When a stranger has resets sent to addresses that have no account, then nobody of that mailbox gets fewer', async () => {
+  test('When a stranger requests resets for addresses without an account, then they do not count for other addresses of that mailbox', async () => {
     await user('owner@example.com', true)
     for (const tag of ['a', 'a', 'b', 'b', 'c', 'c', 'd', 'd']) await add(reset(`owner+${tag}@example.com`, `stranger ${tag}`))
     startSender()
@@ -336,7 +336,7 @@ describe('Limits', () => {
     expect(await allowed(reset('a@example.com', 'one'))).toBe(false)
   })
 
-  test('When other addresses of a mailbox have used up its limit, then the address without additions still gets its own mails', async () => {
+  test('When subaddresses of a mailbox have used up its limit, then the plain address still gets its own mails', async () => {
     const registration = (to: string, source: string): MailRequest => ({ kind: 'verification', to, source })
     for (let i = 0; i < 5; i += 1) await add(registration(`second+${i}@example.com`, `stranger ${i % 2}`))
     expect(await allowed(registration('second+other@example.com', 'other'))).toBe(false)
@@ -346,7 +346,7 @@ describe('Limits', () => {
   })
 
   test.each(['refused', 'expired'])(
-    'When mails were %s, then they use up nothing of the recipient, but count for their source',
+    'When mails were %s, then they do not count for the recipient, but for their source',
     async (outcome) => {
       for (let i = 0; i < 20; i += 1) await add(reset('a@example.com', 'one'))
       await sql.query('UPDATE account_mails SET ended_at = now(), outcome = $1', [outcome])
@@ -355,13 +355,13 @@ describe('Limits', () => {
     },
   )
 
-  test('When one source asks for addresses of one mailbox, then it uses up a part of the mailbox’s limit', async () => {
+  test('When one source requests mails to addresses of one mailbox, then it can use up only a part of the mailbox’s limit', async () => {
     for (let i = 0; i < 3; i += 1) await add({ kind: 'verification', to: `a+${i}@example.com`, source: 'one' })
     expect(await allowed({ kind: 'verification', to: 'a+other@example.com', source: 'one' })).toBe(false)
     expect(await allowed({ kind: 'verification', to: 'a+other@example.com', source: 'other' })).toBe(true)
   })
 
-  test('When resets go to an address with additions, then other addresses with additions get theirs, up to the mailbox’s limit', async () => {
+  test('When resets go to a subaddress, then other subaddresses still get theirs, up to the mailbox’s limit', async () => {
     for (let i = 0; i < 3; i += 1) await add(reset('a+one@example.com', `source ${i}`))
     expect(await allowed(reset('a+one@example.com', 'other'))).toBe(false)
     expect(await allowed(reset('a+two@example.com', 'other'))).toBe(true)
@@ -380,7 +380,7 @@ describe('Limits', () => {
     expect(await allowed({ kind: 'verification', to: other, source: 'other' })).toBe(may)
   })
 
-  test('When resets come all day long, then an address gets ten, and one source causes three of them', async () => {
+  test('When resets are requested all day, then an address gets ten, and one source can request three of them', async () => {
     const addAnHourAgo = async (source: string): Promise<void> => {
       await add(reset('a@example.com', source))
       await sql.query(`UPDATE account_mails SET created_at = now() - interval '1 hour'`)
@@ -395,7 +395,7 @@ describe('Limits', () => {
   })
 
   test.each(['password_reset', 'verification'] as const)(
-    'When one source asks for mails of kind %s to many recipients, then it gets twenty a day, whether they have accounts or not',
+    'When one source requests mails of kind %s to many recipients, then it gets twenty a day, whether they have accounts or not',
     async (kind) => {
       for (let i = 0; i < 20; i += 1) await add({ kind, to: `p${i}@example.com`, source: 'one' })
       startSender()
@@ -409,7 +409,7 @@ describe('Limits', () => {
     },
   )
 
-  test('When one source asks for thirty recipients at once, then exactly as many are allowed as the limit says', async () => {
+  test('When one source requests mails to thirty recipients at the same time, then exactly as many as the limit are allowed', async () => {
     const ask = (i: number) => asked(reset(`p${i}@example.com`, 'one'))
     const answers = await Promise.all(Array.from({ length: 30 }, (_, i) => ask(i)))
     expect(answers.filter(Boolean)).toHaveLength(20)
@@ -424,8 +424,8 @@ describe('The schema', () => {
     ],
     ['a mail that has ended without an outcome', 'UPDATE account_mails SET ended_at = now()'],
     ['an outcome that does not exist', `UPDATE account_mails SET ended_at = now(), outcome = 'lost'`],
-    ['a source in clear', `UPDATE account_mails SET source_hash = '192.0.2.1'`],
-    ['a verification link in clear', `UPDATE users SET verification_hash = 'token', verification_expires_at = now()`],
+    ['a plaintext source', `UPDATE account_mails SET source_hash = '192.0.2.1'`],
+    ['a plaintext verification link', `UPDATE users SET verification_hash = 'token', verification_expires_at = now()`],
     ['a verification link that never expires', `UPDATE users SET verification_hash = repeat('0', 64)`],
     [
       'a verified address with a link',

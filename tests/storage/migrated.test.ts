@@ -1,4 +1,4 @@
-// Whether a database has all migrations that a build contains.
+// The check whether a database has all migrations that a build contains.
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { pino } from 'pino'
@@ -48,7 +48,7 @@ test('When a migration failed, was resolved and was applied again, then the data
   await assertMigrated(database, MIGRATIONS)
 })
 
-test('When an older migration is missing, then a newer one does not replace it', async () => {
+test('When an older migration is missing, then the database is refused, although a newer one is applied', async () => {
   await owner.$executeRaw`DELETE FROM _prisma_migrations WHERE migration_name = ${MIGRATIONS[1]!}`
   await expect(assertMigrated(database, MIGRATIONS)).rejects.toThrow(MIGRATIONS[1])
 })
@@ -58,28 +58,34 @@ test('When the database has no tables yet, then the message names the first migr
   await expect(assertMigrated(database, MIGRATIONS)).rejects.toThrow('0001_calls')
 })
 
-test('When the role may not read the list of migrations, then the message says so', async () => {
+test('When the role may not read the list of migrations, then the message reports this', async () => {
   await owner.$executeRaw`REVOKE SELECT ON _prisma_migrations FROM caly_app`
   const refused = assertMigrated(database, MIGRATIONS)
   await expect(refused).rejects.toThrow('This role may not read which migrations are applied')
   await expect(refused).rejects.toThrow(NEWEST)
 })
 
-/** A connection whose startup options a pooler has replaced. */
+/** A connection whose startup options were replaced by a connection pooler. */
 async function withTimeZone(zone: string, work: (database: Database) => Promise<void>): Promise<void> {
   const replaced = new PrismaClient({ adapter: new PrismaPg({ connectionString: url, options: `-c TimeZone=${zone}` }) })
   await work(replaced).finally(() => replaced.$disconnect())
 }
 
-test.each(['UTC', 'Etc/UTC', 'Zulu', 'GMT', '0'])('When the time zone of the connection is %s, then it counts as UTC', async (zone) => {
-  await withTimeZone(zone, (replaced) => assertMigrated(replaced, MIGRATIONS))
-})
+test.each(['UTC', 'Etc/UTC', 'Zulu', 'GMT', '0'])(
+  'When the time zone of the connection is %s, then it is accepted as UTC',
+  async (zone) => {
+    await withTimeZone(zone, (replaced) => assertMigrated(replaced, MIGRATIONS))
+  },
+)
 
-test.each(['Asia/Kolkata', 'Europe/London', 'Europe/Lisbon', '-1'])('When it is %s, then the message names it', async (zone) => {
-  await withTimeZone(zone, (replaced) => expect(assertMigrated(replaced, MIGRATIONS)).rejects.toThrow(/time zone is .*, not UTC/))
-})
+test.each(['Asia/Kolkata', 'Europe/London', 'Europe/Lisbon', '-1'])(
+  'When the time zone of the connection is %s, then the message names it',
+  async (zone) => {
+    await withTimeZone(zone, (replaced) => expect(assertMigrated(replaced, MIGRATIONS)).rejects.toThrow(/time zone is .*, not UTC/))
+  },
+)
 
-test('When a server in India is reached with options in the URL, then they apply, and the time zone is UTC all the same', async () => {
+test('When the URL of a server in India has options, then they apply, and the time zone is still UTC', async () => {
   const name = new URL(url).pathname.slice(1)
   await owner.$executeRawUnsafe(`ALTER DATABASE ${name} SET TimeZone = 'Asia/Kolkata'`)
   await owner.$executeRawUnsafe(`ALTER DATABASE ${name} SET search_path = pg_catalog`)

@@ -63,14 +63,14 @@ function writeMigration(sql: string): void {
   writeFileSync(join(folder, 'migration.sql'), sql)
 }
 
-test('When migrations are deployed again, then nothing happens, and the schema is what they make', async () => {
+test('When migrations are deployed again, then nothing changes, and the schema is the one that they create', async () => {
   const again = await prisma('migrate', 'deploy')
   expect(again).toMatchObject({ code: 0, output: expect.stringContaining('No pending migrations') })
   const drift = await prisma('migrate', 'diff', '--from-config-datasource', '--to-schema', 'prisma/schema.prisma', '--exit-code')
   expect(drift).toMatchObject({ code: 0 })
 })
 
-test('When a migration fails, then nothing of it remains but its own row, and after resolve the corrected one applies', async () => {
+test('When a migration fails, then only its own row remains, and after resolve the corrected one applies', async () => {
   writeMigration('CREATE TABLE half_done (id INT);\nINSERT INTO half_done VALUES (1);\nSELECT no_such_function();\n')
   const deployed = await prisma('migrate', 'deploy')
   expect(deployed.code).not.toBe(0)
@@ -87,7 +87,7 @@ test('When a migration fails, then nothing of it remains but its own row, and af
   expect(await query(`SELECT to_regclass('half_done')::text AS found`)).toEqual([{ found: 'half_done' }])
 })
 
-test('When a statement of a real migration fails, then nothing of it remains either', async () => {
+test('When a statement of a real migration fails, then none of its changes remains', async () => {
   const names = migrations()
   const accounts = names.indexOf('0003_accounts')
   for (const name of names.slice(accounts).toReversed()) await rollBack(name)
@@ -104,7 +104,7 @@ test('When a statement of a real migration fails, then nothing of it remains eit
   expect(await prisma('migrate', 'deploy')).toMatchObject({ code: 0 })
 })
 
-test('When the migrations are rolled back one after the other, then nothing of them remains, and they apply again', async () => {
+test('When the migrations are rolled back one after the other, then none of their changes remains, and they apply again', async () => {
   for (const name of migrations().toReversed()) await rollBack(name)
   const left = `SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname !~ '^_prisma_migrations'
                 UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace`
@@ -114,7 +114,7 @@ test('When the migrations are rolled back one after the other, then nothing of t
   expect(drift).toMatchObject({ code: 0 })
 })
 
-test('When bad rows are written, then the database refuses them', async () => {
+test('When invalid rows are written, then the database refuses them', async () => {
   const bad = [
     `INSERT INTO calls (call_sid) VALUES ('../x')`,
     `INSERT INTO calls (call_sid, recording_state) VALUES ('a', 'lost')`,
@@ -134,7 +134,7 @@ test('When bad rows are written, then the database refuses them', async () => {
   ).rejects.toThrow()
 })
 
-test('When the URL of the database stands in .env, then migrations go there, unless the process may not read it', async () => {
+test('When .env contains the URL of the database, then migrations use it, unless the process may not read .env', async () => {
   const { DATABASE_URL: _, MIGRATION_DATABASE_URL: __, NO_ENV_FILE: ___, ...env } = process.env
   writeFileSync(join(project, '.env'), `DATABASE_URL=${database.url}\n`)
   expect(await prismaWith(env, 'migrate', 'status')).toMatchObject({ code: 0, output: expect.stringContaining('up to date') })

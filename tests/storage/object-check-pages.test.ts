@@ -1,4 +1,4 @@
-// The check of the bucket over whole pages: which rows it reads, how many missing objects it believes, and which objects are too young.
+// The object check on whole pages: which rows it reads, how many missing objects it accepts, and which objects are too young.
 import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
@@ -16,7 +16,7 @@ afterEach(() => bench?.close())
 const put = (Key: string) => bench.bucket.client.send(new PutObjectCommand({ Bucket: bench.bucket.name, Key, Body: '12345' }))
 const keyOf = (callSid: string) => `recordings/2026/11/26/${callSid}-${SHA256.slice(0, 12)}.mp3`
 
-/** Rows that say stored, all with the same object. */
+/** Inserts stored rows that all name the same object. */
 async function store(callSid: string, key: string, count: number): Promise<void> {
   const row = { callSid, state: 'stored', bucket: bench.bucket.name, objectKey: key, bytes: 5n, sha256: SHA256 }
   const call = { callSid, recordingState: 'stored', recordingUrl: `https://s3/${bench.bucket.name}/there` }
@@ -26,7 +26,7 @@ async function store(callSid: string, key: string, count: number): Promise<void>
   })
 }
 
-test('When everything is checked, then no row is passed over between pages', async () => {
+test('When all rows are checked, then no row is skipped between pages', async () => {
   await put('there')
   await store('a', 'there', 450)
   let rows = 0
@@ -44,7 +44,7 @@ test.each([
   [4, 39, false],
   [4, 40, true],
   [20, 200, false],
-])('When %i objects of a page of %i rows are missing, then that is believed: %s', async (missing, rows, believed) => {
+])('When %i objects of a page of %i rows are missing, then the result is trusted: %s', async (missing, rows, believed) => {
   await put('there')
   await store('a', 'gone', missing)
   await store('a', 'there', rows - missing)
@@ -52,7 +52,7 @@ test.each([
   expect(await bench.database.recording.count({ where: { errorCode: 'ObjectMissing' } })).toBe(believed ? missing : 0)
 })
 
-test('When an object is young, then it is left alone: it may be on its way to its row', async () => {
+test('When an object is young, then it is not changed, because its row may not be written yet', async () => {
   const [known, erased] = [newCallSid(), newCallSid()]
   await bench.database.call.create({ data: { callSid: known, recordingState: 'awaiting' } })
   await bench.database.call.create({ data: { callSid: erased, recordingState: 'erased' } })

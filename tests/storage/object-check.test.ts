@@ -30,7 +30,7 @@ const put = (Key: string, Body = BYTES) =>
 const waitsFor = (type: string) => expect.objectContaining({ type, category: 'BENIGN' })
 const callOf = (callSid: string) => bench.database.call.findUniqueOrThrow({ where: { callSid }, include: { recordings: true } })
 
-/** A row that says stored, with or without its object. */
+/** Inserts a stored row, with or without its object. */
 async function stored({ object = true, callSid = newCallSid(), link = LINK, key = keyOf(callSid) } = {}): Promise<CallSid> {
   if (object) await put(key)
   const audio = { contentType: 'audio/mpeg', extension: 'mp3' }
@@ -40,7 +40,7 @@ async function stored({ object = true, callSid = newCallSid(), link = LINK, key 
   return callSid
 }
 
-test('When a stored object is gone or has another size, then its row says so and recovery fetches it again', async () => {
+test('When a stored object is missing or has another size, then its row contains this, and recovery downloads the recording again', async () => {
   const [whole, gone, other] = [await stored(), await stored({ object: false }), await stored()]
   await put(keyOf(other), Buffer.from('shorter'))
   expect(await bench.run('checkRows', { sampled: false })).toMatchObject({ missing: 2, believed: true })
@@ -54,7 +54,7 @@ test('When a stored object is gone or has another size, then its row says so and
   expect(await bench.run('checkRows', { sampled: false })).toMatchObject({ missing: 0 })
 })
 
-test('When one of two objects is gone, then the call leads to the other one', async () => {
+test('When one of two objects is missing, then the call has the URL of the other one', async () => {
   const callSid = await stored({ object: false })
   const second = `recordings/2026/11/26/${callSid}-aaaaaaaaaaaa.mp3`
   await stored({ callSid, link: `${LINK}2`, key: second })
@@ -66,7 +66,7 @@ test('When one of two objects is gone, then the call leads to the other one', as
   })
 })
 
-test('When very many objects are gone at once, then nothing is believed and somebody is called', async () => {
+test('When very many objects are missing at once, then no row is changed, and an alarm is raised', async () => {
   const callSids = []
   for (let i = 0; i < 20; i += 1) callSids.push(await stored({ object: false }))
   expect(await bench.run('checkRows', { sampled: false })).toMatchObject({ missing: 20, believed: false })
@@ -77,7 +77,7 @@ test('When very many objects are gone at once, then nothing is believed and some
   expect(bench.alarms.active()).toEqual([])
 })
 
-test('When the store is away, then that says nothing about any object', async () => {
+test('When the store is unavailable, then no object counts as missing', async () => {
   const callSid = await stored()
   faulty.next('HEAD', { status: 503, code: 'SlowDown' })
   await expect(bench.run('checkRows', { sampled: true })).rejects.toEqual(waitsFor('StorageUnavailable'))
@@ -87,10 +87,10 @@ test('When the store is away, then that says nothing about any object', async ()
 
 test.each([
   ['the bucket does not exist', 'HEAD', { status: 404, code: 'NoSuchBucket' }],
-  ['the key may not see the bucket', 'HEAD', { status: 403, code: 'AccessDenied' }],
+  ['the key may not access the bucket', 'HEAD', { status: 403, code: 'AccessDenied' }],
   ['the key may not list objects', 'GET', { status: 403, code: 'AccessDenied' }],
   ['the key is wrong', 'GET', { status: 403, code: 'InvalidAccessKeyId' }],
-])('When %s, then the check waits with an alarm, until that is corrected', async (_what, method, fault) => {
+])('When %s, then the check waits with an alarm until this is corrected', async (_what, method, fault) => {
   const callSid = await stored()
   const check = () => (method === 'HEAD' ? bench.run('checkRows', { sampled: true }) : bench.run('checkObjects', {}))
   faulty.next(method, fault)
@@ -102,7 +102,7 @@ test.each([
 })
 
 describe('When the store ends a page of the list early', () => {
-  /** Keeps that many objects of a page, and says that more follow. */
+  /** Keeps this number of objects of a page, and announces that more follow. */
   const cutAfter = (keep: number) => (xml: string) => {
     const contents = xml.match(/<Contents>.*?<\/Contents>/gs) ?? []
     const begin = /<StartAfter>(.*?)<\/StartAfter>/.exec(xml)?.[1] ?? '!'
@@ -127,14 +127,14 @@ describe('When the store ends a page of the list early', () => {
     ['after one object', [cutAfter(1), cutAfter(1)]],
     ['before the first object', [cutAfter(0)]],
     ['before and after the first object', [cutAfter(0), cutAfter(1), cutAfter(0)]],
-  ])('%s, then the check goes on where the page ended', async (_where, rewrites) => {
+  ])('%s, then the check continues where the page ended', async (_where, rewrites) => {
     for (let i = 0; i < 3; i += 1) await stored()
     const all = (await bench.bucket.keys()).length
     faulty.rewriteLists(...rewrites)
     expect(await countObjects()).toBe(all)
   })
 
-  test('and the next one does not advance, then the check waits instead of reading it for ever', async () => {
+  test('and the next page does not advance, then the check waits instead of reading it forever', async () => {
     await stored()
     faulty.rewriteLists(cutAfter(0), cutAfter(0), cutAfter(0))
     await expect(bench.run('checkObjects', {})).rejects.toEqual(waitsFor('StorageUnavailable'))
@@ -148,7 +148,7 @@ describe('When the store ends a page of the list early', () => {
 })
 
 describe('When a stored call has a second object in the bucket', () => {
-  test('then the object is kept and never read, and is looked at again once the first one is gone', async () => {
+  test('then the object is kept and not read, and is checked again when the first one is missing', async () => {
     const callSid = await stored()
     const second = `recordings/2026/11/27/${callSid}-${SHA256.slice(0, 12)}.mp3`
     await put(second)
@@ -175,7 +175,7 @@ describe('When a stored call has a second object in the bucket', () => {
   })
 })
 
-test('When an object does not hold the bytes that its key names, then it is read once, and again only if it is replaced', async () => {
+test('When an object does not have the bytes that its key names, then it is read once, and again only if it is replaced', async () => {
   const callSid = newCallSid()
   const key = keyOf(callSid, 'cccccccccccc')
   await nameRecording(bench.database, callSid, { sourceUrl: LINK })
@@ -197,7 +197,7 @@ test('When an object does not hold the bytes that its key names, then it is read
   expect(await bench.bucket.keys()).toContain(key)
 })
 
-test('When an object has no row, then a known call adopts it, an erased one loses it, and all others are left alone', async () => {
+test('When an object has no row, then it is adopted if its call is known, deleted if its call was erased, and otherwise not changed', async () => {
   const { unknown: before } = await bench.run('checkObjects', {})
   const callSids = Array.from({ length: 7 }, newCallSid)
   const [known, named, erased, stranger, liar, several, damaged] = callSids as [
@@ -231,10 +231,10 @@ test('When an object has no row, then a known call adopts it, an erased one lose
   expect(keys).toEqual(expect.arrayContaining([keyOf(stranger), keyOf(liar, 'bbbbbbbbbbbb'), inQuarantine, 'somebody-elses.txt']))
   expect((await callOf(damaged)).recordings).toMatchObject([{ state: 'awaiting', objectKey: null }])
   expect(await bench.run('checkObjects', {})).toMatchObject({ adopted: 0, deleted: 0, unknown: before + 4 })
-  expect((await callOf(several)).recordings).toMatchObject([{ state: 'awaiting' }, { state: 'awaiting' }]) // which one, nobody knows
+  expect((await callOf(several)).recordings).toMatchObject([{ state: 'awaiting' }, { state: 'awaiting' }]) // it is unknown which of them the object is
 })
 
-test('When an object is gone whose link nobody knows, then its call is given up, and every look is an attempt that is kept', async () => {
+test('When an object without a known link is missing, then its call is given up, and each check is recorded as an attempt', async () => {
   const callSid = newCallSid()
   await bench.database.call.create({ data: { callSid, recordingState: 'not_recorded' } })
   await put(keyOf(callSid))
@@ -249,7 +249,7 @@ test('When an object is gone whose link nobody knows, then its call is given up,
   ])
 })
 
-test('When an object that was missing is back, then its call has it again', async () => {
+test('When an object that was missing exists again, then its call is stored again', async () => {
   const callSid = await stored({ object: false })
   await bench.run('checkRows', { sampled: false })
   expect(await callOf(callSid)).toMatchObject({ recordingState: 'failed' })

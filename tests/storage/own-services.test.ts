@@ -1,4 +1,4 @@
-// A development stack takes no other program for its API, worker or simulator, although it answers on the port that was chosen.
+// A development stack does not mistake another program for its API, worker or simulator, even if it responds on the chosen port.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
@@ -23,7 +23,7 @@ afterEach(() => {
   others = []
 })
 
-/** In place of each process starts `command`, and another program that answers on all of its ports. */
+/** Instead of each process, starts `command`, and another program that responds on all of its ports. */
 function withOtherPrograms(command: string, answer: object): Supervisor {
   const start = ({ name, env = {} }: Program): ChildProcess => {
     const child = spawn('sh', ['-c', command])
@@ -36,14 +36,14 @@ function withOtherPrograms(command: string, answer: object): Supervisor {
   return { start, logOf: (name: string) => `${name}.log` } as unknown as Supervisor
 }
 
-test('When another program answers and the process of the stack has ended, then the start fails', async () => {
+test('When another program responds and the process of the stack has ended, then the start fails', async () => {
   const supervisor = withOtherPrograms('exit 1', { ready: true, pid: process.pid })
   await expect(startServices(supervisor, servers, loadSecrets(place), place)).rejects.toThrow(
     /^The (worker|api|simulator) process ended with exit code 1: see \w+\.log$/,
   )
 })
 
-test('When another program answers before the process of the stack does, then the start waits for its own process', async () => {
+test('When another program responds before the process of the stack does, then the start waits for its own process', async () => {
   const supervisor = withOtherPrograms('sleep 3; exit 1', { ready: true, pid: process.pid })
   await expect(startServices(supervisor, servers, loadSecrets(place), place)).rejects.toThrow(/ended with exit code 1/)
 })

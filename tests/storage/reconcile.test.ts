@@ -1,4 +1,4 @@
-// Pages of Exotel's list, as odd as they come, against our rows.
+// Ingests pages of Exotel's list of calls, also pages with unusual or invalid entries.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { startReconcilePass, finishReconcilePass, startBackfillPass } from '../../calls/reconcile.ts'
 import { formatExotelTime } from '../../exotel/time.ts'
@@ -47,7 +47,7 @@ const listed = (Sid: string, more: object = {}) => ({
 const eventsOf = (callSid: string) => bench.database.webhookEvent.findMany({ where: { callSid } })
 const passOf = () => bench.database.reconcilePass.findUniqueOrThrow({ where: { id: BigInt(passId) } })
 
-test('When Exotel lists a call that we never heard of, then it has its row and its event, once', async () => {
+test('When Exotel lists an unknown call, then the call gets a row and one event', async () => {
   const callSid = newCallSid()
   answer([listed(callSid)])
   expect(await read()).toEqual({ calls: 1, unusable: 0, callsNew: 1, recordingsNew: 1, total: 1, hasNextPage: true })
@@ -62,7 +62,7 @@ test('When Exotel lists a call that we never heard of, then it has its row and i
   expect(await eventsOf(callSid)).toHaveLength(1)
 })
 
-test('When only the link is new, or only the end, then that is brought in; what is known is not', async () => {
+test('When only the link is new, or only the end, then only this is ingested', async () => {
   const [known, begun, linkless] = [newCallSid(), newCallSid(), newCallSid()]
   await bench.database.call.create({ data: { callSid: known, recordingState: 'not_recorded' } })
   await bench.database.call.create({ data: { callSid: begun, recordingState: 'none' } })
@@ -74,7 +74,7 @@ test('When only the link is new, or only the end, then that is brought in; what 
   expect(await eventsOf(linkless)).toEqual([])
 })
 
-test('When an erased call is listed, then it stays erased, numbers and all', async () => {
+test('When an erased call is listed, then it stays erased, and its numbers are not stored', async () => {
   const callSid = newCallSid()
   await bench.database.call.create({ data: { callSid, recordingState: 'erased' } })
   answer([listed(callSid)])
@@ -83,7 +83,7 @@ test('When an erased call is listed, then it stays erased, numbers and all', asy
   expect(await eventsOf(callSid)).toEqual([])
 })
 
-test('When entries are odd, then only one without a usable Sid is passed over', async () => {
+test('When entries are invalid, then only those without a usable Sid are skipped', async () => {
   const odd = newCallSid()
   const others = [
     { Status: 'completed' },
@@ -97,7 +97,7 @@ test('When entries are odd, then only one without a usable Sid is passed over', 
   expect(await eventsOf(odd)).toHaveLength(1)
 })
 
-test('When pages are asked for, then the window is India’s time and the cursor that of the link', async () => {
+test('When pages are requested, then the window is in India’s time, and the cursor is that of the link', async () => {
   answer([], { NextPageUri: '/v1/Accounts/acme/Calls.json?PageSize=100&After=abc%3D', Total: '7' })
   expect(await read('zzz')).toEqual({ calls: 0, unusable: 0, callsNew: 0, recordingsNew: 0, next: 'abc=', total: 7, hasNextPage: true })
   const query = new URL(exotel.requests[0]!.url, exotel.url).searchParams
@@ -114,7 +114,7 @@ test('When pages are asked for, then the window is India’s time and the cursor
   expect(await read()).toMatchObject({ calls: 99, hasNextPage: true })
 })
 
-describe('When Exotel does not give a page, then the pass waits and says why:', () => {
+describe('When Exotel does not return a page, then the pass waits, and its row contains the reason:', () => {
   test.each([
     [401, 'ExotelCredentialsRefused', ['ExotelCredentialsRefused']],
     [429, 'ExotelRateLimited', []],
@@ -132,10 +132,10 @@ describe('When Exotel does not give a page, then the pass waits and says why:', 
   })
 })
 
-test('When a pass ends with a gap, then the next one begins where the last complete one ended, five hours earlier', async () => {
+test('When a pass ends with a gap, then the next one starts five hours before the end of the last complete one', async () => {
   const outcome = { pages: 1, callsSeen: 0, callsNew: 0, recordingsNew: 0 }
   const first = await startReconcilePass(bench.database, 'regular', 'run/1')
-  expect(await startReconcilePass(bench.database, 'regular', 'run/1')).toEqual(first) // asked twice: the same pass
+  expect(await startReconcilePass(bench.database, 'regular', 'run/1')).toEqual(first) // a repeated call returns the same pass
   await finishReconcilePass(bench.database, { passId: first.passId, ...outcome })
   const second = await startReconcilePass(bench.database, 'regular', 'run/2')
   expect(second.from).toEqual(new Date(first.to.getTime() - 5 * HOUR))
@@ -158,7 +158,7 @@ test('When a pass ends with a gap, then the next one begins where the last compl
 test.each([
   ['regular', 'ReconciliationIncomplete'],
   ['backfill', 'BackfillIncomplete'],
-] as const)('When a %s pass ends with a gap, then an alarm says so until one of its kind is complete', async (kind, alarm) => {
+] as const)('When a %s pass ends with a gap, then an alarm is raised until a pass of its kind is complete', async (kind, alarm) => {
   const outcome = { pages: 1, callsSeen: 0, callsNew: 0, recordingsNew: 0 }
   const window = { from: new Date(WINDOW.from), to: new Date(WINDOW.to) }
   const end = async (ended: 'regular' | 'backfill', problem?: string): Promise<void> => {
@@ -174,7 +174,7 @@ test.each([
   expect(bench.alarms.active()).toEqual([])
 })
 
-test('When calls wait for a link, then one request asks for twenty of them', async () => {
+test('When calls wait for a link, then one request contains twenty of them', async () => {
   const waiting = Array.from({ length: 21 }, newCallSid)
   await bench.database.call.createMany({ data: waiting.map((callSid) => ({ callSid, recordingState: 'awaiting' })) })
   const portions = await bench.run('listCallsWithoutLink')

@@ -43,7 +43,7 @@ const quietOf = async (callSid: CallSid) =>
   (await findOrphaned(database, { limit: 1000, quietMs: 600_000 })).find((each) => each.callSid === callSid)
 const eventsOf = (callSid: CallSid) => database.webhookEvent.findMany({ where: { callSid }, orderBy: { id: 'asc' } })
 
-test('When a recording fails again and again, then it is tried after 15 min, 1 h, 6 h, 24 h, 72 h, then daily, while Exotel has it', () => {
+test('When a recording fails repeatedly, then it is retried after 15 min, 1 h, 6 h, 24 h, 72 h, then daily, while Exotel keeps it', () => {
   const ended = Date.UTC(2026, 10, 1)
   const times: number[] = []
   for (let now = ended, failures = 1; ; failures += 1) {
@@ -58,7 +58,7 @@ test('When a recording fails again and again, then it is tried after 15 min, 1 h
 })
 
 describe('When a recording has failed', () => {
-  test('then its attempt is kept once, however often it is told, and the next is on both rows', async () => {
+  test('then its attempt is recorded once, however often it is concluded, and the time of the next one is on both rows', async () => {
     const callSid = newCallSid()
     for (let i = 0; i < 3; i += 1) await conclude(callSid, failed(), `told-thrice-${callSid}`)
     await conclude(callSid, failed('DownloadIncomplete'))
@@ -74,7 +74,7 @@ describe('When a recording has failed', () => {
   })
 
   test.each(['RecordingExpired', 'RecordingTooLarge', 'RecordingUrlRefused', 'Cancelled'] as const)(
-    'then %s is final, said once, and on the row',
+    'then %s is final, reported once, and on the row',
     async (code) => {
       const callSid = newCallSid()
       expect(await conclude(callSid, failed(code))).toEqual({ givenUp: true })
@@ -85,7 +85,7 @@ describe('When a recording has failed', () => {
     },
   )
 
-  test('then it is given up when Exotel’s time is over, and a good copy that comes all the same wipes that', async () => {
+  test('then it is given up when Exotel no longer keeps it, and a copy that is stored later reverts this', async () => {
     const callSid = newCallSid()
     expect(await conclude(callSid, failed())).toEqual({ givenUp: false })
     await owner.recordingAttempt.updateMany({ where: { callSid }, data: { concludedAt: new Date(Date.now() - 31 * DAY) } })
@@ -101,10 +101,10 @@ describe('When a recording has failed', () => {
     }
     expect(await conclude(callSid, stored)).toEqual({ givenUp: false })
     expect(await callOf(callSid)).toMatchObject({ recordingState: 'stored', recordingGivenUpAt: null, recordingError: null })
-    expect(await conclude(callSid, failed('RecordingExpired'))).toEqual({ givenUp: false }) // late news of what is stored
+    expect(await conclude(callSid, failed('RecordingExpired'))).toEqual({ givenUp: false }) // a late failure of a stored recording
   })
 
-  test('then one that was stored once has its month again, whatever failed before', async () => {
+  test('then one that was stored before is retried for a month again, whatever failed before', async () => {
     const callSid = newCallSid()
     await conclude(callSid, failed())
     await database.recordingAttempt.create({ data: { callSid, sourceUrl: LINK, identity: `stored ${callSid}`, state: 'stored' } })
@@ -114,13 +114,13 @@ describe('When a recording has failed', () => {
     expect(inMinutes).toBe(15)
   })
 
-  test('then Exotel is asked five times for one that it says is not there', async () => {
+  test('then it is searched for five times if Exotel has none', async () => {
     const callSid = newCallSid()
     for (let times = 1; times < 5; times += 1) expect(await search(callSid, failed('RecordingMissing'))).toEqual({ givenUp: false })
     expect(await search(callSid, failed('RecordingMissing'))).toEqual({ givenUp: true })
   })
 
-  test('then it is due after its pause, begun once, and not due again until that run has concluded or died', async () => {
+  test('then it is due after its pause, enqueued once, and not due again before the run concludes it or the lease expires', async () => {
     const callSid = newCallSid()
     await conclude(callSid, failed())
     expect(await dueOf(callSid)).toBeUndefined()
@@ -133,7 +133,7 @@ describe('When a recording has failed', () => {
     expect((await callOf(callSid)).recordingNextTryAt!.getTime()).toBeGreaterThan(Date.now() + 14 * MINUTE)
   })
 
-  test('then its call is given up only once every recording of it is', async () => {
+  test('then its call is given up only after every recording of it is given up', async () => {
     const callSid = newCallSid()
     const other = `${LINK}2`
     const context = { attempt: `other ${callSid}`, plan: RECOVERY }
@@ -158,7 +158,7 @@ describe('When a recording has failed', () => {
     ])
   })
 
-  test('then a search that failed is due as well, and an erased call is not', async () => {
+  test('then a failed search is also due, and an erased call is not', async () => {
     const [searched, erased] = [newCallSid(), newCallSid()]
     for (const callSid of [searched, erased]) await search(callSid, failed('RecordingMissing'))
     await database.call.update({ where: { callSid: erased }, data: { recordingState: 'erased' } })
@@ -167,7 +167,7 @@ describe('When a recording has failed', () => {
     expect(await dueOf(erased)).toBeUndefined()
   })
 
-  test('then it is not due if its call was erased meanwhile', async () => {
+  test('then it is not due if its call was erased in the meantime', async () => {
     const callSid = newCallSid()
     await conclude(callSid, failed())
     await makeDue(callSid)
@@ -177,11 +177,11 @@ describe('When a recording has failed', () => {
   })
 })
 
-describe('When a call waits and nothing is heard of it', () => {
+describe('When a call waits and its row does not change', () => {
   const makeQuiet = (callSid: CallSid) =>
     database.$executeRaw`UPDATE calls SET updated_at = now() - interval '11 minutes', owner_checked_at = NULL WHERE call_sid = ${callSid}`
 
-  test('then it is looked at after a while, and again only after another', async () => {
+  test('then it is checked after a pause, and again only after another pause', async () => {
     const callSid = newCallSid()
     await nameRecording(database, callSid, { sourceUrl: LINK })
     expect(await quietOf(callSid)).toBeUndefined()
@@ -191,7 +191,7 @@ describe('When a call waits and nothing is heard of it', () => {
     expect(await quietOf(callSid)).toBeUndefined()
   })
 
-  test('then its event is new each time, and one that the relay still holds is enough', async () => {
+  test('then each event is new, and none is added while the relay still has one', async () => {
     const callSid = newCallSid()
     await nameRecording(database, callSid, { sourceUrl: LINK })
     for (let times = 1; times <= 2; times += 1) {
@@ -204,7 +204,7 @@ describe('When a call waits and nothing is heard of it', () => {
     }
   })
 
-  test('then also a second recording of a call that is stored counts', async () => {
+  test('then a second recording of a stored call counts too', async () => {
     const callSid = newCallSid()
     await nameRecording(database, callSid, { sourceUrl: LINK })
     await database.call.update({ where: { callSid }, data: { recordingState: 'stored', recordingUrl: 'https://s3/b/k' } })

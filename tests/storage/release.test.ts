@@ -1,4 +1,4 @@
-// The release command on a database that is in use: a migration waits for locks for a limited time, and is applied in the end.
+// The release command on a database that is in use: a migration waits for locks for a limited time and is retried until it is applied.
 import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { once } from 'node:events'
@@ -30,13 +30,13 @@ afterEach(async () => {
   await database.drop()
 })
 
-/** As if the release before had never been deployed. */
+/** Rolls back this migration and all later ones. */
 async function rollBackTo(first: string): Promise<void> {
   for (const name of names.slice(names.indexOf(first)).toReversed())
     await pool.query(`BEGIN; ${readFileSync(join(folder, name, 'rollback.sql'), 'utf8')} COMMIT`)
 }
 
-/** A transaction that has read the table, as pg_dump has. */
+/** Opens a transaction that has read the table, like pg_dump. */
 async function openReader(): Promise<{ end: () => Promise<void> }> {
   const client = new pg.Client({ connectionString: database.url })
   await client.connect()
@@ -53,7 +53,7 @@ function release(): { said: () => string; ended: Promise<number | null> } {
   return { said: () => text, ended: once(child, 'close').then(([code]) => code as number | null) }
 }
 
-/** Adds a row again and again. */
+/** Inserts rows until it is stopped. */
 function keepInserting(): { stop: () => Promise<number> } {
   const stopping = new AbortController()
   const work = (async () => {
@@ -79,14 +79,14 @@ async function applied(): Promise<string[]> {
   return rows.map(({ name }) => name)
 }
 
-test.each(names)('When %s is applied or rolled back, then it waits for no lock longer than 2 s', (name) => {
+test.each(names)('When %s is applied or rolled back, then it waits at most 2 s for a lock', (name) => {
   for (const file of ['migration.sql', 'rollback.sql']) {
     const statements = readFileSync(join(folder, name, file), 'utf8').replaceAll(/^--.*\n/gm, '')
     expect(statements.trimStart()).toMatch(/^SET LOCAL lock_timeout = '2s';\n/)
   }
 })
 
-test('When a reader holds a table, then inserts go on, and the release command succeeds once the reader has ended', async () => {
+test('When a reader locks a table, then inserts continue, and the release command succeeds after the reader has ended', async () => {
   await rollBackTo(CHANGED)
   const reader = await openReader()
   const inserting = keepInserting()
@@ -98,7 +98,7 @@ test('When a reader holds a table, then inserts go on, and the release command s
   expect(await applied()).toEqual(names)
 })
 
-test('When the reader does not end, then the command gives up after its attempts, and leaves nothing to be resolved', async () => {
+test('When the reader does not end, then the command fails after its attempts, and no failed migration has to be resolved', async () => {
   await rollBackTo(CHANGED)
   const reader = await openReader()
   const said: string[] = []
@@ -110,7 +110,7 @@ test('When the reader does not end, then the command gives up after its attempts
   expect(await applied()).toEqual(names)
 })
 
-test('When three release commands start at once while a reader holds a table, then all succeed, and each migration is applied once', async () => {
+test('When three release commands start at the same time while a reader locks a table, then all succeed, and each migration is applied once', async () => {
   await rollBackTo(CHANGED)
   const reader = await openReader()
   const commands = [release(), release(), release()]
@@ -120,7 +120,7 @@ test('When three release commands start at once while a reader holds a table, th
   expect(await applied()).toEqual(names)
 })
 
-test('When a migration failed for another reason, then the command ends at once with the words of Prisma', async () => {
+test('When a migration failed for another reason, then the command ends immediately with the error of Prisma', async () => {
   await rollBackTo(CHANGED)
   await pool.query('ALTER TABLE recording_attempts ADD COLUMN request_id TEXT')
   const first = release()
@@ -141,7 +141,7 @@ test('When another command holds the lock of Prisma for long, then this one wait
   expect({ code: await command.ended, said: command.said() }).toMatchObject({ code: 0 })
 })
 
-test('When the URL is wrong or missing, then the command says which setting', async () => {
+test('When the URL is invalid, then the command names the setting', async () => {
   database = { ...database, url: 'postgresql://caly:word@127.0.0.1:1/caly?pgbouncer=true' }
   const command = release()
   expect(await command.ended).toBe(1)

@@ -7,7 +7,7 @@ import { answering, behaviors, VERSIONS, type Behavior } from '../support/changi
 import { startScriptedServer, type ScriptedServer } from '../support/scripted-server.ts'
 import { home, newCallSid } from '../support/servers.ts'
 
-/** What a crash or a loss of power may leave of file and note after an attempt. */
+/** The states of file and note that a crash or a loss of power may leave after an attempt. */
 const CRASHES = [
   'none',
   'none',
@@ -44,7 +44,7 @@ function newRecording() {
   return {
     file,
     path,
-    /** What a kill at this moment would leave. */
+    /** Copies the files that would be left if the process were killed now. */
     keepState() {
       keep(path, keptFile)
       keep(`${path}.json`, keptNote)
@@ -84,7 +84,7 @@ function keep(from: string, to: string): void {
   if (existsSync(from)) copyFileSync(from, to)
 }
 
-test('When sources change, break and lie about ranges, then a whole file has the bytes of one version', async () => {
+test('When sources change, fail and send wrong ranges, then a complete file has the bytes of one version', async () => {
   const attempts = fc.array(fc.record({ behavior: behaviors, crash: fc.constantFrom(...CRASHES) }), { minLength: 2, maxLength: 6 })
   await fc.assert(
     fc.asyncProperty(attempts, async (steps) => {
@@ -104,7 +104,7 @@ test('When sources change, break and lie about ranges, then a whole file has the
   )
 })
 
-test('When a source with a strong ETag does not change, then every cut is resumed, and no byte is sent twice', async () => {
+test('When a source with a strong ETag does not change, then every interrupted transfer is resumed, and no byte is sent twice', async () => {
   const { body, sha256 } = VERSIONS[0]
   const honest = { version: 0, validators: 'strong ETag', ifRange: 'honored', range: 'honored', partialOnly: false, gzip: false } as const
   const cut = fc.record({
@@ -119,7 +119,7 @@ test('When a source with a strong ETag does not change, then every cut is resume
       const expectRange = () =>
         expect(exotel.requests.map(({ headers }) => headers.range)).toStrictEqual([reached === 0 ? undefined : `bytes=${reached}-`])
       for (const [i, { cutAt, ...how }] of cuts.entries()) {
-        // A 206 without a total needs one that is known: the first response announces it.
+        // A 206 without a total is accepted only if the total is known, so the first response announces it.
         expect(await recording.attempt({ ...honest, ...how, cutAt, contentLength: how.contentLength || i === 0 })).toBeUndefined()
         expectRange()
         reached += Math.floor(cutAt * (body.length - reached))

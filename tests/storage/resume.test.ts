@@ -45,7 +45,7 @@ const whole =
   (_request, response) =>
     response.writeHead(200, { 'content-length': bytes.length, ...headers }).end(bytes)
 
-/** Answers 200 and breaks the connection once the client has the first `cut` bytes on its disk. */
+/** Responds 200 and closes the connection after the client has the first `cut` bytes on its disk. */
 const cut =
   (bytes: Buffer, headers: Headers, length: Headers = { 'content-length': bytes.length }): Answer =>
   async (_request, response) => {
@@ -55,7 +55,7 @@ const cut =
     response.destroy()
   }
 
-/** Answers 206 from the byte that was asked for, whatever If-Range says. */
+/** Responds 206 from the requested byte, whatever If-Range contains. */
 const rest =
   (bytes: Buffer, headers: Headers, total: number | '*' = bytes.length): Answer =>
   (request, response) => {
@@ -76,10 +76,10 @@ async function expectStartedAgain(answers: Answer[], expected: Buffer): Promise<
   expect(ranges()).toStrictEqual([`bytes=${CUT}-`, undefined])
 }
 
-describe('When the rest is of the same version, then it is written behind the part:', () => {
+describe('When the rest has the same version, then it is written after the part:', () => {
   test.each<[string, Headers, Headers, number | '*']>([
     ['a strong ETag', ETAG_1, { etag: '"v1"' }, V1.length],
-    ['a strong ETag, and the 206 does not say the total', ETAG_1, ETAG_1, '*'],
+    ['a strong ETag, and the 206 does not contain the total', ETAG_1, ETAG_1, '*'],
     ['Last-Modified and the total length', DATED, DATED, V1.length],
   ])('%s', async (_how, first, second, total) => {
     await leavePart(first)
@@ -89,7 +89,7 @@ describe('When the rest is of the same version, then it is written behind the pa
     expect(exotel.requests).toHaveLength(1)
   })
 
-  test('a strong ETag, and only the 206 says the total', async () => {
+  test('a strong ETag, and only the 206 contains the total', async () => {
     await leavePart(ETAG_1, {})
     exotel.script(rest(V1, ETAG_1))
     expect(await download()).toMatchObject({ bytes: V1.length, sha256: sha256(V1) })
@@ -105,7 +105,7 @@ describe('When the rest is of the same version, then it is written behind the pa
   })
 })
 
-describe('When a 206 may be of another version than the part, then the download starts again in the same attempt:', () => {
+describe('When a 206 may have another version than the part, then the download starts again in the same attempt:', () => {
   test.each<[string, Headers, Answer]>([
     ['another ETag', ETAG_1, rest(V2, ETAG_2)],
     ['another ETag and no total', ETAG_1, rest(V2, ETAG_2, '*')],
@@ -116,8 +116,8 @@ describe('When a 206 may be of another version than the part, then the download 
     ['the same Last-Modified and another total', DATED, rest(Buffer.concat([V2, V2]), DATED)],
     ['the same Last-Modified and no total', DATED, rest(V2, DATED, '*')],
     ['another Last-Modified', DATED, rest(V2, { ...DATED, 'last-modified': 'Mon, 02 Nov 2026 10:00:07 GMT' })],
-    ['only Last-Modified where the part had an ETag', { ...ETAG_1, ...DATED }, rest(V2, DATED)],
-    ['a body that is compressed', ETAG_1, rest(V2, { ...ETAG_1, 'content-encoding': 'gzip' })],
+    ['only Last-Modified although the part had an ETag', { ...ETAG_1, ...DATED }, rest(V2, DATED)],
+    ['a compressed body', ETAG_1, rest(V2, { ...ETAG_1, 'content-encoding': 'gzip' })],
     [
       'another range',
       ETAG_1,
@@ -141,7 +141,7 @@ describe('When a 206 may be of another version than the part, then the download 
   })
 })
 
-test('When a server answers requests with and without Range by another range, then the attempt ends after both', async () => {
+test('When a server responds to requests with and without Range with another range, then the attempt ends after both', async () => {
   await leavePart(ETAG_1)
   exotel.script((_request, response) =>
     response.writeHead(206, { ...ETAG_1, 'content-range': `bytes 10-20/${V1.length}` }).end(V1.subarray(10, 21)),
@@ -153,26 +153,23 @@ test('When a server answers requests with and without Range by another range, th
 test.each<[string, Answer]>([
   ['a 416', (_request, response) => response.writeHead(416, ETAG_1).end()],
   ['a 206 of another version', rest(V2, ETAG_2)],
-])(
-  'When a part cannot be continued after %s, and the whole is not there either, then nothing of the part is left',
-  async (_what, answer) => {
-    await leavePart(ETAG_1)
-    exotel.script(answer, (_request, response) => response.writeHead(503).end())
-    const left = expect.objectContaining({ reachedBytes: 0, resumableBytes: 0 })
-    await expect(download()).rejects.toEqual(expect.objectContaining({ type: 'ExotelUnavailable', details: [left] }))
-    exotel.script(whole(V2, ETAG_2))
-    expect(await download()).toMatchObject({ sha256: sha256(V2) })
-    expect(ranges()).toStrictEqual([undefined])
-  },
-)
+])('When a part cannot be continued after %s, and the whole recording is unavailable, then the part is deleted', async (_what, answer) => {
+  await leavePart(ETAG_1)
+  exotel.script(answer, (_request, response) => response.writeHead(503).end())
+  const left = expect.objectContaining({ reachedBytes: 0, resumableBytes: 0 })
+  await expect(download()).rejects.toEqual(expect.objectContaining({ type: 'ExotelUnavailable', details: [left] }))
+  exotel.script(whole(V2, ETAG_2))
+  expect(await download()).toMatchObject({ sha256: sha256(V2) })
+  expect(ranges()).toStrictEqual([undefined])
+})
 
-describe('When nothing tells whether the source has changed, then no Range is requested:', () => {
+describe('When it is unknown whether the source has changed, then no Range is requested:', () => {
   test.each<[string, Headers, Headers | undefined]>([
     ['neither ETag nor Last-Modified', {}, undefined],
     ['a weak ETag', { etag: 'W/"v1"' }, undefined],
-    ['a weak ETag beside Last-Modified', { ...DATED, etag: 'W/"v1"' }, undefined],
+    ['a weak ETag with Last-Modified', { ...DATED, etag: 'W/"v1"' }, undefined],
     ['Last-Modified without a length', DATED, {}],
-    ['Last-Modified in the second of the answer', { ...DATED, date: DATED['last-modified'] }, undefined],
+    ['Last-Modified in the same second as the response', { ...DATED, date: DATED['last-modified'] }, undefined],
   ])('%s', async (_how, headers, length) => {
     await leavePart(headers, length)
     exotel.script(whole(V2, headers))
@@ -195,7 +192,7 @@ describe('When nothing tells whether the source has changed, then no Range is re
   })
 })
 
-describe('When the answer is 416', () => {
+describe('When the response is 416', () => {
   const outOfRange =
     (headers: Headers): Answer =>
     (_request, response) =>
@@ -209,13 +206,13 @@ describe('When the answer is 416', () => {
     await expectStartedAgain([outOfRange(headers), whole(V2, ETAG_2)], V2)
   })
 
-  test('then a part of that length is the whole file where its ETag holds', async () => {
+  test('then a part of that length is the whole file if its ETag is the same', async () => {
     await leavePart(ETAG_1, {})
     exotel.script(outOfRange({ ...ETAG_1, 'content-range': `bytes */${CUT}` }))
     expect(await download()).toMatchObject({ bytes: CUT, sha256: sha256(V1.subarray(0, CUT)) })
   })
 
-  test('then a part of that length is not trusted where the ETag is another', async () => {
+  test('then a part of that length is not trusted if the ETag is another', async () => {
     await leavePart(ETAG_1, {})
     await expectStartedAgain([outOfRange({ ...ETAG_2, 'content-range': `bytes */${CUT}` }), whole(V2, ETAG_2)], V2)
   })
@@ -226,14 +223,14 @@ describe('When the answer is 416', () => {
   })
 })
 
-test('When a 206 without a request for a range covers the whole recording, then it is taken', async () => {
+test('When a 206 to a request without Range covers the whole recording, then it is accepted', async () => {
   exotel.script((_request, response) =>
     response.writeHead(206, { ...ETAG_1, 'content-range': `bytes 0-${V1.length - 1}/${V1.length}` }).end(V1),
   )
   expect(await download()).toMatchObject({ bytes: V1.length, sha256: sha256(V1) })
 })
 
-test('When a rest is longer than announced, then nothing of it is continued', async () => {
+test('When a rest is longer than announced, then it is not continued', async () => {
   await leavePart(ETAG_1)
   exotel.script((_request, response) => {
     response.writeHead(206, { ...ETAG_1, 'content-range': `bytes ${CUT}-${V1.length - 1}/${V1.length}` })
@@ -247,7 +244,7 @@ test('When a rest is longer than announced, then nothing of it is continued', as
 })
 
 describe('When a crash leaves a part that its note does not describe, then the part is not used:', () => {
-  /** The next request must be answered by the whole second version; a resumed one would join both. */
+  /** The download must request the whole second version. A resumed download would join both versions. */
   async function expectWhole(): Promise<void> {
     exotel.script((request, response) => (request.headers.range ? rest(V2, ETAG_1) : whole(V2, ETAG_1))(request, response))
     expect(await download()).toMatchObject({ sha256: sha256(V2) })
@@ -279,7 +276,7 @@ describe('When a crash leaves a part that its note does not describe, then the p
   })
 })
 
-test('When bytes lie behind the part that its note describes, then they are cut off', async () => {
+test('When a file has bytes after the part that its note describes, then they are cut off', async () => {
   await leavePart(ETAG_1)
   writeFileSync(bench.spool.path(file()), Buffer.concat([V1.subarray(0, CUT), Buffer.alloc(2 * MB)]))
   exotel.script(rest(V1, ETAG_1))
@@ -300,7 +297,7 @@ test('When a new version is being written, then no note describes the old one', 
   expect(await download()).toMatchObject({ sha256: sha256(V2) })
 })
 
-test('When a transfer is long, then it notes what is on the disk before it ends', async () => {
+test('When a transfer is long, then it writes a note about the bytes on the disk before it ends', async () => {
   const bytes = randomBytes(20 * MB)
   exotel.script(async (_request, response) => {
     response.writeHead(200, { ...ETAG_1, 'content-length': bytes.length }).write(bytes.subarray(0, 18 * MB))
@@ -312,7 +309,7 @@ test('When a transfer is long, then it notes what is on the disk before it ends'
   expect(await download()).toMatchObject({ sha256: sha256(bytes) })
 })
 
-test('When every byte of a part has arrived already, then nobody is asked', async () => {
+test('When all bytes of a part have already arrived, then no request is sent', async () => {
   exotel.script(whole(V1, ETAG_1))
   await download()
   const all = { bytes: V1.length, sha256: sha256(V1) }

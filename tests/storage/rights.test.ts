@@ -1,4 +1,4 @@
-// What the application's role may do. Whoever adds a table or a column decides here what the application may do with it, and
+// The privileges of the application's role. Whoever adds a table or a column decides here what the application may do with it, and
 // grants exactly that in the same migration.
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
@@ -7,11 +7,11 @@ import { APPLICATION_GROUP } from '../../cli/database-roles.ts'
 import { createDatabase, servers, uniqueName, type TestDatabase } from '../support/servers.ts'
 
 interface Decision {
-  /** Of SELECT, INSERT, DELETE, TRUNCATE, REFERENCES and TRIGGER. */
+  /** The granted ones of SELECT, INSERT, DELETE, TRUNCATE, REFERENCES and TRIGGER. */
   rights: string
-  /** Columns that may change; the others keep what they were inserted with. */
+  /** Columns that may be updated. The others keep the values that were inserted. */
   changes: string[]
-  /** Columns that keep what they were inserted with. */
+  /** Columns that may not be updated. */
   fixed: string[]
 }
 
@@ -65,7 +65,7 @@ const DECISIONS: Record<string, Decision> = {
   },
   refresh_token_blacklist: {
     rights: DELETED_BY_CLEAN_UP,
-    changes: ['reason'], // only so that rows can be locked before they are deleted
+    changes: ['reason'], // needed to lock rows before they are deleted
     fixed: words('id token_hash session_id user_id expires_at created_at'),
   },
   password_reset_tokens: {
@@ -112,7 +112,7 @@ async function tables(): Promise<string[]> {
   return (await application.query<{ table: string }>(TABLES)).rows.map(({ table }) => table)
 }
 
-/** Asked by the application's own connection: what it has itself, by its group, or as anybody. */
+/** Queried with the application's own connection: its own privileges, and those of its group and of PUBLIC. */
 async function rightsOn(table: string): Promise<Decision> {
   const { rows: rights } = await application.query<{ right: string }>(
     `SELECT "right" FROM unnest(ARRAY['SELECT', 'INSERT', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) WITH ORDINALITY AS each ("right", place)
@@ -128,7 +128,7 @@ async function rightsOn(table: string): Promise<Decision> {
   return { rights: rights.map(({ right }) => right).join(' '), changes: named(true), fixed: named(false) }
 }
 
-test('When a table or a column exists, then the application has exactly the rights on it that somebody decided', async () => {
+test('When a table or a column exists, then the application has exactly the listed privileges on it', async () => {
   for (const table of await tables()) {
     const actual = await rightsOn(table)
     const decided = DECISIONS[table] ?? { rights: 'undecided', changes: [], fixed: [] }
@@ -143,7 +143,7 @@ test('When a table or a column exists, then the application has exactly the righ
   }
 })
 
-test('When a column counts up, then the application may take the next number and not set it back', async () => {
+test('When a column has a sequence, then the application may take the next number, but not set the sequence', async () => {
   const { rows } = await application.query<{ name: string; next: boolean; set: boolean }>(
     `SELECT relname AS name, has_sequence_privilege(oid, 'USAGE') AS next, has_sequence_privilege(oid, 'UPDATE') AS set
      FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'S'`,
@@ -153,7 +153,7 @@ test('When a column counts up, then the application may take the next number and
 })
 
 test.each([
-  ['change what a webhook said', `UPDATE webhook_events SET call_sid = 'x'`],
+  ['change the content of a webhook', `UPDATE webhook_events SET call_sid = 'x'`],
   ['change when it arrived', 'UPDATE webhook_events SET received_at = now()'],
   ['delete a webhook', 'DELETE FROM webhook_events'],
   ['delete the history of attempts', 'DELETE FROM recording_attempts'],
@@ -164,12 +164,12 @@ test.each([
   ['create a table', 'CREATE TABLE public.mine (id INT)'],
   ['change a table', 'ALTER TABLE calls ADD COLUMN mine TEXT'],
   ['drop a table', 'DROP TABLE rate_limits'],
-  ['switch a trigger off', 'ALTER TABLE refresh_token_blacklist DISABLE TRIGGER ALL'],
+  ['disable a trigger', 'ALTER TABLE refresh_token_blacklist DISABLE TRIGGER ALL'],
   ['replace a function', `CREATE OR REPLACE FUNCTION call_status_rank(status TEXT) RETURNS INTEGER LANGUAGE SQL AS 'SELECT 1'`],
-  ['pretend that a migration is applied', `UPDATE _prisma_migrations SET finished_at = now()`],
-  ['make an administrator', `INSERT INTO users (email, name, password_hash, role) VALUES ('a@example.com', 'A', '', 'admin')`],
-  ['give somebody another role', `UPDATE users SET role = 'admin'`],
-  ['open an account that is closed', 'UPDATE users SET active = true'],
+  ['mark a migration as applied', `UPDATE _prisma_migrations SET finished_at = now()`],
+  ['create an administrator', `INSERT INTO users (email, name, password_hash, role) VALUES ('a@example.com', 'A', '', 'admin')`],
+  ['give a user another role', `UPDATE users SET role = 'admin'`],
+  ['activate an account', 'UPDATE users SET active = true'],
   ['create a temporary table', 'CREATE TEMPORARY TABLE mine (id INT)'],
   ['create a large object', 'SELECT lo_create(0)'],
   ['fill a large object', `SELECT lo_from_bytea(0, '\\x00')`],
@@ -180,7 +180,7 @@ test.each([
   await expect(application.query(sql)).rejects.toMatchObject({ code: '42501' })
 })
 
-test.each(['postgres', 'template1'])('When the application wants to connect to the database %s, then PostgreSQL refuses', async (name) => {
+test.each(['postgres', 'template1'])('When the application connects to the database %s, then PostgreSQL refuses', async (name) => {
   const url = Object.assign(new URL(database.applicationUrl), { pathname: `/${name}` }).href
   const client = new pg.Client({ connectionString: url })
   await expect(client.connect().finally(() => client.end())).rejects.toMatchObject({ code: '42501' })
@@ -205,7 +205,7 @@ test('When the group of the application does not exist, then the migration creat
   }
 })
 
-test('When the owner may not create that group, then the migration says what an administrator has to do', async () => {
+test('When the owner may not create that group, then the message of the migration says what an administrator has to do', async () => {
   const group = uniqueName('group').replaceAll('-', '_')
   await expect(application.query(migration.replaceAll(APPLICATION_GROUP, group))).rejects.toThrow(
     `let an administrator run CREATE ROLE ${group} NOLOGIN, then deploy again`,
@@ -222,7 +222,7 @@ test('When an account is added, then the application may set what a registration
 
 const publicRights = readFileSync(new URL('../../prisma/migrations/0011_public_rights/migration.sql', import.meta.url), 'utf8')
 
-test('When migrations were deployed to a database by its owner, then nobody else may create temporary tables there', async () => {
+test('When migrations were deployed to a database by its owner, then no other role may create temporary tables in it', async () => {
   const deployed = new pg.Client({ connectionString: servers.databaseUrl })
   await deployed.connect()
   const { rows } = await deployed.query(`SELECT has_database_privilege('public', current_database(), 'TEMPORARY') AS allowed`)
@@ -230,7 +230,7 @@ test('When migrations were deployed to a database by its owner, then nobody else
   expect(rows).toEqual([{ allowed: false }])
 })
 
-test('When the migrating role does not own the database, then the migration goes on, and says what an administrator has to do', async () => {
+test('When the migrating role does not own the database, then the migration continues, and its message says what an administrator has to do', async () => {
   const [name, role] = [uniqueName('foreign').replaceAll('-', '_'), uniqueName('migrator').replaceAll('-', '_')]
   await owner.query(`CREATE ROLE ${role} LOGIN PASSWORD 'of-this-test'`)
   await owner.query(`CREATE DATABASE ${name}`)

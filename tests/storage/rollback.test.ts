@@ -1,4 +1,4 @@
-// The documented command that rolls a migration back, run as documented.
+// The documented command that rolls back a migration, executed as documented.
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -26,10 +26,10 @@ test('When a psql command is documented, then it ends at the first error', () =>
   expect(DOCUMENTED.filter((command) => !command.includes('-v ON_ERROR_STOP=1'))).toEqual([])
 })
 
-/** psql is not among the packages. */
+/** psql is not installed with the packages. */
 const withPsql = spawnSync('psql', ['--version']).status === 0 ? test : test.skip
 
-withPsql('When a rollback fails, then its command does not exit with 0, and nothing has changed', async () => {
+withPsql('When a rollback fails, then its command exits with an error, and nothing changes', async () => {
   const command = () =>
     spawnSync('sh', ['-c', ROLLBACK], { cwd: root, encoding: 'utf8', env: { ...process.env, MIGRATION_DATABASE_URL: database.url } })
   const client = new pg.Client({ connectionString: database.url })

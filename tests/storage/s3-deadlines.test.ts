@@ -45,7 +45,7 @@ function repeat(response: ServerResponse, text: string): void {
   })
 }
 
-/** What the store's error means, and whether the connection was closed. */
+/** Waits until the connection is closed, and returns the classified error of the store. */
 async function outcome(work: Promise<unknown>): Promise<unknown> {
   const error = await work.then(
     () => undefined,
@@ -57,7 +57,7 @@ async function outcome(work: Promise<unknown>): Promise<unknown> {
 const inTime = { of: 'service', reason: expect.stringMatching(/No answer within/) }
 const list = () => client.send(new ListObjectsV2Command({ Bucket: 'bucket' }))
 
-describe('When a response of the store drips, then the request ends:', () => {
+describe('When a response of the store arrives byte by byte, then the request ends:', () => {
   test('a list', async () => {
     server.script(repeating(200, ' '))
     expect(await outcome(list())).toEqual(inTime)

@@ -25,7 +25,7 @@ afterAll(async () => {
 
 const policiesOf = async (scheduleId: string) => (await client.schedule.getHandle(scheduleId).describe()).policies
 
-test('When Temporal was unavailable at the time of a nightly run, then it starts up to 12 h late; others do not pile up', async () => {
+test('When Temporal was unavailable at the time of a nightly run, then the run starts up to 12 h late, and runs of other schedules do not accumulate', async () => {
   const { objectCheck, reconcileNightly, ...others } = SCHEDULES
   await ensureSchedules(client, SETTINGS)
   for (const nightly of [objectCheck, reconcileNightly])
@@ -33,7 +33,7 @@ test('When Temporal was unavailable at the time of a nightly run, then it starts
   for (const regular of Object.values(others)) expect(await policiesOf(regular)).toMatchObject({ overlap: 'SKIP', catchupWindow: 60_000 })
 })
 
-test('When a schedule was made with another window, then the next start corrects it', async () => {
+test('When a schedule was created with another catch-up window, then the next start corrects it', async () => {
   const handle = client.schedule.getHandle(SCHEDULES.objectCheck)
   await handle.update(
     ({ spec, action, policies, state }) => ({ spec, action, policies: { ...policies, catchupWindow: '1m' }, state }) as never,

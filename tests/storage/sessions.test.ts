@@ -40,7 +40,7 @@ test('When two requests refresh one session at the same time, then both get the 
   expect(await refreshSession(accounts(), one!.refreshToken)).toMatchObject({ sessionId })
 })
 
-test('When a session has reached its end, then tokens of it that are still valid are refused', async () => {
+test('When a session has expired, then its tokens are refused, although they are still valid', async () => {
   const { sessionId, accessToken, refreshToken } = await session()
   expect(await authenticate(accounts(), accessToken)).toMatchObject({ sessionId, userId })
   await opened.owner.$executeRaw`
@@ -55,7 +55,7 @@ test('When a session was not refreshed in time, then its refresh token is refuse
   await expect(refreshSession(accounts(), refreshToken)).rejects.toMatchObject({ code: 'refresh_token_invalid' })
 })
 
-describe('When the password is set anew by a transaction that is not committed yet', () => {
+describe('When the password is changed by a transaction that is not committed yet', () => {
   async function duringReset<T>(work: () => Promise<T>): Promise<T> {
     let started: Promise<T> | undefined
     await opened.owner.$transaction(async (reset) => {

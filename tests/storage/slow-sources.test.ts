@@ -1,4 +1,4 @@
-// Sources that answer slowly or without end: none of them holds a download slot for longer than the deadlines.
+// Sources that respond slowly or endlessly. None of them holds a download slot for longer than the deadlines.
 import { createHash, randomBytes } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import { gzipSync } from 'node:zlib'
@@ -37,7 +37,7 @@ const download = () => bench.run('downloadRecording', source)
 const failure = (type: string, message: RegExp) => expect.objectContaining({ type, message: expect.stringMatching(message) })
 const whole: Answer = (_request, response) => response.writeHead(200, { 'content-length': BYTES.length, etag: '"v1"' }).end(BYTES)
 
-/** Writes until the connection closes, which the server sees. */
+/** Writes until the connection is closed. */
 function repeat(response: ServerResponse, write: () => unknown, everyMs = DRIP_EVERY_MS): void {
   const timer = setInterval(write, everyMs)
   response.on('close', () => {
@@ -57,8 +57,8 @@ const dripping =
     repeat(response, () => response.write(byte))
   }
 
-describe('When the body of a response that is not audio drips', () => {
-  test('then a redirect is followed all the same', async () => {
+describe('When the body of a response that is not audio arrives byte by byte', () => {
+  test('then a redirect is still followed', async () => {
     exotel.script(dripping(302, { location: '/elsewhere' }), whole)
     expect(await download()).toMatchObject({ sha256: SHA256 })
     await eventually('the dripping connection to be closed', async () => closed === 1)
@@ -90,22 +90,22 @@ test.each([
   await eventually('the connection to be closed', async () => closed === 1)
 })
 
-test('When responses 103 come without end, then the attempt ends', async () => {
+test('When responses 103 arrive endlessly, then the attempt ends', async () => {
   exotel.script((_request, response) => repeat(response, () => response.writeEarlyHints({ link: '</a>; rel=preload' }), 200))
   await expect(download()).rejects.toEqual(failure('ExotelUnavailable', /No answer within|1xx/))
 })
 
-test('When a pre-signed link gets no response, then the plain one has a deadline of its own', async () => {
+test('When a pre-signed link gets no response, then the plain link has its own deadline', async () => {
   await nameRecording(bench.database, source.callSid, { sourceUrl: source.sourceUrl, fetchUrl: `${exotel.url}/p?Signature=1` })
   exotel.script(() => {}, whole)
   expect(await download()).toMatchObject({ sha256: SHA256 })
 })
 
-describe('When audio comes one byte at a time', () => {
+describe('When audio arrives one byte at a time', () => {
   const zipped = gzipSync(BYTES)
   test.each<[string, Answer]>([
     ['with a length', dripping(200, { 'content-length': MB })],
-    ['with the length of gigabytes', dripping(200, { 'content-length': 5000 * MB })],
+    ['with a length of gigabytes', dripping(200, { 'content-length': 5000 * MB })],
     ['without a length', dripping(200)],
     [
       'compressed',
@@ -193,7 +193,7 @@ describe('When all download slots are held by downloads without progress', () =>
     jest.useRealTimers()
   })
 
-  test('then an alarm stands until one of them makes progress', async () => {
+  test('then an alarm is raised until one of them makes progress', async () => {
     jest.useFakeTimers({
       doNotFake: ['setTimeout', 'clearTimeout', 'setImmediate', 'clearImmediate', 'nextTick', 'queueMicrotask', 'Date'],
     })

@@ -31,7 +31,7 @@ beforeEach(() => {
 const file = () => bench.spool.fileFor(source.callSid, source.sourceUrl)
 const superseded = expect.objectContaining({ type: 'SpoolFileLost', nonRetryable: true })
 
-/** An activity as an attempt that Temporal scheduled at this time. */
+/** Runs an activity as an attempt that Temporal scheduled at this time. */
 function runScheduledAt<Name extends 'downloadRecording' | 'validateRecording' | 'discardRecording'>(
   currentAttemptScheduledTimestampMs: number,
   name: Name,
@@ -41,7 +41,7 @@ function runScheduledAt<Name extends 'downloadRecording' | 'validateRecording' |
   return environment.run(bench.activities[name] as never, input as never) as never
 }
 
-/** A download that has half of the recording on disk and gets the rest when it is told to. */
+/** Starts a download that has half of the recording on disk and receives the rest when `finish` is called. */
 async function downloadHalf(scheduledMs: number) {
   let finish = (): void => {}
   exotel.script((_request, response) => {
@@ -58,14 +58,14 @@ const failOnError = (_file: string, error: unknown): never => {
   throw error
 }
 
-test('When an attempt to download comes after a later one, then it does nothing, and the later one completes the file', async () => {
+test('When an earlier download attempt arrives after a later one, then it does nothing, and the later one completes the file', async () => {
   const later = await downloadHalf(2)
   await expect(runScheduledAt(1, 'downloadRecording', source)).rejects.toEqual(superseded)
   later.finish()
   expect(await later.result).toMatchObject({ bytes: BYTES.length, sha256: SHA256 })
 })
 
-test('When a later attempt to download comes, then it continues the part of the one that it ends', async () => {
+test('When a later download attempt starts, then it aborts the earlier one and continues its part', async () => {
   const earlier = await downloadHalf(1)
   exotel.script((request, response) => {
     response.writeHead(206, { 'content-range': `bytes ${HALF}-${BYTES.length - 1}/${BYTES.length}`, etag: '"v1"' })
@@ -76,21 +76,21 @@ test('When a later attempt to download comes, then it continues the part of the 
   expect(exotel.requests[0]!.headers.range).toBe(`bytes=${HALF}-`)
 })
 
-test('When a step discards the file of an attempt that was given up, then that one ends first', async () => {
+test('When a step discards the file of an attempt that timed out, then that attempt ends first', async () => {
   const givenUp = await downloadHalf(1)
   await runScheduledAt(2, 'discardRecording', source)
   await expect(givenUp.result).rejects.toEqual(superseded)
   expect(readdirSync(bench.spool.directory).filter((name) => name.startsWith(file()))).toEqual([])
 })
 
-test('When a step discards the file after a later download has begun, then that download goes on', async () => {
+test('When a step discards the file after a later download has started, then that download continues', async () => {
   const later = await downloadHalf(2)
   await expect(runScheduledAt(1, 'discardRecording', source)).rejects.toEqual(superseded)
   later.finish()
   expect(await later.result).toMatchObject({ sha256: SHA256 })
 })
 
-test('When a validation is about to delete a file that a later download writes, then that download goes on', async () => {
+test('When a validation is about to delete a file that a later download writes, then that download continues', async () => {
   const spooled = { queue: bench.spool.queue, file: file(), bytes: HALF, sha256: createHash('sha256').update(PAGE).digest('hex') }
   const later = await downloadHalf(2)
   await expect(runScheduledAt(1, 'validateRecording', { ...source, spooled })).rejects.toEqual(superseded)
@@ -107,7 +107,7 @@ test('When a validation is about to delete a file that a later download has comp
   expect(readFileSync(bench.spool.path(file())).equals(BYTES)).toBe(true)
 })
 
-test('When the bytes of a whole file have changed, then it is downloaded again, and not taken for whole', async () => {
+test('When the bytes of a whole file have changed, then it is downloaded again, and does not count as complete', async () => {
   exotel.script((_request, response) => response.writeHead(200, { 'content-length': BYTES.length }).end(BYTES))
   const whole = await runScheduledAt(1, 'downloadRecording', source)
   writeFileSync(bench.spool.path(file()), randomBytes(BYTES.length))
@@ -128,7 +128,7 @@ describe('When the disk', () => {
   })
   afterEach(() => write.mockRestore())
 
-  test('is full in the middle of a download, then the attempt waits and leaves nothing there', async () => {
+  test('is full in the middle of a download, then the attempt waits, and its file is deleted', async () => {
     const download = await downloadHalf(1)
     write.mockRejectedValue(Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' }))
     download.finish()
@@ -143,7 +143,7 @@ describe('When the disk', () => {
     expect(bench.alarms.active()).toEqual([])
   })
 
-  test('takes less than it was given, then the rest is written behind it', async () => {
+  test('writes fewer bytes than requested, then the rest is written after them', async () => {
     write.mockImplementation(function (this: FileHandle, chunk: Buffer, offset: number, length: number, position: number) {
       return all.call(this, chunk, offset, Math.min(length, 1000), position)
     })
@@ -153,7 +153,7 @@ describe('When the disk', () => {
   })
 })
 
-test('When an attempt begins while the sweep asks whether the call is open, then what it writes stays', async () => {
+test('When an attempt starts while the sweep checks whether the call is open, then the file of the attempt stays', async () => {
   await bench.spool.writeNote(file(), {})
   let writing: Promise<void> | undefined
   const swept = await bench.spool.sweep(async (callSid) => {
@@ -167,7 +167,7 @@ test('When an attempt begins while the sweep asks whether the call is open, then
   expect(readFileSync(bench.spool.path(file())).equals(BYTES)).toBe(true)
 })
 
-test('When the question about one file hangs, then an attempt takes the file over at once', async () => {
+test('When the check of one file hangs, then an attempt on that file starts immediately', async () => {
   await bench.spool.writeNote(file(), {})
   let asked = (): void => {}
   const asking = new Promise<void>((resolve) => (asked = resolve))
@@ -184,7 +184,7 @@ test('When the question about one file hangs, then an attempt takes the file ove
   expect(readFileSync(bench.spool.path(file())).equals(BYTES)).toBe(true)
 })
 
-test('When one file cannot be swept, then the others are', async () => {
+test('When one file cannot be swept, then the others are swept', async () => {
   const calls = Array.from({ length: 5 }, newCallSid)
   for (const callSid of calls) await bench.spool.writeNote(bench.spool.fileFor(callSid, 'x'), {})
   const failed: string[] = []

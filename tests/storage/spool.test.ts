@@ -17,7 +17,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-test('When a spool is opened twice, then the second is refused; after the first has closed, it has the same queue', async () => {
+test('When a spool is opened twice, then the second is refused, and a spool that is opened after it was closed has the same task queue', async () => {
   await expect(Spool.open(folder, 'w', LIMITS, () => {})).rejects.toThrow(SpoolUnusable)
   await spool.close()
   const { queue } = spool
@@ -25,13 +25,13 @@ test('When a spool is opened twice, then the second is refused; after the first 
   expect(spool.queue).toBe(queue)
 })
 
-test('When names of files are asked for, then they are made of checked parts only', () => {
+test('When a file name is created, then it has no unchecked parts', () => {
   const file = spool.fileFor(callSid('a1'), 'https://x.test/../../etc/passwd')
   expect(file).toMatch(/^a1-[0-9a-f]{12}$/)
   expect(() => spool.path('../../etc/passwd')).toThrow()
 })
 
-test('When the limit or the disk leaves no room, then nothing more is admitted', async () => {
+test('When the limit or the disk leaves no space, then no more space is reserved', async () => {
   writeFileSync(spool.path(spool.fileFor(callSid('a1'), 'x')), Buffer.alloc(600))
   await spool.admit(spool.fileFor(callSid('b1'), 'x'), 400)
   await expect(spool.admit(spool.fileFor(callSid('c1'), 'x'), 1)).rejects.toThrow(SpoolFull)
@@ -40,13 +40,13 @@ test('When the limit or the disk leaves no room, then nothing more is admitted',
   await expect(spool.admit(spool.fileFor(callSid('d1'), 'x'), 1)).rejects.toThrow(/disk/)
 })
 
-test('When many ask for space at once, then no more is reserved than there is', async () => {
+test('When many files request space at the same time, then no more is reserved than is available', async () => {
   const asked = Array.from({ length: 10 }, (_, i) => spool.admit(spool.fileFor(callSid(`a${i}`), 'x'), 400))
   const outcomes = await Promise.allSettled(asked)
   expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(2)
 })
 
-test('When a writer has ended, also by an error, then the space that it reserved is free again', async () => {
+test('When a writer has ended, also by an error, then the space that it reserved is released', async () => {
   const attempt = { scheduledMs: 1, signal: new AbortController().signal }
   for (const end of [() => undefined, () => Promise.reject(new Error('cut'))]) {
     const file = spool.fileFor(callSid('a1'), 'x')
@@ -59,12 +59,12 @@ test('When a writer has ended, also by an error, then the space that it reserved
   }
 })
 
-test('When nobody announces how long a file is, then a small spool takes it all the same', async () => {
+test('When the length of a file is unknown, then a small spool still accepts it', async () => {
   expect(await spool.admitStep(spool.fileFor(callSid('a1'), 'x'), 0)).toBeGreaterThan(0)
   await expect(spool.admit(spool.fileFor(callSid('b1'), 'x'), LIMITS.maxBytes)).rejects.toThrow(SpoolFull)
 })
 
-test('When two halves want the room of one another, then one gives up its own and the other goes on', async () => {
+test('When two incomplete files need the space of each other, then one is deleted and the other continues', async () => {
   const [a, b] = [spool.fileFor(callSid('a1'), 'x'), spool.fileFor(callSid('b1'), 'x')]
   for (const file of [a, b]) writeFileSync(spool.path(file), Buffer.alloc(600))
   await expect(spool.admit(a, 800)).rejects.toThrow(SpoolFull)
@@ -72,7 +72,7 @@ test('When two halves want the room of one another, then one gives up its own an
   expect(await spool.files()).toEqual([b])
 })
 
-test('When a note was cut by a crash, then it counts as none', async () => {
+test('When a note was truncated by a crash, then it is ignored', async () => {
   const file = spool.fileFor(callSid('a1'), 'x')
   await spool.writeNote(file, { validator: '"v"', totalBytes: 7 })
   expect(await spool.note(file)).toEqual({ validator: '"v"', totalBytes: 7 })

@@ -1,4 +1,4 @@
-// The circuit breaker around the store: when uploads stop, and when they are let through again.
+// The circuit breaker around the store: when uploads stop, and when they are allowed again.
 import { CancelledFailure } from '@temporalio/common'
 import { rmSync } from 'node:fs'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
@@ -15,7 +15,7 @@ const LONG_PAUSES = 100
 
 let faulty: FaultyS3
 let bench: Workbench
-/** With long pauses. */
+/** A workbench whose breaker has long pauses. */
 let patient: Workbench
 beforeAll(async () => {
   faulty = await startFaultyS3()
@@ -59,7 +59,7 @@ describe('When the store fails five times in a row', () => {
     expect(faulty.requests).toEqual([])
   })
 
-  test('then they wait until one that tries finds it back', async () => {
+  test('then they wait until one attempt finds the store available again', async () => {
     await open(bench)
     const { input } = await spool()
     await eventually('the store to be tried again', () => upload(input).catch(() => undefined))
@@ -67,7 +67,7 @@ describe('When the store fails five times in a row', () => {
     expect(await bench.bucket.keys()).toContainEqual(expect.stringContaining(input.callSid))
   })
 
-  test('then only one upload tries; the others wait meanwhile', async () => {
+  test('then only one upload is attempted, and the others wait until it has ended', async () => {
     await open(bench)
     const trying = await spool()
     const { reached, release } = faulty.hold('HEAD')
@@ -85,7 +85,7 @@ describe('When the store fails five times in a row', () => {
     await upload(input)
   })
 
-  test('then one large upload does not keep the others waiting: a short probe lets all of them through', async () => {
+  test('then one large upload does not delay the others, because a short probe lets all of them through', async () => {
     await open(bench)
     const large = await spool()
     const small = await spool()
@@ -97,7 +97,7 @@ describe('When the store fails five times in a row', () => {
     await slow
   })
 
-  test('then a store that can be read but not written is not back, and no upload is sent to it', async () => {
+  test('then a store that can be read but not written stays unavailable, and no upload is sent to it', async () => {
     const puts: { status: number; code: string }[] = times(200, away)
     faulty.next('PUT', ...puts)
     for (let i = 0; i < 5; i += 1) await expect(upload((await spool()).input)).rejects.toEqual(failure('StorageUnavailable', waits))
@@ -121,7 +121,7 @@ describe('When the store fails five times in a row', () => {
     ['whose file is lost', (path: string) => rmSync(path), undefined],
     ['that a shutdown stops', () => {}, 'WORKER_SHUTDOWN'],
     ['that is cancelled', () => {}, 'CANCELLED'],
-  ])('then an upload %s among them is no success', async (_which, spoil, stop) => {
+  ])('then an upload %s among them does not count as a success', async (_which, spoil, stop) => {
     faulty.next('PUT', ...times(5, away))
     for (let i = 0; i < 5; i += 1) {
       if (i === 3) await stoppedUpload(spoil, stop)
@@ -140,7 +140,7 @@ describe('When the store fails five times in a row', () => {
     await expect(environment.run(bench.activities.uploadRecording, input)).rejects.toThrow()
   }
 
-  test('then a probe that a shutdown or a cancellation finds under way is finished all the same', async () => {
+  test('then a probe that is running during a shutdown or a cancellation is still finished', async () => {
     await open(bench)
     const { input } = await spool()
     const environment = bench.environment()
@@ -159,7 +159,7 @@ describe('When the store fails five times in a row', () => {
 })
 
 describe('When six uploads in a row fail', () => {
-  test('because of faults of single objects, then that says nothing about the store', async () => {
+  test('because of faults of single objects, then the breaker stays closed', async () => {
     faulty.next('PUT', ...times(6, { status: 400, code: 'BadDigest' }))
     for (let i = 0; i < 6; i += 1) {
       const { input } = await spoolRecording(patient)
@@ -169,7 +169,7 @@ describe('When six uploads in a row fail', () => {
     await patient.run('uploadRecording', (await spoolRecording(patient)).input)
   })
 
-  test('because their files are lost, then that says nothing about the store', async () => {
+  test('because their files are lost, then the breaker stays closed', async () => {
     for (let i = 0; i < 6; i += 1) {
       const { input, path } = await spoolRecording(patient)
       rmSync(path)

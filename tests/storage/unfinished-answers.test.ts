@@ -1,4 +1,4 @@
-// What a client gets whose request failed, or could not finish everything, after its transaction was committed.
+// The response to a client if its request failed, or could not finish all work, after its transaction was committed.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { hash } from '@node-rs/argon2'
 import { readFileSync } from 'node:fs'
@@ -31,7 +31,7 @@ const accountsWith = (keys: Partial<SigningKeys> = {}): AccountsContext => {
 
 const PLACES = 4 + 64
 
-/** Takes all places of the password hashing when `takePlaces` is called, keeps them until the work is done, and leaves them free. */
+/** Occupies all slots of the password hashing when `takePlaces` is called, and releases them after the work. */
 async function whileHashingIsBusy<T>(work: (takePlaces: () => void) => Promise<T>): Promise<T> {
   const running = new Set<Promise<void>>()
   let busy = true
@@ -56,7 +56,7 @@ async function whileHashingIsBusy<T>(work: (takePlaces: () => void) => Promise<T
   }
 }
 
-test('When all places of the password hashing are taken after a login was checked, then it succeeds and the old hash stays', async () => {
+test('When all slots of the password hashing are occupied after a login was checked, then it succeeds and the old hash stays', async () => {
   const keys = createSigningKeys(opened.database)
   const before = await opened.database.user.findUniqueOrThrow({ where: { email: EMAIL } })
   const tokens = await whileHashingIsBusy((takePlaces) =>
@@ -93,7 +93,7 @@ test('When the signing keys are replaced after the answer to a refresh was lost,
   expect((await refreshSession(accountsWith(), repeated.refreshToken)).sessionId).toBe(sessionId)
 })
 
-test('When two clients share a session while the signing keys are replaced, then neither can replace the token again and again', async () => {
+test('When two clients share a session while the signing keys are replaced, then neither can replace the token repeatedly', async () => {
   const { refreshToken: shared } = await logIn(accountsWith(), { email: EMAIL, password: PASSWORD })
   const { refreshToken: other } = await refreshSession(accountsWith(), shared)
   await replaceSigningKeys()
@@ -102,7 +102,7 @@ test('When two clients share a session while the signing keys are replaced, then
   await expect(refreshSession(accountsWith(), shared)).rejects.toMatchObject({ code: 'refresh_token_invalid' })
 })
 
-test('When the password is changed and the signing keys are replaced, then a token from before gets no successor', async () => {
+test('When the password is changed and the signing keys are replaced, then an earlier token gets no successor', async () => {
   const { refreshToken, sessionId } = await logIn(accountsWith(), { email: EMAIL, password: PASSWORD })
   await refreshSession(accountsWith(), refreshToken)
   const { userId } = await opened.database.session.findUniqueOrThrow({ where: { id: sessionId } })

@@ -1,4 +1,4 @@
-// Several attempts to upload one recording: given up, cancelled, and side by side in two processes.
+// Several attempts to upload one recording: timed out, cancelled, and concurrent in two processes.
 import {
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
@@ -20,7 +20,7 @@ import { startFaultyS3, type FaultyS3 } from '../support/faulty-s3.ts'
 import { spoolRecording, type SpooledRecording } from '../support/spooled.ts'
 
 const MB = 1024 ** 2
-/** S3 takes no smaller parts. */
+/** S3 accepts no smaller parts. */
 const SIZES = { singlePutMaxBytes: MB, partBytes: 5 * MB }
 
 let faulty: FaultyS3
@@ -50,7 +50,7 @@ const expectStored = async (recording: SpooledRecording, { key }: StoredObject):
   expect((await bench.bucket.keys()).filter((each) => each.includes(recording.input.callSid))).toEqual([key])
 }
 
-describe('When an attempt stops in the middle of an upload in parts', () => {
+describe('When an attempt stops in the middle of a multipart upload', () => {
   async function stopInTheMiddle(recording: SpooledRecording, reason: string, details: object): Promise<void> {
     const environment = bench.environment()
     const { reached, release } = faulty.hold('PUT', ofCall(recording, 'partNumber=2'))
@@ -66,7 +66,7 @@ describe('When an attempt stops in the middle of an upload in parts', () => {
     ['NOT_FOUND', { notFound: true }],
     ['PAUSED', { paused: true }],
     ['WORKER_SHUTDOWN', { workerShutdown: true }],
-  ])('because of %s, then its successor continues the upload', async (reason, details) => {
+  ])('because of %s, then the next attempt continues the upload', async (reason, details) => {
     const recording = await large()
     await stopInTheMiddle(recording, reason, details)
     expect(await bench.bucket.openUploads()).toBe(1)
@@ -76,7 +76,7 @@ describe('When an attempt stops in the middle of an upload in parts', () => {
     expect(await bench.bucket.openUploads()).toBe(0)
   })
 
-  test('because its workflow cancelled it, then nothing of the upload stays', async () => {
+  test('because its workflow cancelled it, then the upload is aborted', async () => {
     const recording = await large()
     await stopInTheMiddle(recording, 'CANCELLED', { cancelRequested: true })
     expect(faulty.requests.some(({ method, url }) => method === 'DELETE' && ofCall(recording, 'uploadId=').test(url))).toBe(true)
@@ -87,7 +87,7 @@ describe('When an attempt stops in the middle of an upload in parts', () => {
 test.each([
   ['that fills its last part', 10 * MB, 2],
   ['with a short last part', 10 * MB + 1, 3],
-])('When a file %s is uploaded in parts, then its ETag confirms it, without reading it back', async (_which, bytes, parts) => {
+])('When a file %s is uploaded in parts, then its ETag confirms it, and the object is not read back', async (_which, bytes, parts) => {
   const recording = await large(bytes)
   expect(recording.input.verdict.etag).toMatch(new RegExp(`-${parts}$`))
   faulty.requests.length = 0
@@ -97,7 +97,7 @@ test.each([
   expect(ofObject.filter(({ method, url }) => method === 'GET' && !url.includes('uploadId='))).toEqual([])
 })
 
-test('When a file is as large as one request may be, then it is sent in one request, and its ETag confirms it', async () => {
+test('When a file has the maximum size of a single request, then it is sent in one request, and its ETag confirms it', async () => {
   const recording = await large(SIZES.singlePutMaxBytes)
   faulty.requests.length = 0
   await expectStored(recording, await upload(recording))
@@ -137,7 +137,7 @@ test('When the store does not answer before the deadline of the upload, then the
   await expectStored(recording, await upload(recording))
 })
 
-test('When somebody else puts an object under the key during an upload in parts, then it stays, and the recording gets another key', async () => {
+test('When another program puts an object under the key during a multipart upload, then that object stays, and the recording gets another key', async () => {
   const recording = await large()
   const { reached, release } = faulty.hold('POST', ofCall(recording, 'uploadId='))
   const first = upload(recording).catch((error: unknown) => error)
@@ -166,13 +166,13 @@ describe('When two attempts upload one recording at the same time', () => {
     expect(await bench.bucket.openUploads()).toBe(0)
   })
 
-  test('and the other one is cancelled and ends the shared upload, then the task of this one waits, and begins a new upload', async () => {
+  test('and the other one is cancelled and aborts the shared upload, then this one waits, and starts a new upload', async () => {
     const recording = await large()
     const { reached, release } = faulty.hold('PUT', ofCall(recording, 'partNumber=2'))
-    const successor = upload(recording).catch(() => upload(recording)) // the server may break the connection instead of answering
+    const successor = upload(recording).catch(() => upload(recording)) // the server may reset the connection instead of responding
     await reached
     const environment = bench.environment()
-    const held = faulty.hold('PUT', ofCall(recording, 'partNumber=2')) // its own
+    const held = faulty.hold('PUT', ofCall(recording, 'partNumber=2')) // the request of the other attempt
     const cancelled = environment.run(bench.activities.uploadRecording, recording.input).catch((error: unknown) => error)
     await held.reached
     environment.cancel()
@@ -187,7 +187,7 @@ describe('When two attempts upload one recording at the same time', () => {
   test.each([
     ['in parts', () => large()],
     ['in one request', () => spoolRecording(bench)],
-  ])('as two processes, %s, then both succeed', async (_how, spool) => {
+  ])('in two processes, %s, then both succeed', async (_how, spool) => {
     const recording = await spool()
     const other = await openWorkbench({ s3Endpoint: faulty.url, uploadSizes: SIZES, bucket: bench.bucket.name })
     copyFileSync(recording.path, other.spool.path(recording.input.spooled.file))
@@ -201,7 +201,7 @@ describe('When two attempts upload one recording at the same time', () => {
   test.each([
     ['before it reads the file', 'HEAD', undefined],
     ['between two parts', 'PUT', 'partNumber=1'],
-  ])('and the other one removes the spool file %s, then both succeed', async (_when, method, more) => {
+  ])('and the other one deletes the spool file %s, then both succeed', async (_when, method, more) => {
     const recording = await large()
     const { reached, release } = faulty.hold(method, ofCall(recording, more))
     const late = upload(recording)
@@ -213,7 +213,7 @@ describe('When two attempts upload one recording at the same time', () => {
     expect(bench.alarms.active()).toEqual([])
   })
 
-  /** What another process does with the upload that this one has begun. */
+  /** Completes the multipart upload that this process has started, like another process. */
   async function completeAsAnother({ input }: SpooledRecording): Promise<void> {
     const url = new URL(faulty.requests.findLast(({ url }) => url.includes(input.callSid) && url.includes('uploadId='))!.url, faulty.url)
     const place = { Bucket: bench.bucket.name, Key: decodeURIComponent(url.pathname).split('/').slice(2).join('/') }
@@ -224,10 +224,10 @@ describe('When two attempts upload one recording at the same time', () => {
   }
 })
 
-test('When the spool file of a confirmed upload cannot be removed, then the upload succeeds all the same', async () => {
+test('When the spool file of a confirmed upload cannot be deleted, then the upload still succeeds', async () => {
   const recording = await spoolRecording(bench)
   const note = `${recording.path}.json`
-  mkdirSync(note) // `rm` refuses a directory, also where the tests run as root
+  mkdirSync(note) // `rm` refuses a directory, even if the tests run as root
   await expectStored(recording, await upload(recording))
   expect(bench.alarms.active()).toEqual([])
   rmSync(note, { recursive: true })

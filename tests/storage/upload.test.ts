@@ -34,7 +34,7 @@ const failure = (type: string, more: object = {}) => expect.objectContaining({ t
 const times = <T>(count: number, each: T): T[] => Array.from({ length: count }, () => each)
 const waits = { nonRetryable: false, category: 'BENIGN' }
 
-test('When a file is uploaded, then the bucket holds its bytes under a key of the day, and the spool no longer does', async () => {
+test('When a file is uploaded, then the bucket has its bytes under a key with the date, and the spool file is deleted', async () => {
   const { input, path } = await spool()
   faulty.requests.length = 0
   const stored = await upload(input)
@@ -56,14 +56,14 @@ test('When a file is uploaded, then the bucket holds its bytes under a key of th
   expect(Object.keys(put.headers).filter((name) => /checksum|trailer|content-encoding/.test(name))).toEqual([])
 })
 
-/** The day in the keys of a call's objects, `yyyy/mm/dd`: midnight may pass in a test. */
+/** The date in the keys of a call's objects, `yyyy/mm/dd`. A test may run past midnight. */
 async function dayOf(callSid: CallSid): Promise<string> {
   return (await fixRecordingDate(bench.database, callSid)).replaceAll('-', '/')
 }
 const keyOf = async ({ callSid, spooled }: UploadInput) =>
   `recordings/${await dayOf(callSid)}/${callSid}-${spooled.sha256.slice(0, 12)}.mp3`
 
-test('When it is uploaded already, then one look is enough, even without the file', async () => {
+test('When a recording is already uploaded, then one HEAD request is enough, even without the file', async () => {
   const { input, path } = await spool()
   const first = await upload(input)
   expect(existsSync(path)).toBe(false)
@@ -72,7 +72,7 @@ test('When it is uploaded already, then one look is enough, even without the fil
   expect(faulty.requests.map(({ method }) => method)).toEqual(['HEAD'])
 })
 
-test('When two upload the same at once, then there is one object, and both succeed', async () => {
+test('When two attempts upload the same file at the same time, then there is one object, and both succeed', async () => {
   const { input } = await spool()
   const [a, b] = await Promise.all([upload(input), upload(input)])
   expect(a).toEqual(b)
@@ -81,7 +81,7 @@ test('When two upload the same at once, then there is one object, and both succe
   expect(await bench.bucket.sha256Of(a!.key)).toBe(input.spooled.sha256)
 })
 
-describe('When other bytes lie under our key,', () => {
+describe('When the key already has an object with other bytes,', () => {
   const putThere = (Key: string, Metadata: Record<string, string>, Body = 'half') =>
     bench.bucket.client.send(new PutObjectCommand({ Bucket: bench.bucket.name, Key, Body, Metadata }))
 
@@ -98,7 +98,7 @@ describe('When other bytes lie under our key,', () => {
   test.each([
     ['knows', { ChecksumAlgorithm: 'SHA256' }],
     ['does not know', {}],
-  ] as const)('then an object of the same size whose SHA-256 the server %s is not taken for ours', async (_what, checksum) => {
+  ] as const)('then an object of the same size whose SHA-256 the server %s does not count as ours', async (_what, checksum) => {
     const { input } = await spool()
     const { callSid, spooled } = input
     const key = await keyOf(input)
@@ -116,7 +116,7 @@ describe('When other bytes lie under our key,', () => {
     ['no metadata', () => ({})],
     ['the metadata of another call', ({ spooled }: UploadInput) => ({ callsid: 'other', sha256: spooled.sha256 })],
     ['the metadata of another recording of the call', ({ callSid }: UploadInput) => ({ callsid: callSid, sha256: 'b'.repeat(64) })],
-  ])('then an object with %s stays, and ours has another key, a remark and an alarm', async (_whose, metadataOf) => {
+  ])('then an object with %s stays, and ours gets another key, a remark and an alarm', async (_whose, metadataOf) => {
     const { input } = await spool()
     const key = await keyOf(input)
     await putThere(key, metadataOf(input))
@@ -129,10 +129,10 @@ describe('When other bytes lie under our key,', () => {
     expect(bench.alarms.active()).toMatchObject([{ name: 'ForeignObject', reason: expect.stringContaining(key) }])
     expect(readObjectKey(ours)).toEqual(readObjectKey(key))
 
-    expect(await upload(input)).toEqual(stored) // again, without a file
+    expect(await upload(input)).toEqual(stored) // the second call has no file
   })
 
-  test('then one that somebody puts there during the upload stays as well', async () => {
+  test('then one that another program puts there during the upload also stays', async () => {
     const { input } = await spool()
     const key = await keyOf(input)
     const { reached, release } = faulty.hold('PUT', new RegExp(input.callSid))
@@ -146,7 +146,7 @@ describe('When other bytes lie under our key,', () => {
     expect(await bench.bucket.sha256Of(key)).toBe(before)
   })
 
-  test('then one that replaces our damaged object during the upload stays as well', async () => {
+  test('then one that replaces our damaged object during the upload also stays', async () => {
     const { input } = await spool()
     const key = await keyOf(input)
     await putThere(key, { callsid: input.callSid, sha256: input.spooled.sha256 })
@@ -162,7 +162,7 @@ describe('When other bytes lie under our key,', () => {
   })
 })
 
-describe('When the store shows an object only some seconds after it has accepted it,', () => {
+describe('When the store returns an object only some seconds after it has accepted it,', () => {
   let patient: Workbench
   beforeAll(async () => {
     patient = await openWorkbench({ s3Endpoint: faulty.url, shownAfterMs: undefined })
@@ -178,7 +178,7 @@ describe('When the store shows an object only some seconds after it has accepted
     expect(faulty.requests.filter(({ method, url }) => method === 'PUT' && url.includes(input.callSid))).toHaveLength(1)
   })
 
-  test('then an object that the store has and does not show is not overwritten, and the reason says so', async () => {
+  test('then an object that exists but is not returned yet is not overwritten, and the reason contains this', async () => {
     const { input } = await spool()
     faulty.requests.length = 0
     faulty.next('PUT', { status: 412, code: 'PreconditionFailed' })
@@ -189,9 +189,9 @@ describe('When the store shows an object only some seconds after it has accepted
   })
 })
 
-describe('When the file is not what was validated, then the recording is downloaded again:', () => {
+describe('When the file does not have the validated bytes, then the recording is downloaded again:', () => {
   test.each([
-    ['gone', (path: string) => rmSync(path)],
+    ['deleted', (path: string) => rmSync(path)],
     ['shortened', (path: string) => truncateSync(path, 100)],
     ['changed', (path: string) => writeFileSync(path, Buffer.concat([mp3(), randomBytes(20)]))],
   ])('%s before the upload', async (_how, spoil) => {
@@ -205,23 +205,23 @@ describe('When the file is not what was validated, then the recording is downloa
   })
 })
 
-describe('When the store is in trouble, then the task waits, and is done when the trouble is over:', () => {
+describe('When the store fails, then the task waits, and succeeds when the store works again:', () => {
   test.each([
     ['503 SlowDown', { status: 503, code: 'SlowDown' }, 'StorageUnavailable'],
     ['500', { status: 500, code: 'InternalError' }, 'StorageUnavailable'],
     ['400 RequestRateLimitExceeded', { status: 400, code: 'RequestRateLimitExceeded' }, 'StorageUnavailable'],
     ['a reset in mid-stream', { reset: true }, 'StorageUnavailable'],
-    ['one object’s own refusal', { status: 403, code: 'AccessDenied' }, 'StorageUnavailable'],
-    ['keys that are wrong', { status: 403, code: 'InvalidAccessKeyId' }, 'StorageMisconfigured'],
+    ['a refusal of one object', { status: 403, code: 'AccessDenied' }, 'StorageUnavailable'],
+    ['wrong access keys', { status: 403, code: 'InvalidAccessKeyId' }, 'StorageMisconfigured'],
     ['no bucket', { status: 404, code: 'NoSuchBucket' }, 'StorageMisconfigured'],
-    ['the clock is off', { status: 403, code: 'RequestTimeTooSkewed' }, 'StorageMisconfigured'],
-    ['acknowledged, but not there', { status: 200 }, 'StorageUnavailable'],
+    ['a wrong clock', { status: 403, code: 'RequestTimeTooSkewed' }, 'StorageMisconfigured'],
+    ['acknowledged, but not stored', { status: 200 }, 'StorageUnavailable'],
   ] as const)('%s', async (_how, fault, type) => {
     const { input, path } = await spool()
     faulty.next('PUT', fault)
     const error: unknown = await upload(input).catch((each: unknown) => each)
     expect(error).toEqual(failure(type, waits))
-    expect((error as Error).message).not.toContain(servers.s3.accessKeyId) // as S3's own text does
+    expect((error as Error).message).not.toContain(servers.s3.accessKeyId) // S3's own message contains it
     expect(existsSync(path)).toBe(true)
     expect(bench.alarms.active().map(({ name }) => name)).toEqual(type === 'StorageMisconfigured' ? ['StorageMisconfigured'] : [])
     const { key } = await upload(input)
@@ -232,7 +232,7 @@ describe('When the store is in trouble, then the task waits, and is done when th
   test.each([
     ['reading', 'HEAD', { HEAD: 2, POST: 0 }],
     ['writing', 'PUT', { HEAD: 0, POST: 1 }],
-  ])('%s is forbidden altogether', async (_what, method, refused) => {
+  ])('%s is forbidden for all objects', async (_what, method, refused) => {
     const { input } = await spool()
     const denied = { status: 403, code: 'AccessDenied' }
     faulty.next(method, denied)
@@ -245,10 +245,10 @@ describe('When the store is in trouble, then the task waits, and is done when th
   })
 
   test.each([
-    ['looks for it', 'HEAD', { status: 403 }],
-    ['sends it', 'PUT', { status: 403, code: 'AccessDenied' }],
-    ['sends it and hears of other bytes', 'PUT', { status: 400, code: 'BadDigest' }],
-  ])('one object is refused whenever somebody %s', async (_what, method, refused) => {
+    ['its HEAD request', 'HEAD', { status: 403 }],
+    ['its PUT request', 'PUT', { status: 403, code: 'AccessDenied' }],
+    ['its PUT request with a digest error', 'PUT', { status: 400, code: 'BadDigest' }],
+  ])('one object is refused on each attempt: %s', async (_what, method, refused) => {
     const { input } = await spool()
     const attempt = async (nth: number): Promise<string[]> => {
       faulty.next(method, refused)
@@ -266,7 +266,7 @@ describe('When the store is in trouble, then the task waits, and is done when th
     expect(bench.alarms.active()).toEqual([])
   })
 
-  test('a store that does not know If-None-Match is served without it', async () => {
+  test('a store without support for If-None-Match gets requests without it', async () => {
     faulty.next('PUT', { status: 501, code: 'NotImplemented' })
     const other = await openWorkbench({ s3Endpoint: faulty.url })
     try {
@@ -281,7 +281,7 @@ describe('When the store is in trouble, then the task waits, and is done when th
   })
 })
 
-test('When the store gives no checksum that we know, then the object is read back', async () => {
+test('When the store returns no known checksum, then the object is read back', async () => {
   const { input } = await spool()
   faulty.hideEtags = true
   const { key } = await upload(input)
@@ -289,7 +289,7 @@ test('When the store gives no checksum that we know, then the object is read bac
   expect(faulty.requests.some(({ method, url }) => method === 'GET' && url.includes(input.callSid))).toBe(true)
 })
 
-test('When the file disappears in the moment of the upload, then the request ends with the disk’s error, and nothing else does', async () => {
+test('When the file is deleted during the upload, then the request fails with the error of the disk, and the process continues', async () => {
   const store = new RecordingStore({ ...servers.s3, endpoint: faulty.url, bucket: bench.bucket.name, connections: 1 })
   const object = {
     key: 'recordings/x',
@@ -325,7 +325,7 @@ test('When audio is incomplete, then the file stays with the reason until it has
   expect(await bench.spool.bytesOf(file)).toBe(bytes.length)
 })
 
-test('When there is no audio, then it is refused and deleted', async () => {
+test('When a file is not audio, then it is refused and deleted', async () => {
   const callSid = newCallSid()
   const file = bench.spool.fileFor(callSid, 'x')
   writeFileSync(bench.spool.path(file), '<html>')
@@ -337,7 +337,7 @@ test('When there is no audio, then it is refused and deleted', async () => {
   expect(await bench.spool.files()).not.toContain(file)
 })
 
-test('When the recording is far from the call’s length, then that is a remark', async () => {
+test('When the duration of the recording differs from that of the call, then it gets a remark', async () => {
   const callSid = newCallSid()
   await bench.database.call.create({ data: { callSid, durationSeconds: 300 } })
   const bytes = mp3()

@@ -1,4 +1,4 @@
-// Activities on real parts (PostgreSQL, S3, a disk), run outside a worker.
+// Runs activities outside a worker, with a real PostgreSQL, S3 server and disk.
 import type { Info } from '@temporalio/activity'
 import { MockActivityEnvironment } from '@temporalio/testing'
 import { DefaultLogger } from '@temporalio/worker'
@@ -31,19 +31,19 @@ export const RECOVERY = { pausesMs: [15, 60, 360, 1440, 4320, 1440].map((minutes
 
 export interface Workbench {
   activities: Activities
-  /** As Temporal would run it; rejects with its failure. */
+  /** Runs an activity like Temporal. Rejects with the failure of the activity. */
   run<Name extends keyof Activities>(name: Name, ...args: Parameters<Activities[Name]>): ReturnType<Activities[Name]>
   environment(info?: Partial<Info>): MockActivityEnvironment
-  /** As the application's role. */
+  /** Connected with the application's role. */
   database: Database
-  /** As the owner of the tables, for tests that arrange rows. */
+  /** Connected as the owner of the tables, for tests that prepare rows. */
   owner: Database
-  /** The owner's, for connections of a test's own. */
+  /** The owner's URL, for a test that opens its own connections. */
   databaseUrl: string
   bucket: Bucket
   spool: Spool
   alarms: Alarms<AlarmName>
-  /** As if the worker had just started: without alarms, with a closed circuit breaker. */
+  /** Recreates the worker's state at its start: no alarms, and a closed circuit breaker. */
   restart(): void
   close(): Promise<void>
 }
@@ -53,9 +53,9 @@ export async function openWorkbench(
     apiBaseUrl?: string
     s3Endpoint?: string
     uploadSizes?: UploadSizes
-    /** As of a real store where it is absent. */
+    /** The default of the store is used if this is explicitly undefined. */
     shownAfterMs?: number[] | undefined
-    /** Another process's; without it a new one. */
+    /** The bucket of another workbench. By default a new one is created. */
     bucket?: string
     maxBytes?: number
     limits?: SpoolLimits
@@ -100,7 +100,7 @@ export async function openWorkbench(
       waitScale: options.waitScale ?? 1,
       cleanUp: { webhookBodyDays: 90, sessionDays: 30, overdueMs: 24 * 3600_000 },
       recovery: { plan: options.recovery ?? RECOVERY, perPass: 100, quietMs: 600_000, openRunPauseMs: 6 * 3600_000 },
-      temporal: undefined as never, // what asks Temporal is tested through the whole backend
+      temporal: undefined as never, // activities that use Temporal are tested with the whole backend
     }
     return { store, alarms, activities: createActivities(deps), deps }
   }
@@ -108,7 +108,7 @@ export async function openWorkbench(
   const environment = (info: Partial<Info> = {}): MockActivityEnvironment =>
     new MockActivityEnvironment(
       info,
-      { logger: new DefaultLogger('ERROR'), interceptors: [activityInterceptor(worker.deps)] }, // failures are what is tested
+      { logger: new DefaultLogger('ERROR'), interceptors: [activityInterceptor(worker.deps)] }, // tests cause failures on purpose, so warnings are not logged
     )
   return {
     get activities() {

@@ -2,7 +2,7 @@ import { GetObjectCommand, ListMultipartUploadsCommand, paginateListObjectsV2, S
 import { createHash } from 'node:crypto'
 import type { S3Access } from '../../dev/s3-server.ts'
 
-/** What really lies in a bucket, read with nothing of the product's. */
+/** Reads the contents of a bucket without any production code. */
 export interface Bucket {
   name: string
   client: S3Client

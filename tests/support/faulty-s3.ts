@@ -3,28 +3,28 @@ import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { servers } from './servers.ts'
 
-/** `status` with an error code (200: acknowledged and thrown away), or a broken connection. */
+/** A response with this status and error code (200: acknowledged but not stored), or a reset connection. */
 type S3Fault = { status: number; code?: string } | { reset: true }
 
 export interface FaultyS3 {
   url: string
   requests: { method: string; url: string; headers: IncomingMessage['headers'] }[]
-  /** The next requests of this method fail so; then all is well again. */
+  /** The next requests of this method fail with these faults, one each. Later requests succeed. */
   next(method: string, ...faults: S3Fault[]): void
-  /** The next request of this method, to a URL that matches, waits until it is released. */
+  /** The next request of this method whose URL matches waits until it is released. */
   hold(method: string, url?: RegExp): { reached: Promise<void>; release: () => void }
-  /** The next answers to requests that list objects are rewritten so, one each. */
+  /** The next responses to requests that list objects are rewritten by these functions, one each. */
   rewriteLists(...rewrites: ((xml: string) => string)[]): void
-  /** For so long after an object was put, HEAD does not find it. */
+  /** HEAD does not find an object for this long after it was put. */
   hideNewMs: number
-  /** Answers of HEAD without an ETag. */
+  /** Responses to HEAD have no ETag. */
   hideEtags: boolean
-  /** Ends all faults and releases all requests that are held. */
+  /** Removes all faults and releases all held requests. */
   reset(): void
   close(): Promise<void>
 }
 
-/** The run's real S3 server behind a door that breaks on demand. */
+/** Starts a proxy in front of the real S3 server of the test run. The proxy injects faults on demand. */
 export async function startFaultyS3(): Promise<FaultyS3> {
   const target = new URL(servers.s3.endpoint)
   const faults = new Map<string, S3Fault[]>()
@@ -86,7 +86,7 @@ export async function startFaultyS3(): Promise<FaultyS3> {
     })
   }
 
-  /** With its own Host header: it is part of the signature. */
+  /** Forwards the original Host header, because it is part of the signature. */
   function forward(request: IncomingMessage, response: ServerResponse): void {
     const onward = send(
       { host: target.hostname, port: target.port, method: request.method, path: request.url, headers: request.headers },

@@ -4,7 +4,7 @@ import { createLastingAlarm } from '../../activities/lasting-alarm.ts'
 import type { AlarmName } from '../../contracts/alarms.ts'
 import { createAlarms } from '../../platform/alarms.ts'
 
-test('When more subjects fail than an alarm names, then it stands until the last of them is over', () => {
+test('When more subjects fail than an alarm names, then it stays raised until the last subject is removed', () => {
   const alarms = createAlarms<AlarmName>(pino({ enabled: false }))
   const alarm = createLastingAlarm(alarms, { name: 'ForeignObject', quietMs: 3600_000, reason: (subjects) => subjects.join(' ') })
   const subjects = Array.from({ length: 12 }, (_, index) => `s${index}`)

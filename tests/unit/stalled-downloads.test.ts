@@ -53,7 +53,7 @@ test('When a slot is free, then there is no alarm', () => {
   expect(isRaised()).toBe(false)
 })
 
-test('When all slots are held for a moment only, then there is no alarm', () => {
+test('When all slots are held for a short time only, then there is no alarm', () => {
   hold()
   hold()
   seconds(10)
@@ -86,7 +86,7 @@ describe('When all slots are held without progress,', () => {
     expect(isRaised()).toBe(true)
   })
 
-  test('then single bytes do not end the alarm, also behind a part', () => {
+  test('then single bytes do not clear the alarm, not even for a resumed download', () => {
     for (let bytes = 5_000_000; bytes < 5_000_030; bytes += 1) {
       first.progress(bytes)
       seconds(1)
@@ -94,18 +94,18 @@ describe('When all slots are held without progress,', () => {
     expect(isRaised()).toBe(true)
   })
 
-  test('then progress ends it at once', () => {
+  test('then progress clears the alarm immediately', () => {
     first.progress(1)
     first.progress(100_000)
     expect(isRaised()).toBe(false)
   })
 
-  test('then a recording that is received ends it at once', async () => {
+  test('then a completed download clears the alarm immediately', async () => {
     await first.succeed()
     expect(isRaised()).toBe(false)
   })
 
-  test('then it stands while each that fails is followed by another', async () => {
+  test('then the alarm stays raised while another stalled download follows each failed one', async () => {
     for (let i = 0; i < 10; i += 1) {
       await first.fail()
       first = hold()
@@ -114,7 +114,7 @@ describe('When all slots are held without progress,', () => {
     }
   })
 
-  test('then it ends a minute after a slot became free', async () => {
+  test('then the alarm is cleared a minute after a slot becomes free', async () => {
     await first.fail()
     seconds(30)
     expect(isRaised()).toBe(true)
@@ -122,13 +122,13 @@ describe('When all slots are held without progress,', () => {
     expect(isRaised()).toBe(false)
   })
 
-  test('then progress in another queue does not end it', async () => {
+  test('then progress in another queue does not clear the alarm', async () => {
     await hold('another queue').succeed()
     expect(isRaised()).toBe(true)
   })
 })
 
-test('When nothing is held and no alarm stands, then nothing is checked any more', async () => {
+test('When no slot is held and no alarm is raised, then the checks stop', async () => {
   await hold().succeed()
   seconds(10)
   expect(jest.getTimerCount()).toBe(0)
