@@ -14,8 +14,8 @@ const POLL_MS = 100
 const TIMEOUT_MS = 120_000
 const ROUTES: Record<string, string> = {
   'call-start': 'Webhook from Exotel: the call has started',
-  'call-end': 'Webhook from Exotel: the call has ended, without a link to a recording yet',
-  recording: 'Webhook from Exotel: the link to the recording',
+  'call-end': 'Webhook from Exotel: the call has ended; the recording is not available yet',
+  recording: 'Webhook from Exotel: the recording is available, with its link',
 }
 const OWN_EVENTS: Record<string, string> = {
   reconcile: "Reconciliation has found the call in Exotel's list of calls",
