@@ -8,7 +8,7 @@ const NAME = 'CleanUpOverdue'
 const CHECK_EVERY_MS = 5 * 60_000
 
 /**
- * Each worker checks this itself, outside of activities. So the alarm is also raised if no clean-up runs at all, and every worker clears it.
+ * Each worker checks this itself, outside activities. So the alarm is also raised if no clean-up runs at all, and every worker clears it.
  */
 export async function watchCleanUps(
   deps: Pick<Dependencies, 'database' | 'alarms' | 'cleanUp' | 'waitScale' | 'logger'>,

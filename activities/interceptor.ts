@@ -143,7 +143,7 @@ function asApplicationFailure({ pauses }: Needs, attempt: ActivityAttempt, { cod
   })
 }
 
-/** True if the workflow, a person or a timeout cancelled the activity. If the worker shuts down, another worker gets the activity instead. */
+/** True if the workflow, a person or a timeout cancelled the activity. A worker shutdown is no cancellation: another worker continues. */
 function isCancelled({ reason }: AbortSignal): boolean {
   return reason instanceof CancelledFailure && reason.message !== 'WORKER_SHUTDOWN'
 }

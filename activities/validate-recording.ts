@@ -55,7 +55,7 @@ async function inspect(deps: Needs, spooled: Spooled): Promise<{ digests: Digest
     throw failAttempt(SPOOL_FILE_LOST, 'The spooled file is missing or has another size')
   try {
     const digests = await digestFile(path, deps.store.sizes, signal, reportProgress)
-    if (digests.sha256 === spooled.sha256) return { digests, finding: await judge(path, spooled) }
+    if (digests.sha256 === spooled.sha256) return { digests, finding: await findingFor(path, spooled) }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     throw failAttempt(SPOOL_FILE_LOST, 'Another attempt deleted the spooled file')
@@ -65,7 +65,7 @@ async function inspect(deps: Needs, spooled: Spooled): Promise<{ digests: Digest
 }
 
 /**
- * If an earlier attempt received more bytes, its file must not be replaced by this one. The recording is downloaded again, and if no attempt
+ * If an earlier attempt received more bytes, this file must not replace its file. The recording is downloaded again, and if no attempt
  * receives all of it, the longest file is quarantined.
  */
 async function isLessThanKept({ spool }: Needs, { file, bytes, broken }: Spooled): Promise<boolean> {
@@ -73,7 +73,7 @@ async function isLessThanKept({ spool }: Needs, { file, bytes, broken }: Spooled
 }
 
 /** If the bytes are known to be incomplete, the file is refused only if it is certainly not audio. */
-async function judge(path: string, { broken }: Spooled): Promise<Finding> {
+async function findingFor(path: string, { broken }: Spooled): Promise<Finding> {
   if (broken?.isEncoded) return { kind: 'damaged', audio: UNKNOWN_FORMAT, reason: broken.reason }
   const finding = await inspectAudio(path)
   return broken && finding.kind !== 'none' ? { kind: 'damaged', audio: finding.audio, reason: broken.reason } : finding

@@ -71,12 +71,12 @@ describe('The schema', () => {
     ['a plaintext password', `INSERT INTO users (email, name, password_hash) VALUES ('a@example.com', 'A', 'secret')`],
     ['a role that does not exist', `INSERT INTO users (email, name, password_hash, role) VALUES ('a@example.com', 'A', '${HASH}', 'root')`],
     [
-      'a session of nobody',
+      'a session without a user',
       `INSERT INTO sessions (user_id, refresh_hash, refresh_expires_at, expires_at) VALUES (gen_random_uuid(), '${digest()}', now(), now())`,
     ],
     ['a plaintext reset token', `INSERT INTO password_reset_tokens (user_id, token_hash) SELECT id, 'token' FROM users`],
     [
-      'a reset token that was never good',
+      'a reset token that expires before it is created',
       `INSERT INTO password_reset_tokens (user_id, token_hash, expires_at) SELECT id, '${digest()}', now() - interval '1 s' FROM users`,
     ],
     ['a session ended without a reason', `UPDATE sessions SET ended_at = now()`],

@@ -168,8 +168,8 @@ describe('When recordings are concluded, then a better state is never replaced b
     expect((await callOf(callSid)).recordingNextTryAt).not.toEqual(new Date(nextTryAt)) // recovery sets it
     await conclude(callSid, stored)
     await recordRetryWait(database, { callSid, sourceUrl: LINK, nextTryAt, reason })
-    const home = { recordingState: 'stored', recordingErrorCode: null, recordingNextTryAt: null }
-    expect(await callOf(callSid)).toMatchObject(home)
+    const done = { recordingState: 'stored', recordingErrorCode: null, recordingNextTryAt: null }
+    expect(await callOf(callSid)).toMatchObject(done)
     expect(await recordingOf(callSid)).toMatchObject({ state: 'stored', errorCode: null, nextTryAt: null })
   })
 

@@ -199,12 +199,12 @@ describe('When the relay claims events', () => {
   const stored: Outcome = { state: 'stored', bucket: 'b', key: 'k', url: 'https://s3/b/k', bytes: 10, sha256: 'a'.repeat(64), audio }
 
   test('then it does not claim an event that reports only the start of a call', async () => {
-    const [begins, ends] = [newCallSid(), newCallSid()]
-    await record('call-start', { CallSid: begins, Status: 'ringing' })
-    await record('call-end', { CallSid: ends })
+    const [starting, ended] = [newCallSid(), newCallSid()]
+    await record('call-start', { CallSid: starting, Status: 'ringing' })
+    await record('call-end', { CallSid: ended })
     const claimed = await claimAll()
-    expect(claimed.has(begins)).toBe(false)
-    expect(claimed.get(ends)).toMatchObject({ bringsNothingNew: false, relayTries: 0, relayWaits: 0 })
+    expect(claimed.has(starting)).toBe(false)
+    expect(claimed.get(ended)).toMatchObject({ bringsNothingNew: false, relayTries: 0, relayWaits: 0 })
   })
 
   test('then PostgreSQL decides whether an event contains anything new', async () => {

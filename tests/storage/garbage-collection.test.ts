@@ -60,7 +60,7 @@ test('When the worker runs the sweep, then an upload of the same day stays', asy
   const logger = pino({ level: 'silent' })
   const sweeping = startGarbageCollection({ spool, store, logger, isOpen: async () => true, waitScale: 0, signal: stop.signal })
   const lists = () => faulty.requests.filter(({ method, url }) => method === 'GET' && url.includes('uploads'))
-  await eventually('the second sweep, which begins after the first one', async () => lists().length >= 2)
+  await eventually('the second sweep, which starts after the first one', async () => lists().length >= 2)
   stop.abort()
   await sweeping
   expect(await keys()).toEqual([FOREIGN_KEY, ...KEYS])

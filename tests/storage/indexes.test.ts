@@ -181,7 +181,7 @@ test.each([
   ['a password reset is requested', () => requestPasswordReset(accounts(), { email: 'p77@example.com', source: '192.0.2.1' })],
   ['a reset link is created', () => issueResetToken(database, 'p77@example.com')],
   [
-    'somebody registers',
+    'a user registers',
     () => register(accounts(), { email: 'p77@example.com', password: 'quite another passphrase', name: 'P', source: '192.0.2.1' }),
   ],
   ['a verification link is created', () => issueVerificationToken(database, 'p77@example.com')],

@@ -277,7 +277,7 @@ describe('Recipients', () => {
 
 describe('Limits', () => {
   const reset = (to: string, source: string): MailRequest => ({ kind: 'password_reset', to, source })
-  const asked = (request: MailRequest): Promise<boolean> =>
+  const requestMail = (request: MailRequest): Promise<boolean> =>
     opened.database.$transaction(
       async (tx) => {
         const may = await mailAllowed(tx, limiter, request)
@@ -288,8 +288,8 @@ describe('Limits', () => {
     )
 
   test('When thirty requests arrive at the same time, then exactly as many as the limit are allowed', async () => {
-    const ask = (i: number) => asked(reset('a@example.com', `192.0.2.${i}`))
-    const answers = await Promise.all(Array.from({ length: 30 }, (_, i) => ask(i)))
+    const request = (i: number) => requestMail(reset('a@example.com', `192.0.2.${i}`))
+    const answers = await Promise.all(Array.from({ length: 30 }, (_, i) => request(i)))
     expect(answers.filter(Boolean)).toHaveLength(3)
   })
 
@@ -410,8 +410,8 @@ describe('Limits', () => {
   )
 
   test('When one source requests mails to thirty recipients at the same time, then exactly as many as the limit are allowed', async () => {
-    const ask = (i: number) => asked(reset(`p${i}@example.com`, 'one'))
-    const answers = await Promise.all(Array.from({ length: 30 }, (_, i) => ask(i)))
+    const request = (i: number) => requestMail(reset(`p${i}@example.com`, 'one'))
+    const answers = await Promise.all(Array.from({ length: 30 }, (_, i) => request(i)))
     expect(answers.filter(Boolean)).toHaveLength(20)
   })
 })

@@ -63,14 +63,14 @@ test('When Exotel lists an unknown call, then the call gets a row and one event'
 })
 
 test('When only the link is new, or only the end, then only this is ingested', async () => {
-  const [known, begun, linkless] = [newCallSid(), newCallSid(), newCallSid()]
+  const [known, ended, linkless] = [newCallSid(), newCallSid(), newCallSid()]
   await bench.database.call.create({ data: { callSid: known, recordingState: 'not_recorded' } })
-  await bench.database.call.create({ data: { callSid: begun, recordingState: 'none' } })
+  await bench.database.call.create({ data: { callSid: ended, recordingState: 'none' } })
   await bench.database.call.create({ data: { callSid: linkless, recordingState: 'not_recorded' } })
-  answer([listed(known), listed(begun, { RecordingUrl: null, Status: 'busy' }), listed(linkless, { RecordingUrl: '' })])
+  answer([listed(known), listed(ended, { RecordingUrl: null, Status: 'busy' }), listed(linkless, { RecordingUrl: '' })])
   expect(await read()).toMatchObject({ calls: 3, callsNew: 1, recordingsNew: 1 })
   expect(await eventsOf(known)).toMatchObject([{ sourceUrls: [linkOf(known)] }])
-  expect(await eventsOf(begun)).toMatchObject([{ sourceUrls: [] }])
+  expect(await eventsOf(ended)).toMatchObject([{ sourceUrls: [] }])
   expect(await eventsOf(linkless)).toEqual([])
 })
 
@@ -177,12 +177,12 @@ test.each([
 test('When calls wait for a link, then one request contains twenty of them', async () => {
   const waiting = Array.from({ length: 21 }, newCallSid)
   await bench.database.call.createMany({ data: waiting.map((callSid) => ({ callSid, recordingState: 'awaiting' })) })
-  const portions = await bench.run('listCallsWithoutLink')
-  const asked = portions.find((portion) => portion.length === 20)!
-  const found = asked.find((callSid) => waiting.includes(callSid))!
+  const batches = await bench.run('listCallsWithoutLink')
+  const callSids = batches.find((batch) => batch.length === 20)!
+  const found = callSids.find((callSid) => waiting.includes(callSid))!
   answer([listed(found, { EndTime: formatExotelTime(new Date()) })])
-  expect(await bench.run('sweepLinks', asked)).toBe(1)
-  expect(new URL(exotel.requests[0]!.url, exotel.url).searchParams.get('Sid')).toBe(asked.join(','))
+  expect(await bench.run('sweepLinks', callSids)).toBe(1)
+  expect(new URL(exotel.requests[0]!.url, exotel.url).searchParams.get('Sid')).toBe(callSids.join(','))
   expect(await eventsOf(found)).toMatchObject([{ source: 'reconcile', sourceUrls: [linkOf(found)] }])
   expect((await bench.run('listCallsWithoutLink')).flat()).not.toContain(found)
 })

@@ -169,14 +169,14 @@ test('When an attempt starts while the sweep checks whether the call is open, th
 
 test('When the check of one file hangs, then an attempt on that file starts immediately', async () => {
   await bench.spool.writeNote(file(), {})
-  let asked = (): void => {}
-  const asking = new Promise<void>((resolve) => (asked = resolve))
+  let checked = (): void => {}
+  const checking = new Promise<void>((resolve) => (checked = resolve))
   const sweeping = bench.spool.sweep((callSid) => {
     if (callSid !== source.callSid) return Promise.resolve(true)
-    asked()
+    checked()
     return new Promise<boolean>(() => {})
   }, failOnError)
-  await asking
+  await checking
   await bench.spool.asWriter(file(), { scheduledMs: 1, signal: new AbortController().signal }, () =>
     writeFile(bench.spool.path(file()), BYTES),
   )

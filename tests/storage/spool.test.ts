@@ -41,8 +41,8 @@ test('When the limit or the disk leaves no space, then no more space is reserved
 })
 
 test('When many files request space at the same time, then no more is reserved than is available', async () => {
-  const asked = Array.from({ length: 10 }, (_, i) => spool.admit(spool.fileFor(callSid(`a${i}`), 'x'), 400))
-  const outcomes = await Promise.allSettled(asked)
+  const requests = Array.from({ length: 10 }, (_, i) => spool.admit(spool.fileFor(callSid(`a${i}`), 'x'), 400))
+  const outcomes = await Promise.allSettled(requests)
   expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(2)
 })
 

@@ -39,9 +39,9 @@ const times = <T>(count: number, each: T): T[] => Array.from({ length: count }, 
 const waits = { nonRetryable: false, category: 'BENIGN' }
 
 describe('When the store fails five times in a row', () => {
-  const away = { status: 503, code: 'ServiceUnavailable' }
+  const unavailable = { status: 503, code: 'ServiceUnavailable' }
   const open = async (on: Workbench) => {
-    faulty.next('HEAD', ...times(5, away))
+    faulty.next('HEAD', ...times(5, unavailable))
     for (let i = 0; i < 5; i += 1) {
       const { input } = await spoolRecording(on)
       await expect(on.run('uploadRecording', input)).rejects.toEqual(failure('StorageUnavailable', waits))
@@ -62,7 +62,7 @@ describe('When the store fails five times in a row', () => {
   test('then they wait until one attempt finds the store available again', async () => {
     await open(bench)
     const { input } = await spool()
-    await eventually('the store to be tried again', () => upload(input).catch(() => undefined))
+    await eventually('an upload to succeed', () => upload(input).catch(() => undefined))
     expect(bench.alarms.active()).toEqual([])
     expect(await bench.bucket.keys()).toContainEqual(expect.stringContaining(input.callSid))
   })
@@ -71,7 +71,7 @@ describe('When the store fails five times in a row', () => {
     await open(bench)
     const trying = await spool()
     const { reached, release } = faulty.hold('HEAD')
-    const trial = eventually('one to try', () =>
+    const trial = eventually('one attempt to start', () =>
       upload(trying.input).then(
         () => true,
         () => false,
@@ -90,7 +90,7 @@ describe('When the store fails five times in a row', () => {
     const large = await spool()
     const small = await spool()
     const { reached, release } = faulty.hold('PUT', new RegExp(large.input.callSid))
-    const slow = eventually('the store to be back', () => upload(large.input).catch(() => undefined))
+    const slow = eventually('the store to be available again', () => upload(large.input).catch(() => undefined))
     await reached
     await upload(small.input)
     release()
@@ -98,7 +98,7 @@ describe('When the store fails five times in a row', () => {
   })
 
   test('then a store that can be read but not written stays unavailable, and no upload is sent to it', async () => {
-    const puts: { status: number; code: string }[] = times(200, away)
+    const puts: { status: number; code: string }[] = times(200, unavailable)
     faulty.next('PUT', ...puts)
     for (let i = 0; i < 5; i += 1) await expect(upload((await spool()).input)).rejects.toEqual(failure('StorageUnavailable', waits))
     const { input } = await spool()
@@ -112,7 +112,7 @@ describe('When the store fails five times in a row', () => {
     expect(faulty.requests.filter(({ url }) => url.includes(input.callSid))).toEqual([])
     expect(bench.alarms.active().map(({ name }) => name)).toEqual(['StorageUnavailable'])
     faulty.next('PUT')
-    await eventually('the store to be back', () => upload(input).catch(() => undefined))
+    await eventually('the store to be available again', () => upload(input).catch(() => undefined))
     expect(bench.alarms.active()).toEqual([])
     expect(await bench.bucket.openUploads()).toBe(0)
   })
@@ -122,14 +122,14 @@ describe('When the store fails five times in a row', () => {
     ['that a shutdown stops', () => {}, 'WORKER_SHUTDOWN'],
     ['that is cancelled', () => {}, 'CANCELLED'],
   ])('then an upload %s among them does not count as a success', async (_which, spoil, stop) => {
-    faulty.next('PUT', ...times(5, away))
+    faulty.next('PUT', ...times(5, unavailable))
     for (let i = 0; i < 5; i += 1) {
       if (i === 3) await stoppedUpload(spoil, stop)
       await expect(upload((await spool()).input)).rejects.toEqual(failure('StorageUnavailable', waits))
     }
     expect(bench.alarms.active().map(({ name }) => name)).toEqual(['StorageUnavailable'])
     const { input } = await spool()
-    await eventually('the store to be back', () => upload(input).catch(() => undefined))
+    await eventually('the store to be available again', () => upload(input).catch(() => undefined))
   })
 
   async function stoppedUpload(spoil: (path: string) => void, stop: string | undefined): Promise<void> {
@@ -181,8 +181,8 @@ describe('When six uploads in a row fail', () => {
 })
 
 test('When the store refuses a single object between failures, then the failures are not in a row', async () => {
-  const away = { status: 503, code: 'ServiceUnavailable' }
-  faulty.next('PUT', ...times(4, away), { status: 400, code: 'BadDigest' }, ...times(4, away))
+  const unavailable = { status: 503, code: 'ServiceUnavailable' }
+  faulty.next('PUT', ...times(4, unavailable), { status: 400, code: 'BadDigest' }, ...times(4, unavailable))
   for (let i = 0; i < 9; i += 1) {
     const { input } = await spoolRecording(patient)
     await expect(patient.run('uploadRecording', input)).rejects.toEqual(failure('StorageUnavailable', waits))

@@ -108,7 +108,8 @@ export async function openWorkbench(
   const environment = (info: Partial<Info> = {}): MockActivityEnvironment =>
     new MockActivityEnvironment(
       info,
-      { logger: new DefaultLogger('ERROR'), interceptors: [activityInterceptor(worker.deps)] }, // tests cause failures on purpose, so warnings are not logged
+      // tests cause failures on purpose, so warnings are not logged
+      { logger: new DefaultLogger('ERROR'), interceptors: [activityInterceptor(worker.deps)] },
     )
   return {
     get activities() {
