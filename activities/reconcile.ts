@@ -7,7 +7,7 @@ import {
   listCallsWithoutLink,
   finishReconcilePass,
   recordPassProblem,
-  startBackfillPass,
+  insertPass,
   type EndedCallEvent,
 } from '../calls/reconcile.ts'
 import type { CallsPage, ListedCall } from '../exotel/api-answers.ts'
@@ -35,7 +35,7 @@ export function createReconcileActivities(deps: Needs) {
       const { idempotencyKey } = currentAttempt()
       const { passId, from, to } =
         request.kind === 'backfill'
-          ? await startBackfillPass(database, 'backfill', idempotencyKey, { from: new Date(request.from), to: new Date(request.to) })
+          ? await insertPass(database, 'backfill', idempotencyKey, { from: new Date(request.from), to: new Date(request.to) })
           : await startReconcilePass(database, request.kind, idempotencyKey)
       return { passId, from: from.toISOString(), to: to.toISOString() }
     },
@@ -84,12 +84,12 @@ export function createReconcileActivities(deps: Needs) {
     const result = await ingestListedCalls(database, source, page.calls.map(eventOf))
     ingested.inc({ source, kind: 'call' }, result.callsNew)
     ingested.inc({ source, kind: 'recording' }, result.recordingsNew)
-    const { calls, unusable, next, total, hasNextPage } = page
+    const { calls, unusable, next, total, isPagingKnown } = page
     return {
       ...result,
       calls: calls.length,
       unusable,
-      hasNextPage,
+      isPagingKnown,
       ...(next !== undefined && { next }),
       ...(total !== undefined && { total }),
     }

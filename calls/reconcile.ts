@@ -32,11 +32,11 @@ export async function startReconcilePass(database: Queryable, kind: 'regular' | 
   // The end of a pass may be in the future if the clock was wrong at that time and has been corrected since.
   const overlapped = covered ? Math.min(covered.getTime(), now.getTime()) - OVERLAP_MS : now.getTime() - FIRST_WINDOW_MS
   const from = kind === 'nightly' ? Math.min(overlapped, now.getTime() - NIGHTLY_WINDOW_MS) : overlapped
-  return startBackfillPass(database, kind, identity, { from: new Date(from), to: now })
+  return insertPass(database, kind, identity, { from: new Date(from), to: now })
 }
 
 /** @param kind `backfill`: a person chose the window */
-export async function startBackfillPass(
+export async function insertPass(
   database: Queryable,
   kind: 'regular' | 'nightly' | 'backfill',
   identity: string,

@@ -41,7 +41,7 @@ export interface ListPage {
   recordingsNew: number
   next?: string
   total?: number
-  hasNextPage: boolean
+  isPagingKnown: boolean
 }
 
 export interface PassEnd {

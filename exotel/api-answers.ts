@@ -32,7 +32,7 @@ export interface CallsPage {
   /** Number of calls in the whole list, if Exotel sends it. */
   total?: number
   /** True if the page says whether another page follows; false if that is unknown. */
-  hasNextPage: boolean
+  isPagingKnown: boolean
 }
 
 export const PAGE_SIZE = 100
@@ -85,7 +85,7 @@ export function readCallsPage(answer: unknown): CallsPage | undefined {
   return {
     calls,
     unusable: Calls.length - calls.length,
-    hasNextPage: next !== undefined || isLastPage(read.data),
+    isPagingKnown: next !== undefined || isLastPage(read.data),
     ...(next !== undefined && { next }),
     ...(typeof Metadata?.Total === 'number' && { total: Metadata.Total }),
   }

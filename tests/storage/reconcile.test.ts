@@ -1,6 +1,6 @@
 // Ingests pages of Exotel's list of calls, also pages with unusual or invalid entries.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
-import { startReconcilePass, finishReconcilePass, startBackfillPass } from '../../calls/reconcile.ts'
+import { startReconcilePass, finishReconcilePass, insertPass } from '../../calls/reconcile.ts'
 import { formatExotelTime } from '../../exotel/time.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
 import { startScriptedServer, type ScriptedServer } from '../support/scripted-server.ts'
@@ -50,7 +50,7 @@ const passOf = () => bench.database.reconcilePass.findUniqueOrThrow({ where: { i
 test('When Exotel lists an unknown call, then the call gets a row and one event', async () => {
   const callSid = newCallSid()
   answer([listed(callSid)])
-  expect(await read()).toEqual({ calls: 1, unusable: 0, callsNew: 1, recordingsNew: 1, total: 1, hasNextPage: true })
+  expect(await read()).toEqual({ calls: 1, unusable: 0, callsNew: 1, recordingsNew: 1, total: 1, isPagingKnown: true })
   expect(await bench.database.call.findUniqueOrThrow({ where: { callSid } })).toMatchObject({
     status: 'completed',
     recordingState: 'awaiting',
@@ -99,19 +99,19 @@ test('When entries are invalid, then only those without a usable Sid are skipped
 
 test('When pages are requested, then the window is in India’s time, and the cursor is that of the link', async () => {
   answer([], { NextPageUri: '/v1/Accounts/acme/Calls.json?PageSize=100&After=abc%3D', Total: '7' })
-  expect(await read('zzz')).toEqual({ calls: 0, unusable: 0, callsNew: 0, recordingsNew: 0, next: 'abc=', total: 7, hasNextPage: true })
+  expect(await read('zzz')).toEqual({ calls: 0, unusable: 0, callsNew: 0, recordingsNew: 0, next: 'abc=', total: 7, isPagingKnown: true })
   const query = new URL(exotel.requests[0]!.url, exotel.url).searchParams
   expect(query.get('DateCreated')).toBe('gte:2026-11-01 00:00:00;lte:2026-11-02 00:00:00')
   expect(query.get('After')).toBe('zzz')
   for (const silent of [null, { NextPageUri: '/v1/Accounts/acme/Calls.json?Page=2' }]) {
     answer([], silent)
-    expect(await read()).toMatchObject({ hasNextPage: false })
+    expect(await read()).toMatchObject({ isPagingKnown: false })
   }
   const full = Array.from({ length: 100 }, () => listed(newCallSid(), { From: 'a\0b', Duration: 1e12 }))
   answer(full, {})
-  expect(await read()).toMatchObject({ calls: 100, callsNew: 100, hasNextPage: false })
+  expect(await read()).toMatchObject({ calls: 100, callsNew: 100, isPagingKnown: false })
   answer(full.slice(1), {})
-  expect(await read()).toMatchObject({ calls: 99, hasNextPage: true })
+  expect(await read()).toMatchObject({ calls: 99, isPagingKnown: true })
 })
 
 describe('When Exotel does not return a page, then the pass waits, and its row contains the reason:', () => {
@@ -162,7 +162,7 @@ test.each([
   const outcome = { pages: 1, callsSeen: 0, callsNew: 0, recordingsNew: 0 }
   const window = { from: new Date(WINDOW.from), to: new Date(WINDOW.to) }
   const end = async (ended: 'regular' | 'backfill', problem?: string): Promise<void> => {
-    const pass = await startBackfillPass(bench.database, ended, `${kind} pass ${(passes += 1)}`, window)
+    const pass = await insertPass(bench.database, ended, `${kind} pass ${(passes += 1)}`, window)
     await bench.run('finishReconcilePass', { passId: pass.passId, ...outcome, ...(problem !== undefined && { problem }) })
   }
   let passes = 0

@@ -11,7 +11,7 @@ import type { ListPage, ListRequest, PassEnd } from '../../contracts/maintenance
 import { dist, uniqueName } from '../support/servers.ts'
 
 const DAY = 24 * 3600_000
-const PAGE = { calls: 100, unusable: 0, callsNew: 1, recordingsNew: 2, hasNextPage: true }
+const PAGE = { calls: 100, unusable: 0, callsNew: 1, recordingsNew: 2, isPagingKnown: true }
 const iso = (ms: number) => new Date(ms).toISOString()
 const FROM = iso(Date.UTC(2026, 10, 1))
 
@@ -86,7 +86,7 @@ test('When the window is longer than the month that Exotel serves, then it is re
 describe('When a pass ends,', () => {
   test.each([
     ['the list leads back', () => ({ next: '1' }), /leads back/],
-    ['a page has no Metadata', () => ({ hasNextPage: false }), /no Metadata/],
+    ['a page has no Metadata', () => ({ isPagingKnown: false }), /no Metadata/],
     ['the list ends early', pages(2, { total: 250 }), /ended after 200 of 250/],
   ])('then it has a problem if %s', async (_how, page, problem) => {
     expect((await reconcile(page)).problem).toMatch(problem)
