@@ -19,7 +19,7 @@ const FAILURE_CODES = [
 ] as const
 export type FailureCode = (typeof FAILURE_CODES)[number]
 
-/** Our own faults and outages. The activity fails with a delay until its next attempt. These codes never end a recording. */
+/** Faults after which an activity waits: it fails with a delay until its next attempt. These codes never end a recording. */
 export type WaitingCode =
   | 'SpoolFull'
   | 'SpoolUnavailable'

@@ -1,5 +1,5 @@
-// The relay: the only code that sends committed events to Temporal. It runs in every API process; claims prevent that two processes send
-// the same event at the same time.
+// The relay: the only code that sends committed events to Temporal. It runs in every API process; claims prevent two processes from
+// sending the same event at the same time.
 import type { Client } from '@temporalio/client'
 import { setTimeout as pause } from 'node:timers/promises'
 import { claimEvents, clearRelayWaits, releaseEvents, type ClaimedEvent } from '../calls/claim-events.ts'

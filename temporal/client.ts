@@ -10,7 +10,10 @@ export interface TemporalClient {
 
 const CONNECT_TIMEOUT = '5s'
 
-/** Shares one connection. Callers that arrive during a connection attempt share its result. After a failed attempt the next caller starts a new one. */
+/**
+ * Opens one connection that all callers share, also while it is being established. After a failed attempt the next call starts a new
+ * attempt.
+ */
 export function openTemporal(config: TemporalSettings): TemporalClient {
   let connecting: Promise<Client> | undefined
   const connect = async (): Promise<Client> => {
