@@ -30,7 +30,7 @@ async function admin(...args: string[]): Promise<{ code: number; said: string }>
 }
 
 async function adminWith(env: NodeJS.ProcessEnv, ...args: string[]): Promise<{ code: number; said: string }> {
-  return execFile(process.execPath, [join(dist, 'deploy', 'admin.js'), ...args], { env }).then(
+  return execFile(process.execPath, [join(dist, 'cli', 'admin.js'), ...args], { env }).then(
     ({ stdout }) => ({ code: 0, said: stdout.trim() }),
     ({ code, stdout, stderr }: { code: number; stdout: string; stderr: string }) => ({ code, said: (stdout + stderr).trim() }),
   )
