@@ -27,9 +27,9 @@ test('When an activity is added or renamed, then the page has its name', () => {
 })
 
 test('When a workflow, a queue, a signal, a query or a search attribute is renamed, then the page has its name', () => {
-  const workflows = Object.entries(names).flatMap(([name, value]) => (/_WORKFLOW$/.test(name) ? [value] : []))
+  const workflows = Object.entries(names).flatMap(([name, value]) => (name.endsWith('_WORKFLOW') ? [value] : []))
   expect(listed('workflow').toSorted()).toEqual(workflows.toSorted())
-  const queues = Object.entries(names).flatMap(([name, value]) => (/_QUEUE$/.test(name) ? [value] : []))
+  const queues = Object.entries(names).flatMap(([name, value]) => (name.endsWith('_QUEUE') ? [value] : []))
   expect(listed('task queue').toSorted()).toEqual([...queues, 'spool-<worker>-<hash>'].toSorted())
   expect(listed('name').toSorted()).toEqual([names.CALL_UPDATED_SIGNAL, names.STATUS_QUERY, ...names.SEARCH_ATTRIBUTES].toSorted())
   for (const schedule of Object.values(names.SCHEDULES)) expect(page).toContain(`\`${schedule}\``)
