@@ -105,7 +105,7 @@ test.each([
     expect(assertMigrated(database, readMigrations())).rejects.toThrow(problem),
   )
   const env = { ...process.env, DATABASE_URL: urlOf('application', host, parameters) }
-  const admin = spawnSync(process.execPath, [join(dist, 'deploy', 'admin.js'), 'new-signing-key'], { env, encoding: 'utf8' })
+  const admin = spawnSync(process.execPath, [join(dist, 'cli', 'admin.js'), 'new-signing-key'], { env, encoding: 'utf8' })
   expect(admin).toMatchObject({ status: 1, stderr: expect.stringMatching(problem) })
 })
 
