@@ -96,7 +96,7 @@ describe('When a response of the store arrives byte by byte, then the request en
 
 test('When an error of the store never ends, then only its beginning is read', async () => {
   server.script(repeating(503, 'x'.repeat(100_000)))
-  expect(await outcome(list())).toEqual({ of: 'service', reason: expect.stringMatching(/more than 65536 bytes/) })
+  expect(await outcome(list())).toEqual({ of: 'service', reason: expect.stringMatching(/longer than the limit of 65536 bytes/) })
 })
 
 test('When the caller aborts, then the request ends', async () => {
