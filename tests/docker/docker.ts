@@ -1,7 +1,7 @@
 // Runs Docker's command, each time with a time limit, and ends it when the drills are interrupted.
 import { spawn } from 'node:child_process'
 
-export interface DockerOptions {
+interface DockerOptions {
   /** What the command may take. */
   limitMs?: number
   /** Passed to the command besides what it needs to find the daemon. */
