@@ -30,7 +30,7 @@ runMain(async () => {
   await assertDocker(docker)
   const plan = await planDeployment(PROJECT)
   const deployment = deploymentOf(plan, docker)
-  const traffic = openTraffic(deployment, say)
+  const traffic = openTraffic(deployment, { say, signal: interruption.signal })
   const groups = {
     compose: [{ name: 'build the images', run: deployment.build }, ...drillsOn(deployment, traffic, docker)],
     'only-node': onlyNodeDrills(docker),

@@ -19,14 +19,15 @@ export interface Traffic {
 const RECORDING = 'testing/simulator/recordings/outbound-mono.mp3'
 /** What Exotel does with the calls, in turn; each recording can be stored. Slow and interrupted ones are under way at any moment. */
 const FAULTS: Fault[] = ['none', 'slow-drip', 'cut', 'none', 'redirect-s3', 'slow-drip', 'server-error', 'duplicate']
-const PAUSE_MS = 400
+const PAUSE_MS = 1000
 const BEFORE_WORK_MS = 3000
 const ORDER_LIMIT_MS = 10_000
 /** Calls whose webhooks were lost are found in Exotel's list, which is read once a minute here. */
 const STORED_WITHIN_MS = 8 * 60_000
 const POLL_MS = 3000
 
-export function openTraffic(deployment: Deployment, say: (text: string) => void): Traffic {
+/** @param signal ends the wait for recordings */
+export function openTraffic(deployment: Deployment, { say, signal }: { say: (text: string) => void; signal: AbortSignal }): Traffic {
   const bytes = statSync(fileURLToPath(new URL(`../../${RECORDING}`, import.meta.url))).size
   const truth: GroundTruth = { calls: {}, privateTexts: ['9876543210', '8045678901'] }
   const count = (): number => Object.keys(truth.calls).length
@@ -61,10 +62,10 @@ export function openTraffic(deployment: Deployment, say: (text: string) => void)
     async assertAllStored() {
       const places = await deployment.places()
       let found: string[] = []
-      for (const deadline = Date.now() + STORED_WITHIN_MS; Date.now() < deadline; await pause(POLL_MS)) {
+      for (const deadline = Date.now() + STORED_WITHIN_MS; Date.now() < deadline; await pause(POLL_MS, undefined, { signal })) {
         found = await check(truth, places).then(faultsIn, (error: unknown) => [`The check failed: ${String(error)}`])
         if (found.length === 0) return say(`${count()} recordings are stored, each once`)
-        say(`${found.length} of ${count()} calls are not concluded: ${found[0]}`)
+        say(`Waiting for ${count()} recordings; ${found.length} findings: ${found[0]}`)
       }
       throw new Error(`Not stored, or not once, after ${STORED_WITHIN_MS / 1000} s:\n${found.join('\n')}`)
     },
