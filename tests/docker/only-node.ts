@@ -1,6 +1,6 @@
 // A container with nothing but Node: no git, Python or Go, and no certificates besides those that Node brings along.
 import { execFileSync } from 'node:child_process'
-import { cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -26,6 +26,7 @@ export async function startWithOnlyNode(user: 'root' | 'node', { project, docker
   })
   try {
     copyTrackedFiles(copy)
+    chmodSync(copy, 0o755) // as a clone has it: PostgreSQL runs as another user where the stack is started as root
     await docker(['run', '--detach', '--name', name, '--init', '--user', 'root', IMAGE, 'sleep', 'infinity'])
     await docker(['exec', name, 'rm', '-rf', '/etc/ssl/certs']) // the official image has none
     await docker(['cp', `${copy}/.`, `${name}:${FOLDER}`])
