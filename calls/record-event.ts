@@ -63,6 +63,7 @@ export async function recordEvent(database: Queryable, delivery: ReadDelivery): 
       SELECT call.call_sid, source.url, source.fetch_url
       FROM call, unnest(${sourceUrls}::text[], ${fetchUrls}::text[]) AS source (url, fetch_url)
       ON CONFLICT (call_sid, source_url) DO UPDATE SET fetch_url = COALESCE(excluded.fetch_url, r.fetch_url), updated_at = now()
+      WHERE r.state <> 'erased'
     )
     SELECT id FROM event`
   return { duplicate: rows.length === 0 }

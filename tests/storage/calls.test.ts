@@ -227,6 +227,14 @@ describe('When recordings are concluded, then a better state is never replaced b
   })
 })
 
+test('When a recording alone is erased, then an event that names it again does not change its row', async () => {
+  const callSid = newCallSid()
+  await record('recording', { CallSid: callSid, RecordingUrl: LINK })
+  await database.recording.updateMany({ where: { callSid }, data: { state: 'erased' } })
+  await record('recording', { CallSid: callSid, RecordingUrl: `${LINK}?token=new` })
+  expect(await recordingOf(callSid)).toMatchObject({ state: 'erased', fetchUrl: null })
+})
+
 test('When a damaged file has an impossible duration, and a foreign object has its key, then its row has no length and a remark', async () => {
   const callSid = newCallSid()
   const outcome: Outcome = { ...quarantined, audio: { ...AUDIO, durationSeconds: 1e7 - 0.0001 }, remark: 'A foreign object has the key x' }
