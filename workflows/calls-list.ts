@@ -96,7 +96,8 @@ function added(progress: ListProgress, page: ListPage): ListProgress {
 
 /** @returns why calls may be missing; undefined if none can be missing */
 function gapIn(page: ListPage, { came, announced }: ListProgress, cursors: Set<string>): string | undefined {
-  if (!page.isPagingKnown) return 'A page of the list has no Metadata, so it is unknown whether another page follows'
+  if (!page.isPagingKnown)
+    return 'It is unknown whether another page of the list follows: Metadata or its NextPageUri is missing or cannot be read'
   if (page.next !== undefined) return cursors.has(page.next) ? 'The list leads back to a page that was already read' : undefined
   return announced !== undefined && came < announced ? `The list ended after ${came} of ${announced} calls` : undefined
 }

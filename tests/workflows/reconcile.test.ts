@@ -86,7 +86,7 @@ test('When the window is longer than the month that Exotel serves, then it is re
 describe('When a pass ends,', () => {
   test.each([
     ['the list leads back', () => ({ next: '1' }), /leads back/],
-    ['a page has no Metadata', () => ({ isPagingKnown: false }), /no Metadata/],
+    ['a page has no Metadata', () => ({ isPagingKnown: false }), /unknown whether another page/],
     ['the list ends early', pages(2, { total: 250 }), /ended after 200 of 250/],
   ])('then it has a problem if %s', async (_how, page, problem) => {
     expect((await reconcile(page)).problem).toMatch(problem)
