@@ -20,7 +20,7 @@ interface MailLimit {
   perAddress: number
   /** Maximum of mails to all addresses of a mailbox together. Does not apply to the address that equals the mailbox. */
   perMailbox: number
-  /** The share of either maximum that one client address can use, so that a stranger cannot use up the owner's mails. */
+  /** Maximum of these mails that one client address can cause, so that a stranger cannot use up the owner's mails. */
   perSource: number
 }
 

@@ -3,8 +3,8 @@ import { markRecordingsErased } from '../calls/object-owners.ts'
 import type { Dependencies } from './dependencies.ts'
 
 /**
- * Deletes an object of an erased call. The rows are updated first: if the object cannot be deleted then, the next object check finds it.
- * But nothing would find a row that still names a deleted object.
+ * Deletes an object of an erased call. The rows are updated first: a crash after that leaves an object, which the next check deletes. In
+ * the other order it would leave a row that names a deleted object, and the check skips rows of erased calls.
  */
 export async function deleteErasedObject(
   { database, inventory }: Pick<Dependencies, 'database' | 'inventory'>,

@@ -1,5 +1,6 @@
-// Limits the memory of large request bodies, for each client and in total. If it is used up, a newer body takes the memory of an older
-// one: a regular body arrives within moments, so an old body is probably held back on purpose.
+// Limits the memory of large request bodies. If a limit is reached, the oldest incomplete body is rejected: the sender's own (limit of one
+// client), or that of the client that holds the most memory (limit in total). A regular body arrives within moments, so an old one is
+// probably held back on purpose.
 
 const KB = 1024
 const MB = 1024 * KB

@@ -91,7 +91,10 @@ export function readCallsPage(answer: unknown): CallsPage | undefined {
   }
 }
 
-/** A page with a link that we cannot read is not the last page. Neither is a full page without paging information. */
+/**
+ * The last page: NextPageUri is empty, or Metadata has no NextPageUri and the page is not full. Without Metadata, whether another page
+ * follows is unknown.
+ */
 function isLastPage({ Metadata, Calls }: z.infer<typeof listAnswer>): boolean {
   if (!Metadata || Metadata.NextPageUri) return false
   return Metadata.NextPageUri !== undefined || Calls.length < PAGE_SIZE

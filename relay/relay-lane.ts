@@ -1,11 +1,11 @@
 // Limits the relay's concurrent requests to Temporal, so that requests without a response do not delay others.
 
 export interface LaneLimits {
-  /** Maximum number of requests in progress that are younger than `slowAfterMs`. */
+  /** Maximum number of requests of this lane that are younger than `slowAfterMs`. */
   sideBySide: number
   /** A request that takes longer does not count against `sideBySide` any more, only against `inFlight`. */
   slowAfterMs: number
-  /** Maximum number of all requests in progress. Each ends at its deadline. */
+  /** Maximum number of requests of this lane, young and slow together. Each ends at its deadline. */
   inFlight: number
 }
 

@@ -52,7 +52,7 @@ async function requestUnlessLinkArrives(run: RecordingRun, request: CallDetailsR
   await Promise.race([requested, condition(inbox.hasLinks)])
   if (!inbox.hasLinks()) return requested
   const answered = requested.then((answer) => addNamed(inbox, answer), ignoreCancellation)
-  run.question = {
+  run.openRequest = {
     end() {
       scope.cancel()
       return answered

@@ -17,7 +17,7 @@ export interface RecordingRun {
   progress: Progress
   slots: TransferSlots
   /** A request for Call Details that had no response yet when a link arrived. */
-  question?: OpenRequest
+  openRequest?: OpenRequest
   /** A person cancelled the run. */
   isCancelled(): boolean
 }

@@ -30,7 +30,7 @@ export async function RecordingWorkflow(call: EndedCall, carried?: CarriedOver):
 
   do {
     await untilHistoryIsLong(run, () => (inbox.hasLinks() ? transferAll(run) : search(run)))
-    if (!inbox.hasLinks()) await run.question?.end() // its response may contain another link
+    if (!inbox.hasLinks()) await run.openRequest?.end() // its response may contain another link
     if (hasMore(inbox) && isHistoryLong(run) && !isCancelled()) {
       const state = { facts: facts.carryOver(), ...inbox.carryOver(), concluded: progress.conclusions() }
       await continueAsNew<typeof RecordingWorkflow>(call, state)
@@ -49,7 +49,7 @@ function hasMore(inbox: Inbox): boolean {
 async function untilHistoryIsLong(run: RecordingRun, work: () => Promise<void>): Promise<void> {
   const scope = new CancellationScope()
   const done = scope.run(work)
-  // The condition is not evaluated a second time: a transfer that starts in the same workflow task would change the result.
+  // The result of the race is kept: a second look could differ, because a transfer that starts in the same workflow task takes a slot.
   const isLong = await CancellationScope.nonCancellable(() =>
     Promise.race([done.then(() => false), condition(() => isHistoryLong(run)).then(() => true)]),
   )

@@ -40,8 +40,8 @@ export function isWave(view: Buffer, at: number): boolean {
 }
 
 /**
- * True if the bytes start with a name of four characters and a size below 16 MB. If text looks like a name, the text that follows it
- * would be a larger size.
+ * True if the bytes start with a name of four characters and a size below 16 MB. Text is not mistaken for a
+ * chunk: four letters read as a size are more than 16 MB.
  */
 export function startsLikeChunk(bytes: Buffer): boolean {
   return CHUNK_NAME.test(bytes.toString('latin1', 0, 4)) && bytes[7] === 0
