@@ -1,4 +1,5 @@
 import { ApplicationFailure } from '@temporalio/common'
+import { setTimeout as pause } from 'node:timers/promises'
 import { deleteExpired, rotateSigningKeys, type CleanUpBatch } from '../accounts/clean-up.ts'
 import { recordCleanUpFailed, recordCleanUpFinished } from '../accounts/clean-up-runs.ts'
 import { eraseOldBodies } from '../calls/clean-up.ts'
@@ -11,6 +12,11 @@ import type { Dependencies } from './dependencies.ts'
 
 const BATCH = 500
 const PROBLEM_MAX_LENGTH = 500
+/**
+ * PostgreSQL reports a statement timeout before it releases the locks of the statement. The next batch skips rows that are still locked, so
+ * batches after a timeout that find nothing are repeated.
+ */
+const LOCK_RELEASE = { batches: 5, pauseMs: 200 }
 
 const cleaned = counter('cleaned_up_rows_total', 'Rows that clean-up deleted, or whose body it deleted', ['kind'])
 
@@ -39,13 +45,16 @@ async function cleanUpAll(deps: Pick<Dependencies, 'database' | 'cleanUp'>, kind
   const { signal, reportProgress } = currentAttempt()
   let limit = BATCH
   let rows = 0
+  let emptyBatches = 0
   for (let more = true; more;) {
     signal.throwIfAborted()
     try {
       const batch = await cleanUpBatch(deps, kind, limit)
       cleaned.inc({ kind }, batch.rows)
       rows += batch.rows
-      more = batch.more
+      const mayBeLocked = limit < BATCH && batch.rows === 0 && (emptyBatches += 1) <= LOCK_RELEASE.batches
+      if (mayBeLocked) await pause(LOCK_RELEASE.pauseMs, undefined, { signal })
+      more = batch.more || mayBeLocked
       reportProgress(rows)
     } catch (error) {
       if (!isStatementTimeout(error)) throw error
