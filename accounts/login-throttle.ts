@@ -2,7 +2,7 @@
 // account over all sources. The second count does not apply to a source that has logged in to the account before.
 import { accountKey, FAILURES, PAUSES, secretKey, sourceKey, type Login } from './login-counters.ts'
 import { RETRY_AFTER_SECONDS } from '../platform/database-errors.ts'
-import { refusals, type CreateCounter } from '../platform/rate-counters.ts'
+import { refusals, wholeSeconds, type CreateCounter } from '../platform/rate-counters.ts'
 import { AccountError } from './errors.ts'
 
 export interface LoginThrottle {
@@ -116,7 +116,7 @@ function pauseAfter(failuresBeyond: number): number {
 
 function tooManyAttempts(msBeforeNext: number): AccountError {
   refusals.inc({ limit: 'account' })
-  const retryAfterSeconds = Math.max(1, Math.ceil(msBeforeNext / 1000))
+  const retryAfterSeconds = wholeSeconds(msBeforeNext)
   return new AccountError('too_many_attempts', `Try again in ${retryAfterSeconds} s`, { retryAfterSeconds })
 }
 

@@ -1,5 +1,5 @@
 // The texts of account mails. Links start with PUBLIC_URL. Their secrets follow `#`, because browsers send the fragment of a URL
-// neither to a server nor as a referrer. Mails contain no user names: whoever registers a stranger's address chooses the name.
+// neither to a server nor as a referrer. Mails contain no user names: a person who registers a stranger's address chooses the name.
 import type { Mail } from '../platform/mailer.ts'
 
 export function verification(to: string, publicUrl: string, token: string): Mail {

@@ -22,7 +22,7 @@ export function successorOf({ kid, refreshTokenKey }: SigningKey, token: string)
 }
 
 /**
- * The successor of a token after a password change. It differs from {@link successorOf}, so that whoever knows the old token cannot
+ * The successor of a token after a password change. It differs from {@link successorOf}, so a person who knows the old token cannot
  * obtain it by a refresh. Any process can create it again for a client whose response was lost.
  */
 export function tokenAfterPasswordChange({ kid, refreshTokenKey }: SigningKey, replacedHash: string): string {

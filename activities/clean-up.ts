@@ -52,8 +52,11 @@ async function cleanUpAll(deps: Pick<Dependencies, 'database' | 'cleanUp'>, kind
       const batch = await cleanUpBatch(deps, kind, limit)
       cleaned.inc({ kind }, batch.rows)
       rows += batch.rows
-      const mayBeLocked = limit < BATCH && batch.rows === 0 && (emptyBatches += 1) <= LOCK_RELEASE.batches
-      if (mayBeLocked) await pause(LOCK_RELEASE.pauseMs, undefined, { signal })
+      const mayBeLocked = limit < BATCH && batch.rows === 0 && emptyBatches < LOCK_RELEASE.batches
+      if (mayBeLocked) {
+        emptyBatches += 1
+        await pause(LOCK_RELEASE.pauseMs, undefined, { signal })
+      }
       more = batch.more || mayBeLocked
       reportProgress(rows)
     } catch (error) {

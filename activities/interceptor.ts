@@ -109,25 +109,23 @@ async function withTypedFailures<T>(deps: Needs, context: Context, attempt: Acti
   try {
     return await work()
   } catch (error) {
-    const { signal } = attempt
-    if (signal.aborted && isCancelled(signal)) throw signal.reason
-    throw signal.aborted
-      ? asApplicationFailure(deps, attempt, new RetryLater('WorkerShutdown', 'The worker is shutting down', AFTER_SHUTDOWN_MS))
-      : typed(deps, context, attempt, error)
+    if (isCancelled(attempt.signal)) throw attempt.signal.reason
+    const failure = attempt.signal.aborted
+      ? new RetryLater('WorkerShutdown', 'The worker is shutting down', AFTER_SHUTDOWN_MS)
+      : typed(deps, context, error)
+    throw failure instanceof RetryLater ? asApplicationFailure(deps, attempt, failure) : failure
   }
 }
 
-function typed(deps: Needs, context: Context, attempt: ActivityAttempt, error: unknown): ApplicationFailure {
-  if (error instanceof ApplicationFailure) return error
-  if (error instanceof RetryLater) return asApplicationFailure(deps, attempt, error)
+function typed(deps: Needs, context: Context, error: unknown): ApplicationFailure | RetryLater {
+  if (error instanceof ApplicationFailure || error instanceof RetryLater) return error
   if (error instanceof Superseded) return failAttempt(SPOOL_FILE_LOST, error.message)
   const code = error instanceof FileBusy ? 'SpoolUnavailable' : diskFailureCode(error)
   if (code) {
     deps.alarms.raise(SPOOL_ALARM, (error as Error).message)
-    return asApplicationFailure(deps, attempt, new RetryLater(code, (error as Error).message))
+    return new RetryLater(code, (error as Error).message)
   }
-  if (isDatabaseOutage(error))
-    return asApplicationFailure(deps, attempt, new RetryLater('DatabaseUnavailable', 'PostgreSQL is unavailable'))
+  if (isDatabaseOutage(error)) return new RetryLater('DatabaseUnavailable', 'PostgreSQL is unavailable')
   const { activityType: activity, workflowExecution } = context.info
   deps.logger.error({ error, activity, workflowId: workflowExecution?.workflowId }, 'Activity failed unexpectedly')
   return failAttempt('InternalError', error instanceof Error ? `${error.name}: ${error.message}` : String(error))
@@ -144,8 +142,8 @@ function asApplicationFailure({ pauses }: Needs, attempt: ActivityAttempt, { cod
 }
 
 /** True if the workflow, a person or a timeout cancelled the activity. A worker shutdown is no cancellation: another worker continues. */
-function isCancelled({ reason }: AbortSignal): boolean {
-  return reason instanceof CancelledFailure && reason.message !== 'WORKER_SHUTDOWN'
+function isCancelled({ aborted, reason }: AbortSignal): boolean {
+  return aborted && reason instanceof CancelledFailure && reason.message !== 'WORKER_SHUTDOWN'
 }
 
 function subjectOf([input]: unknown[]): Subject | undefined {

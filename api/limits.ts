@@ -6,7 +6,7 @@ import { clientKey } from '../platform/client-address.ts'
 import type { Config } from '../platform/config.ts'
 import type { Logger } from '../platform/logger.ts'
 import { problem, type Problem } from '../platform/problem.ts'
-import { countersOf, refusals, type Count } from '../platform/rate-counters.ts'
+import { countersOf, refusals, wholeSeconds, type Count } from '../platform/rate-counters.ts'
 import { RETRY_AFTER_OUTAGE } from './middleware/errors.ts'
 import { createRefusedClients } from './refused-clients.ts'
 
@@ -112,20 +112,16 @@ export function clientOf(request: Request): string {
 /** draft-ietf-httpapi-ratelimit-headers-10 */
 function setHeaders(response: Response, name: string, quota: number, { points, msBeforeNext }: Count): void {
   response.set('RateLimit-Policy', `"${name}";q=${quota};w=${WINDOW_SECONDS}`)
-  response.set('RateLimit', `"${name}";r=${Math.max(0, quota - points)};t=${seconds(msBeforeNext)}`)
+  response.set('RateLimit', `"${name}";r=${Math.max(0, quota - points)};t=${wholeSeconds(msBeforeNext)}`)
 }
 
 function tooMany(limit: string, msBeforeNext: number): Problem {
   refusals.inc({ limit })
-  return problem('rate_limited', `Try again in ${seconds(msBeforeNext)} s`, { 'Retry-After': String(seconds(msBeforeNext)) })
+  return problem('rate_limited', `Try again in ${wholeSeconds(msBeforeNext)} s`, { 'Retry-After': String(wholeSeconds(msBeforeNext)) })
 }
 
 function unavailable(): Problem {
   return problem('limits_unavailable', 'Please try again', RETRY_AFTER_OUTAGE)
-}
-
-function seconds(ms: number): number {
-  return Math.max(1, Math.ceil(ms / 1000))
 }
 
 /** Logs once when requests can no longer be counted, and once when they can be counted again. */

@@ -5,6 +5,8 @@ import { join } from 'node:path'
 
 const DEFAULT_INDEX = 'https://pypi.org/simple'
 const JSON_TYPE = 'application/vnd.pypi.simple.v1+json'
+/** Shared by all requests, so that they reuse connections. */
+let dispatcher
 
 /**
  * @returns the wheels of a project: file name and URL
@@ -30,24 +32,22 @@ export async function get(url, headers = {}) {
     Authorization: `Basic ${Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString('base64')}`,
   }
   address.username = address.password = ''
-  const response = await fetch(address, { headers: { ...headers, ...authorization }, dispatcher: await dispatcher() }).catch((error) => {
+  dispatcher ??= await createDispatcher()
+  const response = await fetch(address, { headers: { ...headers, ...authorization }, dispatcher }).catch((error) => {
     throw new Error(`${address.origin} does not answer: ${error.cause?.message ?? error.message}`, { cause: error })
   })
   if (response.status !== 200) throw new Error(`${address.href} answers ${response.status}`)
   return response
 }
 
-let sharedDispatcher
-
 /** Node reads NODE_EXTRA_CA_CERTS itself; a file that pip is told to use replaces the usual certificates. */
-async function dispatcher() {
+async function createDispatcher() {
   const { EnvHttpProxyAgent, ProxyAgent } = await import('undici')
   const { certificates, proxy } = settings()
   const tls = certificates ? { ca: readFileSync(certificates) } : {}
-  sharedDispatcher ??= proxy
+  return proxy
     ? new ProxyAgent({ uri: proxy, requestTls: tls, proxyTls: tls })
     : new EnvHttpProxyAgent({ connect: tls, requestTls: tls, proxyTls: tls })
-  return sharedDispatcher
 }
 
 function settings() {

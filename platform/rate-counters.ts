@@ -77,3 +77,8 @@ export function countersOf(pool: Pool): CreateCounter {
     }
   }
 }
+
+/** Whole seconds for Retry-After: at least 1, so that no client retries immediately. */
+export function wholeSeconds(ms: number): number {
+  return Math.max(1, Math.ceil(ms / 1000))
+}

@@ -70,8 +70,7 @@ export class Spool {
 
   /** The name of the spool file that keeps the longest incomplete download of a recording while it is downloaded again. */
   keptFile(file: string): string {
-    const [, callSid] = FILE_NAME.exec(file)!
-    return this.fileFor(callSid as CallSid, `kept ${file}`)
+    return this.fileFor(callSidOf(file), `kept ${file}`)
   }
 
   path(file: string): string {
@@ -226,7 +225,7 @@ export class Spool {
     const earliest: Attempt = { scheduledMs: 0, signal: new AbortController().signal }
     const sweep = async (signal: AbortSignal): Promise<boolean> => {
       const taken = new Promise<true>((resolve) => signal.addEventListener('abort', () => resolve(true)))
-      const isWanted = await Promise.race([isOpen(FILE_NAME.exec(file)![1] as CallSid), taken])
+      const isWanted = await Promise.race([isOpen(callSidOf(file)), taken])
       if (isWanted || signal.aborted) return false
       await this.remove(file)
       return true
@@ -244,6 +243,10 @@ export class Spool {
   #notePath(file: string): string {
     return `${this.path(file)}.json`
   }
+}
+
+function callSidOf(file: string): CallSid {
+  return FILE_NAME.exec(file)![1] as CallSid
 }
 
 function ignoreMissing(error: unknown): void {

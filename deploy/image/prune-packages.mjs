@@ -52,7 +52,7 @@ if (target === 'runtime') {
 for (const link of readdirSync(join(modules, '.bin'))) if (!existsSync(join(modules, '.bin', link))) remove(join(modules, '.bin', link))
 remove(join(modules, '.package-lock.json')) // lists packages that are gone
 
-/** Marks a package and everything that it depends on. Peer dependencies are dependencies of whoever needs them. */
+/** Marks a package and everything that it depends on. Skips peer dependencies: the package that uses them lists them itself. */
 function visit(folder) {
   if (needed.has(folder)) return
   needed.add(folder)

@@ -22,6 +22,11 @@ import {
 import type { CallUpdate, Conclusion, EndedCall, RecordingPolicy, RecordingStatus, Verdict } from '../../contracts/recording.ts'
 import { dist, newCallSid } from './servers.ts'
 
+export const LINK = 'https://recordings.exotel.com/a/1.mp3'
+export const MINUTE = 60_000
+export const HOUR = 60 * MINUTE
+export const iso = (ms: number): string => new Date(ms).toISOString()
+
 const SPOOL_QUEUE = 'spool-lab'
 /** The worker of this spool runs control activities, but no transfers. */
 export const BUSY_SPOOL = 'spool-busy'
@@ -33,6 +38,8 @@ export const POLICY: RecordingPolicy = {
   spoolLostAfterMs: 600_000,
   continueAsNewAfterEvents: 10_000,
 }
+/** A file in the spool of the lab's first worker. */
+export const ONE_BYTE = { queue: SPOOL_QUEUE, file: 'f', bytes: 1, sha256: 'a' }
 const AUDIO = { contentType: 'audio/mpeg', extension: 'mp3', codec: 'mp3', sampleRate: 8000, channels: 1, durationSeconds: 5 }
 
 /** Each activity succeeds at once by default. A test replaces those that it needs. */

@@ -1,9 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { eventually } from '../support/eventually.ts'
-import { failedAttempt, openLab, type Lab } from '../support/workflow-lab.ts'
-
-const LINK = 'https://recordings.exotel.com/a/1.mp3'
-const MINUTE = 60_000
+import { failedAttempt, type Lab, LINK, MINUTE, openLab } from '../support/workflow-lab.ts'
 
 let lab: Lab
 beforeAll(async () => {

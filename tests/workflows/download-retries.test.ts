@@ -2,12 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { Context } from '@temporalio/activity'
 import type { RetryWait } from '../../contracts/recording.ts'
-import { failedAttempt, openLab, type Lab } from '../support/workflow-lab.ts'
-
-const LINK = 'https://recordings.exotel.com/a/1.mp3'
-const MINUTE = 60_000
-const HOUR = 60 * MINUTE
-const ONE_BYTE = { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' }
+import { failedAttempt, HOUR, iso, type Lab, LINK, MINUTE, ONE_BYTE, openLab } from '../support/workflow-lab.ts'
 
 let lab: Lab
 beforeAll(async () => {
@@ -16,7 +11,6 @@ beforeAll(async () => {
 afterAll(() => lab?.close())
 
 const now = () => lab.env.currentTimeMs()
-const iso = (ms: number) => new Date(ms).toISOString()
 
 describe('When Exotel does not have the recording yet', () => {
   const notFound = () => Promise.reject(failedAttempt('RecordingNotFound'))

@@ -1,11 +1,6 @@
 // How events about the end of a call change the search and the waits.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { failedAttempt, openLab, type Lab } from '../support/workflow-lab.ts'
-
-const LINK = 'https://recordings.exotel.com/a/1.mp3'
-const MINUTE = 60_000
-const HOUR = 60 * MINUTE
-const ONE_BYTE = { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' }
+import { failedAttempt, HOUR, iso, type Lab, LINK, MINUTE, ONE_BYTE, openLab } from '../support/workflow-lab.ts'
 
 let lab: Lab
 beforeAll(async () => {
@@ -14,7 +9,6 @@ beforeAll(async () => {
 afterAll(() => lab?.close())
 
 const now = () => lab.env.currentTimeMs()
-const iso = (ms: number) => new Date(ms).toISOString()
 
 test('When an event reports a later end of the call, then Exotel may prepare the recording for an hour after that end', async () => {
   const startMs = await now()

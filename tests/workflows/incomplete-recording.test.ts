@@ -1,10 +1,7 @@
 // Recordings that no attempt downloads completely, and damaged ones.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { Verdict } from '../../contracts/recording.ts'
-import { DAMAGED, failedAttempt, openLab, type Lab, type Script } from '../support/workflow-lab.ts'
-
-const LINK = 'https://recordings.exotel.com/a/1.mp3'
-const ONE_BYTE = { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' }
+import { DAMAGED, failedAttempt, type Lab, LINK, ONE_BYTE, openLab, type Script } from '../support/workflow-lab.ts'
 
 let lab: Lab
 beforeAll(async () => {

@@ -1,10 +1,6 @@
 // Faults of our own storage, workers and code.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { failedAttempt, openLab, POLICY, retriedLater, type Lab } from '../support/workflow-lab.ts'
-
-const LINK = 'https://recordings.exotel.com/a/1.mp3'
-const MINUTE = 60_000
-const HOUR = 60 * MINUTE
+import { failedAttempt, HOUR, type Lab, LINK, MINUTE, openLab, POLICY, retriedLater } from '../support/workflow-lab.ts'
 
 let lab: Lab
 beforeAll(async () => {

@@ -10,12 +10,11 @@ import { DeterminismViolationError } from '@temporalio/workflow'
 import { Worker } from '@temporalio/worker'
 import { binaries } from '../../dev/fetch-servers.mjs'
 import { dist } from '../support/servers.ts'
-import { BUSY_SPOOL, DAMAGED, failedAttempt, openLab, POLICY, type Lab, type Run } from '../support/workflow-lab.ts'
+import { BUSY_SPOOL, DAMAGED, failedAttempt, type Lab, LINK, openLab, POLICY, type Run } from '../support/workflow-lab.ts'
 
 const execFile = promisify(execFileCallback)
 const folder = fileURLToPath(new URL('./histories', import.meta.url))
 const bundle = readFileSync(join(dist, 'workflow-bundle.js'), 'utf8')
-const LINK = 'https://recordings.exotel.com/a/1.mp3'
 const WHOLE = { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' }
 /** This history is that of the first run. All others are those of the last run. */
 const CONTINUED = 'continues-as-new'

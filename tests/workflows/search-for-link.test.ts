@@ -1,11 +1,7 @@
 // The search for a recording of a call for which no event contains a link.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { CallUpdate } from '../../contracts/recording.ts'
-import { failedAttempt, openLab, POLICY, retriedLater, type Lab } from '../support/workflow-lab.ts'
-
-const LINK = 'https://recordings.exotel.com/a/1.mp3'
-const MINUTE = 60_000
-const HOUR = 60 * MINUTE
+import { failedAttempt, HOUR, iso, type Lab, LINK, MINUTE, openLab, POLICY, retriedLater } from '../support/workflow-lab.ts'
 
 let lab: Lab
 beforeAll(async () => {
@@ -14,7 +10,6 @@ beforeAll(async () => {
 afterAll(() => lab?.close())
 
 const now = () => lab.env.currentTimeMs()
-const iso = (ms: number) => new Date(ms).toISOString()
 const stored = expect.objectContaining({ state: 'stored' })
 
 describe('When a call ends and no event contains a link', () => {

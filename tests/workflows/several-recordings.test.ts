@@ -1,7 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { failedAttempt, openLab, type Lab } from '../support/workflow-lab.ts'
-
-const LINK = 'https://recordings.exotel.com/a/1.mp3'
+import { failedAttempt, type Lab, LINK, openLab } from '../support/workflow-lab.ts'
 
 let lab: Lab
 beforeAll(async () => {

@@ -1,13 +1,22 @@
 // Several recordings of one call are transferred independently: none delays another.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { eventually } from '../support/eventually.ts'
-import { BUSY_SPOOL, failedAttempt, retriedLater, openLab, POLICY, type Lab, type Run } from '../support/workflow-lab.ts'
+import {
+  BUSY_SPOOL,
+  failedAttempt,
+  HOUR,
+  iso,
+  type Lab,
+  LINK,
+  MINUTE,
+  openLab,
+  POLICY,
+  retriedLater,
+  type Run,
+} from '../support/workflow-lab.ts'
 
 type History = Awaited<ReturnType<Run['handle']['fetchHistory']>>
 
-const MINUTE = 60_000
-const HOUR = 60 * MINUTE
-const LINK = 'https://recordings.exotel.com/a/1.mp3'
 const [A, B, C] = ['A', 'B', 'C'].map((name) => `https://recordings.exotel.com/a/${name}.mp3`) as [string, string, string]
 const WHOLE = { queue: 'spool-lab', file: 'f', bytes: 10, sha256: 'a'.repeat(64) }
 
@@ -18,7 +27,6 @@ beforeAll(async () => {
 afterAll(() => lab?.close())
 
 const now = () => lab.env.currentTimeMs()
-const iso = (ms: number) => new Date(ms).toISOString()
 
 describe('When one recording of a call is late', () => {
   test.each([
