@@ -15,9 +15,9 @@ import { currentAttempt } from './attempt.ts'
 import type { Dependencies } from './dependencies.ts'
 import { diskFailureCode } from './disk-failures.ts'
 import { failAttempt } from './failures.ts'
-import { createHostAlarm } from './host-alarm.ts'
+import { createHostAlarm } from './recording-host-alarm.ts'
 import { SPOOL_ALARM } from './interceptor.ts'
-import type { LastingAlarm } from './lasting-alarm.ts'
+import type { LastingAlarm } from './expiring-alarm.ts'
 import { createStalledDownloads } from './stalled-downloads.ts'
 
 type Needs = Pick<Dependencies, 'database' | 'source' | 'downloads' | 'spool' | 'alarms' | 'logger' | 'maxBytes' | 'recovery' | 'waitScale'>

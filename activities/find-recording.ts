@@ -9,7 +9,7 @@ import { isRunning } from '../contracts/call-status.ts'
 import type { RenewalResult, CallDetailsAnswer, CallDetailsRequest, SourceRef, RetryWait } from '../contracts/recording.ts'
 import { currentAttempt } from './attempt.ts'
 import type { Dependencies } from './dependencies.ts'
-import { asRetryLater, clearSettingsAlarms } from './exotel-failures.ts'
+import { asRetryLater, clearSettingsAlarms } from './exotel-api-failures.ts'
 
 type Needs = Pick<Dependencies, 'database' | 'exotelApi' | 'alarms'>
 

@@ -15,7 +15,7 @@ import { counter } from '../platform/metrics.ts'
 import type { ListPage, ListRequest, Pass, PassEnd, PassRequest } from '../contracts/maintenance.ts'
 import { currentAttempt } from './attempt.ts'
 import type { Dependencies } from './dependencies.ts'
-import { asRetryLater, clearSettingsAlarms } from './exotel-failures.ts'
+import { asRetryLater, clearSettingsAlarms } from './exotel-api-failures.ts'
 
 type Needs = Pick<Dependencies, 'database' | 'exotelApi' | 'alarms' | 'logger'>
 

@@ -8,7 +8,7 @@ import type { Dependencies } from './dependencies.ts'
 import { deleteErasedObject } from './erased-objects.ts'
 import { RetryLater } from './failures.ts'
 import { reportGivenUp } from './given-up.ts'
-import { createLastingAlarm } from './lasting-alarm.ts'
+import { createLastingAlarm } from './expiring-alarm.ts'
 
 const concluded = counter('recordings_concluded_total', 'Concluded recordings, by state and failure code', ['state', 'code'])
 

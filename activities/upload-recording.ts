@@ -11,7 +11,7 @@ import { currentAttempt, isCancelledByWorkflow } from './attempt.ts'
 import type { Dependencies } from './dependencies.ts'
 import { diskFailureCode } from './disk-failures.ts'
 import { failAttempt, RetryLater } from './failures.ts'
-import { createLastingAlarm, type LastingAlarm } from './lasting-alarm.ts'
+import { createLastingAlarm, type LastingAlarm } from './expiring-alarm.ts'
 
 type Needs = Pick<Dependencies, 'database' | 'spool' | 'store' | 'breaker' | 'alarms' | 'logger' | 'waitScale'>
 

@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { isCallSid, type CallSid } from '../contracts/call-sid.ts'
 import { isFinal, type CallStatus } from '../contracts/call-status.ts'
 import { callStatusOf, isAboutLeg } from './call-status.ts'
-import type { Fields, FieldValue } from './fields.ts'
+import type { Fields, FieldValue } from './decode-fields.ts'
 import { readSourceUrl, type NamedSource } from './source-url.ts'
 import { parseExotelTime } from './time.ts'
 

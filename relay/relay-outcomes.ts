@@ -1,5 +1,5 @@
 // Records the outcomes of deliveries in PostgreSQL, logs and metrics. Outcomes that arrive while a statement runs are written together.
-import { deferEvents, markRelayed, recordNoResponse, releaseEvents, type ClaimedEvent } from '../calls/claim-events.ts'
+import { deferEvents, markRelayed, recordNoResponse, releaseEvents, type ClaimedEvent } from '../calls/relay-events.ts'
 import type { Database } from '../platform/database.ts'
 import type { Logger } from '../platform/logger.ts'
 import { counter } from '../platform/metrics.ts'

@@ -2,7 +2,7 @@
 // sending the same event at the same time.
 import type { Client } from '@temporalio/client'
 import { setTimeout as pause } from 'node:timers/promises'
-import { claimEvents, clearRelayWaits, releaseEvents, type ClaimedEvent } from '../calls/claim-events.ts'
+import { claimEvents, clearRelayWaits, releaseEvents, type ClaimedEvent } from '../calls/relay-events.ts'
 import { backoffMs } from '../platform/backoff.ts'
 import type { Database } from '../platform/database.ts'
 import type { Logger } from '../platform/logger.ts'

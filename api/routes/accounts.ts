@@ -11,7 +11,7 @@ import { logOutByToken, refreshSession } from '../../accounts/refresh-session.ts
 import { register } from '../../accounts/registration.ts'
 import { endSessions, sessionOfToken } from '../../accounts/sessions.ts'
 import { verifyAddress } from '../../accounts/verification.ts'
-import { problem } from '../../platform/problem.ts'
+import { problem } from '../../platform/http-problems.ts'
 import { assertCsrfToken, clearSessionCookies, refreshCookie, setSessionCookies } from '../cookies.ts'
 import { clientOf, type Limits } from '../limits.ts'
 import { bearerToken, currentUser, identityOf, notAuthenticated, requireUser } from '../middleware/authenticate.ts'

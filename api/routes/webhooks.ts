@@ -8,11 +8,11 @@ import {
   WEBHOOK_ROUTES,
   type WebhookRoute,
 } from '../../exotel/call-event.ts'
-import { decodeBody, decodeForm, UnreadableDelivery } from '../../exotel/fields.ts'
+import { decodeBody, decodeForm, UnreadableDelivery } from '../../exotel/decode-fields.ts'
 import type { Database } from '../../platform/database.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { counter } from '../../platform/metrics.ts'
-import { problem } from '../../platform/problem.ts'
+import { problem } from '../../platform/http-problems.ts'
 import { isDatabaseOutage } from '../../platform/database-errors.ts'
 import { retrying, type RetryPolicy } from '../../platform/retry.ts'
 import { withDeadline } from '../../platform/deadline.ts'

@@ -24,13 +24,13 @@ beforeAll(async () => {
 })
 afterAll(() => backend?.stop())
 
-/** Runs the admin command as in the image, with the role that owns the tables. */
-async function admin(...args: string[]): Promise<{ code: number; output: string }> {
+/** Runs the command `accounts` as in the image, with the role that owns the tables. */
+async function accountsCommand(...args: string[]): Promise<{ code: number; output: string }> {
   return adminWith({ ...backend.env, MIGRATION_DATABASE_URL: backend.databaseUrl }, ...args)
 }
 
 async function adminWith(env: NodeJS.ProcessEnv, ...args: string[]): Promise<{ code: number; output: string }> {
-  return execFile(process.execPath, [join(dist, 'cli', 'admin.js'), ...args], { env }).then(
+  return execFile(process.execPath, [join(dist, 'cli', 'accounts.js'), ...args], { env }).then(
     ({ stdout }) => ({ code: 0, output: stdout.trim() }),
     ({ code, stdout, stderr }: { code: number; stdout: string; stderr: string }) => ({ code, output: (stdout + stderr).trim() }),
   )
@@ -47,7 +47,7 @@ describe('When registration is', () => {
 
   test('by invitation, then only an invited person can register, and only with the invited address', async () => {
     const [invited, other] = [newPerson(), await registered(backend)]
-    const { output: invitation } = await admin('invite', invited.email.toUpperCase())
+    const { output: invitation } = await accountsCommand('invite', invited.email.toUpperCase())
     const { accessToken } = await loggedIn(backend.apiUrl, other)
     for (const body of [
       invited,
@@ -66,7 +66,7 @@ describe('When registration is', () => {
     const stranger = newPerson()
     await register(backend.apiUrl, stranger)
     const invited = { ...stranger, password: 'the passphrase of the invited' }
-    const { output: invitation } = await admin('invite', invited.email)
+    const { output: invitation } = await accountsCommand('invite', invited.email)
     expect(await register(backend.apiUrl, { ...invited, invitation })).toMatchObject({ status: 202 })
     await loggedIn(backend.apiUrl, invited)
     expect((await post(backend.apiUrl, '/api/auth/login', { email: stranger.email, password: stranger.password })).status).toBe(401)
@@ -93,15 +93,15 @@ test('When the API is killed while the mail server is unavailable, then the next
   }
 })
 
-describe('npm run admin', () => {
+describe('npm run accounts', () => {
   test('When the first administrator is created, then login works with the password in the output', async () => {
     const { email } = newPerson()
-    const { code, output } = await admin('create', email)
+    const { code, output } = await accountsCommand('create', email)
     expect(code).toBe(0)
     const password = /Password, shown only now: (\S+)$/.exec(output)![1]!
     const { accessToken } = await loggedIn(backend.apiUrl, { email, password, name: '' })
     expect((await get(backend.apiUrl, '/api/auth/me', bearer(accessToken))).body).toMatchObject({ role: 'admin' })
-    expect((await admin('create', email)).output).toMatch(/The account already existed/)
+    expect((await accountsCommand('create', email)).output).toMatch(/The account already existed/)
     expect((await get(backend.apiUrl, '/api/auth/me', bearer(accessToken))).status).toBe(401)
   })
 
@@ -109,7 +109,7 @@ describe('npm run admin', () => {
     const person = newPerson()
     await register(backend.apiUrl, person)
     await subjectsTo(backend, person.email)
-    const { output } = await admin('create', person.email)
+    const { output } = await accountsCommand('create', person.email)
     const password = /Password, shown only now: (\S+)$/.exec(output)![1]!
     await expect(verified(backend, { ...person, password })).rejects.toThrow('Verification responded 403')
     await loggedIn(backend.apiUrl, { ...person, password })
@@ -119,19 +119,19 @@ describe('npm run admin', () => {
     const person = await registered(backend)
     const { accessToken } = await loggedIn(backend.apiUrl, person)
     const me = () => get(backend.apiUrl, '/api/auth/me', bearer(accessToken))
-    expect((await admin('role', person.email, 'operator')).code).toBe(0)
+    expect((await accountsCommand('role', person.email, 'operator')).code).toBe(0)
     expect((await me()).body).toMatchObject({ role: 'operator' })
-    expect((await admin('deactivate', person.email)).code).toBe(0)
+    expect((await accountsCommand('deactivate', person.email)).code).toBe(0)
     expect((await me()).status).toBe(401)
     expect((await post(backend.apiUrl, '/api/auth/login', { email: person.email, password: person.password })).status).toBe(401)
-    expect((await admin('activate', person.email)).code).toBe(0)
+    expect((await accountsCommand('activate', person.email)).code).toBe(0)
     await loggedIn(backend.apiUrl, person)
   })
 
   test('When the signing key is replaced, then access tokens are rejected, and sessions can be refreshed', async () => {
     const person = await registered(backend)
     const { accessToken, refreshToken } = await loggedIn(backend.apiUrl, person)
-    expect((await admin('new-signing-key')).code).toBe(0)
+    expect((await accountsCommand('new-signing-key')).code).toBe(0)
     const port = await freePort(0)
     backend.launch('api', { PORT: String(port), OPERATIONS_PORT: String(await freePort(0)) }) // others know within ten seconds
     const api = `http://127.0.0.1:${port}`
@@ -151,13 +151,13 @@ describe('npm run admin', () => {
     [['role', 'nobody@example.com', 'user'], /^There is no account/],
     [['deactivate', 'nobody@example.com'], /^There is no account/],
   ])('When it is called with %j, then the error message says what is wrong', async (args, words) => {
-    const { code, output } = await admin(...args)
+    const { code, output } = await accountsCommand(...args)
     expect([code, output]).toEqual([1, expect.stringMatching(words)])
     expect(output).not.toMatch(/\n {4}at /)
   })
 })
 
-test('When the admin command has only the role of the application, then it names the missing setting and changes nothing', async () => {
+test('When the command `accounts` has only the role of the application, then it names the missing setting and changes nothing', async () => {
   const { email } = await registered(backend)
   for (const args of [
     ['create', email],

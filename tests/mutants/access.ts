@@ -28,10 +28,10 @@ export const access: Mistake[] = [
   },
   {
     breaks: 'fields beyond the limit are ignored silently',
-    file: 'exotel/fields.ts',
+    file: 'exotel/decode-fields.ts',
     text: "text.split('&', MAX_FIELDS + 1)",
     replacement: "text.split('&', MAX_FIELDS)",
-    tests: ['tests/unit/fields.test.ts'],
+    tests: ['tests/unit/decode-fields.test.ts'],
     only: 'maximum number of fields',
   },
   {

@@ -92,7 +92,7 @@ export const evidence: Mistake[] = [
   },
   {
     breaks: 'an end after a failed search is ignored',
-    file: 'calls/claim-events.ts',
+    file: 'calls/relay-events.ts',
     text: "(e.route <> 'call-end' OR has_recordings)",
     replacement: 'true',
     tests: ['tests/storage/claims.test.ts'],
@@ -133,10 +133,10 @@ export const evidence: Mistake[] = [
   },
   {
     breaks: 'an alarm ends while one of its many subjects still fails',
-    file: 'activities/lasting-alarm.ts',
+    file: 'activities/expiring-alarm.ts',
     text: 'const MAX_SUBJECTS = 1000',
     replacement: 'const MAX_SUBJECTS = 10',
-    tests: ['tests/unit/lasting-alarm.test.ts'],
+    tests: ['tests/unit/expiring-alarm.test.ts'],
     only: 'stays raised until the last subject',
   },
 ]

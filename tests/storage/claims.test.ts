@@ -12,7 +12,7 @@ import {
   recordNoResponse,
   releaseEvents,
   type ClaimedEvent,
-} from '../../calls/claim-events.ts'
+} from '../../calls/relay-events.ts'
 import { concludeRecording } from '../../calls/conclude-recording.ts'
 import { recordEvent } from '../../calls/record-event.ts'
 import { deliveryIdentity, readCallEvent, type WebhookRoute } from '../../exotel/call-event.ts'

@@ -27,7 +27,7 @@ import {
   recordNoResponse,
   releaseEvents,
   type Claim,
-} from '../../calls/claim-events.ts'
+} from '../../calls/relay-events.ts'
 import { eraseOldBodies } from '../../calls/clean-up.ts'
 import { sampleStoredRows, storedRowsAfter } from '../../calls/object-check.ts'
 import { unknownKeys } from '../../calls/object-owners.ts'

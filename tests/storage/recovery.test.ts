@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { CallSid } from '../../contracts/call-sid.ts'
-import { claimEvents } from '../../calls/claim-events.ts'
+import { claimEvents } from '../../calls/relay-events.ts'
 import { concludeRecording } from '../../calls/conclude-recording.ts'
 import { nextRecovery } from '../../calls/recovery-plan.ts'
 import { enqueueRecovery, findDue, findOrphaned, deferRecovery } from '../../calls/recovery.ts'

@@ -1,6 +1,6 @@
 // The alarm about links to hosts that the settings do not allow.
 import type { Dependencies } from './dependencies.ts'
-import { createLastingAlarm, type LastingAlarm } from './lasting-alarm.ts'
+import { createLastingAlarm, type LastingAlarm } from './expiring-alarm.ts'
 
 /** Added to the longest pause of recovery: covers the interval of recovery's schedule and the time until the workflow runs. */
 const SLACK_MS = 3600_000

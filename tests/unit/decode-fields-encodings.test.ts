@@ -1,6 +1,6 @@
 // Each encoding of a delivery in detail: its content types, the fields that are read, and the error messages.
 import { describe, expect, test } from '@jest/globals'
-import { decodeBody, decodeForm, UnreadableDelivery } from '../../exotel/fields.ts'
+import { decodeBody, decodeForm, UnreadableDelivery } from '../../exotel/decode-fields.ts'
 
 const JSON_TYPE = 'application/json'
 const FORM = 'application/x-www-form-urlencoded'

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 import { pino } from 'pino'
-import { createLastingAlarm } from '../../activities/lasting-alarm.ts'
+import { createLastingAlarm } from '../../activities/expiring-alarm.ts'
 import type { AlarmName } from '../../contracts/alarms.ts'
 import { createAlarms } from '../../platform/alarms.ts'
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { decodeBody, decodeForm, UnreadableDelivery } from '../../exotel/fields.ts'
+import { decodeBody, decodeForm, UnreadableDelivery } from '../../exotel/decode-fields.ts'
 
 function multipart(parts: string[], { end = '--B--\r\n', newline = '\r\n' } = {}) {
   const text = parts.map((part) => `--B\r\n${part}\r\n`).join('') + end

@@ -1,4 +1,4 @@
-// `npm run admin`: manages accounts. It connects as the owner of the tables, because the application's role may not create
+// `npm run accounts`: manages accounts. It connects as the owner of the tables, because the application's role may not create
 // administrators. If neither MIGRATION_DATABASE_URL nor DATABASE_URL is set, it uses the database of the development stack.
 import { existsSync, readFileSync } from 'node:fs'
 import { pino } from 'pino'
@@ -12,7 +12,7 @@ import { isDatabaseOutage, isPermissionDenied } from '../platform/database-error
 import { CannotStart, runMain } from '../platform/process.ts'
 import { redact } from '../platform/redact.ts'
 
-const USAGE = `Usage: npm run admin -- COMMAND
+const USAGE = `Usage: npm run accounts -- COMMAND
   create EMAIL              create an administrator with a verified address, and print a new password
   role EMAIL ROLE           change the role to admin, operator or user
   deactivate EMAIL          end all sessions of the account and prevent new ones
