@@ -115,7 +115,7 @@ export function createCheckObjects(deps: Needs) {
     if (call.stored > 0) return 'surplus'
     if (await isKnownAsWrong(database, { callSid, key, since })) return 'unknown'
     const { sha256, contentType } = await inventory.read(key, signal, reportProgress)
-    if (!sha256.startsWith(parts.hashBegins)) {
+    if (!sha256.startsWith(parts.hashPrefix)) {
       await recordWrongObject(database, { callSid, key, since })
       return 'unknown'
     }

@@ -15,9 +15,9 @@ import { currentAttempt } from './attempt.ts'
 import type { Dependencies } from './dependencies.ts'
 import { diskFailureCode } from './disk-failures.ts'
 import { failAttempt } from './failures.ts'
-import { createHostAlarm } from './recording-host-alarm.ts'
+import { createRecordingHostAlarm } from './recording-host-alarm.ts'
 import { SPOOL_ALARM } from './interceptor.ts'
-import type { LastingAlarm } from './expiring-alarm.ts'
+import type { ExpiringAlarm } from './expiring-alarm.ts'
 import { createStalledDownloads } from './stalled-downloads.ts'
 
 type Needs = Pick<Dependencies, 'database' | 'source' | 'downloads' | 'spool' | 'alarms' | 'logger' | 'maxBytes' | 'recovery' | 'waitScale'>
@@ -26,7 +26,7 @@ type Needs = Pick<Dependencies, 'database' | 'source' | 'downloads' | 'spool' | 
 interface Download {
   deps: Needs
   recording: SourceRef
-  hostAlarm: LastingAlarm
+  hostAlarm: ExpiringAlarm
   /** The attempt's signal. It is also aborted when a later attempt on the same file starts. */
   signal: AbortSignal
   onProgress: (bytes: number) => void
@@ -37,7 +37,7 @@ interface Download {
  * sent. The details of a failure contain the number of bytes on disk, so that the workflow sees progress, and the task queue of the spool.
  */
 export function createDownloadRecording(deps: Needs) {
-  const hostAlarm = createHostAlarm(deps)
+  const hostAlarm = createRecordingHostAlarm(deps)
   const stalledDownloads = createStalledDownloads(deps)
   return async (recording: SourceRef): Promise<Spooled> => {
     const attempt = currentAttempt()
@@ -88,7 +88,7 @@ async function receive(file: string, download: Download, links: Link[], part: Pa
     case 'part is whole':
       return completePart(spool, file, part!)
     case 'part unusable':
-      await spool.setAside(file)
+      await spool.keepLongest(file)
       return receive(file, download, links, undefined)
     case 'body':
       return receiveInto(spool, file, answer, part, control).finally(() => answer.body.destroy())

@@ -2,14 +2,14 @@
 import type { AlarmName } from '../contracts/alarms.ts'
 import type { Alarms } from '../platform/alarms.ts'
 
-export interface LastingAlarm {
+export interface ExpiringAlarm {
   /** @param subject the host, call or key that the fault is about */
   raise(subject: string): void
-  /** Removes the subject. The alarm is cleared when no subject is left. */
-  end(subject: string): void
+  /** Removes the subject from the alarm. The alarm is cleared when no subject is left. */
+  clear(subject: string): void
 }
 
-export interface LastingAlarmOptions {
+export interface ExpiringAlarmOptions {
   name: AlarmName
   /** A subject is removed if the fault does not occur again for this long. */
   quietMs: number
@@ -22,19 +22,19 @@ const MAX_NAMED_SUBJECTS = 10
 const MAX_SUBJECTS = 1000
 const MAX_TIMER_MS = 2 ** 31 - 1
 
-export function createLastingAlarm(alarms: Alarms<AlarmName>, { name, quietMs, reason }: LastingAlarmOptions): LastingAlarm {
+export function createExpiringAlarm(alarms: Alarms<AlarmName>, { name, quietMs, reason }: ExpiringAlarmOptions): ExpiringAlarm {
   const timers = new Map<string, NodeJS.Timeout>()
-  return { raise, end }
+  return { raise, clear }
 
   function raise(subject: string): void {
     remove(subject)
     const [oldest] = timers.keys()
     if (timers.size === MAX_SUBJECTS) remove(oldest!)
-    timers.set(subject, setTimeout(() => end(subject), Math.min(MAX_TIMER_MS, quietMs)).unref())
+    timers.set(subject, setTimeout(() => clear(subject), Math.min(MAX_TIMER_MS, quietMs)).unref())
     raiseWithSubjects()
   }
 
-  function end(subject: string): void {
+  function clear(subject: string): void {
     if (!timers.has(subject)) return
     remove(subject)
     if (timers.size > 0) raiseWithSubjects()

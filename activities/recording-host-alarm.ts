@@ -1,6 +1,6 @@
 // The alarm about links to hosts that the settings do not allow.
 import type { Dependencies } from './dependencies.ts'
-import { createLastingAlarm, type LastingAlarm } from './expiring-alarm.ts'
+import { createExpiringAlarm, type ExpiringAlarm } from './expiring-alarm.ts'
 
 /** Added to the longest pause of recovery: covers the interval of recovery's schedule and the time until the workflow runs. */
 const SLACK_MS = 3600_000
@@ -11,8 +11,12 @@ const SLACK_MS = 3600_000
  * on some worker. So if this worker has not refused a host for longer than recovery's longest pause, the host is removed from the alarm.
  * A restart, which applies changed settings, also clears the alarm.
  */
-export function createHostAlarm({ alarms, recovery, waitScale }: Pick<Dependencies, 'alarms' | 'recovery' | 'waitScale'>): LastingAlarm {
-  return createLastingAlarm(alarms, {
+export function createRecordingHostAlarm({
+  alarms,
+  recovery,
+  waitScale,
+}: Pick<Dependencies, 'alarms' | 'recovery' | 'waitScale'>): ExpiringAlarm {
+  return createExpiringAlarm(alarms, {
     name: 'RecordingHostNotAllowed',
     quietMs: Math.max(0, ...recovery.plan.pausesMs) + SLACK_MS * waitScale,
     reason: (hosts) =>

@@ -4,14 +4,14 @@ import { digestFile, type UploadSizes } from '../recordings/digests.ts'
 import { objectKey } from '../recordings/object-key.ts'
 import { classifyStoreError } from '../recordings/store-errors.ts'
 import type { ObjectToStore, TransferControl } from '../recordings/object-to-store.ts'
-import type { Found, RecordingStore } from '../recordings/store.ts'
+import type { KeyContent, RecordingStore } from '../recordings/store.ts'
 import { SPOOL_FILE_LOST } from '../contracts/failures.ts'
 import type { Spooled, StoredObject, UploadInput } from '../contracts/recording.ts'
 import { currentAttempt, isCancelledByWorkflow } from './attempt.ts'
 import type { Dependencies } from './dependencies.ts'
 import { diskFailureCode } from './disk-failures.ts'
 import { failAttempt, RetryLater } from './failures.ts'
-import { createLastingAlarm, type LastingAlarm } from './expiring-alarm.ts'
+import { createExpiringAlarm, type ExpiringAlarm } from './expiring-alarm.ts'
 
 type Needs = Pick<Dependencies, 'database' | 'spool' | 'store' | 'breaker' | 'alarms' | 'logger' | 'waitScale'>
 
@@ -31,13 +31,13 @@ export const SETUP_ALARM = 'StorageMisconfigured'
  * @throws SpoolFileLost if the object is not in the bucket and the file is missing or changed; Cancelled if the call was erased
  */
 export function createUploadRecording(deps: Needs) {
-  const foreignAlarm = createLastingAlarm(deps.alarms, {
+  const foreignAlarm = createExpiringAlarm(deps.alarms, {
     name: 'ForeignObject',
     quietMs: OBJECT_ALARM_MS * deps.waitScale,
     reason: (keys) =>
       `The bucket has foreign objects under keys of recordings: ${keys.join(', ')}. The recordings are stored under other keys`,
   })
-  const refusedAlarm = createLastingAlarm(deps.alarms, {
+  const refusedAlarm = createExpiringAlarm(deps.alarms, {
     name: 'UploadRefused',
     quietMs: OBJECT_ALARM_MS * deps.waitScale,
     reason: (keys) => `The store accepts other objects and repeatedly refuses these: ${keys.join(', ')}. See the errors in the log`,
@@ -62,16 +62,16 @@ export function createUploadRecording(deps: Needs) {
   }
 }
 
-/** Best effort: the object is confirmed. If the file cannot be deleted, the sweep of the spool deletes it. */
+/** Best effort: the object is confirmed. If the file cannot be deleted, garbage collection deletes it. */
 async function removeSpooled({ spool, logger }: Needs, { file, sha256 }: Spooled): Promise<void> {
   await spool
-    .removeWhole(file, sha256, currentAttempt())
+    .removeStored(file, sha256, currentAttempt())
     .catch((error: unknown) =>
-      logger.warn({ error, file }, 'Recording is stored, but its spool file cannot be deleted: the sweep of the spool deletes it'),
+      logger.warn({ error, file }, 'Recording is stored, but its spool file cannot be deleted: garbage collection deletes it'),
     )
 }
 
-async function put({ store, breaker, alarms }: Needs, refusedAlarm: LastingAlarm, object: ObjectToStore): Promise<Found> {
+async function put({ store, breaker, alarms }: Needs, refusedAlarm: ExpiringAlarm, object: ObjectToStore): Promise<KeyContent> {
   const { signal, number, reportProgress } = currentAttempt()
   const deadline = AbortSignal.timeout(Math.ceil(BASE_DEADLINE_MS + (object.bytes / 1024 ** 2) * MS_PER_MB))
   const control = {
@@ -88,14 +88,14 @@ async function put({ store, breaker, alarms }: Needs, refusedAlarm: LastingAlarm
         if (found.state !== 'same') await putSpooled(store, { ...object, key: found.key }, control, found)
         return found
       },
-      (error) => (isNotFromStore(error) ? 'nothing' : classifyStoreError(error).of === 'service' ? 'away' : 'serves'),
+      (error) => (isNotFromStore(error) ? 'unrelated' : classifyStoreError(error).of === 'service' ? 'unavailable' : 'available'),
     )
-    refusedAlarm.end(object.key)
+    refusedAlarm.clear(object.key)
     return stored
   } catch (error) {
     if (isNotFromStore(error)) throw error
     const { of, reason } = classifyStoreError(error)
-    const setupIsWrong = of === 'setup' || (of === 'refusal' && !(await store.servesOthers(control.signal)))
+    const setupIsWrong = of === 'setup' || (of === 'refusal' && !(await store.acceptsOtherObjects(control.signal)))
     if (setupIsWrong) alarms.raise(SETUP_ALARM, reason)
     else if (of !== 'service' && number >= REFUSED_FROM_ATTEMPT) refusedAlarm.raise(object.key)
     throw new RetryLater(setupIsWrong ? 'StorageMisconfigured' : 'StorageUnavailable', reason)
@@ -106,7 +106,7 @@ async function put({ store, breaker, alarms }: Needs, refusedAlarm: LastingAlarm
  * Another attempt may have stored the object in the meantime. Then it has deleted the file, or completed the multipart upload that both
  * attempts sent parts to. So after any failure this checks the bucket again.
  */
-async function putSpooled(store: RecordingStore, object: ObjectToStore, control: TransferControl, replaces: Found): Promise<void> {
+async function putSpooled(store: RecordingStore, object: ObjectToStore, control: TransferControl, replaces: KeyContent): Promise<void> {
   const isStored = (): Promise<boolean> =>
     store.find(object, control).then(
       ({ key, state }) => key === object.key && state === 'same',
@@ -117,7 +117,7 @@ async function putSpooled(store: RecordingStore, object: ObjectToStore, control:
     await store.put(object, control, replaces)
   } catch (error) {
     if (!currentAttempt().signal.aborted && (await isStored())) {
-      await store.endUploads(object.key, control.signal).catch(() => {}) // best effort: the sweep aborts old uploads
+      await store.abortUploads(object.key, control.signal).catch(() => {}) // best effort: garbage collection aborts old uploads
       return
     }
     throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? fileLost() : error

@@ -32,12 +32,12 @@ export function createValidateRecording(deps: Needs) {
     const { callSid, spooled } = input
     const { digests, finding } = await inspect(deps, spooled)
     if (finding.kind === 'none') {
-      await changeSpooled((attempt) => deps.spool.dropWhole(spooled.file, spooled.sha256, attempt))
+      await changeSpooled((attempt) => deps.spool.removeRefused(spooled.file, spooled.sha256, attempt))
       return { kind: 'refused', reason: finding.reason }
     }
     if (finding.kind === 'incomplete' || (finding.kind === 'damaged' && (await isLessThanKept(deps, spooled)))) {
       const { reason } = finding
-      await changeSpooled((attempt) => deps.spool.rejectWhole(spooled.file, spooled.sha256, attempt, reason))
+      await changeSpooled((attempt) => deps.spool.markIncomplete(spooled.file, spooled.sha256, attempt, reason))
       return { kind: 'incomplete', reason }
     }
     const { etag } = digests
@@ -60,7 +60,7 @@ async function inspect(deps: Needs, spooled: Spooled): Promise<{ digests: Digest
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     throw failAttempt(SPOOL_FILE_LOST, 'Another attempt deleted the spooled file')
   }
-  await changeSpooled((attempt) => deps.spool.rejectWhole(spooled.file, spooled.sha256, attempt, 'The bytes changed on the disk'))
+  await changeSpooled((attempt) => deps.spool.markIncomplete(spooled.file, spooled.sha256, attempt, 'The bytes changed on the disk'))
   throw failAttempt(SPOOL_FILE_LOST, 'The spooled file does not have the bytes that were downloaded')
 }
 

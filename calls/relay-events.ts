@@ -32,10 +32,10 @@ export interface ClaimedEvent extends Claim {
   bringsNothingNew: boolean
 }
 
-/** How many events to claim. `fresh`: events whose requests never lacked a response; `waiting`: the others. */
+/** How many events to claim. `fresh`: events whose requests never lacked a response; `withoutResponse`: the others. */
 export interface ClaimLimits {
   fresh: number
-  waiting: number
+  withoutResponse: number
 }
 
 const LEASE_SECONDS = 30
@@ -58,10 +58,10 @@ export async function claimEvents(database: Queryable, limits: ClaimLimits): Pro
   return database.$queryRaw<ClaimedEvent[]>`
     WITH fresh AS (
       ${selectDue(Prisma.sql`relay_waits = 0`, limits.fresh)}
-    ), waiting AS (
-      ${selectDue(Prisma.sql`relay_waits > 0`, limits.waiting)}
+    ), without_response AS (
+      ${selectDue(Prisma.sql`relay_waits > 0`, limits.withoutResponse)}
     ), due AS (
-      SELECT id FROM fresh UNION ALL SELECT id FROM waiting
+      SELECT id FROM fresh UNION ALL SELECT id FROM without_response
     ), claimed AS (
       UPDATE webhook_events e SET claimed_until = now() + make_interval(secs => ${LEASE_SECONDS}), claimed_by = ${randomUUID()}::uuid
       FROM due WHERE e.id = due.id

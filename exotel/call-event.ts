@@ -77,15 +77,15 @@ const delivery = z.object({
 type Delivery = z.infer<typeof delivery>
 
 /** The CallSid of a delivery is missing or invalid. The message says which. */
-export class BadCallSid extends Error {}
+export class InvalidCallSid extends Error {}
 
 /**
  * Reads the event. `call-end` always ends the call, `call-start` never does, and `recording` does if it has a final status.
- * @throws {BadCallSid}
+ * @throws {InvalidCallSid}
  */
 export function readCallEvent(fields: Fields, route: WebhookRoute): CallEvent {
   const read = delivery.safeParse(fields)
-  if (!read.success) throw new BadCallSid(read.error.issues[0]?.message ?? 'CallSid is invalid')
+  if (!read.success) throw new InvalidCallSid(read.error.issues[0]?.message ?? 'CallSid is invalid')
   const values = read.data
   const mayEnd = route !== 'call-start' && !isAboutLeg(values)
   const status = callStatusOf(values, { mayEnd })

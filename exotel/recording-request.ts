@@ -39,15 +39,15 @@ export async function requestRecording(
   { part, signal }: RecordingRequest,
   { policy, credentials, agents }: RecordingSource,
 ): Promise<HttpResponse> {
-  let { url, own } = checkUrl(link.url, policy, link.kind === 'named' ? 'named' : 'redirect')
-  own &&= link.kind === 'named'
+  let { url, isExotelHost: mayGetCredentials } = checkUrl(link.url, policy, link.kind === 'named' ? 'named' : 'redirect')
+  mayGetCredentials &&= link.kind === 'named'
   for (let redirects = 0; ; redirects += 1) {
     const response = await httpGet(url, {
       agents,
       signal,
       headers: {
         'accept-encoding': 'identity',
-        ...(own && !isSigned(url) ? basic(credentials) : {}),
+        ...(mayGetCredentials && !isSigned(url) ? basic(credentials) : {}),
         ...(part ? { range: `bytes=${part.from}-`, 'if-range': part.validator } : {}),
       },
     })
@@ -57,7 +57,7 @@ export async function requestRecording(
     if (redirects === MAX_REDIRECTS) throw new Error(`The link redirects more than ${MAX_REDIRECTS} times`)
     if (!URL.canParse(location, url.href)) throw new Error('The link redirects to something that is not a URL')
     const next = checkUrl(new URL(location, url.href).href, policy, 'redirect')
-    own = next.own && own // after a redirect to another host, no credentials are sent
+    mayGetCredentials &&= next.isExotelHost // after a redirect to another host, no credentials are sent
     url = next.url
   }
 }

@@ -26,7 +26,7 @@ const EXOTEL_BUCKET =
  * @returns the URL, and whether its host is one of Exotel's own, which alone get credentials
  * @throws {UrlRefused | HostNotAllowed}
  */
-export function checkUrl(text: string, policy: UrlPolicy, how: 'named' | 'redirect'): { url: URL; own: boolean } {
+export function checkUrl(text: string, policy: UrlPolicy, how: 'named' | 'redirect'): { url: URL; isExotelHost: boolean } {
   if (!URL.canParse(text)) throw new UrlRefused('The link is not a URL')
   const url = new URL(text)
   if (url.protocol === 'invalid:') throw new UrlRefused('The link is not a URL, or HTTP clients parse it differently')
@@ -37,11 +37,11 @@ export function checkUrl(text: string, policy: UrlPolicy, how: 'named' | 'redire
   const host = url.hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '')
   if (ipaddr.isValid(host)) checkAddress(host, policy)
   const isIn = (hosts: string[]): boolean => hosts.some((entry) => matches({ host, port: url.port }, entry.toLowerCase(), policy))
-  const own = isIn(policy.hosts)
-  if (how === 'named' && !own && !isIn(policy.publicHosts) && !EXOTEL_BUCKET.test(url.href)) {
+  const isExotelHost = isIn(policy.hosts)
+  if (how === 'named' && !isExotelHost && !isIn(policy.publicHosts) && !EXOTEL_BUCKET.test(url.href)) {
     throw new HostNotAllowed(`The link's host ${url.host} is in neither EXOTEL_RECORDING_HOSTS nor EXOTEL_PUBLIC_RECORDING_HOSTS`)
   }
-  return { url, own }
+  return { url, isExotelHost }
 }
 
 /** @throws {UrlRefused} for every address that is not public, in any notation */

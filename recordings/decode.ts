@@ -18,7 +18,7 @@ export type Decoded =
 interface Control {
   signal: AbortSignal
   /** Called before bytes are written, with the total so far. Throws if there is no space for them. */
-  admit: (bytes: number) => Promise<void>
+  reserve: (bytes: number) => Promise<void>
 }
 
 interface Decoder {
@@ -110,8 +110,8 @@ async function undoAll(path: string, codings: Decoder[][], control: Control): Pr
   let written = 0
   let whole: WholeFile | undefined
   for (const decoders of codings) {
-    const admit = (bytes: number): Promise<void> => control.admit(written + bytes)
-    whole = await undo(whole ? decodedPath : path, decodingPathOf(path), decoders, { ...control, admit })
+    const reserve = (bytes: number): Promise<void> => control.reserve(written + bytes)
+    whole = await undo(whole ? decodedPath : path, decodingPathOf(path), decoders, { ...control, reserve })
     written += whole.bytes
     await rename(decodingPathOf(path), decodedPath)
   }
@@ -144,7 +144,7 @@ async function decodeInto(
   from: string,
   to: string,
   decoder: Transform & Zlib,
-  { signal, admit }: Control,
+  { signal, reserve }: Control,
 ): Promise<WholeFile & { usedBytes: number }> {
   const sha256 = createHash('sha256')
   let bytes = 0
@@ -152,7 +152,7 @@ async function decodeInto(
     for await (const chunk of chunks) {
       bytes += chunk.length
       sha256.update(chunk)
-      await admit(bytes)
+      await reserve(bytes)
       yield chunk
     }
   }

@@ -35,7 +35,7 @@ interface Part {
  * stores the object for both. The upload is aborted if its attempt is cancelled or if another object has the key: its parts are no
  * longer needed, are not visible, and cost money.
  */
-export async function putInParts(
+export async function uploadMultipart(
   client: S3Client,
   { condition, ...target }: Target & { condition: PutCondition },
   { path, bytes }: ObjectToStore,
@@ -49,7 +49,7 @@ export async function putInParts(
     const command = new CompleteMultipartUploadCommand({ ...place, ...condition, UploadId, MultipartUpload: { Parts: parts } })
     await client.send(command, { abortSignal: control.signal })
   } catch (error) {
-    // Best effort: the sweep aborts what remains.
+    // Best effort: garbage collection aborts what remains.
     if (control.isCancelled() || isConflict(error))
       await client.send(new AbortMultipartUploadCommand({ ...place, UploadId })).catch(() => {})
     throw error
@@ -86,7 +86,7 @@ export async function putInParts(
 }
 
 /** Aborts all open uploads of a key. Its object is stored, so their parts are not needed. */
-export async function endUploads(client: S3Client, place: { Bucket: string; Key: string }, signal: AbortSignal): Promise<void> {
+export async function abortUploads(client: S3Client, place: { Bucket: string; Key: string }, signal: AbortSignal): Promise<void> {
   for await (const { Key, UploadId } of openUploads(client, place.Bucket, place.Key, signal)) {
     if (Key === place.Key) await client.send(new AbortMultipartUploadCommand({ ...place, UploadId }), { abortSignal: signal })
   }
@@ -97,14 +97,14 @@ export async function endUploads(client: S3Client, place: { Bucket: string; Key:
  * new upload.
  * @returns the number of aborted uploads
  */
-export async function sweepUploads(client: S3Client, Bucket: string, olderThan: Date, signal: AbortSignal): Promise<number> {
-  let swept = 0
+export async function abortOldUploads(client: S3Client, Bucket: string, olderThan: Date, signal: AbortSignal): Promise<number> {
+  let aborted = 0
   for await (const { Key, UploadId, Initiated } of openUploads(client, Bucket, '', signal)) {
     if (!Key || !/^(recordings|quarantine)\//.test(Key) || !Initiated || Initiated >= olderThan) continue
     await client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }))
-    swept += 1
+    aborted += 1
   }
-  return swept
+  return aborted
 }
 
 async function openUpload(
@@ -162,7 +162,7 @@ async function digestSlice(
 }
 
 /** Sends a few bytes as a part of an upload, which is then aborted. Shows that the store accepts writes, and leaves no object. */
-export async function tryUpload(client: S3Client, place: { Bucket: string; Key: string }, abortSignal: AbortSignal): Promise<void> {
+export async function probeUpload(client: S3Client, place: { Bucket: string; Key: string }, abortSignal: AbortSignal): Promise<void> {
   const UploadId = await createUpload(client, place, abortSignal)
   try {
     await client.send(new UploadPartCommand({ ...place, UploadId, PartNumber: 1, Body: 'probe' }), { abortSignal })

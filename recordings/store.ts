@@ -3,7 +3,7 @@ import { PutObjectCommand, type HeadObjectCommandOutput, type S3Client } from '@
 import { setTimeout as pause } from 'node:timers/promises'
 import { UPLOAD_SIZES, type UploadSizes } from './digests.ts'
 import { withFileBody } from './file-body.ts'
-import { endUploads, putInParts, sweepUploads, tryUpload } from './multipart.ts'
+import { abortUploads, uploadMultipart, abortOldUploads, probeUpload } from './multipart.ts'
 import { alternativeKey } from './object-key.ts'
 import { hashObject, headObject } from './object-reads.ts'
 import type { ObjectToStore, PutCondition, TransferControl } from './object-to-store.ts'
@@ -15,16 +15,16 @@ import { classifyStoreError, isConflict, isNotImplemented, ObjectMismatch } from
  * What the bucket has under the key of a recording. `damaged`: the object has the metadata of this recording but other bytes.
  * `foreign`: the normal key, if an object that is not ours has it; `key` is then the alternative key.
  */
-export interface Found {
+export interface KeyContent {
   key: string
-  state: 'nothing' | 'same' | 'damaged'
+  state: 'absent' | 'same' | 'damaged'
   /** The ETag of the existing object. */
   etag?: string | undefined
   foreign?: string
 }
 
 interface Comparison {
-  state: Found['state'] | 'foreign'
+  state: KeyContent['state'] | 'foreign'
   etag?: string | undefined
 }
 
@@ -64,7 +64,7 @@ export class RecordingStore {
    * Determines the key of the object, and what the bucket has under it. Usually takes one HEAD request.
    * @throws the SDK's error, or {@link ObjectMismatch} if foreign objects have both keys
    */
-  async find(object: ObjectToStore, control: Omit<TransferControl, 'isCancelled'>): Promise<Found> {
+  async find(object: ObjectToStore, control: Omit<TransferControl, 'isCancelled'>): Promise<KeyContent> {
     const { key } = object
     const { state, etag } = await this.#compare(object, control)
     if (state !== 'foreign') return { key, state, etag }
@@ -79,7 +79,7 @@ export class RecordingStore {
    * @param replaces what {@link find} returned: no object, or our damaged object of this recording. No other object is ever replaced.
    * @throws {ObjectMismatch} or the SDK's error
    */
-  async put(object: ObjectToStore, control: TransferControl, replaces: Found): Promise<void> {
+  async put(object: ObjectToStore, control: TransferControl, replaces: KeyContent): Promise<void> {
     const condition = replaces.state === 'damaged' ? 'IfMatch' : 'IfNoneMatch'
     const value = replaces.state === 'damaged' ? replaces.etag : '*'
     try {
@@ -92,14 +92,14 @@ export class RecordingStore {
       if (!isConflict(error)) throw error
     }
     const { state } = await this.#compareOnceShown(object, control)
-    if (state === 'nothing') throw new ObjectMismatch(`The store accepted ${object.key}, but a HEAD request does not find it`)
+    if (state === 'absent') throw new ObjectMismatch(`The store accepted ${object.key}, but a HEAD request does not find it`)
     if (state !== 'same') throw new ObjectMismatch(`The bucket has other bytes under ${object.key} than the bytes that were sent`)
   }
 
   async #compareOnceShown(object: ObjectToStore, control: TransferControl): Promise<Comparison> {
     for (const pauseMs of this.#shownAfterMs) {
       const comparison = await this.#compare(object, control)
-      if (comparison.state !== 'nothing') return comparison
+      if (comparison.state !== 'absent') return comparison
       await pause(pauseMs, undefined, { signal: control.signal })
     }
     return this.#compare(object, control)
@@ -109,7 +109,7 @@ export class RecordingStore {
   async #compare(object: ObjectToStore, { signal, onProgress }: Omit<TransferControl, 'isCancelled'>): Promise<Comparison> {
     const place = { Bucket: this.bucket, Key: object.key }
     const head = await headObject(this.#client, place, signal)
-    if (!head) return { state: 'nothing' }
+    if (!head) return { state: 'absent' }
     const isOurs = Object.entries(object.metadata).every(([name, value]) => head.Metadata?.[name] === value)
     const matches = matchesByHead(head, object) ?? (await hashObject(this.#client, place, signal, onProgress)).sha256 === object.sha256
     if (!matches) return { state: isOurs ? 'damaged' : 'foreign', etag: head.ETag }
@@ -123,14 +123,14 @@ export class RecordingStore {
    */
   async probe(signal: AbortSignal): Promise<void> {
     await headObject(this.#client, { Bucket: this.bucket, Key: this.#knownKey }, signal)
-    await tryUpload(this.#client, { Bucket: this.bucket, Key: PROBE_KEY }, signal)
+    await probeUpload(this.#client, { Bucket: this.bucket, Key: PROBE_KEY }, signal)
   }
 
   /**
    * Returns whether the store is available for other objects after it refused one. Without the permission to list, S3 also refuses a
    * HEAD of an object that does not exist, so the result may be false until one object is confirmed.
    */
-  async servesOthers(signal: AbortSignal): Promise<boolean> {
+  async acceptsOtherObjects(signal: AbortSignal): Promise<boolean> {
     return this.probe(signal).then(
       () => true,
       (error: unknown) => classifyStoreError(error).of === 'service',
@@ -138,13 +138,13 @@ export class RecordingStore {
   }
 
   /** For an object that is stored: aborts the open multipart uploads of other attempts under its key. */
-  async endUploads(key: string, signal: AbortSignal): Promise<void> {
-    await endUploads(this.#client, { Bucket: this.bucket, Key: key }, signal)
+  async abortUploads(key: string, signal: AbortSignal): Promise<void> {
+    await abortUploads(this.#client, { Bucket: this.bucket, Key: key }, signal)
   }
 
   /** @returns the number of aborted multipart uploads, which were started before `olderThan` and never completed */
-  async sweepUploads(olderThan: Date, signal: AbortSignal): Promise<number> {
-    return sweepUploads(this.#client, this.bucket, olderThan, signal)
+  async abortOldUploads(olderThan: Date, signal: AbortSignal): Promise<number> {
+    return abortOldUploads(this.#client, this.bucket, olderThan, signal)
   }
 
   close(): void {
@@ -154,7 +154,7 @@ export class RecordingStore {
   async #send(object: ObjectToStore, control: TransferControl, condition: PutCondition): Promise<void> {
     const common = { Bucket: this.bucket, Key: object.key, ContentType: object.contentType, Metadata: object.metadata }
     if (object.bytes > this.sizes.singlePutMaxBytes)
-      return putInParts(this.#client, { ...common, condition }, object, this.sizes.partBytes, control)
+      return uploadMultipart(this.#client, { ...common, condition }, object, this.sizes.partBytes, control)
     await withFileBody(object.path, undefined, control.signal, async (Body, abortSignal) => {
       let sent = 0
       Body.on('data', (chunk) => control.onProgress((sent += chunk.length)))

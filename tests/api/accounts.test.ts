@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { hash } from '@node-rs/argon2'
 import { pino } from 'pino'
-import { addSigningKey, createSigningKeys, forgetOtherSigningKeys, mac } from '../../accounts/signing-keys.ts'
+import { addSigningKey, createSigningKeys, forgetOtherSigningKeys, hmac } from '../../accounts/signing-keys.ts'
 import { connectDatabase, type Database } from '../../platform/database.ts'
 import {
   bearer,
@@ -736,7 +736,7 @@ describe('Browser sessions', () => {
     for (const token of [body.csrfToken, refreshed.body.csrfToken]) {
       // Reads the token as that version does.
       const [kid = '', given = ''] = token.split('.')
-      expect(given).toBe(mac((await createSigningKeys(database).find(kid))!.csrfKey, session!.id))
+      expect(given).toBe(hmac((await createSigningKeys(database).find(kid))!.csrfKey, session!.id))
     }
   })
 
@@ -744,9 +744,9 @@ describe('Browser sessions', () => {
     const { cookie, body } = await browser()
     const [{ kid, csrfKey }] = await createSigningKeys(database).all()
     const [session] = await query<{ id: string }>('SELECT id FROM sessions ORDER BY created_at DESC LIMIT 1')
-    const headers = { cookie, 'x-csrf-token': `${kid}.${mac(csrfKey, session!.id)}` }
+    const headers = { cookie, 'x-csrf-token': `${kid}.${hmac(csrfKey, session!.id)}` }
     expect(await post(api, '/api/auth/refresh', {}, headers)).toMatchObject({ status: 200, body: { csrfToken: body.csrfToken } })
-    const forged = { cookie, 'x-csrf-token': `${kid}.${mac(csrfKey, kid)}` }
+    const forged = { cookie, 'x-csrf-token': `${kid}.${hmac(csrfKey, kid)}` }
     expect((await post(api, '/api/auth/refresh', {}, forged)).status).toBe(403)
   })
 

@@ -10,7 +10,7 @@ import { newCallSid, openDatabase } from '../support/servers.ts'
 import { POLICY } from '../support/workflow-lab.ts'
 
 const RUNS = Number(process.env.MODEL_RUNS ?? 30)
-const LIMITS = { sideBySide: 4, slowAfterMs: 10, inFlight: 8, pollMs: 20 }
+const LIMITS = { concurrency: 4, slowAfterMs: 10, inFlight: 8, pollMs: 20 }
 const HANG_MS = 30
 /**
  * How often another event may be sent while a due event waits for its first request. One time is normal. The rest allows for claims whose

@@ -237,7 +237,7 @@ export const calls: Mistake[] = [
   {
     breaks: 'an object whose bytes do not match its key is adopted',
     file: 'activities/check-objects.ts',
-    text: 'if (!sha256.startsWith(parts.hashBegins))',
+    text: 'if (!sha256.startsWith(parts.hashPrefix))',
     replacement: 'if (sha256.length === 0)',
     tests: ['tests/storage/object-check.test.ts'],
     only: 'has no row',

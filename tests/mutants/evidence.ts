@@ -45,8 +45,8 @@ export const evidence: Mistake[] = [
   {
     breaks: 'kept bytes are deleted together with a page that was received instead of the recording',
     file: 'activities/validate-recording.ts',
-    text: "(attempt) => deps.spool.dropWhole(spooled.file, spooled.sha256, attempt))\n      return { kind: 'refused'",
-    replacement: "(attempt) => deps.spool.removeWhole(spooled.file, spooled.sha256, attempt))\n      return { kind: 'refused'",
+    text: "(attempt) => deps.spool.removeRefused(spooled.file, spooled.sha256, attempt))\n      return { kind: 'refused'",
+    replacement: "(attempt) => deps.spool.removeStored(spooled.file, spooled.sha256, attempt))\n      return { kind: 'refused'",
     tests: ['tests/storage/keep-incomplete.test.ts'],
     only: 'pages follow an incomplete file',
   },

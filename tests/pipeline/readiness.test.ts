@@ -67,7 +67,7 @@ test('When PostgreSQL is unavailable while the API starts, then the API becomes 
     backend.launch('api', { DATABASE_URL: database.href })
     await eventually('the API to answer', async () => (await readiness('api')) === 503)
     expect((await post()).status).toBe(503)
-    line.mend()
+    line.restore()
     await eventually('the API to be ready', async () => (await readiness('api')) === 200)
     line.cut()
     expect((await post()).status).toBe(503)

@@ -1,4 +1,4 @@
-// The sweep that aborts multipart uploads that were not completed.
+// Garbage collection aborts multipart uploads that were not completed.
 import { AbortMultipartUploadCommand, CreateMultipartUploadCommand, ListMultipartUploadsCommand } from '@aws-sdk/client-s3'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -43,26 +43,26 @@ const uploads = async () => (await bucket.client.send(new ListMultipartUploadsCo
 const keys = async () => (await uploads()).map(({ Key }) => Key).toSorted()
 
 test('When uploads started after the limit, then they stay', async () => {
-  expect(await store.sweepUploads(new Date(Date.now() - HOUR_MS), never)).toBe(0)
+  expect(await store.abortOldUploads(new Date(Date.now() - HOUR_MS), never)).toBe(0)
   expect(await keys()).toEqual([FOREIGN_KEY, ...KEYS])
 })
 
 test('When uploads started before the limit, then those of recordings are aborted, and those of others stay', async () => {
-  expect(await store.sweepUploads(new Date(Date.now() + HOUR_MS), never)).toBe(2)
+  expect(await store.abortOldUploads(new Date(Date.now() + HOUR_MS), never)).toBe(2)
   expect(await keys()).toEqual([FOREIGN_KEY])
 })
 
-test('When the worker runs the sweep, then an upload of the same day stays', async () => {
+test('When the worker collects garbage, then an upload of the same day stays', async () => {
   const folder = mkdtempSync(join(home, 'spool-'))
   const spool = await Spool.open(folder, 'w', { maxBytes: 1000, minFreeBytes: 0 }, () => {})
   const stop = new AbortController()
   faulty.requests.length = 0
   const logger = pino({ level: 'silent' })
-  const sweeping = startGarbageCollection({ spool, store, logger, isOpen: async () => true, waitScale: 0, signal: stop.signal })
+  const collecting = startGarbageCollection({ spool, store, logger, isOpen: async () => true, waitScale: 0, signal: stop.signal })
   const lists = () => faulty.requests.filter(({ method, url }) => method === 'GET' && url.includes('uploads'))
-  await eventually('the second sweep, which starts after the first one', async () => lists().length >= 2)
+  await eventually('the second run, which starts after the first one', async () => lists().length >= 2)
   stop.abort()
-  await sweeping
+  await collecting
   expect(await keys()).toEqual([FOREIGN_KEY, ...KEYS])
   await spool.close()
   rmSync(folder, { recursive: true })

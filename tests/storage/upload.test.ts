@@ -301,7 +301,7 @@ test('When the file is deleted during the upload, then the request fails with th
     metadata: {},
   }
   const control = { signal: AbortSignal.timeout(10_000), onProgress: () => {}, isCancelled: () => false }
-  await expect(store.put(object, control, { key: object.key, state: 'nothing' })).rejects.toMatchObject({ code: 'ENOENT' })
+  await expect(store.put(object, control, { key: object.key, state: 'absent' })).rejects.toMatchObject({ code: 'ENOENT' })
   store.close()
 })
 

@@ -155,7 +155,7 @@ export async function play(lab: Lab, database: Database, history: History): Prom
   for (const { afterMs, news: update } of history.later) {
     if (afterMs > 0) await lab.env.sleep(afterMs)
     await untilNoRequest(run)
-    await run.tell(update)
+    await run.signalWithStart(update)
   }
   await run.settled()
   check(mostCounted <= 3, `${mostCounted} counted failures in a row, more than the policy allows`)

@@ -69,9 +69,9 @@ export interface Run {
   /** Names of the activities that ran, in order. */
   calls: string[]
   /** Signals the first run. */
-  news(update: Partial<CallUpdate>): Promise<void>
+  signal(update: Partial<CallUpdate>): Promise<void>
   /** Signals with start, as the relay does: starts a new run if none is open. */
-  tell(update: Partial<CallUpdate>): Promise<void>
+  signalWithStart(update: Partial<CallUpdate>): Promise<void>
   /** Waits until no run is open. */
   settled(): Promise<void>
   status(): Promise<RecordingStatus>
@@ -122,7 +122,7 @@ export async function openLab(): Promise<Lab> {
       const arrivedAt = new Date(await env.currentTimeMs()).toISOString()
       const run = { callSid, conclusions: [], calls: [] } as unknown as Run
       runs.set(callSid, { script, run })
-      const signalWithStart = (update: Partial<CallUpdate>) =>
+      const sendWithStart = (update: Partial<CallUpdate>) =>
         env.client.workflow.signalWithStart(RECORDING_WORKFLOW, {
           workflowId: recordingWorkflowId(callSid),
           taskQueue: RECORDINGS_QUEUE,
@@ -130,13 +130,13 @@ export async function openLab(): Promise<Lab> {
           signal: CALL_UPDATED_SIGNAL,
           signalArgs: [{ sourceUrls: [], ...update }],
         })
-      run.handle = await signalWithStart(first)
-      run.tell = async (update) => void (await signalWithStart(update))
+      run.handle = await sendWithStart(first)
+      run.signalWithStart = async (update) => void (await sendWithStart(update))
       run.settled = async () => {
         const last = env.client.workflow.getHandle(recordingWorkflowId(callSid))
         while ((await last.describe()).status.name === 'RUNNING') await last.result().catch(() => {})
       }
-      run.news = (update) => run.handle.signal(CALL_UPDATED_SIGNAL, { sourceUrls: [], ...update })
+      run.signal = (update) => run.handle.signal(CALL_UPDATED_SIGNAL, { sourceUrls: [], ...update })
       run.hasCompleted = async (activity) => {
         const events = (await run.handle.fetchHistory()).events ?? []
         const scheduled = events.find((event) => event.activityTaskScheduledEventAttributes?.activityType?.name === activity)

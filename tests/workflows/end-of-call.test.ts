@@ -19,8 +19,8 @@ test('When an event reports a later end of the call, then Exotel may prepare the
         (await now()) - startMs < 30 * MINUTE ? Promise.reject(failedAttempt('RecordingNotFound')) : ONE_BYTE,
     },
   )
-  await run.news({ status: 'completed', endedAt: iso(startMs) })
-  await run.news({ status: 'busy', endedAt: iso(startMs - 2 * HOUR) })
+  await run.signal({ status: 'completed', endedAt: iso(startMs) })
+  await run.signal({ status: 'busy', endedAt: iso(startMs - 2 * HOUR) })
   expect(await run.ended()).toBeUndefined()
   expect(run.conclusions).toMatchObject([{ outcome: { state: 'stored' } }])
 })
@@ -64,7 +64,7 @@ describe('When events about the end of a call disagree', () => {
       },
     )
     await lab.env.sleep(4 * MINUTE)
-    await run.news({ status: 'completed', endReportedAt: iso(startMs + 4 * MINUTE) })
+    await run.signal({ status: 'completed', endReportedAt: iso(startMs + 4 * MINUTE) })
     expect(await run.ended()).toBeUndefined()
     expect(run.conclusions).toMatchObject([{ sourceUrl: LINK, outcome: { state: 'stored' } }])
     expect(run.concludedAtMs - startMs).toBeLessThan(6 * MINUTE)
@@ -77,7 +77,7 @@ describe('When events about the end of a call disagree', () => {
       {
         updateCall: async () => {
           written += 1
-          if (written === 1) await run.news({ status: 'busy', endReportedAt: iso(await now()) })
+          if (written === 1) await run.signal({ status: 'busy', endReportedAt: iso(await now()) })
         },
         findRecording: async () => ({ kind: 'named', sourceUrl: LINK }),
       },
@@ -94,7 +94,7 @@ describe('When events about the end of a call disagree', () => {
       {
         findRecording: async () => {
           asked += 1
-          if (asked === 1) await run.news({ status: 'completed', endReportedAt: iso(await now()) })
+          if (asked === 1) await run.signal({ status: 'completed', endReportedAt: iso(await now()) })
           return asked === 1 ? none() : { kind: 'named', sourceUrl: LINK }
         },
       },
@@ -118,7 +118,7 @@ describe('When events about the end of a call disagree', () => {
       { status: 'completed', endReportedAt: iso(startMs) },
       { findRecording: async () => (asked.push(await now()), { kind: 'named', sourceUrl: LINK }) },
     )
-    await run.news({ status: 'completed', endReportedAt: iso(startMs - 30 * MINUTE) })
+    await run.signal({ status: 'completed', endReportedAt: iso(startMs - 30 * MINUTE) })
     expect(await run.ended()).toBeUndefined()
     expect(Math.round((asked[0]! - startMs) / MINUTE)).toBe(1)
   })
@@ -126,7 +126,7 @@ describe('When events about the end of a call disagree', () => {
   test('then a second end adds no request if the next request is still due', async () => {
     const startMs = await now()
     const run = await lab.start({ status: 'completed', endedAt: iso(startMs), endReportedAt: iso(startMs) }, { findRecording: none })
-    await run.news({ status: 'completed', endReportedAt: iso(startMs + 1000) })
+    await run.signal({ status: 'completed', endReportedAt: iso(startMs + 1000) })
     expect(await run.ended()).toBeUndefined()
     expect(run.calls.filter((name) => name === 'findRecording')).toHaveLength(7)
     expect(run.conclusions).toHaveLength(1)

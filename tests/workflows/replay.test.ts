@@ -58,7 +58,7 @@ const PATHS: Record<string, (lab: Lab) => Promise<Run>> = {
   },
   'signalled-twice': async (lab) => {
     const run = await lab.start({ sourceUrls: [LINK] })
-    await run.news({ sourceUrls: [`${LINK}2`] })
+    await run.signal({ sourceUrls: [`${LINK}2`] })
     return ended(run)
   },
   cancelled: async (lab) => {

@@ -16,7 +16,7 @@ describe('When a call ends and no event contains a link', () => {
   test('then the recording of a link that arrives 15 min later is stored', async () => {
     const run = await lab.start({ status: 'completed' })
     await lab.env.sleep(15 * MINUTE + 1000)
-    await run.news({ sourceUrls: [LINK] })
+    await run.signal({ sourceUrls: [LINK] })
     expect(await run.ended()).toBeUndefined()
     expect(run.conclusions).toEqual([{ callSid: run.callSid, sourceUrl: LINK, outcome: stored }])
     expect(run.calls.filter((name) => name === 'findRecording')).toHaveLength(5)
@@ -96,7 +96,7 @@ describe('When a call ends and no event contains a link', () => {
       { status: 'no-answer' },
       {
         updateCall: async ({ outcome }) => {
-          if (outcome.state === 'not_recorded') await run.news({ status: 'completed' })
+          if (outcome.state === 'not_recorded') await run.signal({ status: 'completed' })
         },
         findRecording: async () => ({ kind: 'named', sourceUrl: LINK }),
       },
@@ -123,7 +123,7 @@ test('When Exotel refuses our key for hours, then the recording of a link that a
   )
   await lab.env.sleep('3h')
   expect(run.conclusions).toEqual([])
-  await run.news({ sourceUrls: [LINK] })
+  await run.signal({ sourceUrls: [LINK] })
   expect(await run.ended()).toBeUndefined()
   expect(run.conclusions).toMatchObject([{ sourceUrl: LINK, outcome: { state: 'stored' } }])
 })

@@ -17,7 +17,7 @@ describe('When a call has several recordings', () => {
           sourceUrl === b ? Promise.reject(failedAttempt('RecordingExpired')) : { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' },
       },
     )
-    await run.news({ sourceUrls: [a] })
+    await run.signal({ sourceUrls: [a] })
     expect(await run.ended()).toBe('RecordingExpired')
     expect(run.conclusions.map(({ sourceUrl, outcome }) => `${sourceUrl} ${outcome.state}`).toSorted()).toEqual([
       `${a} stored`,
@@ -35,7 +35,7 @@ test('When an event contains a link again while its failure is being written, th
         written === 0 ? Promise.reject(failedAttempt('RecordingExpired')) : { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' },
       updateCall: async () => {
         written += 1
-        if (written === 1) await run.news({ sourceUrls: [LINK] })
+        if (written === 1) await run.signal({ sourceUrls: [LINK] })
       },
     },
   )

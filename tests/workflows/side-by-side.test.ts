@@ -43,7 +43,7 @@ describe('When one recording of a call is late', () => {
       },
     )
     await lab.env.sleep(5000)
-    await run.news({ sourceUrls: [B] })
+    await run.signal({ sourceUrls: [B] })
     expect(await run.ended()).toBeUndefined()
     expect(run.conclusions.map(({ sourceUrl }) => sourceUrl)).toEqual([B, A])
     expect(run.conclusions).toMatchObject([{ outcome: { state: 'stored' } }, { outcome: { state: 'stored' } }])
@@ -125,7 +125,7 @@ describe('When recovery enqueues a failed recording while another one keeps the 
     await lab.env.sleep(15 * MINUTE)
     expect(run.conclusions).toMatchObject([{ sourceUrl: B, outcome: { state: 'failed' } }])
     firstOfB = false
-    await run.tell({ sourceUrls: [B], recovery: true })
+    await run.signalWithStart({ sourceUrls: [B], recovery: true })
     expect(await run.ended()).toBeUndefined()
     expect(run.conclusions.map(({ sourceUrl, outcome }) => `${sourceUrl} ${outcome.state}`)).toEqual([
       `${B} failed`,
@@ -144,10 +144,10 @@ describe('When recovery enqueues a failed recording while another one keeps the 
     )
     await lab.env.sleep(15 * MINUTE)
     expect(run.conclusions).toMatchObject([{ sourceUrl: B, outcome: { state: 'stored' } }])
-    await run.tell({ sourceUrls: [B] })
+    await run.signalWithStart({ sourceUrls: [B] })
     await lab.env.sleep(MINUTE)
     expect(run.conclusions).toHaveLength(1) // a repeated webhook starts no transfer
-    await run.tell({ sourceUrls: [B], recovery: true })
+    await run.signalWithStart({ sourceUrls: [B], recovery: true })
     expect(await run.ended()).toBeUndefined()
     expect(run.conclusions.map(({ sourceUrl }) => sourceUrl)).toEqual([B, B, A])
   })
@@ -158,7 +158,7 @@ describe('When recovery enqueues a failed recording while another one keeps the 
       { downloadRecording: () => Promise.reject(failedAttempt('ExotelUnavailable')) },
     )
     await lab.env.sleep(5000)
-    await run.tell({ sourceUrls: [A], recovery: true })
+    await run.signalWithStart({ sourceUrls: [A], recovery: true })
     expect(await run.ended()).toBe('ExotelUnavailable')
     expect(run.conclusions).toHaveLength(1)
     expect(run.calls.filter((name) => name === 'downloadRecording')).toHaveLength(3)
@@ -179,7 +179,7 @@ describe('When the history of a run becomes long', () => {
     )
     for (const link of [B, C]) {
       await lab.env.sleep(20 * MINUTE)
-      await run.tell({ sourceUrls: [link] })
+      await run.signalWithStart({ sourceUrls: [link] })
     }
     expect(await run.ended()).toBeUndefined()
     expect(run.conclusions.map(({ sourceUrl }) => sourceUrl)).toEqual([B, C, A])
@@ -297,7 +297,7 @@ test('When Exotel’s API names a recording while a webhook names another one, t
     { status: 'completed', endedAt: iso(await now()) },
     {
       findRecording: async () => {
-        await run.news({ sourceUrls: [A] })
+        await run.signal({ sourceUrls: [A] })
         // This response arrives after the run has started to transfer A.
         await eventually('the transfer of A to start', async () => run.calls.includes('downloadRecording'))
         return { kind: 'named', sourceUrl: B }
@@ -318,7 +318,7 @@ test('When Exotel’s API names a recording that is already being transferred, t
     { status: 'completed', endedAt: iso(await now()) },
     {
       findRecording: async () => {
-        await run.news({ sourceUrls: [A] })
+        await run.signal({ sourceUrls: [A] })
         await eventually('the transfer of A to start', async () => run.calls.includes('downloadRecording'))
         return { kind: 'named', sourceUrl: A }
       },
