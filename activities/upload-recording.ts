@@ -10,7 +10,8 @@ import type { Spooled, StoredObject, UploadInput } from '../contracts/recording.
 import { currentAttempt, isCancelledByWorkflow } from './attempt.ts'
 import type { Dependencies } from './dependencies.ts'
 import { diskFailureCode } from './disk-failures.ts'
-import { failAttempt, RetryLater } from './failures.ts'
+import { failAttempt } from './failures.ts'
+import { MISCONFIGURED_ALARM, storeMisconfigured, storeUnavailable } from './store-failure.ts'
 import { createExpiringAlarm, type ExpiringAlarm } from './expiring-alarm.ts'
 
 type Needs = Pick<Dependencies, 'database' | 'spool' | 'store' | 'breaker' | 'alarms' | 'logger' | 'waitScale'>
@@ -22,8 +23,6 @@ const MS_PER_MB = 1000
 const OBJECT_ALARM_MS = 24 * 3600_000
 /** The first attempts of an upload that fail raise no alarm, because the cause may be temporary. */
 const REFUSED_FROM_ATTEMPT = 3
-/** Raised by any activity that uses the bucket, and cleared by the next one that succeeds. */
-export const SETUP_ALARM = 'StorageMisconfigured'
 
 /**
  * Step 3: uploads the spooled file to the bucket, confirms the object, and deletes the file. Checks the key first, so that a repeated
@@ -54,7 +53,7 @@ export function createUploadRecording(deps: Needs) {
       contentType: verdict.audio.contentType,
       metadata: { callsid: callSid, sha256: spooled.sha256 },
     })
-    deps.alarms.clear(SETUP_ALARM)
+    deps.alarms.clear(MISCONFIGURED_ALARM)
     await removeSpooled(deps, spooled)
     if (foreign !== undefined) foreignAlarm.raise(foreign)
     const remark = foreign !== undefined && { remark: `A foreign object has the key ${foreign}` }
@@ -95,10 +94,10 @@ async function put({ store, breaker, alarms }: Needs, refusedAlarm: ExpiringAlar
   } catch (error) {
     if (isNotFromStore(error)) throw error
     const { of, reason } = classifyStoreError(error)
-    const setupIsWrong = of === 'setup' || (of === 'refusal' && !(await store.acceptsOtherObjects(control.signal)))
-    if (setupIsWrong) alarms.raise(SETUP_ALARM, reason)
-    else if (of !== 'service' && number >= REFUSED_FROM_ATTEMPT) refusedAlarm.raise(object.key)
-    throw new RetryLater(setupIsWrong ? 'StorageMisconfigured' : 'StorageUnavailable', reason)
+    const isMisconfigured = of === 'setup' || (of === 'refusal' && !(await store.acceptsOtherObjects(control.signal)))
+    if (isMisconfigured) throw storeMisconfigured(alarms, reason)
+    if (of !== 'service' && number >= REFUSED_FROM_ATTEMPT) refusedAlarm.raise(object.key)
+    throw storeUnavailable(reason)
   }
 }
 

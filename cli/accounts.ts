@@ -7,10 +7,10 @@ import { EMAIL_ADDRESS, EMAIL_MAX_LENGTH } from '../accounts/email-address.ts'
 import { createInvitation } from '../accounts/registration.ts'
 import { addSigningKey, createSigningKeys, forgetOtherSigningKeys } from '../accounts/signing-keys.ts'
 import { connectDatabase, type Database } from '../platform/database.ts'
-import { problemOfDatabaseUrl } from '../platform/database-url.ts'
 import { isDatabaseOutage, isPermissionDenied } from '../platform/database-errors.ts'
 import { CannotStart, runMain } from '../platform/process.ts'
 import { redact } from '../platform/redact.ts'
+import { ownerDatabaseUrl } from './owner-database-url.ts'
 
 const USAGE = `Usage: npm run accounts -- COMMAND
   create EMAIL              create an administrator with a verified address, and print a new password
@@ -77,13 +77,8 @@ function reasonOf(error: unknown): string {
 }
 
 function databaseUrl(): string {
-  for (const name of ['MIGRATION_DATABASE_URL', 'DATABASE_URL']) {
-    const url = process.env[name]
-    if (!url) continue
-    const problem = problemOfDatabaseUrl(url)
-    if (problem) throw new CannotStart(`${name} ${problem}.`)
-    return url
-  }
+  const url = ownerDatabaseUrl()
+  if (url !== undefined) return url
   if (!existsSync(DEV_STACK)) throw new CannotStart('Set MIGRATION_DATABASE_URL, or start the development stack with `npm run dev`.')
   return (JSON.parse(readFileSync(DEV_STACK, 'utf8')) as { databaseUrl: string }).databaseUrl
 }

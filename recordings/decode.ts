@@ -7,6 +7,7 @@ import { pipeline } from 'node:stream/promises'
 import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw, type Zlib } from 'node:zlib'
 import { UNKNOWN_FORMAT } from './audio/finding.ts'
 import { inspectAudio } from './audio/inspect.ts'
+import { isGzip } from './audio/signatures.ts'
 import type { WholeFile } from './spool-note.ts'
 
 export type Decoded =
@@ -32,7 +33,7 @@ interface Decoder {
   rejectsOtherData?: true
 }
 
-const GZIP: Decoder = { create: createGunzip, hasSignature: (start) => start.readUIntBE(0, 3) === 0x1f_8b_08 }
+const GZIP: Decoder = { create: createGunzip, hasSignature: isGzip }
 /** The method is deflate, and the first two bytes are a multiple of 31 [RFC 1950, 2.2]. */
 const ZLIB: Decoder = { create: createInflate, hasSignature: (start) => (start[0]! & 0x8f) === 8 && start.readUInt16BE(0) % 31 === 0 }
 const RAW_DEFLATE: Decoder = { create: createInflateRaw, rejectsOtherData: true }

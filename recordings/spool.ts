@@ -4,7 +4,7 @@ import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import lockfile from 'proper-lockfile'
-import type { CallSid } from '../contracts/call-sid.ts'
+import { CALL_SID_PATTERN, type CallSid } from '../contracts/call-sid.ts'
 import { inspectAudio } from './audio/inspect.ts'
 import { decodedPathOf, decodingPathOf } from './decode.ts'
 import { FileTurns, Superseded, type Attempt } from './file-turns.ts'
@@ -14,9 +14,9 @@ import { SpoolFull, SpoolSpace, type SpoolLimits } from './spool-space.ts'
 /** Another process on this machine uses the directory, or the directory cannot be created or locked. */
 export class SpoolUnusable extends Error {}
 
-const FILE_NAME = /^([A-Za-z0-9_-]{1,64})-[0-9a-f]{12}$/
+const FILE_NAME = new RegExp(`^(${CALL_SID_PATTERN})-[0-9a-f]{12}$`)
 /** The name of a file, its note, a note that is being written, or the decoded content of a compressed file. */
-const BELONGINGS = /^([A-Za-z0-9_-]{1,64}-[0-9a-f]{12})(?:\.json(?:\.new)?|\.decoded|\.decoding)?$/
+const BELONGINGS = new RegExp(String.raw`^(${CALL_SID_PATTERN}-[0-9a-f]{12})(?:\.json(?:\.new)?|\.decoded|\.decoding)?$`)
 const LOCK = { stale: 5000, update: 1000, realpath: false }
 /** How long a starting worker waits until the lock of a killed worker is stale. */
 const LOCK_RETRIES = { retries: 16, factor: 1, minTimeout: 500, maxTimeout: 500 }

@@ -1,5 +1,6 @@
 // When the workflow requests a call's Call Details, to learn whether the call has a recording.
 import type { CallDetailsRequest } from '../contracts/recording.ts'
+import { iso } from './iso-time.ts'
 import type { RecordingRun } from './recording-run.ts'
 
 /** Exotel has a recording 1 to 5 min after the end of the call, 15 at peak [reporting/recording-access]. */
@@ -58,8 +59,4 @@ export function callDetailsTimes({ call, facts, inbox }: Pick<RecordingRun, 'cal
   function whileRunning(ms: number): number | undefined {
     return ms < Date.parse(call.arrivedAt) + RUNNING_FOR_MINUTES * minuteMs ? ms + RUNNING_EVERY_MINUTES * minuteMs : undefined
   }
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString()
 }

@@ -26,10 +26,10 @@ afterAll(() => backend?.stop())
 
 /** Runs the command `accounts` as in the image, with the role that owns the tables. */
 async function accountsCommand(...args: string[]): Promise<{ code: number; output: string }> {
-  return adminWith({ ...backend.env, MIGRATION_DATABASE_URL: backend.databaseUrl }, ...args)
+  return runWith({ ...backend.env, MIGRATION_DATABASE_URL: backend.databaseUrl }, ...args)
 }
 
-async function adminWith(env: NodeJS.ProcessEnv, ...args: string[]): Promise<{ code: number; output: string }> {
+async function runWith(env: NodeJS.ProcessEnv, ...args: string[]): Promise<{ code: number; output: string }> {
   return execFile(process.execPath, [join(dist, 'cli', 'accounts.js'), ...args], { env }).then(
     ({ stdout }) => ({ code: 0, output: stdout.trim() }),
     ({ code, stdout, stderr }: { code: number; stdout: string; stderr: string }) => ({ code, output: (stdout + stderr).trim() }),
@@ -165,7 +165,7 @@ test('When the command `accounts` has only the role of the application, then it 
     ['role', email, 'admin'],
     ['deactivate', email],
   ])
-    expect(await adminWith(backend.env, ...args)).toEqual({
+    expect(await runWith(backend.env, ...args)).toEqual({
       code: 1,
       output: 'This role may not change accounts: set MIGRATION_DATABASE_URL to the role that owns the tables.',
     })

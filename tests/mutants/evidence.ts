@@ -126,7 +126,7 @@ export const evidence: Mistake[] = [
   {
     breaks: 'an upload that is always refused raises no alarm',
     file: 'activities/upload-recording.ts',
-    text: "else if (of !== 'service' && number >= REFUSED_FROM_ATTEMPT) refusedAlarm.raise(object.key)\n",
+    text: "if (of !== 'service' && number >= REFUSED_FROM_ATTEMPT) refusedAlarm.raise(object.key)\n",
     replacement: '',
     tests: ['tests/storage/upload.test.ts'],
     only: 'one object is refused on each attempt',

@@ -7,9 +7,19 @@ import { relative } from 'node:path'
 import { Stryker } from '@stryker-mutator/core'
 
 /** Modules whose tests do not need the corpus, which is slow. */
-const AUDIO_PARTS = ['forward-file', 'mpeg', 'mpeg-frame', 'mpeg-info', 'signatures', 'tags', 'text', 'wav-format', 'message', 'words'].map(
-  (name) => `recordings/audio/${name}.ts`,
-)
+const AUDIO_PARTS = [
+  'forward-file',
+  'mpeg',
+  'mpeg-frame',
+  'mpeg-info',
+  'signatures',
+  'mark',
+  'tags',
+  'text',
+  'wav-format',
+  'message',
+  'words',
+].map((name) => `recordings/audio/${name}.ts`)
 /** The mutants of a module run only with the tests of its group, because every test that imports a module covers its constants. */
 const GROUPS = [
   { name: 'retry', mutate: ['workflows/retry-state.ts'], tests: ['retry-state'] },
