@@ -127,6 +127,16 @@ export class RecordingStore {
   }
 
   /**
+   * Sends a write and leaves no object.
+   * @throws an error that names the code of the store's response and contains no secrets
+   */
+  async assertWritable(signal: AbortSignal): Promise<void> {
+    await probeUpload(this.#client, { Bucket: this.bucket, Key: PROBE_KEY }, signal).catch((error: unknown) => {
+      throw new Error(classifyStoreError(error).reason, { cause: error })
+    })
+  }
+
+  /**
    * Returns whether the store is available for other objects after it refused one. Without the permission to list, S3 also refuses a
    * HEAD of an object that does not exist, so the result may be false until one object is confirmed.
    */

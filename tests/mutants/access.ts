@@ -138,4 +138,20 @@ export const access: Mistake[] = [
     tests: ['tests/storage/mail-claims.test.ts'],
     only: 'only that process ends and counts the mail',
   },
+  {
+    breaks: 'a worker whose settings of the bucket are wrong is ready, and a rollout replaces the workers that work',
+    file: 'worker.ts',
+    text: "state.now === 'running' && state.bucketReached &&",
+    replacement: "state.now === 'running' &&",
+    tests: ['tests/pipeline/readiness.test.ts'],
+    only: 'When the bucket is unavailable while the worker starts',
+  },
+  {
+    breaks: 'a worker that has lost Temporal stays ready',
+    file: 'temporal/connection-watch.ts',
+    text: '() => {}, // the connection counts as lost later',
+    replacement: '() => (respondedAtMs = performance.now()),',
+    tests: ['tests/pipeline/readiness.test.ts'],
+    only: 'When the worker loses Temporal for 30 s',
+  },
 ]

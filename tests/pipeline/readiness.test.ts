@@ -24,6 +24,7 @@ const record = (name: string) =>
 const readyUrl = (name: (typeof PROCESSES)[number]) =>
   name === 'api' ? `${backend.apiUrl}/health/ready` : `${backend.workerHealthUrl}/ready`
 const readiness = async (name: (typeof PROCESSES)[number]) => (await fetch(readyUrl(name))).status
+const stateOfWorker = async () => (await fetch(readyUrl('worker'))).json() as Promise<{ state: string }>
 const post = () => postWebhook(backend.apiUrl, 'call-end', { CallSid: newCallSid(), Status: 'busy' })
 
 test('When the newest migration and its columns are missing, then both processes log its name and wait until it is applied', async () => {
@@ -73,6 +74,35 @@ test('When PostgreSQL is unavailable while the API starts, then the API becomes 
     expect((await post()).status).toBe(503)
     expect(await readiness('api')).toBe(200)
     expect(await backend.end('api', 'SIGTERM')).toBe(0)
+  } finally {
+    await line.close()
+  }
+})
+
+test('When the worker loses Temporal for 30 s, then it is not ready until Temporal responds again', async () => {
+  const [host, port] = backend.env.TEMPORAL_ADDRESS!.split(':') as [string, string]
+  const line = await startTcpProxy(host, Number(port))
+  try {
+    await backend.start('worker', { TEMPORAL_ADDRESS: `127.0.0.1:${line.port}` })
+    line.cut()
+    await eventually('the worker not to be ready', async () => (await readiness('worker')) === 503)
+    line.restore()
+    await eventually('the worker to be ready', async () => (await readiness('worker')) === 200)
+  } finally {
+    await line.close()
+  }
+})
+
+test('When the bucket is unavailable while the worker starts, then the worker works, and is ready when the bucket responds', async () => {
+  const { hostname, port } = new URL(backend.env.WASABI_ENDPOINT!)
+  const line = await startTcpProxy(hostname, Number(port))
+  try {
+    line.cut()
+    backend.launch('worker', { WASABI_ENDPOINT: `http://127.0.0.1:${line.port}` })
+    await eventually('the worker to run', async () => (await stateOfWorker()).state === 'running')
+    expect(await stateOfWorker()).toMatchObject({ ready: false, bucketReached: false })
+    line.restore()
+    await eventually('the worker to be ready', async () => (await readiness('worker')) === 200)
   } finally {
     await line.close()
   }
