@@ -65,7 +65,7 @@ export function requireWebhookAuth(
     try {
       rawBody = await readRaw(request, response, { smallOnly: early === 'needs body' && wrongSignatures.areManyFrom(client) })
     } catch (error) {
-      // The sender of a request that gets `busy` may be Exotel. It gets the problem with its `Retry-After`, so that it sends the webhook again.
+      // `busy` is not refused here: the sender may be Exotel, and the `Retry-After` of the problem lets it send the webhook again.
       if (!(error instanceof Problem) || early !== 'needs body') return next(error)
       const reason = BODY_REFUSALS.find((code) => code === error.code)
       return reason ? refuse(reason, error) : next(error)

@@ -7,7 +7,7 @@ import type { Database } from '../../platform/database.ts'
 import { eventually } from '../support/eventually.ts'
 import { scriptTemporal, type Answer, type ScriptedTemporal } from '../support/scripted-temporal.ts'
 import { newCallSid, openDatabase } from '../support/servers.ts'
-import { POLICY } from '../support/workflow-lab.ts'
+import { POLICY } from '../support/workflow-harness.ts'
 
 const RUNS = Number(process.env.MODEL_RUNS ?? 30)
 const LIMITS = { concurrency: 4, slowAfterMs: 10, inFlight: 8, pollMs: 20 }

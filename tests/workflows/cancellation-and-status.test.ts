@@ -1,16 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { eventually } from '../support/eventually.ts'
-import { failedAttempt, type Lab, LINK, MINUTE, openLab } from '../support/workflow-lab.ts'
+import { failedAttempt, type Harness, LINK, MINUTE, openHarness } from '../support/workflow-harness.ts'
 
-let lab: Lab
+let harness: Harness
 beforeAll(async () => {
-  lab = await openLab()
+  harness = await openHarness()
 })
-afterAll(() => lab?.close())
+afterAll(() => harness?.close())
 
 describe('When a person cancels a run', () => {
   test('then its row is written first, also if it waits for a link', async () => {
-    const run = await lab.start({ status: 'completed' })
+    const run = await harness.start({ status: 'completed' })
     await run.handle.cancel()
     expect(await run.ended()).toBe('Cancelled')
     expect(run.conclusions).toMatchObject([{ outcome: { state: 'failed', code: 'Cancelled' } }])
@@ -18,7 +18,7 @@ describe('When a person cancels a run', () => {
 })
 
 test('When the status of a run is queried, then it contains what the run waits for and when the next attempt starts', async () => {
-  const run = await lab.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(failedAttempt('RecordingNotFound')) })
+  const run = await harness.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(failedAttempt('RecordingNotFound')) })
   const status = await eventually('the run to wait', async () => {
     const now = await run.status()
     return now.step === 'wait' && now
@@ -37,14 +37,14 @@ test('When the status of a run is queried, then it contains what the run waits f
 })
 
 test('When a run is cancelled after Exotel’s API named a recording, then the outcome is written to the row of that recording', async () => {
-  const run = await lab.start(
+  const run = await harness.start(
     { status: 'completed' },
     {
       findRecording: async () => ({ kind: 'named', sourceUrl: LINK }),
       downloadRecording: () => Promise.reject(failedAttempt('RecordingNotFound')),
     },
   )
-  await lab.env.sleep(5 * MINUTE)
+  await harness.env.sleep(5 * MINUTE)
   await run.handle.cancel()
   expect(await run.ended()).toBe('Cancelled')
   expect(run.conclusions).toMatchObject([{ sourceUrl: LINK, outcome: { state: 'failed', code: 'Cancelled' } }])

@@ -11,7 +11,7 @@ import { DOWNLOADS_QUEUE, RECORDINGS_QUEUE, recordingWorkflowId, spoolQueues } f
 import type { Conclusion, SourceRef } from '../../contracts/recording.ts'
 import { eventually } from '../support/eventually.ts'
 import { createNamespace, dist, newCallSid, servers } from '../support/servers.ts'
-import { failedAttempt, retriedLater, POLICY } from '../support/workflow-lab.ts'
+import { failedAttempt, retriedLater, POLICY } from '../support/workflow-harness.ts'
 
 const LINKS = ['A', 'B', 'C', 'D', 'E'].map((name) => `https://recordings.exotel.com/a/${name}.mp3`)
 const WHOLE = { queue: 'spool-scripted', file: 'f', bytes: 10, sha256: 'a'.repeat(64) }

@@ -1,18 +1,18 @@
 // How events about the end of a call change the search and the waits.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { failedAttempt, HOUR, iso, type Lab, LINK, MINUTE, ONE_BYTE, openLab } from '../support/workflow-lab.ts'
+import { failedAttempt, HOUR, iso, type Harness, LINK, MINUTE, ONE_BYTE, openHarness } from '../support/workflow-harness.ts'
 
-let lab: Lab
+let harness: Harness
 beforeAll(async () => {
-  lab = await openLab()
+  harness = await openHarness()
 })
-afterAll(() => lab?.close())
+afterAll(() => harness?.close())
 
-const now = () => lab.env.currentTimeMs()
+const now = () => harness.env.currentTimeMs()
 
 test('When an event reports a later end of the call, then Exotel may prepare the recording for an hour after that end', async () => {
   const startMs = await now()
-  const run = await lab.start(
+  const run = await harness.start(
     { status: 'busy', sourceUrls: [LINK], endedAt: iso(startMs - 2 * HOUR) },
     {
       downloadRecording: async () =>
@@ -31,7 +31,7 @@ describe('When events about the end of a call disagree', () => {
   test('then Call Details are requested until the call has ended, and for an hour after that', async () => {
     const startMs = await now()
     const asked: number[] = []
-    const run = await lab.start(
+    const run = await harness.start(
       { status: 'ringing', endReportedAt: iso(startMs) },
       {
         findRecording: async () => {
@@ -48,7 +48,7 @@ describe('When events about the end of a call disagree', () => {
 
   test('then the recording counts as missing after five hours if the call never ends for Exotel', async () => {
     const startMs = await now()
-    const run = await lab.start({ endReportedAt: iso(startMs) }, { findRecording: async () => ({ kind: 'none', status: 'ringing' }) })
+    const run = await harness.start({ endReportedAt: iso(startMs) }, { findRecording: async () => ({ kind: 'none', status: 'ringing' }) })
     expect(await run.ended()).toBe('RecordingMissing')
     expect(run.concludedAtMs - startMs).toBeGreaterThanOrEqual(5 * HOUR)
     expect(run.calls.filter((name) => name === 'findRecording').length).toBeLessThan(35)
@@ -56,14 +56,14 @@ describe('When events about the end of a call disagree', () => {
 
   test('then a request follows at once when a running call ends', async () => {
     const startMs = await now()
-    const run = await lab.start(
+    const run = await harness.start(
       { endReportedAt: iso(startMs) },
       {
         findRecording: async () =>
           (await now()) - startMs < 4 * MINUTE ? { kind: 'none', status: 'in-progress' } : { kind: 'named', sourceUrl: LINK },
       },
     )
-    await lab.env.sleep(4 * MINUTE)
+    await harness.env.sleep(4 * MINUTE)
     await run.signal({ status: 'completed', endReportedAt: iso(startMs + 4 * MINUTE) })
     expect(await run.ended()).toBeUndefined()
     expect(run.conclusions).toMatchObject([{ sourceUrl: LINK, outcome: { state: 'stored' } }])
@@ -72,7 +72,7 @@ describe('When events about the end of a call disagree', () => {
 
   test('then an end that arrives while "not recorded" is written starts a new search, also for an unanswered call', async () => {
     let written = 0
-    const run = await lab.start(
+    const run = await harness.start(
       { status: 'busy', endReportedAt: iso(await now()) },
       {
         updateCall: async () => {
@@ -89,7 +89,7 @@ describe('When events about the end of a call disagree', () => {
   test('then one more request follows if an end arrives during the last request', async () => {
     const startMs = await now()
     let asked = 0
-    const run = await lab.start(
+    const run = await harness.start(
       { status: 'completed', endedAt: iso(startMs - 2 * HOUR) },
       {
         findRecording: async () => {
@@ -105,7 +105,7 @@ describe('When events about the end of a call disagree', () => {
 
   test('then the relay can start a search at once, whatever the status is', async () => {
     const startMs = await now()
-    const run = await lab.start({ status: 'busy', endReportedAt: iso(startMs), searchAgain: true }, { findRecording: none })
+    const run = await harness.start({ status: 'busy', endReportedAt: iso(startMs), searchAgain: true }, { findRecording: none })
     expect(await run.ended()).toBeUndefined()
     expect(run.calls[0]).toBe('findRecording')
     expect(run.conclusions).toMatchObject([{ outcome: { state: 'not_recorded' } }])
@@ -114,7 +114,7 @@ describe('When events about the end of a call disagree', () => {
   test('then an older end that arrives later does not change the times of the requests', async () => {
     const startMs = await now()
     const asked: number[] = []
-    const run = await lab.start(
+    const run = await harness.start(
       { status: 'completed', endReportedAt: iso(startMs) },
       { findRecording: async () => (asked.push(await now()), { kind: 'named', sourceUrl: LINK }) },
     )
@@ -125,7 +125,7 @@ describe('When events about the end of a call disagree', () => {
 
   test('then a second end adds no request if the next request is still due', async () => {
     const startMs = await now()
-    const run = await lab.start({ status: 'completed', endedAt: iso(startMs), endReportedAt: iso(startMs) }, { findRecording: none })
+    const run = await harness.start({ status: 'completed', endedAt: iso(startMs), endReportedAt: iso(startMs) }, { findRecording: none })
     await run.signal({ status: 'completed', endReportedAt: iso(startMs + 1000) })
     expect(await run.ended()).toBeUndefined()
     expect(run.calls.filter((name) => name === 'findRecording')).toHaveLength(7)

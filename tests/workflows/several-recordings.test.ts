@@ -1,16 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { failedAttempt, type Lab, LINK, openLab } from '../support/workflow-lab.ts'
+import { failedAttempt, type Harness, LINK, openHarness } from '../support/workflow-harness.ts'
 
-let lab: Lab
+let harness: Harness
 beforeAll(async () => {
-  lab = await openLab()
+  harness = await openHarness()
 })
-afterAll(() => lab?.close())
+afterAll(() => harness?.close())
 
 describe('When a call has several recordings', () => {
   test('then each is transferred once, and the run fails if one is missing, although another is stored', async () => {
     const [a, b] = [`${LINK}a`, `${LINK}b`]
-    const run = await lab.start(
+    const run = await harness.start(
       { sourceUrls: [a, b, a] },
       {
         downloadRecording: async ({ sourceUrl }) =>
@@ -28,7 +28,7 @@ describe('When a call has several recordings', () => {
 
 test('When an event contains a link again while its failure is being written, then it is transferred again in the same run', async () => {
   let written = 0
-  const run = await lab.start(
+  const run = await harness.start(
     { sourceUrls: [LINK] },
     {
       downloadRecording: async () =>

@@ -6,27 +6,27 @@ import {
   failedAttempt,
   HOUR,
   iso,
-  type Lab,
+  type Harness,
   LINK,
   MINUTE,
-  openLab,
+  openHarness,
   POLICY,
   retriedLater,
   type Run,
-} from '../support/workflow-lab.ts'
+} from '../support/workflow-harness.ts'
 
 type History = Awaited<ReturnType<Run['handle']['fetchHistory']>>
 
 const [A, B, C] = ['A', 'B', 'C'].map((name) => `https://recordings.exotel.com/a/${name}.mp3`) as [string, string, string]
 const WHOLE = { queue: 'spool-lab', file: 'f', bytes: 10, sha256: 'a'.repeat(64) }
 
-let lab: Lab
+let harness: Harness
 beforeAll(async () => {
-  lab = await openLab()
+  harness = await openHarness()
 })
-afterAll(() => lab?.close())
+afterAll(() => harness?.close())
 
-const now = () => lab.env.currentTimeMs()
+const now = () => harness.env.currentTimeMs()
 
 describe('When one recording of a call is late', () => {
   test.each([
@@ -35,14 +35,14 @@ describe('When one recording of a call is late', () => {
     ['cannot be downloaded completely', failedAttempt('DownloadIncomplete')],
   ])('because it %s, then another one whose link arrives meanwhile is stored at once', async (_, failure) => {
     const began = await now()
-    const run = await lab.start(
+    const run = await harness.start(
       { sourceUrls: [A], endedAt: iso(began) },
       {
         downloadRecording: async ({ sourceUrl }) =>
           sourceUrl === A && !run.conclusions.some((each) => each.sourceUrl === B) ? Promise.reject(failure) : WHOLE,
       },
     )
-    await lab.env.sleep(5000)
+    await harness.env.sleep(5000)
     await run.signal({ sourceUrls: [B] })
     expect(await run.ended()).toBeUndefined()
     expect(run.conclusions.map(({ sourceUrl }) => sourceUrl)).toEqual([B, A])
@@ -55,7 +55,7 @@ describe('When one recording of a call is late', () => {
       [A, 'RecordingNotFound'],
       [B, 'DownloadIncomplete'],
     ])
-    const run = await lab.start(
+    const run = await harness.start(
       { sourceUrls: [A, B] },
       {
         downloadRecording: async ({ sourceUrl }) => {
@@ -73,7 +73,7 @@ describe('When one recording of a call is late', () => {
 
 test('When Exotel limits the rate for longer than an hour, then the recording does not fail', async () => {
   const began = await now()
-  const run = await lab.start(
+  const run = await harness.start(
     { sourceUrls: [LINK], endedAt: iso(began) },
     {
       downloadRecording: async () =>
@@ -90,7 +90,7 @@ test('When a call has many recordings, then four are transferred at a time, and 
   const late = new Set(links.slice(0, 4))
   let current = 0
   let most = 0
-  const run = await lab.start(
+  const run = await harness.start(
     { sourceUrls: links, endedAt: iso(await now()) },
     {
       downloadRecording: async ({ sourceUrl }) => {
@@ -112,7 +112,7 @@ test('When a call has many recordings, then four are transferred at a time, and 
 describe('When recovery enqueues a failed recording while another one keeps the run open', () => {
   test('then it is transferred in that run', async () => {
     let firstOfB = true
-    const run = await lab.start(
+    const run = await harness.start(
       { sourceUrls: [A, B], endedAt: iso(await now()) },
       {
         downloadRecording: async ({ sourceUrl }) => {
@@ -122,7 +122,7 @@ describe('When recovery enqueues a failed recording while another one keeps the 
         },
       },
     )
-    await lab.env.sleep(15 * MINUTE)
+    await harness.env.sleep(15 * MINUTE)
     expect(run.conclusions).toMatchObject([{ sourceUrl: B, outcome: { state: 'failed' } }])
     firstOfB = false
     await run.signalWithStart({ sourceUrls: [B], recovery: true })
@@ -135,17 +135,17 @@ describe('When recovery enqueues a failed recording while another one keeps the 
   })
 
   test('then a recording that this run has stored is transferred again if its object is missing', async () => {
-    const run = await lab.start(
+    const run = await harness.start(
       { sourceUrls: [A, B], endedAt: iso(await now()) },
       {
         downloadRecording: async ({ sourceUrl }) =>
           sourceUrl === A && run.conclusions.length < 2 ? Promise.reject(failedAttempt('RecordingNotFound')) : WHOLE,
       },
     )
-    await lab.env.sleep(15 * MINUTE)
+    await harness.env.sleep(15 * MINUTE)
     expect(run.conclusions).toMatchObject([{ sourceUrl: B, outcome: { state: 'stored' } }])
     await run.signalWithStart({ sourceUrls: [B] })
-    await lab.env.sleep(MINUTE)
+    await harness.env.sleep(MINUTE)
     expect(run.conclusions).toHaveLength(1) // a repeated webhook starts no transfer
     await run.signalWithStart({ sourceUrls: [B], recovery: true })
     expect(await run.ended()).toBeUndefined()
@@ -153,11 +153,11 @@ describe('When recovery enqueues a failed recording while another one keeps the 
   })
 
   test('then a recording that is being transferred is not transferred a second time', async () => {
-    const run = await lab.start(
+    const run = await harness.start(
       { sourceUrls: [A], endedAt: iso((await now()) - HOUR) },
       { downloadRecording: () => Promise.reject(failedAttempt('ExotelUnavailable')) },
     )
-    await lab.env.sleep(5000)
+    await harness.env.sleep(5000)
     await run.signalWithStart({ sourceUrls: [A], recovery: true })
     expect(await run.ended()).toBe('ExotelUnavailable')
     expect(run.conclusions).toHaveLength(1)
@@ -169,7 +169,7 @@ describe('When the history of a run becomes long', () => {
   const policy = { ...POLICY, continueAsNewAfterEvents: 100 }
 
   test('then the next run continues with its recordings, and no signal is lost', async () => {
-    const run = await lab.start(
+    const run = await harness.start(
       { sourceUrls: [A], endedAt: iso(await now()) },
       {
         downloadRecording: async ({ sourceUrl }) =>
@@ -178,7 +178,7 @@ describe('When the history of a run becomes long', () => {
       { policy },
     )
     for (const link of [B, C]) {
-      await lab.env.sleep(20 * MINUTE)
+      await harness.env.sleep(20 * MINUTE)
       await run.signalWithStart({ sourceUrls: [link] })
     }
     expect(await run.ended()).toBeUndefined()
@@ -190,7 +190,7 @@ describe('When the history of a run becomes long', () => {
 
   test('then the next run continues the count of failures', async () => {
     let downloads = 0
-    const run = await lab.start(
+    const run = await harness.start(
       { sourceUrls: [A] },
       {
         downloadRecording: async () => {
@@ -210,7 +210,7 @@ describe('When the history of a run becomes long', () => {
   test('then the next run continues a search, and does not repeat earlier requests', async () => {
     const asked: number[] = []
     const began = await now()
-    const run = await lab.start(
+    const run = await harness.start(
       { status: 'completed', endedAt: iso(began), durationSeconds: 40 },
       {
         findRecording: async () => {
@@ -229,7 +229,7 @@ describe('When the history of a run becomes long', () => {
   test('then a transfer in progress is not interrupted', async () => {
     const downloads: string[] = []
     const began = await now()
-    const run = await lab.start(
+    const run = await harness.start(
       { sourceUrls: [A, B], endedAt: iso(began) },
       {
         downloadRecording: async ({ sourceUrl }) => {
@@ -251,13 +251,13 @@ describe('When the history of a run becomes long', () => {
   })
 
   test('then a run that is cancelled also writes its row', async () => {
-    const run = await lab.start(
+    const run = await harness.start(
       { sourceUrls: [A], endedAt: iso(await now()) },
       { downloadRecording: () => Promise.reject(failedAttempt('RecordingNotFound')) },
       { policy },
     )
-    await lab.env.sleep(30 * MINUTE)
-    await lab.client.workflow.getHandle(`recording-${run.callSid}`).cancel()
+    await harness.env.sleep(30 * MINUTE)
+    await harness.client.workflow.getHandle(`recording-${run.callSid}`).cancel()
     expect(await run.ended()).toBe('Cancelled')
     expect(run.conclusions).toMatchObject([{ sourceUrl: A, outcome: { state: 'failed', code: 'Cancelled' } }])
   })
@@ -266,7 +266,7 @@ describe('When the history of a run becomes long', () => {
   async function eventsOfRuns({ handle }: Run): Promise<number[]> {
     const lengths: number[] = []
     for (let runId: string | undefined = handle.signaledRunId; runId;) {
-      const history: History = await lab.client.workflow.getHandle(handle.workflowId, runId).fetchHistory()
+      const history: History = await harness.client.workflow.getHandle(handle.workflowId, runId).fetchHistory()
       const events = history.events ?? []
       lengths.push(events.length)
       runId = events.at(-1)?.workflowExecutionContinuedAsNewEventAttributes?.newExecutionRunId ?? undefined
@@ -278,7 +278,7 @@ describe('When the history of a run becomes long', () => {
 test('When a task waits in the queue of a worker for longer than the limit, then the file does not count as lost while the worker has it', async () => {
   const answers = [true, true, false]
   let downloads = 0
-  const run = await lab.start(
+  const run = await harness.start(
     { sourceUrls: [LINK] },
     {
       downloadRecording: async () => ({ ...WHOLE, queue: (downloads += 1) === 1 ? BUSY_SPOOL : 'spool-lab' }),
@@ -286,14 +286,14 @@ test('When a task waits in the queue of a worker for longer than the limit, then
     },
     { policy: { ...POLICY, spoolLostAfterMs: 1000 } },
   )
-  await lab.untilConcluded(run)
+  await harness.untilConcluded(run)
   expect(await run.ended()).toBeUndefined()
   expect(answers).toEqual([])
   expect(downloads).toBe(2)
 })
 
 test('When Exotel’s API names a recording while a webhook names another one, then both are transferred', async () => {
-  const run = await lab.start(
+  const run = await harness.start(
     { status: 'completed', endedAt: iso(await now()) },
     {
       findRecording: async () => {
@@ -314,7 +314,7 @@ test('When Exotel’s API names a recording while a webhook names another one, t
 })
 
 test('When Exotel’s API names a recording that is already being transferred, then it is transferred once', async () => {
-  const run = await lab.start(
+  const run = await harness.start(
     { status: 'completed', endedAt: iso(await now()) },
     {
       findRecording: async () => {
@@ -335,7 +335,7 @@ test('When Exotel’s API names a recording that is already being transferred, t
 test('When Exotel’s API is unavailable for hours, then one request follows, not one for each time that has passed', async () => {
   const began = await now()
   let asked = 0
-  const run = await lab.start(
+  const run = await harness.start(
     { status: 'completed', endedAt: iso(began) },
     {
       findRecording: async () => {
@@ -345,7 +345,7 @@ test('When Exotel’s API is unavailable for hours, then one request follows, no
       },
     },
   )
-  await lab.env.sleep('3h')
+  await harness.env.sleep('3h')
   expect(await run.ended()).toBeUndefined()
   expect(asked).toBe(1)
 })

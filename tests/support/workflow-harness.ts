@@ -27,6 +27,7 @@ export const MINUTE = 60_000
 export const HOUR = 60 * MINUTE
 export const iso = (ms: number): string => new Date(ms).toISOString()
 
+/** The saved histories contain this name. */
 const SPOOL_QUEUE = 'spool-lab'
 /** The worker of this spool runs control activities, but no transfers. */
 export const BUSY_SPOOL = 'spool-busy'
@@ -38,7 +39,7 @@ export const POLICY: RecordingPolicy = {
   spoolLostAfterMs: 600_000,
   continueAsNewAfterEvents: 10_000,
 }
-/** A file in the spool of the lab's first worker. */
+/** A file in the spool of the harness's first worker. */
 export const ONE_BYTE = { queue: SPOOL_QUEUE, file: 'f', bytes: 1, sha256: 'a' }
 const AUDIO = { contentType: 'audio/mpeg', extension: 'mp3', codec: 'mp3', sampleRate: 8000, channels: 1, durationSeconds: 5 }
 
@@ -64,7 +65,7 @@ export interface Run {
   callSid: CallSid
   handle: WorkflowHandleWithSignaledRunId
   conclusions: Conclusion[]
-  /** Time of the last conclusion on the lab's clock. */
+  /** Time of the last conclusion on the harness's clock. */
   concludedAtMs: number
   /** Names of the activities that ran, in order. */
   calls: string[]
@@ -81,7 +82,7 @@ export interface Run {
   ended(): Promise<string | undefined>
 }
 
-export interface Lab {
+export interface Harness {
   env: TestWorkflowEnvironment
   client: Client
   /** `host:port` of the test server. */
@@ -94,7 +95,7 @@ export interface Lab {
 
 Runtime.install({ logger: new DefaultLogger('ERROR') }) // allowed once for each process, and so for each test file
 
-export async function openLab(): Promise<Lab> {
+export async function openHarness(): Promise<Harness> {
   const env = await TestWorkflowEnvironment.createTimeSkipping({
     server: { executable: { type: 'existing-path', path: binaries.temporalTestServer() } },
   })
