@@ -4,7 +4,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { freePort } from '../../dev/ports.ts'
 import { bearer, get, loggedIn, mailsTo, newPerson, post, registered, subjectsTo, verified } from '../support/accounts.ts'
-import { startBackend, type Backend } from '../support/backend.ts'
+import { startAnotherApi, startBackend, type Backend } from '../support/backend.ts'
 import { eventually } from '../support/eventually.ts'
 import { startMailServer } from '../support/mail-server.ts'
 import { dist } from '../support/servers.ts'
@@ -17,12 +17,7 @@ const apis = {} as Record<'invite' | 'closed', string>
 beforeAll(async () => {
   backend = await startBackend({ start: ['api'] })
   api = backend.apiUrl
-  for (const REGISTRATION of ['invite', 'closed'] as const) {
-    const port = await freePort(0)
-    backend.launch('api', { PORT: String(port), OPERATIONS_PORT: String(await freePort(0)), REGISTRATION })
-    apis[REGISTRATION] = `http://127.0.0.1:${port}`
-    await eventually('the API to be ready', async () => (await fetch(`${apis[REGISTRATION]}/health/ready`)).ok)
-  }
+  for (const REGISTRATION of ['invite', 'closed'] as const) apis[REGISTRATION] = await startAnotherApi(backend, { REGISTRATION })
 })
 afterAll(() => backend?.stop())
 
@@ -212,10 +207,7 @@ describe('npm run admin', () => {
     const person = await registered(backend)
     const { accessToken, refreshToken } = await loggedIn(backend.apiUrl, person)
     expect((await admin('new-signing-key')).code).toBe(0)
-    const port = await freePort(0)
-    backend.launch('api', { PORT: String(port), OPERATIONS_PORT: String(await freePort(0)) }) // others know within ten seconds
-    const api = `http://127.0.0.1:${port}`
-    await eventually('the API to be ready', async () => (await fetch(`${api}/health/ready`)).ok)
+    const api = await startAnotherApi(backend) // others know within ten seconds
     expect((await get(api, '/api/auth/me', bearer(accessToken))).status).toBe(401)
     const { status, body } = await post<{ accessToken: string }>(api, '/api/auth/refresh', { refreshToken })
     expect(status).toBe(200)

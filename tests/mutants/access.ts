@@ -79,7 +79,7 @@ export const access: Mistake[] = [
     file: 'accounts/login-throttle.ts',
     text: 'if (isWrongGuess(error)) await countFailure(guards).catch(() => {})',
     replacement: '',
-    tests: ['tests/api/limits.test.ts'],
+    tests: ['tests/api/login-throttle.test.ts'],
     only: 'guessed from one address, then',
   },
   {
