@@ -319,7 +319,7 @@ export const transfers: Mistake[] = [
     file: 'recordings/growing-file.ts',
     text: "if (sha256.copy().digest('hex') !== synced.sha256) return undefined\n",
     replacement: '',
-    tests: ['tests/storage/resume.test.ts'],
+    tests: ['tests/storage/resume-notes.test.ts'],
     only: 'it has bytes of another version',
   },
   {
