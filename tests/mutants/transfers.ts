@@ -255,7 +255,7 @@ export const transfers: Mistake[] = [
     file: 'recordings/store.ts',
     text: 'const { state } = await this.#compareOnceShown(object, control)',
     replacement: "const { state } = { state: 'same' } as Comparison",
-    tests: ['tests/storage/upload.test.ts'],
+    tests: ['tests/storage/upload-failures.test.ts'],
     only: 'acknowledged, but not stored',
   },
   {
@@ -271,7 +271,7 @@ export const transfers: Mistake[] = [
     file: 'activities/upload-recording.ts',
     text: '    await assertSpooled(object, store.sizes)\n',
     replacement: '',
-    tests: ['tests/storage/upload.test.ts'],
+    tests: ['tests/storage/validation.test.ts'],
     only: 'changed before the upload',
   },
   {
