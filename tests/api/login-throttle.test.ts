@@ -32,6 +32,8 @@ beforeAll(async () => {
 afterAll(() => backend?.stop())
 beforeEach(() => backend.database.query('TRUNCATE rate_limits'))
 
+/** Tries passwords of one account from one address, on a process without a limit per address. */
+const guesser = (person: Person, address: string) => (password: string) => logIn(unlimited, { ...person, password }, behindProxy(address))
 /** Extends the pauses that have started: on a busy machine, the next steps may take longer than their 5 s. */
 const holdPauses = () => backend.database.query(`UPDATE rate_limits SET expire = $1 WHERE key LIKE 'pause:%'`, [Date.now() + 600_000])
 const endPauses = () => backend.database.query(`UPDATE rate_limits SET expire = 0 WHERE key LIKE 'pause:%'`)
