@@ -38,8 +38,6 @@ const guesser = (person: Person, address: string) => (password: string) => logIn
 const holdPauses = () => backend.database.query(`UPDATE rate_limits SET expire = $1 WHERE key LIKE 'pause:%'`, [Date.now() + 600_000])
 const endPauses = () => backend.database.query(`UPDATE rate_limits SET expire = 0 WHERE key LIKE 'pause:%'`)
 
-/** With what is left of a window, the least that the window can last: a busy machine takes its time between two requests. */
-
 describe('Failed logins of one account', () => {
   test('When a password is guessed from one address, then each further guess waits longer, and the right password resets the count', async () => {
     const person = await registered(backend, behindProxy(newAddress()))
