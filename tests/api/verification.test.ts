@@ -2,8 +2,7 @@
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { bearer, loggedIn, mailsTo, newPerson, post, registered, subjectsTo, tokenIn, verified, type Person } from '../support/accounts.ts'
-import { startAnotherApi } from '../support/another-api.ts'
-import { startBackend, type Backend } from '../support/backend.ts'
+import { startAnotherApi, startBackend, type Backend } from '../support/backend.ts'
 
 const LINK = 'Confirm your email address'
 

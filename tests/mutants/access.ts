@@ -79,7 +79,7 @@ export const access: Mistake[] = [
     file: 'accounts/login-throttle.ts',
     text: 'if (isWrongGuess(error)) await countFailure(guards).catch(() => {})',
     replacement: '',
-    tests: ['tests/api/limits.test.ts'],
+    tests: ['tests/api/login-throttle.test.ts'],
     only: 'guessed from one address, then',
   },
   {
@@ -87,7 +87,7 @@ export const access: Mistake[] = [
     file: 'accounts/password-reset.ts',
     text: 'WHERE token_hash = ${tokenHash} AND used_at IS NULL AND expires_at > now()`\n    if',
     replacement: 'WHERE token_hash = ${tokenHash} AND expires_at > now()`\n    if',
-    tests: ['tests/api/accounts.test.ts'],
+    tests: ['tests/api/password-reset.test.ts'],
     only: 'two requests use one link at the same time',
   },
   {
@@ -119,7 +119,7 @@ export const access: Mistake[] = [
     file: 'accounts/refresh-session.ts',
     text: "    if (found.kind === 'reused') await endSessions(tx, { sessionId: found.sessionId }, 'reused')\n",
     replacement: '',
-    tests: ['tests/api/accounts.test.ts'],
+    tests: ['tests/api/refresh-and-logout.test.ts'],
     only: 'all tokens of the session are revoked',
   },
   {
@@ -127,7 +127,7 @@ export const access: Mistake[] = [
     file: 'accounts/csrf-tokens.ts',
     text: 'session !== undefined && constantTimeEqual(secret, session.secret)',
     replacement: 'session !== undefined && secret.length === session.secret.length',
-    tests: ['tests/api/accounts.test.ts'],
+    tests: ['tests/api/login.test.ts'],
     only: 'with cookies changes something',
   },
   {

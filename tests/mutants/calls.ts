@@ -119,7 +119,7 @@ export const calls: Mistake[] = [
     file: 'calls/conclude-recording.ts',
     text: " AND r.state <> 'stored'`",
     replacement: '`',
-    tests: ['tests/storage/calls.test.ts'],
+    tests: ['tests/storage/conclusions.test.ts'],
     only: 'failed, then quarantined, then stored',
   },
   {
@@ -127,7 +127,7 @@ export const calls: Mistake[] = [
     file: 'calls/conclude-recording.ts',
     text: '\n      AND recording_state_rank(summary.state) >= recording_state_rank(recording_state)`',
     replacement: '`',
-    tests: ['tests/storage/calls.test.ts'],
+    tests: ['tests/storage/conclusions.test.ts'],
     only: 'stays so when that is concluded again',
   },
   {

@@ -191,7 +191,7 @@ export const decisions: Mistake[] = [
     file: 'workflows/recording.ts',
     text: 'facts: facts.carryOver(), ...inbox',
     replacement: 'facts: {}, ...inbox',
-    tests: ['tests/workflows/side-by-side.test.ts'],
+    tests: ['tests/workflows/long-history.test.ts'],
     only: 'then the next run continues a search',
   },
 ]

@@ -128,7 +128,7 @@ export const evidence: Mistake[] = [
     file: 'activities/upload-recording.ts',
     text: "if (of !== 'service' && number >= REFUSED_FROM_ATTEMPT) refusedAlarm.raise(object.key)\n",
     replacement: '',
-    tests: ['tests/storage/upload.test.ts'],
+    tests: ['tests/storage/upload-failures.test.ts'],
     only: 'one object is refused on each attempt',
   },
   {

@@ -239,3 +239,17 @@ test('When Exotel’s API does not respond to the request for a pre-signed link,
   expect(await run.ended()).toBe('ExotelUnavailable')
   expect(run.calls.filter((name) => name === 'downloadRecording')).toHaveLength(3)
 })
+
+test('When Exotel limits the rate for longer than an hour, then the recording does not fail', async () => {
+  const began = await now()
+  const run = await harness.start(
+    { sourceUrls: [LINK], endedAt: iso(began) },
+    {
+      downloadRecording: async () =>
+        (await now()) - began < 3 * HOUR ? Promise.reject(failedAttempt('ExotelRateLimited', { retryAfterMs: 5 * MINUTE })) : ONE_BYTE,
+    },
+  )
+  expect(await run.ended()).toBeUndefined()
+  expect(run.conclusions).toMatchObject([{ outcome: { state: 'stored' } }])
+  expect(run.calls.filter((name) => name === 'downloadRecording').length).toBeLessThanOrEqual(3 * 12 + 1) // each pause was as long as Retry-After
+})

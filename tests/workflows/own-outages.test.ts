@@ -1,6 +1,17 @@
 // Faults of our own storage, workers and code.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { failedAttempt, HOUR, type Harness, LINK, MINUTE, openHarness, POLICY, retriedLater } from '../support/workflow-harness.ts'
+import {
+  BUSY_SPOOL,
+  failedAttempt,
+  HOUR,
+  type Harness,
+  LINK,
+  MINUTE,
+  ONE_BYTE,
+  openHarness,
+  POLICY,
+  retriedLater,
+} from '../support/workflow-harness.ts'
 
 let harness: Harness
 beforeAll(async () => {
@@ -66,4 +77,21 @@ describe('When the worker with the file is lost', () => {
     expect(await run.ended()).toBeUndefined()
     expect(run.calls.filter((name) => name === 'downloadRecording')).toHaveLength(2)
   })
+})
+
+test('When a task waits in the queue of a worker for longer than the limit, then the file does not count as lost while the worker has it', async () => {
+  const answers = [true, true, false]
+  let downloads = 0
+  const run = await harness.start(
+    { sourceUrls: [LINK] },
+    {
+      downloadRecording: async () => ({ ...ONE_BYTE, queue: (downloads += 1) === 1 ? BUSY_SPOOL : 'spool-lab' }),
+      checkSpool: async () => answers.shift()!,
+    },
+    { policy: { ...POLICY, spoolLostAfterMs: 1000 } },
+  )
+  await harness.untilConcluded(run)
+  expect(await run.ended()).toBeUndefined()
+  expect(answers).toEqual([])
+  expect(downloads).toBe(2)
 })

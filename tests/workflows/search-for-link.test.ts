@@ -172,3 +172,21 @@ test('When Exotel does not know the call, then Call Details are requested for an
   expect(await run.ended()).toBe('CallUnknown')
   expect(run.concludedAtMs - startMs).toBeGreaterThanOrEqual(60 * MINUTE)
 })
+
+test('When Exotel’s API is unavailable for hours, then one request follows, not one for each time that has passed', async () => {
+  const began = await now()
+  let asked = 0
+  const run = await harness.start(
+    { status: 'completed', endedAt: iso(began) },
+    {
+      findRecording: async () => {
+        if ((await now()) - began < 2 * HOUR) throw retriedLater('ExotelCredentialsRefused', 5 * MINUTE)
+        asked += 1
+        return { kind: 'none', durationSeconds: 3 }
+      },
+    },
+  )
+  await harness.env.sleep('3h')
+  expect(await run.ended()).toBeUndefined()
+  expect(asked).toBe(1)
+})
