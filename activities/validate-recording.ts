@@ -3,7 +3,7 @@ import { callDurationSeconds } from '../calls/recording-facts.ts'
 import { UNKNOWN_FORMAT, type Finding } from '../recordings/audio/finding.ts'
 import { inspectAudio } from '../recordings/audio/inspect.ts'
 import type { Attempt } from '../recordings/file-turns.ts'
-import { digestFile, type Digests } from '../recordings/digests.ts'
+import { digestFile, hashStart, type Digests } from '../recordings/digests.ts'
 import { SPOOL_FILE_LOST } from '../contracts/failures.ts'
 import type { Spooled, Verdict } from '../contracts/recording.ts'
 import { currentAttempt } from './attempt.ts'
@@ -35,8 +35,8 @@ export function createValidateRecording(deps: Needs) {
       await changeSpooled((attempt) => deps.spool.removeRefused(spooled.file, spooled.sha256, attempt))
       return { kind: 'refused', reason: finding.reason }
     }
-    if (finding.kind === 'incomplete' || (finding.kind === 'damaged' && (await isLessThanKept(deps, spooled)))) {
-      const { reason } = finding
+    const reason = await incompleteReason(deps, spooled, finding)
+    if (reason !== undefined) {
       await changeSpooled((attempt) => deps.spool.markIncomplete(spooled.file, spooled.sha256, attempt, reason))
       return { kind: 'incomplete', reason }
     }
@@ -65,11 +65,18 @@ async function inspect(deps: Needs, spooled: Spooled): Promise<{ digests: Digest
 }
 
 /**
- * If an earlier attempt received more bytes, this file must not replace its file. The recording is downloaded again, and if no attempt
- * receives all of it, the longest file is quarantined.
+ * Why the recording must be downloaded again. If an earlier attempt received more bytes, this file must not replace its file, unless it is
+ * good and another version. If no attempt receives all of it, the longest file is quarantined.
  */
-async function isLessThanKept({ spool }: Needs, { file, bytes, broken }: Spooled): Promise<boolean> {
-  return broken === undefined && (await spool.bytesOf(spool.keptFile(file))) > bytes
+async function incompleteReason(deps: Needs, spooled: Spooled, finding: Exclude<Finding, { kind: 'none' }>): Promise<string | undefined> {
+  if (finding.kind === 'incomplete') return finding.reason
+  const { file, bytes, broken } = spooled
+  const kept = deps.spool.keptFile(file)
+  if (broken !== undefined || (await deps.spool.bytesOf(kept)) <= bytes) return undefined
+  if (finding.kind === 'damaged') return finding.reason
+  const { signal } = currentAttempt()
+  if ((await hashStart(deps.spool.path(kept), bytes, signal)) !== spooled.sha256) return undefined
+  return `An earlier attempt received the same ${bytes} bytes and more`
 }
 
 /** If the bytes are known to be incomplete, the file is refused only if it is certainly not audio. */

@@ -95,7 +95,7 @@ export class Spool {
     return writeNote(this.#notePath(file), note)
   }
 
-  /** Removes the file before another download. If it is longer than the kept file, it becomes the kept file. */
+  /** Removes the file before another download. If it is worth more than the kept file, it becomes the kept file. */
   async keepLongest(file: string): Promise<void> {
     const kept = this.keptFile(file)
     // Waits until garbage collection has left the kept file.
@@ -109,11 +109,16 @@ export class Spool {
     await this.drop(file)
   }
 
-  /** Whether the file must replace the kept file. A page must not replace audio. */
+  /** Whether the file must replace the kept file. Bytes that may be audio are worth more than a page, however long the page is. */
   async #isWorthMore(file: string, kept: string): Promise<boolean> {
     const [bytes, keptBytes] = [await this.bytesOf(file), await this.bytesOf(kept)]
-    if (bytes === 0 || bytes < keptBytes) return false
-    return keptBytes === 0 || (await inspectAudio(this.path(file))).kind !== 'none'
+    if (bytes === 0 || keptBytes === 0) return bytes > 0
+    if (!(await this.#mayBeAudio(file))) return false
+    return bytes >= keptBytes || !(await this.#mayBeAudio(kept))
+  }
+
+  async #mayBeAudio(file: string): Promise<boolean> {
+    return (await inspectAudio(this.path(file))).kind !== 'none'
   }
 
   /** Removes all files of a recording. */

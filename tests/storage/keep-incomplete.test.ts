@@ -98,6 +98,28 @@ test('When a longer page has been set aside, then it does not replace audio', as
   expect((await keep()).spooled).toMatchObject({ sha256: sha256(CUT) })
 })
 
+test('When a longer page was kept first, then audio replaces it', async () => {
+  const page = Buffer.from(`<html><body>${'Bad gateway. '.repeat(AUDIO.length / 10)}</body></html>`)
+  await expect(download(cut(page, page.length + 1))).rejects.toThrow()
+  const part = AUDIO.subarray(0, AUDIO.length / 2)
+  await expect(download(cut(part, AUDIO.length))).rejects.toThrow()
+  await expect(download(cut(page.subarray(0, 30), page.length))).rejects.toThrow()
+  expect((await keep()).spooled).toMatchObject({ sha256: sha256(part) })
+})
+
+test('When a shorter answer has only the first bytes of what an earlier attempt received, then it is not the recording', async () => {
+  await expect(download(cut(AUDIO, AUDIO.length + 100))).rejects.toThrow()
+  const start = AUDIO.subarray(0, AUDIO.length / 2) // 20 of 40 complete frames
+  expect(await validate(await download(sent(start)))).toMatchObject({ kind: 'incomplete', reason: expect.stringContaining('and more') })
+  expect((await keep()).spooled).toMatchObject({ sha256: sha256(AUDIO) })
+})
+
+test('When a shorter answer is another version of the recording, then it is accepted', async () => {
+  await expect(download(cut(Buffer.concat([AUDIO, AUDIO]), 3 * AUDIO.length))).rejects.toThrow()
+  const version = mp3({ frames: 30, xingFrames: 30 })
+  expect(await validate(await download(sent(version)))).toMatchObject({ kind: 'good' })
+})
+
 test('When a step that timed out deletes its file late, then the file of a later download stays', async () => {
   const first = await download(sent(AUDIO))
   await bench.spool.keepLongest(file)
