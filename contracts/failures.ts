@@ -11,7 +11,7 @@ const FAILURE_CODES = [
   'RecordingUrlRefused', // the link itself: bad scheme, private address, not a URL
   'RecordingHostNotAllowed', // a public host that neither EXOTEL_RECORDING_HOSTS nor EXOTEL_PUBLIC_RECORDING_HOSTS names
   'DownloadIncomplete', // cut, stalled, too slow, not as long as announced, or too long according to the announcement
-  'ExotelUnauthorized', // this recording is refused although our credentials are accepted
+  'ExotelUnauthorized', // this recording, or this call, is refused although our credentials are accepted
   'ExotelUnavailable', // no response, 5xx, or a redirect or DNS address that is not allowed
   'ObjectMissing', // was stored, but the object is no longer in the bucket
   'InternalError', // none of the codes above applies
@@ -30,7 +30,7 @@ export type WaitingCode =
   | 'ExotelRateLimited'
   | 'ExotelUnavailable' // for the list of calls; for one recording it is a failure
   | 'ExotelCredentialsRefused'
-  | 'ExotelAccountNotFound' // 404 for the list of calls: EXOTEL_API_BASE_URL or EXOTEL_ACCOUNT_SID is wrong
+  | 'ExotelAccountNotFound' // the list of calls is not found or empty: EXOTEL_API_BASE_URL or EXOTEL_ACCOUNT_SID is wrong
   | 'WorkerShutdown'
 
 /** The spooled file is missing or was changed. The recording has to be downloaded again. */

@@ -101,9 +101,9 @@ export const evidence: Mistake[] = [
   {
     breaks: 'an unreadable list of calls proves that the account exists',
     file: 'exotel/api-client.ts',
-    text: "    if (!page) throw new ExotelUnavailable('The list of calls does not have the documented form')\n    this.#accountSeenAt = performance.now()\n",
+    text: "    if (!page) throw new ExotelAnswerUnknown('The list of calls does not have the documented form')\n    if (!isEmpty(page)) this",
     replacement:
-      "    this.#accountSeenAt = performance.now()\n    if (!page) throw new ExotelUnavailable('The list of calls does not have the documented form')\n",
+      "    this.#accountSeenAt = performance.now()\n    if (!page) throw new ExotelAnswerUnknown('The list of calls does not have the documented form')\n    if (!isEmpty(page)) this",
     tests: ['tests/unit/exotel-api.test.ts'],
     only: 'confirms no account',
   },
