@@ -13,8 +13,8 @@ export const requests: Mistake[] = [
   {
     breaks: 'a redirect that is refused for an hour ends the recording for good',
     file: 'exotel/recording-request.ts',
-    text: '    if (!(error instanceof UrlRefused)) throw error\n',
-    replacement: '    if (error instanceof UrlRefused) throw error\n',
+    text: 'throw new DestinationRefused(`${from.host} redirects',
+    replacement: 'throw new UrlRefused(`${from.host} redirects',
     tests: ['tests/storage/refused-destinations.test.ts'],
     only: 'When a redirect leads to',
   },
@@ -93,8 +93,8 @@ export const requests: Mistake[] = [
   {
     breaks: 'a wrong address that answers with a page ends every search without an alarm',
     file: 'exotel/api-client.ts',
-    text: 'if (error instanceof ExotelAnswerUnknown) throw new ExotelAccountNotFound',
-    replacement: 'if (error instanceof ExotelRateLimited) throw new ExotelAccountNotFound',
+    text: 'if (error instanceof ExotelAnswerUnknown)',
+    replacement: 'if (error instanceof ExotelRateLimited)',
     tests: ['tests/storage/exotel-settings.test.ts'],
     only: 'waits with an alarm that names the setting',
   },
