@@ -77,7 +77,8 @@ export async function completePart(spool: Spool, file: string, part: Part): Prom
 /** @returns the size to which the file may grow before it needs another reservation */
 async function reserve(spool: Spool, file: string, { totalBytes }: RecordingBody, maxBytes: number): Promise<number> {
   if (totalBytes === undefined) return spool.reserveNextStep(file, 0)
-  if (totalBytes > maxBytes) throw new TooLarge(`The recording has ${totalBytes} bytes, more than the limit of ${maxBytes}`)
+  // A wrong header looks the same, so only bytes that arrive show that a recording is too large.
+  if (totalBytes > maxBytes) throw new TransferBroken(`Exotel announced ${totalBytes} bytes, more than the limit of ${maxBytes}`)
   await spool.reserve(file, totalBytes)
   return totalBytes
 }

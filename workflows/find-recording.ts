@@ -79,7 +79,8 @@ function asUnavailable(error: unknown): CallDetailsAnswer {
 /** Only a response from Exotel makes a call "not recorded". A long call without a recording fails, because it should have one. */
 function concludeWithout({ policy }: EndedCall, facts: CallFacts, answer: CallDetailsAnswer | undefined): Outcome {
   if (answer === undefined || answer.kind === 'unavailable') {
-    return { state: 'failed', code: 'ExotelUnavailable', error: answer?.reason ?? 'No Call Details were requested' }
+    const code = answer?.code ?? 'ExotelUnavailable'
+    return { state: 'failed', code, error: answer?.reason ?? 'No Call Details were requested' }
   }
   if (answer.kind === 'unknown call') return { state: 'failed', code: 'CallUnknown', error: 'Exotel does not know the call' }
   if (answer.kind === 'none' && isRunning(answer.status)) {

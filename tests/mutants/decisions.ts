@@ -141,7 +141,7 @@ export const decisions: Mistake[] = [
   {
     breaks: 'a call counts as not recorded although Exotel did not respond',
     file: 'workflows/find-recording.ts',
-    text: "return { state: 'failed', code: 'ExotelUnavailable', error: answer?.reason ?? 'No Call Details were requested' }",
+    text: "return { state: 'failed', code, error: answer?.reason ?? 'No Call Details were requested' }",
     replacement: 'return notRecorded(facts)',
     tests: ['tests/workflows/search-for-link.test.ts'],
     only: 'without a response from Exotel',

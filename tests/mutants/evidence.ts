@@ -101,9 +101,9 @@ export const evidence: Mistake[] = [
   {
     breaks: 'an unreadable list of calls proves that the account exists',
     file: 'exotel/api-client.ts',
-    text: "    if (!page) throw new ExotelUnavailable('The list of calls does not have the documented form')\n    this.#accountSeenAt = performance.now()\n",
+    text: "    if (!page) throw new ExotelAnswerUnknown('The list of calls does not have the documented form')\n    if (!isEmpty(page)) this",
     replacement:
-      "    this.#accountSeenAt = performance.now()\n    if (!page) throw new ExotelUnavailable('The list of calls does not have the documented form')\n",
+      "    this.#accountSeenAt = performance.now()\n    if (!page) throw new ExotelAnswerUnknown('The list of calls does not have the documented form')\n    if (!isEmpty(page)) this",
     tests: ['tests/unit/exotel-api.test.ts'],
     only: 'confirms no account',
   },
@@ -161,6 +161,7 @@ export const evidence: Mistake[] = [
     text: 'gap.bytes >= MIN_TEXT_BYTES && gap.text.kind() !== undefined',
     replacement: 'false',
     tests: ['tests/unit/audio-behind.test.ts'],
+    only: 'When text of a server follows',
   },
   {
     breaks: 'a container behind a long tag is stored as an MP3',
@@ -168,6 +169,7 @@ export const evidence: Mistake[] = [
     text: "['ftyp', 'moov', 'mdat', 'OggS', 'AVI LIST',",
     replacement: "['ftyp', 'OggS',",
     tests: ['tests/unit/audio-behind.test.ts'],
+    only: 'When a container that may hold MP3 frames',
   },
   {
     breaks: 'audio in a JSON document, or behind one, is dropped before it reaches the disk',
@@ -175,5 +177,6 @@ export const evidence: Mistake[] = [
     text: 'const isState = peeked.isWhole && mayBeState(text) && isJson(text)',
     replacement: 'const isState = isLabelled ? mayBeState(text) : peeked.isWhole && mayBeState(text) && isJson(text)',
     tests: ['tests/storage/json-bodies.test.ts'],
+    only: 'sent in chunks',
   },
 ]

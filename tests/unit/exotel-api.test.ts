@@ -1,7 +1,13 @@
 import type { ServerResponse } from 'node:http'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { callSid } from '../support/servers.ts'
-import { ExotelApi, ExotelCredentialsRefused, ExotelRateLimited, ExotelUnavailable } from '../../exotel/api-client.ts'
+import {
+  ExotelAccountNotFound,
+  ExotelApi,
+  ExotelCredentialsRefused,
+  ExotelRateLimited,
+  ExotelUnavailable,
+} from '../../exotel/api-client.ts'
 import { eventually } from '../support/eventually.ts'
 import { startScriptedServer, type Answer, type ScriptedServer } from '../support/scripted-server.ts'
 
@@ -34,7 +40,7 @@ const repeating =
 
 test('When the list of calls has an unknown form, then it confirms no account, in repeated requests as well', async () => {
   exotel.script((_request, response) => response.end('{}'))
-  for (const _ of [1, 2]) await expect(api.confirmAccount(new AbortController().signal)).rejects.toThrow(ExotelUnavailable)
+  for (const _ of [1, 2]) await expect(api.confirmAccount(new AbortController().signal)).rejects.toThrow(ExotelAccountNotFound)
 })
 
 describe('When the response of the API', () => {

@@ -1,6 +1,14 @@
 import { afterAll, describe, expect, jest, test } from '@jest/globals'
 import { readSourceUrl } from '../../exotel/source-url.ts'
-import { checkAddress, checkUrl, guardedLookup, HostNotAllowed, UrlRefused, type UrlPolicy } from '../../exotel/url-policy.ts'
+import {
+  checkAddress,
+  checkUrl,
+  DestinationRefused,
+  guardedLookup,
+  HostNotAllowed,
+  UrlRefused,
+  type UrlPolicy,
+} from '../../exotel/url-policy.ts'
 
 const policy = { hosts: ['*.exotel.com', '*.exotel.in'], publicHosts: [], allowLocal: false }
 const development = { hosts: ['127.0.0.1'], publicHosts: [], allowLocal: true }
@@ -91,6 +99,12 @@ describe('When a link is checked', () => {
       expect(() => checkUrl(link, shared, 'named')).toThrow(HostNotAllowed)
     }
     expect(() => checkUrl('https://10.0.0.1/', { ...policy, publicHosts: ['10.0.0.1'] }, 'named')).toThrow(UrlRefused)
+  })
+
+  test.each(['named', 'redirect'] as const)('then a public host gets no key, although *.exotel.com matches it too: %s', (how) => {
+    const overlapping = { ...policy, hosts: ['*.exotel.com'], publicHosts: ['cdn.exotel.com'] }
+    expect(checkUrl('https://cdn.exotel.com/1.mp3', overlapping, how)).toMatchObject({ isExotelHost: false })
+    expect(checkUrl('https://recordings.exotel.com/1.mp3', overlapping, how)).toMatchObject({ isExotelHost: true })
   })
 
   test.each([
@@ -233,7 +247,7 @@ test('When a name resolves to a private address, then the lookup fails', async (
     new Promise((resolve) => {
       guard('localhost', { all: true }, (error, addresses) => resolve(error ?? addresses))
     })
-  expect(await resolveWith(guardedLookup(policy))).toBeInstanceOf(UrlRefused)
+  expect(await resolveWith(guardedLookup(policy))).toBeInstanceOf(DestinationRefused)
   expect(await resolveWith(guardedLookup(development))).toEqual(
     expect.arrayContaining([expect.objectContaining({ address: expect.any(String) })]),
   )
@@ -267,7 +281,9 @@ describe('When the system’s resolver', () => {
         [PRIVATE, PUBLIC],
         [PUBLIC, PUBLIC_IPV6, PRIVATE],
       ]) {
-        expect(await lookUp(answer, options)).toMatchObject({ message: 'The link leads to a private address' })
+        expect(await lookUp(answer, options)).toMatchObject({
+          message: 'name.example cannot be requested: The link leads to a private address',
+        })
       }
     }
   })
