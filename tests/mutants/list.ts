@@ -2,7 +2,8 @@ import { access } from './access.ts'
 import { calls } from './calls.ts'
 import { decisions } from './decisions.ts'
 import { evidence } from './evidence.ts'
+import { fields } from './fields.ts'
 import type { Mistake } from './mistake.ts'
 import { transfers } from './transfers.ts'
 
-export const mistakes: Mistake[] = [...calls, ...access, ...transfers, ...decisions, ...evidence]
+export const mistakes: Mistake[] = [...calls, ...access, ...transfers, ...decisions, ...evidence, ...fields]
