@@ -4,6 +4,7 @@ import { decisions } from './decisions.ts'
 import { evidence } from './evidence.ts'
 import { fields } from './fields.ts'
 import type { Mistake } from './mistake.ts'
+import { objects } from './objects.ts'
 import { transfers } from './transfers.ts'
 
-export const mistakes: Mistake[] = [...calls, ...access, ...transfers, ...decisions, ...evidence, ...fields]
+export const mistakes: Mistake[] = [...calls, ...access, ...transfers, ...decisions, ...evidence, ...fields, ...objects]
