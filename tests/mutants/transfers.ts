@@ -53,7 +53,7 @@ export const transfers: Mistake[] = [
   {
     breaks: 'A cancelled upload leaves its parts in the bucket',
     file: 'recordings/multipart.ts',
-    text: 'if (control.isCancelled() || isConflict(error))',
+    text: 'if (control.isCancelled() || isConflict(error) || error instanceof ObjectMismatch)',
     replacement: 'if (isConflict(error))',
     tests: ['tests/storage/upload-attempts.test.ts'],
     only: 'because its workflow cancelled it',
@@ -61,7 +61,7 @@ export const transfers: Mistake[] = [
   {
     breaks: 'An upload that a shutdown interrupts starts again with its first part',
     file: 'recordings/multipart.ts',
-    text: 'if (control.isCancelled() || isConflict(error))',
+    text: 'if (control.isCancelled() || isConflict(error) || error instanceof ObjectMismatch)',
     replacement: 'if (control.signal.aborted || isConflict(error))',
     tests: ['tests/storage/upload-attempts.test.ts'],
     only: 'because of WORKER_SHUTDOWN',
@@ -205,7 +205,7 @@ export const transfers: Mistake[] = [
   {
     breaks: 'If another object takes the key during an upload, the parts stay in the bucket',
     file: 'recordings/multipart.ts',
-    text: 'if (control.isCancelled() || isConflict(error))',
+    text: 'if (control.isCancelled() || isConflict(error) || error instanceof ObjectMismatch)',
     replacement: 'if (control.isCancelled())',
     tests: ['tests/storage/upload-attempts.test.ts'],
     only: 'puts an object under the key during a multipart upload',
