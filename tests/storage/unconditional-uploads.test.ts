@@ -137,12 +137,12 @@ describe('When the response to HEAD does not show whether the object has our byt
 
 describe('When a HEAD request does not find the object, then the message says what the store answered:', () => {
   test.each([
-    [412, 'PreconditionFailed', 'with PreconditionFailed (HTTP 412), but a HEAD request does not find it'],
-    [409, 'ConditionalRequestConflict', 'with ConditionalRequestConflict (HTTP 409), but a HEAD request does not find it'],
-    [200, undefined, 'The store accepted'],
+    [412, 'PreconditionFailed', /The store refused \S+ with PreconditionFailed \(HTTP 412\), but a HEAD request does not find it/],
+    [409, 'ConditionalRequestConflict', /The store refused \S+ with ConditionalRequestConflict \(HTTP 409\), but a HEAD request/],
+    [200, undefined, /The store accepted \S+, but a HEAD request does not find it/],
   ])('%d', async (status, code, message) => {
     const { input } = await spoolRecording(bench)
     faulty.next('PUT', { status, ...(code && { code }) })
-    await expect(upload(input)).rejects.toMatchObject({ type: 'StorageUnavailable', message: expect.stringContaining(message) })
+    await expect(upload(input)).rejects.toMatchObject({ type: 'StorageUnavailable', message: expect.stringMatching(message) })
   })
 })
