@@ -2,7 +2,7 @@ import { ApplicationFailure } from '@temporalio/common'
 import { fixRecordingDate, isCallErased } from '../calls/recording-facts.ts'
 import { digestFile, type UploadSizes } from '../recordings/digests.ts'
 import { objectKey } from '../recordings/object-key.ts'
-import { classifyStoreError } from '../recordings/store-errors.ts'
+import { classifyStoreError, ObjectUnreadable } from '../recordings/store-errors.ts'
 import type { ObjectToStore, TransferControl } from '../recordings/object-to-store.ts'
 import type { KeyContent, RecordingStore } from '../recordings/store.ts'
 import { SPOOL_FILE_LOST } from '../contracts/failures.ts'
@@ -21,7 +21,7 @@ const BASE_DEADLINE_MS = 60_000
 const MS_PER_MB = 1000
 /** The success of another upload does not clear an alarm about one object. So the object is removed from the alarm after this time. */
 const OBJECT_ALARM_MS = 24 * 3600_000
-/** The first attempts of an upload that fail raise no alarm, because the cause may be temporary. */
+/** The first attempts of an upload that fail raise no alarm and use no other key, because the cause may be temporary. */
 const REFUSED_FROM_ATTEMPT = 3
 
 /**
@@ -34,7 +34,7 @@ export function createUploadRecording(deps: Needs) {
     name: 'ForeignObject',
     quietMs: OBJECT_ALARM_MS * deps.waitScale,
     reason: (keys) =>
-      `The bucket has foreign objects under keys of recordings: ${keys.join(', ')}. The recordings are stored under other keys`,
+      `The bucket has foreign or unreadable objects under keys of recordings: ${keys.join(', ')}. The recordings are stored under other keys`,
   })
   const refusedAlarm = createExpiringAlarm(deps.alarms, {
     name: 'UploadRefused',
@@ -56,7 +56,7 @@ export function createUploadRecording(deps: Needs) {
     deps.alarms.clear(MISCONFIGURED_ALARM)
     await removeSpooled(deps, spooled)
     if (foreign !== undefined) foreignAlarm.raise(foreign)
-    const remark = foreign !== undefined && { remark: `A foreign object has the key ${foreign}` }
+    const remark = foreign !== undefined && { remark: `A foreign or unreadable object has the key ${foreign}` }
     return { bucket: deps.store.bucket, key, url: deps.store.urlOf(key), ...remark }
   }
 }
@@ -83,7 +83,10 @@ async function put({ store, breaker, alarms }: Needs, refusedAlarm: ExpiringAlar
   try {
     const stored = await breaker.run(
       async () => {
-        const found = await store.find(object, control)
+        const found = await store.find(object, control).catch((error: unknown) => {
+          if (!(error instanceof ObjectUnreadable) || number < REFUSED_FROM_ATTEMPT) throw error
+          return store.findAlternative(object, control)
+        })
         if (found.state !== 'same') await putSpooled(store, { ...object, key: found.key }, control, found)
         return found
       },

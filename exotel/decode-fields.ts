@@ -1,5 +1,6 @@
 // Decodes the body or query of a delivery into nested text fields, in any encoding. Only authenticated deliveries are decoded.
 import busboy from 'busboy'
+import { parseTree, type Node } from 'jsonc-parser'
 import qs from 'qs'
 
 /** Text, or nested values. JSON, forms, multipart and queries have this form after scalars were converted to text. */
@@ -88,16 +89,51 @@ function encodingMismatch(declared: Encoding, detected: Encoding): UnreadableDel
   return new UnreadableDelivery(`The content type is ${declared}, but the body ${looksLike}`)
 }
 
-function decodeJson(body: Buffer): Fields {
-  let value: unknown
-  if (isNestedTooDeep(body)) throw tooDeep()
+/** Decodes a field that contains JSON text. Undefined if it cannot be decoded. */
+export function decodeJsonText(text: string): FieldValue | undefined {
   try {
-    value = JSON.parse(new TextDecoder().decode(body)) // TextDecoder removes a byte order mark
+    return normalize({ text: parseJson(Buffer.from(text)) }).text
+  } catch (error) {
+    if (error instanceof UnreadableDelivery) return undefined
+    throw error
+  }
+}
+
+/** All texts in a value, in their order. */
+export function textsIn(value: FieldValue): string[] {
+  if (typeof value === 'string') return [value]
+  return (Array.isArray(value) ? value : Object.values(value)).flatMap(textsIn)
+}
+
+function decodeJson(body: Buffer): Fields {
+  const value = parseJson(body)
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new UnreadableDelivery('The JSON body is not an object')
+  return normalize(value)
+}
+
+/** Parses JSON. The values of a name that an object contains several times become a list, as in a form; JSON.parse keeps only the last. */
+function parseJson(bytes: Buffer): unknown {
+  if (isNestedTooDeep(bytes)) throw tooDeep()
+  const text = new TextDecoder().decode(bytes) // removes a byte order mark
+  try {
+    JSON.parse(text) // stricter than jsonc-parser
   } catch {
     throw new UnreadableDelivery('The body is not valid JSON')
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new UnreadableDelivery('The JSON body is not an object')
-  return normalize(value)
+  return valueOf(parseTree(text)!)
+}
+
+function valueOf(node: Node): unknown {
+  if (node.type === 'array') return node.children!.map(valueOf)
+  if (node.type !== 'object') return node.value
+  const values = new Map<string, unknown[]>()
+  for (const { children: [name, value] = [] } of node.children!) {
+    const key = name!.value as string
+    const earlier = values.get(key)
+    if (earlier) earlier.push(valueOf(value!))
+    else values.set(key, [valueOf(value!)])
+  }
+  return Object.fromEntries([...values].map(([key, each]) => [key, each.length === 1 ? each[0] : each]))
 }
 
 /** Returns the text parts that can be read, even if the rest of the body is broken. Ignores file parts. */

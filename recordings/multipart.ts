@@ -14,7 +14,7 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { withFileBody } from './file-body.ts'
 import { signContent } from './sign-content.ts'
-import { isConflict } from './store-errors.ts'
+import { isConflict, ObjectMismatch } from './store-errors.ts'
 import type { ObjectToStore, PutCondition, TransferControl } from './object-to-store.ts'
 
 interface Target {
@@ -34,10 +34,11 @@ interface Part {
  * that timed out may still send parts of the same upload. These parts are equal, and the attempt that completes the upload first
  * stores the object for both. The upload is aborted if its attempt is cancelled or if another object has the key: its parts are no
  * longer needed, are not visible, and cost money.
+ * @param beforeStored runs after all parts were sent; if it rejects, the object is not stored
  */
 export async function uploadMultipart(
   client: S3Client,
-  { condition, ...target }: Target & { condition: PutCondition },
+  { condition, beforeStored, ...target }: Target & { condition: PutCondition; beforeStored: () => Promise<void> },
   { path, bytes }: ObjectToStore,
   partBytes: number,
   control: TransferControl,
@@ -46,11 +47,12 @@ export async function uploadMultipart(
   const UploadId = (await openUpload(client, place, control.signal)) ?? (await createUpload(client, target, control.signal))
   try {
     const parts = await sendMissingParts(UploadId)
+    await beforeStored()
     const command = new CompleteMultipartUploadCommand({ ...place, ...condition, UploadId, MultipartUpload: { Parts: parts } })
     await client.send(command, { abortSignal: control.signal })
   } catch (error) {
     // Best effort: garbage collection aborts what remains.
-    if (control.isCancelled() || isConflict(error))
+    if (control.isCancelled() || isConflict(error) || error instanceof ObjectMismatch)
       await client.send(new AbortMultipartUploadCommand({ ...place, UploadId })).catch(() => {})
     throw error
   }

@@ -9,11 +9,11 @@ import { hashObject, headObject } from './object-reads.ts'
 import type { ObjectToStore, PutCondition, TransferControl } from './object-to-store.ts'
 import { createS3Client, type StoreSettings } from './s3-client.ts'
 import { signContent } from './sign-content.ts'
-import { classifyStoreError, isConflict, isNotImplemented, ObjectMismatch } from './store-errors.ts'
+import { classifyStoreError, isConflict, isNotImplemented, isReadRefused, ObjectMismatch, ObjectUnreadable } from './store-errors.ts'
 
 /**
  * What the bucket has under the key of a recording. `damaged`: the object has the metadata of this recording but other bytes.
- * `foreign`: the normal key, if an object that is not ours has it; `key` is then the alternative key.
+ * `foreign`: the normal key, if an object that is not ours or not readable has it; `key` is then the alternative key.
  */
 export interface KeyContent {
   key: string
@@ -30,7 +30,7 @@ interface Comparison {
 
 /** Some stores return a new object only some time after they accepted it. */
 const SHOWN_AFTER_MS = [250, 500, 1000, 2000, 4000, 8000]
-/** The key of the probe. No object is ever stored under it. */
+/** The key of the probe. No object is ever stored under it, so the store answers HEAD with 404 if we may read. */
 const PROBE_KEY = 'recordings/.probe'
 
 export class RecordingStore {
@@ -62,12 +62,20 @@ export class RecordingStore {
 
   /**
    * Determines the key of the object, and what the bucket has under it. Usually takes one HEAD request.
-   * @throws the SDK's error, or {@link ObjectMismatch} if foreign objects have both keys
+   * @throws the SDK's error, {@link ObjectUnreadable}, or {@link ObjectMismatch} if foreign objects have both keys
    */
   async find(object: ObjectToStore, control: Omit<TransferControl, 'isCancelled'>): Promise<KeyContent> {
     const { key } = object
     const { state, etag } = await this.#compare(object, control)
-    if (state !== 'foreign') return { key, state, etag }
+    return state === 'foreign' ? this.findAlternative(object, control) : { key, state, etag }
+  }
+
+  /**
+   * Like {@link find}, if the normal key has a foreign object, or one that the store repeatedly refuses to return.
+   * @throws the same
+   */
+  async findAlternative(object: ObjectToStore, control: Omit<TransferControl, 'isCancelled'>): Promise<KeyContent> {
+    const { key } = object
     const alternative = alternativeKey(key, object.sha256)
     const second = await this.#compare({ ...object, key: alternative }, control)
     if (second.state === 'foreign') throw new ObjectMismatch(`The bucket has foreign objects under ${key} and under ${alternative}`)
@@ -80,20 +88,32 @@ export class RecordingStore {
    * @throws {ObjectMismatch} or the SDK's error
    */
   async put(object: ObjectToStore, control: TransferControl, replaces: KeyContent): Promise<void> {
-    const condition = replaces.state === 'damaged' ? 'IfMatch' : 'IfNoneMatch'
-    const value = replaces.state === 'damaged' ? replaces.etag : '*'
+    const condition = conditionFor(replaces)
+    const [name] = Object.keys(condition) as (keyof PutCondition)[]
+    const isSent = name !== undefined && !this.#unknownConditions.has(name)
+    let answer = `accepted ${object.key}`
     try {
-      await this.#send(object, control, this.#unknownConditions.has(condition) ? {} : { [condition]: value })
+      await this.#send(object, control, isSent ? condition : {})
     } catch (error) {
-      if (isNotImplemented(error) && !this.#unknownConditions.has(condition)) {
-        this.#unknownConditions.add(condition) // without the condition, the HEAD requests before and after the upload are the only check
+      if (isSent && isNotImplemented(error)) {
+        this.#unknownConditions.add(name)
         return this.put(object, control, replaces)
       }
       if (!isConflict(error)) throw error
+      answer = `refused ${object.key} with ${classifyStoreError(error).reason}`
     }
     const { state } = await this.#compareOnceShown(object, control)
-    if (state === 'absent') throw new ObjectMismatch(`The store accepted ${object.key}, but a HEAD request does not find it`)
+    if (state === 'absent') throw new ObjectMismatch(`The store ${answer}, but a HEAD request does not find it`)
     if (state !== 'same') throw new ObjectMismatch(`The bucket has other bytes under ${object.key} than the bytes that were sent`)
+  }
+
+  /**
+   * Without a condition, the store replaces whatever has the key. So this compares again, immediately before the object is stored.
+   * @throws {ObjectMismatch} if the key has another object than our damaged one; the next attempt decides what follows
+   */
+  async #assertReplaceable(object: ObjectToStore, control: TransferControl): Promise<void> {
+    const { state } = await this.#compare(object, control)
+    if (state === 'same' || state === 'foreign') throw new ObjectMismatch(`Another upload stored an object under ${object.key}`)
   }
 
   async #compareOnceShown(object: ObjectToStore, control: TransferControl): Promise<Comparison> {
@@ -105,8 +125,28 @@ export class RecordingStore {
     return this.#compare(object, control)
   }
 
-  /** Compares by size and checksum. If HEAD returns no checksum that we can compare, reads the bytes of the object. */
-  async #compare(object: ObjectToStore, { signal, onProgress }: Omit<TransferControl, 'isCancelled'>): Promise<Comparison> {
+  /** @throws {ObjectUnreadable} or the SDK's error */
+  async #compare(object: ObjectToStore, control: Omit<TransferControl, 'isCancelled'>): Promise<Comparison> {
+    try {
+      return await this.#readAndCompare(object, control)
+    } catch (error) {
+      if (!isReadRefused(error) || !(await this.#answersFor(PROBE_KEY, control.signal))) throw error
+      throw new ObjectUnreadable(`The store refuses to return ${object.key}, but not others: ${classifyStoreError(error).reason}`)
+    }
+  }
+
+  async #answersFor(Key: string, signal: AbortSignal): Promise<boolean> {
+    return headObject(this.#client, { Bucket: this.bucket, Key }, signal).then(
+      () => true,
+      () => false,
+    )
+  }
+
+  /**
+   * Compares by size and checksum. If HEAD returns no checksum that we can compare, reads the bytes of the object. An object of another
+   * size cannot have our bytes, so its bytes are not read: our own damaged object is recognized by its metadata, which HEAD reads.
+   */
+  async #readAndCompare(object: ObjectToStore, { signal, onProgress }: Omit<TransferControl, 'isCancelled'>): Promise<Comparison> {
     const place = { Bucket: this.bucket, Key: object.key }
     const head = await headObject(this.#client, place, signal)
     if (!head) return { state: 'absent' }
@@ -163,8 +203,12 @@ export class RecordingStore {
 
   async #send(object: ObjectToStore, control: TransferControl, condition: PutCondition): Promise<void> {
     const common = { Bucket: this.bucket, Key: object.key, ContentType: object.contentType, Metadata: object.metadata }
+    const beforeStored = async (): Promise<void> => {
+      if (Object.keys(condition).length === 0) await this.#assertReplaceable(object, control)
+    }
     if (object.bytes > this.sizes.singlePutMaxBytes)
-      return uploadMultipart(this.#client, { ...common, condition }, object, this.sizes.partBytes, control)
+      return uploadMultipart(this.#client, { ...common, condition, beforeStored }, object, this.sizes.partBytes, control)
+    await beforeStored()
     await withFileBody(object.path, undefined, control.signal, async (Body, abortSignal) => {
       let sent = 0
       Body.on('data', (chunk) => control.onProgress((sent += chunk.length)))
@@ -175,9 +219,23 @@ export class RecordingStore {
   }
 }
 
+/** No other object may be replaced. Empty if the store returned no ETag of our damaged object. */
+function conditionFor({ state, etag }: KeyContent): PutCondition {
+  if (state !== 'damaged') return { IfNoneMatch: '*' }
+  return etag === undefined ? {} : { IfMatch: etag }
+}
+
 /** Compares by the response to HEAD. Undefined if the bytes of the object must be read. */
 function matchesByHead(head: HeadObjectCommandOutput, object: ObjectToStore): boolean | undefined {
+  if (head.ContentLength === undefined) return undefined
   if (head.ContentLength !== object.bytes) return false
   if (head.ETag?.replaceAll('"', '') === object.etag) return true
-  return head.ChecksumSHA256 ? Buffer.from(head.ChecksumSHA256, 'base64').toString('hex') === object.sha256 : undefined
+  const sha256 = sha256Of(head)
+  return sha256 === undefined ? undefined : sha256 === object.sha256
+}
+
+/** The SHA-256 of the object (hex). A composite checksum, such as `…=-3`, is a hash of the hashes of parts, whose sizes we do not know. */
+function sha256Of({ ChecksumSHA256, ChecksumType }: HeadObjectCommandOutput): string | undefined {
+  if (!ChecksumSHA256 || ChecksumType === 'COMPOSITE' || ChecksumSHA256.includes('-')) return undefined
+  return Buffer.from(ChecksumSHA256, 'base64').toString('hex')
 }

@@ -168,19 +168,23 @@ describe('When Temporal as a whole does not respond', () => {
   })
 
   test('then the state contains code and time of the newest problem, also afterwards, and each new reason is logged', async () => {
-    const [callSid] = newCalls(1) as [string]
-    await commit([callSid])
+    const [refused, waiting] = newCalls(2) as [string, string]
+    await commit([refused])
     let answer: Answer = 'namespace missing'
-    const { relay } = start(() => answer)
+    const { relay } = start((callSid) => (callSid === refused ? 'INVALID_ARGUMENT' : answer))
+    const isLater = (one: string, other: string) => Date.parse(one) > Date.parse(other)
     const logged = (reason: RegExp) => eventually(`a line about ${reason}`, async () => lines.some((line) => reason.test(line)))
     const first = await eventually('the first problem', async () => relay.state().problem !== undefined && relay.state())
-    expect(first).toMatchObject({ state: 'paused', problem: 'TemporalUnavailable' })
+    expect(first).toMatchObject({ state: 'relaying', problem: 'EventRefused' })
+    await commit([waiting])
+    const second = await eventually('the second problem', async () => isPaused(relay) && relay.state())
+    expect(second).toMatchObject({ state: 'paused', problem: 'TemporalUnavailable' })
+    await eventually('its time', async () => isLater(relay.state().problemAt!, first.problemAt!))
     await logged(/npm run temporal:setup/)
     answer = 'PERMISSION_DENIED'
     await logged(/unauthorized/)
-    const second = relay.state()
-    expect(second).toMatchObject({ state: 'paused', since: first.since, problem: 'TemporalUnavailable' })
-    expect(Date.parse(second.problemAt!)).toBeGreaterThanOrEqual(Date.parse(first.problemAt!))
+    expect(relay.state()).toMatchObject({ state: 'paused', since: second.since, problem: 'TemporalUnavailable' })
+    await eventually('the time of the third problem', async () => isLater(relay.state().problemAt!, second.problemAt!))
     answer = 'ok'
     await eventually('the relay to resume', async () => relay.state().state === 'relaying')
     expect(relay.state()).toMatchObject({ problem: 'TemporalUnavailable', problemAt: expect.any(String) })

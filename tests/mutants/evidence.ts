@@ -118,8 +118,8 @@ export const evidence: Mistake[] = [
   {
     breaks: 'the replacement of a damaged object replaces an object of others',
     file: 'recordings/store.ts',
-    text: "replaces.state === 'damaged' ? replaces.etag : '*'",
-    replacement: "'*'",
+    text: 'etag === undefined ? {} : { IfMatch: etag }',
+    replacement: "{ IfNoneMatch: '*' }",
     tests: ['tests/storage/upload.test.ts'],
     only: 'replaces our damaged object during the upload',
   },

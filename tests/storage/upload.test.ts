@@ -57,6 +57,7 @@ test('When a file is uploaded, then the bucket has its bytes under a key with th
 async function dayOf(callSid: CallSid): Promise<string> {
   return (await fixRecordingDate(bench.database, callSid)).replaceAll('-', '/')
 }
+const requestsFor = ({ callSid }: UploadInput) => faulty.requests.filter(({ url }) => url.includes(callSid)).map(({ method }) => method)
 const keyOf = async ({ callSid, spooled }: UploadInput) =>
   `recordings/${await dayOf(callSid)}/${callSid}-${spooled.sha256.slice(0, 12)}.mp3`
 
@@ -87,15 +88,17 @@ describe('When the key already has an object with other bytes,', () => {
     const { callSid, spooled } = input
     const key = await keyOf(input)
     await putThere(key, { callsid: callSid, sha256: spooled.sha256 })
+    faulty.requests.length = 0
     expect(await upload(input)).toMatchObject({ key })
+    expect(requestsFor(input)).toEqual(['HEAD', 'PUT', 'HEAD'])
     expect(await bench.bucket.sha256Of(key)).toBe(spooled.sha256)
     expect(bench.alarms.active()).toEqual([])
   })
 
   test.each([
-    ['knows', { ChecksumAlgorithm: 'SHA256' }],
-    ['does not know', {}],
-  ] as const)('then an object of the same size whose SHA-256 the server %s does not count as ours', async (_what, checksum) => {
+    ['knows', { ChecksumAlgorithm: 'SHA256' }, ['HEAD', 'PUT', 'HEAD']],
+    ['does not know', {}, ['HEAD', 'GET', 'PUT', 'HEAD']],
+  ] as const)('then an object of the same size whose SHA-256 the server %s does not count as ours', async (_what, checksum, requests) => {
     const { input } = await spool()
     const { callSid, spooled } = input
     const key = await keyOf(input)
@@ -105,7 +108,9 @@ describe('When the key already has an object with other bytes,', () => {
       Metadata: { callsid: callSid, sha256: spooled.sha256 },
     }
     await bench.bucket.client.send(new PutObjectCommand({ Bucket: bench.bucket.name, Key: key, ...other }))
+    faulty.requests.length = 0
     expect(await upload(input)).toMatchObject({ key })
+    expect(requestsFor(input)).toEqual(requests)
     expect(await bench.bucket.sha256Of(key)).toBe(spooled.sha256)
   })
 
