@@ -67,3 +67,18 @@ describe('When the worker with the file is lost', () => {
     expect(run.calls.filter((name) => name === 'downloadRecording')).toHaveLength(2)
   })
 })
+
+test('When another object has the key of a recording, then the outcome contains both remarks: about the audio and about the key', async () => {
+  const audio = { contentType: 'audio/mpeg', extension: 'mp3' }
+  const run = await lab.start(
+    { sourceUrls: [LINK] },
+    {
+      validateRecording: async () => ({ kind: 'good', etag: 'e', audio, remark: 'The recording lasts 1 s, the call 300 s' }),
+      uploadRecording: async () => ({ bucket: 'b', key: 'k', url: 'u', remark: 'A foreign object has the key x' }),
+    },
+  )
+  expect(await run.ended()).toBeUndefined()
+  const { outcome } = run.conclusions[0]!
+  expect(outcome).toMatchObject({ state: 'stored', remark: expect.stringContaining('The recording lasts 1 s, the call 300 s') })
+  expect(outcome).toMatchObject({ remark: expect.stringContaining('A foreign object has the key x') })
+})

@@ -42,3 +42,17 @@ test('When an event contains a link again while its failure is being written, th
   expect(await run.ended()).toBeUndefined()
   expect(run.conclusions.map(({ outcome }) => outcome.state)).toEqual(['failed', 'stored'])
 })
+
+test('When a link arrives while the failure of the search is being written, then its recording is stored, and the run does not fail', async () => {
+  const run = await lab.start(
+    { status: 'completed', durationSeconds: 40 },
+    {
+      updateCall: async ({ sourceUrl }) => {
+        if (sourceUrl === undefined) await run.news({ sourceUrls: [LINK] })
+      },
+    },
+  )
+  expect(await run.ended()).toBeUndefined()
+  expect(run.conclusions).toMatchObject([{ outcome: { code: 'RecordingMissing' } }, { sourceUrl: LINK, outcome: { state: 'stored' } }])
+  expect((await run.status()).concluded).toMatchObject([{ sourceUrl: LINK, state: 'stored' }])
+})
