@@ -127,8 +127,8 @@ export const reviewM1: Mistake[] = [
     file: 'workflows/recording-activities.ts',
     text: "    startToCloseTimeout: '2h',\n    heartbeatTimeout,\n",
     replacement: "    startToCloseTimeout: '2h',\n",
-    tests: ['tests/pipeline/kill.test.ts'],
-    only: 'killed in the middle of a validation',
+    tests: ['tests/workflows/own-outages.test.ts'],
+    only: 'after 15 s without a heartbeat',
   },
   {
     breaks: 'the row of a good recording does not say that a foreign object has its key',

@@ -69,11 +69,10 @@ test('When the store lists open uploads in two pages, then the uploads of both a
       .end(`<ListMultipartUploadsResult>${page}</ListMultipartUploadsResult>`)
   })
   const paged = new RecordingStore({ ...servers.s3, bucket: bucket.name, endpoint: s3.url, connections: 1 })
-  expect(await paged.sweepUploads(new Date(), never)).toBe(2)
+  const swept = await paged.sweepUploads(new Date(), never).finally(() => (paged.close(), s3.close()))
+  expect(swept).toBe(2)
   const aborted = s3.requests.filter(({ method }) => method === 'DELETE').map(({ url }) => new URL(url, s3.url).pathname)
   expect(aborted).toEqual(KEYS.map((key) => `/${bucket.name}/${key}`))
-  paged.close()
-  await s3.close()
 })
 
 test('When the worker runs the sweep, then an upload of the same day stays', async () => {

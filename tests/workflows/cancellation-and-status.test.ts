@@ -30,7 +30,7 @@ describe('When a person cancels a run', () => {
     // An activity that is cancelled at the moment of its end would block the test server, see recording-model.ts.
     await eventually('the run to wait', () => run.hasCompleted('recordRetryWait'))
     await run.handle.cancel()
-    await eventually('both rows', async () => run.conclusions.length === 2)
+    await eventually('both rows', async () => run.conclusions.length === 2, 10_000)
     expect(await run.ended()).toBe('Cancelled')
     const cancelled = { outcome: { state: 'failed', code: 'Cancelled' } }
     expect(run.conclusions).toMatchObject([

@@ -68,6 +68,15 @@ describe('When the worker with the file is lost', () => {
   })
 })
 
+test('When a worker stops during a step of a transfer, then Temporal notices that after 15 s without a heartbeat', async () => {
+  const run = await lab.start({ sourceUrls: [LINK] })
+  expect(await run.ended()).toBeUndefined()
+  const { events } = await run.handle.fetchHistory()
+  const scheduled = events!.flatMap(({ activityTaskScheduledEventAttributes: activity }) => activity ?? [])
+  const seconds = scheduled.map(({ activityType, heartbeatTimeout }) => [activityType?.name, Number(heartbeatTimeout?.seconds)])
+  expect(Object.fromEntries(seconds)).toMatchObject({ downloadRecording: 15, validateRecording: 15, uploadRecording: 15 })
+})
+
 test('When another object has the key of a recording, then the outcome contains both remarks: about the audio and about the key', async () => {
   const audio = { contentType: 'audio/mpeg', extension: 'mp3' }
   const run = await lab.start(
