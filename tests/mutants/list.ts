@@ -8,6 +8,7 @@ import type { Mistake } from './mistake.ts'
 import { objects } from './objects.ts'
 import { outages } from './outages.ts'
 import { requests } from './requests.ts'
+import { reviewTransfers } from './review-transfers.ts'
 import { spool } from './spool.ts'
 import { uploads } from './uploads.ts'
 
@@ -23,4 +24,5 @@ export const mistakes: Mistake[] = [
   ...fields,
   ...objects,
   ...outages,
+  ...reviewTransfers,
 ]

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { SpoolFull } from '../../recordings/spool-space.ts'
@@ -38,6 +38,15 @@ test('When the limit or the disk leaves no space, then no more space is reserved
   await spool.close()
   spool = await Spool.open(folder, 'w', { maxBytes: 1e12, minFreeBytes: 1e15 }, () => {})
   await expect(spool.reserve(spool.fileFor(callSid('d1'), 'x'), 1)).rejects.toThrow(/disk/)
+})
+
+test('When a file has reserved space that it has not written yet, then the disk does not have this space for another file', async () => {
+  await spool.close()
+  spool = await Spool.open(folder, 'w', { maxBytes: Number.MAX_SAFE_INTEGER, minFreeBytes: 0 }, () => {})
+  const { bavail, bsize } = statfsSync(folder)
+  const most = Math.floor(0.6 * bavail * bsize) // other programs use the disk too, so the sum is far from the limit
+  await spool.reserve(spool.fileFor(callSid('a1'), 'x'), most)
+  await expect(spool.reserve(spool.fileFor(callSid('b1'), 'x'), most)).rejects.toThrow(/disk of the spool/)
 })
 
 test('When many files request space at the same time, then no more is reserved than is available', async () => {

@@ -15,6 +15,29 @@ describe('When a person cancels a run', () => {
     expect(await run.ended()).toBe('Cancelled')
     expect(run.conclusions).toMatchObject([{ outcome: { state: 'failed', code: 'Cancelled' } }])
   })
+
+  test('then a link that arrives while its row is written gets a row, too, and the run ends', async () => {
+    const late = `${LINK}2`
+    const run = await harness.start(
+      { sourceUrls: [LINK] },
+      {
+        downloadRecording: () => Promise.reject(failedAttempt('RecordingNotFound')),
+        updateCall: async ({ sourceUrl }) => {
+          if (sourceUrl === LINK) await run.signal({ sourceUrls: [late] })
+        },
+      },
+    )
+    // An activity that is cancelled at the moment of its end would block the test server, see recording-model.ts.
+    await eventually('the run to wait', () => run.hasCompleted('recordRetryWait'))
+    await run.handle.cancel()
+    await eventually('both rows', async () => run.conclusions.length === 2, 10_000)
+    expect(await run.ended()).toBe('Cancelled')
+    const cancelled = { outcome: { state: 'failed', code: 'Cancelled' } }
+    expect(run.conclusions).toMatchObject([
+      { sourceUrl: LINK, ...cancelled },
+      { sourceUrl: late, ...cancelled },
+    ])
+  })
 })
 
 test('When the status of a run is queried, then it contains what the run waits for and when the next attempt starts', async () => {

@@ -25,6 +25,16 @@ test('When an event reports a later end of the call, then Exotel may prepare the
   expect(run.conclusions).toMatchObject([{ outcome: { state: 'stored' } }])
 })
 
+test('When the end of a call is more than 200 days before its event, then it is not plausible, and Exotel may prepare the recording for five hours', async () => {
+  const startMs = await now()
+  const run = await harness.start(
+    { sourceUrls: [LINK], endedAt: iso(startMs - 201 * 24 * HOUR) },
+    { downloadRecording: () => Promise.reject(failedAttempt('RecordingNotFound')) },
+  )
+  expect(await run.ended()).toBe('RecordingNotFound')
+  expect(run.concludedAtMs - startMs).toBeGreaterThan(5 * HOUR)
+})
+
 describe('When events about the end of a call disagree', () => {
   const none = async () => ({ kind: 'none', status: 'completed', durationSeconds: 3 }) as const
 

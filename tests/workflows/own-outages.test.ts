@@ -52,7 +52,12 @@ describe('When the worker with the file is lost', () => {
     const run = await harness.start(
       { sourceUrls: [LINK] },
       {
-        downloadRecording: async () => ({ queue: ++downloads <= 4 ? 'spool-of-the-dead' : 'spool-lab', file: 'f', bytes: 1, sha256: 'a' }),
+        downloadRecording: async () => ({
+          queue: ++downloads <= 4 ? 'spool-of-the-dead' : 'spool-harness',
+          file: 'f',
+          bytes: 1,
+          sha256: 'a',
+        }),
       },
       { policy: { ...POLICY, spoolLostAfterMs: 1000 } },
     )
@@ -85,7 +90,7 @@ test('When a task waits in the queue of a worker for longer than the limit, then
   const run = await harness.start(
     { sourceUrls: [LINK] },
     {
-      downloadRecording: async () => ({ ...ONE_BYTE, queue: (downloads += 1) === 1 ? BUSY_SPOOL : 'spool-lab' }),
+      downloadRecording: async () => ({ ...ONE_BYTE, queue: (downloads += 1) === 1 ? BUSY_SPOOL : 'spool-harness' }),
       checkSpool: async () => answers.shift()!,
     },
     { policy: { ...POLICY, spoolLostAfterMs: 1000 } },
@@ -94,4 +99,28 @@ test('When a task waits in the queue of a worker for longer than the limit, then
   expect(await run.ended()).toBeUndefined()
   expect(answers).toEqual([])
   expect(downloads).toBe(2)
+})
+
+test('When a worker stops during a step of a transfer, then Temporal notices that after 15 s without a heartbeat', async () => {
+  const run = await harness.start({ sourceUrls: [LINK] })
+  expect(await run.ended()).toBeUndefined()
+  const { events } = await run.handle.fetchHistory()
+  const scheduled = events!.flatMap(({ activityTaskScheduledEventAttributes: activity }) => activity ?? [])
+  const seconds = scheduled.map(({ activityType, heartbeatTimeout }) => [activityType?.name, Number(heartbeatTimeout?.seconds)])
+  expect(Object.fromEntries(seconds)).toMatchObject({ downloadRecording: 15, validateRecording: 15, uploadRecording: 15 })
+})
+
+test('When another object has the key of a recording, then the outcome contains both remarks: about the audio and about the key', async () => {
+  const audio = { contentType: 'audio/mpeg', extension: 'mp3' }
+  const run = await harness.start(
+    { sourceUrls: [LINK] },
+    {
+      validateRecording: async () => ({ kind: 'good', etag: 'e', audio, remark: 'The recording lasts 1 s, the call 300 s' }),
+      uploadRecording: async () => ({ bucket: 'b', key: 'k', url: 'u', remark: 'A foreign object has the key x' }),
+    },
+  )
+  expect(await run.ended()).toBeUndefined()
+  const { outcome } = run.conclusions[0]!
+  expect(outcome).toMatchObject({ state: 'stored', remark: expect.stringContaining('The recording lasts 1 s, the call 300 s') })
+  expect(outcome).toMatchObject({ remark: expect.stringContaining('A foreign object has the key x') })
 })

@@ -141,6 +141,12 @@ test('When Call Details say that nobody answered the call, then the search ends'
   expect(run.conclusions).toMatchObject([{ outcome: { state: 'not_recorded', status: 'busy' } }])
 })
 
+test('When a call is erased during the search, then the search ends, and the run does not fail', async () => {
+  const run = await harness.start({ status: 'completed', durationSeconds: 40 }, { findRecording: async () => ({ kind: 'erased' }) })
+  expect(await run.ended()).toBeUndefined()
+  expect(run.calls).toEqual(['findRecording', 'updateCall'])
+})
+
 describe('When Call Details say that nobody answered the call, and an event says that somebody did', () => {
   test.each<[string, CallUpdate]>([
     ['by its status', { sourceUrls: [], status: 'completed' }],

@@ -14,7 +14,9 @@ describe('When a call has several recordings', () => {
       { sourceUrls: [a, b, a] },
       {
         downloadRecording: async ({ sourceUrl }) =>
-          sourceUrl === b ? Promise.reject(failedAttempt('RecordingExpired')) : { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' },
+          sourceUrl === b
+            ? Promise.reject(failedAttempt('RecordingExpired'))
+            : { queue: 'spool-harness', file: 'f', bytes: 1, sha256: 'a' },
       },
     )
     await run.signal({ sourceUrls: [a] })
@@ -32,7 +34,7 @@ test('When an event contains a link again while its failure is being written, th
     { sourceUrls: [LINK] },
     {
       downloadRecording: async () =>
-        written === 0 ? Promise.reject(failedAttempt('RecordingExpired')) : { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' },
+        written === 0 ? Promise.reject(failedAttempt('RecordingExpired')) : { queue: 'spool-harness', file: 'f', bytes: 1, sha256: 'a' },
       updateCall: async () => {
         written += 1
         if (written === 1) await run.signal({ sourceUrls: [LINK] })
@@ -41,4 +43,18 @@ test('When an event contains a link again while its failure is being written, th
   )
   expect(await run.ended()).toBeUndefined()
   expect(run.conclusions.map(({ outcome }) => outcome.state)).toEqual(['failed', 'stored'])
+})
+
+test('When a link arrives while the failure of the search is being written, then its recording is stored, and the run does not fail', async () => {
+  const run = await harness.start(
+    { status: 'completed', durationSeconds: 40 },
+    {
+      updateCall: async ({ sourceUrl }) => {
+        if (sourceUrl === undefined) await run.signal({ sourceUrls: [LINK] })
+      },
+    },
+  )
+  expect(await run.ended()).toBeUndefined()
+  expect(run.conclusions).toMatchObject([{ outcome: { code: 'RecordingMissing' } }, { sourceUrl: LINK, outcome: { state: 'stored' } }])
+  expect((await run.status()).concluded).toMatchObject([{ sourceUrl: LINK, state: 'stored' }])
 })
