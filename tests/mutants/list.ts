@@ -8,6 +8,7 @@ import type { Mistake } from './mistake.ts'
 import { objects } from './objects.ts'
 import { outages } from './outages.ts'
 import { requests } from './requests.ts'
+import { reviewRows } from './review-rows.ts'
 import { reviewTransfers } from './review-transfers.ts'
 import { spool } from './spool.ts'
 import { uploads } from './uploads.ts'
@@ -25,4 +26,5 @@ export const mistakes: Mistake[] = [
   ...objects,
   ...outages,
   ...reviewTransfers,
+  ...reviewRows,
 ]

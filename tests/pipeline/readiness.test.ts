@@ -108,6 +108,17 @@ test('When the bucket is unavailable while the worker starts, then the worker wo
   }
 })
 
+test('When PostgreSQL is unavailable and a webhook cannot be read, then a POST gets 503, so that Exotel sends it again', async () => {
+  backend.launch('api', { DATABASE_URL: 'postgresql://postgres@127.0.0.1:1/x' })
+  await eventually('the API to answer', async () => (await readiness('api')) === 503)
+  const posted = await postWebhook(backend.apiUrl, 'call-end', { Status: 'busy' }) // without a CallSid
+  expect([posted.status, posted.headers.get('retry-after')]).toEqual([503, '10'])
+  expect(await posted.json()).toMatchObject({ code: 'database_unavailable' })
+  // The caller of a GET must not wait, so it gets the final answer.
+  const got = await fetch(`${backend.apiUrl}/webhooks/exotel/call-end?token=tok&CallStatus=busy`)
+  expect([got.status, await got.json()]).toEqual([400, expect.objectContaining({ code: 'invalid_call_sid' })])
+})
+
 test('When the API gets SIGTERM before it reached PostgreSQL, then it exits with code 0', async () => {
   backend.launch('api', { DATABASE_URL: 'postgresql://postgres@127.0.0.1:1/x' })
   await eventually('the API to answer', async () => (await readiness('api')) === 503)

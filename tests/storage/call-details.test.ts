@@ -84,6 +84,15 @@ test('When Call Details names a recording, then the recording gets a row with it
   expect(call.recordingNextTryAt).toBeNull()
 })
 
+test('When Call Details contains only a pre-signed link, then the recording is named by that link without its signature', async () => {
+  await openBench()
+  const callSid = newCallSid()
+  await bench.owner.call.create({ data: { callSid, recordingState: 'awaiting' } })
+  answer(details({ Status: 'completed', RecordingUrl: null, PreSignedRecordingUrl: `${LINK}?Signature=1` }), [500])
+  expect(await bench.run('findRecording', { callSid })).toEqual({ kind: 'named', sourceUrl: LINK })
+  expect(await bench.database.recording.findFirstOrThrow({ where: { callSid } })).toMatchObject({ fetchUrl: `${LINK}?Signature=1` })
+})
+
 test('When a recording is refused and Call Details has a link to another one only, then the refused one is not renewed', async () => {
   await openBench()
   const callSid = newCallSid()

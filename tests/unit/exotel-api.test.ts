@@ -43,6 +43,20 @@ test('When the list of calls has an unknown form, then it confirms no account, i
   for (const _ of [1, 2]) await expect(api.confirmAccount(new AbortController().signal)).rejects.toThrow(ExotelAccountNotFound)
 })
 
+test('When Call Details are requested with a pre-signed link, then the request contains how long the link has to be valid', async () => {
+  exotel.script((_request, response) => response.end(JSON.stringify({ Call: {} })))
+  await requestDetails()
+  await api.callDetailsWithLink(callSid('call'), new AbortController().signal)
+  const path = '/v1/Accounts/account/Calls/call.json'
+  expect(exotel.requests.map(({ url }) => url)).toEqual([path, `${path}?RecordingUrlValidity=60`])
+})
+
+test.each([401, 403])('When the API responds %i, then it refuses our key', async (status) => {
+  exotel.script((_request, response) => response.writeHead(status).end())
+  await expect(requestDetails()).rejects.toThrow(ExotelCredentialsRefused)
+  await expect(api.confirmAccount(new AbortController().signal)).rejects.toThrow(ExotelCredentialsRefused)
+})
+
 describe('When the response of the API', () => {
   test('has no headers in time, then the API is unavailable', async () => {
     exotel.script(() => {})
