@@ -40,7 +40,14 @@ export async function decodeBody(body: Buffer, contentType: string | undefined):
 /** Decodes a query string or form. Names such as `Stream[Status]` become nested fields. */
 export function decodeForm(text: string): Fields {
   if (text.split('&', MAX_FIELDS + 1).length > MAX_FIELDS) throw tooManyFields() // qs would drop the rest silently
-  return normalize(qs.parse(text, { depth: MAX_DEPTH, parameterLimit: MAX_FIELDS, arrayLimit: MAX_FIELDS, allowPrototypes: false }))
+  const limits = { depth: MAX_DEPTH, parameterLimit: MAX_FIELDS, arrayLimit: MAX_FIELDS, allowPrototypes: false }
+  return normalize(qs.parse(text, { ...limits, decoder: decodePart }))
+}
+
+/** In names such as `Stream[0].RecordingUrl`, qs would drop what follows the last bracket. */
+function decodePart(part: string, decode: (part: string) => string, _charset: string, kind: 'key' | 'value'): string {
+  const decoded = decode(part)
+  return kind === 'key' ? decoded.replaceAll(/(?<=\])(?:\.[^.[\]]+)+/g, (names) => names.replaceAll(/\.([^.]+)/g, '[$1]')) : decoded
 }
 
 type Encoding = 'json' | 'multipart' | 'form'

@@ -43,6 +43,14 @@ export const fields: Mistake[] = [
     only: 'links are given in any notation',
   },
   {
+    breaks: 'links in names with brackets and dots are dropped',
+    file: 'exotel/decode-fields.ts',
+    text: ', decoder: decodePart }',
+    replacement: ' }',
+    tests: ['tests/unit/repeated-fields.test.ts'],
+    only: 'links are given in any notation',
+  },
+  {
     breaks: 'of two links in a JSON body, the first is dropped',
     file: 'exotel/decode-fields.ts',
     text: 'each.length === 1 ? each[0] : each',

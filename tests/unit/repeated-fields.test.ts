@@ -48,6 +48,7 @@ describe('When links are given in any notation, then each of them is a recording
     ['named Streams', `Stream[x][RecordingUrl]=${A}&Stream[y][RecordingUrl][]=${B}`],
     ['dots', `Stream.RecordingUrl=${A}&RecordingUrl.0=${B}`],
     ['dots and an index', `Stream.0.RecordingUrl=${A}&Stream.1.RecordingUrl=${B}`],
+    ['brackets and dots', `Stream[0].RecordingUrl=${A}&Stream%5B1%5D.x.RecordingUrl=${B}`],
     ['nested fields of RecordingUrl', `RecordingUrl[a]=${A}&RecordingUrl[b][c]=${B}`],
     ['a text and a nested field', `RecordingUrl=${A}&RecordingUrl[b]=${B}`],
     ['a text and Stream in two notations', `RecordingUrl=${A}&Stream.RecordingUrl=${B}&Stream={"RecordingUrl":"${A}"}`],
