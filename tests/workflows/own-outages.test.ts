@@ -53,7 +53,7 @@ describe('When the worker with the file is lost', () => {
       { sourceUrls: [LINK] },
       {
         downloadRecording: async () => ({
-          queue: ++downloads <= 4 ? 'spool-of-the-dead' : 'spool-harness',
+          queue: ++downloads <= 4 ? 'spool-of-the-dead' : 'spool-lab',
           file: 'f',
           bytes: 1,
           sha256: 'a',
@@ -90,7 +90,7 @@ test('When a task waits in the queue of a worker for longer than the limit, then
   const run = await harness.start(
     { sourceUrls: [LINK] },
     {
-      downloadRecording: async () => ({ ...ONE_BYTE, queue: (downloads += 1) === 1 ? BUSY_SPOOL : 'spool-harness' }),
+      downloadRecording: async () => ({ ...ONE_BYTE, queue: (downloads += 1) === 1 ? BUSY_SPOOL : 'spool-lab' }),
       checkSpool: async () => answers.shift()!,
     },
     { policy: { ...POLICY, spoolLostAfterMs: 1000 } },

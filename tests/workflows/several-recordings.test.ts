@@ -14,9 +14,7 @@ describe('When a call has several recordings', () => {
       { sourceUrls: [a, b, a] },
       {
         downloadRecording: async ({ sourceUrl }) =>
-          sourceUrl === b
-            ? Promise.reject(failedAttempt('RecordingExpired'))
-            : { queue: 'spool-harness', file: 'f', bytes: 1, sha256: 'a' },
+          sourceUrl === b ? Promise.reject(failedAttempt('RecordingExpired')) : { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' },
       },
     )
     await run.signal({ sourceUrls: [a] })
@@ -34,7 +32,7 @@ test('When an event contains a link again while its failure is being written, th
     { sourceUrls: [LINK] },
     {
       downloadRecording: async () =>
-        written === 0 ? Promise.reject(failedAttempt('RecordingExpired')) : { queue: 'spool-harness', file: 'f', bytes: 1, sha256: 'a' },
+        written === 0 ? Promise.reject(failedAttempt('RecordingExpired')) : { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' },
       updateCall: async () => {
         written += 1
         if (written === 1) await run.signal({ sourceUrls: [LINK] })
