@@ -3,7 +3,8 @@ import { callDurationSeconds } from '../calls/recording-facts.ts'
 import { UNKNOWN_FORMAT, type Finding } from '../recordings/audio/finding.ts'
 import { inspectAudio } from '../recordings/audio/inspect.ts'
 import type { Attempt } from '../recordings/file-turns.ts'
-import { digestFile, hashStart, type Digests } from '../recordings/digests.ts'
+import { digestFile, type Digests } from '../recordings/digests.ts'
+import { isBeginningOf } from '../recordings/longer-file.ts'
 import { SPOOL_FILE_LOST } from '../contracts/failures.ts'
 import type { Spooled, Verdict } from '../contracts/recording.ts'
 import { currentAttempt } from './attempt.ts'
@@ -71,12 +72,13 @@ async function inspect(deps: Needs, spooled: Spooled): Promise<{ digests: Digest
 async function incompleteReason(deps: Needs, spooled: Spooled, finding: Exclude<Finding, { kind: 'none' }>): Promise<string | undefined> {
   if (finding.kind === 'incomplete') return finding.reason
   const { file, bytes, broken } = spooled
-  const kept = deps.spool.keptFile(file)
-  if (broken !== undefined || (await deps.spool.bytesOf(kept)) <= bytes) return undefined
+  const { spool } = deps
+  const kept = spool.keptFile(file)
+  const keptBytes = await spool.bytesOf(kept)
+  if (broken !== undefined || keptBytes <= bytes) return undefined
   if (finding.kind === 'damaged') return finding.reason
-  const { signal } = currentAttempt()
-  if ((await hashStart(deps.spool.path(kept), bytes, signal)) !== spooled.sha256) return undefined
-  return `An earlier attempt received the same ${bytes} bytes and more`
+  if (!(await isBeginningOf(spool.path(kept), spool.path(file), bytes))) return undefined
+  return `The file is the beginning of an earlier download, which has ${keptBytes} instead of ${bytes} bytes`
 }
 
 /** If the bytes are known to be incomplete, the file is refused only if it is certainly not audio. */

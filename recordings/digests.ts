@@ -55,14 +55,6 @@ export async function digestFile(
   return { bytes, sha256: sha256.digest('hex'), etag: bytes <= singlePutMaxBytes ? whole.digest('hex') : etagOfParts(parts) }
 }
 
-/** The SHA-256 of the first `bytes` bytes of a file, in hex. */
-export async function hashStart(path: string, bytes: number, signal: AbortSignal): Promise<string> {
-  const sha256 = createHash('sha256')
-  const start = createReadStream(path, { end: bytes - 1, signal, highWaterMark: 1024 ** 2 })
-  for await (const chunk of start as AsyncIterable<Buffer>) sha256.update(chunk)
-  return sha256.digest('hex')
-}
-
 function etagOfParts(parts: Buffer[]): string {
   const all: Hash = createHash('md5')
   for (const part of parts) all.update(part)

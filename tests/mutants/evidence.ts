@@ -150,7 +150,7 @@ export const evidence: Mistake[] = [
   {
     breaks: 'a short answer with a matching length replaces the longer part that an earlier attempt received',
     file: 'activities/validate-recording.ts',
-    text: '  return `An earlier attempt received the same ${bytes} bytes and more`\n',
+    text: '  return `The file is the beginning of an earlier download, which has ${keptBytes} instead of ${bytes} bytes`\n',
     replacement: '  return undefined\n',
     tests: ['tests/storage/keep-incomplete.test.ts'],
     only: 'When a shorter answer has only the first bytes',
