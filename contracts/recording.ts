@@ -7,11 +7,11 @@ import type { FailureCode } from './failures.ts'
 export interface RecordingPolicy {
   /** Multiplies every wait: 1 in production, less in development and tests. */
   waitScale: number
-  /** Number of attempts that may fail in a row before the recording counts as failed. */
+  /** After this many failures in a row the recording has failed, see `RetryState.failures`. */
   tries: number
   /** An answered call at least this long should have a recording. */
   expectedFromSeconds: number
-  /** How long a spooled file waits for its worker. */
+  /** After this time without a worker that starts the task, the workflow asks the worker whether it has the file. */
   spoolLostAfterMs: number
   /** A run whose history has this many events continues as new. */
   continueAsNewAfterEvents: number
