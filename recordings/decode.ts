@@ -29,7 +29,9 @@ interface Decoder {
    * chance start with a short valid stream.
    */
   hasSignature?: (start: Buffer) => boolean
-  /** Other data almost always causes an error before its end. If only the end is missing, the data is therefore truncated data of this format. */
+  /**
+   * This decoder rejects data of other formats early. So if its only error is an unexpected end, the data has this format and is truncated.
+   */
   rejectsOtherData?: true
 }
 

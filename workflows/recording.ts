@@ -49,7 +49,7 @@ function hasMore(inbox: Inbox): boolean {
 async function untilHistoryIsLong(run: RecordingRun, work: () => Promise<void>): Promise<void> {
   const scope = new CancellationScope()
   const done = scope.run(work)
-  // The result of the race is kept: a second look could differ, because a transfer that starts in the same workflow task takes a slot.
+  // Do not call isHistoryLong again here: its answer may have changed, because another transfer may have taken a slot in this workflow task.
   const isLong = await CancellationScope.nonCancellable(() =>
     Promise.race([done.then(() => false), condition(() => isHistoryLong(run)).then(() => true)]),
   )
