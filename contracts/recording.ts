@@ -24,6 +24,11 @@ export interface CallRef {
   requestId?: string
 }
 
+/** Only the properties of a reference: everything else in the input of an activity would be in Temporal's history as well. */
+export function refTo({ callSid, requestId }: CallRef): CallRef {
+  return { callSid, ...(requestId && { requestId }) }
+}
+
 export interface EndedCall extends CallRef {
   /** When the first event about the call's end arrived, ISO 8601. */
   arrivedAt: string

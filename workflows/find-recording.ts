@@ -2,10 +2,17 @@
 import { CancellationScope, condition, isCancellation } from '@temporalio/workflow'
 import type { CallFacts } from './call-facts.ts'
 import { isRunning, isUnanswered as isUnansweredStatus } from '../contracts/call-status.ts'
-import type { CallDetailsAnswer, EndedCall, Outcome, CallDetailsRequest, SearchState } from '../contracts/recording.ts'
+import {
+  refTo,
+  type CallDetailsAnswer,
+  type CallDetailsRequest,
+  type EndedCall,
+  type Outcome,
+  type SearchState,
+} from '../contracts/recording.ts'
 import { failureIn } from './failure.ts'
 import { callDetailsTimes } from './call-details-times.ts'
-import { requestCallDetails, refTo } from './recording-activities.ts'
+import { requestCallDetails } from './recording-activities.ts'
 import type { Inbox } from './recording-inbox.ts'
 import type { RecordingRun } from './recording-run.ts'
 

@@ -4,12 +4,11 @@ import { ActivityCancellationType, isCancellation, proxyActivities, type Activit
 import type { Activities } from '../activities/create.ts'
 import type { ValidateInput } from '../activities/validate-recording.ts'
 import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE, spoolQueues } from '../contracts/names.ts'
-import { isScheduleToStartTimeout } from './failure.ts'
 import {
   failureOf,
+  refTo,
   type CallDetailsAnswer,
   type CallDetailsRequest,
-  type CallRef,
   type Conclusion,
   type EndedCall,
   type Incomplete,
@@ -23,6 +22,7 @@ import {
   type UploadInput,
   type Verdict,
 } from '../contracts/recording.ts'
+import { onSpool, onSpoolControl } from './spool-tasks.ts'
 
 const retry = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '10s' } as const
 /** A heartbeat is sent every 3 s. An activity may stall for 10 s, and a worker that died is noticed after 15 s. */
@@ -40,10 +40,6 @@ const exotelApi = proxyActivities<Activities>({
 })
 const rows = proxyActivities<Activities>({ taskQueue: RECORDINGS_QUEUE, startToCloseTimeout: '20s', retry })
 const brieflyRows = proxyActivities<Activities>({ taskQueue: RECORDINGS_QUEUE, scheduleToCloseTimeout: '10s', retry })
-
-export function refTo({ callSid, requestId }: CallRef): CallRef {
-  return { callSid, ...(requestId && { requestId }) }
-}
 
 /** @param resumeOn the spool that has a part of the recording; absent: any worker downloads it */
 export function download(policy: RecordingPolicy, source: SourceRef, resumeOn: string | undefined): Promise<Spooled> {
@@ -80,49 +76,6 @@ function transfers(taskQueue: string, { spoolLostAfterMs }: RecordingPolicy): Ac
     startToCloseTimeout: '2h',
     heartbeatTimeout,
     retry,
-  })
-}
-
-/**
- * Runs an activity on the worker whose disk has the file. If no worker starts the task in time, either the worker is lost or its queue is
- * long. Then `checkSpool` asks the worker, and while the worker has the file the task is queued again.
- */
-async function onSpool<T>(
-  queue: string,
-  policy: RecordingPolicy,
-  source: CallRef & { sourceUrl?: string },
-  work: () => Promise<T>,
-): Promise<T> {
-  for (;;) {
-    try {
-      return await work()
-    } catch (error) {
-      if (!isScheduleToStartTimeout(error) || !(await checkSpool(queue, policy, source))) throw error
-    }
-  }
-}
-
-async function checkSpool(
-  queue: string,
-  policy: RecordingPolicy,
-  { sourceUrl, ...call }: CallRef & { sourceUrl?: string },
-): Promise<boolean> {
-  if (sourceUrl === undefined) return false
-  return onSpoolControl(queue, policy)
-    .checkSpool({ ...refTo(call), sourceUrl })
-    .catch((error: unknown) => {
-      if (isCancellation(error)) throw error
-      return false
-    })
-}
-
-/** A worker that runs responds at once. */
-function onSpoolControl(queue: string, { spoolLostAfterMs }: RecordingPolicy): ActivityInterfaceFor<Activities> {
-  return proxyActivities<Activities>({
-    taskQueue: spoolQueues(queue).control,
-    scheduleToStartTimeout: Math.min(30_000, spoolLostAfterMs),
-    startToCloseTimeout: '30s',
-    retry: { maximumAttempts: 3 },
   })
 }
 

@@ -2,9 +2,17 @@
 import { CancellationScope, condition, continueAsNew, defineSignal, isCancellation, setHandler, workflowInfo } from '@temporalio/workflow'
 import { collectFacts } from './call-facts.ts'
 import { CALL_UPDATED_SIGNAL } from '../contracts/names.ts'
-import type { CallUpdate, CarriedOver, ConcludedRecording, EndedCall, LinkState, Outcome } from '../contracts/recording.ts'
+import {
+  refTo,
+  type CallUpdate,
+  type CarriedOver,
+  type ConcludedRecording,
+  type EndedCall,
+  type LinkState,
+  type Outcome,
+} from '../contracts/recording.ts'
 import { findRecording, type Search } from './find-recording.ts'
-import { discard, refTo, update } from './recording-activities.ts'
+import { discard, update } from './recording-activities.ts'
 import { openInbox, type Inbox } from './recording-inbox.ts'
 import { trackProgress } from './recording-progress.ts'
 import type { RecordingRun } from './recording-run.ts'

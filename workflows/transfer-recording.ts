@@ -2,10 +2,10 @@
 import { isCancellation } from '@temporalio/workflow'
 import { failureIn, type Failure } from './failure.ts'
 import { factsOf, quarantineIncomplete, withRemark } from './quarantine-incomplete.ts'
-import { download, recordRetryWait, refTo, renewLink, upload, validate } from './recording-activities.ts'
+import { download, recordRetryWait, renewLink, upload, validate } from './recording-activities.ts'
 import type { RecordingRun } from './recording-run.ts'
 import { afterFailure, afterRenewal, preparingUntilMs, type RetryContext, type RetryStep } from './retry-state.ts'
-import type { LinkState, Outcome } from '../contracts/recording.ts'
+import { refTo, type LinkState, type Outcome } from '../contracts/recording.ts'
 
 type Attempt = { kind: 'concluded'; outcome: Outcome } | { kind: 'failed'; failure: Failure }
 

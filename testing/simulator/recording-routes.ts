@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
 import { isAvailable, type SimulatedCall } from './call.ts'
-import { sendRecording, sourceOf } from './recording-server.ts'
+import { sendRecording, sourceOf } from './send-recording.ts'
 import type { Recording } from './versions.ts'
 
 /** The credentials of a request. */
