@@ -84,7 +84,10 @@ export interface LinkState {
   spools: string[]
 }
 
-/** `unanswered`: the search ended without a request to Exotel, because nobody answered the call. */
+/**
+ * `unanswered`: the search ended without a request to Exotel, because nobody answered the call. `asked`: it ended in another way, usually
+ * after a request. Stored names.
+ */
 export type SearchState = 'never' | 'unanswered' | 'asked'
 
 /** What a run passes to the next run when it continues as new. */

@@ -66,7 +66,7 @@ export async function decodeFile(path: string, encoding: string, control: Contro
   if (codings.length === 0) return { kind: 'not encoded' }
   try {
     const { decodedPath, ...whole } = await undoAll(path, codings, control)
-    if (await isRatherRaw(path, decodedPath)) return { kind: 'not encoded' }
+    if (await isAudioWithoutDecoding(path, decodedPath)) return { kind: 'not encoded' }
     await rename(decodedPath, path)
     return { kind: 'decoded', whole }
   } catch (error) {
@@ -95,7 +95,7 @@ function codingsOf(encoding: string): Decoder[][] {
  * True if the file is audio and its decoded content is not. Audio may by chance decode as a format without a signature. The
  * reverse also happens: compressed data in stored blocks contains audio frames, so the file and its decoded content are both audio.
  */
-async function isRatherRaw(path: string, decodedPath: string): Promise<boolean> {
+async function isAudioWithoutDecoding(path: string, decodedPath: string): Promise<boolean> {
   return (await inspectAudio(path)).kind === 'good' && (await inspectAudio(decodedPath)).kind !== 'good'
 }
 

@@ -55,14 +55,14 @@ export async function findRecording(run: RecordingRun): Promise<Search | undefin
 async function requestUnlessLinkArrives(run: RecordingRun, request: CallDetailsRequest): Promise<CallDetailsAnswer | undefined> {
   const { inbox } = run
   const scope = new CancellationScope()
-  const requested = scope.run(() => requestCallDetails(request)).catch(asUnavailable)
-  await Promise.race([requested, condition(inbox.hasLinks)])
-  if (!inbox.hasLinks()) return requested
-  const answered = requested.then((answer) => addNamed(inbox, answer), ignoreCancellation)
+  const response = scope.run(() => requestCallDetails(request)).catch(asUnavailable)
+  await Promise.race([response, condition(inbox.hasLinks)])
+  if (!inbox.hasLinks()) return response
+  const responseHandled = response.then((answer) => addNamed(inbox, answer), ignoreCancellation)
   run.openRequest = {
     end() {
       scope.cancel()
-      return answered
+      return responseHandled
     },
   }
   return undefined

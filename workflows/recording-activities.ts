@@ -39,7 +39,7 @@ const exotelApi = proxyActivities<Activities>({
   retry,
 })
 const rows = proxyActivities<Activities>({ taskQueue: RECORDINGS_QUEUE, startToCloseTimeout: '20s', retry })
-const brieflyRows = proxyActivities<Activities>({ taskQueue: RECORDINGS_QUEUE, scheduleToCloseTimeout: '10s', retry })
+const rowsBestEffort = proxyActivities<Activities>({ taskQueue: RECORDINGS_QUEUE, scheduleToCloseTimeout: '10s', retry })
 
 /** @param resumeOn the spool that has a part of the recording; absent: any worker downloads it */
 export function download(policy: RecordingPolicy, source: SourceRef, resumeOn: string | undefined): Promise<Spooled> {
@@ -96,7 +96,7 @@ export function renewLink(source: SourceRef): Promise<RenewalResult> {
 
 /** Best effort: the run waits even if the row cannot be updated. */
 export async function recordRetryWait(wait: RetryWait): Promise<void> {
-  const { recordRetryWait: record } = brieflyRows
+  const { recordRetryWait: record } = rowsBestEffort
   await record.executeWithOptions({ summary: wait.reason?.code ?? 'waiting' }, [wait]).catch((error: unknown) => {
     if (isCancellation(error)) throw error
   })

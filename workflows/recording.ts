@@ -81,8 +81,9 @@ async function transferAll(run: RecordingRun): Promise<void> {
   const scope = CancellationScope.current()
   const { inbox } = run
   const running = new Set<Promise<void>>()
-  const continuesInThisRun = (): boolean => !scope.consideredCancelled || run.isCancelled()
-  const mayStart = (): boolean => inbox.hasLinks() && continuesInThisRun()
+  /** The scope is cancelled because the history is long, not because a person cancelled the run. */
+  const isContinuingAsNew = (): boolean => scope.consideredCancelled && !run.isCancelled()
+  const mayStart = (): boolean => inbox.hasLinks() && !isContinuingAsNew()
   do {
     if (mayStart()) for (const link of inbox.takeLinks()) start(link)
     await CancellationScope.nonCancellable(() => Promise.race([...running, condition(mayStart)]))
