@@ -68,6 +68,7 @@ export function servePresigned(call: SimulatedCall, credentials: Credentials, re
   const refusal = credentials.signature === 'absent' ? 403 : signatureRefusal(credentials)
   if (refusal !== undefined) return fail(response, refusal)
   if (!call.recording || !isAvailable(call)) return fail(response, 404)
+  if (call.fault === 'wrong-length') return sendTooLittle(call.recording, response)
   sendCurrent(call, call.recording, request, response)
 }
 
