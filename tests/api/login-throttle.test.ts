@@ -40,7 +40,7 @@ const guesser = (person: Person, address: string) => (password: string) => logIn
  */
 const guessUntilPaused = async (guesses: number, guess: () => Promise<{ status: number }>) => {
   await times(guesses, guess)
-  while ((await guess()).status !== 429);
+  for (let last = 0; last !== 429;) last = (await guess()).status
   await holdPauses()
 }
 /** Extends the pauses that have started: on a busy machine, the next steps may take longer than their 5 s. */
