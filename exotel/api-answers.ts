@@ -103,7 +103,7 @@ function isLastPage({ Metadata, Calls }: z.infer<typeof listAnswer>): boolean {
 function detailsOf({ Status, Duration, RecordingUrl, PreSignedRecordingUrl }: z.infer<typeof callAnswer>['Call']): CallDetails {
   const named = readSourceUrl(RecordingUrl ?? undefined) ?? readSourceUrl(PreSignedRecordingUrl ?? undefined)
   const status = knownStatus(Status ?? undefined)
-  const seconds = Number(Duration ?? Number.NaN)
+  const seconds = Number(Duration === '' ? Number.NaN : (Duration ?? Number.NaN)) // Number('') is 0
   return {
     ...(status && { status }),
     ...(seconds >= 0 && seconds <= LONGEST_CALL_SECONDS ? { durationSeconds: Math.round(seconds) } : {}),
