@@ -7,8 +7,7 @@ import { retrying } from '../../platform/retry.ts'
 import { pausesOf, retryPolicy } from '../../platform/retry-settings.ts'
 import { MINIMAL } from '../support/settings.ts'
 
-const pausesAfter = (attempt: number): number[] =>
-  Array.from({ length: 200 }, () => backoffMs(attempt, { firstMs: 1000, maxMs: 30_000 }))
+const pausesAfter = (attempt: number): number[] => Array.from({ length: 200 }, () => backoffMs(attempt, { firstMs: 1000, maxMs: 30_000 }))
 
 test.each([
   [1, 1000],

@@ -7,15 +7,10 @@ import { MINIMAL } from '../support/settings.ts'
 test('When a setting is not set, then its value is the one that a commented line of .env.example shows', () => {
   const example = readFileSync(new URL('../../.env.example', import.meta.url), 'utf8')
   const shown = [...example.matchAll(/^# ([A-Z][A-Z_]+)=(.+)$/gm)].map(([, name, value]) => ({ name: name as keyof Config, value }))
-  // MINIMAL sets NODE_ENV; the next test is about its default.
+  // MINIMAL sets NODE_ENV; `production-rules.test.ts` is about its default.
   const others = shown.filter(({ name }) => name !== 'NODE_ENV')
   expect(others.length).toBeGreaterThan(40)
   const defaults = readConfig(MINIMAL)
   const differing = others.filter(({ name, value }) => !isDeepStrictEqual(readConfig({ ...MINIMAL, [name]: value })[name], defaults[name]))
   expect(differing).toEqual([])
-})
-
-test('When NODE_ENV is not set, then the rules of production apply', () => {
-  const { NODE_ENV: _, ...unset } = MINIMAL
-  expect(() => readConfig(unset)).toThrow(/EXOTEL_WEBHOOK_SECRET is missing: production needs/)
 })
