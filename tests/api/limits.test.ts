@@ -121,6 +121,20 @@ test('When limits cannot be counted, then password requests are rejected, all ot
   }
 })
 
+test('When limits could not be counted twice, then the log contains the start and the end of each time', async () => {
+  const log = (text: string) => backend.logs('api').split(text).length - 1
+  const [started, ended] = ['Rate limits cannot be counted', 'Rate limits are counted again'].map((text) => () => log(text))
+  const before = [started!(), ended!()]
+  for (let outage = 1; outage <= 2; outage += 1) {
+    await backend.database.query('ALTER TABLE rate_limits RENAME TO rate_limits_away')
+    await logIn(apis[2]!, newPerson(), behindProxy(newAddress())).finally(() =>
+      backend.database.query('ALTER TABLE rate_limits_away RENAME TO rate_limits'),
+    )
+    await logIn(apis[2]!, newPerson(), behindProxy(newAddress()))
+    await eventually('both lines', async () => started!() === before[0]! + outage && ended!() === before[1]! + outage, 5000)
+  }
+})
+
 test('When one address sends hundreds of webhooks, then none is rejected', async () => {
   const all = await statuses(times(400, () => postWebhook(apis[0]!, 'call-start', { CallSid: newCallSid() })))
   expect(count(all, 200)).toBe(400)

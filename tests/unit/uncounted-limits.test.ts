@@ -23,7 +23,8 @@ beforeAll(() => {
   const app = express()
   app.get('/login', limits.perAddress('login'))
   app.get('/general', limits.perAddress('general'))
-  server = app.use((_request, response) => void response.status(200).end(), errorHandler(logger)).listen(0, '127.0.0.1')
+  app.use((_request, response) => void response.end())
+  server = app.use(errorHandler(logger)).listen(0, '127.0.0.1')
 })
 afterAll(() => void server?.close().closeAllConnections())
 
