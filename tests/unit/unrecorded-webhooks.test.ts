@@ -52,5 +52,5 @@ test('When timestamps are not enforced and one differs from the current time, th
   expect(messages(40)).toContainEqual(expect.stringMatching(/timestamp differs/))
   lines = []
   await send('GET', { 'x-exotel-timestamp': String(Math.floor(Date.now() / 1000)) })
-  expect(messages(40)).toEqual([])
+  expect(messages(40)).not.toContainEqual(expect.stringMatching(/timestamp differs/))
 })
