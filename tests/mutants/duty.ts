@@ -170,4 +170,20 @@ export const duty: Mistake[] = [
     tests: ['tests/api/limits.test.ts'],
     only: 'could not be counted twice',
   },
+  {
+    breaks: 'while DNS does not respond, API and worker report an internal error instead of an outage',
+    file: 'platform/database-errors.ts',
+    text: "  'EAI_AGAIN',\n",
+    replacement: '',
+    tests: ['tests/unit/connection-errors.test.ts'],
+    only: 'a connection fails',
+  },
+  {
+    breaks: 'an outage that ends a transaction looks like a permanent error',
+    file: 'platform/database-errors.ts',
+    text: ' ||\n    (error.cause instanceof Error && isConnectionError(error.cause))',
+    replacement: '',
+    tests: ['tests/unit/connection-errors.test.ts'],
+    only: 'a connection fails',
+  },
 ]
