@@ -1,8 +1,11 @@
 import { access } from './access.ts'
 import { calls } from './calls.ts'
+import { clients } from './clients.ts'
 import { decisions } from './decisions.ts'
 import { downloads } from './downloads.ts'
+import { duty } from './duty.ts'
 import { evidence } from './evidence.ts'
+import { exotelApi } from './exotel-api.ts'
 import { fields } from './fields.ts'
 import type { Mistake } from './mistake.ts'
 import { objects } from './objects.ts'
@@ -27,4 +30,7 @@ export const mistakes: Mistake[] = [
   ...outages,
   ...reviewTransfers,
   ...reviewRows,
+  ...exotelApi,
+  ...duty,
+  ...clients,
 ]

@@ -1,5 +1,5 @@
 // Since when calls wait for their recordings, and what /health makes of it.
-import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import express from 'express'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -16,11 +16,13 @@ const TWO_HOURS = 2 * 3600_000
 
 let opened: OpenDatabase
 let server: Server
+/** Without faults, so that only the rows decide. */
+let relayState: 'relaying' | 'paused' = 'relaying'
+let temporalCheck = async (): Promise<string> => 'The namespace exists'
 beforeAll(async () => {
   opened = await openDatabase()
-  // The relay and Temporal have no faults, so that only the rows decide.
-  const relay = { state: () => ({ state: 'relaying' as const, since: new Date().toISOString() }) }
-  const checks = { temporal: async () => 'The namespace exists' } as ConnectionChecks
+  const relay = { state: () => ({ state: relayState, since: new Date().toISOString() }) }
+  const checks = { temporal: () => temporalCheck() } as ConnectionChecks
   const operations = healthOperations({ database: opened.database, relay, checks, lifecycle: { state: 'serving' } })
   server = express()
     .use(operationRoutes(operations, (_request, _response, next) => next()))
@@ -37,6 +39,19 @@ const record = (route: WebhookRoute, fields: Record<string, string>) => {
   return recordEvent(opened.database, { source: 'exotel', route, identity: deliveryIdentity(route, fields), event, fields })
 }
 const callOf = (callSid: CallSid) => opened.database.call.findUniqueOrThrow({ where: { callSid } })
+
+/** Waits until /health has this status: it may use the result of a check for a second. */
+function becomes(status: string) {
+  return eventually(
+    `the status ${status}`,
+    async () => {
+      const response = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/health`)
+      const answer = (await response.json()) as { status: string; temporal: string; relay: object; recordings: { stalled: boolean } }
+      return answer.status === status && answer
+    },
+    5000,
+  )
+}
 
 /** Records the end of a call, as if it had arrived two hours ago and the relay had sent it. */
 async function endedTwoHoursAgo(): Promise<{ callSid: CallSid; since: Date }> {
@@ -58,15 +73,6 @@ test('When another event of a waiting or stored call arrives, then the time sinc
 })
 
 test('When calls wait and no recording was stored for 75 min, then /health is degraded, until one is stored', async () => {
-  const health = async () => {
-    const response = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/health`)
-    return (await response.json()) as { status: string; temporal: string; relay: object; recordings: { stalled: boolean } }
-  }
-  const becomes = (status: string) =>
-    eventually(`the status ${status}`, async () => {
-      const answer = await health()
-      return answer.status === status && answer
-    })
   await becomes('ok')
   const { callSid } = await endedTwoHoursAgo()
   expect(await becomes('degraded')).toMatchObject({ temporal: 'ok', relay: { state: 'relaying' }, recordings: { stalled: true } })
@@ -75,4 +81,28 @@ test('When calls wait and no recording was stored for 75 min, then /health is de
     data: { recordingState: 'stored', recordingUrl: 'https://s3.test/x.mp3', recordingStateSince: new Date() },
   })
   expect(await becomes('ok')).toMatchObject({ recordings: { stalled: false } })
+})
+
+describe('When there is one fault, then /health is degraded until it ends:', () => {
+  const ofEvent = (fault: { relayTries: number } | { relayWaits: number }) => async () => {
+    await record('call-end', { CallSid: newCallSid(), Status: 'completed' })
+    await opened.owner.webhookEvent.updateMany({ data: fault })
+  }
+  afterEach(async () => {
+    relayState = 'relaying'
+    temporalCheck = async () => 'The namespace exists'
+    await opened.owner.webhookEvent.deleteMany()
+    await becomes('ok')
+  })
+
+  test.each<[string, () => unknown]>([
+    ['the relay is paused', () => (relayState = 'paused')],
+    ['Temporal is unavailable', () => (temporalCheck = () => Promise.reject(new Error('14 UNAVAILABLE')))],
+    ['Temporal refused an event', ofEvent({ relayTries: 1 })],
+    ['an event got no response', ofEvent({ relayWaits: 1 })],
+  ])('%s', async (_what, begin) => {
+    await becomes('ok')
+    await begin()
+    expect(await becomes('degraded')).toMatchObject({ recordings: { stalled: false } })
+  })
 })
