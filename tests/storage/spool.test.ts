@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync, statfsSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { SpoolFull } from '../../recordings/spool-space.ts'
@@ -47,6 +47,18 @@ test('When a file has reserved space that it has not written yet, then the disk 
   const most = Math.floor(0.6 * bavail * bsize) // other programs use the disk too, so the sum is far from the limit
   await spool.reserve(spool.fileFor(callSid('a1'), 'x'), most)
   await expect(spool.reserve(spool.fileFor(callSid('b1'), 'x'), most)).rejects.toThrow(/disk of the spool/)
+})
+
+test('When a part is continued, then the bytes that it has already written are not counted twice', async () => {
+  const { bavail, bsize } = statfsSync(folder)
+  const share = (part: number): number => Math.floor(part * bavail * bsize)
+  await spool.close()
+  spool = await Spool.open(folder, 'w', { maxBytes: Number.MAX_SAFE_INTEGER, minFreeBytes: share(0.5) }, () => {})
+  const file = spool.fileFor(callSid('a1'), 'x')
+  writeFileSync(spool.path(file), '')
+  truncateSync(spool.path(file), share(0.8)) // a sparse file: it has this size and occupies no space
+  await spool.reserve(file, share(0.9))
+  expect(await spool.files()).toEqual([file])
 })
 
 test('When many files request space at the same time, then no more is reserved than is available', async () => {
@@ -116,4 +128,19 @@ test('When leftovers are removed, then files of open calls and of writers stay',
   expect((await spool.files()).toSorted()).toEqual([spool.fileFor(open, 'x'), spool.fileFor(written, 'x')].toSorted())
   finish()
   await writing
+})
+
+test.each(['.json', '.json.new', '.decoded', '.decoding'])('When a killed worker has left only a file %s of a closed call, then it is removed', async (ending) => {
+  const file = spool.fileFor(newCallSid(), 'x')
+  const leftover = `${spool.path(file)}${ending}`
+  writeFileSync(leftover, 'x')
+  const failed: string[] = []
+  expect(
+    await spool.collectGarbage(
+      async () => false,
+      (name) => failed.push(name),
+    ),
+  ).toEqual([file])
+  expect(failed).toEqual([])
+  expect(readdirSync(folder).filter((name) => name !== '.lock')).toEqual([])
 })
