@@ -102,6 +102,18 @@ test('When a recording is refused and Call Details has a link to another one onl
   expect(await bench.run('renewLink', { callSid, sourceUrl: other })).toEqual({ kind: 'renewed' })
 })
 
+test('When a recording is refused and Call Details has no pre-signed link to it, then nothing is renewed', async () => {
+  await openBench()
+  answer(details({ RecordingUrl: LINK, PreSignedRecordingUrl: null }), [500])
+  expect(await bench.run('renewLink', { callSid: newCallSid(), sourceUrl: LINK })).toEqual({ kind: 'refused' })
+})
+
+test('When Call Details has no recording, then the answer has the status and the duration, which decide whether one is missing', async () => {
+  await openBench()
+  answer(details({ Status: 'completed', Duration: 43, RecordingUrl: null }), [500])
+  expect(await bench.run('findRecording', { callSid: newCallSid() })).toEqual({ kind: 'none', status: 'completed', durationSeconds: 43 })
+})
+
 describe('When Call Details contains the status of a call,', () => {
   const statusOf = async (callSid: string) => (await bench.database.call.findUniqueOrThrow({ where: { callSid } })).status
 

@@ -47,7 +47,7 @@ test('When PostgreSQL fails while the alarm of clean-up is checked, then it is c
   const stop = new AbortController()
   const cleanUp = { webhookBodyDays: 90, sessionDays: 30, overdueMs: DAY }
   const watching = watchCleanUps({ database: bench.database, alarms: bench.alarms, cleanUp, waitScale: 0, logger }, stop.signal)
-  await eventually('the warning', async () => lines.length > 0)
+  await eventually('the warning', async () => lines.length > 0, 5000)
   await bench.owner.$executeRaw`ALTER TABLE away RENAME TO clean_ups`
   await eventually('the kinds to be known', async () => (await bench.owner.cleanUp.count()) === CLEAN_UP_KINDS.length, 5000)
   await bench.owner.$executeRaw`UPDATE clean_ups SET known_since = now() - interval '25 hours'`

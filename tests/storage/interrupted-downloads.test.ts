@@ -69,7 +69,9 @@ describe('When the disk does not confirm that it has the bytes,', () => {
     const handle = await open(bench.spool.directory)
     const prototype = Object.getPrototypeOf(handle) as Pick<FileHandle, 'datasync'>
     await handle.close()
-    const datasync = jest.spyOn(prototype, 'datasync').mockRejectedValue(Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' }))
+    const datasync = jest
+      .spyOn(prototype, 'datasync')
+      .mockRejectedValue(Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' }))
     try {
       await work()
     } finally {

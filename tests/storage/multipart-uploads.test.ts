@@ -67,7 +67,9 @@ test('When the store returns ETags of parts that are no MD5, then the upload is 
       if (request.method === 'POST' && query.has('uploadId')) completed = body
       return response
         .writeHead(200, { 'content-type': 'application/xml' })
-        .end(request.method === 'POST' ? '<Result><UploadId>upload</UploadId></Result>' : '<Result><IsTruncated>false</IsTruncated></Result>')
+        .end(
+          request.method === 'POST' ? '<Result><UploadId>upload</UploadId></Result>' : '<Result><IsTruncated>false</IsTruncated></Result>',
+        )
     })
     const object = { key: 'recordings/x.mp3', path, bytes, sha256, etag, contentType: 'audio/mpeg', metadata: {} }
     const control = { signal: new AbortController().signal, onProgress: () => {}, isCancelled: () => false }

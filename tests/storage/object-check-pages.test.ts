@@ -90,7 +90,8 @@ test('When a sample fills a page, then no further page of rows follows, so that 
 })
 
 test('When a missing object cannot be downloaded again, then the metric counts its recording as given up', async () => {
-  const lost = async () => (await registry.getSingleMetric('caly_recordings_given_up_total')!.get()).values.map(({ labels, value }) => [labels.code, value])
+  const lost = async () =>
+    (await registry.getSingleMetric('caly_recordings_given_up_total')!.get()).values.map(({ labels, value }) => [labels.code, value])
   const callSid = newCallSid()
   await bench.database.call.create({ data: { callSid, recordingState: 'stored', recordingUrl: 'https://s3/x' } })
   const key = keyOf(callSid)

@@ -130,17 +130,20 @@ test('When leftovers are removed, then files of open calls and of writers stay',
   await writing
 })
 
-test.each(['.json', '.json.new', '.decoded', '.decoding'])('When a killed worker has left only a file %s of a closed call, then it is removed', async (ending) => {
-  const file = spool.fileFor(newCallSid(), 'x')
-  const leftover = `${spool.path(file)}${ending}`
-  writeFileSync(leftover, 'x')
-  const failed: string[] = []
-  expect(
-    await spool.collectGarbage(
-      async () => false,
-      (name) => failed.push(name),
-    ),
-  ).toEqual([file])
-  expect(failed).toEqual([])
-  expect(readdirSync(folder).filter((name) => name !== '.lock')).toEqual([])
-})
+test.each(['.json', '.json.new', '.decoded', '.decoding'])(
+  'When a killed worker has left only a file %s of a closed call, then it is removed',
+  async (ending) => {
+    const file = spool.fileFor(newCallSid(), 'x')
+    const leftover = `${spool.path(file)}${ending}`
+    writeFileSync(leftover, 'x')
+    const failed: string[] = []
+    expect(
+      await spool.collectGarbage(
+        async () => false,
+        (name) => failed.push(name),
+      ),
+    ).toEqual([file])
+    expect(failed).toEqual([])
+    expect(readdirSync(folder).filter((name) => name !== '.lock')).toEqual([])
+  },
+)
