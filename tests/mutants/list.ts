@@ -12,6 +12,7 @@ import { reviewRows } from './review-rows.ts'
 import { reviewTransfers } from './review-transfers.ts'
 import { spool } from './spool.ts'
 import { uploads } from './uploads.ts'
+import { worker } from './worker.ts'
 
 export const mistakes: Mistake[] = [
   ...calls,
@@ -25,6 +26,7 @@ export const mistakes: Mistake[] = [
   ...fields,
   ...objects,
   ...outages,
+  ...worker,
   ...reviewTransfers,
   ...reviewRows,
 ]

@@ -36,7 +36,7 @@ test('When the worker shuts down, then clean-up stops before its next batch', as
   await bench.owner.$executeRaw`INSERT INTO rate_limits SELECT 'k' || i, 1, 0 FROM generate_series(1, 10) AS i`
   const environment = bench.environment()
   environment.cancel('WORKER_SHUTDOWN')
-  await expect(environment.run(bench.activities.cleanUp, 'rateLimits')).rejects.toMatchObject({ type: 'WorkerShutdown' })
+  await expect(environment.run(bench.activities.cleanUp, 'rateLimits' as const)).rejects.toMatchObject({ type: 'WorkerShutdown' })
   expect(await bench.owner.rateLimit.count()).toBe(10)
 })
 
