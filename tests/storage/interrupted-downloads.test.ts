@@ -1,7 +1,8 @@
 // What an attempt that is interrupted leaves on the disk and tells the workflow, and that it holds no connection.
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { open, type FileHandle } from 'node:fs/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals'
+import { nameRecording } from '../../calls/recording-facts.ts'
 import type { CallSid } from '../../contracts/call-sid.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
 import { eventually } from '../support/eventually.ts'
@@ -100,36 +101,65 @@ describe('When the disk does not confirm that it has the bytes,', () => {
   })
 })
 
-describe('When an attempt ends early, then its connection is closed:', () => {
-  test('the spool has no space for the recording', async () => {
-    const small = await openWorkbench({ limits: { maxBytes: MB, minFreeBytes: 0 } })
-    try {
-      let isClosed = false
-      exotel.script((_request, response) => {
-        response.writeHead(200, { 'content-length': BYTES.length }).write(BYTES.subarray(0, 1000))
-        response.on('close', () => (isClosed = true))
-      })
-      await expect(small.run('downloadRecording', source)).rejects.toMatchObject({ type: 'SpoolFull' })
-      await eventually('the connection to be closed', async () => isClosed, 5000)
-    } finally {
-      await small.close()
-    }
+test('When the incomplete file is prepared for quarantine, then an attempt that still writes it ends first', async () => {
+  let finish = (): void => {}
+  exotel.script((_request, response) => {
+    response.writeHead(200, { 'content-length': BYTES.length, ...ETAG }).write(BYTES.subarray(0, CUT))
+    finish = () => response.end(BYTES.subarray(CUT))
+  })
+  const scheduledAt = (ms: number) => bench.environment({ currentAttemptScheduledTimestampMs: ms })
+  const givenUp = scheduledAt(1)
+    .run(bench.activities.downloadRecording, source)
+    .catch((error: unknown) => error)
+  await eventually('the part to be on disk', async () => (await bench.spool.bytesOf(file())) === CUT)
+  const { spooled } = await scheduledAt(2).run(bench.activities.keepIncomplete, source)
+  finish() // a download that still runs would complete the file now
+  expect(await givenUp).toMatchObject({ type: 'SpoolFileLost' })
+  const sha256 = createHash('sha256').update(BYTES.subarray(0, CUT)).digest('hex')
+  expect(spooled).toMatchObject({ bytes: CUT, sha256 })
+})
+
+describe('When the spool has no space for a recording,', () => {
+  let small: Workbench
+  beforeAll(async () => {
+    small = await openWorkbench({ limits: { maxBytes: MB, minFreeBytes: 0 } })
+  })
+  afterAll(() => small?.close())
+
+  test('then the connection is closed', async () => {
+    let isClosed = false
+    exotel.script((_request, response) => {
+      response.writeHead(200, { 'content-length': BYTES.length }).write(BYTES.subarray(0, 1000))
+      response.on('close', () => (isClosed = true))
+    })
+    await expect(small.run('downloadRecording', source)).rejects.toMatchObject({ type: 'SpoolFull' })
+    await eventually('the connection to be closed', async () => isClosed, 5000)
   })
 
-  test('it is cancelled before Exotel answers', async () => {
-    const patient = await openWorkbench({ downloads: { startMs: 200_000 } })
-    try {
-      let isClosed = false
-      const environment = patient.environment()
-      exotel.script((_request, response) => {
-        response.on('close', () => (isClosed = true))
-        environment.cancel('CANCELLED')
-      })
-      const ended = environment.run(patient.activities.downloadRecording, source).catch((error: unknown) => error)
-      await eventually('the connection to be closed', async () => isClosed, 5000)
-      expect(await ended).toMatchObject({ name: 'CancelledFailure' })
-    } finally {
-      await patient.close()
-    }
+  test('then its row has the time of the next attempt', async () => {
+    exotel.script(wholeOf(BYTES, ETAG))
+    await nameRecording(small.database, source.callSid, source)
+    const before = Date.now()
+    const work = small.environment({ attempt: 20 }).run(small.activities.downloadRecording, source)
+    await expect(work).rejects.toMatchObject({ type: 'SpoolFull' })
+    const { nextTryAt } = await small.database.recording.findFirstOrThrow({ where: source })
+    expect(nextTryAt!.getTime()).toBeGreaterThan(before + 100_000) // the pause after so many attempts is at least 150 s
   })
+})
+
+test('When an attempt is cancelled before Exotel answers, then its connection is closed', async () => {
+  const patient = await openWorkbench({ downloads: { startMs: 200_000 } })
+  try {
+    let isClosed = false
+    const environment = patient.environment()
+    exotel.script((_request, response) => {
+      response.on('close', () => (isClosed = true))
+      environment.cancel('CANCELLED')
+    })
+    const ended = environment.run(patient.activities.downloadRecording, source).catch((error: unknown) => error)
+    await eventually('the connection to be closed', async () => isClosed, 5000)
+    expect(await ended).toMatchObject({ name: 'CancelledFailure' })
+  } finally {
+    await patient.close()
+  }
 })

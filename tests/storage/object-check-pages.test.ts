@@ -89,6 +89,16 @@ test('When a sample fills a page, then no further page of rows follows, so that 
   expect(await bench.run('checkRows', { sampled: true })).toEqual({ rows: 200, missing: 0, believed: true })
 })
 
+test('When nothing listens at the address of the store, then both parts of the check wait', async () => {
+  const unreachable = await openWorkbench({ s3Endpoint: 'http://127.0.0.1:1' })
+  try {
+    for (const check of [unreachable.run('checkRows', { sampled: true }), unreachable.run('checkObjects', {})])
+      await expect(check).rejects.toMatchObject({ type: 'StorageUnavailable', category: 'BENIGN' })
+  } finally {
+    await unreachable.close()
+  }
+})
+
 test('When a missing object cannot be downloaded again, then the metric counts its recording as given up', async () => {
   const lost = async () =>
     (await registry.getSingleMetric('caly_recordings_given_up_total')!.get()).values.map(({ labels, value }) => [labels.code, value])

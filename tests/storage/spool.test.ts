@@ -147,3 +147,22 @@ test.each(['.json', '.json.new', '.decoded', '.decoding'])(
     expect(readdirSync(folder).filter((name) => name !== '.lock')).toEqual([])
   },
 )
+
+test('When a file is kept while garbage collection checks whether its call is open, then the kept file stays', async () => {
+  const file = spool.fileFor(newCallSid(), 'x')
+  const kept = spool.keptFile(file)
+  await spool.writeNote(kept, {})
+  let keeping: Promise<void> | undefined
+  const removed = await spool.collectGarbage(
+    async () => {
+      writeFileSync(spool.path(file), 'bytes')
+      keeping = spool.keepLongest(file)
+      await keeping
+      return false
+    },
+    () => {},
+  )
+  expect(removed).toEqual([])
+  await keeping
+  expect(await spool.files()).toEqual([kept])
+})

@@ -9,7 +9,10 @@ import { activityInterceptor } from '../../activities/interceptor.ts'
 import type { AlarmName } from '../../contracts/alarms.ts'
 import { createAlarms, type Alarms } from '../../platform/alarms.ts'
 import { connectDatabase } from '../../platform/database.ts'
+import { logContext } from '../../platform/log-context.ts'
+import type { CallRef } from '../../contracts/recording.ts'
 import { FileBusy } from '../../recordings/file-turns.ts'
+import { newCallSid } from '../support/servers.ts'
 
 const silent = pino({ level: 'silent' })
 /** No server listens on this port. */
@@ -23,16 +26,20 @@ beforeEach(() => {
   lines = []
 })
 
-async function failureOf(work: () => Promise<unknown>, attempt = 1): Promise<ApplicationFailure> {
-  const logger = pino({ level: 'info' }, { write: (line) => void lines.push(line) })
+function environment(attempt: number): MockActivityEnvironment {
+  const logger = pino({ level: 'info', mixin: logContext }, { write: (line) => void lines.push(line) })
   const deps = { database, alarms, logger, pauses: { firstMs: 2000, maxMs: 300_000 } }
-  const options = { logger: new DefaultLogger('ERROR'), interceptors: [activityInterceptor(deps)] }
-  return new MockActivityEnvironment({ attempt }, options).run(work).then(
-    () => {
-      throw new Error('The activity succeeded')
-    },
-    (error: unknown) => error as ApplicationFailure,
-  )
+  return new MockActivityEnvironment({ attempt }, { logger: new DefaultLogger('ERROR'), interceptors: [activityInterceptor(deps)] })
+}
+async function failureOf(work: () => Promise<unknown>, attempt = 1): Promise<ApplicationFailure> {
+  return environment(attempt)
+    .run(work)
+    .then(
+      () => {
+        throw new Error('The activity succeeded')
+      },
+      (error: unknown) => error as ApplicationFailure,
+    )
 }
 const throwing = (error: Error) => (): Promise<never> => Promise.reject(error)
 const waits = { nonRetryable: false, category: 'BENIGN' }
@@ -63,6 +70,29 @@ test('When an activity throws an unexpected error, then it fails as InternalErro
   const failure = await failureOf(throwing(new TypeError('x is not a function')))
   expect(failure).toMatchObject({ type: 'InternalError', nonRetryable: true, message: 'TypeError: x is not a function' })
   expect(lines.join('')).toContain('x is not a function')
+})
+
+test.each<[string, Error | undefined, object]>([
+  ['succeeds', undefined, { msg: 'Recording step done' }],
+  [
+    'fails',
+    failAttempt('RecordingNotFound', 'Exotel responded 404'),
+    { msg: 'Recording step failed', code: 'RecordingNotFound', reason: 'Exotel responded 404' },
+  ],
+  [
+    'waits',
+    new RetryLater('ExotelRateLimited', 'Exotel responded 429', 7000),
+    { msg: 'Recording step waits', code: 'ExotelRateLimited', reason: 'Exotel responded 429', pauseMs: 7000 },
+  ],
+])('When a step of a recording %s, then the log says so, with the call, the request and the attempt', async (_how, error, line) => {
+  const call: CallRef = { callSid: newCallSid(), requestId: 'request-1' }
+  const step = async (_call: CallRef): Promise<void> => {
+    if (error) throw error
+  }
+  await environment(4)
+    .run(step, call)
+    .catch(() => {})
+  expect(lines.map((each) => JSON.parse(each) as object)).toContainEqual(expect.objectContaining({ ...line, ...call, attempt: 4 }))
 })
 
 describe('When the text of a failure contains a secret or a phone number, then Temporal does not receive it:', () => {
