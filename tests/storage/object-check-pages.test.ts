@@ -92,8 +92,8 @@ test('When a sample fills a page, then no further page of rows follows, so that 
 test('When nothing listens at the address of the store, then both parts of the check wait', async () => {
   const unreachable = await openWorkbench({ s3Endpoint: 'http://127.0.0.1:1' })
   try {
-    for (const check of [unreachable.run('checkRows', { sampled: true }), unreachable.run('checkObjects', {})])
-      await expect(check).rejects.toMatchObject({ type: 'StorageUnavailable', category: 'BENIGN' })
+    for (const check of [() => unreachable.run('checkRows', { sampled: true }), () => unreachable.run('checkObjects', {})])
+      await expect(check()).rejects.toMatchObject({ type: 'StorageUnavailable', category: 'BENIGN' })
   } finally {
     await unreachable.close()
   }
