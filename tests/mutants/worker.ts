@@ -531,4 +531,64 @@ export const worker: Mistake[] = [
     tests: ['tests/unit/stalled-downloads.test.ts'],
     only: 'because of the other',
   },
+  {
+    breaks: 'a worker that is restarted after a crash ends again, because the lock of the killed one is not stale yet',
+    file: 'recordings/spool.ts',
+    text: 'retries: LOCK_RETRIES',
+    replacement: 'retries: 0',
+    tests: ['tests/storage/spool.test.ts'],
+    only: 'When a killed worker has left its lock',
+  },
+  {
+    breaks: 'a worker that was suspended continues to write into the spool of another one',
+    file: 'recordings/spool.ts',
+    text: 'onCompromised: onLost',
+    replacement: 'onCompromised: () => {}',
+    tests: ['tests/storage/spool.test.ts'],
+    only: 'When a spool has lost its lock',
+  },
+  {
+    breaks: 'two workers of one machine receive the uploads of files that the other one has',
+    file: 'recordings/spool.ts',
+    text: '`spool-${name ?? hostname()}-${place}`',
+    replacement: '`spool-${name ?? hostname()}`',
+    tests: ['tests/storage/spool.test.ts'],
+    only: 'they have different task queues',
+  },
+  {
+    breaks: 'a source that sends nothing holds a download slot for five minutes',
+    file: 'recordings/transfer.ts',
+    text: 'idleMs: 30_000',
+    replacement: 'idleMs: 300_000',
+    tests: ['tests/unit/timed-chunks.test.ts'],
+    only: 'destroyed after the idle time',
+  },
+  {
+    breaks: 'a source that sends single bytes holds a download slot for five minutes',
+    file: 'recordings/transfer.ts',
+    text: 'baseMs: 30_000',
+    replacement: 'baseMs: 300_000',
+    tests: ['tests/unit/timed-chunks.test.ts'],
+    only: 'destroyed after the total time',
+  },
+  {
+    breaks: 'the row of a call that Exotel does not know yet has no time of the next request',
+    file: 'activities/find-recording.ts',
+    text: `    await recordNextRequest(deps, callSid, isRunning(status) ? request.nextRequestWhileRunningAt : request.nextRequestAt)
+    if (details === undefined) return { kind: 'unknown call' }
+`,
+    replacement: `    if (details === undefined) return { kind: 'unknown call' }
+    await recordNextRequest(deps, callSid, isRunning(status) ? request.nextRequestWhileRunningAt : request.nextRequestAt)
+`,
+    tests: ['tests/storage/call-details.test.ts'],
+    only: 'does not know a call yet',
+  },
+  {
+    breaks: 'the alarm about the key stays raised although only the account is wrong',
+    file: 'activities/exotel-api-failures.ts',
+    text: '    alarms.clear(CREDENTIALS_ALARM)\n    alarms.raise',
+    replacement: '    alarms.raise',
+    tests: ['tests/storage/exotel-settings.test.ts'],
+    only: 'only the alarm about the account',
+  },
 ]

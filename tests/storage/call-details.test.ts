@@ -65,6 +65,17 @@ describe('When Exotel answers 404 for a call,', () => {
   })
 })
 
+test('When Exotel does not know a call yet, then its row has the time of the next request', async () => {
+  await openBench()
+  const callSid = newCallSid()
+  await bench.owner.call.create({ data: { callSid, recordingState: 'awaiting' } })
+  answer([404], [200, OTHER_CALL])
+  const nextRequestAt = new Date(Date.now() + 60_000).toISOString()
+  expect(await bench.run('findRecording', { callSid, nextRequestAt })).toEqual({ kind: 'unknown call' })
+  const { recordingNextTryAt } = await bench.database.call.findUniqueOrThrow({ where: { callSid } })
+  expect(recordingNextTryAt?.toISOString()).toBe(nextRequestAt)
+})
+
 test('When the list of calls is answered with 404, then reconciliation waits with the alarm', async () => {
   await openBench()
   answer([404], [404])

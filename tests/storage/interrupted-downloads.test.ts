@@ -4,6 +4,7 @@ import { open, type FileHandle } from 'node:fs/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals'
 import { nameRecording } from '../../calls/recording-facts.ts'
 import type { CallSid } from '../../contracts/call-sid.ts'
+import type { Incomplete } from '../../contracts/recording.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
 import { eventually } from '../support/eventually.ts'
 import { beginningOf, status, wholeOf, type Headers } from '../support/recording-answers.ts'
@@ -112,7 +113,7 @@ test('When the incomplete file is prepared for quarantine, then an attempt that 
     .run(bench.activities.downloadRecording, source)
     .catch((error: unknown) => error)
   await eventually('the part to be on disk', async () => (await bench.spool.bytesOf(file())) === CUT)
-  const { spooled } = await scheduledAt(2).run(bench.activities.keepIncomplete, source)
+  const { spooled } = (await scheduledAt(2).run(bench.activities.keepIncomplete, source)) as Incomplete
   finish() // a download that still runs would complete the file now
   expect(await givenUp).toMatchObject({ type: 'SpoolFileLost' })
   const sha256 = createHash('sha256').update(BYTES.subarray(0, CUT)).digest('hex')

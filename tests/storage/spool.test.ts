@@ -1,8 +1,9 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync, statfsSync, truncateSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statfsSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { SpoolFull } from '../../recordings/spool-space.ts'
 import { Spool, SpoolUnusable } from '../../recordings/spool.ts'
+import { eventually } from '../support/eventually.ts'
 import { callSid, home, newCallSid } from '../support/servers.ts'
 
 const LIMITS = { maxBytes: 1000, minFreeBytes: 0 }
@@ -23,6 +24,32 @@ test('When a spool is opened twice, then the second is refused, and a spool that
   const { queue } = spool
   spool = await Spool.open(folder, 'w', LIMITS, () => {})
   expect(spool.queue).toBe(queue)
+})
+
+test('When a killed worker has left its lock, then the next one waits until the lock is stale', async () => {
+  const left = mkdtempSync(join(home, 'spool-'))
+  mkdirSync(join(left, '.lock'))
+  const next = await Spool.open(left, 'w', LIMITS, () => {})
+  await next.close()
+  rmSync(left, { recursive: true })
+})
+
+test('When a spool has lost its lock, then its process learns it', async () => {
+  const lost = mkdtempSync(join(home, 'spool-'))
+  const reasons: Error[] = []
+  const open = await Spool.open(lost, 'w', LIMITS, (reason) => void reasons.push(reason))
+  rmSync(join(lost, '.lock'), { recursive: true })
+  await eventually('the report', async () => reasons.length > 0, 5000)
+  await open.close()
+  rmSync(lost, { recursive: true })
+})
+
+test('When two spools of one machine have the same name, then they have different task queues', async () => {
+  const other = mkdtempSync(join(home, 'spool-'))
+  const second = await Spool.open(other, 'w', LIMITS, () => {})
+  expect(second.queue).not.toBe(spool.queue)
+  await second.close()
+  rmSync(other, { recursive: true })
 })
 
 test('When a file name is created, then it has no unchecked parts', () => {
