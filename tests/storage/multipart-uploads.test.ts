@@ -64,12 +64,12 @@ test('When the store returns ETags of parts that are no MD5, then the upload is 
       const body = await text(request)
       if (request.method === 'HEAD') return response.writeHead(200, { 'content-length': bytes, etag: `"${etag}"` }).end()
       if (request.method === 'PUT') return response.writeHead(200, { etag: `"encrypted ${query.get('partNumber')}"` }).end()
-      if (request.method === 'POST' && query.has('uploadId')) completed = body
-      return response
-        .writeHead(200, { 'content-type': 'application/xml' })
-        .end(
-          request.method === 'POST' ? '<Result><UploadId>upload</UploadId></Result>' : '<Result><IsTruncated>false</IsTruncated></Result>',
-        )
+      const answer = (root: string, content = ''): unknown =>
+        response.writeHead(200, { 'content-type': 'application/xml' }).end(`<${root}>${content}</${root}>`)
+      if (request.method === 'GET') return answer(query.has('uploadId') ? 'ListPartsResult' : 'ListMultipartUploadsResult')
+      if (!query.has('uploadId')) return answer('InitiateMultipartUploadResult', '<UploadId>upload</UploadId>')
+      completed = body
+      return answer('CompleteMultipartUploadResult', '<Key>recordings/x.mp3</Key>')
     })
     const object = { key: 'recordings/x.mp3', path, bytes, sha256, etag, contentType: 'audio/mpeg', metadata: {} }
     const control = { signal: new AbortController().signal, onProgress: () => {}, isCancelled: () => false }
