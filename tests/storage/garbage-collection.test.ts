@@ -15,7 +15,7 @@ import { createBucket, home, servers } from '../support/servers.ts'
 
 const HOUR_MS = 3600_000
 const KEYS = ['quarantine/2026/11/02/b.wav', 'recordings/2026/11/02/a.mp3']
-const FOREIGN_KEY = 'exports/2026.zip'
+const FOREIGN_KEY = 'exports/recordings/2026.zip'
 const never = new AbortController().signal
 
 let faulty: FaultyS3

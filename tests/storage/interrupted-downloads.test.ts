@@ -148,6 +148,15 @@ describe('When the spool has no space for a recording,', () => {
   })
 })
 
+test('When a worker shuts down, then the row of the recording does not say that the recording waits for that', async () => {
+  await nameRecording(bench.database, source.callSid, source)
+  const environment = bench.environment()
+  exotel.script(() => environment.cancel('WORKER_SHUTDOWN'))
+  const work = environment.run(bench.activities.downloadRecording, source)
+  await expect(work).rejects.toMatchObject({ type: 'WorkerShutdown' })
+  expect(await bench.database.recording.findFirstOrThrow({ where: source })).toMatchObject({ errorCode: null, nextTryAt: null })
+})
+
 test('When an attempt is cancelled before Exotel answers, then its connection is closed', async () => {
   const patient = await openWorkbench({ downloads: { startMs: 200_000 } })
   try {
