@@ -15,6 +15,7 @@ import { reviewRows } from './review-rows.ts'
 import { reviewTransfers } from './review-transfers.ts'
 import { spool } from './spool.ts'
 import { uploads } from './uploads.ts'
+import { worker } from './worker.ts'
 
 export const mistakes: Mistake[] = [
   ...calls,
@@ -28,6 +29,7 @@ export const mistakes: Mistake[] = [
   ...fields,
   ...objects,
   ...outages,
+  ...worker,
   ...reviewTransfers,
   ...reviewRows,
   ...exotelApi,
