@@ -36,7 +36,7 @@ test('When one recording of a call waits and another one is stored, then the sta
     const current = await run.status()
     return current.concluded.length === 1 && current.inProgress.every(({ step }) => step === 'wait') && current
   })
-  const detail = expect.stringContaining('RecordingNotFound happened') as string
+  const detail: unknown = expect.stringContaining('RecordingNotFound happened')
   expect(status.inProgress).toEqual([{ sourceUrl: A, step: 'wait', since: expect.any(String), detail }])
   expect(status.concluded).toEqual([{ sourceUrl: B, state: 'stored' }])
   isReady = true
