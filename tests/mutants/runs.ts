@@ -67,6 +67,22 @@ export const runs: Mistake[] = [
     only: 'until the call has ended, and for an hour',
   },
   {
+    breaks: 'a transfer that waits for S3 keeps its run until Temporal terminates it',
+    file: 'workflows/recording.ts',
+    text: 'historyLength >= 4 * continueAsNewAfterEvents',
+    replacement: 'historyLength >= 40 * continueAsNewAfterEvents',
+    tests: ['tests/workflows/continue-as-new.test.ts'],
+    only: 'waits for S3 until the history is too long',
+  },
+  {
+    breaks: 'an incomplete recording is stored under the key of another recording of its call',
+    file: 'workflows/quarantine-incomplete.ts',
+    text: '{ ...refTo(run.call), sourceUrl: link.sourceUrl, spooled, verdict }',
+    replacement: '{ ...refTo(run.call), spooled, verdict }',
+    tests: ['tests/workflows/incomplete-recording.test.ts'],
+    only: 'if one worker is lost',
+  },
+  {
     breaks: 'a lost worker prevents that the part on another worker is kept',
     file: 'workflows/quarantine-incomplete.ts',
     text: '    if (failureIn(error).code === SPOOL_FILE_LOST) return undefined\n',

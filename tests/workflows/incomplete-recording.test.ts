@@ -1,7 +1,7 @@
 // Recordings that no attempt downloads completely, and damaged ones.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { Context } from '@temporalio/activity'
-import type { Verdict } from '../../contracts/recording.ts'
+import type { UploadInput, Verdict } from '../../contracts/recording.ts'
 import { DAMAGED, failedAttempt, HOUR, type Harness, LINK, ONE_BYTE, openHarness, type Script } from '../support/workflow-harness.ts'
 
 let harness: Harness
@@ -106,17 +106,20 @@ describe('When each download is incomplete', () => {
 
   test('then the file of another worker goes to quarantine if one worker is lost', async () => {
     let downloads = 0
+    const uploads: UploadInput[] = []
     const run = await harness.start(
       { sourceUrls: [LINK] },
       {
         downloadRecording: async () => ({ ...ONE_BYTE, queue: ++downloads === 1 ? 'spool-other' : 'spool-lab' }),
         validateRecording,
+        uploadRecording: async (input) => (uploads.push(input), { bucket: 'b', key: 'quarantine/k', url: 'u' }),
         keepIncomplete: async () =>
           Context.current().info.taskQueue === 'spool-other' ? Promise.reject(failedAttempt('SpoolFileLost')) : { spooled: KEPT },
       },
     )
     expect(await run.ended()).toBe('RecordingDamaged')
     expect(run.conclusions).toMatchObject([{ outcome: { state: 'quarantined' } }])
+    expect(uploads).toMatchObject([{ callSid: run.callSid, sourceUrl: LINK, spooled: KEPT }]) // the link is a part of the key
   })
 
   test('then another kept file goes to quarantine if the longest one is lost before its validation', async () => {
