@@ -75,7 +75,7 @@ export const runs: Mistake[] = [
     only: 'waits for S3 until the history is too long',
   },
   {
-    breaks: 'an incomplete recording is stored under the key of another recording of its call',
+    breaks: 'an incomplete recording is not kept if its worker has a long queue',
     file: 'workflows/quarantine-incomplete.ts',
     text: '{ ...refTo(run.call), sourceUrl: link.sourceUrl, spooled, verdict }',
     replacement: '{ ...refTo(run.call), spooled, verdict }',

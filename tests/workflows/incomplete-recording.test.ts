@@ -119,7 +119,7 @@ describe('When each download is incomplete', () => {
     )
     expect(await run.ended()).toBe('RecordingDamaged')
     expect(run.conclusions).toMatchObject([{ outcome: { state: 'quarantined' } }])
-    expect(uploads).toMatchObject([{ callSid: run.callSid, sourceUrl: LINK, spooled: KEPT }]) // the link is a part of the key
+    expect(uploads).toMatchObject([{ callSid: run.callSid, sourceUrl: LINK, spooled: KEPT }]) // a busy worker is asked for the file of this link
   })
 
   test('then another kept file goes to quarantine if the longest one is lost before its validation', async () => {
