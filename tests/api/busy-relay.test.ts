@@ -104,13 +104,14 @@ test('When the relay is stopped while it claims events, then none is sent, and t
   expect(signals).toEqual([])
 })
 
-test('When Temporal as a whole has a fault, then the metric shows it until the relay resumes', async () => {
+test('When Temporal as a whole has a fault, then the metric shows it until the relay resumes, and the log has one line', async () => {
   const paused = async () => (await registry.getSingleMetric('caly_relay_paused')!.get()).values[0]?.value
   let answer: Answer = 'namespace missing'
   await commit(1)
-  const { relay } = start(() => answer)
-  await eventually('the relay to pause', async () => relay.state().problem !== undefined)
+  const { relay, temporal } = start(() => answer)
+  await eventually('further attempts', async () => temporal.signals.length >= 4)
   expect(await paused()).toBe(1)
+  expect(lines).toEqual([expect.stringContaining('Recording relay paused')])
   answer = 'ok'
   await eventually('the relay to resume', async () => relay.state().state === 'relaying')
   expect(await paused()).toBe(0)

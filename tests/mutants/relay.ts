@@ -43,6 +43,14 @@ export const relay: Mistake[] = [
     only: 'the metric shows it',
   },
   {
+    breaks: 'each attempt during an outage of Temporal writes a line to the log',
+    file: 'relay/relay.ts',
+    text: "    if (status.state === 'paused' && reason === lastReason) return\n",
+    replacement: '',
+    tests: ['tests/api/busy-relay.test.ts'],
+    only: 'the metric shows it',
+  },
+  {
     breaks: 'after one failed statement no outcome is recorded until the API is restarted',
     file: 'relay/relay-outcomes.ts',
     text: 'last = written.catch(() => {})',

@@ -131,6 +131,14 @@ export const runs: Mistake[] = [
     only: 'unavailable for hours after an upload',
   },
   {
+    breaks: 'a complete file is downloaded again because the uploads of its worker have a long queue',
+    file: 'workflows/recording-activities.ts',
+    text: 'return onSpool(queue, policy, input, () => uploadRecording.executeWithOptions({ summary: `spool → S3, ${bytes} bytes` }, [input]))',
+    replacement: 'return uploadRecording.executeWithOptions({ summary: `spool → S3, ${bytes} bytes` }, [input])',
+    tests: ['tests/workflows/own-outages.test.ts'],
+    only: 'When an upload waits in the queue',
+  },
+  {
     breaks: 'a recording is not requested again while its row cannot be updated',
     file: 'workflows/recording-activities.ts',
     text: "scheduleToCloseTimeout: '10s', retry",
