@@ -10,9 +10,12 @@ import { fields } from './fields.ts'
 import type { Mistake } from './mistake.ts'
 import { objects } from './objects.ts'
 import { outages } from './outages.ts'
+import { passes } from './passes.ts'
+import { relay } from './relay.ts'
 import { requests } from './requests.ts'
 import { reviewRows } from './review-rows.ts'
 import { reviewTransfers } from './review-transfers.ts'
+import { runs } from './runs.ts'
 import { spool } from './spool.ts'
 import { uploads } from './uploads.ts'
 import { worker } from './worker.ts'
@@ -30,6 +33,9 @@ export const mistakes: Mistake[] = [
   ...objects,
   ...outages,
   ...worker,
+  ...relay,
+  ...runs,
+  ...passes,
   ...reviewTransfers,
   ...reviewRows,
   ...exotelApi,
