@@ -46,14 +46,14 @@ describe('When an account was not verified for a week', () => {
     return { $queryRaw: $queryRaw as Queryable['$queryRaw'], $executeRaw: database.$executeRaw.bind(database) }
   }
 
-  test('and is verified and used during a clean-up, then it and its session stay', async () => {
+  test.each([0, 1])('and is verified during a clean-up, then it stays, with its %i sessions', async (sessions) => {
     const { id } = await insertUser(unverified)
-    const verifyAndLogIn = async () => {
+    const verify = async () => {
       await opened.owner.user.update({ where: { id }, data: { verifiedAt: new Date() } })
-      await openSession(accounts(), { userId: id, passwordHash })
+      if (sessions > 0) await openSession(accounts(), { userId: id, passwordHash })
     }
-    expect(await deleteExpired(afterListing(verifyAndLogIn), 'unverifiedAccounts', 100)).toEqual({ rows: 0, more: false })
-    expect([await opened.owner.user.count(), await opened.owner.session.count()]).toEqual([1, 1])
+    expect(await deleteExpired(afterListing(verify), 'unverifiedAccounts', 100)).toEqual({ rows: 0, more: false })
+    expect([await opened.owner.user.count(), await opened.owner.session.count()]).toEqual([1, sessions])
   })
 
   test('and is registered again, then clean-up keeps it for another week', async () => {
