@@ -1,4 +1,5 @@
 import { access } from './access.ts'
+import { accountChanges } from './account-changes.ts'
 import { calls } from './calls.ts'
 import { decisions } from './decisions.ts'
 import { downloads } from './downloads.ts'
@@ -10,6 +11,7 @@ import { outages } from './outages.ts'
 import { requests } from './requests.ts'
 import { reviewRows } from './review-rows.ts'
 import { reviewTransfers } from './review-transfers.ts'
+import { rows } from './rows.ts'
 import { spool } from './spool.ts'
 import { uploads } from './uploads.ts'
 
@@ -27,4 +29,6 @@ export const mistakes: Mistake[] = [
   ...outages,
   ...reviewTransfers,
   ...reviewRows,
+  ...rows,
+  ...accountChanges,
 ]
