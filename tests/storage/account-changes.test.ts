@@ -1,6 +1,7 @@
 // Changes of accounts that overlap, are repeated, or come from somebody else than the owner, without HTTP.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { hash } from '@node-rs/argon2'
+import { decodeJwt } from 'jose'
 import { createAdministrator } from '../../accounts/administration.ts'
 import { deleteExpired } from '../../accounts/clean-up.ts'
 import { logIn } from '../../accounts/login.ts'
@@ -16,7 +17,7 @@ import { openDatabase, type OpenDatabase } from '../support/servers.ts'
 const EMAIL = 'somebody@example.com'
 const PASSWORD = 'a long passphrase of somebody'
 const NEW_PASSWORD = 'quite another passphrase'
-const WEEK_AND_DAY_MS = 8 * 24 * 3600_000
+const DAY_MS = 24 * 3600_000
 
 let opened: OpenDatabase
 let passwordHash: string
@@ -30,7 +31,7 @@ afterAll(() => opened?.close())
 const accounts = () => accountsOn(opened.database)
 const insertUser = (data: object = {}) =>
   opened.owner.user.create({ data: { email: EMAIL, name: 'Somebody', passwordHash, verifiedAt: new Date(), ...data } })
-const unverified = { verifiedAt: null, createdAt: new Date(Date.now() - WEEK_AND_DAY_MS) }
+const unverified = { verifiedAt: null, createdAt: new Date(Date.now() - 8 * DAY_MS) }
 const userOf = () => opened.database.user.findUniqueOrThrow({ where: { email: EMAIL } })
 const registration = { email: EMAIL, password: NEW_PASSWORD, name: 'A stranger', source: '192.0.2.1' }
 
@@ -73,6 +74,7 @@ test('When a stranger registers the address of a verified account, then its name
 test('When strangers have used up the mails of an address, then an invited person can still register with it', async () => {
   for (let i = 0; i < 5; i += 1) await addMail(opened.database, { kind: 'verification', to: EMAIL, source: `stranger ${i}` })
   const invitation = await createInvitation(accounts(), EMAIL)
+  expect((decodeJwt(invitation).exp! * 1000 - Date.now()) / DAY_MS).toBeCloseTo(7, 1)
   await register(accounts(), { ...registration, invitation })
   await logIn(accounts(), { email: EMAIL, password: NEW_PASSWORD })
   expect(await opened.owner.accountMail.count()).toBe(5)
@@ -90,6 +92,16 @@ test('When an administrator is created for an account that was deactivated, then
   const { password, existed } = await createAdministrator(opened.owner, EMAIL)
   expect(existed).toBe(true)
   await logIn(accounts(), { email: EMAIL, password })
+})
+
+test('When sessions may last one day and be idle for seven, then login and refresh work, and the session ends after a day', async () => {
+  const { id: userId } = await insertUser()
+  const short = { ...accounts(), sessionDays: 1 }
+  const { refreshToken } = (await openSession(short, { userId, passwordHash }))!
+  const { sessionId } = await refreshSession(short, refreshToken)
+  const { createdAt, expiresAt, refreshExpiresAt } = await opened.database.session.findUniqueOrThrow({ where: { id: sessionId } })
+  expect(refreshExpiresAt).toEqual(expiresAt)
+  expect((expiresAt.getTime() - createdAt.getTime()) / DAY_MS).toBeCloseTo(1, 3)
 })
 
 describe('When a password is changed with a session', () => {

@@ -91,6 +91,11 @@ describe('When a recording fails for the first time,', () => {
   })
 })
 
+test('When Exotel does not know a call, then it is searched for five times', async () => {
+  const unknown: Outcome = { state: 'failed', code: 'CallUnknown', error: 'Exotel does not know the call' }
+  for (let search = 1; search <= 5; search += 1) expect(await conclude(undefined, unknown)).toEqual({ givenUp: search === 5 })
+})
+
 test('When a recording fails again, then its row and that of its call still say since when they failed', async () => {
   await conclude(FIRST, FAILED)
   const since = hoursAgo(2)

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import type { Outcome } from '../../contracts/recording.ts'
 import { concludeRecording } from '../../calls/conclude-recording.ts'
-import { claimEvents } from '../../calls/relay-events.ts'
+import { claimEvents, deferEvents, markRelayed } from '../../calls/relay-events.ts'
 import type { Database } from '../../platform/database.ts'
 import { RECOVERY } from '../support/activities.ts'
 import { recordWebhook } from '../support/record-webhook.ts'
@@ -42,4 +42,19 @@ test('When the recording of a call is in quarantine, then events without a new l
     { sourceUrls: [], bringsNothingNew: true },
     { sourceUrls: [`${LINK}2`], bringsNothingNew: false },
   ])
+})
+
+test('When an event that Temporal refused before is started, then its row has the time, and no error any more', async () => {
+  const callSid = newCallSid()
+  await recordWebhook(database, 'call-end', { CallSid: callSid })
+  const claim = async () => (await claimEvents(database, { fresh: 100, withoutResponse: 0 })).filter((event) => event.callSid === callSid)
+  const rowOf = () => database.webhookEvent.findFirstOrThrow({ where: { callSid } })
+  await deferEvents(
+    database,
+    (await claim()).map((event) => ({ ...event, reason: 'busy' })),
+  )
+  expect(await rowOf()).toMatchObject({ relayState: 'pending', relayError: 'busy', relayedAt: null })
+  await database.$executeRaw`UPDATE webhook_events SET next_relay_at = now() - interval '1 s' WHERE call_sid = ${callSid}`
+  await markRelayed(database, { started: await claim(), nothingNew: [] })
+  expect(await rowOf()).toMatchObject({ relayState: 'started', relayTries: 1, relayError: null, relayedAt: expect.any(Date) })
 })

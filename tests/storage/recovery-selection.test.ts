@@ -1,7 +1,7 @@
 // Which calls recovery selects, and in which order, so that no call is left out if there are more than one pass starts.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import type { CallSid } from '../../contracts/call-sid.ts'
-import { findDue, findWithoutOpenRun } from '../../calls/recovery.ts'
+import { enqueueRecovery, findDue, findWithoutOpenRun } from '../../calls/recovery.ts'
 import type { Database } from '../../platform/database.ts'
 import { newCallSid, openDatabase } from '../support/servers.ts'
 
@@ -58,6 +58,17 @@ describe('When more calls have failed than a pass starts', () => {
     await database.webhookEvent.updateMany({ data: { relayState: 'started' } })
     expect(sidsOf(await findDue(database, 10))).toEqual([callSid])
   })
+})
+
+test('When a recording fails again after recovery has started it, then recovery starts it again', async () => {
+  const callSid = await failedCall(hoursAgo(3), FIRST)
+  for (const [index, nextFailureHours] of [2, 1].entries()) {
+    const [due] = await findDue(database, 10)
+    await enqueueRecovery(database, due!, HOUR)
+    expect(await database.webhookEvent.count({ where: { callSid, source: 'recovery' } })).toBe(index + 1)
+    await database.webhookEvent.updateMany({ data: { relayState: 'started' } })
+    await database.recording.updateMany({ where: { callSid }, data: { nextTryAt: hoursAgo(nextFailureHours) } })
+  }
 })
 
 describe('When calls wait and their rows have not changed for an hour', () => {
