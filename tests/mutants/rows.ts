@@ -308,6 +308,14 @@ export const rows: Mistake[] = [
     only: 'another process can claim it after 30 s',
   },
   {
+    breaks: 'workflows do not know when the call ended',
+    file: 'calls/relay-events.ts',
+    text: 'c.ended_at AS "endedAt"',
+    replacement: 'c.started_at AS "endedAt"',
+    tests: ['tests/storage/event-claims.test.ts'],
+    only: 'what is known about its call',
+  },
+  {
     breaks: 'each event of a call in quarantine starts another search',
     file: 'calls/relay-events.ts',
     text: "WHEN c.recording_state IN ('failed', 'quarantined') THEN e.source",

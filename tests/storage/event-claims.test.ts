@@ -1,4 +1,4 @@
-// How long a claim of an event lasts, and which events of a call in quarantine no workflow has to receive.
+// What a claim of an event contains, how long it lasts, and what follows from it.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import type { Outcome } from '../../contracts/recording.ts'
 import { concludeRecording } from '../../calls/conclude-recording.ts'
@@ -57,4 +57,19 @@ test('When an event that Temporal refused before is started, then its row has th
   await database.$executeRaw`UPDATE webhook_events SET next_relay_at = now() - interval '1 s' WHERE call_sid = ${callSid}`
   await markRelayed(database, { started: await claim(), nothingNew: [] })
   expect(await rowOf()).toMatchObject({ relayState: 'started', relayTries: 1, relayError: null, relayedAt: expect.any(Date) })
+})
+
+test('When an event is claimed, then the claim contains what is known about its call', async () => {
+  const callSid = newCallSid()
+  await recordWebhook(database, 'call-start', { CallSid: callSid, StartTime: '2026-11-25 10:00:00' })
+  await recordWebhook(database, 'call-end', {
+    CallSid: callSid,
+    Status: 'completed',
+    EndTime: '2026-11-25 10:05:00',
+    ConversationDuration: '290',
+  })
+  const claimed = (await claimEvents(database, { fresh: 100, withoutResponse: 0 })).filter((event) => event.callSid === callSid)
+  const { receivedAt } = await database.webhookEvent.findFirstOrThrow({ where: { callSid, route: 'call-end' } })
+  const known = { status: 'completed', endedAt: new Date('2026-11-25T04:35:00Z'), durationSeconds: 290 }
+  expect(claimed).toMatchObject([{ ...known, source: 'exotel', requestId: 'r', receivedAt, endReportedAt: receivedAt }])
 })

@@ -1,5 +1,5 @@
 // Two processes deliver one mail, because the claim of the first one has expired during its delivery.
-import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
+import { afterAll, beforeAll, beforeEach, expect, jest, test } from '@jest/globals'
 import pg from 'pg'
 import { pino } from 'pino'
 import { addMail, mails } from '../../accounts/mail-outbox.ts'
@@ -82,4 +82,29 @@ test('When a process sends a mail, then others wait longer than a delivery can t
   await eventually('the first delivery', async () => server.received.length > before)
   await first.stop()
   expect(await isFarAhead()).toEqual([{ far: true, outcome: null }])
+})
+
+test('When a delivery never ends, then the sender waits for it for a minute, and sends the mail again', async () => {
+  const wait = globalThis.setTimeout
+  const aMinuteIsShort = ((work: () => void, ms?: number) => wait(work, ms === 60_000 ? 50 : ms)) as typeof setTimeout
+  const timers = jest.spyOn(globalThis, 'setTimeout').mockImplementation(aMinuteIsShort)
+  let endFirst = (): void => {}
+  let deliveries = 0
+  const deliver = async (): Promise<void> => {
+    deliveries += 1
+    if (deliveries === 1) await new Promise<void>((resolve) => (endFirst = resolve))
+  }
+  const mailer = { available: true, deliver, check: async () => 'ready' }
+  const pauses = { firstMs: 1, maxMs: 5 }
+  await addMail(opened.database, { kind: 'welcome', to: RECIPIENT })
+  const sender = startMailSender({ database: opened.database, mailer, publicUrl: 'https://calls.example.com', pauses, logger })
+  try {
+    const isSent = async () => (await sql.query(`SELECT FROM account_mails WHERE attempts = 2 AND outcome = 'sent'`)).rowCount === 1
+    await eventually('the second delivery', isSent, 5000)
+    expect(deliveries).toBe(2)
+  } finally {
+    timers.mockRestore()
+    endFirst()
+    await sender.stop()
+  }
 })
