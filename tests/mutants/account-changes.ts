@@ -91,6 +91,14 @@ export const accountChanges: Mistake[] = [
     only: 'for an account that was deactivated',
   },
   {
+    breaks: 'a login during the deactivation of its account leaves a session for the time when it is active again',
+    file: 'accounts/sessions.ts',
+    text: ' AND active AND verified_at IS NOT NULL\n',
+    replacement: ' AND verified_at IS NOT NULL\n',
+    tests: ['tests/storage/account-changes.test.ts'],
+    only: 'is being deactivated during a login',
+  },
+  {
     breaks: 'a session that was just ended changes the password, and stays usable',
     file: 'accounts/sessions.ts',
     text: '::uuid AND ended_at IS NULL FOR UPDATE`',

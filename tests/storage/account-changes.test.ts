@@ -12,6 +12,7 @@ import { createInvitation, register } from '../../accounts/registration.ts'
 import { endSessions, openSession } from '../../accounts/sessions.ts'
 import type { Queryable } from '../../platform/database.ts'
 import { accountsOn } from '../support/accounts.ts'
+import { untilBlocked } from '../support/locks.ts'
 import { openDatabase, type OpenDatabase } from '../support/servers.ts'
 
 const EMAIL = 'somebody@example.com'
@@ -102,6 +103,19 @@ test('When sessions may last one day and be idle for seven, then login and refre
   const { createdAt, expiresAt, refreshExpiresAt } = await opened.database.session.findUniqueOrThrow({ where: { id: sessionId } })
   expect(refreshExpiresAt).toEqual(expiresAt)
   expect((expiresAt.getTime() - createdAt.getTime()) / DAY_MS).toBeCloseTo(1, 3)
+})
+
+test('When an account is being deactivated during a login, then the login gets no session', async () => {
+  const { id: userId } = await insertUser()
+  let login: ReturnType<typeof openSession> | undefined
+  await opened.owner.$transaction(async (transaction) => {
+    await transaction.user.update({ where: { id: userId }, data: { active: false } })
+    await endSessions(transaction, { userId }, 'revoked')
+    login = openSession(accounts(), { userId, passwordHash })
+    await untilBlocked(opened.database, [login])
+  })
+  expect(await login).toBeUndefined()
+  expect(await opened.owner.session.count()).toBe(0)
 })
 
 describe('When a password is changed with a session', () => {
