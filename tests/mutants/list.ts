@@ -12,6 +12,7 @@ import { requests } from './requests.ts'
 import { reviewRows } from './review-rows.ts'
 import { reviewTransfers } from './review-transfers.ts'
 import { rows } from './rows.ts'
+import { selections } from './selections.ts'
 import { spool } from './spool.ts'
 import { uploads } from './uploads.ts'
 
@@ -30,5 +31,6 @@ export const mistakes: Mistake[] = [
   ...reviewTransfers,
   ...reviewRows,
   ...rows,
+  ...selections,
   ...accountChanges,
 ]
