@@ -188,7 +188,7 @@ export const rows: Mistake[] = [
     only: 'health and metrics count each of them',
   },
   {
-    breaks: 'an object is stored under a day of the last century',
+    breaks: 'an object is stored under a day years before its call',
     file: 'calls/recording-facts.ts',
     text: 'BETWEEN c.created_at - make_interval(days => ${MAX_DAYS_BEFORE_ARRIVAL}) AND c.created_at',
     replacement: "BETWEEN '-infinity' AND c.created_at",

@@ -92,7 +92,7 @@ test('When the date of an object is read for the first time, then it is fixed: t
   const before = today()
   const [ended, absurd, ancient, unknown] = [newCallSid(), newCallSid(), newCallSid(), newCallSid()]
   await record('call-end', { CallSid: ended, EndTime: '2026-11-01 04:00:00' })
-  await record('call-end', { CallSid: ancient, EndTime: '1999-01-01 00:00:00' })
+  await record('call-end', { CallSid: ancient, EndTime: '2020-01-01 00:00:00' })
   await record('call-end', { CallSid: absurd })
   await database.call.update({ where: { callSid: absurd }, data: { endedAt: new Date('2042-01-01T00:00:00Z') } })
   expect(await fixRecordingDate(database, ended)).toBe('2026-10-31')
