@@ -1,4 +1,5 @@
 import { access } from './access.ts'
+import { accountChanges } from './account-changes.ts'
 import { calls } from './calls.ts'
 import { clients } from './clients.ts'
 import { decisions } from './decisions.ts'
@@ -16,6 +17,8 @@ import { requests } from './requests.ts'
 import { reviewRows } from './review-rows.ts'
 import { reviewTransfers } from './review-transfers.ts'
 import { runs } from './runs.ts'
+import { rows } from './rows.ts'
+import { selections } from './selections.ts'
 import { spool } from './spool.ts'
 import { uploads } from './uploads.ts'
 import { worker } from './worker.ts'
@@ -41,4 +44,7 @@ export const mistakes: Mistake[] = [
   ...exotelApi,
   ...duty,
   ...clients,
+  ...rows,
+  ...selections,
+  ...accountChanges,
 ]

@@ -6,9 +6,12 @@ import type { AddressInfo } from 'node:net'
 import type { ConnectionChecks } from '../../api/connection-checks.ts'
 import { operationRoutes } from '../../api/operation.ts'
 import { healthOperations } from '../../api/routes/health.ts'
+import { measurePipeline, pipelineHealth } from '../../calls/pipeline-health.ts'
+import { finishReconcilePass, insertPass } from '../../calls/reconcile.ts'
 import { recordEvent } from '../../calls/record-event.ts'
 import type { CallSid } from '../../contracts/call-sid.ts'
 import { deliveryIdentity, readCallEvent, type WebhookRoute } from '../../exotel/call-event.ts'
+import { registry } from '../../platform/metrics.ts'
 import { eventually } from '../support/eventually.ts'
 import { newCallSid, openDatabase, type OpenDatabase } from '../support/servers.ts'
 
@@ -105,4 +108,66 @@ describe('When there is one fault, then /health is degraded until it ends:', () 
     await begin()
     expect(await becomes('degraded')).toMatchObject({ recordings: { stalled: false } })
   })
+test('When a call waits for two hours, then recordings are stalled only if no other one was stored for 75 min', async () => {
+  await endedTwoHoursAgo()
+  const { callSid } = await endedTwoHoursAgo()
+  const storedAt = (recordingStateSince: Date) =>
+    opened.owner.call.update({
+      where: { callSid },
+      data: { recordingState: 'stored', recordingUrl: 'https://s3.test/x.mp3', recordingStateSince },
+    })
+  for (const [minutes, stalled] of [
+    [70, false],
+    [80, true],
+  ] as const) {
+    await storedAt(new Date(Date.now() - minutes * 60_000))
+    expect(await pipelineHealth(opened.database)).toMatchObject({ awaiting: 1, stalled })
+  }
+})
+
+test('When calls are in several states, then health and metrics count each of them', async () => {
+  const states = ['awaiting', 'failed', 'failed', 'quarantined', 'quarantined', 'quarantined', 'stored', 'none']
+  const failure = { recordingError: 'cut', recordingErrorCode: 'RecordingDamaged' }
+  const data = states.map((recordingState) => ({
+    callSid: newCallSid(),
+    recordingState,
+    recordingUrl: recordingState === 'stored' ? 'https://s3.test/x.mp3' : null,
+    ...(['failed', 'quarantined'].includes(recordingState) && failure),
+  }))
+  await opened.owner.call.createMany({ data })
+  await opened.owner.webhookEvent.deleteMany()
+  const oldest = new Date(Date.now() - TWO_HOURS)
+  const events = [
+    { relayState: 'started', receivedAt: new Date(oldest.getTime() - TWO_HOURS), relayTries: 1, relayWaits: 1 },
+    { receivedAt: oldest },
+    { relayTries: 1 },
+    { relayWaits: 1 },
+    { relayWaits: 2 },
+  ].map((event) => ({ source: 'exotel', route: 'call-end', identity: newCallSid(), callSid: 'c', relayState: 'pending', ...event }))
+  await opened.owner.webhookEvent.createMany({ data: events })
+  const relay = { unrelayed: 4, deferred: 1, withoutResponse: 2, oldestUnrelayedAt: oldest }
+  expect(await pipelineHealth(opened.database)).toMatchObject({ awaiting: 1, failed: 2, quarantined: 3, ...relay })
+  await measurePipeline(opened.database)
+  const metrics = await registry.metrics()
+  for (const line of [
+    'recordings{state="awaiting"} 1',
+    'recordings{state="failed"} 2',
+    'recordings{state="quarantined"} 3',
+    'relay_pending_events 4',
+    'recordings_stalled 0',
+  ])
+    expect(metrics).toContain(`caly_${line}\n`)
+})
+
+test('When passes through the list of calls end, then only a complete one that is no backfill counts as the last one', async () => {
+  const window = { from: new Date(Date.now() - TWO_HOURS), to: new Date() }
+  const end = async (kind: 'regular' | 'backfill', problem?: string): Promise<Date | null> => {
+    const { passId } = await insertPass(opened.database, kind, `${kind} ${problem}`, window)
+    const counts = { pages: 1, callsSeen: 0, callsNew: 0, recordingsNew: 0 }
+    await finishReconcilePass(opened.database, { passId, ...counts, ...(problem !== undefined && { problem }) })
+    return (await pipelineHealth(opened.database)).lastReconciledAt
+  }
+  expect(await end('regular', 'a gap')).toBeNull()
+  expect(await end('backfill')).toBeNull()
+  expect(await end('regular')).toBeInstanceOf(Date)
 })
