@@ -108,6 +108,8 @@ describe('When there is one fault, then /health is degraded until it ends:', () 
     await begin()
     expect(await becomes('degraded')).toMatchObject({ recordings: { stalled: false } })
   })
+})
+
 test('When a call waits for two hours, then recordings are stalled only if no other one was stored for 75 min', async () => {
   await endedTwoHoursAgo()
   const { callSid } = await endedTwoHoursAgo()

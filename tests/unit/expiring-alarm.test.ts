@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, jest, test } from '@jest/globals'
 import { pino } from 'pino'
 import { createExpiringAlarm, type ExpiringAlarm } from '../../activities/expiring-alarm.ts'
 import { createRecordingHostAlarm } from '../../activities/recording-host-alarm.ts'
-import type { AlarmName } from '../../contracts/alarms.ts'
+import type { AlarmName } from '../../contracts/alarm-names.ts'
 import { createAlarms, type Alarms } from '../../platform/alarms.ts'
 
 const HOUR = 3600_000

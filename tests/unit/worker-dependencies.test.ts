@@ -2,7 +2,7 @@
 import { expect, test } from '@jest/globals'
 import { pino } from 'pino'
 import { openDependencies, type Dependencies } from '../../activities/dependencies.ts'
-import type { AlarmName } from '../../contracts/alarms.ts'
+import type { AlarmName } from '../../contracts/alarm-names.ts'
 import { createAlarms } from '../../platform/alarms.ts'
 import { readConfig } from '../../platform/config.ts'
 import { MINIMAL } from '../support/settings.ts'
