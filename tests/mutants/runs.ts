@@ -156,7 +156,7 @@ export const runs: Mistake[] = [
   },
   {
     breaks: 'a run never ends if the files of its recording cannot be deleted',
-    file: 'workflows/recording-activities.ts',
+    file: 'workflows/spool-tasks.ts',
     text: '    retry: { maximumAttempts: 3 },\n',
     replacement: '    retry,\n',
     tests: ['tests/workflows/failing-steps.test.ts'],
