@@ -26,7 +26,7 @@ interface JestOutput {
 }
 
 /** The longest run of the tests of one mistake: a mistake can cause an endless loop. */
-const MOST_MS = 15 * 60_000
+const MOST_MS = 30 * 60_000
 
 /** Returns what is wrong with the list: a text that does not occur exactly once, a file that does not exist, a mistake listed twice. */
 export function faultsOf(mistakes: Mistake[], root: string): string[] {
