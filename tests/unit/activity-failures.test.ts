@@ -3,7 +3,7 @@ import { afterAll, beforeEach, describe, expect, test } from '@jest/globals'
 import type { ApplicationFailure } from '@temporalio/common'
 import { MockActivityEnvironment } from '@temporalio/testing'
 import { DefaultLogger } from '@temporalio/worker'
-import { pino } from 'pino'
+import { pino, stdSerializers } from 'pino'
 import { failAttempt, RetryLater } from '../../activities/failures.ts'
 import { activityInterceptor } from '../../activities/interceptor.ts'
 import type { AlarmName } from '../../contracts/alarm-names.ts'
@@ -27,7 +27,8 @@ beforeEach(() => {
 })
 
 function environment(attempt: number): MockActivityEnvironment {
-  const logger = pino({ level: 'info', mixin: logContext }, { write: (line) => void lines.push(line) })
+  const serializers = { error: stdSerializers.err }
+  const logger = pino({ level: 'info', mixin: logContext, serializers }, { write: (line) => void lines.push(line) })
   const deps = { database, alarms, logger, pauses: { firstMs: 2000, maxMs: 300_000 } }
   return new MockActivityEnvironment({ attempt }, { logger: new DefaultLogger('ERROR'), interceptors: [activityInterceptor(deps)] })
 }

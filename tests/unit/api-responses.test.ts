@@ -1,5 +1,6 @@
 // What responses of the API contain besides their bodies, and which errors are logged.
 import { afterEach, describe, expect, test } from '@jest/globals'
+import { once } from 'node:events'
 import express, { type Express, type RequestHandler } from 'express'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -26,8 +27,9 @@ const database = connectDatabase({ url: 'postgresql://postgres@127.0.0.1:1/x', p
 let server: Server | undefined
 afterEach(() => void server?.close().closeAllConnections())
 
-function serve(app: Express): string {
+async function serve(app: Express): Promise<string> {
   server = app.listen(0, '127.0.0.1')
+  await once(server, 'listening')
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
@@ -36,7 +38,7 @@ describe('When a request fails', () => {
     const lines: object[] = []
     const logger = pino({ base: null }, { write: (line: string) => void lines.push(JSON.parse(line)) })
     const failing: RequestHandler = () => Promise.reject(error)
-    const { status } = await fetch(serve(express().use(failing).use(errorHandler(logger))))
+    const { status } = await fetch(await serve(express().use(failing).use(errorHandler(logger))))
     return { status, lines }
   }
 
@@ -60,7 +62,7 @@ test('When an operation succeeds, then its response is not stored by caches', as
     answer: z.strictObject({ accessToken: z.string() }),
     handle: async () => ({ accessToken: 'secret' }),
   })
-  const response = await fetch(`${serve(express().use(operationRoutes([declared], unlimited)))}/x`)
+  const response = await fetch(`${await serve(express().use(operationRoutes([declared], unlimited)))}/x`)
   expect([response.status, response.headers.get('cache-control')]).toEqual([200, 'no-store'])
 })
 
@@ -75,7 +77,7 @@ test('When a session opens and ends, then each cookie has its path and lifetime,
     clearSessionCookies(response)
     response.end()
   })
-  const url = serve(app)
+  const url = await serve(app)
   const cookies = async (path: string) =>
     (await fetch(url + path)).headers.getSetCookie().map((each) => ({
       name: each.split('=')[0],
@@ -95,7 +97,7 @@ test('When a session opens and ends, then each cookie has its path and lifetime,
 test('When no mail can be sent, then a request for a password reset says so', async () => {
   const limits = { perAddress: () => unlimited } as unknown as Limits
   const operations = accountOperations({ accounts: accountsOn(database), limits })
-  const url = serve(express().use(operationRoutes(operations, unlimited)).use(errorHandler(silent)))
+  const url = await serve(express().use(operationRoutes(operations, unlimited)).use(errorHandler(silent)))
   const { status, body } = await post(url, '/api/auth/forgot-password', { email: 'person@example.com' })
   expect([status, body.code]).toEqual([503, 'mail_unavailable'])
 })
