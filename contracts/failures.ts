@@ -15,7 +15,7 @@ const FAILURE_CODES = [
   'ExotelUnavailable', // no response, 5xx, or a redirect or DNS address that is not allowed
   'ObjectMissing', // was stored, but the object is no longer in the bucket
   'InternalError', // none of the codes above applies
-  'Cancelled', // by a person
+  'Cancelled', // a person cancelled the run or erased the call
 ] as const
 export type FailureCode = (typeof FAILURE_CODES)[number]
 
