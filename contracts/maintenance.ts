@@ -60,7 +60,7 @@ export interface BackfillRequest {
   /** ISO 8601 */
   from: string
   to: string
-  /** At most this many calls of the backfill are in progress at a time, so that live calls take precedence. */
+  /** A page is read only while fewer calls of the backfill are not concluded, so that live calls take precedence. */
   openAtMost: number
   waitScale: number
 }
