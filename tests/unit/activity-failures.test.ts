@@ -42,7 +42,9 @@ async function failureOf(work: () => Promise<unknown>, attempt = 1): Promise<App
       (error: unknown) => error as ApplicationFailure,
     )
 }
-const throwing = (error: Error) => (): Promise<never> => Promise.reject(error)
+const throwing = (error: Error) => async (): Promise<never> => {
+  throw error
+}
 const waits = { nonRetryable: false, category: 'BENIGN' }
 
 test.each([

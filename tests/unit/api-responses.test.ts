@@ -1,9 +1,6 @@
 // What responses of the API contain besides their bodies, and which errors are logged.
-import { afterEach, describe, expect, test } from '@jest/globals'
-import { once } from 'node:events'
+import { afterAll, afterEach, describe, expect, test } from '@jest/globals'
 import express, { type Express, type RequestHandler } from 'express'
-import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { pino } from 'pino'
 import { z } from 'zod'
 import { createAccounts } from '../../api/accounts.ts'
@@ -17,6 +14,7 @@ import { connectDatabase } from '../../platform/database.ts'
 import { problem } from '../../platform/http-problems.ts'
 import { accountsOn, post } from '../support/accounts.ts'
 import { PRODUCTION } from '../support/production.ts'
+import { serve as serveLocally } from '../support/serve.ts'
 import { MINIMAL } from '../support/settings.ts'
 
 const silent = pino({ level: 'silent' })
@@ -24,20 +22,21 @@ const unlimited: RequestHandler = (_request, _response, next) => next()
 /** PostgreSQL refuses connections. */
 const database = connectDatabase({ url: 'postgresql://postgres@127.0.0.1:1/x', poolSize: 1, logger: silent })
 
-let server: Server | undefined
-afterEach(() => void server?.close().closeAllConnections())
+let close: (() => void) | undefined
+afterEach(() => close?.())
+afterAll(() => database.$disconnect())
 
 async function serve(app: Express): Promise<string> {
-  server = app.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const served = await serveLocally(app)
+  close = served.close
+  return served.url
 }
 
 describe('When a request fails', () => {
   async function linesFor(error: Error): Promise<{ status: number; lines: object[] }> {
     const lines: object[] = []
     const logger = pino({ base: null }, { write: (line: string) => void lines.push(JSON.parse(line)) })
-    const failing: RequestHandler = () => Promise.reject(error)
+    const failing: RequestHandler = (_request, _response, next) => next(error)
     const { status } = await fetch(await serve(express().use(failing).use(errorHandler(logger))))
     return { status, lines }
   }
@@ -57,7 +56,13 @@ describe('When a request fails', () => {
 
 test('When an operation succeeds, then its response is not stored by caches', async () => {
   const declared = operation({
-    ...{ method: 'get', path: '/x', summary: 'x', tag: 'x', security: 'none', guards: [], problems: [] },
+    method: 'get',
+    path: '/x',
+    summary: 'x',
+    tag: 'x',
+    security: 'none',
+    guards: [],
+    problems: [],
     statuses: [200],
     answer: z.strictObject({ accessToken: z.string() }),
     handle: async () => ({ accessToken: 'secret' }),
