@@ -39,7 +39,7 @@ export async function receiveInto(
 ): Promise<WholeFile> {
   const { validator, totalBytes, from } = answer
   const isContinued = part !== undefined && from === part.from
-  if (!isContinued) await spool.keepLongest(file) // before the reservation, so that the kept file counts
+  if (!isContinued) await spool.setAside(file) // before the reservation, so that the kept file counts
   const reservedBytes = await reserve(spool, file, answer, control.maxBytes)
   const source = { ...(validator && { validator }), ...(totalBytes !== undefined && { totalBytes }) }
   const growing = isContinued ? await GrowingFile.reopen(spool, file, part, source) : await GrowingFile.create(spool, file, source)
