@@ -10,7 +10,7 @@ import type { Spool } from '../recordings/spool.ts'
 import type { WholeFile } from '../recordings/spool-note.ts'
 import { completePart, receiveInto, TooLarge, TransferBroken } from '../recordings/transfer.ts'
 import { RATE_LIMITED, type FailureCode } from '../contracts/failures.ts'
-import type { SourceRef, Spooled } from '../contracts/recording.ts'
+import type { DownloadInput, SourceRef, Spooled } from '../contracts/recording.ts'
 import { currentAttempt } from './attempt.ts'
 import type { Dependencies } from './dependencies.ts'
 import { diskFailureCode } from './disk-failures.ts'
@@ -27,6 +27,7 @@ interface Download {
   deps: Needs
   recording: SourceRef
   hostAlarm: LastingAlarm
+  maxBytes: number
   /** The attempt's signal. It is also aborted when a later attempt on the same file starts. */
   signal: AbortSignal
   onProgress: (bytes: number) => void
@@ -39,13 +40,13 @@ interface Download {
 export function createDownloadRecording(deps: Needs) {
   const hostAlarm = createHostAlarm(deps)
   const stalledDownloads = createStalledDownloads(deps)
-  return async (recording: SourceRef): Promise<Spooled> => {
+  return async ({ maxBytes = deps.maxBytes, ...recording }: DownloadInput): Promise<Spooled> => {
     const attempt = currentAttempt()
     const { spool } = deps
     const file = spool.fileFor(recording.callSid, recording.sourceUrl)
     const download = (reportToSlot: Download['onProgress']): Promise<WholeFile> => {
       const onProgress = (bytes: number): void => (attempt.reportProgress(bytes), reportToSlot(bytes))
-      return spool.asWriter(file, attempt, (signal) => downloadInto(file, { deps, recording, hostAlarm, signal, onProgress }))
+      return spool.asWriter(file, attempt, (signal) => downloadInto(file, { deps, recording, hostAlarm, maxBytes, signal, onProgress }))
     }
     const whole = await stalledDownloads.hold(Context.current().info.taskQueue, download)
     return { queue: spool.queue, file, ...whole }
@@ -76,8 +77,8 @@ async function fetchInto(file: string, download: Download): Promise<WholeFile> {
 
 /** If a part cannot be continued, the same attempt requests the whole recording, because this is not a failure of Exotel. */
 async function receive(file: string, download: Download, links: Link[], part: Part | undefined): Promise<WholeFile> {
-  const { signal, onProgress } = download
-  const { spool, maxBytes, downloads } = download.deps
+  const { signal, maxBytes, onProgress } = download
+  const { spool, downloads } = download.deps
   const control = { signal, maxBytes, pace: downloads.pace, onProgress }
   const answer = await requestFromLinks(download, links, part)
   switch (answer.kind) {
