@@ -20,7 +20,10 @@ import { SPOOL_ALARM } from './interceptor.ts'
 import type { LastingAlarm } from './lasting-alarm.ts'
 import { createStalledDownloads } from './stalled-downloads.ts'
 
-type Needs = Pick<Dependencies, 'database' | 'source' | 'downloads' | 'spool' | 'alarms' | 'logger' | 'maxBytes' | 'recovery' | 'waitScale'>
+type Needs = Pick<
+  Dependencies,
+  'database' | 'source' | 'downloads' | 'spool' | 'store' | 'alarms' | 'logger' | 'maxBytes' | 'recovery' | 'waitScale'
+>
 
 /** One attempt to download one recording. */
 interface Download {
@@ -49,7 +52,8 @@ export function createDownloadRecording(deps: Needs) {
       return spool.asWriter(file, attempt, (signal) => downloadInto(file, { deps, recording, hostAlarm, maxBytes, signal, onProgress }))
     }
     const whole = await stalledDownloads.hold(Context.current().info.taskQueue, download)
-    return { queue: spool.queue, file, ...whole }
+    const { parts: _parts, ...digests } = whole // the note keeps them: the result of an activity is small
+    return { queue: spool.queue, file, ...digests }
   }
 }
 
@@ -70,7 +74,7 @@ async function downloadInto(file: string, download: Download): Promise<WholeFile
 async function fetchInto(file: string, download: Download): Promise<WholeFile> {
   const { deps, recording, signal } = download
   if (await isCallErased(deps.database, recording.callSid)) throw failAttempt('Cancelled', 'The call was erased')
-  const part = await readPart(deps.spool, file, signal)
+  const part = await readPart(deps.spool, file, deps.store.sizes, signal)
   if (part && part.from === part.totalBytes) return completePart(deps.spool, file, part)
   return receive(file, download, await linksOf(deps.database, recording.callSid, recording.sourceUrl), part)
 }
@@ -78,8 +82,8 @@ async function fetchInto(file: string, download: Download): Promise<WholeFile> {
 /** If a part cannot be continued, the same attempt requests the whole recording, because this is not a failure of Exotel. */
 async function receive(file: string, download: Download, links: Link[], part: Part | undefined): Promise<WholeFile> {
   const { signal, maxBytes, onProgress } = download
-  const { spool, downloads } = download.deps
-  const control = { signal, maxBytes, pace: downloads.pace, onProgress }
+  const { spool, downloads, store } = download.deps
+  const control = { signal, maxBytes, sizes: store.sizes, pace: downloads.pace, onProgress }
   const answer = await requestFromLinks(download, links, part)
   switch (answer.kind) {
     case 'failed':

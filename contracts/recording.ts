@@ -110,6 +110,8 @@ export interface Spooled {
   bytes: number
   /** Hex. */
   sha256: string
+  /** The ETag that S3 will give to the object. Absent only in older histories. */
+  etag?: string
   /** Why the file is not the complete recording. `isEncoded`: it has a Content-Encoding, so it cannot be read as audio. */
   broken?: { reason: string; isEncoded?: boolean | undefined }
 }
