@@ -26,6 +26,7 @@ import { redact } from './platform/redact.ts'
 import { temporalConnectionOptions } from './temporal/connection-options.ts'
 import { waitUntil } from './platform/wait-until.ts'
 import { Spool, SpoolUnusable } from './recordings/spool.ts'
+import { detectStoreConditions } from './recordings/detect-conditions.ts'
 import { startGarbageCollection } from './recordings/garbage-collection.ts'
 import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE, BACKFILL_QUEUE, spoolQueues } from './contracts/names.ts'
 
@@ -111,6 +112,7 @@ runMain(async () => {
       signal: stopping.signal,
     })
     void watchCleanUps(deps, stopping.signal)
+    void detectStoreConditions(deps, stopping.signal)
     const workers = await createWorkers(config, connection, { ...deps, temporal: client })
     const runs = Promise.all(workers.map((worker) => worker.run()))
     state.now = 'running'

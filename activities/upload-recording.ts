@@ -2,7 +2,7 @@ import { ApplicationFailure } from '@temporalio/common'
 import { fixRecordingDate, isCallErased } from '../calls/recording-facts.ts'
 import { digestFile, type PartDigest } from '../recordings/digests.ts'
 import { objectKey } from '../recordings/object-key.ts'
-import { classifyStoreError } from '../recordings/store-errors.ts'
+import { classifyStoreError, ObjectMismatch } from '../recordings/store-errors.ts'
 import type { ObjectToStore, TransferControl } from '../recordings/object-to-store.ts'
 import type { Spool } from '../recordings/spool.ts'
 import type { Found, RecordingStore } from '../recordings/store.ts'
@@ -86,6 +86,7 @@ async function put(deps: Needs, refusedAlarm: LastingAlarm, spooled: Spooled, ob
   try {
     const stored = await breaker.run(
       async () => {
+        if (store.refusesOverwrites && (await putNew(deps, spooled, object, control))) return { key: object.key, state: 'same' }
         const found = await store.find(object, control)
         if (found.state !== 'same') await putSpooled(deps, spooled, { ...object, key: found.key }, control, found)
         return found
@@ -101,6 +102,21 @@ async function put(deps: Needs, refusedAlarm: LastingAlarm, spooled: Spooled, ob
     if (setupIsWrong) alarms.raise(SETUP_ALARM, reason)
     else if (of !== 'service' && number >= REFUSED_FROM_ATTEMPT) refusedAlarm.raise(object.key)
     throw new RetryLater(setupIsWrong ? 'StorageMisconfigured' : 'StorageUnavailable', reason)
+  }
+}
+
+/**
+ * Usually the key has no object, and one request stores the recording.
+ * @returns false if there is no file, or if the key has an object that is not this recording: then the bucket must be read first
+ */
+async function putNew(deps: Needs, spooled: Spooled, object: ObjectToStore, control: TransferControl): Promise<boolean> {
+  if ((await deps.spool.bytesOf(spooled.file)) !== object.bytes) return false
+  try {
+    await putSpooled(deps, spooled, object, control, { key: object.key, state: 'nothing' })
+    return true
+  } catch (error) {
+    if (error instanceof ObjectMismatch) return false
+    throw error
   }
 }
 
