@@ -85,7 +85,7 @@ async function put(deps: Needs, refusedAlarm: LastingAlarm, spooled: Spooled, ob
     signal.aborted || error instanceof ApplicationFailure || diskFailureCode(error) !== undefined
   try {
     const stored = await breaker.run(
-      async () => {
+      async (): Promise<Found> => {
         if (store.refusesOverwrites && (await putNew(deps, spooled, object, control))) return { key: object.key, state: 'same' }
         const found = await store.find(object, control)
         if (found.state !== 'same') await putSpooled(deps, spooled, { ...object, key: found.key }, control, found)

@@ -131,7 +131,13 @@ export class RecordingStore {
     const put = (condition: PutCondition): Promise<unknown> =>
       this.#client.send(new PutObjectCommand({ ...place, ...condition, Body: 'probe' }), { abortSignal })
     await put({})
-    this.#refusesOverwrites = await put({ IfNoneMatch: '*' }).then(() => false, isConflict)
+    this.#refusesOverwrites = await put({ IfNoneMatch: '*' }).then(
+      () => false,
+      (error: unknown) => {
+        if (!isConflict(error) && !isNotImplemented(error)) throw error
+        return isConflict(error)
+      },
+    )
     await this.#client.send(new DeleteObjectCommand(place), { abortSignal })
   }
 
