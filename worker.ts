@@ -8,6 +8,7 @@ import { createActivities } from './activities/create.ts'
 import { openDependencies, type Dependencies } from './activities/dependencies.ts'
 import { isRunOpen } from './temporal/open-runs.ts'
 import { activityInterceptor, HEARTBEAT_MS } from './activities/interceptor.ts'
+import { watchConnection, type ConnectionWatch } from './temporal/connection-watch.ts'
 import { ensureSchedules } from './temporal/schedules.ts'
 import { missingSearchAttributes } from './temporal/namespace.ts'
 import type { AlarmName } from './contracts/alarms.ts'
@@ -30,6 +31,13 @@ import { detectStoreConditions } from './recordings/detect-conditions.ts'
 import { startGarbageCollection } from './recordings/garbage-collection.ts'
 import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE, BACKFILL_QUEUE, spoolQueues } from './contracts/names.ts'
 
+interface WorkerState {
+  now: 'starting' | 'running' | 'draining'
+  /** The bucket has accepted a write since the start. Work does not wait for this: recordings wait in the spool. */
+  bucketReached: boolean
+  temporal?: ConnectionWatch
+}
+
 /** Exotel's published limit is 200 requests a minute. */
 const EXOTEL_REQUESTS_PER_SECOND = 3
 const BACKFILL_REQUESTS_PER_SECOND = 0.3
@@ -51,7 +59,7 @@ runMain(async () => {
     exitAfter(config.SHUTDOWN_GRACE_SECONDS * 1000 + FORCE_AFTER_MS + 2000, 1)
   })
   const alarms = createAlarms<AlarmName>(logger)
-  const state = { now: 'starting' as 'starting' | 'running' | 'draining' }
+  const state: WorkerState = { now: 'starting', bucketReached: false }
   const database = connectDatabase({ url: config.DATABASE_URL, poolSize: config.DATABASE_POOL_SIZE, logger })
   const spool = await Spool.open(
     config.SPOOL_DIRECTORY,
@@ -74,9 +82,12 @@ runMain(async () => {
   const operations = await serveOperations(
     { host: config.OPERATIONS_HOST, port: config.OPERATIONS_PORT },
     {
-      health: async () => ({
-        ready: state.now === 'running',
+      readiness: () => ({
+        ready: state.now === 'running' && state.bucketReached && !state.temporal?.isLost(),
         state: state.now,
+        bucketReached: state.bucketReached,
+      }),
+      health: async () => ({
         alarms: alarmsWithoutReasons(alarms),
         store: deps.breaker.state(),
         database: (await probeDatabase()) ? 'ok' : 'unavailable',
@@ -103,6 +114,13 @@ runMain(async () => {
   if (connection) {
     const client = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE })
     temporal = client
+    state.temporal = watchConnection(client, stopping.signal)
+    void waitUntil(() => deps.store.assertWritable(stopping.signal), {
+      alarms,
+      name: 'StorageUnavailable',
+      hint: 'check the settings WASABI_*',
+      signal: stopping.signal,
+    }).then(() => (state.bucketReached = !stopping.signal.aborted))
     void startGarbageCollection({
       spool,
       store: deps.store,

@@ -3,11 +3,11 @@
 // part. So sessions continue while such a version runs beside this one, and after a rollback to it.
 import { constantTimeEqual } from '../platform/constant-time-equal.ts'
 import type { AccountsContext } from './context.ts'
-import { mac, type SigningKeys } from './signing-keys.ts'
+import { hmac, type SigningKeys } from './signing-keys.ts'
 
 export async function csrfTokenOf(keys: SigningKeys, { sessionId, secret }: { sessionId: string; secret: string }): Promise<string> {
   const [{ kid, csrfKey }] = await keys.all()
-  return `${kid}.${mac(csrfKey, sessionId)}.${secret}`
+  return `${kid}.${hmac(csrfKey, sessionId)}.${secret}`
 }
 
 /** Whether this is a CSRF token of the session, including one that a version before migration 0010 issued. */
@@ -24,5 +24,5 @@ async function isSigned(
   { kid, signature, sessionId }: { kid: string; signature: string; sessionId: string },
 ): Promise<boolean> {
   const key = await keys.find(kid)
-  return key !== undefined && constantTimeEqual(signature, mac(key.csrfKey, sessionId))
+  return key !== undefined && constantTimeEqual(signature, hmac(key.csrfKey, sessionId))
 }

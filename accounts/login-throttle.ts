@@ -12,7 +12,7 @@ export interface LoginThrottle {
    */
   guardLogin<T>(login: Login, attempt: () => Promise<T>): Promise<T>
   /** The same for a password check that requires a token or a session. `key` is that token or the id of that session. */
-  guardGuesses<T>(key: string, attempt: () => Promise<T>): Promise<T>
+  guardPasswordCheck<T>(key: string, attempt: () => Promise<T>): Promise<T>
   /** Call after the owner of the account has authenticated from this source. Guesses from other sources then do not delay it. */
   rememberSource(login: Login): Promise<void>
 }
@@ -49,7 +49,7 @@ export function createLoginThrottle(counter: CreateCounter, freeFailures: number
       return result
     },
 
-    async guardGuesses(key, attempt) {
+    async guardPasswordCheck(key, attempt) {
       const only = { key: secretKey(key), freeFailures }
       const result = await guard([only], attempt)
       await resetCounters([only])

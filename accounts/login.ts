@@ -12,11 +12,11 @@ import { openSession } from './sessions.ts'
 export async function logIn(accounts: AccountsContext, { email, password }: { email: string; password: string }): Promise<Tokens> {
   const { database } = accounts
   const user = await database.user.findUnique({ where: { email: normaliseEmail(email) } })
-  const { right, stale } = await verifyPassword(user?.passwordHash, password)
-  const verified = right && user?.verifiedAt && user.active ? { userId: user.id, passwordHash: user.passwordHash } : undefined
+  const { isCorrect, needsRehash } = await verifyPassword(user?.passwordHash, password)
+  const verified = isCorrect && user?.verifiedAt && user.active ? { userId: user.id, passwordHash: user.passwordHash } : undefined
   const tokens = verified && (await openSession(accounts, verified))
   if (!tokens) throw new AccountError('invalid_credentials', 'Incorrect email or password')
-  if (stale) await rehash(accounts, verified, password)
+  if (needsRehash) await rehash(accounts, verified, password)
   return tokens
 }
 

@@ -140,12 +140,12 @@ async function sendOne(deps: MailSenderDependencies, claimed: ClaimedMail): Prom
   }
 }
 
-/** Changes the row only if no other process has claimed the mail meanwhile. */
+/** Changes and counts the mail only if no other process has claimed it meanwhile: that process counts it. */
 async function endMail(database: Database, { id, attempts }: ClaimedMail, outcome: 'sent' | 'refused' | 'dropped'): Promise<void> {
-  await database.$executeRaw`
+  const ended = await database.$executeRaw`
     UPDATE account_mails SET ended_at = clock_timestamp(), outcome = ${outcome}
     WHERE id = ${id}::uuid AND attempts = ${attempts} AND ended_at IS NULL`
-  mails.inc({ result: outcome })
+  mails.inc({ result: outcome }, ended)
 }
 
 /** @returns undefined if no mail of this kind is due to this address, for example because it has no account */

@@ -75,8 +75,8 @@ export async function changePassword(
 ): Promise<Tokens> {
   const { database } = accounts
   const user = await database.user.findUnique({ where: { id: userId } })
-  const { right } = await verifyPassword(user?.passwordHash, currentPassword)
-  if (!user || !right) return repeatedChange(accounts, { userId, sessionId }, newPassword)
+  const { isCorrect } = await verifyPassword(user?.passwordHash, currentPassword)
+  if (!user || !isCorrect) return repeatedChange(accounts, { userId, sessionId }, newPassword)
   refuseWeakPassword('newPassword', newPassword, email)
   if (isSamePassword(newPassword, currentPassword))
     throw new AccountError('password_not_accepted', 'must differ from the current password', { field: 'newPassword' })
@@ -105,7 +105,7 @@ async function repeatedReset({ database }: AccountsContext, tokenHash: string, p
     SELECT u.email, u.password_hash AS "passwordHash" FROM password_reset_tokens t JOIN users u ON u.id = t.user_id
     WHERE t.token_hash = ${tokenHash} AND u.active
       AND t.used_at BETWEEN clock_timestamp() - make_interval(secs => ${GRACE_SECONDS}::float) AND clock_timestamp()`
-  const isRepeated = owner !== undefined && (await verifyPassword(owner.passwordHash, password)).right
+  const isRepeated = owner !== undefined && (await verifyPassword(owner.passwordHash, password)).isCorrect
   if (!isRepeated) throw invalidToken()
   return owner.email
 }
@@ -119,7 +119,7 @@ async function repeatedChange(
   const tokens = await renewedTokens(accounts, session, GRACE_SECONDS)
   if (!tokens) throw wrongPassword()
   const user = await accounts.database.user.findUnique({ where: { id: session.userId } })
-  if (!user?.active || !(await verifyPassword(user.passwordHash, password)).right) throw wrongPassword()
+  if (!user?.active || !(await verifyPassword(user.passwordHash, password)).isCorrect) throw wrongPassword()
   return tokens
 }
 

@@ -36,12 +36,12 @@ export function hashPassword(password: string): Promise<string> {
 
 /**
  * @param stored undefined if there is no such account; the verification takes the same time
- * @returns `stale` is true if the hash was created with other parameters than the current ones
+ * @returns `needsRehash` is true if the hash was created with other parameters than the current ones
  */
-export async function verifyPassword(stored: string | undefined, password: string): Promise<{ right: boolean; stale: boolean }> {
+export async function verifyPassword(stored: string | undefined, password: string): Promise<{ isCorrect: boolean; needsRehash: boolean }> {
   const against = stored ?? (await placeholderHash())
   const matches = await busyAware(() => verify(against, composed(password)))
-  return { right: matches && stored !== undefined, stale: isStale(against) }
+  return { isCorrect: matches && stored !== undefined, needsRehash: isStale(against) }
 }
 
 let placeholder: Promise<string> | undefined

@@ -1,6 +1,6 @@
 // Opaque refresh tokens, `<kid>.<43 characters>`. Only their SHA-256 is stored.
 import { createHash, randomBytes } from 'node:crypto'
-import { mac, type SigningKey, type SigningKeys } from './signing-keys.ts'
+import { hmac, type SigningKey, type SigningKeys } from './signing-keys.ts'
 
 export async function newRefreshToken(keys: SigningKeys): Promise<string> {
   const [{ kid }] = await keys.all()
@@ -18,7 +18,7 @@ export async function successorKeyOf(keys: SigningKeys, token: string): Promise<
  * whose first response was lost, and nobody else can compute it.
  */
 export function successorOf({ kid, refreshTokenKey }: SigningKey, token: string): string {
-  return `${kid}.${mac(refreshTokenKey, token)}`
+  return `${kid}.${hmac(refreshTokenKey, token)}`
 }
 
 /**
@@ -26,7 +26,7 @@ export function successorOf({ kid, refreshTokenKey }: SigningKey, token: string)
  * obtain it by a refresh. Any process can create it again for a client whose response was lost.
  */
 export function tokenAfterPasswordChange({ kid, refreshTokenKey }: SigningKey, replacedHash: string): string {
-  return `${kid}.${mac(refreshTokenKey, `password changed ${replacedHash}`)}`
+  return `${kid}.${hmac(refreshTokenKey, `password changed ${replacedHash}`)}`
 }
 
 export function hashToken(token: string): string {

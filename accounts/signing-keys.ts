@@ -101,6 +101,6 @@ function derive(secret: Uint8Array, purpose: string): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', secret, '', `caly ${purpose}`, 32))
 }
 
-export function mac(key: Uint8Array, text: string): string {
+export function hmac(key: Uint8Array, text: string): string {
   return createHmac('sha256', key).update(text).digest('base64url')
 }

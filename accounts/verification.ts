@@ -18,8 +18,8 @@ export async function verifyAddress(
     SELECT password_hash AS "passwordHash" FROM users
     WHERE verification_hash = ${tokenHash} AND verification_expires_at > now() AND active`
   if (!user) throw invalidToken()
-  const { right } = await verifyPassword(user.passwordHash, password)
-  if (!right) throw new AccountError('wrong_password', 'The password is not the one that was chosen at registration')
+  const { isCorrect } = await verifyPassword(user.passwordHash, password)
+  if (!isCorrect) throw new AccountError('wrong_password', 'The password is not the one that was chosen at registration')
   // The password may have been replaced by another registration meanwhile.
   const verified = await database.$executeRaw`
     UPDATE users SET verified_at = now(), verification_hash = NULL, verification_expires_at = NULL

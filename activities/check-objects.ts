@@ -11,9 +11,8 @@ import type { ObjectCheckResult, ObjectsPage, ObjectsRequest, RowsPage, RowsRequ
 import { currentAttempt } from './attempt.ts'
 import type { Dependencies } from './dependencies.ts'
 import { deleteErasedObject } from './erased-objects.ts'
-import { RetryLater } from './failures.ts'
 import { reportGivenUp } from './given-up.ts'
-import { SETUP_ALARM } from './upload-recording.ts'
+import { MISCONFIGURED_ALARM, storeMisconfigured, storeUnavailable } from './store-failure.ts'
 
 type Needs = Pick<Dependencies, 'database' | 'inventory' | 'store' | 'recovery' | 'alarms' | 'logger' | 'waitScale'>
 
@@ -115,7 +114,7 @@ export function createCheckObjects(deps: Needs) {
     if (call.stored > 0) return 'surplus'
     if (await isKnownAsWrong(database, { callSid, key, since })) return 'unknown'
     const { sha256, contentType } = await inventory.read(key, signal, reportProgress)
-    if (!sha256.startsWith(parts.hashBegins)) {
+    if (!sha256.startsWith(parts.hashPrefix)) {
       await recordWrongObject(database, { callSid, key, since })
       return 'unknown'
     }
@@ -139,14 +138,12 @@ export function createCheckObjects(deps: Needs) {
   async function inStore<T>(work: () => Promise<T>): Promise<T> {
     try {
       const result = await work()
-      alarms.clear(SETUP_ALARM)
+      alarms.clear(MISCONFIGURED_ALARM)
       return result
     } catch (error) {
       if (!(error instanceof ListBroken || (error instanceof Error && '$metadata' in error))) throw error
       const { of, reason } = classifyStoreError(error)
-      const setupIsWrong = of === 'setup' || of === 'refusal'
-      if (setupIsWrong) alarms.raise(SETUP_ALARM, reason)
-      throw new RetryLater(setupIsWrong ? 'StorageMisconfigured' : 'StorageUnavailable', reason)
+      throw of === 'setup' || of === 'refusal' ? storeMisconfigured(alarms, reason) : storeUnavailable(reason)
     }
   }
 }

@@ -3,7 +3,7 @@ import { Context } from '@temporalio/activity'
 import { isCallErased, linksOf, type Link } from '../calls/recording-facts.ts'
 import { readAnswer, type FailedAnswer, type RecordingAnswer } from '../exotel/recording-answer.ts'
 import { requestRecording } from '../exotel/recording-request.ts'
-import { HostNotAllowed, UrlRefused } from '../exotel/url-policy.ts'
+import { DestinationRefused, HostNotAllowed, UrlRefused } from '../exotel/url-policy.ts'
 import { startDeadline } from '../platform/deadline.ts'
 import { readPart, resumableBytesOf, type Part } from '../recordings/growing-file.ts'
 import type { Spool } from '../recordings/spool.ts'
@@ -15,9 +15,9 @@ import { currentAttempt } from './attempt.ts'
 import type { Dependencies } from './dependencies.ts'
 import { diskFailureCode } from './disk-failures.ts'
 import { failAttempt } from './failures.ts'
-import { createHostAlarm } from './host-alarm.ts'
+import { createDestinationAlarm, createRecordingHostAlarm } from './recording-host-alarm.ts'
 import { SPOOL_ALARM } from './interceptor.ts'
-import type { LastingAlarm } from './lasting-alarm.ts'
+import type { ExpiringAlarm } from './expiring-alarm.ts'
 import { createStalledDownloads } from './stalled-downloads.ts'
 
 type Needs = Pick<
@@ -29,7 +29,8 @@ type Needs = Pick<
 interface Download {
   deps: Needs
   recording: SourceRef
-  hostAlarm: LastingAlarm
+  hostAlarm: ExpiringAlarm
+  destinationAlarm: ExpiringAlarm
   maxBytes: number
   /** The attempt's signal. It is also aborted when a later attempt on the same file starts. */
   signal: AbortSignal
@@ -41,7 +42,8 @@ interface Download {
  * sent. The details of a failure contain the number of bytes on disk, so that the workflow sees progress, and the task queue of the spool.
  */
 export function createDownloadRecording(deps: Needs) {
-  const hostAlarm = createHostAlarm(deps)
+  const hostAlarm = createRecordingHostAlarm(deps)
+  const destinationAlarm = createDestinationAlarm(deps)
   const stalledDownloads = createStalledDownloads(deps)
   return async ({ maxBytes = deps.maxBytes, ...recording }: DownloadInput): Promise<Spooled> => {
     const attempt = currentAttempt()
@@ -49,7 +51,9 @@ export function createDownloadRecording(deps: Needs) {
     const file = spool.fileFor(recording.callSid, recording.sourceUrl)
     const download = (reportToSlot: Download['onProgress']): Promise<WholeFile> => {
       const onProgress = (bytes: number): void => (attempt.reportProgress(bytes), reportToSlot(bytes))
-      return spool.asWriter(file, attempt, (signal) => downloadInto(file, { deps, recording, hostAlarm, maxBytes, signal, onProgress }))
+      return spool.asWriter(file, attempt, (signal) =>
+        downloadInto(file, { deps, recording, hostAlarm, destinationAlarm, maxBytes, signal, onProgress }),
+      )
     }
     const whole = await stalledDownloads.hold(Context.current().info.taskQueue, download)
     const { parts: _parts, ...digests } = whole // the note keeps them: the result of an activity is small
@@ -93,7 +97,7 @@ async function receive(file: string, download: Download, links: Link[], part: Pa
     case 'part is whole':
       return completePart(spool, file, part!)
     case 'part unusable':
-      await spool.setAside(file)
+      await spool.keepLongest(file)
       return receive(file, download, links, undefined)
     case 'body':
       return receiveInto(spool, file, answer, part, control).finally(() => answer.body.destroy())
@@ -101,8 +105,8 @@ async function receive(file: string, download: Download, links: Link[], part: Pa
 }
 
 /**
- * Requests the links in turn and returns the first answer that is not a failure, because a pre-signed link may have expired or may be
- * invalid for another reason. If all fail, any other failure is preferred to `ExotelUnauthorized`, which says least about the cause.
+ * Requests the links in turn and returns the first answer that is not a failure. If all fail, the answer to the plain link decides, which
+ * is the last one: a pre-signed link fails when it has expired, and that says nothing about the recording.
  */
 async function requestFromLinks(download: Download, links: Link[], part: Part | undefined): Promise<RecordingAnswer> {
   const failures: FailedAnswer[] = []
@@ -111,23 +115,35 @@ async function requestFromLinks(download: Download, links: Link[], part: Part | 
     if (answer.kind !== 'failed') return answer
     failures.push(answer)
   }
-  return failures.findLast(({ code }) => code !== 'ExotelUnauthorized') ?? failures[0]!
+  return failures.at(-1)!
 }
 
-async function requestLink({ deps, hostAlarm, signal }: Download, link: Link, part: Part | undefined): Promise<RecordingAnswer> {
+async function requestLink(download: Download, link: Link, part: Part | undefined): Promise<RecordingAnswer> {
+  const { deps, destinationAlarm, signal } = download
   const deadline = startDeadline(deps.downloads.startMs)
   try {
     const request = { signal: AbortSignal.any([signal, deadline.signal]), part }
-    return await readAnswer(await requestRecording(link, request, deps.source), part)
+    const answer = await readAnswer(await requestRecording(link, request, deps.source), part)
+    if (answer.kind !== 'failed') destinationAlarm.clear(new URL(link.url).hostname)
+    return answer
   } catch (error) {
     signal.throwIfAborted()
-    const refusal = policyErrorIn(error)
-    if (refusal instanceof HostNotAllowed) hostAlarm.raise(new URL(link.url).hostname)
-    const code = refusal instanceof HostNotAllowed ? 'RecordingHostNotAllowed' : refusal ? 'RecordingUrlRefused' : 'ExotelUnavailable'
-    return { kind: 'failed', code, reason: refusal?.message ?? `Exotel does not answer: ${(error as Error).message}` }
+    return asFailedAnswer(download, link, error as Error)
   } finally {
     deadline.end()
   }
+}
+
+/** Only the link itself can be refused for good. A redirect and the addresses of a host may be different next time. */
+function asFailedAnswer({ hostAlarm, destinationAlarm }: Download, link: Link, error: Error): FailedAnswer {
+  const refusal = policyErrorIn(error)
+  if (refusal instanceof UrlRefused) return { kind: 'failed', code: 'RecordingUrlRefused', reason: refusal.message }
+  if (refusal instanceof HostNotAllowed) {
+    hostAlarm.raise(new URL(link.url).hostname)
+    return { kind: 'failed', code: 'RecordingHostNotAllowed', reason: refusal.message }
+  }
+  if (refusal) destinationAlarm.raise(new URL(link.url).hostname)
+  return { kind: 'failed', code: 'ExotelUnavailable', reason: refusal?.message ?? `Exotel does not answer: ${error.message}` }
 }
 
 /** Converts errors of a transfer to typed failures. The interceptor converts all others. */
@@ -146,6 +162,8 @@ async function partLeft(spool: Spool, file: string): Promise<{ queue?: string; r
 }
 
 /** An error about a refused address comes from the socket's resolver. It may be wrapped as the `cause` of another error. */
-function policyErrorIn(error: unknown): UrlRefused | HostNotAllowed | undefined {
-  return [error, (error as { cause?: unknown }).cause].find((each) => each instanceof UrlRefused || each instanceof HostNotAllowed)
+function policyErrorIn(error: Error): UrlRefused | HostNotAllowed | DestinationRefused | undefined {
+  const isRefusal = (each: unknown): each is UrlRefused | HostNotAllowed | DestinationRefused =>
+    each instanceof UrlRefused || each instanceof HostNotAllowed || each instanceof DestinationRefused
+  return [error, error.cause].find(isRefusal)
 }

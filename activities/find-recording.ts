@@ -4,12 +4,13 @@ import type { CallSid } from '../contracts/call-sid.ts'
 import { recordRetryWait } from '../calls/record-retry-wait.ts'
 import { advanceStatus, isCallErased, nameRecording } from '../calls/recording-facts.ts'
 import type { CallDetails } from '../exotel/api-answers.ts'
-import { ExotelUnavailable } from '../exotel/api-client.ts'
+import { ExotelAnswerUnknown, ExotelCredentialsRefused, ExotelUnavailable } from '../exotel/api-client.ts'
 import { isRunning } from '../contracts/call-status.ts'
+import type { FailureCode } from '../contracts/failures.ts'
 import type { RenewalResult, CallDetailsAnswer, CallDetailsRequest, SourceRef, RetryWait } from '../contracts/recording.ts'
 import { currentAttempt } from './attempt.ts'
 import type { Dependencies } from './dependencies.ts'
-import { asRetryLater, clearSettingsAlarms } from './exotel-failures.ts'
+import { asRetryLater, clearSettingsAlarms } from './exotel-api-failures.ts'
 
 type Needs = Pick<Dependencies, 'database' | 'exotelApi' | 'alarms'>
 
@@ -23,13 +24,14 @@ export function createFindRecording(deps: Needs) {
     const { callSid } = request
     if (await isCallErased(deps.database, callSid)) return { kind: 'erased' }
     const details = await requestDetails(deps, () => deps.exotelApi.callDetails(callSid, signal))
-    if (!(details instanceof ExotelUnavailable) && details?.source) {
+    if (details instanceof Error) {
+      const failure = failureOf(details)
+      await recordNextRequest(deps, callSid, request.nextRequestAt, { code: failure.code, error: failure.reason })
+      return { kind: 'unavailable', ...failure }
+    }
+    if (details?.source) {
       const named = await nameRecording(deps.database, callSid, details.source)
       return named ? { kind: 'named', sourceUrl: details.source.sourceUrl } : { kind: 'erased' }
-    }
-    if (details instanceof ExotelUnavailable) {
-      await recordNextRequest(deps, request.callSid, request.nextRequestAt, { code: 'ExotelUnavailable', error: details.message })
-      return { kind: 'unavailable', reason: details.message }
     }
     const { status, durationSeconds } = details ?? {}
     await recordNextRequest(deps, callSid, isRunning(status) ? request.nextRequestWhileRunningAt : request.nextRequestAt)
@@ -37,6 +39,12 @@ export function createFindRecording(deps: Needs) {
     if (status !== undefined) await advanceStatus(deps.database, callSid, status)
     return { kind: 'none', ...(status && { status }), ...(durationSeconds !== undefined && { durationSeconds }) }
   }
+}
+
+function failureOf(error: ExotelUnavailable | ExotelCredentialsRefused): { code: FailureCode; reason: string } {
+  return error instanceof ExotelCredentialsRefused
+    ? { code: 'ExotelUnauthorized', reason: `Exotel refuses the details of this call, although it lists others: ${error.message}` }
+    : { code: 'ExotelUnavailable', reason: error.message }
 }
 
 async function recordNextRequest(
@@ -49,8 +57,8 @@ async function recordNextRequest(
 }
 
 /**
- * Requests a pre-signed link to a recording whose download Exotel refused. If Exotel refuses the key for its API too, this raises an alarm
- * and is retried later.
+ * Requests a pre-signed link to a recording whose download Exotel refused. If Exotel refuses the key for the list of calls too, this raises
+ * an alarm and is retried later.
  * @returns whether there is a new link
  */
 export function createRenewLink(deps: Needs) {
@@ -59,7 +67,8 @@ export function createRenewLink(deps: Needs) {
     const { callSid, sourceUrl } = source
     if (await isCallErased(deps.database, callSid)) return { kind: 'refused' }
     const details = await requestDetails(deps, () => deps.exotelApi.callDetailsWithLink(callSid, signal))
-    if (details instanceof ExotelUnavailable) return { kind: 'unavailable' }
+    if (details instanceof ExotelCredentialsRefused) return { kind: 'refused' }
+    if (details instanceof Error) return { kind: 'unavailable' }
     const named = details?.source
     if (named?.fetchUrl === undefined || named.sourceUrl !== sourceUrl) return { kind: 'refused' }
     return { kind: (await nameRecording(deps.database, callSid, named)) ? 'renewed' : 'refused' }
@@ -67,20 +76,27 @@ export function createRenewLink(deps: Needs) {
 }
 
 /**
- * Returns {@link ExotelUnavailable} instead of throwing it, because the workflow decides what follows. Other errors of the API are retried
- * later. Undefined: Exotel does not know the call.
+ * Returns {@link ExotelUnavailable}, and a refusal of this call only, instead of throwing them, because the workflow decides what follows.
+ * Other errors of the API are retried later. Undefined: Exotel does not know the call. If wrong settings would lead to the same answer,
+ * the list of calls decides what it means.
  */
 async function requestDetails(
   deps: Needs,
   request: () => Promise<CallDetails | undefined>,
-): Promise<CallDetails | ExotelUnavailable | undefined> {
+): Promise<CallDetails | ExotelUnavailable | ExotelCredentialsRefused | undefined> {
   try {
-    const details = await request()
-    if (details === undefined) await deps.exotelApi.confirmAccount(currentAttempt().signal)
+    const answer = await request().catch(asAnswer)
+    if (answer === undefined || answer instanceof Error) await deps.exotelApi.confirmAccount(currentAttempt().signal)
     clearSettingsAlarms(deps)
-    return details
+    return answer
   } catch (error) {
     if (error instanceof ExotelUnavailable) return error
     throw asRetryLater(deps, error)
   }
+}
+
+/** Returns the errors that may concern one call only. */
+function asAnswer(error: unknown): ExotelAnswerUnknown | ExotelCredentialsRefused {
+  if (error instanceof ExotelAnswerUnknown || error instanceof ExotelCredentialsRefused) return error
+  throw error
 }

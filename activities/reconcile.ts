@@ -11,11 +11,12 @@ import {
   type EndedCallEvent,
 } from '../calls/reconcile.ts'
 import type { CallsPage, ListedCall } from '../exotel/api-answers.ts'
+import { isEmpty } from '../exotel/api-client.ts'
 import { counter } from '../platform/metrics.ts'
 import type { ListPage, ListRequest, Pass, PassEnd, PassRequest } from '../contracts/maintenance.ts'
 import { currentAttempt } from './attempt.ts'
 import type { Dependencies } from './dependencies.ts'
-import { asRetryLater, clearSettingsAlarms } from './exotel-failures.ts'
+import { clearCredentialsAlarm, clearSettingsAlarms, listFailure } from './exotel-api-failures.ts'
 
 type Needs = Pick<Dependencies, 'database' | 'exotelApi' | 'alarms' | 'logger'>
 
@@ -45,7 +46,7 @@ export function createReconcileActivities(deps: Needs) {
       const page = await exotelApi
         .listCalls({ kind: 'window', from: new Date(from), to: new Date(to) }, after, currentAttempt().signal)
         .catch(async (error: unknown) => {
-          const failure = asRetryLater(deps, error)
+          const failure = await listFailure(deps, error)
           await recordPassProblem(database, passId, `Waiting for Exotel: ${(error as Error).message}`)
           throw failure
         })
@@ -70,8 +71,9 @@ export function createReconcileActivities(deps: Needs) {
 
     /** @returns the number of new links */
     async sweepLinks(callSids: CallSid[]): Promise<number> {
-      const page = await exotelApi.listCalls({ kind: 'calls', callSids }, undefined, currentAttempt().signal).catch((error: unknown) => {
-        throw asRetryLater(deps, error)
+      const { signal } = currentAttempt()
+      const page = await exotelApi.listCalls({ kind: 'calls', callSids }, undefined, signal).catch(async (error: unknown) => {
+        throw await listFailure(deps, error)
       })
       return (await ingestPage('reconcile', page)).recordingsNew
     },
@@ -80,7 +82,8 @@ export function createReconcileActivities(deps: Needs) {
   }
 
   async function ingestPage(source: 'reconcile' | 'backfill', page: CallsPage): Promise<ListPage> {
-    clearSettingsAlarms(deps)
+    if (isEmpty(page)) clearCredentialsAlarm(deps)
+    else clearSettingsAlarms(deps)
     const result = await ingestListedCalls(database, source, page.calls.map(eventOf))
     ingested.inc({ source, kind: 'call' }, result.callsNew)
     ingested.inc({ source, kind: 'recording' }, result.recordingsNew)

@@ -1,4 +1,4 @@
-import { enqueueRecovery, findDue, findOrphaned, deferRecovery, type Unfinished } from '../calls/recovery.ts'
+import { enqueueRecovery, findDue, findWithoutOpenRun, deferRecovery, type Unfinished } from '../calls/recovery.ts'
 import { counter } from '../platform/metrics.ts'
 import type { RecoveryResult } from '../contracts/maintenance.ts'
 import { currentAttempt } from './attempt.ts'
@@ -9,7 +9,7 @@ const STUCK_ALARM = 'WorkflowsStuck'
 const recovered = counter('recovery_events_total', 'Calls for which recovery enqueued an event', ['reason'])
 
 /**
- * Retries recordings that failed and may still succeed, and calls that wait without an open workflow run. Only inserts events, which the
+ * Retries recordings that failed and may still succeed, and calls that wait without an open run. Only inserts events, which the
  * relay sends to Temporal. A failed recording that is due is also signaled to a run that is still open because of another recording.
  */
 export function createRecoverRecordings(deps: Pick<Dependencies, 'database' | 'temporal' | 'recovery' | 'alarms' | 'logger'>) {
@@ -18,10 +18,10 @@ export function createRecoverRecordings(deps: Pick<Dependencies, 'database' | 't
   return async (): Promise<RecoveryResult> => {
     const { signal } = currentAttempt()
     const due = await findDue(database, recovery.perPass)
-    const orphaned = await findOrphaned(database, { limit: recovery.perPass, quietMs: recovery.quietMs })
+    const withoutOpenRun = await findWithoutOpenRun(database, { limit: recovery.perPass, quietMs: recovery.quietMs })
     const started = {
       due: await startAll(due, 'due', startDue, signal),
-      unowned: await startAll(orphaned, 'unowned', startUnlessOpen, signal),
+      unowned: await startAll(withoutOpenRun, 'unowned', startUnlessOpen, signal),
     }
     const stuck = await countStuckRuns(temporal).catch((error: unknown) => {
       logger.warn(
@@ -36,7 +36,7 @@ export function createRecoverRecordings(deps: Pick<Dependencies, 'database' | 't
         `The workflow tasks of ${stuck} open runs fail: see the search attribute TemporalReportedProblems in the Web UI`,
       )
     else alarms.clear(STUCK_ALARM)
-    return { ...started, stuck, more: due.length === recovery.perPass || orphaned.length === recovery.perPass }
+    return { ...started, stuck, more: due.length === recovery.perPass || withoutOpenRun.length === recovery.perPass }
   }
 
   async function startAll(

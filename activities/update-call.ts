@@ -8,7 +8,7 @@ import type { Dependencies } from './dependencies.ts'
 import { deleteErasedObject } from './erased-objects.ts'
 import { RetryLater } from './failures.ts'
 import { reportGivenUp } from './given-up.ts'
-import { createLastingAlarm } from './lasting-alarm.ts'
+import { createExpiringAlarm } from './expiring-alarm.ts'
 
 const concluded = counter('recordings_concluded_total', 'Concluded recordings, by state and failure code', ['state', 'code'])
 
@@ -25,7 +25,7 @@ const REJECTED_PAUSE_MS = 3600_000
  */
 export function createUpdateCall(deps: Needs) {
   const { database, recovery, logger, waitScale } = deps
-  const rejectedAlarm = createLastingAlarm(deps.alarms, {
+  const rejectedAlarm = createExpiringAlarm(deps.alarms, {
     name: 'OutcomeRejected',
     quietMs: 2 * REJECTED_PAUSE_MS * waitScale,
     reason: (calls) =>
@@ -39,7 +39,7 @@ export function createUpdateCall(deps: Needs) {
       if (!isDatabaseOutage(error)) rejectedAlarm.raise(callSid)
       throw asRetryLater(deps, error)
     })
-    rejectedAlarm.end(callSid)
+    rejectedAlarm.clear(callSid)
     const state = erased ? 'erased' : outcome.state
     const code = failureOf(outcome)?.code ?? ''
     concluded.inc({ state, code })

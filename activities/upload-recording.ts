@@ -2,17 +2,18 @@ import { ApplicationFailure } from '@temporalio/common'
 import { fixRecordingDate, isCallErased } from '../calls/recording-facts.ts'
 import { digestFile, type PartDigest } from '../recordings/digests.ts'
 import { objectKey } from '../recordings/object-key.ts'
-import { classifyStoreError, ObjectMismatch } from '../recordings/store-errors.ts'
+import { classifyStoreError, ObjectMismatch, ObjectUnreadable } from '../recordings/store-errors.ts'
 import type { ObjectToStore, TransferControl } from '../recordings/object-to-store.ts'
 import type { Spool } from '../recordings/spool.ts'
-import type { Found, RecordingStore } from '../recordings/store.ts'
+import type { KeyContent, RecordingStore } from '../recordings/store.ts'
 import { SPOOL_FILE_LOST } from '../contracts/failures.ts'
 import type { Spooled, StoredObject, UploadInput } from '../contracts/recording.ts'
 import { currentAttempt, isCancelledByWorkflow } from './attempt.ts'
 import type { Dependencies } from './dependencies.ts'
 import { diskFailureCode } from './disk-failures.ts'
-import { failAttempt, RetryLater } from './failures.ts'
-import { createLastingAlarm, type LastingAlarm } from './lasting-alarm.ts'
+import { failAttempt } from './failures.ts'
+import { MISCONFIGURED_ALARM, storeMisconfigured, storeUnavailable } from './store-failure.ts'
+import { createExpiringAlarm, type ExpiringAlarm } from './expiring-alarm.ts'
 
 type Needs = Pick<Dependencies, 'database' | 'spool' | 'store' | 'breaker' | 'alarms' | 'logger' | 'waitScale'>
 
@@ -21,10 +22,8 @@ const BASE_DEADLINE_MS = 60_000
 const MS_PER_MB = 1000
 /** The success of another upload does not clear an alarm about one object. So the object is removed from the alarm after this time. */
 const OBJECT_ALARM_MS = 24 * 3600_000
-/** The first attempts of an upload that fail raise no alarm, because the cause may be temporary. */
+/** The first attempts of an upload that fail raise no alarm and use no other key, because the cause may be temporary. */
 const REFUSED_FROM_ATTEMPT = 3
-/** Raised by any activity that uses the bucket, and cleared by the next one that succeeds. */
-export const SETUP_ALARM = 'StorageMisconfigured'
 
 /**
  * Step 3: uploads the spooled file to the bucket, confirms the object, and deletes the file. Checks the key first, so that a repeated
@@ -32,13 +31,13 @@ export const SETUP_ALARM = 'StorageMisconfigured'
  * @throws SpoolFileLost if the object is not in the bucket and the file is missing or changed; Cancelled if the call was erased
  */
 export function createUploadRecording(deps: Needs) {
-  const foreignAlarm = createLastingAlarm(deps.alarms, {
+  const foreignAlarm = createExpiringAlarm(deps.alarms, {
     name: 'ForeignObject',
     quietMs: OBJECT_ALARM_MS * deps.waitScale,
     reason: (keys) =>
-      `The bucket has foreign objects under keys of recordings: ${keys.join(', ')}. The recordings are stored under other keys`,
+      `The bucket has foreign or unreadable objects under keys of recordings: ${keys.join(', ')}. The recordings are stored under other keys`,
   })
-  const refusedAlarm = createLastingAlarm(deps.alarms, {
+  const refusedAlarm = createExpiringAlarm(deps.alarms, {
     name: 'UploadRefused',
     quietMs: OBJECT_ALARM_MS * deps.waitScale,
     reason: (keys) => `The store accepts other objects and repeatedly refuses these: ${keys.join(', ')}. See the errors in the log`,
@@ -55,24 +54,24 @@ export function createUploadRecording(deps: Needs) {
       contentType: verdict.audio.contentType,
       metadata: { callsid: callSid, sha256: spooled.sha256 },
     })
-    deps.alarms.clear(SETUP_ALARM)
+    deps.alarms.clear(MISCONFIGURED_ALARM)
     await removeSpooled(deps, spooled)
     if (foreign !== undefined) foreignAlarm.raise(foreign)
-    const remark = foreign !== undefined && { remark: `A foreign object has the key ${foreign}` }
+    const remark = foreign !== undefined && { remark: `A foreign or unreadable object has the key ${foreign}` }
     return { bucket: deps.store.bucket, key, url: deps.store.urlOf(key), ...remark }
   }
 }
 
-/** Best effort: the object is confirmed. If the file cannot be deleted, the sweep of the spool deletes it. */
+/** Best effort: the object is confirmed. If the file cannot be deleted, garbage collection deletes it. */
 async function removeSpooled({ spool, logger }: Needs, { file, sha256 }: Spooled): Promise<void> {
   await spool
-    .removeWhole(file, sha256, currentAttempt())
+    .removeStored(file, sha256, currentAttempt())
     .catch((error: unknown) =>
-      logger.warn({ error, file }, 'Recording is stored, but its spool file cannot be deleted: the sweep of the spool deletes it'),
+      logger.warn({ error, file }, 'Recording is stored, but its spool file cannot be deleted: garbage collection deletes it'),
     )
 }
 
-async function put(deps: Needs, refusedAlarm: LastingAlarm, spooled: Spooled, object: ObjectToStore): Promise<Found> {
+async function put(deps: Needs, refusedAlarm: ExpiringAlarm, spooled: Spooled, object: ObjectToStore): Promise<KeyContent> {
   const { store, breaker, alarms } = deps
   const { signal, number, reportProgress } = currentAttempt()
   const deadline = AbortSignal.timeout(Math.ceil(BASE_DEADLINE_MS + (object.bytes / 1024 ** 2) * MS_PER_MB))
@@ -85,23 +84,26 @@ async function put(deps: Needs, refusedAlarm: LastingAlarm, spooled: Spooled, ob
     signal.aborted || error instanceof ApplicationFailure || diskFailureCode(error) !== undefined
   try {
     const stored = await breaker.run(
-      async (): Promise<Found> => {
+      async (): Promise<KeyContent> => {
         if (store.refusesOverwrites && (await putNew(deps, spooled, object, control))) return { key: object.key, state: 'same' }
-        const found = await store.find(object, control)
+        const found = await store.find(object, control).catch((error: unknown) => {
+          if (!(error instanceof ObjectUnreadable) || number < REFUSED_FROM_ATTEMPT) throw error
+          return store.findAlternative(object, control)
+        })
         if (found.state !== 'same') await putSpooled(deps, spooled, { ...object, key: found.key }, control, found)
         return found
       },
-      (error) => (isNotFromStore(error) ? 'nothing' : classifyStoreError(error).of === 'service' ? 'away' : 'serves'),
+      (error) => (isNotFromStore(error) ? 'unrelated' : classifyStoreError(error).of === 'service' ? 'unavailable' : 'available'),
     )
-    refusedAlarm.end(object.key)
+    refusedAlarm.clear(object.key)
     return stored
   } catch (error) {
     if (isNotFromStore(error)) throw error
     const { of, reason } = classifyStoreError(error)
-    const setupIsWrong = of === 'setup' || (of === 'refusal' && !(await store.servesOthers(control.signal)))
-    if (setupIsWrong) alarms.raise(SETUP_ALARM, reason)
-    else if (of !== 'service' && number >= REFUSED_FROM_ATTEMPT) refusedAlarm.raise(object.key)
-    throw new RetryLater(setupIsWrong ? 'StorageMisconfigured' : 'StorageUnavailable', reason)
+    const isMisconfigured = of === 'setup' || (of === 'refusal' && !(await store.acceptsOtherObjects(control.signal)))
+    if (isMisconfigured) throw storeMisconfigured(alarms, reason)
+    if (of !== 'service' && number >= REFUSED_FROM_ATTEMPT) refusedAlarm.raise(object.key)
+    throw storeUnavailable(reason)
   }
 }
 
@@ -112,10 +114,10 @@ async function put(deps: Needs, refusedAlarm: LastingAlarm, spooled: Spooled, ob
 async function putNew(deps: Needs, spooled: Spooled, object: ObjectToStore, control: TransferControl): Promise<boolean> {
   if ((await deps.spool.bytesOf(spooled.file)) !== object.bytes) return false
   try {
-    await putSpooled(deps, spooled, object, control, { key: object.key, state: 'nothing' })
+    await putSpooled(deps, spooled, object, control, { key: object.key, state: 'absent' })
     return true
   } catch (error) {
-    if (error instanceof ObjectMismatch) return false
+    if (error instanceof ObjectMismatch || error instanceof ObjectUnreadable) return false
     throw error
   }
 }
@@ -124,7 +126,13 @@ async function putNew(deps: Needs, spooled: Spooled, object: ObjectToStore, cont
  * Another attempt may have stored the object in the meantime. Then it has deleted the file, or completed the multipart upload that both
  * attempts sent parts to. So after any failure this checks the bucket again.
  */
-async function putSpooled(deps: Needs, spooled: Spooled, object: ObjectToStore, control: TransferControl, replaces: Found): Promise<void> {
+async function putSpooled(
+  deps: Needs,
+  spooled: Spooled,
+  object: ObjectToStore,
+  control: TransferControl,
+  replaces: KeyContent,
+): Promise<void> {
   const { store, spool } = deps
   const isStored = (): Promise<boolean> =>
     store.find(object, control).then(
@@ -136,7 +144,7 @@ async function putSpooled(deps: Needs, spooled: Spooled, object: ObjectToStore, 
     await store.put({ ...object, parts: await partsOf(deps, spooled) }, control, replaces)
   } catch (error) {
     if (!currentAttempt().signal.aborted && (await isStored())) {
-      await store.endUploads(object.key, control.signal).catch(() => {}) // best effort: the sweep aborts old uploads
+      await store.abortUploads(object.key, control.signal).catch(() => {}) // best effort: garbage collection aborts old uploads
       return
     }
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw fileLost()
@@ -158,7 +166,7 @@ async function assertUnchanged(store: RecordingStore, spool: Spool, { file, byte
   const attempt = currentAttempt()
   const digests = await digestFile(spool.path(file), store.sizes, attempt.signal, attempt.reportProgress)
   if (digests.bytes === bytes && digests.sha256 === sha256) return
-  await spool.rejectWhole(file, sha256, attempt, 'The bytes changed on the disk')
+  await spool.markIncomplete(file, sha256, attempt, 'The bytes changed on the disk')
   throw fileLost()
 }
 

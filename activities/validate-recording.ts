@@ -4,6 +4,7 @@ import { UNKNOWN_FORMAT, type Finding } from '../recordings/audio/finding.ts'
 import { inspectAudio } from '../recordings/audio/inspect.ts'
 import type { Attempt } from '../recordings/file-turns.ts'
 import { digestFile, type Digests } from '../recordings/digests.ts'
+import { isBeginningOf } from '../recordings/longer-file.ts'
 import { SPOOL_FILE_LOST } from '../contracts/failures.ts'
 import type { Spooled, Verdict } from '../contracts/recording.ts'
 import { currentAttempt } from './attempt.ts'
@@ -31,22 +32,21 @@ export function createValidateRecording(deps: Needs) {
   return async (input: ValidateInput): Promise<Verdict> => {
     const { callSid, spooled } = input
     const finding = await inspect(deps, spooled)
-    if (finding.kind === 'good') {
-      const remarks = [finding.remark, durationRemark(await callDurationSeconds(deps.database, callSid), finding.audio.durationSeconds)]
-      const remark = remarks.filter(Boolean).join('; ')
-      return { kind: 'good', etag: await etagOf(deps, spooled), audio: finding.audio, ...(remark && { remark }) }
-    }
-    await assertUnchanged(deps, spooled)
+    if (finding.kind !== 'good') await assertUnchanged(deps, spooled)
     if (finding.kind === 'none') {
-      await changeSpooled((attempt) => deps.spool.dropWhole(spooled.file, spooled.sha256, attempt))
+      await changeSpooled((attempt) => deps.spool.removeRefused(spooled.file, spooled.sha256, attempt))
       return { kind: 'refused', reason: finding.reason }
     }
-    if (finding.kind === 'incomplete' || (await isLessThanKept(deps, spooled))) {
-      const { reason } = finding
-      await changeSpooled((attempt) => deps.spool.rejectWhole(spooled.file, spooled.sha256, attempt, reason))
+    const reason = await incompleteReason(deps, spooled, finding)
+    if (reason !== undefined) {
+      await changeSpooled((attempt) => deps.spool.markIncomplete(spooled.file, spooled.sha256, attempt, reason))
       return { kind: 'incomplete', reason }
     }
-    return { kind: 'damaged', etag: await etagOf(deps, spooled), audio: finding.audio, reason: finding.reason }
+    const etag = await etagOf(deps, spooled)
+    if (finding.kind !== 'good') return { kind: 'damaged', etag, audio: finding.audio, reason: finding.reason }
+    const remarks = [finding.remark, durationRemark(await callDurationSeconds(deps.database, callSid), finding.audio.durationSeconds)]
+    const remark = remarks.filter(Boolean).join('; ')
+    return { kind: 'good', etag, audio: finding.audio, ...(remark && { remark }) }
   }
 }
 
@@ -63,7 +63,7 @@ async function etagOf(deps: Needs, spooled: Spooled): Promise<string> {
 /** If the disk has changed the bytes, the verdict is not about the recording. */
 async function assertUnchanged(deps: Needs, spooled: Spooled): Promise<void> {
   if ((await digestSpooled(deps, spooled)).sha256 === spooled.sha256) return
-  await changeSpooled((attempt) => deps.spool.rejectWhole(spooled.file, spooled.sha256, attempt, 'The bytes changed on the disk'))
+  await changeSpooled((attempt) => deps.spool.markIncomplete(spooled.file, spooled.sha256, attempt, 'The bytes changed on the disk'))
   throw failAttempt(SPOOL_FILE_LOST, 'The spooled file does not have the bytes that were downloaded')
 }
 
@@ -78,11 +78,19 @@ function missingAsLost(error: unknown): never {
 }
 
 /**
- * If an earlier attempt received more bytes, this file must not replace its file. The recording is downloaded again, and if no attempt
- * receives all of it, the longest file is quarantined.
+ * Why the recording must be downloaded again. If an earlier attempt received more bytes, this file must not replace its file, unless it is
+ * good and another version. If no attempt receives all of it, the longest file is quarantined.
  */
-async function isLessThanKept({ spool }: Needs, { file, bytes, broken }: Spooled): Promise<boolean> {
-  return broken === undefined && (await spool.bytesOf(spool.keptFile(file))) > bytes
+async function incompleteReason(deps: Needs, spooled: Spooled, finding: Exclude<Finding, { kind: 'none' }>): Promise<string | undefined> {
+  if (finding.kind === 'incomplete') return finding.reason
+  const { file, bytes, broken } = spooled
+  const { spool } = deps
+  const kept = spool.keptFile(file)
+  const keptBytes = await spool.bytesOf(kept)
+  if (broken !== undefined || keptBytes <= bytes) return undefined
+  if (finding.kind === 'damaged') return finding.reason
+  if (!(await isBeginningOf(spool.path(kept), spool.path(file), bytes))) return undefined
+  return `The file is the beginning of an earlier download, which has ${keptBytes} instead of ${bytes} bytes`
 }
 
 /** If the bytes are known to be incomplete, the file is refused only if it is certainly not audio. */

@@ -1,6 +1,6 @@
 // Maps each AccountError to an HTTP problem.
 import type { AccountError, AccountErrorCode } from '../accounts/errors.ts'
-import { problem, type Problem, type ProblemCode } from '../platform/problem.ts'
+import { problem, type Problem, type ProblemCode } from '../platform/http-problems.ts'
 
 const PROBLEM_CODES: Record<AccountErrorCode, ProblemCode> = {
   invalid_credentials: 'invalid_credentials',

@@ -4,7 +4,7 @@ import type { CookieOptions, Request, Response } from 'express'
 import { ACCESS_TOKEN_SECONDS } from '../accounts/access-tokens.ts'
 import type { AccountsContext, Tokens } from '../accounts/context.ts'
 import { isCsrfToken } from '../accounts/csrf-tokens.ts'
-import { problem } from '../platform/problem.ts'
+import { problem } from '../platform/http-problems.ts'
 
 /** Browsers accept this prefix only from a secure origin (localhost counts as one) and send the cookie to this host only. */
 export const ACCESS_COOKIE = '__Host-access'

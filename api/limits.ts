@@ -5,7 +5,7 @@ import { createLoginThrottle, type LoginThrottle } from '../accounts/login-throt
 import { clientKey } from '../platform/client-address.ts'
 import type { Config } from '../platform/config.ts'
 import type { Logger } from '../platform/logger.ts'
-import { problem, type Problem } from '../platform/problem.ts'
+import { problem, type Problem } from '../platform/http-problems.ts'
 import { countersOf, refusals, wholeSeconds, type Count } from '../platform/rate-counters.ts'
 import { RETRY_AFTER_OUTAGE } from './middleware/errors.ts'
 import { createRefusedClients } from './refused-clients.ts'

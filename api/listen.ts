@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { createBoundedServer, listenOn } from '../platform/http-server.ts'
-import { problem, type ProblemCode } from '../platform/problem.ts'
+import { problem, type ProblemCode } from '../platform/http-problems.ts'
 
 /** Problem codes for the errors that Node reports before there is a request. */
 const UNREADABLE: Record<string, ProblemCode> = {

@@ -109,7 +109,8 @@ runMain(async () => {
   const operations = await serveOperations(
     { host: config.OPERATIONS_HOST, port: config.OPERATIONS_PORT },
     {
-      health: async () => ({ ready: lifecycle.state === 'serving', state: lifecycle.state, alarms: alarmsWithoutReasons(alarms) }),
+      readiness: () => ({ ready: lifecycle.state === 'serving', state: lifecycle.state }),
+      health: async () => ({ alarms: alarmsWithoutReasons(alarms) }),
       // If PostgreSQL is unavailable, the last values stay. /health reports the outage.
       measure: () => withDeadline(measurePipeline(database), 2000).catch(() => {}),
     },

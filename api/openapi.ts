@@ -1,7 +1,7 @@
 // Creates the OpenAPI document from the same declarations as the routes.
 import { z } from 'zod'
 import { WEBHOOK_ROUTES } from '../exotel/call-event.ts'
-import { PROBLEMS, type ProblemCode } from '../platform/problem.ts'
+import { PROBLEMS, type ProblemCode } from '../platform/http-problems.ts'
 import { ACCESS_COOKIE, REFRESH_COOKIE } from './cookies.ts'
 import type { Operation } from './operation.ts'
 

@@ -2,7 +2,7 @@
 // created from this declaration.
 import { Router, type Request, type RequestHandler, type Response } from 'express'
 import type { z } from 'zod'
-import { problem, type FieldError, type ProblemCode } from '../platform/problem.ts'
+import { problem, type FieldError, type ProblemCode } from '../platform/http-problems.ts'
 import { methodNotAllowed } from './middleware/errors.ts'
 import { jsonBody } from './middleware/json-body.ts'
 import { dropBody } from './middleware/unwanted-body.ts'

@@ -3,7 +3,7 @@ import type { Request, Response } from 'express'
 import { clientKey } from '../platform/client-address.ts'
 import { GrowingBuffer } from '../platform/growing-buffer.ts'
 import { counter } from '../platform/metrics.ts'
-import { problem, type Problem } from '../platform/problem.ts'
+import { problem, type Problem } from '../platform/http-problems.ts'
 import { HeldBody } from './body-memory.ts'
 
 const RETRY_AFTER = { 'Retry-After': '2' }

@@ -1,4 +1,5 @@
-// Writes the outcome of one recording: its own row and its call's summary, in one transaction. States only move up.
+// Writes the outcome of one recording: its own row and its call's summary, in one transaction. A state is never replaced by one of a
+// lower rank.
 import type { CallSid } from '../contracts/call-sid.ts'
 import type { Database, Queryable } from '../platform/database.ts'
 import { failureOf, objectOf, type AudioFacts, type Conclusion, type Outcome } from '../contracts/recording.ts'

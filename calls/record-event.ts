@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import { isNotAhead } from '../contracts/plausible-end.ts'
 import type { CallEvent } from '../exotel/call-event.ts'
-import type { Fields } from '../exotel/fields.ts'
+import type { Fields } from '../exotel/decode-fields.ts'
 import { Prisma, type Queryable } from '../platform/database.ts'
 
 interface Delivery {

@@ -1,4 +1,4 @@
-// Finds and enqueues what recovery starts again: failed recordings whose pause has ended, and waiting ones that no workflow owns any more.
+// Finds and enqueues what recovery starts again: failed recordings whose pause has ended, and calls that wait without an open run.
 import type { CallSid } from '../contracts/call-sid.ts'
 import { Prisma, type Queryable } from '../platform/database.ts'
 import { insertEvent, ownIdentity } from './record-event.ts'
@@ -33,9 +33,12 @@ export async function findDue(database: Queryable, limit: number): Promise<Unfin
 
 /**
  * Selects calls that wait for a recording, and whose rows were neither updated nor checked for `quietMs`. The caller has to check whether
- * a workflow still owns them.
+ * they have an open run.
  */
-export async function findOrphaned(database: Queryable, { limit, quietMs }: { limit: number; quietMs: number }): Promise<Unfinished[]> {
+export async function findWithoutOpenRun(
+  database: Queryable,
+  { limit, quietMs }: { limit: number; quietMs: number },
+): Promise<Unfinished[]> {
   return database.$queryRaw<Unfinished[]>`
     WITH waiting AS (
       SELECT call_sid FROM calls WHERE recording_state = 'awaiting'

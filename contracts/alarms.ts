@@ -3,6 +3,7 @@ export type AlarmName =
   | 'BackfillIncomplete'
   | 'CleanUpOverdue'
   | 'DatabaseUnavailable'
+  | 'DestinationRefused'
   | 'DownloadsStalled'
   | 'ErasedObjectsKept'
   | 'ExotelAccountNotFound'

@@ -5,14 +5,14 @@ const FAILURE_CODES = [
   'RecordingExpired', // Exotel no longer has it
   'RecordingInvalid', // the downloaded bytes are certainly not audio
   'RecordingDamaged', // is not valid, but may be audio: kept in quarantine
-  'RecordingTooLarge',
+  'RecordingTooLarge', // more bytes than the limit arrived
   'RecordingMissing', // an answered call that should have a recording and has none
   'CallUnknown', // Exotel answers 404 for the call, although it lists other calls of the account
-  'RecordingUrlRefused', // bad scheme, private address, not a URL
+  'RecordingUrlRefused', // the link itself: bad scheme, private address, not a URL
   'RecordingHostNotAllowed', // a public host that neither EXOTEL_RECORDING_HOSTS nor EXOTEL_PUBLIC_RECORDING_HOSTS names
-  'DownloadIncomplete', // cut, stalled, too slow, or not as long as announced
-  'ExotelUnauthorized', // this recording is refused although our credentials are accepted
-  'ExotelUnavailable', // no response, 5xx
+  'DownloadIncomplete', // cut, stalled, too slow, not as long as announced, or too long according to the announcement
+  'ExotelUnauthorized', // this recording, or this call, is refused although our credentials are accepted
+  'ExotelUnavailable', // no response, 5xx, or a redirect or DNS address that is not allowed
   'ObjectMissing', // was stored, but the object is no longer in the bucket
   'InternalError', // none of the codes above applies
   'Cancelled', // by a person
@@ -30,7 +30,7 @@ export type WaitingCode =
   | 'ExotelRateLimited'
   | 'ExotelUnavailable' // for the list of calls; for one recording it is a failure
   | 'ExotelCredentialsRefused'
-  | 'ExotelAccountNotFound' // 404 for the list of calls: EXOTEL_API_BASE_URL or EXOTEL_ACCOUNT_SID is wrong
+  | 'ExotelAccountNotFound' // the list of calls is not found or empty: EXOTEL_API_BASE_URL or EXOTEL_ACCOUNT_SID is wrong
   | 'WorkerShutdown'
 
 /** The spooled file is missing or was changed. The recording has to be downloaded again. */

@@ -3,7 +3,7 @@
 export interface RecoveryResult {
   /** Calls that were enqueued because one of their failed recordings was due. */
   due: number
-  /** Calls that were enqueued because no workflow owned them any more. */
+  /** Calls that were enqueued because they waited without an open run. */
   unowned: number
   /** Open runs whose workflow tasks fail. */
   stuck: number

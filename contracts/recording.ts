@@ -239,12 +239,15 @@ export interface CallDetailsRequest extends CallRef {
   nextRequestWhileRunningAt?: string
 }
 
-/** What Exotel's Call Details say about a call's recording. `erased`: no request was sent, because the call is erased in our database. */
+/**
+ * What Exotel's Call Details say about a call's recording. `unavailable`: they cannot be read; `code` is `ExotelUnauthorized` if Exotel refuses
+ * this call only. `erased`: no request was sent, because the call is erased in our database.
+ */
 export type CallDetailsAnswer =
   | { kind: 'named'; sourceUrl: string }
   | { kind: 'none'; status?: string; durationSeconds?: number }
   | { kind: 'unknown call' }
-  | { kind: 'unavailable'; reason: string }
+  | { kind: 'unavailable'; reason: string; code?: FailureCode }
   | { kind: 'erased' }
 
 /** Result of the request for a new link to a recording that Exotel refused. */

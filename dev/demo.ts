@@ -30,8 +30,8 @@ const STEPS: Record<string, string> = {
   update: "The worker writes the result to the call's row in PostgreSQL",
 }
 
-export async function runDemo(stack: DevStack, say: (text: string) => void): Promise<void> {
-  if (!stack.simulatorUrl) return say('\nEXOTEL_API_BASE_URL is set, so there is no simulator: make a call with your Exotel account.')
+export async function runDemo(stack: DevStack, print: (text: string) => void): Promise<void> {
+  if (!stack.simulatorUrl) return print('\nEXOTEL_API_BASE_URL is set, so there is no simulator: make a call with your Exotel account.')
   const database = new pg.Client(applicationConnection(stack.databaseUrl, {}))
   database.on('error', () => {}) // the next query reports a lost connection
   await database.connect()
@@ -41,8 +41,8 @@ export async function runDemo(stack: DevStack, say: (text: string) => void): Pro
   const temporal = new Client({ connection, namespace: stack.temporalNamespace })
   try {
     const { callSid } = await orderCall(stack, 'none')
-    say(`\nExample call ${callSid}:`)
-    await followCall(callSid, { database, temporal, stack, say })
+    print(`\nExample call ${callSid}:`)
+    await followCall(callSid, { database, temporal, stack, print })
   } finally {
     await connection.close()
     await database.end()
@@ -53,16 +53,16 @@ interface DemoContext {
   database: pg.Client
   temporal: Client
   stack: DevStack
-  say: (text: string) => void
+  print: (text: string) => void
 }
 
-async function followCall(callSid: string, { database, temporal, stack, say }: DemoContext): Promise<void> {
+async function followCall(callSid: string, { database, temporal, stack, print }: DemoContext): Promise<void> {
   const startedAt = Date.now()
   const printed = new Set<string>()
   const printOnce = (key: string, text: string): void => {
     if (printed.has(key)) return
     printed.add(key)
-    say(`  ${((Date.now() - startedAt) / 1000).toFixed(1).padStart(5)} s  ${text}`)
+    print(`  ${((Date.now() - startedAt) / 1000).toFixed(1).padStart(5)} s  ${text}`)
   }
   for (const deadline = startedAt + TIMEOUT_MS; Date.now() < deadline; await pause(POLL_MS)) {
     const events = await database.query<StoredEvent>(
@@ -94,7 +94,7 @@ async function followCall(callSid: string, { database, temporal, stack, say }: D
     else printOnce('ended', `Not stored, the state is ${ended.state}: ${ended.error}`)
     return
   }
-  say(`  The recording is neither stored nor failed after ${TIMEOUT_MS / 1000} s: see .data/logs/`)
+  print(`  The recording is neither stored nor failed after ${TIMEOUT_MS / 1000} s: see .data/logs/`)
 }
 
 interface StoredEvent {

@@ -91,7 +91,7 @@ async function fetchTemporal(packagesInstalled) {
 }
 
 async function fetchS3(packagesInstalled) {
-  const title = 'building the S3 server (1 to 2 min, once)'
+  const title = 'building the S3 server (2 to 5 min, once)'
   if (answers('go', 'version')) return goInstall('go', 'versitygw', title, VERSITYGW)
   if (answers('versitygw', '--version')) return
   await packagesInstalled

@@ -7,7 +7,7 @@ import { describeOldNode } from '../platform/node-version.ts'
 import { stopSignal } from '../platform/process.ts'
 import { clearLeftovers, Supervisor } from './supervisor.ts'
 import { withLock } from './lock.mjs'
-import { announce, findRunning, isUsed, use, withdraw } from './running-stack.ts'
+import { announce, findRunning, isUsed, registerUser, withdraw } from './running-stack.ts'
 import { loadSecrets } from './secrets.ts'
 import { startServices, type DevStack } from './services.ts'
 import { startServers } from './stack.ts'
@@ -15,7 +15,7 @@ import { startServers } from './stack.ts'
 export const home = fileURLToPath(new URL('../.data', import.meta.url))
 /** Held while a stack starts or stops, and while a command registers as its user. */
 export const lock = fileURLToPath(new URL('../.starting', import.meta.url))
-export const say = (text: string): void => console.log(text)
+export const print = (text: string): void => console.log(text)
 
 /** The exit code of shells for SIGINT. */
 export const INTERRUPTED = 130
@@ -38,10 +38,10 @@ export async function withStack(work: Work): Promise<number> {
   mkdirSync(home, { recursive: true })
   const interruption = new AbortController()
   const interrupted = stopSignal().then(() => {
-    say('\nStopping …')
+    print('\nStopping …')
     interruption.abort()
   })
-  const supervisor = new Supervisor(home, say)
+  const supervisor = new Supervisor(home, print)
   try {
     const code = await workOnStack(work, supervisor, { interrupted, signal: interruption.signal })
     return interruption.signal.aborted ? INTERRUPTED : code
@@ -50,7 +50,7 @@ export async function withStack(work: Work): Promise<number> {
     return INTERRUPTED
   } finally {
     await end(supervisor) // does nothing if the stack was started: then it was stopped under the lock
-    if (interruption.signal.aborted) say('Everything has stopped.')
+    if (interruption.signal.aborted) print('Everything has stopped.')
   }
 }
 
@@ -69,7 +69,7 @@ async function workOnStack({ join, lead }: Work, supervisor: Supervisor, { inter
 /** To be called under the lock. If the start fails or is interrupted, the servers are stopped before the lock is released. */
 async function joinOrStart(supervisor: Supervisor, interrupted: Promise<void>): Promise<{ stack: DevStack; leave?: () => void }> {
   const running = findRunning(home)
-  if (running) return { stack: running, leave: use(home) }
+  if (running) return { stack: running, leave: registerUser(home) }
   const interruption = interrupted.then(() => Promise.reject(new Error('The start was interrupted.')))
   try {
     return { stack: await Promise.race([startAll(supervisor), interruption]) }
@@ -100,12 +100,12 @@ async function end(supervisor: Supervisor): Promise<void> {
   await supervisor.stop()
 }
 
-export async function onRunning(work: (stack: DevStack) => Promise<number>): Promise<number> {
+export async function withRunningStack(work: (stack: DevStack) => Promise<number>): Promise<number> {
   mkdirSync(home, { recursive: true })
   const { stack, leave } = await withLock(lock, async () => {
     const running = findRunning(home)
     if (!running) throw new Refused('No stack is running. Start one first: npm run dev')
-    return { stack: running, leave: use(home) }
+    return { stack: running, leave: registerUser(home) }
   })
   return work(stack).finally(leave)
 }
@@ -114,15 +114,15 @@ async function startAll(supervisor: Supervisor): Promise<DevStack> {
   assertSettings()
   await clearLeftovers(home)
   const oldNode = describeOldNode()
-  say(oldNode ? `Starting the stack (${oldNode}):` : 'Starting the stack:')
+  print(oldNode ? `Starting the stack (${oldNode}):` : 'Starting the stack:')
   const secrets = loadSecrets(home)
-  const report = (what: string, ms: number): void => say(`  ✔ ${what} (${(ms / 1000).toFixed(1)} s)`)
+  const report = (what: string, ms: number): void => print(`  ✔ ${what} (${(ms / 1000).toFixed(1)} s)`)
   const servers = await startServers(supervisor, { home, secrets, kind: 'usual', report })
   const starting = Date.now()
   const stack = await startServices(supervisor, servers, secrets, home)
   report('API, worker and Exotel simulator are ready', Date.now() - starting)
   announce(home, stack)
-  say(`Ready after ${((Date.now() - startedAt) / 1000).toFixed(1)} s.`)
+  print(`Ready after ${((Date.now() - startedAt) / 1000).toFixed(1)} s.`)
   return stack
 }
 

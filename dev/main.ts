@@ -6,7 +6,7 @@ import { ignoreOutputErrors } from '../platform/output.ts'
 import { FAULTS, isFault } from '../testing/simulator/faults.ts'
 import { makeCalls } from './call.ts'
 import { clearLeftovers } from './supervisor.ts'
-import { home, INTERRUPTED, lock, onRunning, Refused, say, withStack } from './lifetime.ts'
+import { home, INTERRUPTED, lock, withRunningStack, Refused, print, withStack } from './lifetime.ts'
 import { withLock } from './lock.mjs'
 import { commandOf } from './process-table.ts'
 import { findRunning } from './running-stack.ts'
@@ -37,7 +37,7 @@ main().then(
 async function main(): Promise<number> {
   const { values, positionals } = readArguments()
   if (values.help) {
-    say(USAGE)
+    print(USAGE)
     return 0
   }
   const [command, ...more] = positionals
@@ -48,19 +48,19 @@ async function main(): Promise<number> {
     throw new Refused('--recording, --fault and --count are options of the command call: npm run dev -- call --fault cut')
   }
   if (command === 'reset') return reset()
-  if (command === 'call') return onRunning((stack) => callOn(stack, values))
+  if (command === 'call') return withRunningStack((stack) => callOn(stack, values))
   return withStack({
     join: async (stack) => {
       if (values.once) return once(stack)
-      say(`The stack is already running (pid ${stack.pid}).`)
+      print(`The stack is already running (pid ${stack.pid}).`)
       sayAddresses(stack)
       return 0
     },
     lead: async (stack, interrupted) => {
       if (values.once) return once(stack)
       sayAddresses(stack)
-      await runDemo(stack, say).catch((error: unknown) => say(`The example call could not be shown: ${(error as Error).message}`))
-      say(
+      await runDemo(stack, print).catch((error: unknown) => print(`The example call could not be shown: ${(error as Error).message}`))
+      print(
         '\nThe stack keeps running. Press Ctrl-C to stop it. To make more calls, run in a second terminal:\n  npm run dev -- call [--recording FILE] [--fault NAME] [--count N]',
       )
       await interrupted
@@ -87,18 +87,18 @@ function readArguments() {
 }
 
 function sayAddresses(stack: DevStack): void {
-  say(`\n  API        ${stack.apiUrl}/health   (documentation: ${stack.apiUrl}/docs)`)
-  if (stack.temporalUiUrl) say(`  Temporal   ${stack.temporalUiUrl}/namespaces/${stack.temporalNamespace}/workflows`)
-  say(`  Bucket     ${stack.s3.endpoint}/${stack.s3.bucket}   (keys in .data/dev.json)`)
-  say(`  Database   psql '${stack.databaseUrl}'`)
-  say('  Logs       .data/logs/')
-  say('  Mails      .data/mail/')
+  print(`\n  API        ${stack.apiUrl}/health   (documentation: ${stack.apiUrl}/docs)`)
+  if (stack.temporalUiUrl) print(`  Temporal   ${stack.temporalUiUrl}/namespaces/${stack.temporalNamespace}/workflows`)
+  print(`  Bucket     ${stack.s3.endpoint}/${stack.s3.bucket}   (keys in .data/dev.json)`)
+  print(`  Database   psql '${stack.databaseUrl}'`)
+  print('  Logs       .data/logs/')
+  print('  Mails      .data/mail/')
 }
 
 async function once(stack: DevStack): Promise<number> {
   const [result] = await makeCalls(stack, { count: 1, fault: 'none' })
   const { callSid, workflowId, recordingUrl, bytes, sha256, expectedSha256, seconds } = result!
-  say(JSON.stringify({ callSid, workflowId, recordingUrl, bytes, sha256, expectedSha256, seconds }))
+  print(JSON.stringify({ callSid, workflowId, recordingUrl, bytes, sha256, expectedSha256, seconds }))
   return sha256 === expectedSha256 && result!.asDeserved ? 0 : 1
 }
 
@@ -109,7 +109,7 @@ async function callOn(stack: DevStack, values: { recording?: string; fault?: str
   if (!/^\d+$/.test(wanted) || count < 1 || count > 1000) throw new Refused('--count must be a number from 1 to 1000')
   if (recording !== undefined && !statSync(recording, { throwIfNoEntry: false })?.isFile())
     throw new Refused(`The file "${recording}" does not exist`)
-  const results = await makeCalls(stack, { count, fault, recording }, (result) => say(JSON.stringify(result)))
+  const results = await makeCalls(stack, { count, fault, recording }, (result) => print(JSON.stringify(result)))
   return results.every(({ asDeserved }) => asDeserved) ? 0 : 1
 }
 
@@ -122,7 +122,7 @@ async function reset(): Promise<number> {
     for (const name of readdirSync(home)) {
       if (!isInUse(name)) rmSync(join(home, name), { recursive: true, force: true })
     }
-    say('.data/ is empty.')
+    print('.data/ is empty.')
     return 0
   })
 }

@@ -31,7 +31,7 @@ export function withdraw(home: string): void {
 }
 
 /** Registers this process as a user. A stack runs until its users have ended. @returns a function that ends the use */
-export function use(home: string): () => void {
+export function registerUser(home: string): () => void {
   const end = register(usersOf(home), USER) ?? ((): void => {})
   process.once('exit', end)
   return end

@@ -29,9 +29,11 @@ export function exotelApiSettings(
 
 /** There was no response, or it cannot be read. */
 export class ExotelUnavailable extends Error {}
-/** 401 or 403: Exotel rejects our key and token. */
+/** The response is not one of Exotel's API, for example a page or a redirect. The address may be wrong. */
+export class ExotelAnswerUnknown extends ExotelUnavailable {}
+/** 401 or 403. For one call, Exotel may refuse only that call; for the list of calls, it rejects our key and token. */
 export class ExotelCredentialsRefused extends Error {}
-/** 404 for the list of calls: the account does not exist at this address. The address may belong to another region. */
+/** The list of calls is not found, is no answer of Exotel's API, or is empty: the account does not exist at this address, which may belong to another region. */
 export class ExotelAccountNotFound extends Error {}
 /** 429 */
 export class ExotelRateLimited extends Error {
@@ -42,7 +44,7 @@ export class ExotelRateLimited extends Error {
   }
 }
 
-/** For this time, a successful response to a list request proves that address and account are right. */
+/** For this time, a list with a call proves that address and account are right. */
 const ACCOUNT_KNOWN_FOR_MS = 60_000
 /** For one request, including the body of its response. */
 const DEADLINE_MS = 15_000
@@ -88,29 +90,39 @@ export class ExotelApi {
     if (filter.kind === 'calls') query.set('Sid', filter.callSids.join(','))
     else query.set('DateCreated', `gte:${formatExotelTime(filter.from)};lte:${formatExotelTime(filter.to)}`)
     if (after !== undefined) query.set('After', after)
-    const answer = await this.#get(`Calls.json?${query.toString()}`, signal)
-    if (answer === undefined) throw new ExotelAccountNotFound('Exotel responded 404 to the request for the list of calls')
-    const page = readCallsPage(answer)
-    if (!page) throw new ExotelUnavailable('The list of calls does not have the documented form')
-    this.#accountSeenAt = performance.now()
-    return page
+    return this.#list(query, signal)
   }
 
   /**
-   * Call after a 404 for one call, to rule out that our address or account is wrong. Requests the list of calls, unless such a request
-   * succeeded within the last minute. Throws as {@link listCalls} does.
+   * Call after an answer about a call that wrong settings would cause as well. Requests the list of calls, unless it was answered within the
+   * last minute, and after no refusal. Without a time window, Exotel lists the calls of the last 31 days [api/call-details-bulk]. That list
+   * is not empty, because a call of the account is known.
+   * @throws {ExotelAccountNotFound} if the list is empty or not one of Exotel's API, or what {@link listCalls} throws
    */
   async confirmAccount(signal: AbortSignal): Promise<void> {
     if (performance.now() - this.#accountSeenAt < ACCOUNT_KNOWN_FOR_MS) return
-    const to = new Date()
-    await this.listCalls({ kind: 'window', from: new Date(to.getTime() - 60_000), to }, undefined, signal)
+    const page = await this.#list(new URLSearchParams({ PageSize: '1' }), signal).catch((error: unknown) => {
+      if (error instanceof ExotelAnswerUnknown)
+        throw new ExotelAccountNotFound(`Exotel does not answer the request for the list of calls: ${error.message}`)
+      throw error
+    })
+    if (isEmpty(page)) throw new ExotelAccountNotFound('The list of calls is empty, although there are calls')
+  }
+
+  async #list(query: URLSearchParams, signal: AbortSignal): Promise<CallsPage> {
+    const answer = await this.#get(`Calls.json?${query.toString()}`, signal)
+    if (answer === undefined) throw new ExotelAccountNotFound('Exotel responded 404 to the request for the list of calls')
+    const page = readCallsPage(answer)
+    if (!page) throw new ExotelAnswerUnknown('The list of calls does not have the documented form')
+    if (!isEmpty(page)) this.#accountSeenAt = performance.now()
+    return page
   }
 
   async #details(callSid: CallSid, query: string, signal: AbortSignal): Promise<CallDetails | undefined> {
     const answer = await this.#get(`Calls/${encodeURIComponent(callSid)}.json${query}`, signal)
     if (answer === undefined) return undefined
     const details = readCallDetails(answer)
-    if (!details) throw new ExotelUnavailable('The Call Details response does not have the documented form')
+    if (!details) throw new ExotelAnswerUnknown('The Call Details response does not have the documented form')
     return details
   }
 
@@ -120,6 +132,7 @@ export class ExotelApi {
       return await readAnswer(await this.#send(path, AbortSignal.any([signal, deadline.signal])))
     } catch (error) {
       signal.throwIfAborted()
+      if (error instanceof ExotelCredentialsRefused) this.#accountSeenAt = Number.NEGATIVE_INFINITY // the key may have been revoked
       throw error
     } finally {
       deadline.end()
@@ -144,7 +157,8 @@ async function readAnswer({ statusCode, headers, body }: HttpResponse): Promise<
   if (statusCode === 404) return undefined
   if (statusCode === 401 || statusCode === 403) throw new ExotelCredentialsRefused(`Exotel's API responded ${statusCode}`)
   if (statusCode === 429) throw new ExotelRateLimited(retryAfterMs(headers['retry-after'], new Date()))
-  throw new ExotelUnavailable(`Exotel's API responded ${statusCode}`)
+  const Failure = statusCode >= 500 ? ExotelUnavailable : ExotelAnswerUnknown
+  throw new Failure(`Exotel's API responded ${statusCode}`)
 }
 
 async function readJson(body: HttpResponse['body']): Promise<unknown> {
@@ -154,8 +168,13 @@ async function readJson(body: HttpResponse['body']): Promise<unknown> {
   try {
     return JSON.parse(start.bytes.toString('utf8')) as unknown
   } catch {
-    throw new ExotelUnavailable("Exotel's response is not JSON") // the parser's error would quote the response
+    throw new ExotelAnswerUnknown("Exotel's response is not JSON") // the parser's error would quote the response
   }
+}
+
+/** The list of an account without any call. It proves nothing: Exotel may answer it for a wrong account as well. */
+export function isEmpty({ calls, unusable }: CallsPage): boolean {
+  return calls.length + unusable === 0
 }
 
 function messageOf(error: unknown): string {

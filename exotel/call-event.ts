@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { isCallSid, type CallSid } from '../contracts/call-sid.ts'
 import { isFinal, type CallStatus } from '../contracts/call-status.ts'
 import { callStatusOf, isAboutLeg } from './call-status.ts'
-import type { Fields, FieldValue } from './fields.ts'
+import { decodeJsonText, textsIn, type Fields, type FieldValue } from './decode-fields.ts'
 import { readSourceUrl, type NamedSource } from './source-url.ts'
 import { parseExotelTime } from './time.ts'
 
@@ -58,8 +58,6 @@ const delivery = z.object({
   CallStatus: text,
   CallType: text,
   DialCallStatus: text,
-  DialWhomNumber: text,
-  EventType: text,
   Direction: text,
   From: text,
   CallFrom: text,
@@ -77,18 +75,19 @@ const delivery = z.object({
 type Delivery = z.infer<typeof delivery>
 
 /** The CallSid of a delivery is missing or invalid. The message says which. */
-export class BadCallSid extends Error {}
+export class InvalidCallSid extends Error {}
 
 /**
  * Reads the event. `call-end` always ends the call, `call-start` never does, and `recording` does if it has a final status.
- * @throws {BadCallSid}
+ * @throws {InvalidCallSid}
  */
 export function readCallEvent(fields: Fields, route: WebhookRoute): CallEvent {
   const read = delivery.safeParse(fields)
-  if (!read.success) throw new BadCallSid(read.error.issues[0]?.message ?? 'CallSid is invalid')
+  if (!read.success) throw new InvalidCallSid(read.error.issues[0]?.message ?? 'CallSid is invalid')
   const values = read.data
-  const mayEnd = route !== 'call-start' && !isAboutLeg(values)
-  const status = callStatusOf(values, { mayEnd })
+  const aboutLeg = isAboutLeg(fields)
+  const mayEnd = route !== 'call-start' && !aboutLeg
+  const status = callStatusOf(values, { aboutLeg, mayEnd })
   return withoutAbsent({
     callSid: values.CallSid,
     route,
@@ -130,26 +129,25 @@ export function unreadableIdentity(route: WebhookRoute, rawBody: Buffer): string
   return hash(['exotel', route, rawBody])
 }
 
+/** Each link in the event, however often and in whatever notation it is given. */
 function readSources(fields: Fields): NamedSource[] {
-  const links = [fields.RecordingUrl, streamOf(fields.Stream)?.RecordingUrl].flat()
-  const named = links.map((link) => readSourceUrl(textOf(link))).filter((each) => each !== undefined)
+  const links = Object.entries(fields).flatMap(([name, value]) => (name === 'Stream' ? linksInStream(value) : linksIn(name, value)))
+  const named = links.map((link) => readSourceUrl(link)).filter((each) => each !== undefined)
   return named.filter((each, index) => named.findIndex(({ sourceUrl }) => sourceUrl === each.sourceUrl) === index)
 }
 
-/** `Stream` is sent as nested fields or as a JSON string. */
-function streamOf(value: FieldValue | undefined): Fields | undefined {
-  if (typeof value === 'object') return Array.isArray(value) ? undefined : value
-  if (!value?.startsWith('{')) return undefined
-  try {
-    const parsed: unknown = JSON.parse(value)
-    return typeof parsed === 'object' && parsed !== null ? (parsed as Fields) : undefined
-  } catch {
-    return undefined
-  }
+/** `RecordingUrl` and the names of its nested fields in dot notation: `Stream.RecordingUrl`, `Stream.0.RecordingUrl`, `RecordingUrl.0`. */
+const LINK_NAME = /^(?:Stream\.(?:.+\.)?)?RecordingUrl(?:\..+)?$/
+
+function linksIn(name: string, value: FieldValue): string[] {
+  return LINK_NAME.test(name) ? textsIn(value) : []
 }
 
-function textOf(value: unknown): string | undefined {
-  return typeof value === 'string' ? value : undefined
+/** `Stream` is sent as nested fields or as JSON text. */
+function linksInStream(value: FieldValue): string[] {
+  if (typeof value === 'string') return /^\s*[{[]/.test(value) ? linksInStream(decodeJsonText(value) ?? []) : []
+  if (Array.isArray(value)) return value.flatMap(linksInStream)
+  return Object.entries(value).flatMap(([name, each]) => (LINK_NAME.test(name) ? textsIn(each) : linksInStream(each)))
 }
 
 function readSeconds(raw: string | undefined): number | undefined {

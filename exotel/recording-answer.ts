@@ -82,20 +82,21 @@ export async function readAnswer({ statusCode, headers, body }: HttpResponse, pa
 }
 
 /**
- * Whether a short body is a JSON document, and a body that still has all bytes. A body with a JSON content type has to start like JSON.
- * Any other body has to be valid JSON as a whole, because audio without a header may start with any byte.
+ * Whether a short body is a JSON document, and a body that still has all bytes. It has to be valid JSON as a whole: audio without a header
+ * may start with any byte, and may follow a JSON document. An item that is not an object counts only with a JSON content type.
  */
 async function detectState(headers: IncomingHttpHeaders, body: Readable): Promise<{ isState: boolean; body: Readable }> {
   const length = readLength(singleHeader(headers['content-length'])) ?? 0
   if (length > MAX_STATE_BYTES || encodingOf(headers) !== undefined) return { isState: false, body }
   const isLabelled = /^application\/(.+\+)?json/i.test(singleHeader(headers['content-type']) ?? '')
+  const mayBeState = (text: string): boolean => (isLabelled ? /^[{["]/.test(text) : text.startsWith('{'))
   const isEnough = (start: Buffer): boolean => {
     const text = textIn(start)
-    return start.length > MAX_STATE_BYTES || (text !== '' && (isLabelled || !text.startsWith('{')))
+    return start.length > MAX_STATE_BYTES || (text !== '' && !mayBeState(text))
   }
   const peeked = await peekStart(body, isEnough)
   const text = textIn(peeked.start)
-  const isState = isLabelled ? /^[{["]/.test(text) : peeked.isWhole && text.startsWith('{') && isJson(text)
+  const isState = peeked.isWhole && mayBeState(text) && isJson(text)
   return { isState, body: peeked.body }
 }
 

@@ -1,7 +1,7 @@
 // Requests a recording. Checks each redirect before it follows it, and sends credentials to Exotel's own hosts only.
 import { createHttpAgents, discardBody, httpGet, type HttpAgents, type HttpResponse } from './http-request.ts'
 import type { KnownPart } from './recording-version.ts'
-import { checkUrl, guardedLookup, type UrlPolicy } from './url-policy.ts'
+import { checkUrl, DestinationRefused, guardedLookup, UrlRefused, type UrlPolicy } from './url-policy.ts'
 
 export interface RecordingRequest {
   /** The part on disk. The request is for the bytes after it, on the condition that the recording has not changed (If-Range). */
@@ -32,22 +32,22 @@ export function createRecordingAgents(policy: UrlPolicy): HttpAgents {
 /**
  * Follows all redirects and resolves with the final response. Its body is not read. `link.kind` is `named` if a webhook or the API sent
  * the link as the name of the recording, and `presigned` if the link contains its own credentials.
- * @throws {UrlRefused | HostNotAllowed} or what {@link httpGet} throws
+ * @throws {UrlRefused | HostNotAllowed | DestinationRefused} or what {@link httpGet} throws
  */
 export async function requestRecording(
   link: { url: string; kind: 'named' | 'presigned' },
   { part, signal }: RecordingRequest,
   { policy, credentials, agents }: RecordingSource,
 ): Promise<HttpResponse> {
-  let { url, own } = checkUrl(link.url, policy, link.kind === 'named' ? 'named' : 'redirect')
-  own &&= link.kind === 'named'
+  let { url, isExotelHost: mayGetCredentials } = checkUrl(link.url, policy, link.kind === 'named' ? 'named' : 'redirect')
+  mayGetCredentials &&= link.kind === 'named'
   for (let redirects = 0; ; redirects += 1) {
     const response = await httpGet(url, {
       agents,
       signal,
       headers: {
         'accept-encoding': 'identity',
-        ...(own && !isSigned(url) ? basic(credentials) : {}),
+        ...(mayGetCredentials && !isSigned(url) ? basic(credentials) : {}),
         ...(part ? { range: `bytes=${part.from}-`, 'if-range': part.validator } : {}),
       },
     })
@@ -56,9 +56,19 @@ export async function requestRecording(
     await discardBody(response.body)
     if (redirects === MAX_REDIRECTS) throw new Error(`The link redirects more than ${MAX_REDIRECTS} times`)
     if (!URL.canParse(location, url.href)) throw new Error('The link redirects to something that is not a URL')
-    const next = checkUrl(new URL(location, url.href).href, policy, 'redirect')
-    own = next.own && own // after a redirect to another host, no credentials are sent
+    const next = checkRedirect(url, new URL(location, url.href), policy)
+    mayGetCredentials &&= next.isExotelHost // after a redirect to another host, no credentials are sent
     url = next.url
+  }
+}
+
+/** @throws {DestinationRefused} with the hosts only, because paths and queries may be secrets */
+function checkRedirect(from: URL, to: URL, policy: UrlPolicy): ReturnType<typeof checkUrl> {
+  try {
+    return checkUrl(to.href, policy, 'redirect')
+  } catch (error) {
+    if (!(error instanceof UrlRefused)) throw error
+    throw new DestinationRefused(`${from.host} redirects to ${to.protocol}//${to.host}: ${error.message}`)
   }
 }
 

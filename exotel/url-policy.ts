@@ -7,11 +7,13 @@ import { lookup } from 'node:dns'
 export class UrlRefused extends Error {}
 /** A public host that the settings do not name. */
 export class HostNotAllowed extends Error {}
+/** A redirect, or an address from DNS, leads to where no request may go. Unlike the link itself, it may be different next time. */
+export class DestinationRefused extends Error {}
 
 export interface UrlPolicy {
   /** Exotel's own hosts, which get our credentials: names, or `*.` and a suffix, with a port if it is not 443. */
   hosts: string[]
-  /** Hosts in the same form whose links are fetched without credentials. */
+  /** Hosts in the same form whose links are fetched without credentials, even if an entry of `hosts` matches them too. */
   publicHosts: string[]
   /** Allows plain http, loopback and private addresses, for the simulator. */
   allowLocal: boolean
@@ -26,7 +28,7 @@ const EXOTEL_BUCKET =
  * @returns the URL, and whether its host is one of Exotel's own, which alone get credentials
  * @throws {UrlRefused | HostNotAllowed}
  */
-export function checkUrl(text: string, policy: UrlPolicy, how: 'named' | 'redirect'): { url: URL; own: boolean } {
+export function checkUrl(text: string, policy: UrlPolicy, how: 'named' | 'redirect'): { url: URL; isExotelHost: boolean } {
   if (!URL.canParse(text)) throw new UrlRefused('The link is not a URL')
   const url = new URL(text)
   if (url.protocol === 'invalid:') throw new UrlRefused('The link is not a URL, or HTTP clients parse it differently')
@@ -37,11 +39,12 @@ export function checkUrl(text: string, policy: UrlPolicy, how: 'named' | 'redire
   const host = url.hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '')
   if (ipaddr.isValid(host)) checkAddress(host, policy)
   const isIn = (hosts: string[]): boolean => hosts.some((entry) => matches({ host, port: url.port }, entry.toLowerCase(), policy))
-  const own = isIn(policy.hosts)
-  if (how === 'named' && !own && !isIn(policy.publicHosts) && !EXOTEL_BUCKET.test(url.href)) {
+  const isPublicHost = isIn(policy.publicHosts)
+  const isExotelHost = isIn(policy.hosts) && !isPublicHost
+  if (how === 'named' && !isExotelHost && !isPublicHost && !EXOTEL_BUCKET.test(url.href)) {
     throw new HostNotAllowed(`The link's host ${url.host} is in neither EXOTEL_RECORDING_HOSTS nor EXOTEL_PUBLIC_RECORDING_HOSTS`)
   }
-  return { url, own }
+  return { url, isExotelHost }
 }
 
 /** @throws {UrlRefused} for every address that is not public, in any notation */
@@ -79,7 +82,10 @@ function toIPv4(mapped: ipaddr.IPv4 | ipaddr.IPv6): ipaddr.IPv4 {
   return (mapped as ipaddr.IPv6).toIPv4Address()
 }
 
-/** A resolver for sockets. It checks the addresses that the connection will use, so that a second DNS response cannot bypass the check. */
+/**
+ * A resolver for sockets. It checks the addresses that the connection will use, so that a second DNS response cannot bypass the check.
+ * Fails with {@link DestinationRefused} if one of them is not public.
+ */
 export function guardedLookup(policy: UrlPolicy): LookupFunction {
   return (hostname, options, callback) => {
     lookup(hostname, { ...options, all: true }, (error, addresses) => {
@@ -87,7 +93,7 @@ export function guardedLookup(policy: UrlPolicy): LookupFunction {
       try {
         for (const { address } of addresses) checkAddress(address, policy)
       } catch (refused) {
-        return callback(refused as Error, '', 0)
+        return callback(new DestinationRefused(`${hostname} cannot be requested: ${(refused as Error).message}`), '', 0)
       }
       const [first] = addresses
       if (options.all) return callback(null, addresses)

@@ -22,7 +22,19 @@ export interface WebhookCredentials {
   timestamp: string | undefined
 }
 
-export type Verdict = { proven: true; by: 'signature' | 'basic' | 'token'; staleTimestamp: boolean } | { proven: false; reason: string }
+/** Why the authentication failed: a stable code for logs and metrics (docs/names.md), and the sentence for the sender. */
+export const AUTH_FAILURES = {
+  missing_signature: 'Missing webhook signature',
+  invalid_signature: 'Invalid webhook signature',
+  missing_credentials: 'Missing webhook credentials',
+  invalid_credentials: 'Invalid webhook credentials',
+  invalid_token: 'Invalid webhook token',
+  stale_timestamp: 'Webhook timestamp differs from the current time by more than 5 minutes',
+} as const
+export type AuthFailure = keyof typeof AUTH_FAILURES
+
+export type Verdict =
+  { proven: true; by: 'signature' | 'basic' | 'token'; staleTimestamp: boolean } | { proven: false; reason: AuthFailure }
 
 const TIMESTAMP_WINDOW_SECONDS = 300
 
@@ -30,7 +42,7 @@ const TIMESTAMP_WINDOW_SECONDS = 300
 export function verifyWebhook(credentials: WebhookCredentials, settings: WebhookAuthSettings, now: Date): Verdict {
   const signatures = relevantSignatures(credentials, settings)
   const isSigned = signatures.every((signature) => isSignedBy(credentials.rawBody, signature, settings.signatureSecrets))
-  if (!isSigned) return refused('Invalid webhook signature')
+  if (!isSigned) return refused('invalid_signature')
   return signatures.length > 0 ? proven('signature', credentials, settings, now) : verifyCredentials(credentials, settings, now)
 }
 
@@ -42,7 +54,7 @@ export function checkHeaders(
 ): Verdict | 'needs body' {
   const signatures = relevantSignatures(credentials, settings)
   if (signatures.length === 0) return verifyCredentials(credentials, settings, now)
-  if (signatures.some((signature) => readDigest(signature) === undefined)) return refused('Invalid webhook signature')
+  if (signatures.some((signature) => readDigest(signature) === undefined)) return refused('invalid_signature')
   const verdict = proven('signature', credentials, settings, now)
   return verdict.proven ? 'needs body' : verdict
 }
@@ -60,9 +72,9 @@ function verifyCredentials(credentials: Omit<WebhookCredentials, 'rawBody'>, set
   if (settings.basic && authorization !== undefined && constantTimeEqual(withCanonicalScheme(authorization), basicHeader(settings.basic)))
     return proven('basic', credentials, settings, now)
   if (settings.token && token !== undefined && constantTimeEqual(token, settings.token)) return proven('token', credentials, settings, now)
-  if (authorization !== undefined && settings.basic) return refused('Invalid webhook credentials')
-  if (token !== undefined && settings.token) return refused('Invalid webhook token')
-  return refused(settings.signatureSecrets.length > 0 ? 'Missing webhook signature' : 'Missing webhook credentials')
+  if (authorization !== undefined && settings.basic) return refused('invalid_credentials')
+  if (token !== undefined && settings.token) return refused('invalid_token')
+  return refused(settings.signatureSecrets.length > 0 ? 'missing_signature' : 'missing_credentials')
 }
 
 function proven(
@@ -72,12 +84,11 @@ function proven(
   now: Date,
 ): Verdict {
   const staleTimestamp = timestamp !== undefined && !isRecent(timestamp, now)
-  if (staleTimestamp && settings.timestamp === 'enforce')
-    return refused('Webhook timestamp differs from the current time by more than 5 minutes')
+  if (staleTimestamp && settings.timestamp === 'enforce') return refused('stale_timestamp')
   return { proven: true, by, staleTimestamp }
 }
 
-function refused(reason: string): Verdict {
+function refused(reason: AuthFailure): Verdict {
   return { proven: false, reason }
 }
 

@@ -3,8 +3,13 @@ import { Prisma } from './generated/client.ts'
 /** Value of Retry-After during an outage. The grace period of refresh tokens depends on it. */
 export const RETRY_AFTER_SECONDS = 10
 
-/** SQLSTATE classes of errors in the statement, its data, or a function that it calls, as opposed to the state of the server. */
-const STATEMENT_FAULTS = /^(0A|21|22|23|26|2F|38|39|42|44|54|P0)/
+/**
+ * The SQLSTATEs after which the same statement may succeed later [PostgreSQL, appendix A]: the connection broke (08) or was refused (28,
+ * 3D), the server is a standby or ended the transaction (25006, 25P03, 25P04), the transaction was rolled back (40), resources are
+ * exhausted (53), a lock is held (55006, 55P03), an operator intervened (57), the operating system failed (58). Any other SQLSTATE says
+ * that the statement, its data or the database is wrong: a violated constraint, a missing table or file, a damaged index (XX).
+ */
+const TEMPORARY = /^(?:08|25006|25P0[34]|28|3D|40|53|55006|55P03|57|58(?!P))/
 
 const PERMISSION_DENIED = '42501'
 const QUERY_CANCELED = '57014'
@@ -25,11 +30,10 @@ const CONNECTION_CODES = new Set([
 
 /** True if the same statement may succeed later: the server is unavailable, starting, stopping or overloaded, or broke a deadlock. */
 export function isDatabaseOutage(error: unknown): boolean {
-  if (error instanceof Prisma.PrismaClientKnownRequestError) {
-    const state = sqlState(error)
-    return state === undefined || !STATEMENT_FAULTS.test(state)
-  }
+  const state = sqlStateOf(error)
+  if (state !== undefined) return TEMPORARY.test(state)
   return (
+    error instanceof Prisma.PrismaClientKnownRequestError ||
     error instanceof Prisma.PrismaClientInitializationError ||
     error instanceof Prisma.PrismaClientUnknownRequestError ||
     (error instanceof Error && (error.name === 'DriverAdapterError' || isConnectionError(error)))
@@ -38,12 +42,12 @@ export function isDatabaseOutage(error: unknown): boolean {
 
 /** True if the role of the connection lacks a privilege. */
 export function isPermissionDenied(error: unknown): boolean {
-  return error instanceof Prisma.PrismaClientKnownRequestError && (error.code === 'P1010' || sqlState(error) === PERMISSION_DENIED)
+  return error instanceof Prisma.PrismaClientKnownRequestError && (error.code === 'P1010' || sqlStateOf(error) === PERMISSION_DENIED)
 }
 
 /** True if the server cancelled the statement because it ran too long. The same work with fewer rows may succeed. */
 export function isStatementTimeout(error: unknown): boolean {
-  return error instanceof Prisma.PrismaClientKnownRequestError && sqlState(error) === QUERY_CANCELED
+  return error instanceof Prisma.PrismaClientKnownRequestError && sqlStateOf(error) === QUERY_CANCELED
 }
 
 function isConnectionError(error: Error): boolean {
@@ -57,11 +61,18 @@ function isConnectionError(error: Error): boolean {
 
 /** The SQLSTATE of a PostgreSQL error, such as `23514`. Unlike the error text, it cannot contain values of a row. */
 export function sqlStateOf(error: unknown): string | undefined {
-  return error instanceof Prisma.PrismaClientKnownRequestError ? sqlState(error) : undefined
+  const { originalCode, code } = reportedBy(error) ?? {}
+  return [originalCode, code].find((each) => each !== undefined && SQLSTATE.test(each))
 }
 
-function sqlState(error: Prisma.PrismaClientKnownRequestError): string | undefined {
-  const meta = error.meta as { driverAdapterError?: { cause?: { originalCode?: string; code?: string } }; code?: string } | undefined
-  const state = meta?.driverAdapterError?.cause?.originalCode ?? meta?.driverAdapterError?.cause?.code ?? meta?.code
-  return typeof state === 'string' && /^[0-9A-Z]{5}$/.test(state) ? state : undefined
+/** At least one digit: `EPIPE` is no SQLSTATE. */
+const SQLSTATE = /^(?=.*\d)[0-9A-Z]{5}$/
+
+/** What the adapter reports of an error of the server. A commit fails with the adapter's own error, most statements with Prisma's. */
+function reportedBy(error: unknown): { originalCode?: string; code?: string } | undefined {
+  if (error instanceof Prisma.PrismaClientKnownRequestError) {
+    const meta = error.meta as { driverAdapterError?: { cause?: { originalCode?: string; code?: string } }; code?: string } | undefined
+    return meta?.driverAdapterError?.cause ?? meta
+  }
+  return error instanceof Error && error.name === 'DriverAdapterError' ? (error.cause as { originalCode?: string } | undefined) : undefined
 }

@@ -4,10 +4,12 @@ import { registry } from './metrics.ts'
 
 export interface OperationsRoutes {
   /**
-   * The body of `/health`. If `ready` is false, `/health/ready` responds with 503. The body contains only states, counts and codes;
-   * error texts, hosts and paths appear only in the log.
+   * The body of `/health/ready`, which responds with 503 if `ready` is false. It is what the process knows now: a probe that waited for a
+   * dependency would time out when the dependency does not respond.
    */
-  health: () => Promise<{ ready: boolean } & Record<string, unknown>>
+  readiness: () => { ready: boolean } & Record<string, unknown>
+  /** Further fields of `/health`. Only states, counts and codes; error texts, hosts and paths appear only in the log. */
+  health: () => Promise<Record<string, unknown>>
   /** Updates metrics that are queried, not counted. */
   measure?: () => Promise<void>
 }
@@ -18,7 +20,7 @@ const MEASURED_EVERY_MS = 5000
 /** Serves `/health`, `/health/ready` and `/metrics`, and nothing else. `pid` in the health body identifies the process. */
 export async function serveOperations(
   address: { host: string; port: number },
-  { health, measure }: OperationsRoutes,
+  { readiness, health, measure }: OperationsRoutes,
 ): Promise<{ port: number; close: () => void }> {
   const measureSometimes = atMostEvery(MEASURED_EVERY_MS, async () => measure?.())
   const server = createBoundedServer((request, response) => {
@@ -28,9 +30,10 @@ export async function serveOperations(
         await measureSometimes()
         return send(200, registry.contentType, await registry.metrics())
       }
-      if (request.url !== '/health' && request.url !== '/health/ready') return send(404, 'text/plain', 'not found\n')
-      const state = await health()
-      send(request.url === '/health/ready' && !state.ready ? 503 : 200, 'application/json', JSON.stringify({ ...state, pid: process.pid }))
+      const state = { ...readiness(), pid: process.pid }
+      if (request.url === '/health/ready') return send(state.ready ? 200 : 503, 'application/json', JSON.stringify(state))
+      if (request.url === '/health') return send(200, 'application/json', JSON.stringify({ ...state, ...(await health()) }))
+      send(404, 'text/plain', 'not found\n')
     }
     serve().catch(() => send(500, 'text/plain', 'failed\n'))
   })

@@ -16,10 +16,10 @@ import { gauge } from '../platform/metrics.ts'
 import { classifyStoreError, StoreUnavailable } from './store-errors.ts'
 
 /**
- * `away`: the store is unavailable. `serves`: the store is available. `nothing`: the error is local (a lost file, a shutdown, a
+ * `unavailable` and `available`: the store as a whole. `unrelated`: the error is local (a lost file, a shutdown, a
  * cancellation); it does not change the count of failures.
  */
-type StoreCondition = 'away' | 'serves' | 'nothing'
+type StoreCondition = 'unavailable' | 'available' | 'unrelated'
 
 export interface StoreBreaker {
   /**
@@ -88,8 +88,8 @@ export function createStoreBreaker({ alarms, logger, waitScale, probe }: StoreBr
           (value) => ({ value }),
           (error: unknown) => {
             const condition = conditionIn(error)
-            if (condition === 'serves') return { error } // the breaker counts this as a success
-            throw condition === 'away' ? asCounted(error) : error
+            if (condition === 'available') return { error } // the breaker counts this as a success
+            throw condition === 'unavailable' ? asCounted(error) : error
           },
         ),
       )

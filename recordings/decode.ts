@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises'
 import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw, type Zlib } from 'node:zlib'
 import { UNKNOWN_FORMAT } from './audio/finding.ts'
 import { inspectAudio } from './audio/inspect.ts'
+import { isGzip } from './audio/signatures.ts'
 import { FileDigest, type UploadSizes } from './digests.ts'
 import type { WholeFile } from './spool-note.ts'
 
@@ -19,7 +20,7 @@ interface Control {
   signal: AbortSignal
   sizes: UploadSizes
   /** Called before bytes are written, with the total so far. Throws if there is no space for them. */
-  admit: (bytes: number) => Promise<void>
+  reserve: (bytes: number) => Promise<void>
 }
 
 interface Decoder {
@@ -33,7 +34,7 @@ interface Decoder {
   rejectsOtherData?: true
 }
 
-const GZIP: Decoder = { create: createGunzip, hasSignature: (start) => start.readUIntBE(0, 3) === 0x1f_8b_08 }
+const GZIP: Decoder = { create: createGunzip, hasSignature: isGzip }
 /** The method is deflate, and the first two bytes are a multiple of 31 [RFC 1950, 2.2]. */
 const ZLIB: Decoder = { create: createInflate, hasSignature: (start) => (start[0]! & 0x8f) === 8 && start.readUInt16BE(0) % 31 === 0 }
 const RAW_DEFLATE: Decoder = { create: createInflateRaw, rejectsOtherData: true }
@@ -111,8 +112,8 @@ async function undoAll(path: string, codings: Decoder[][], control: Control): Pr
   let written = 0
   let whole: WholeFile | undefined
   for (const decoders of codings) {
-    const admit = (bytes: number): Promise<void> => control.admit(written + bytes)
-    whole = await undo(whole ? decodedPath : path, decodingPathOf(path), decoders, { ...control, admit })
+    const reserve = (bytes: number): Promise<void> => control.reserve(written + bytes)
+    whole = await undo(whole ? decodedPath : path, decodingPathOf(path), decoders, { ...control, reserve })
     written += whole.bytes
     await rename(decodingPathOf(path), decodedPath)
   }
@@ -145,13 +146,13 @@ async function decodeInto(
   from: string,
   to: string,
   decoder: Transform & Zlib,
-  { signal, sizes, admit }: Control,
+  { signal, sizes, reserve }: Control,
 ): Promise<WholeFile & { usedBytes: number }> {
   const digest = new FileDigest(sizes, undefined)
   async function* counted(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     for await (const chunk of chunks) {
       digest.update(chunk)
-      await admit(digest.bytes)
+      await reserve(digest.bytes)
       yield chunk
     }
   }

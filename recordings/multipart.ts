@@ -13,7 +13,7 @@ import {
 import type { PartDigest } from './digests.ts'
 import { withFileBody } from './file-body.ts'
 import { signContent } from './sign-content.ts'
-import { isConflict } from './store-errors.ts'
+import { isConflict, ObjectMismatch } from './store-errors.ts'
 import type { ObjectToStore, PutCondition, TransferControl } from './object-to-store.ts'
 
 interface Target {
@@ -33,10 +33,11 @@ interface Part {
  * that timed out may still send parts of the same upload. These parts are equal, and the attempt that completes the upload first
  * stores the object for both. The upload is aborted if its attempt is cancelled or if another object has the key: its parts are no
  * longer needed, are not visible, and cost money.
+ * @param beforeStored runs after all parts were sent; if it rejects, the object is not stored
  */
-export async function putInParts(
+export async function uploadMultipart(
   client: S3Client,
-  { condition, ...target }: Target & { condition: PutCondition },
+  { condition, beforeStored, ...target }: Target & { condition: PutCondition; beforeStored: () => Promise<void> },
   { path, bytes, parts: digests = [] }: ObjectToStore,
   partBytes: number,
   control: TransferControl,
@@ -45,11 +46,12 @@ export async function putInParts(
   const UploadId = (await openUpload(client, place, control.signal)) ?? (await createUpload(client, target, control.signal))
   try {
     const parts = await sendMissingParts(UploadId)
+    await beforeStored()
     const command = new CompleteMultipartUploadCommand({ ...place, ...condition, UploadId, MultipartUpload: { Parts: parts } })
     await client.send(command, { abortSignal: control.signal })
   } catch (error) {
-    // Best effort: the sweep aborts what remains.
-    if (control.isCancelled() || isConflict(error))
+    // Best effort: garbage collection aborts what remains.
+    if (control.isCancelled() || isConflict(error) || error instanceof ObjectMismatch)
       await client.send(new AbortMultipartUploadCommand({ ...place, UploadId })).catch(() => {})
     throw error
   }
@@ -91,7 +93,7 @@ export async function putInParts(
 }
 
 /** Aborts all open uploads of a key. Its object is stored, so their parts are not needed. */
-export async function endUploads(client: S3Client, place: { Bucket: string; Key: string }, signal: AbortSignal): Promise<void> {
+export async function abortUploads(client: S3Client, place: { Bucket: string; Key: string }, signal: AbortSignal): Promise<void> {
   for await (const { Key, UploadId } of openUploads(client, place.Bucket, place.Key, signal)) {
     if (Key === place.Key) await client.send(new AbortMultipartUploadCommand({ ...place, UploadId }), { abortSignal: signal })
   }
@@ -102,14 +104,14 @@ export async function endUploads(client: S3Client, place: { Bucket: string; Key:
  * new upload.
  * @returns the number of aborted uploads
  */
-export async function sweepUploads(client: S3Client, Bucket: string, olderThan: Date, signal: AbortSignal): Promise<number> {
-  let swept = 0
+export async function abortOldUploads(client: S3Client, Bucket: string, olderThan: Date, signal: AbortSignal): Promise<number> {
+  let aborted = 0
   for await (const { Key, UploadId, Initiated } of openUploads(client, Bucket, '', signal)) {
     if (!Key || !/^(recordings|quarantine)\//.test(Key) || !Initiated || Initiated >= olderThan) continue
     await client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }))
-    swept += 1
+    aborted += 1
   }
-  return swept
+  return aborted
 }
 
 async function openUpload(
@@ -154,7 +156,7 @@ async function partsOf(
 }
 
 /** Sends a few bytes as a part of an upload, which is then aborted. Shows that the store accepts writes, and leaves no object. */
-export async function tryUpload(client: S3Client, place: { Bucket: string; Key: string }, abortSignal: AbortSignal): Promise<void> {
+export async function probeUpload(client: S3Client, place: { Bucket: string; Key: string }, abortSignal: AbortSignal): Promise<void> {
   const UploadId = await createUpload(client, place, abortSignal)
   try {
     await client.send(new UploadPartCommand({ ...place, UploadId, PartNumber: 1, Body: 'probe' }), { abortSignal })

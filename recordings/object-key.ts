@@ -1,4 +1,4 @@
-import { isCallSid, type CallSid } from '../contracts/call-sid.ts'
+import { CALL_SID_PATTERN, isCallSid, type CallSid } from '../contracts/call-sid.ts'
 import type { UploadInput } from '../contracts/recording.ts'
 
 /**
@@ -17,10 +17,12 @@ export function alternativeKey(key: string, sha256: string): string {
   return `${key.slice(0, dot)}-${sha256}${key.slice(dot)}`
 }
 
-const KEY = /^(recordings|quarantine)\/\d{4}\/\d{2}\/\d{2}\/([A-Za-z0-9_-]{1,64})-([0-9a-f]{12})(?:-[0-9a-f]{64})?\.(\w+)$/
+const KEY = new RegExp(
+  String.raw`^(recordings|quarantine)/\d{4}/\d{2}/\d{2}/(${CALL_SID_PATTERN})-([0-9a-f]{12})(?:-[0-9a-f]{64})?\.(\w+)$`,
+)
 
 /** The parts of a key that {@link objectKey} or {@link alternativeKey} made; undefined for any other. */
-export function readObjectKey(key: string): { prefix: string; callSid: CallSid; hashBegins: string; extension: string } | undefined {
-  const [, prefix, callSid, hashBegins, extension] = KEY.exec(key) ?? []
-  return prefix && callSid && isCallSid(callSid) && hashBegins && extension ? { prefix, callSid, hashBegins, extension } : undefined
+export function readObjectKey(key: string): { prefix: string; callSid: CallSid; hashPrefix: string; extension: string } | undefined {
+  const [, prefix, callSid, hashPrefix, extension] = KEY.exec(key) ?? []
+  return prefix && callSid && isCallSid(callSid) && hashPrefix && extension ? { prefix, callSid, hashPrefix, extension } : undefined
 }

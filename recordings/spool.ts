@@ -4,7 +4,7 @@ import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import lockfile from 'proper-lockfile'
-import type { CallSid } from '../contracts/call-sid.ts'
+import { CALL_SID_PATTERN, type CallSid } from '../contracts/call-sid.ts'
 import { inspectAudio } from './audio/inspect.ts'
 import { decodedPathOf, decodingPathOf } from './decode.ts'
 import { FileTurns, Superseded, type Attempt } from './file-turns.ts'
@@ -14,9 +14,9 @@ import { SpoolFull, SpoolSpace, type SpoolLimits } from './spool-space.ts'
 /** Another process on this machine uses the directory, or the directory cannot be created or locked. */
 export class SpoolUnusable extends Error {}
 
-const FILE_NAME = /^([A-Za-z0-9_-]{1,64})-[0-9a-f]{12}$/
+const FILE_NAME = new RegExp(`^(${CALL_SID_PATTERN})-[0-9a-f]{12}$`)
 /** The name of a file, its note, a note that is being written, or the decoded content of a compressed file. */
-const BELONGINGS = /^([A-Za-z0-9_-]{1,64}-[0-9a-f]{12})(?:\.json(?:\.new)?|\.decoded|\.decoding)?$/
+const BELONGINGS = new RegExp(String.raw`^(${CALL_SID_PATTERN}-[0-9a-f]{12})(?:\.json(?:\.new)?|\.decoded|\.decoding)?$`)
 const LOCK = { stale: 5000, update: 1000, realpath: false }
 /** How long a starting worker waits until the lock of a killed worker is stale. */
 const LOCK_RETRIES = { retries: 16, factor: 1, minTimeout: 500, maxTimeout: 500 }
@@ -95,10 +95,10 @@ export class Spool {
     return writeNote(this.#notePath(file), note)
   }
 
-  /** Removes the file before another download. If the file is longer than the kept file, it becomes the kept file. */
-  async setAside(file: string): Promise<void> {
+  /** Removes the file before another download. If it is worth more than the kept file, it becomes the kept file. */
+  async keepLongest(file: string): Promise<void> {
     const kept = this.keptFile(file)
-    // Waits until a sweep of the kept file has ended.
+    // Waits until garbage collection has left the kept file.
     await this.#turns.take(kept, { scheduledMs: Date.now(), signal: new AbortController().signal }, async () => {
       if (await this.#isWorthMore(file, kept)) {
         await this.drop(kept)
@@ -109,11 +109,16 @@ export class Spool {
     await this.drop(file)
   }
 
-  /** Whether the file must replace the kept file. A page must not replace audio. */
+  /** Whether the file must replace the kept file. Bytes that may be audio are worth more than a page, however long the page is. */
   async #isWorthMore(file: string, kept: string): Promise<boolean> {
     const [bytes, keptBytes] = [await this.bytesOf(file), await this.bytesOf(kept)]
-    if (bytes === 0 || bytes < keptBytes) return false
-    return keptBytes === 0 || (await inspectAudio(this.path(file))).kind !== 'none'
+    if (bytes === 0 || keptBytes === 0) return bytes > 0
+    if (!(await this.#mayBeAudio(file))) return false
+    return bytes >= keptBytes || !(await this.#mayBeAudio(kept))
+  }
+
+  async #mayBeAudio(file: string): Promise<boolean> {
+    return (await inspectAudio(this.path(file))).kind !== 'none'
   }
 
   /** Removes all files of a recording. */
@@ -129,25 +134,25 @@ export class Spool {
   }
 
   /**
-   * Deletes a whole file whose recording is stored, and the kept file. If a later attempt is writing the file or has replaced it, the
-   * file stays. This also applies to {@link dropWhole} and {@link rejectWhole}.
+   * Deletes a complete file whose recording is stored, and the kept file. If a later attempt is writing the file or has replaced it, the
+   * file stays. This also applies to {@link removeRefused} and {@link markIncomplete}.
    * @throws {Superseded | FileBusy}
    */
-  async removeWhole(file: string, sha256: string, attempt: Attempt): Promise<void> {
-    await this.#changeWhole(file, sha256, attempt, () => this.remove(file))
+  async removeStored(file: string, sha256: string, attempt: Attempt): Promise<void> {
+    await this.#changeComplete(file, sha256, attempt, () => this.remove(file))
   }
 
-  /** Deletes a whole file that is not a recording. The kept file stays. Throws the same errors as {@link removeWhole}. */
-  async dropWhole(file: string, sha256: string, attempt: Attempt): Promise<void> {
-    await this.#changeWhole(file, sha256, attempt, () => this.drop(file))
+  /** Deletes a complete file that is not a recording. The kept file stays. Throws the same errors as {@link removeStored}. */
+  async removeRefused(file: string, sha256: string, attempt: Attempt): Promise<void> {
+    await this.#changeComplete(file, sha256, attempt, () => this.drop(file))
   }
 
-  /** Records that a whole file is incomplete and must be downloaded again. Throws the same errors as {@link removeWhole}. */
-  async rejectWhole(file: string, sha256: string, attempt: Attempt, reason: string): Promise<void> {
-    await this.#changeWhole(file, sha256, attempt, () => this.writeNote(file, { broken: { reason } }))
+  /** Records that a file that seemed complete is incomplete and must be downloaded again. Throws the same errors as {@link removeStored}. */
+  async markIncomplete(file: string, sha256: string, attempt: Attempt, reason: string): Promise<void> {
+    await this.#changeComplete(file, sha256, attempt, () => this.writeNote(file, { broken: { reason } }))
   }
 
-  async #changeWhole(file: string, sha256: string, attempt: Attempt, change: () => Promise<void>): Promise<void> {
+  async #changeComplete(file: string, sha256: string, attempt: Attempt, change: () => Promise<void>): Promise<void> {
     await this.asWriter(file, attempt, async () => {
       const { complete, synced, broken } = await this.note(file)
       const isAnother = complete ? complete.sha256 !== sha256 : synced !== undefined || broken !== undefined
@@ -174,7 +179,7 @@ export class Spool {
    * deleted: otherwise two incomplete files could each wait for the space of the other.
    * @throws {SpoolFull}
    */
-  async admit(file: string, totalBytes: number): Promise<void> {
+  async reserve(file: string, totalBytes: number): Promise<void> {
     try {
       await this.#space.reserve(file, totalBytes)
     } catch (error) {
@@ -188,9 +193,9 @@ export class Spool {
    * @returns the size to which the file may grow before it needs the next step
    * @throws {SpoolFull}
    */
-  async admitStep(file: string, writtenBytes: number): Promise<number> {
+  async reserveNextStep(file: string, writtenBytes: number): Promise<number> {
     const upTo = this.#space.nextStep(writtenBytes)
-    await this.admit(file, upTo)
+    await this.reserve(file, upTo)
     return upTo
   }
 
@@ -203,34 +208,34 @@ export class Spool {
   }
 
   /**
-   * Deletes the files of calls without an open workflow. Files that are being written stay.
-   * @param onError called for each file that cannot be checked or deleted; the sweep continues with the other files
+   * Deletes the files of calls without an open run. Files that are being written stay.
+   * @param onError called for each file that cannot be checked or deleted; the other files are checked all the same
    * @returns the deleted files
    */
-  async sweep(isOpen: (callSid: CallSid) => Promise<boolean>, onError: (file: string, error: unknown) => void): Promise<string[]> {
-    const swept: string[] = []
+  async collectGarbage(isOpen: (callSid: CallSid) => Promise<boolean>, onError: (file: string, error: unknown) => void): Promise<string[]> {
+    const removed: string[] = []
     const names = await readdir(this.directory)
     for (const file of new Set(names.flatMap((name) => BELONGINGS.exec(name)?.[1] ?? []))) {
       try {
-        if (await this.#sweepFile(file, isOpen)) swept.push(file)
+        if (await this.#removeIfClosed(file, isOpen)) removed.push(file)
       } catch (error) {
         onError(file, error)
       }
     }
-    return swept
+    return removed
   }
 
   /** Has the turn for the file while it checks the workflow. An attempt that starts in the meantime ends this turn, and the file stays. */
-  async #sweepFile(file: string, isOpen: (callSid: CallSid) => Promise<boolean>): Promise<boolean> {
+  async #removeIfClosed(file: string, isOpen: (callSid: CallSid) => Promise<boolean>): Promise<boolean> {
     const earliest: Attempt = { scheduledMs: 0, signal: new AbortController().signal }
-    const sweep = async (signal: AbortSignal): Promise<boolean> => {
+    const removeIfUnwanted = async (signal: AbortSignal): Promise<boolean> => {
       const taken = new Promise<true>((resolve) => signal.addEventListener('abort', () => resolve(true)))
       const isWanted = await Promise.race([isOpen(callSidOf(file)), taken])
       if (isWanted || signal.aborted) return false
       await this.remove(file)
       return true
     }
-    return this.asWriter(file, earliest, sweep).catch((error: unknown) => {
+    return this.asWriter(file, earliest, removeIfUnwanted).catch((error: unknown) => {
       if (error instanceof Superseded) return false
       throw error
     })

@@ -17,6 +17,8 @@ export class StoreUnavailable extends Error {}
 export class ListBroken extends Error {}
 /** The stored object differs from the bytes that were sent, or foreign objects have its keys. */
 export class ObjectMismatch extends Error {}
+/** The store refuses to return one object, and answers requests for others. So somebody else owns that object, or encrypted it with another key. */
+export class ObjectUnreadable extends Error {}
 
 const SETUP_CODES = new Set([
   'NoSuchBucket',
@@ -34,7 +36,7 @@ const OBJECT_CODES = new Set(['BadDigest', 'InvalidDigest', 'XAmzContentSHA256Mi
 const CLOCK_CODES = new Set(['RequestTimeTooSkewed', 'RequestExpired'])
 
 export function classifyStoreError(error: unknown): StoreFault {
-  if (error instanceof ObjectMismatch) return { of: 'object', reason: error.message }
+  if (error instanceof ObjectMismatch || error instanceof ObjectUnreadable) return { of: 'object', reason: error.message }
   if (error instanceof StoreUnavailable || error instanceof ListBroken) return { of: 'service', reason: error.message }
   if (!(error instanceof S3ServiceException))
     return { of: 'service', reason: error instanceof Error ? `${error.name}: ${error.message}` : String(error) }
@@ -49,6 +51,15 @@ export function classifyStoreError(error: unknown): StoreFault {
   if (SETUP_CODES.has(error.name) || status === 301) return { of: 'setup', reason }
   if (status === 403) return { of: 'refusal', reason }
   return { of: OBJECT_CODES.has(error.name) ? 'object' : 'service', reason }
+}
+
+const THROTTLED = /Rate|SlowDown|Throttl|Timeout/
+
+/** The store refuses to return an object or its metadata: 403 if somebody else owns it, 400 if it is encrypted with a key that we lack. */
+export function isReadRefused(error: unknown): boolean {
+  const { of } = classifyStoreError(error)
+  const isBadRequest = error instanceof S3ServiceException && error.$metadata.httpStatusCode === 400 && !THROTTLED.test(error.name)
+  return of === 'refusal' || (of === 'service' && isBadRequest)
 }
 
 /** The store does not implement the condition of the request (`If-None-Match` or `If-Match`). */

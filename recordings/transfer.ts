@@ -42,13 +42,13 @@ export async function receiveInto(
 ): Promise<WholeFile> {
   const { validator, totalBytes, from } = answer
   const isContinued = part !== undefined && from === part.from
-  if (!isContinued) await spool.setAside(file) // before the reservation, so that the kept file counts
+  if (!isContinued) await spool.keepLongest(file) // before the reservation, so that the kept file counts
   const reservedBytes = await reserve(spool, file, answer, control.maxBytes)
   const source = { ...(validator && { validator }), ...(totalBytes !== undefined && { totalBytes }) }
   const growing = isContinued
     ? await GrowingFile.reopen(spool, file, part, source)
     : await GrowingFile.create(spool, file, source, control.sizes)
-  const reserveMore = (bytes: number): Promise<number> => spool.admitStep(file, bytes)
+  const reserveMore = (bytes: number): Promise<number> => spool.reserveNextStep(file, bytes)
   try {
     await writeAll(growing, answer, control, { reservedBytes, reserveMore })
     if (totalBytes !== undefined && growing.bytes !== totalBytes)
@@ -81,9 +81,10 @@ export async function completePart(spool: Spool, file: string, part: Part): Prom
 
 /** @returns the size to which the file may grow before it needs another reservation */
 async function reserve(spool: Spool, file: string, { totalBytes }: RecordingBody, maxBytes: number): Promise<number> {
-  if (totalBytes === undefined) return spool.admitStep(file, 0)
-  if (totalBytes > maxBytes) throw new TooLarge(`The recording has ${totalBytes} bytes, more than the limit of ${maxBytes}`)
-  await spool.admit(file, totalBytes)
+  if (totalBytes === undefined) return spool.reserveNextStep(file, 0)
+  // A wrong header looks the same, so only bytes that arrive show that a recording is too large.
+  if (totalBytes > maxBytes) throw new TransferBroken(`Exotel announced ${totalBytes} bytes, more than the limit of ${maxBytes}`)
+  await spool.reserve(file, totalBytes)
   return totalBytes
 }
 
@@ -134,11 +135,11 @@ async function decoded(
 ): Promise<WholeFile | undefined> {
   if (encoding === undefined || rawBytes === 0) return undefined
   let reservedBytes = 0
-  const admit = async (bytes: number): Promise<void> => {
+  const reserve = async (bytes: number): Promise<void> => {
     if (bytes > maxBytes) throw new TooLarge(`The recording is longer than the limit of ${maxBytes} bytes`)
-    if (rawBytes + bytes > reservedBytes) reservedBytes = await spool.admitStep(file, rawBytes + bytes)
+    if (rawBytes + bytes > reservedBytes) reservedBytes = await spool.reserveNextStep(file, rawBytes + bytes)
   }
-  const result = await decodeFile(spool.path(file), encoding, { signal, sizes, admit })
+  const result = await decodeFile(spool.path(file), encoding, { signal, sizes, reserve })
   if (result.kind === 'broken') throw new TransferBroken(result.reason)
   if (result.kind === 'not encoded') return undefined
   await spool.writeNote(file, { complete: result.whole })

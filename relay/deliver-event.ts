@@ -1,6 +1,6 @@
 // Sends one event to Temporal, and classifies the result: about this event, or about Temporal as a whole.
 import { isGrpcServiceError, type Client } from '@temporalio/client'
-import type { ClaimedEvent } from '../calls/claim-events.ts'
+import type { ClaimedEvent } from '../calls/relay-events.ts'
 import type { RecordingPolicy } from '../contracts/recording.ts'
 import { classifyTemporalError, type TemporalFault } from './temporal-errors.ts'
 import { signalRecordingWorkflow } from './signal-workflow.ts'

@@ -2,8 +2,8 @@
 
 export interface LaneLimits {
   /** Maximum number of requests of this lane that are younger than `slowAfterMs`. */
-  sideBySide: number
-  /** A request that takes longer does not count against `sideBySide` any more, only against `inFlight`. */
+  concurrency: number
+  /** A request that takes longer does not count against `concurrency` any more, only against `inFlight`. */
   slowAfterMs: number
   /** Maximum number of requests of this lane, young and slow together. Each ends at its deadline. */
   inFlight: number
@@ -11,24 +11,24 @@ export interface LaneLimits {
 
 export interface Lane {
   /**
-   * How many requests may start now. Also 0 if it would be less than half of `sideBySide`, because claiming single events would take one
+   * How many requests may start now. Also 0 if it would be less than half of `concurrency`, because claiming single events would take one
    * SQL statement each.
    */
-  room(): number
+  freeSlots(): number
   /** Runs the work and counts it as one request of this lane. */
-  occupy<T>(work: () => Promise<T>): Promise<T>
+  run<T>(work: () => Promise<T>): Promise<T>
 }
 
 /** @param onFree is called whenever another request may start */
-export function openLane({ sideBySide, slowAfterMs, inFlight }: LaneLimits, onFree: () => void): Lane {
+export function openLane({ concurrency, slowAfterMs, inFlight }: LaneLimits, onFree: () => void): Lane {
   let recent = 0
   let inProgress = 0
   return {
-    room() {
-      const free = Math.min(sideBySide - recent, inFlight - inProgress)
-      return free * 2 >= sideBySide ? free : 0
+    freeSlots() {
+      const free = Math.min(concurrency - recent, inFlight - inProgress)
+      return free * 2 >= concurrency ? free : 0
     },
-    async occupy(work) {
+    async run(work) {
       recent += 1
       inProgress += 1
       let isRecent = true

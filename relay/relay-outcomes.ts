@@ -1,5 +1,5 @@
 // Records the outcomes of deliveries in PostgreSQL, logs and metrics. Outcomes that arrive while a statement runs are written together.
-import { deferEvents, markRelayed, recordNoResponse, releaseEvents, type ClaimedEvent } from '../calls/claim-events.ts'
+import { deferEvents, markRelayed, recordNoResponse, releaseEvents, type ClaimedEvent } from '../calls/relay-events.ts'
 import type { Database } from '../platform/database.ts'
 import type { Logger } from '../platform/logger.ts'
 import { counter } from '../platform/metrics.ts'
@@ -37,11 +37,15 @@ async function record(database: Database, deliveries: Delivery[]): Promise<void>
   const of = (kind: DeliveryOutcome['kind']) =>
     deliveries
       .filter(({ outcome }) => outcome.kind === kind)
-      .map(({ event, outcome }) => ({ id: event.id, claimId: event.claimId, reason: 'reason' in outcome ? outcome.reason : '' }))
+      .map(({ event, outcome }) => ({ id: event.id, claimId: event.claimId, reason: reasonOf(outcome) }))
   await markRelayed(database, { started: of('started'), nothingNew: of('nothing_new') })
   await deferEvents(database, of('refused'))
   await recordNoResponse(database, of('no_response'))
   await releaseEvents(database, of('temporal_fault'))
+}
+
+function reasonOf(outcome: DeliveryOutcome): string {
+  return outcome.kind === 'started' || outcome.kind === 'nothing_new' ? '' : outcome.reason
 }
 
 function log(logger: Logger, { event, outcome }: Delivery): void {

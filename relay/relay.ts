@@ -2,7 +2,7 @@
 // sending the same event at the same time.
 import type { Client } from '@temporalio/client'
 import { setTimeout as pause } from 'node:timers/promises'
-import { claimEvents, clearRelayWaits, releaseEvents, type ClaimedEvent } from '../calls/claim-events.ts'
+import { claimEvents, clearRelayWaits, releaseEvents, type ClaimedEvent } from '../calls/relay-events.ts'
 import { backoffMs } from '../platform/backoff.ts'
 import type { Database } from '../platform/database.ts'
 import type { Logger } from '../platform/logger.ts'
@@ -27,8 +27,8 @@ export const RELAY_PROBLEMS = ['DatabaseUnavailable', 'TemporalUnavailable', 'Ev
 type RelayProblem = (typeof RELAY_PROBLEMS)[number]
 
 interface RelayState {
-  /** `waiting`: PostgreSQL or Temporal as a whole is not available, or the database is not migrated. */
-  state: 'relaying' | 'waiting'
+  /** `paused`: PostgreSQL or Temporal as a whole is not available, or the database is not migrated. */
+  state: 'relaying' | 'paused'
   since: string
   /** The newest problem, of one event or of all. It stays here after it has ended. Its text is in the log. */
   problem?: RelayProblem
@@ -54,9 +54,9 @@ export interface RelayLimits extends LaneLimits {
 }
 
 /** A claim's lease (30 s) is longer than a connection attempt, the request's deadline, the system check and the SQL statement together. */
-export const RELAY_LIMITS: RelayLimits = { sideBySide: 20, slowAfterMs: 1000, inFlight: 200, pollMs: 1000 }
+export const RELAY_LIMITS: RelayLimits = { concurrency: 20, slowAfterMs: 1000, inFlight: 200, pollMs: 1000 }
 
-const standing = gauge('relay_paused', '1 while the relay is paused because PostgreSQL or Temporal is unavailable')
+const paused = gauge('relay_paused', '1 while the relay is paused because PostgreSQL or Temporal is unavailable')
 
 export function startRelay(deps: RelayDependencies): Relay {
   const { database, limits, logger } = deps
@@ -65,8 +65,8 @@ export function startRelay(deps: RelayDependencies): Relay {
   const systemFault = createSystemCheck(deps.temporal)
   const record = createOutcomeRecorder(database, logger)
   const inProgress = new Map<ClaimedEvent, Promise<DeliveryOutcome>>()
-  const lanes = { fresh: openLane(limits, onFreePlace), waiting: openLane(limits, onFreePlace) }
-  let status: RelayState = { state: 'waiting', since: now() }
+  const lanes = { fresh: openLane(limits, onFreeSlot), withoutResponse: openLane(limits, onFreeSlot) }
+  let status: RelayState = { state: 'paused', since: now() }
   let failedAttempts = 0
   let lastReason: string | undefined
   let moreIsDue = false
@@ -92,7 +92,7 @@ export function startRelay(deps: RelayDependencies): Relay {
   async function relayDue(): Promise<void> {
     wake = openGate()
     ;({ moreIsDue } = await deliverDue())
-    if (moreIsDue && hasFreePlace()) return
+    if (moreIsDue && hasFreeSlot()) return
     const poll = new AbortController()
     const pollMs = limits.pollMs * (0.75 + Math.random() / 2)
     await Promise.race([wake.opened, pause(pollMs, undefined, { signal: poll.signal }).catch(() => {})])
@@ -130,21 +130,24 @@ export function startRelay(deps: RelayDependencies): Relay {
 
   /** Claims as many events as the lanes allow, and starts their delivery. */
   async function deliverDue(): Promise<{ deliveries: Promise<DeliveryOutcome>[]; moreIsDue: boolean }> {
-    const free = { fresh: lanes.fresh.room(), waiting: lanes.waiting.room() }
-    if (free.fresh + free.waiting === 0) return { deliveries: [], moreIsDue: true }
+    const free = { fresh: lanes.fresh.freeSlots(), withoutResponse: lanes.withoutResponse.freeSlots() }
+    if (free.fresh + free.withoutResponse === 0) return { deliveries: [], moreIsDue: true }
     const events = await claimEvents(database, free)
     if (stopping.signal.aborted) {
       await releaseEvents(database, events)
       return { deliveries: [], moreIsDue: false }
     }
-    const waiting = events.filter(({ relayWaits }) => relayWaits > 0).length
+    const withoutResponse = events.filter(({ relayWaits }) => relayWaits > 0).length
     const deliveries = events.map((event) => {
-      const lane = event.relayWaits > 0 ? lanes.waiting : lanes.fresh
-      const delivery = lane.occupy(() => deliver(event)).finally(() => inProgress.delete(event))
+      const lane = event.relayWaits > 0 ? lanes.withoutResponse : lanes.fresh
+      const delivery = lane.run(() => deliver(event)).finally(() => inProgress.delete(event))
       inProgress.set(event, delivery)
       return delivery
     })
-    return { deliveries, moreIsDue: isFilled(free.waiting, waiting) || isFilled(free.fresh, events.length - waiting) }
+    return {
+      deliveries,
+      moreIsDue: isFilled(free.withoutResponse, withoutResponse) || isFilled(free.fresh, events.length - withoutResponse),
+    }
   }
 
   /** Never throws. If the outcome cannot be recorded, the claim expires and the event is sent again, which is idempotent. */
@@ -171,17 +174,17 @@ export function startRelay(deps: RelayDependencies): Relay {
   /** Logs one error for each outage and a warning for each new reason, not a line for each event. */
   function reportFault(problem: RelayProblem, reason: string): void {
     recordProblem(problem)
-    if (status.state === 'waiting' && reason === lastReason) return
+    if (status.state === 'paused' && reason === lastReason) return
     lastReason = reason
-    if (status.state === 'waiting')
+    if (status.state === 'paused')
       return logger.warn({ problem, reason: redact(reason) }, 'Recording relay is still paused, for another reason')
     logger.error(
       { problem, reason: redact(reason) },
       'Recording relay paused: committed events wait until PostgreSQL and Temporal are available',
     )
-    status = { ...status, state: 'waiting', since: now() }
+    status = { ...status, state: 'paused', since: now() }
     failedAttempts = Math.max(failedAttempts, 1)
-    standing.set(1)
+    paused.set(1)
     wake.open()
   }
 
@@ -189,19 +192,19 @@ export function startRelay(deps: RelayDependencies): Relay {
     failedAttempts = 0
     logger.info('Recording relay resumed')
     status = { ...status, state: 'relaying', since: now() }
-    standing.set(0)
+    paused.set(0)
   }
 
   function recordProblem(problem: RelayProblem): void {
     status = { ...status, problem, problemAt: now() }
   }
 
-  function hasFreePlace(): boolean {
-    return lanes.fresh.room() + lanes.waiting.room() > 0
+  function hasFreeSlot(): boolean {
+    return lanes.fresh.freeSlots() + lanes.withoutResponse.freeSlots() > 0
   }
 
-  function onFreePlace(): void {
-    if (moreIsDue && hasFreePlace()) wake.open()
+  function onFreeSlot(): void {
+    if (moreIsDue && hasFreeSlot()) wake.open()
   }
 
   async function stop(): Promise<void> {
@@ -214,7 +217,7 @@ export function startRelay(deps: RelayDependencies): Relay {
   }
 }
 
-/** If the query returned as many events as it was allowed to, more may be due. A lane without free places reports when it has some again. */
+/** If the query returned as many events as it was allowed to, more may be due. A lane without free slots reports when it has some again. */
 function isFilled(limit: number, claimed: number): boolean {
   return limit > 0 && claimed === limit
 }

@@ -1,6 +1,6 @@
 import { WorkflowIdConflictPolicy, WorkflowIdReusePolicy, type Client } from '@temporalio/client'
 import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } from '@temporalio/common'
-import type { ClaimedEvent } from '../calls/claim-events.ts'
+import type { ClaimedEvent } from '../calls/relay-events.ts'
 import {
   CALL_UPDATED_SIGNAL,
   CALL_SID_ATTRIBUTE,

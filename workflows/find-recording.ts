@@ -4,7 +4,7 @@ import type { CallFacts } from './call-facts.ts'
 import { isRunning, isUnanswered as isUnansweredStatus } from '../contracts/call-status.ts'
 import type { CallDetailsAnswer, EndedCall, Outcome, CallDetailsRequest, SearchState } from '../contracts/recording.ts'
 import { failureIn } from './failure.ts'
-import { callDetailsSchedule } from './call-details-schedule.ts'
+import { callDetailsTimes } from './call-details-times.ts'
 import { requestCallDetails, refTo } from './recording-activities.ts'
 import type { Inbox } from './recording-inbox.ts'
 import type { RecordingRun } from './recording-run.ts'
@@ -15,8 +15,8 @@ export type Search = { state: Exclude<SearchState, 'never'>; outcome: Outcome }
 /** @returns undefined when the inbox has a link */
 export async function findRecording(run: RecordingRun): Promise<Search | undefined> {
   const { call, facts, inbox, progress } = run
-  const times = callDetailsSchedule(run)
-  const isUnanswered = (): boolean => facts.unanswered() && !inbox.mustAsk()
+  const times = callDetailsTimes(run)
+  const isUnanswered = (): boolean => facts.unanswered() && !inbox.mustRequest()
   let answer: CallDetailsAnswer | undefined
 
   for (let atMs = times.next(); atMs !== undefined; atMs = times.next()) {
@@ -29,7 +29,7 @@ export async function findRecording(run: RecordingRun): Promise<Search | undefin
 
     progress.step('find', 'Requesting Call Details from Exotel')
     inbox.noteRequest()
-    answer = await requestUnlessLinkArrives(run, { ...refTo(call), ...times.ask() })
+    answer = await requestUnlessLinkArrives(run, { ...refTo(call), ...times.startRequest() })
     if (answer) addNamed(inbox, answer)
     if (inbox.hasLinks()) return undefined
     if (answer?.kind === 'erased') return { state: 'asked', outcome: { state: 'not_recorded' } }
@@ -79,7 +79,8 @@ function asUnavailable(error: unknown): CallDetailsAnswer {
 /** Only a response from Exotel makes a call "not recorded". A long call without a recording fails, because it should have one. */
 function concludeWithout({ policy }: EndedCall, facts: CallFacts, answer: CallDetailsAnswer | undefined): Outcome {
   if (answer === undefined || answer.kind === 'unavailable') {
-    return { state: 'failed', code: 'ExotelUnavailable', error: answer?.reason ?? 'No Call Details were requested' }
+    const code = answer?.code ?? 'ExotelUnavailable'
+    return { state: 'failed', code, error: answer?.reason ?? 'No Call Details were requested' }
   }
   if (answer.kind === 'unknown call') return { state: 'failed', code: 'CallUnknown', error: 'Exotel does not know the call' }
   if (answer.kind === 'none' && isRunning(answer.status)) {

@@ -19,7 +19,7 @@ export interface Inbox {
   addEnd(): void
   /** Records that Call Details have to be requested, whatever the status of the call is. */
   searchAgain(): void
-  mustAsk(): boolean
+  mustRequest(): boolean
   /**
    * No link has ever arrived, so Call Details have to be requested. They are requested again if a call that counted as unanswered was
    * answered after all, or if an event has ended the call since the last request.
@@ -37,7 +37,7 @@ export function openInbox(facts: CallFacts, carried: CarriedOver | undefined): I
   const stored = new Set(carried?.concluded.flatMap(({ state, sourceUrl }) => (state === 'stored' && sourceUrl ? [sourceUrl] : [])))
   let namedAny = queued.length > 0 || (carried?.concluded ?? []).some(({ sourceUrl }) => sourceUrl !== undefined)
   let searched: SearchState = carried?.searched ?? 'never'
-  let mustAsk = carried?.searchAgain ?? false
+  let mustRequest = carried?.searchAgain ?? false
   let endedSinceRequest = false
 
   return {
@@ -60,17 +60,17 @@ export function openInbox(facts: CallFacts, carried: CarriedOver | undefined): I
     },
     addEnd() {
       endedSinceRequest = true
-      if (searched !== 'never') mustAsk = true
+      if (searched !== 'never') mustRequest = true
     },
-    searchAgain: () => void (mustAsk = true),
-    mustAsk: () => mustAsk,
-    needsSearch: () => !namedAny && (searched === 'never' || mustAsk || (searched === 'unanswered' && !facts.unanswered())),
+    searchAgain: () => void (mustRequest = true),
+    mustRequest: () => mustRequest,
+    needsSearch: () => !namedAny && (searched === 'never' || mustRequest || (searched === 'unanswered' && !facts.unanswered())),
     noteRequest: () => void (endedSinceRequest = false),
     concludeSearch(state) {
       searched = state
-      mustAsk = state === 'asked' && endedSinceRequest
+      mustRequest = state === 'asked' && endedSinceRequest
     },
-    carryOver: () => ({ links: queued, searched, ...(mustAsk && { searchAgain: true }) }),
+    carryOver: () => ({ links: queued, searched, ...(mustRequest && { searchAgain: true }) }),
   }
 
   function add(sourceUrl: string, { fromRecovery } = { fromRecovery: false }): void {

@@ -18,6 +18,7 @@ import {
   type RecordingStatus,
   type RecordingStep,
 } from '../contracts/recording.ts'
+import { iso } from './iso-time.ts'
 
 const statusQuery = defineQuery<RecordingStatus>(STATUS_QUERY)
 const stateKey = defineSearchAttributeKey(RECORDING_STATE_ATTRIBUTE, SearchAttributeType.KEYWORD)
@@ -109,8 +110,4 @@ function summaryOf({ sourceUrl, outcome }: Conclusion): ConcludedRecording {
 
 function now(): string {
   return iso(Date.now())
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString()
 }

@@ -14,7 +14,7 @@ const { recoverRecordings } = proxyActivities<Activities>({
 /** Calls of the activity in one run. The schedule's next run handles what is left. */
 const MAX_ROUNDS = 10
 
-/** Enqueues recordings that failed and are due, and waiting recordings that no workflow owns. Its schedule starts it. */
+/** Enqueues recordings that failed and are due, and recordings that wait without an open run. Its schedule starts it. */
 export async function RecoveryWorkflow(): Promise<RecoveryResult> {
   let result: RecoveryResult = { due: 0, unowned: 0, stuck: 0, more: true }
   for (let rounds = 0; rounds < MAX_ROUNDS && result.more; rounds += 1) {
@@ -22,7 +22,7 @@ export async function RecoveryWorkflow(): Promise<RecoveryResult> {
     result = { due: result.due + due, unowned: result.unowned + unowned, stuck, more }
   }
   setCurrentDetails(
-    `Enqueued ${result.due} calls with failed recordings and ${result.unowned} calls without a workflow; ${result.stuck} runs are stuck`,
+    `Enqueued ${result.due} calls with failed recordings and ${result.unowned} calls without an open run; ${result.stuck} runs are stuck`,
   )
   return result
 }

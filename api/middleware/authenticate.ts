@@ -1,7 +1,7 @@
 import type { Request, RequestHandler, Response } from 'express'
 import type { AccountsContext, Identity } from '../../accounts/context.ts'
 import { authenticate } from '../../accounts/sessions.ts'
-import { problem, type Problem } from '../../platform/problem.ts'
+import { problem, type Problem } from '../../platform/http-problems.ts'
 import { accessCookie, assertCsrfToken } from '../cookies.ts'
 
 const SAFE_METHODS = new Set(['GET', 'HEAD'])

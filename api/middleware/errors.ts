@@ -2,7 +2,7 @@ import type { ErrorRequestHandler, RequestHandler } from 'express'
 import { AccountError } from '../../accounts/errors.ts'
 import { isDatabaseOutage, RETRY_AFTER_SECONDS } from '../../platform/database-errors.ts'
 import type { Logger } from '../../platform/logger.ts'
-import { problem, Problem } from '../../platform/problem.ts'
+import { problem, Problem } from '../../platform/http-problems.ts'
 import { accountProblem } from '../account-problems.ts'
 
 export const RETRY_AFTER_OUTAGE = { 'Retry-After': String(RETRY_AFTER_SECONDS) }

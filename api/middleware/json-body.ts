@@ -1,7 +1,7 @@
 // Parses the JSON bodies of our own API. Rejects bodies that are large, deeply nested or ambiguous.
 import type { RequestHandler } from 'express'
 import { visit } from 'jsonc-parser'
-import { problem, type Problem } from '../../platform/problem.ts'
+import { problem, type Problem } from '../../platform/http-problems.ts'
 import { readBody } from '../read-body.ts'
 
 const MAX_BYTES = 64 * 1024

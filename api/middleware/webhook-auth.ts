@@ -1,10 +1,17 @@
 // Guards the webhooks: method, address, body, authentication. A request that is rejected here leaves no row.
 import ipaddr from 'ipaddr.js'
 import type { Request, RequestHandler, Response } from 'express'
-import { checkHeaders, verifyWebhook, type WebhookAuthSettings, type Verdict } from '../../exotel/webhook-auth.ts'
+import {
+  AUTH_FAILURES,
+  checkHeaders,
+  verifyWebhook,
+  type AuthFailure,
+  type WebhookAuthSettings,
+  type Verdict,
+} from '../../exotel/webhook-auth.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { counter } from '../../platform/metrics.ts'
-import { problem, Problem } from '../../platform/problem.ts'
+import { problem, Problem } from '../../platform/http-problems.ts'
 import { clientOf } from '../limits.ts'
 import { GRANTED_BYTES } from '../body-memory.ts'
 import { readBody } from '../read-body.ts'
@@ -18,6 +25,11 @@ export interface WebhookAuth extends WebhookAuthSettings {
 const MAX_BYTES = 1024 * 1024
 /** Sent to an address that sent many wrong signatures. */
 const RETRY_AFTER = { 'Retry-After': '60' }
+/** Problems of a body whose sender has not been authenticated. */
+const BODY_REFUSALS = ['unsupported_encoding', 'body_too_large', 'bad_request'] as const
+/** The reasons of refusals, besides those of the authentication. Label values of the metric (docs/names.md). */
+export const OTHER_REFUSALS = ['method', 'address', 'many_wrong_signatures', ...BODY_REFUSALS] as const
+type Refusal = AuthFailure | (typeof OTHER_REFUSALS)[number]
 const refusals = counter('webhook_refusals_total', 'Webhooks rejected before they were recorded', ['reason'])
 
 /**
@@ -32,7 +44,7 @@ export function requireWebhookAuth(
 ): RequestHandler {
   const wrongSignatures = new WrongSignatures()
   return async (request, response, next) => {
-    const refuse = (reason: string, error: Problem): void => {
+    const refuse = (reason: Refusal, error: Problem): void => {
       refusals.inc({ reason })
       request.resume() // so that the body does not stay in memory while the rejection is counted
       void refusalLimit(request, response, (limited?: unknown) => {
@@ -53,9 +65,10 @@ export function requireWebhookAuth(
     try {
       rawBody = await readRaw(request, response, { smallOnly: early === 'needs body' && wrongSignatures.areManyFrom(client) })
     } catch (error) {
-      // The sender of a request that gets `busy` may be Exotel, so `Retry-After` asks it to retry.
-      const isUnproven = error instanceof Problem && error.code !== 'busy' && early === 'needs body'
-      return isUnproven ? refuse(error.code, error) : next(error)
+      // `busy` is not refused here: the sender may be Exotel, and the `Retry-After` of the problem lets it send the webhook again.
+      if (!(error instanceof Problem) || early !== 'needs body') return next(error)
+      const reason = BODY_REFUSALS.find((code) => code === error.code)
+      return reason ? refuse(reason, error) : next(error)
     }
     const verdict = early === 'needs body' ? verifyWebhook({ ...credentials, rawBody }, auth, new Date()) : early
     if (!verdict.proven) {
@@ -82,7 +95,7 @@ async function readRaw(request: Request, response: Response, { smallOnly }: { sm
 
 /** 503 and not 429 or 413, because the signature may be valid: Exotel then sends the webhook again. */
 function largeBodyRejected(): Problem {
-  refusals.inc({ reason: 'many_wrong_signatures' })
+  refusals.inc({ reason: 'many_wrong_signatures' satisfies Refusal })
   return problem('busy', 'Many webhooks from this address had a wrong signature: large bodies are not read for a minute', RETRY_AFTER)
 }
 
@@ -96,8 +109,12 @@ function credentialsOf(request: Request): Parameters<typeof checkHeaders>[0] {
   }
 }
 
-function notAuthenticated(auth: WebhookAuth, reason: string): Problem {
-  return problem('webhook_not_authenticated', reason, auth.basic ? { 'WWW-Authenticate': 'Basic realm="webhooks"' } : undefined)
+function notAuthenticated(auth: WebhookAuth, reason: AuthFailure): Problem {
+  return problem(
+    'webhook_not_authenticated',
+    AUTH_FAILURES[reason],
+    auth.basic ? { 'WWW-Authenticate': 'Basic realm="webhooks"' } : undefined,
+  )
 }
 
 function logAccepted(logger: Logger, request: Request, { by, staleTimestamp }: Verdict & { proven: true }): void {

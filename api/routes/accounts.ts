@@ -11,7 +11,7 @@ import { logOutByToken, refreshSession } from '../../accounts/refresh-session.ts
 import { register } from '../../accounts/registration.ts'
 import { endSessions, sessionOfToken } from '../../accounts/sessions.ts'
 import { verifyAddress } from '../../accounts/verification.ts'
-import { problem } from '../../platform/problem.ts'
+import { problem } from '../../platform/http-problems.ts'
 import { assertCsrfToken, clearSessionCookies, refreshCookie, setSessionCookies } from '../cookies.ts'
 import { clientOf, type Limits } from '../limits.ts'
 import { bearerToken, currentUser, identityOf, notAuthenticated, requireUser } from '../middleware/authenticate.ts'
@@ -111,7 +111,7 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
       body: z.strictObject({ token, password }),
       statuses: [204],
       problems: ['verification_token_invalid', 'wrong_password', 'limits_unavailable', 'busy'],
-      handle: (body) => limits.guardGuesses(body.token, () => verifyAddress(accounts, body)),
+      handle: (body) => limits.guardPasswordCheck(body.token, () => verifyAddress(accounts, body)),
     }),
     operation({
       ...publicPost,
@@ -214,7 +214,7 @@ export function accountOperations({ accounts, limits }: AccountRoutesDependencie
       problems: ['wrong_password', 'limits_unavailable', 'busy'],
       async handle(body, request, response) {
         const identity = identityOf(response)
-        const tokens = await limits.guardGuesses(identity.sessionId, () => changePassword(accounts, identity, body))
+        const tokens = await limits.guardPasswordCheck(identity.sessionId, () => changePassword(accounts, identity, body))
         return answerWith(tokens, bearerToken(request.get('authorization')) === undefined, response)
       },
     }),

@@ -21,7 +21,7 @@ const health = z.strictObject({
   database: availability,
   temporal: availability,
   relay: z.strictObject({
-    state: z.enum(['relaying', 'waiting']),
+    state: z.enum(['relaying', 'paused']),
     since: moment,
     problem: z.enum(RELAY_PROBLEMS).optional(),
     problemAt: moment.optional(),

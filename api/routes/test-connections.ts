@@ -2,7 +2,7 @@
 import type { RequestHandler } from 'express'
 import { z } from 'zod'
 import type { Logger } from '../../platform/logger.ts'
-import { problem } from '../../platform/problem.ts'
+import { problem } from '../../platform/http-problems.ts'
 import { redact } from '../../platform/redact.ts'
 import { constantTimeEqual } from '../../platform/constant-time-equal.ts'
 import type { ConnectionChecks } from '../connection-checks.ts'

@@ -1,18 +1,18 @@
 import { Router, type Request, type Response } from 'express'
 import { recordEvent, recordUnreadable } from '../../calls/record-event.ts'
 import {
-  BadCallSid,
+  InvalidCallSid,
   deliveryIdentity,
   readCallEvent,
   unreadableIdentity,
   WEBHOOK_ROUTES,
   type WebhookRoute,
 } from '../../exotel/call-event.ts'
-import { decodeBody, decodeForm, UnreadableDelivery } from '../../exotel/fields.ts'
+import { decodeBody, decodeForm, UnreadableDelivery } from '../../exotel/decode-fields.ts'
 import type { Database } from '../../platform/database.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { counter } from '../../platform/metrics.ts'
-import { problem } from '../../platform/problem.ts'
+import { problem } from '../../platform/http-problems.ts'
 import { isDatabaseOutage } from '../../platform/database-errors.ts'
 import { retrying, type RetryPolicy } from '../../platform/retry.ts'
 import { withDeadline } from '../../platform/deadline.ts'
@@ -72,7 +72,7 @@ async function receive(deps: WebhookDependencies, route: WebhookRoute, request: 
     deps.onRecorded()
     response.json({ status: 'accepted', callSid: event.callSid, duplicate })
   } catch (error) {
-    if (error instanceof UnreadableDelivery || error instanceof BadCallSid) {
+    if (error instanceof UnreadableDelivery || error instanceof InvalidCallSid) {
       deliveries.inc({ route, result: 'unreadable' })
       deps.logger.warn({ route, problem: error.message, address: request.ip }, 'Webhook cannot be read')
       const identity = unreadableIdentity(route, rawBody)
@@ -80,7 +80,7 @@ async function receive(deps: WebhookDependencies, route: WebhookRoute, request: 
         // Exotel sends a POST again. The caller of a GET must not wait for the database.
         if (method === 'POST') unavailable(deps, failure)
       })
-      throw problem(error instanceof BadCallSid ? 'invalid_call_sid' : 'unreadable_body', error.message)
+      throw problem(error instanceof InvalidCallSid ? 'invalid_call_sid' : 'unreadable_body', error.message)
     }
     deliveries.inc({ route, result: 'unavailable' })
     if (method === 'POST') unavailable(deps, error)

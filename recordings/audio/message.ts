@@ -2,6 +2,7 @@
 // audio is stored as good. If audio is mistaken for a message, good audio is quarantined. Messages are also recognized with padding,
 // with tags, in UTF-16, and with single control characters.
 import { constants, inflateRawSync } from 'node:zlib'
+import { GZIP_SIGNATURE } from './signatures.ts'
 import { withoutTags } from './tags.ts'
 
 /** Parts of a page or an error. Each has so many fixed characters that audio almost never contains it by chance. */
@@ -28,13 +29,12 @@ const REPLACEMENT = 0xfffd
 /** A sign counts only if this many characters from its start are text. */
 const MESSAGE_CHARACTERS = 100
 
-const GZIP_MARK = Buffer.from('1f8b08', 'hex')
 const GZIP_FLAGS_AT = 3
 const GZIP_HAS_NAME = 8
 const GZIP_HEADER_BYTES = 10
 const GZIP_HEAD_BYTES = 4096
 const MAX_INFLATED_BYTES = 16 * 1024 ** 2
-const MAX_GZIP_MARKS = 16
+const MAX_GZIP_SIGNATURES = 16
 
 /** For bytes that are certainly not audio: returns true if they contain a message. */
 export function holdsMessage(bytes: Buffer): boolean {
@@ -95,11 +95,11 @@ function endsWithWords(text: string): boolean {
 }
 
 function holdsGzipMessage(bytes: Buffer): boolean {
-  let at = bytes.indexOf(GZIP_MARK)
-  for (let marks = 0; at !== -1 && marks < MAX_GZIP_MARKS; marks += 1) {
+  let at = bytes.indexOf(GZIP_SIGNATURE)
+  for (let found = 0; at !== -1 && found < MAX_GZIP_SIGNATURES; found += 1) {
     const text = readable(inflated(bytes.subarray(at, at + GZIP_HEAD_BYTES)))
     if (isReadable(text) && signsIn(text).length > 0) return true
-    at = bytes.indexOf(GZIP_MARK, at + 1)
+    at = bytes.indexOf(GZIP_SIGNATURE, at + 1)
   }
   return false
 }

@@ -1,4 +1,5 @@
 // The first frame of many MP3s has no audio but a Xing, Info or VBRI header: the number of frames, and the samples added by the encoder.
+import { isMark } from './mark.ts'
 import { FRAME_HEADER_BYTES, type MpegFrame } from './mpeg-frame.ts'
 
 export interface MpegInfo {
@@ -59,10 +60,6 @@ function readTrim(tag: Buffer): Pick<MpegInfo, 'trimStart' | 'trimEnd'> {
   if (tag.length < 24 || !/^(LAME|Lav[fc])/.test(tag.toString('latin1', 0, 4))) return { trimStart: 0, trimEnd: 0 }
   const both = tag.readUIntBE(21, 3)
   return { trimStart: (both >> 12) + DECODER_DELAY, trimEnd: Math.max(0, (both & 0xfff) - DECODER_DELAY) }
-}
-
-function isMark(bytes: Buffer, offset: number, mark: string): boolean {
-  return bytes.toString('latin1', offset, offset + mark.length) === mark
 }
 
 /** Encoders that write to a pipe do not know the number and write 0. */

@@ -125,8 +125,11 @@ export function isBeginningOfAudio(bytes: Buffer): boolean {
   return BEGINNINGS.some((beginning) => text.startsWith(beginning) || beginning.startsWith(text))
 }
 
+/** The magic number, and deflate as the method [RFC 1952, 2.3]. */
+export const GZIP_SIGNATURE = Buffer.from('1f8b08', 'hex')
+
 export function isGzip(head: Buffer): boolean {
-  return head.toString('latin1', 0, 3) === '\x1f\x8b\x08'
+  return head.subarray(0, GZIP_SIGNATURE.length).equals(GZIP_SIGNATURE)
 }
 
 /** Decompresses the start of a gzip file. Empty if it cannot be decompressed. */

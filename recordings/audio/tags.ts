@@ -1,4 +1,5 @@
 // Tags around MPEG audio. A tag counts only if it fits the file.
+import { isMark } from './mark.ts'
 
 const ID3V1_BYTES = 128
 const ID3V1_EXTENDED_BYTES = 227
@@ -89,8 +90,4 @@ function lyricsBytesAt(view: Buffer, at: number): number | undefined {
   const text = view.toString('latin1', at, at + MAX_LYRICS_BYTES)
   const end = /LYRICS(200|END)/.exec(text)
   return end ? end.index + end[0].length : undefined
-}
-
-function isMark(view: Buffer, at: number, mark: string): boolean {
-  return view.toString('latin1', at, at + mark.length) === mark
 }

@@ -31,7 +31,9 @@ export interface Walk {
   hasAudioInTag: boolean
 }
 
-const CONTAINER_MARKS = ['ftyp', 'OggS', '\x1a\x45\xdf\xa3']
+const CONTAINER_MARKS = ['ftyp', 'moov', 'mdat', 'OggS', 'AVI LIST', '\x1a\x45\xdf\xa3']
+/** A few bytes may be letters by chance. */
+const MIN_TEXT_BYTES = 8
 const WAVE_OFFSET = 8
 const ZERO = 0
 
@@ -133,6 +135,7 @@ async function passGap(file: ForwardFile, start: number, walk: Walk): Promise<nu
     offset += at
     if (isFound || isEnd) break
   }
+  walk.hasMessage ||= walk.parts.length > 0 && !isOfTag && gap.bytes >= MIN_TEXT_BYTES && gap.text.kind() !== undefined
   noteGap(walk, gap)
   return offset
 }

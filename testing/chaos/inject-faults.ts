@@ -50,7 +50,7 @@ function end(injectedFault: InjectedFault, { lines, simulator }: ChaosStack, sup
     case 'stall':
     case 'slow':
     case 'break':
-      return lines[injectedFault.target].mend()
+      return lines[injectedFault.target].restore()
     case 'refuse':
       return simulator.outage(0)
     default:

@@ -14,7 +14,7 @@ import { isUrgent, planCalls } from './call-mix.ts'
 import { check, type Findings } from './checker.ts'
 import { injectFaults } from './inject-faults.ts'
 import { runFullObjectCheck } from './object-check.ts'
-import { makePlan, planSetting, planWorkflowFaults, seededRandom, type InjectedFault, type WorkflowFault } from './plan.ts'
+import { makePlan, planConditions, planWorkflowFaults, seededRandom, type InjectedFault, type WorkflowFault } from './plan.ts'
 import { startChaosStack, type ChaosStack } from './stack.ts'
 import { makeTraffic } from './traffic.ts'
 import type { GroundTruth } from './ground-truth.ts'
@@ -22,7 +22,7 @@ import type { GroundTruth } from './ground-truth.ts'
 const home = fileURLToPath(new URL('../../.data/chaos', import.meta.url))
 const GIVEN = ['DATABASE_URL', 'TEMPORAL_ADDRESS', 'WASABI_ENDPOINT', 'EXOTEL_API_BASE_URL']
 const SETTLE_TIMEOUT_MS = 8 * 60_000
-const say = (text: string): void => console.log(text)
+const print = (text: string): void => console.log(text)
 
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true'
 runMain(async () => {
@@ -32,7 +32,7 @@ runMain(async () => {
   await clearLeftovers(home)
   rmSync(home, { recursive: true, force: true })
   mkdirSync(home, { recursive: true })
-  const supervisor = new Supervisor(home, say)
+  const supervisor = new Supervisor(home, print)
   process.once('SIGINT', () => void supervisor.stop().then(() => process.exit(130)))
   const startedAt = performance.now()
   try {
@@ -41,25 +41,25 @@ runMain(async () => {
     const plan = makePlan(seededRandom(seed), minutes)
     const planned = planCalls(seededRandom(seed + 1), { calls, minutes, folder: join(home, 'recordings') })
     const notUrgent = planned.filter((call) => !isUrgent(call)).map((call) => call.plan.callSid)
-    const troubles = planWorkflowFaults(seededRandom(seed + 3), notUrgent)
-    const setting = planSetting(seededRandom(seed + 4))
-    say(`Seed ${seed}: ${calls} calls in ${minutes} min, ${plan.length} injected faults:`)
-    for (const injectedFault of plan) say(`  ${describe(injectedFault)}`)
-    for (const [callSid, fault] of troubles) say(`  ${describeWorkflowFault(callSid, fault)}`)
-    say(
-      `The database lacks the newest migration for the first ${setting.behindForMs / 1000} s. S3 lists ${setting.keysInPage} objects per page.`,
+    const workflowFaults = planWorkflowFaults(seededRandom(seed + 3), notUrgent)
+    const conditions = planConditions(seededRandom(seed + 4))
+    print(`Seed ${seed}: ${calls} calls in ${minutes} min, ${plan.length} injected faults:`)
+    for (const injectedFault of plan) print(`  ${describe(injectedFault)}`)
+    for (const [callSid, fault] of workflowFaults) print(`  ${describeWorkflowFault(callSid, fault)}`)
+    print(
+      `The database lacks the newest migration for the first ${conditions.behindForMs / 1000} s. S3 lists ${conditions.keysInPage} objects per page.`,
     )
-    const stack = await startChaosStack(supervisor, { home, dist, random: seededRandom(seed + 2), setting, troubles })
+    const stack = await startChaosStack(supervisor, { home, dist, random: seededRandom(seed + 2), conditions, workflowFaults })
     const [truth] = await Promise.all([makeTraffic(stack.simulator, planned), injectFaults(plan, stack, supervisor)])
-    say('All faults have ended. Waiting until all recordings have their final state.')
+    print('All faults have ended. Waiting until all recordings have their final state.')
     const findings = await settle(truth, stack)
     findings.wrong.push(...stack.wrongAtStart, ...(await runFullObjectCheck(stack.places)))
-    const counts = { ...countsOf(plan), troubledWorkflows: troubles.size, ...sizes(findings) }
+    const counts = { ...countsOf(plan), troubledWorkflows: workflowFaults.size, ...sizes(findings) }
     const result = { seed, minutes, calls, recordings: recordingsIn(truth), ...counts }
     await stack.close()
     await supervisor.stop()
-    for (const [kind, entries] of Object.entries(findings)) for (const entry of entries as string[]) say(`${kind}: ${entry}`)
-    say(JSON.stringify({ ...result, seconds: Math.round((performance.now() - startedAt) / 1000) }))
+    for (const [kind, entries] of Object.entries(findings)) for (const entry of entries as string[]) print(`${kind}: ${entry}`)
+    print(JSON.stringify({ ...result, seconds: Math.round((performance.now() - startedAt) / 1000) }))
     process.exit(isClean(findings) ? 0 : 1)
   } catch (error) {
     await supervisor.stop()
@@ -77,7 +77,7 @@ async function settle(truth: GroundTruth, { places }: ChaosStack): Promise<Findi
     const findings = await check(truth, places)
     if (isClean(findings) || performance.now() > deadline) return findings
     if (faultsIn(findings).length === findings.orphans.length) await pauseRecovery(places.temporal)
-    say(`  ${JSON.stringify(sizes(findings))} ${faultsIn(findings)[0]}`)
+    print(`  ${JSON.stringify(sizes(findings))} ${faultsIn(findings)[0]}`)
   }
 }
 

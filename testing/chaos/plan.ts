@@ -75,14 +75,14 @@ export function planWorkflowFaults(random: Random, callSids: string[]): Map<stri
 }
 
 /** Conditions of the whole run. */
-export interface Setting {
+export interface RunConditions {
   /** Time between the start of the first processes and the newest migration. */
   behindForMs: number
   /** Number of objects per page of S3's list. */
   keysInPage: number
 }
 
-export function planSetting(random: Random): Setting {
+export function planConditions(random: Random): RunConditions {
   return { behindForMs: Math.round(6000 + random() * 4000), keysInPage: 2 + Math.floor(random() * 6) }
 }
 

@@ -5,7 +5,7 @@ import { loadSecrets } from '../../dev/secrets.ts'
 import { startServers } from '../../dev/stack.ts'
 import { startSimulator, type Simulator } from '../simulator/server.ts'
 import type { Places } from './checker.ts'
-import { pick, type LineName, type Random, type Setting, type WorkflowFault } from './plan.ts'
+import { pick, type LineName, type Random, type RunConditions, type WorkflowFault } from './plan.ts'
 import { startProcesses } from './processes.ts'
 import { startShortPages } from './short-pages.ts'
 import { startTcpProxy, type TcpProxy } from './tcp-proxy.ts'
@@ -30,15 +30,15 @@ export interface ChaosStackOptions {
   /** The output folder of `npm run build`. */
   dist: string
   random: Random
-  setting: Setting
+  conditions: RunConditions
   /** Faults of workflow starts by CallSid. */
-  troubles: ReadonlyMap<string, WorkflowFault>
+  workflowFaults: ReadonlyMap<string, WorkflowFault>
 }
 
 /** Resolves when all processes are ready. */
 export async function startChaosStack(
   supervisor: Supervisor,
-  { home, dist, random, setting, troubles }: ChaosStackOptions,
+  { home, dist, random, conditions, workflowFaults }: ChaosStackOptions,
 ): Promise<ChaosStack> {
   const secrets = loadSecrets(home)
   const servers = await startServers(supervisor, { home, secrets, kind: 'usual', report: () => {} })
@@ -57,8 +57,8 @@ export async function startChaosStack(
     port: 0,
   })
   const [database, temporal] = [new URL(servers.applicationDatabaseUrl), servers.temporal.address]
-  const temporalProxy = await startTemporalProxy(temporal, troubles)
-  const shortPages = await startShortPages(servers.s3, setting.keysInPage)
+  const temporalProxy = await startTemporalProxy(temporal, workflowFaults)
+  const shortPages = await startShortPages(servers.s3, conditions.keysInPage)
   const targets: Record<LineName, string> = {
     'api-postgres': database.host,
     'worker-postgres': database.host,
@@ -104,7 +104,7 @@ export async function startChaosStack(
     databaseUrl: servers.databaseUrl,
     apiPorts: ports,
     settings,
-    behindForMs: setting.behindForMs,
+    behindForMs: conditions.behindForMs,
   })
   return {
     simulator,

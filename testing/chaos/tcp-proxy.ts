@@ -4,15 +4,15 @@ import { Transform } from 'node:stream'
 
 export interface TcpProxy {
   port: number
-  /** Closes all connections, and refuses new ones until {@link TcpProxy.mend}. */
+  /** Closes all connections, and refuses new ones until {@link TcpProxy.restore}. */
   cut(): void
-  /** Keeps the connections open, and forwards nothing until {@link TcpProxy.mend}. */
+  /** Keeps the connections open, and forwards nothing until {@link TcpProxy.restore}. */
   stall(): void
-  /** Delays each chunk of a response until {@link TcpProxy.mend}. */
+  /** Delays each chunk of a response until {@link TcpProxy.restore}. */
   slow(delayMs: number): void
-  /** Closes each connection after this many bytes of responses, until {@link TcpProxy.mend}. */
+  /** Closes each connection after this many bytes of responses, until {@link TcpProxy.restore}. */
   breakAfter(bytes: number): void
-  mend(): void
+  restore(): void
   close(): Promise<void>
 }
 
@@ -50,7 +50,7 @@ export async function startTcpProxy(host: string, port: number): Promise<TcpProx
     },
     slow: (ms) => void (delayMs = ms),
     breakAfter: (bytes) => void (bytesLeft = bytes),
-    mend() {
+    restore() {
       state = 'open'
       delayMs = 0
       bytesLeft = Infinity

@@ -13,8 +13,8 @@ export interface TemporalProxy {
 const SIGNAL_WITH_START = '/temporal.api.workflowservice.v1.WorkflowService/SignalWithStartWorkflowExecution'
 const UNAVAILABLE = '14'
 
-/** @param troubles faults by CallSid. Each starts with the first attempt to start the call's workflow */
-export async function startTemporalProxy(address: string, troubles: ReadonlyMap<string, WorkflowFault>): Promise<TemporalProxy> {
+/** @param workflowFaults faults by CallSid. Each starts with the first attempt to start the call's workflow */
+export async function startTemporalProxy(address: string, workflowFaults: ReadonlyMap<string, WorkflowFault>): Promise<TemporalProxy> {
   const endsAt = new Map<string, number>()
   const upstreams = new Map<Http2Session, ClientHttp2Session>()
   const server = createServer()
@@ -56,7 +56,7 @@ export async function startTemporalProxy(address: string, troubles: ReadonlyMap<
   /** The fault of the workflow whose id is in the request, as plain bytes. */
   function activeFault(body: Buffer): WorkflowFault['what'] | undefined {
     const callSid = /recording-([0-9a-f]{32})/.exec(body.toString('latin1'))?.[1]
-    const fault = callSid === undefined ? undefined : troubles.get(callSid)
+    const fault = callSid === undefined ? undefined : workflowFaults.get(callSid)
     if (!fault) return undefined
     if (!endsAt.has(callSid!)) endsAt.set(callSid!, performance.now() + fault.forMs)
     return performance.now() < endsAt.get(callSid!)! ? fault.what : undefined

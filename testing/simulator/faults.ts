@@ -23,7 +23,7 @@ export const FAULTS = {
   /** Redirects to a pre-signed link on another host, which refuses credentials. */
   'redirect-s3': { ends: 'stored' },
   /** Redirects to the metadata service of a cloud. */
-  'redirect-private': { ends: 'failed', code: 'RecordingUrlRefused' },
+  'redirect-private': { ends: 'failed', code: 'ExotelUnavailable' },
   /** Every webhook is sent three times. */
   duplicate: { ends: 'stored' },
   /** The webhook with the link is sent first, that of the call's start last. */

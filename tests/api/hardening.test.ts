@@ -2,6 +2,7 @@ import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { get, newPerson, post } from '../support/accounts.ts'
 import { startBackend, type Backend } from '../support/backend.ts'
+import { eventually } from '../support/eventually.ts'
 
 let backend: Backend
 let api: string
@@ -141,4 +142,19 @@ test('When the headers of a client are too long, then it gets 431, and other cli
   socket.write(`GET /health HTTP/1.1\r\nHost: x\r\nX-Long: ${'a'.repeat(20_000)}`)
   expect((await get(api, '/health')).status).toBe(200)
   expect(await closed).toMatch(/^HTTP\/1\.1 431 [^]*application\/problem\+json[^]*headers_too_large/)
+})
+
+test('When /health is requested, then it reports the state, and unknown paths are problems', async () => {
+  expect((await fetch(`${backend.apiUrl}/health/ready`)).status).toBe(200)
+  await eventually('/health to respond', async () => (await fetch(`${backend.apiUrl}/health`)).status === 200)
+  expect(await (await fetch(`${backend.apiUrl}/health`)).json()).toMatchObject({
+    database: 'ok',
+    recordings: { unrelayed: expect.any(Number) },
+  })
+  const missing = await fetch(`${backend.apiUrl}/nowhere`)
+  expect(missing.status).toBe(404)
+  expect(await missing.json()).toMatchObject({ code: 'not_found', type: 'about:blank' })
+  expect((await fetch(`${backend.apiUrl}/webhooks/exotel/call-end/`, { method: 'POST' })).status).toBe(401)
+  expect(missing.headers.get('x-powered-by')).toBeNull()
+  expect(missing.headers.get('content-security-policy')).not.toBeNull()
 })

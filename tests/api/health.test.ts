@@ -29,9 +29,9 @@ describe('When PostgreSQL and Temporal are unavailable, then /health contains st
   test('the API', async () => {
     const health = await eventually('the relay to wait', async () => {
       const body = (await (await fetch(`${backend.apiUrl}/health`)).json()) as { relay: { state: string } }
-      return body.relay.state === 'waiting' && body
+      return body.relay.state === 'paused' && body
     })
-    expect(health).toMatchObject({ status: 'degraded', database: 'unavailable', relay: { state: 'waiting' } })
+    expect(health).toMatchObject({ status: 'degraded', database: 'unavailable', relay: { state: 'paused' } })
     expect(textsIn(health).filter((text) => !CODE_OR_TIME.test(text))).toEqual([])
     expect(backend.logs('api')).toMatch(/"alarm":"DatabaseUnavailable","reason":"[^"]+/)
   })

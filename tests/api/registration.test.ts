@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { freePort } from '../../dev/ports.ts'
-import { bearer, get, loggedIn, newPerson, post, registered, subjectsTo, verified } from '../support/accounts.ts'
-import { startBackend, type Backend } from '../support/backend.ts'
+import { bearer, get, loggedIn, mailsTo, newPerson, post, registered, subjectsTo, verified } from '../support/accounts.ts'
+import { startAnotherApi, startBackend, type Backend } from '../support/backend.ts'
 import { eventually } from '../support/eventually.ts'
 import { startMailServer } from '../support/mail-server.ts'
 import { dist } from '../support/servers.ts'
@@ -12,15 +12,12 @@ import { dist } from '../support/servers.ts'
 const execFile = promisify(execFileCallback)
 
 let backend: Backend
+let api: string
 const apis = {} as Record<'invite' | 'closed', string>
 beforeAll(async () => {
   backend = await startBackend({ start: ['api'] })
-  for (const REGISTRATION of ['invite', 'closed'] as const) {
-    const port = await freePort(0)
-    backend.launch('api', { PORT: String(port), OPERATIONS_PORT: String(await freePort(0)), REGISTRATION })
-    apis[REGISTRATION] = `http://127.0.0.1:${port}`
-    await eventually('the API to be ready', async () => (await fetch(`${apis[REGISTRATION]}/health/ready`)).ok)
-  }
+  api = backend.apiUrl
+  for (const REGISTRATION of ['invite', 'closed'] as const) apis[REGISTRATION] = await startAnotherApi(backend, { REGISTRATION })
 })
 afterAll(() => backend?.stop())
 
@@ -30,12 +27,90 @@ async function admin(...args: string[]): Promise<{ code: number; output: string 
 }
 
 async function adminWith(env: NodeJS.ProcessEnv, ...args: string[]): Promise<{ code: number; output: string }> {
-  return execFile(process.execPath, [join(dist, 'cli', 'admin.js'), ...args], { env }).then(
+  return execFile(process.execPath, [join(dist, 'cli', 'accounts.js'), ...args], { env }).then(
     ({ stdout }) => ({ code: 0, output: stdout.trim() }),
     ({ code, stdout, stderr }: { code: number; stdout: string; stderr: string }) => ({ code, output: (stdout + stderr).trim() }),
   )
 }
-const register = (api: string, body: object) => post(api, '/api/auth/register', body)
+const register = (apiUrl: string, body: object) => post(apiUrl, '/api/auth/register', body)
+const query = async <Row = Record<string, unknown>>(sql: string, values: unknown[] = []): Promise<Row[]> =>
+  (await backend.database.query(sql, values)).rows as Row[]
+
+describe('Registration', () => {
+  test('When a person registers and verifies the address, then login works, and the account has the role "user"', async () => {
+    const person = newPerson()
+    const answer = await post(api, '/api/auth/register', person)
+    expect(answer).toMatchObject({ status: 202, body: { status: 'accepted' } })
+    await verified(backend, person)
+    const tokens = await loggedIn(api, person)
+    expect(tokens).toEqual({ accessToken: expect.any(String), refreshToken: expect.any(String), tokenType: 'Bearer', expiresIn: 900 })
+    expect(await get(api, '/api/auth/me', bearer(tokens.accessToken))).toMatchObject({
+      status: 200,
+      body: { email: person.email, name: 'Somebody', role: 'user' },
+    })
+    const [row] = await query<{ password_hash: string }>('SELECT password_hash FROM users WHERE email = $1', [person.email])
+    expect(row!.password_hash).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/)
+  })
+
+  test('When the address has an account, then the response is the same, nothing changes, and the owner gets a mail', async () => {
+    const person = await registered(backend)
+    const first = await post(api, '/api/auth/register', newPerson())
+    const again = await post(api, '/api/auth/register', {
+      ...person,
+      email: person.email.toUpperCase(),
+      password: 'another long passphrase',
+    })
+    expect([again.status, again.body]).toEqual([first.status, first.body])
+    await loggedIn(api, person)
+    expect(await query('SELECT id FROM users WHERE email = $1', [person.email])).toHaveLength(1)
+    await mailsTo(backend.mailDirectory, person.email, 'You already have an account')
+  })
+
+  test('When twenty requests register one address at the same time, then there is one account', async () => {
+    const person = newPerson()
+    const answers = await Promise.all(Array.from({ length: 20 }, () => post(api, '/api/auth/register', person)))
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([202]))
+    expect(await query('SELECT id FROM users WHERE email = $1', [person.email])).toHaveLength(1)
+  })
+
+  test.each([
+    ['a role', { role: 'admin' }, 'role'],
+    ['a short password', { password: 'eleven char' }, 'password'],
+    ['a password of 129 characters', { password: 'x'.repeat(129) }, 'password'],
+    ['a password that is far too long', { password: 'a\u0301\u0328'.repeat(400) }, 'password'],
+    ['a name that is far too long', { name: 'n'.repeat(60_000) }, 'name'],
+    ['a common password', { password: 'QWERTY123456' }, 'password'],
+    ['half a surrogate pair in the password', { password: `\ud800${'x'.repeat(12)}` }, 'password'],
+    ['a number for a string', { password: 123456789012 }, 'password'],
+    ['an array for a string', { email: ['a@example.com'] }, 'email'],
+    ['an object for a string', { email: { $ne: '' } }, 'email'],
+    ['null', { name: null }, 'name'],
+    ['a number for the invitation', { invitation: 1 }, 'invitation'],
+    ['an empty name', { name: '' }, 'name'],
+    ['a NUL byte in the name', { name: 'a\0b' }, 'name'],
+    ['a line break in the name', { name: 'a\r\nBcc: x@example.com' }, 'name'],
+    ['a header in the address', { email: 'a@example.com\r\nBcc: x@example.com' }, 'email'],
+    ['a Cyrillic letter in the address', { email: 'pаyment@example.com' }, 'email'],
+    ['a Kelvin sign in the address', { email: '\u212aumar@example.com' }, 'email'],
+    ['no address', { email: undefined }, 'email'],
+    ['an address that is too long', { email: `${'a'.repeat(60)}@${`${'b'.repeat(60)}.`.repeat(4)}com` }, 'email'],
+  ])('When the request contains %s, then 422 names the field, and no account is created', async (_what, wrong, field) => {
+    const person = { ...newPerson(), ...wrong }
+    const before = await query('SELECT count(*) FROM users')
+    const { status, body, headers } = await post(api, '/api/auth/register', person)
+    expect(status).toBe(422)
+    expect(headers.get('content-type')).toMatch('application/problem+json')
+    expect(body).toMatchObject({ code: 'invalid_fields', errors: [{ field, message: expect.any(String) }] })
+    expect(await query('SELECT count(*) FROM users')).toEqual(before)
+  })
+
+  test('When the password contains Unicode characters, then login works with every normalization form', async () => {
+    const person = { ...newPerson(), password: 'क्षमा करें é 🙏🏽 passphrase' }
+    expect((await post(api, '/api/auth/register', { ...person, password: person.password.normalize('NFD') })).status).toBe(202)
+    await verified(backend, person)
+    await loggedIn(api, person)
+  })
+})
 
 describe('When registration is', () => {
   test('closed, then nobody can register, and existing accounts can log in', async () => {
@@ -93,7 +168,7 @@ test('When the API is killed while the mail server is unavailable, then the next
   }
 })
 
-describe('npm run admin', () => {
+describe('npm run accounts', () => {
   test('When the first administrator is created, then login works with the password in the output', async () => {
     const { email } = newPerson()
     const { code, output } = await admin('create', email)
@@ -132,10 +207,7 @@ describe('npm run admin', () => {
     const person = await registered(backend)
     const { accessToken, refreshToken } = await loggedIn(backend.apiUrl, person)
     expect((await admin('new-signing-key')).code).toBe(0)
-    const port = await freePort(0)
-    backend.launch('api', { PORT: String(port), OPERATIONS_PORT: String(await freePort(0)) }) // others know within ten seconds
-    const api = `http://127.0.0.1:${port}`
-    await eventually('the API to be ready', async () => (await fetch(`${api}/health/ready`)).ok)
+    const api = await startAnotherApi(backend) // others know within ten seconds
     expect((await get(api, '/api/auth/me', bearer(accessToken))).status).toBe(401)
     const { status, body } = await post<{ accessToken: string }>(api, '/api/auth/refresh', { refreshToken })
     expect(status).toBe(200)

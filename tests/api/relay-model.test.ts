@@ -7,10 +7,10 @@ import type { Database } from '../../platform/database.ts'
 import { eventually } from '../support/eventually.ts'
 import { scriptTemporal, type Answer, type ScriptedTemporal } from '../support/scripted-temporal.ts'
 import { newCallSid, openDatabase } from '../support/servers.ts'
-import { POLICY } from '../support/workflow-lab.ts'
+import { POLICY } from '../support/workflow-harness.ts'
 
 const RUNS = Number(process.env.MODEL_RUNS ?? 30)
-const LIMITS = { sideBySide: 4, slowAfterMs: 10, inFlight: 8, pollMs: 20 }
+const LIMITS = { concurrency: 4, slowAfterMs: 10, inFlight: 8, pollMs: 20 }
 const HANG_MS = 30
 /**
  * How often another event may be sent while a due event waits for its first request. One time is normal. The rest allows for claims whose

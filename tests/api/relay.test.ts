@@ -7,7 +7,7 @@ import type { Database } from '../../platform/database.ts'
 import { eventually } from '../support/eventually.ts'
 import { scriptTemporal, type Answer, type ScriptedTemporal } from '../support/scripted-temporal.ts'
 import { newCallSid, openDatabase } from '../support/servers.ts'
-import { POLICY } from '../support/workflow-lab.ts'
+import { POLICY } from '../support/workflow-harness.ts'
 
 /** More than the relay sends concurrently. */
 const MANY = 60
@@ -41,7 +41,7 @@ async function commit(callSids: string[]): Promise<void> {
 const newCalls = (count: number): string[] => Array.from({ length: count }, newCallSid)
 const eventOf = (callSid: string) => database.webhookEvent.findFirstOrThrow({ where: { callSid } })
 const started = (callSids: string[]) => database.webhookEvent.count({ where: { callSid: { in: callSids }, relayState: 'started' } })
-const isPaused = (relay: Relay) => relay.state().state === 'waiting' && relay.state().problem !== undefined
+const isPaused = (relay: Relay) => relay.state().state === 'paused' && relay.state().problem !== undefined
 /** Ends the pauses of all events. */
 const endPauses = () => database.$executeRaw`UPDATE webhook_events SET next_relay_at = now() - interval '1 s' WHERE relay_state = 'pending'`
 
@@ -120,7 +120,7 @@ describe('When Temporal as a whole does not respond', () => {
     let isUnavailable = true
     const { relay, temporal } = start(() => (isUnavailable ? 'UNAVAILABLE' : 'ok'))
     temporal.failSystemLooks(Infinity)
-    await eventually('the relay to wait', async () => isPaused(relay))
+    await eventually('the relay to pause', async () => isPaused(relay))
     await eventually('no claim to be left', async () => (await database.webhookEvent.count({ where: { claimedBy: { not: null } } })) === 0)
     const [signals, looks] = [temporal.signals.length, temporal.systemLooks()]
     await eventually('further calls of getSystemInfo', async () => temporal.systemLooks() > looks + 3)
@@ -143,7 +143,7 @@ describe('When Temporal as a whole does not respond', () => {
     temporal.failSystemLooks(Infinity)
     await commit([fresh])
     relay.kick()
-    await eventually('the relay to wait', async () => isPaused(relay))
+    await eventually('the relay to pause', async () => isPaused(relay))
     expect(temporal.signals).not.toContain(waiting)
     isUnavailable = false
     temporal.failSystemLooks(0)
@@ -159,7 +159,7 @@ describe('When Temporal as a whole does not respond', () => {
       return first.includes(callSid) && before === 0 ? 'UNAVAILABLE' : 'ok'
     })
     temporal.failSystemLooks(Infinity)
-    await eventually('the relay to wait', async () => isPaused(relay))
+    await eventually('the relay to pause', async () => isPaused(relay))
     await commit(failing)
     await commit(good)
     temporal.failSystemLooks(0)
@@ -168,19 +168,23 @@ describe('When Temporal as a whole does not respond', () => {
   })
 
   test('then the state contains code and time of the newest problem, also afterwards, and each new reason is logged', async () => {
-    const [callSid] = newCalls(1) as [string]
-    await commit([callSid])
+    const [refused, waiting] = newCalls(2) as [string, string]
+    await commit([refused])
     let answer: Answer = 'namespace missing'
-    const { relay } = start(() => answer)
+    const { relay } = start((callSid) => (callSid === refused ? 'INVALID_ARGUMENT' : answer))
+    const isLater = (one: string, other: string) => Date.parse(one) > Date.parse(other)
     const logged = (reason: RegExp) => eventually(`a line about ${reason}`, async () => lines.some((line) => reason.test(line)))
     const first = await eventually('the first problem', async () => relay.state().problem !== undefined && relay.state())
-    expect(first).toMatchObject({ state: 'waiting', problem: 'TemporalUnavailable' })
+    expect(first).toMatchObject({ state: 'relaying', problem: 'EventRefused' })
+    await commit([waiting])
+    const second = await eventually('the second problem', async () => isPaused(relay) && relay.state())
+    expect(second).toMatchObject({ state: 'paused', problem: 'TemporalUnavailable' })
+    await eventually('its time', async () => isLater(relay.state().problemAt!, first.problemAt!))
     await logged(/npm run temporal:setup/)
     answer = 'PERMISSION_DENIED'
     await logged(/unauthorized/)
-    const second = relay.state()
-    expect(second).toMatchObject({ state: 'waiting', since: first.since, problem: 'TemporalUnavailable' })
-    expect(Date.parse(second.problemAt!)).toBeGreaterThanOrEqual(Date.parse(first.problemAt!))
+    expect(relay.state()).toMatchObject({ state: 'paused', since: second.since, problem: 'TemporalUnavailable' })
+    await eventually('the time of the third problem', async () => isLater(relay.state().problemAt!, second.problemAt!))
     answer = 'ok'
     await eventually('the relay to resume', async () => relay.state().state === 'relaying')
     expect(relay.state()).toMatchObject({ problem: 'TemporalUnavailable', problemAt: expect.any(String) })
@@ -194,7 +198,7 @@ test.each(['namespace missing', 'search attribute missing', 'PERMISSION_DENIED',
     await commit(bad)
     await commit(good)
     const { relay } = start((callSid) => (bad.includes(callSid) ? answer : 'ok'))
-    await eventually('the relay to wait', async () => isPaused(relay))
+    await eventually('the relay to pause', async () => isPaused(relay))
     await eventually('the other events to be started', async () => (await started(good)) === good.length)
     for (const callSid of bad) expect(await eventOf(callSid)).toMatchObject({ relayState: 'pending', relayTries: 0, relayWaits: 0 })
   },
@@ -241,7 +245,7 @@ test('When the database is not migrated yet, then the relay claims nothing until
     logger: pino({ level: 'silent' }),
   })
   relay.kick()
-  expect(relay.state().state).toBe('waiting')
+  expect(relay.state().state).toBe('paused')
   expect(await eventOf(callSid)).toMatchObject({ relayState: 'pending', claimedBy: null })
   migrated()
   await eventually('it to be started', async () => (await started([callSid])) === 1)
@@ -256,9 +260,9 @@ test('When one lane is full and nothing else is due, then the relay queries for 
       return Reflect.get(target, name) as unknown
     },
   })
-  await commit(newCalls(RELAY_LIMITS.sideBySide))
+  await commit(newCalls(RELAY_LIMITS.concurrency))
   const { temporal } = start(() => 'hangs', counted)
-  await eventually('all of them to be in progress', async () => temporal.hanging() === RELAY_LIMITS.sideBySide)
+  await eventually('all of them to be in progress', async () => temporal.hanging() === RELAY_LIMITS.concurrency)
   statements = 0
   await pause(RELAY_LIMITS.slowAfterMs * 0.8) // the test counts the statements of this time
   expect(statements).toBeLessThan(5)

@@ -7,10 +7,8 @@ import type { Limits } from '../../api/limits.ts'
 import { errorHandler } from '../../api/middleware/errors.ts'
 import { operationRoutes } from '../../api/operation.ts'
 import { testOperations } from '../../api/routes/test-connections.ts'
-import { freePort } from '../../dev/ports.ts'
 import { bearer, get, post } from '../support/accounts.ts'
-import { startBackend, type Backend } from '../support/backend.ts'
-import { eventually } from '../support/eventually.ts'
+import { startAnotherApi, startBackend, type Backend } from '../support/backend.ts'
 import { PRODUCTION } from '../support/production.ts'
 
 const TOKEN = 'the-token-of-the-test-routes'
@@ -22,14 +20,6 @@ beforeAll(async () => {
   backend = await startBackend({ start: ['api'], env: { DEV_TEST_TOKEN: TOKEN } })
 })
 afterAll(() => backend?.stop())
-
-async function anotherApi(env: NodeJS.ProcessEnv): Promise<string> {
-  const port = await freePort(0)
-  backend.launch('api', { PORT: String(port), OPERATIONS_PORT: String(await freePort(0)), ...env })
-  const url = `http://127.0.0.1:${port}`
-  await eventually('the API to be ready', async () => (await fetch(`${url}/health/ready`)).ok)
-  return url
-}
 
 describe.each(ROUTES)('%s', (path) => {
   test('no token: 401; a wrong token: 403; the right token: the state of the connection', async () => {
@@ -51,7 +41,7 @@ test('When the method is not GET, then 405 names the allowed methods', async () 
 })
 
 test('When a connection fails, then the response describes the fault without secrets', async () => {
-  const api = await anotherApi({
+  const api = await startAnotherApi(backend, {
     WASABI_SECRET_KEY: 'not-the-secret',
     EXOTEL_API_TOKEN: 'not-the-token',
     TEMPORAL_NAMESPACE: 'nowhere',
@@ -89,7 +79,7 @@ test.each([
   ['in production', PRODUCTION],
   ['without DEV_TEST_TOKEN', { DEV_TEST_TOKEN: '' }],
 ])('When the API runs %s, then there are no test routes', async (_how, env) => {
-  const api = await anotherApi(env)
+  const api = await startAnotherApi(backend, env)
   for (const path of ROUTES)
     for (const headers of [{}, bearer('wrong'), bearer(TOKEN)])
       expect(await get(api, path, headers)).toMatchObject({ status: 404, body: { code: 'not_found' } })

@@ -1,10 +1,8 @@
 // Verification of addresses: a registered account works after its address is verified.
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { freePort } from '../../dev/ports.ts'
 import { bearer, loggedIn, mailsTo, newPerson, post, registered, subjectsTo, tokenIn, verified, type Person } from '../support/accounts.ts'
-import { startBackend, type Backend } from '../support/backend.ts'
-import { eventually } from '../support/eventually.ts'
+import { startAnotherApi, startBackend, type Backend } from '../support/backend.ts'
 
 const LINK = 'Confirm your email address'
 
@@ -90,7 +88,7 @@ describe('When a verification link is opened', () => {
   })
 
   test('with guessed passwords, then guessing slows down', async () => {
-    const limited = await anotherApi({ RATE_LIMIT_FAILURES: '3' })
+    const limited = await startAnotherApi(backend, { RATE_LIMIT_FAILURES: '3' })
     const person = newPerson()
     await register(person)
     const [token] = await linksTo(person.email)
@@ -167,7 +165,7 @@ describe('Mail limits of registration', () => {
   })
 
   test('When one source registers many addresses, then those above its daily limit get no mail and no account', async () => {
-    const limited = await anotherApi({ RATE_LIMIT_MAILS: '2' })
+    const limited = await startAnotherApi(backend, { RATE_LIMIT_MAILS: '2' })
     const [people, source] = [[newPerson(), newPerson(), newPerson()], newSource()]
     for (const person of people) expect((await post(limited, '/api/auth/register', person, source)).status).toBe(202)
     const mailed = await Promise.all(people.map(({ email }) => subjectsTo(backend, email)))
@@ -243,12 +241,3 @@ test('When the verification page is opened, then it loads our script', async () 
   expect(html).toContain('<script src="/verify-email/page.js">')
   expect(await (await fetch(`${api}/verify-email/page.js`)).text()).toContain('/api/auth/verify-email')
 })
-
-/** A second API process on the same database. */
-async function anotherApi(env: NodeJS.ProcessEnv): Promise<string> {
-  const port = await freePort(0)
-  backend.launch('api', { ...env, PORT: String(port), OPERATIONS_PORT: String(await freePort(0)) })
-  const url = `http://127.0.0.1:${port}`
-  await eventually('the API to be ready', async () => (await fetch(`${url}/health/ready`)).ok)
-  return url
-}

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from '@jest/globals'
 import { isUrgent, planCalls, type PlannedCall } from '../../testing/chaos/call-mix.ts'
-import { planSetting, planWorkflowFaults, seededRandom } from '../../testing/chaos/plan.ts'
+import { planConditions, planWorkflowFaults, seededRandom } from '../../testing/chaos/plan.ts'
 import { FAULTS, type Fault } from '../../testing/simulator/faults.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'plan-'))
@@ -34,7 +34,7 @@ test.each(SEEDS)('When a run has 60 calls and the seed is %i, then it has severa
       calls.map(({ plan }) => plan.callSid),
     ).size,
   ).toBeGreaterThanOrEqual(3)
-  expect(planSetting(seededRandom(seed)).keysInPage).toBeGreaterThan(1)
+  expect(planConditions(seededRandom(seed)).keysInPage).toBeGreaterThan(1)
 })
 
 test('When a run is long, then it has every fault except the one in which no client can detect a cut transfer', () => {

@@ -8,7 +8,7 @@ import { recordingWorkflowId } from '../../contracts/names.ts'
 import { eventually } from '../support/eventually.ts'
 import { createNamespace, newCallSid, servers } from '../support/servers.ts'
 
-const troubles = new Map<string, WorkflowFault>()
+const workflowFaults = new Map<string, WorkflowFault>()
 const UNAVAILABLE = 14
 const DEADLINE_EXCEEDED = 4
 let namespace: Awaited<ReturnType<typeof createNamespace>>
@@ -19,7 +19,7 @@ let client: Client
 
 beforeAll(async () => {
   namespace = await createNamespace()
-  proxy = await startTemporalProxy(servers.temporal.address, troubles)
+  proxy = await startTemporalProxy(servers.temporal.address, workflowFaults)
   line = await startTcpProxy('127.0.0.1', proxy.port)
   // The client's own retries would last longer than a short fault.
   connection = await Connection.connect({ address: `127.0.0.1:${line.port}`, interceptors: [] })
@@ -61,7 +61,7 @@ test('When no fault is planned for a workflow, then it starts, and all other req
 
 test('When the fault is unavailable, then the start fails, other workflows start meanwhile, and this one starts after the fault', async () => {
   const [faulty, other] = [newCallSid(), newCallSid()]
-  troubles.set(faulty, { what: 'unavailable', forMs: 1500 })
+  workflowFaults.set(faulty, { what: 'unavailable', forMs: 1500 })
   expect(await start(faulty)).toBe(UNAVAILABLE)
   expect(await start(other)).toBeUndefined()
   await eventually('the fault to end', async () => (await start(faulty)) === undefined)
@@ -69,7 +69,7 @@ test('When the fault is unavailable, then the start fails, other workflows start
 
 test('When the fault is hang, then the deadline passes, other workflows start meanwhile, and this one starts after the fault', async () => {
   const [faulty, other] = [newCallSid(), newCallSid()]
-  troubles.set(faulty, { what: 'hang', forMs: 1500 })
+  workflowFaults.set(faulty, { what: 'hang', forMs: 1500 })
   const hanging = start(faulty, 1000)
   expect(await start(other)).toBeUndefined()
   expect(await hanging).toBe(DEADLINE_EXCEEDED)
@@ -79,6 +79,6 @@ test('When the fault is hang, then the deadline passes, other workflows start me
 test('When the connection to the proxy is interrupted, then starts fail, and they succeed after it is restored', async () => {
   line.cut()
   expect(await start(newCallSid(), 1000)).toBeDefined()
-  line.mend()
+  line.restore()
   await eventually('a workflow to start', async () => (await start(newCallSid(), 2000)) === undefined)
 })

@@ -61,8 +61,8 @@ export async function inspectConfinement({ compose }: Deployment, docker: Docker
   const problems = containers.filter(({ Name }) => !/-exotel-\d+$/.test(Name)).flatMap(problemsOf)
   for (const service of ['api', 'worker']) {
     const script = 'grep CapEff /proc/1/status; id -u; touch /app/file /etc/file 2>/dev/null && echo writable || echo read-only'
-    const said = (await compose(['exec', '-T', service, '/bin/sh', '-c', script])).replaceAll(/\s+/g, ' ')
-    if (said !== 'CapEff: 0000000000000000 1000 read-only') problems.push(`${service}: ${said}`)
+    const output = (await compose(['exec', '-T', service, '/bin/sh', '-c', script])).replaceAll(/\s+/g, ' ')
+    if (output !== 'CapEff: 0000000000000000 1000 read-only') problems.push(`${service}: ${output}`)
   }
   if (problems.length > 0) throw new Error(`Containers are not confined: ${problems.join('; ')}.`)
 }

@@ -18,7 +18,7 @@ interface Result {
 
 const PROJECT = `caly-drills-${process.pid}`
 const INTERRUPTED = 130
-const say = (text: string): void => console.error(`  ${text}`)
+const print = (text: string): void => console.error(`  ${text}`)
 
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true'
 runMain(async () => {
@@ -30,7 +30,7 @@ runMain(async () => {
   await assertDocker(docker)
   const plan = await planDeployment(PROJECT)
   const deployment = deploymentOf(plan, docker)
-  const traffic = openTraffic(deployment, { say, signal: interruption.signal })
+  const traffic = openTraffic(deployment, { print, signal: interruption.signal })
   const groups = {
     compose: [{ name: 'build the images', run: deployment.build }, ...drillsOn(deployment, traffic, docker)],
     'only-node': onlyNodeDrills(docker),
@@ -45,7 +45,7 @@ runMain(async () => {
     }
     if (!results.every(({ ok }) => ok)) console.error(await deployment.compose(['logs', '--tail', '40']).catch(() => 'There are no logs.'))
   } finally {
-    say('Removing containers, volumes and images …')
+    print('Removing containers, volumes and images …')
     await Promise.all([removeOnlyNode(PROJECT, cleaning), removeDeployment(plan, cleaning)])
   }
   if (interruption.signal.aborted) process.exit(INTERRUPTED)

@@ -27,7 +27,7 @@ const STORED_WITHIN_MS = 8 * 60_000
 const POLL_MS = 3000
 
 /** @param signal ends the wait for recordings */
-export function openTraffic(deployment: Deployment, { say, signal }: { say: (text: string) => void; signal: AbortSignal }): Traffic {
+export function openTraffic(deployment: Deployment, { print, signal }: { print: (text: string) => void; signal: AbortSignal }): Traffic {
   const bytes = statSync(fileURLToPath(new URL(`../../${RECORDING}`, import.meta.url))).size
   const truth: GroundTruth = { calls: {}, privateTexts: ['9876543210', '8045678901'] }
   const count = (): number => Object.keys(truth.calls).length
@@ -64,8 +64,8 @@ export function openTraffic(deployment: Deployment, { say, signal }: { say: (tex
       let found: string[] = []
       for (const deadline = Date.now() + STORED_WITHIN_MS; Date.now() < deadline; await pause(POLL_MS, undefined, { signal })) {
         found = await check(truth, places).then(faultsIn, (error: unknown) => [`The check failed: ${String(error)}`])
-        if (found.length === 0) return say(`${count()} recordings are stored, each once`)
-        say(`Waiting for ${count()} recordings; ${found.length} findings: ${found[0]}`)
+        if (found.length === 0) return print(`${count()} recordings are stored, each once`)
+        print(`Waiting for ${count()} recordings; ${found.length} findings: ${found[0]}`)
       }
       throw new Error(`Not stored, or not once, after ${STORED_WITHIN_MS / 1000} s:\n${found.join('\n')}`)
     },

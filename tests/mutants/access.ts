@@ -28,10 +28,10 @@ export const access: Mistake[] = [
   },
   {
     breaks: 'fields beyond the limit are ignored silently',
-    file: 'exotel/fields.ts',
+    file: 'exotel/decode-fields.ts',
     text: "text.split('&', MAX_FIELDS + 1)",
     replacement: "text.split('&', MAX_FIELDS)",
-    tests: ['tests/unit/fields.test.ts'],
+    tests: ['tests/unit/decode-fields.test.ts'],
     only: 'maximum number of fields',
   },
   {
@@ -79,7 +79,7 @@ export const access: Mistake[] = [
     file: 'accounts/login-throttle.ts',
     text: 'if (isWrongGuess(error)) await countFailure(guards).catch(() => {})',
     replacement: '',
-    tests: ['tests/api/limits.test.ts'],
+    tests: ['tests/api/login-throttle.test.ts'],
     only: 'guessed from one address, then',
   },
   {
@@ -87,7 +87,7 @@ export const access: Mistake[] = [
     file: 'accounts/password-reset.ts',
     text: 'WHERE token_hash = ${tokenHash} AND used_at IS NULL AND expires_at > now()`\n    if',
     replacement: 'WHERE token_hash = ${tokenHash} AND expires_at > now()`\n    if',
-    tests: ['tests/api/accounts.test.ts'],
+    tests: ['tests/api/password-reset.test.ts'],
     only: 'two requests use one link at the same time',
   },
   {
@@ -119,7 +119,7 @@ export const access: Mistake[] = [
     file: 'accounts/refresh-session.ts',
     text: "    if (found.kind === 'reused') await endSessions(tx, { sessionId: found.sessionId }, 'reused')\n",
     replacement: '',
-    tests: ['tests/api/accounts.test.ts'],
+    tests: ['tests/api/refresh-and-logout.test.ts'],
     only: 'all tokens of the session are revoked',
   },
   {
@@ -127,7 +127,31 @@ export const access: Mistake[] = [
     file: 'accounts/csrf-tokens.ts',
     text: 'session !== undefined && constantTimeEqual(secret, session.secret)',
     replacement: 'session !== undefined && secret.length === session.secret.length',
-    tests: ['tests/api/accounts.test.ts'],
+    tests: ['tests/api/login.test.ts'],
     only: 'with cookies changes something',
+  },
+  {
+    breaks: 'a mail is counted by a process that has lost its claim',
+    file: 'accounts/mail-sender.ts',
+    text: 'mails.inc({ result: outcome }, ended)',
+    replacement: 'mails.inc({ result: outcome })',
+    tests: ['tests/storage/mail-claims.test.ts'],
+    only: 'only that process ends and counts the mail',
+  },
+  {
+    breaks: 'a worker whose settings of the bucket are wrong is ready, and a rollout replaces the workers that work',
+    file: 'worker.ts',
+    text: "state.now === 'running' && state.bucketReached &&",
+    replacement: "state.now === 'running' &&",
+    tests: ['tests/pipeline/readiness.test.ts'],
+    only: 'When the bucket is unavailable while the worker starts',
+  },
+  {
+    breaks: 'a worker that has lost Temporal stays ready',
+    file: 'temporal/connection-watch.ts',
+    text: '() => {}, // the connection counts as lost later',
+    replacement: '() => (respondedAtMs = performance.now()),',
+    tests: ['tests/pipeline/readiness.test.ts'],
+    only: 'When the worker loses Temporal for 30 s',
   },
 ]

@@ -4,7 +4,7 @@ import type { Mistake } from './mistake.ts'
 export const calls: Mistake[] = [
   {
     breaks: 'recordings that recovery starts again are skipped as nothing new',
-    file: 'calls/claim-events.ts',
+    file: 'calls/relay-events.ts',
     text: `IN ('failed', 'quarantined') THEN e.source = 'exotel'`,
     replacement: `IN ('failed', 'quarantined') THEN true`,
     tests: ['tests/storage/recovery.test.ts'],
@@ -12,7 +12,7 @@ export const calls: Mistake[] = [
   },
   {
     breaks: 'an event without a link starts a new search for each failed call',
-    file: 'calls/claim-events.ts',
+    file: 'calls/relay-events.ts',
     text: `IN ('failed', 'quarantined') THEN e.source = 'exotel'`,
     replacement: `IN ('failed', 'quarantined') THEN false`,
     tests: ['tests/storage/recovery.test.ts'],
@@ -84,7 +84,7 @@ export const calls: Mistake[] = [
   },
   {
     breaks: 'a process whose lease has expired changes the claim of another',
-    file: 'calls/claim-events.ts',
+    file: 'calls/relay-events.ts',
     text: 'AND e.claimed_by = own.claim_id ',
     replacement: '',
     tests: ['tests/storage/claims.test.ts'],
@@ -92,7 +92,7 @@ export const calls: Mistake[] = [
   },
   {
     breaks: 'an event is delivered by two processes at the same time',
-    file: 'calls/claim-events.ts',
+    file: 'calls/relay-events.ts',
     text: ' AND (claimed_until IS NULL OR claimed_until < now())',
     replacement: '',
     tests: ['tests/storage/claims.test.ts'],
@@ -100,7 +100,7 @@ export const calls: Mistake[] = [
   },
   {
     breaks: 'the relays of several processes wait for one another, or claim the same events',
-    file: 'calls/claim-events.ts',
+    file: 'calls/relay-events.ts',
     text: 'LIMIT ${limit}\n      FOR UPDATE SKIP LOCKED`',
     replacement: 'LIMIT ${limit}`',
     tests: ['tests/storage/claims.test.ts'],
@@ -108,7 +108,7 @@ export const calls: Mistake[] = [
   },
   {
     breaks: 'a recording that has no row is skipped as nothing new',
-    file: 'calls/claim-events.ts',
+    file: 'calls/relay-events.ts',
     text: 'WHERE r.state IS NULL OR r.state NOT IN',
     replacement: 'WHERE r.state NOT IN',
     tests: ['tests/storage/claims.test.ts'],
@@ -119,7 +119,7 @@ export const calls: Mistake[] = [
     file: 'calls/conclude-recording.ts',
     text: " AND r.state <> 'stored'`",
     replacement: '`',
-    tests: ['tests/storage/calls.test.ts'],
+    tests: ['tests/storage/conclusions.test.ts'],
     only: 'failed, then quarantined, then stored',
   },
   {
@@ -127,7 +127,7 @@ export const calls: Mistake[] = [
     file: 'calls/conclude-recording.ts',
     text: '\n      AND recording_state_rank(summary.state) >= recording_state_rank(recording_state)`',
     replacement: '`',
-    tests: ['tests/storage/calls.test.ts'],
+    tests: ['tests/storage/conclusions.test.ts'],
     only: 'stays so when that is concluded again',
   },
   {
@@ -237,7 +237,7 @@ export const calls: Mistake[] = [
   {
     breaks: 'an object whose bytes do not match its key is adopted',
     file: 'activities/check-objects.ts',
-    text: 'if (!sha256.startsWith(parts.hashBegins))',
+    text: 'if (!sha256.startsWith(parts.hashPrefix))',
     replacement: 'if (sha256.length === 0)',
     tests: ['tests/storage/object-check.test.ts'],
     only: 'has no row',
@@ -252,7 +252,7 @@ export const calls: Mistake[] = [
   },
   {
     breaks: 'events that fail because of a fault of Temporal delay all others',
-    file: 'calls/claim-events.ts',
+    file: 'calls/relay-events.ts',
     text: 'Prisma.sql`next_relay_at = now()`)',
     replacement: 'Prisma.sql`relay_error = NULL`)',
     tests: ['tests/storage/claims.test.ts'],

@@ -7,15 +7,25 @@ import { relative } from 'node:path'
 import { Stryker } from '@stryker-mutator/core'
 
 /** Modules whose tests do not need the corpus, which is slow. */
-const AUDIO_PARTS = ['forward-file', 'mpeg', 'mpeg-frame', 'mpeg-info', 'signatures', 'tags', 'text', 'wav-format', 'message', 'words'].map(
-  (name) => `recordings/audio/${name}.ts`,
-)
+const AUDIO_PARTS = [
+  'forward-file',
+  'mpeg',
+  'mpeg-frame',
+  'mpeg-info',
+  'signatures',
+  'mark',
+  'tags',
+  'text',
+  'wav-format',
+  'message',
+  'words',
+].map((name) => `recordings/audio/${name}.ts`)
 /** The mutants of a module run only with the tests of its group, because every test that imports a module covers its constants. */
 const GROUPS = [
   { name: 'retry', mutate: ['workflows/retry-state.ts'], tests: ['retry-state'] },
   { name: 'time', mutate: ['exotel/time.ts', 'exotel/retry-after.ts'], tests: ['time'] },
   { name: 'links', mutate: ['exotel/url-policy.ts', 'exotel/source-url.ts'], tests: ['links'] },
-  { name: 'fields', mutate: ['exotel/fields.ts'], tests: ['fields', 'fields-encodings'] },
+  { name: 'decode-fields', mutate: ['exotel/decode-fields.ts'], tests: ['decode-fields', 'decode-fields-encodings'] },
   {
     name: 'audio parts',
     mutate: AUDIO_PARTS,

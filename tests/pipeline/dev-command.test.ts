@@ -27,25 +27,25 @@ async function up(): Promise<DevCommand> {
   await eventually(
     'the stack to be ready',
     async () => {
-      if (command.child.exitCode !== null) throw new Error(`It ended: ${command.said()}`)
-      return command.said().includes('The stack keeps running')
+      if (command.child.exitCode !== null) throw new Error(`It ended: ${command.output()}`)
+      return command.output().includes('The stack keeps running')
     },
     120_000,
   )
-  expect(command.said()).toMatch(/Stored: 294048 bytes/)
-  expect(command.said()).not.toMatch(/could not be shown/)
+  expect(command.output()).toMatch(/Stored: 294048 bytes/)
+  expect(command.output()).not.toMatch(/could not be shown/)
   return command
 }
 
-async function done(...args: string[]): Promise<{ code: number | null; said: string }> {
+async function done(...args: string[]): Promise<{ code: number | null; output: string }> {
   const command = project.dev(args)
-  return { code: await command.ended, said: command.said() }
+  return { code: await command.ended, output: command.output() }
 }
 
-async function interrupted({ child, said, ended }: DevCommand): Promise<void> {
+async function interrupted({ child, output, ended }: DevCommand): Promise<void> {
   child.kill('SIGINT')
   expect(await ended).toBe(130)
-  expect(said()).toMatch(/Everything has stopped/)
+  expect(output()).toMatch(/Everything has stopped/)
   await project.noneLeft()
 }
 
@@ -59,25 +59,25 @@ test('When the stack is running, then a second terminal can make calls, and gets
   const calls = await done('call', '--fault', 'cut', '--count', '2')
   expect(calls.code).toBe(0)
   expect(
-    calls.said
+    calls.output
       .trim()
       .split('\n')
       .map((line) => (JSON.parse(line) as { asDeserved: boolean }).asDeserved),
   ).toEqual([true, true])
-  expect(await done()).toMatchObject({ code: 0, said: expect.stringContaining('already running') })
+  expect(await done()).toMatchObject({ code: 0, output: expect.stringContaining('already running') })
   expect(await done('reset')).toMatchObject({
     code: 1,
-    said: expect.stringMatching(/^The stack is running \(pid \d+\): stop it with Ctrl-C first\.\n$/),
+    output: expect.stringMatching(/^The stack is running \(pid \d+\): stop it with Ctrl-C first\.\n$/),
   })
-  expect(await done('call', '--fault', 'nonsense')).toMatchObject({ code: 1, said: expect.stringMatching(/^Unknown fault "nonsense"/) })
+  expect(await done('call', '--fault', 'nonsense')).toMatchObject({ code: 1, output: expect.stringMatching(/^Unknown fault "nonsense"/) })
 
   running.child.kill('SIGKILL')
   await project.noneLeft()
-  const { code, said } = await done('--once')
+  const { code, output } = await done('--once')
   expect(code).toBe(0)
-  const { sha256, expectedSha256 } = JSON.parse(said.trim().split('\n').at(-1)!) as { sha256: string; expectedSha256: string }
+  const { sha256, expectedSha256 } = JSON.parse(output.trim().split('\n').at(-1)!) as { sha256: string; expectedSha256: string }
   expect(sha256).toBe(expectedSha256)
-  expect(await done('reset')).toMatchObject({ code: 0, said: expect.stringContaining('.data/ is empty') })
+  expect(await done('reset')).toMatchObject({ code: 0, output: expect.stringContaining('.data/ is empty') })
   expect(readdirSync(join(project.folder, '.data'))).toEqual([])
   await project.noneLeft()
 })
@@ -93,13 +93,13 @@ test.each([
 ])('When %j is set, then the command prints one sentence about it and exits with 1', async (wrong, named) => {
   const command = project.dev(['--once'], wrong)
   const code = await command.ended
-  const said = command.said()
+  const output = command.output()
   expect(code).toBe(1)
-  const last = said
+  const last = output
     .trim()
     .split('\n')
     .filter((line) => !/^ {2}✔|^Starting/.test(line))
   expect(last).toEqual([expect.stringMatching(named)])
-  expect(said).not.toMatch(/\n {4}at /)
+  expect(output).not.toMatch(/\n {4}at /)
   await project.noneLeft()
 })

@@ -27,17 +27,17 @@ function takeLock(): void {
 test(
   'When Ctrl-C is pressed while another command holds the lock, then the stack runs until the lock is free',
   async () => {
-    const { child, said, ended } = copy.dev()
-    await eventually('the stack to be ready', async () => said().includes('The stack keeps running'), TIMEOUT_MS)
+    const { child, output, ended } = copy.dev()
+    await eventually('the stack to be ready', async () => output().includes('The stack keeps running'), TIMEOUT_MS)
     takeLock()
     child.kill('SIGINT')
-    await eventually('it to wait', async () => said().includes('waiting for another command'))
+    await eventually('it to wait', async () => output().includes('waiting for another command'))
     expect({ announced: existsSync(join(copy.folder, '.data', 'dev.json')), exitCode: child.exitCode }).toEqual({
       announced: true,
       exitCode: null,
     })
     release!()
-    expect({ code: await ended, said: said() }).toMatchObject({ code: 130, said: expect.stringContaining('Everything has stopped') })
+    expect({ code: await ended, output: output() }).toMatchObject({ code: 130, output: expect.stringContaining('Everything has stopped') })
     await copy.noneLeft()
   },
   TIMEOUT_MS,
@@ -49,13 +49,13 @@ test(
     const place = join(copy.folder, 'prisma', 'migrations', '9999_slow')
     mkdirSync(place)
     writeFileSync(join(place, 'migration.sql'), 'SELECT pg_sleep(4);\n')
-    const { child, said, ended } = copy.dev()
-    await eventually('PostgreSQL to be ready', async () => said().includes('PostgreSQL is ready'), TIMEOUT_MS)
+    const { child, output, ended } = copy.dev()
+    await eventually('PostgreSQL to be ready', async () => output().includes('PostgreSQL is ready'), TIMEOUT_MS)
     child.kill('SIGINT')
     const reset = copy.dev(['reset'])
-    await eventually('the reset to wait', async () => reset.said().includes('waiting for another command'))
-    expect({ code: await ended, said: said() }).toMatchObject({ code: 130, said: expect.stringContaining('Everything has stopped') })
-    expect({ code: await reset.ended, said: reset.said() }).toMatchObject({ code: 0 })
+    await eventually('the reset to wait', async () => reset.output().includes('waiting for another command'))
+    expect({ code: await ended, output: output() }).toMatchObject({ code: 130, output: expect.stringContaining('Everything has stopped') })
+    expect({ code: await reset.ended, output: reset.output() }).toMatchObject({ code: 0 })
   },
   TIMEOUT_MS,
 )
@@ -64,8 +64,8 @@ test(
   'When Ctrl-C is pressed while a start waits for the lock, then the command ends without having started anything',
   async () => {
     takeLock()
-    const { child, said, ended } = copy.dev()
-    await eventually('it to wait', async () => said().includes('waiting for another command'))
+    const { child, output, ended } = copy.dev()
+    await eventually('it to wait', async () => output().includes('waiting for another command'))
     child.kill('SIGINT')
     expect(await ended).toBe(130)
     expect(existsSync(join(copy.folder, '.data', 'logs'))).toBe(false)

@@ -18,8 +18,8 @@ afterEach(async () => {
   for (const copy of copies) await copy.remove()
 })
 
-async function storesOneCall({ ended, said, stdout }: DevCommand): Promise<{ callSid: string }> {
-  expect({ code: await ended, said: said() }).toMatchObject({ code: 0 })
+async function storesOneCall({ ended, output, stdout }: DevCommand): Promise<{ callSid: string }> {
+  expect({ code: await ended, output: output() }).toMatchObject({ code: 0 })
   const result = JSON.parse(stdout().trim().split('\n').at(-1)!) as { callSid: string; sha256: string; expectedSha256: string }
   expect(result.sha256).toBe(result.expectedSha256)
   return result
@@ -56,7 +56,7 @@ test(
     const commands = copies.map((copy) => copy.dev(['--once']))
     const calls = await Promise.all(commands.map(storesOneCall))
     expect(calls[0]!.callSid).not.toBe(calls[1]!.callSid)
-    for (const { said } of commands) expect(said()).toContain('Ready after')
+    for (const { output } of commands) expect(output()).toContain('Ready after')
   },
   TIMEOUT_MS,
 )
@@ -70,12 +70,12 @@ test(
     mkdirSync(users, { recursive: true })
     writeFileSync(user, '') // like a command that makes calls for some time
     const commands = [dev(['--once']), dev(['--once'])]
-    await eventually('both calls to be made', async () => commands.every(({ said }) => said().includes('"callSid"')), TIMEOUT_MS)
+    await eventually('both calls to be made', async () => commands.every(({ output }) => output().includes('"callSid"')), TIMEOUT_MS)
     await storesOneCall(dev(['call']))
     rmSync(user)
     const calls = await Promise.all(commands.map(storesOneCall))
     expect(calls[0]!.callSid).not.toBe(calls[1]!.callSid)
-    expect(commands.filter(({ said }) => said().includes('Ready after'))).toHaveLength(1)
+    expect(commands.filter(({ output }) => output().includes('Ready after'))).toHaveLength(1)
     await noneLeft()
   },
   TIMEOUT_MS,
@@ -86,13 +86,13 @@ test(
   async () => {
     const [copy] = copies
     addSlowMigration(copy!)
-    const { child, ended, said } = copy!.dev(['--once'])
+    const { child, ended, output } = copy!.dev(['--once'])
     await slowMigrationRuns(copy!)
     process.kill(-child.pid!, 'SIGINT') // a terminal sends it to all processes of the group
-    expect({ code: await ended, said: said() }).toMatchObject({ code: 130, said: expect.stringContaining('Everything has stopped') })
+    expect({ code: await ended, output: output() }).toMatchObject({ code: 130, output: expect.stringContaining('Everything has stopped') })
     await copy!.noneLeft()
     const next = copy!.dev()
-    await eventually('the migrations to be applied', async () => next.said().includes('Migrations are applied'), TIMEOUT_MS)
+    await eventually('the migrations to be applied', async () => next.output().includes('Migrations are applied'), TIMEOUT_MS)
     expect(await query(copy!, `SELECT FROM _prisma_migrations WHERE migration_name = '${SLOW}'`)).toHaveLength(1)
     next.child.kill('SIGINT')
     expect(await next.ended).toBe(130)
@@ -110,7 +110,7 @@ test(
     child.kill('SIGKILL')
     await copy!.noneLeft()
     const next = copy!.dev()
-    await eventually('the migrations to be applied', async () => next.said().includes('Migrations are applied'), TIMEOUT_MS)
+    await eventually('the migrations to be applied', async () => next.output().includes('Migrations are applied'), TIMEOUT_MS)
     const rows = await query<{ isApplied: boolean }>(
       copy!,
       `SELECT finished_at IS NOT NULL AS "isApplied" FROM _prisma_migrations WHERE migration_name = '${SLOW}' ORDER BY started_at`,
@@ -128,9 +128,9 @@ test(
     const [copy] = copies
     addSlowMigration(copy!)
     writeFileSync(join(copy!.folder, 'prisma', 'migrations', SLOW, 'migration.sql'), 'CREATE TABLE "calls" ("id" INTEGER);\n')
-    const { ended, said } = copy!.dev(['--once'])
+    const { ended, output } = copy!.dev(['--once'])
     expect(await ended).toBe(1)
-    expect(said()).toMatch(/already exists[^]*npm run dev -- reset/)
+    expect(output()).toMatch(/already exists[^]*npm run dev -- reset/)
   },
   TIMEOUT_MS,
 )
@@ -147,7 +147,7 @@ test(
     mkdirSync(join(folder, '.data'), { recursive: true })
     const stale = { pid: call.child.pid, processStart: '1' }
     writeFileSync(join(folder, '.data', 'dev.json'), JSON.stringify(stale))
-    expect({ code: await call.ended, said: call.said() }).toEqual({ code: 1, said: expect.stringContaining('No stack is running') })
+    expect({ code: await call.ended, output: call.output() }).toEqual({ code: 1, output: expect.stringContaining('No stack is running') })
     expect(existsSync(join(lock, `lock.${process.pid}.1`))).toBe(false)
   },
   TIMEOUT_MS,

@@ -27,7 +27,7 @@ async function run(command: string, env: NodeJS.ProcessEnv = {}): Promise<{ code
 const COMMANDS: [command: string, env: string, message: RegExp][] = [
   ['api/main.js', 'PORT=not-a-port', /PORT must be a whole number/],
   ['worker.js', 'PORT=not-a-port', /PORT must be a whole number/],
-  ['cli/admin.js activate a@example.com', 'DATABASE_URL=postgresql://nobody@127.0.0.1:1/nothing', /PostgreSQL does not respond/],
+  ['cli/accounts.js activate a@example.com', 'DATABASE_URL=postgresql://nobody@127.0.0.1:1/nothing', /PostgreSQL does not respond/],
   ['cli/backfill.js --from 2026-06-01', 'TEMPORAL_TLS=perhaps', /TEMPORAL_TLS/],
   ['cli/temporal-setup.js', 'TEMPORAL_TLS=perhaps', /TEMPORAL_TLS/],
 ]
@@ -37,7 +37,7 @@ test.each(COMMANDS)('When %s is started in a folder whose .env has %s, then the 
   expect(await run(command)).toMatchObject({ code: 1, output: expect.stringMatching(message) })
 })
 
-test.each(COMMANDS.filter(([command]) => !/admin/.test(command)))(
+test.each(COMMANDS.filter(([command]) => !/accounts/.test(command)))(
   'When %s is started with the variable in its environment, then .env with %s is ignored',
   async (command, env, message) => {
     writeFileSync(join(folder, '.env'), env)

@@ -34,7 +34,7 @@ afterAll(async () => {
 
 // Resets what a test has cut or set, also if it fails.
 afterEach(async () => {
-  for (const line of Object.values(lines)) line.mend()
+  for (const line of Object.values(lines)) line.restore()
   backend.simulator.outage(0)
   await eventually('PostgreSQL to be reached', () =>
     backend.database.query(`UPDATE webhook_events SET relay_state = 'none' WHERE identity = 'poison'`),
@@ -60,11 +60,11 @@ describe('When Temporal is unavailable', () => {
     for (const CallSid of sids) expect((await postWebhook(backend.apiUrl, 'call-end', { CallSid, Status: 'busy' })).status).toBe(200)
     await eventually('health to say so', async () => {
       const { temporal, relay } = await health()
-      return temporal === 'unavailable' && relay.state === 'waiting' // the relay waits after its request reached the deadline
+      return temporal === 'unavailable' && relay.state === 'paused' // the relay waits after its request reached the deadline
     })
     expect((await fetch(`${backend.apiUrl}/health/ready`)).status).toBe(200)
     await eventually('health to count them', async () => (await health()).recordings.unrelayed >= 40)
-    lines.temporal.mend()
+    lines.temporal.restore()
     for (const callSid of sids)
       await eventually(
         `${callSid} to be concluded`,
@@ -82,7 +82,7 @@ describe('When Temporal is unavailable', () => {
 test('When the idle connections to PostgreSQL were cut, then the next webhook is accepted', async () => {
   for (let i = 0; i < 5; i += 1) {
     lines.postgres.cut()
-    lines.postgres.mend()
+    lines.postgres.restore()
     expect((await postWebhook(backend.apiUrl, 'call-start', { CallSid: newCallSid() })).status).toBe(200)
   }
 })
@@ -118,7 +118,7 @@ describe('When PostgreSQL is unavailable', () => {
       })
       const bad = await fetch(`${backend.apiUrl}/webhooks/exotel/call-end?token=tok&CallSid=a%20b`)
       expect(bad.status).toBe(400)
-      lines.postgres.mend()
+      lines.postgres.restore()
       await eventually(
         'the repeated POST to be durable',
         async () => (await postWebhook(backend.apiUrl, 'call-end', { CallSid: posted, Status: 'busy' })).status === 200,
@@ -132,8 +132,8 @@ describe('When PostgreSQL is unavailable', () => {
     const { call } = backend.simulator.call({ fault: 'slow-drip', recording: sample('inbound-dual.mp3') })
     await eventually('some of it to be spooled', async () => backend.spoolFiles().length > 0)
     lines.postgres.cut()
-    await eventually('the relay to pause', async () => (await health()).relay.state === 'waiting')
-    lines.postgres.mend()
+    await eventually('the relay to pause', async () => (await health()).relay.state === 'paused')
+    lines.postgres.restore()
     expect(await backend.concluded(call.callSid, 60_000)).toMatchObject({ recording_state: 'stored' })
     await backend.database
       .query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
@@ -193,7 +193,7 @@ describe('When S3 is unavailable', () => {
     }
     const workerHealth = async () => (await (await fetch(backend.workerHealthUrl)).json()) as { store: string; alarms: { name: string }[] }
     await eventually('the breaker to open', async () => (await workerHealth()).alarms.some(({ name }) => name === 'StorageUnavailable'))
-    lines.s3.mend()
+    lines.s3.restore()
     for (const { callSid } of calls) {
       expect(await backend.concluded(callSid, 60_000)).toMatchObject({ recording_state: 'stored', recording_error: null })
     }
@@ -207,9 +207,9 @@ test('When all services are unavailable at once, then every recording is stored 
   for (const line of Object.values(lines)) line.cut()
   backend.simulator.outage(503)
   const during = backend.simulator.call({ fault: 'none', recording: sample('short-vbr-id3.mp3') })
-  await eventually('the relay to pause', async () => (await health()).relay.state === 'waiting')
+  await eventually('the relay to pause', async () => (await health()).relay.state === 'paused')
   await during.told // Exotel gives up after three responses 503
-  for (const line of Object.values(lines)) line.mend()
+  for (const line of Object.values(lines)) line.restore()
   backend.simulator.outage(0)
   await backend.temporal.schedule.getHandle(SCHEDULES.reconcile).trigger()
   for (const { callSid } of [before, during.call]) {

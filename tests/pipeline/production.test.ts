@@ -8,15 +8,15 @@ beforeAll(async () => {
 })
 afterAll(() => backend?.stop())
 
-const said = (name: 'api' | 'worker'): string => backend.logs(name).trim().split('\n').at(-1)!
+const lastLine = (name: 'api' | 'worker'): string => backend.logs(name).trim().split('\n').at(-1)!
 
 test.each(['api', 'worker'] as const)(
   'When the %s starts without NODE_ENV and with settings of development, then it refuses',
   async (name) => {
     backend.launch(name, { NODE_ENV: '' })
     expect(await backend.exited(name)).toBe(1)
-    expect(said(name)).toMatch(/^The configuration is invalid\. .*EXOTEL_API_KEY .*EXOTEL_ALLOW_LOCAL must not be set in production/)
-    expect(said(name)).not.toMatch(/http:\/\/|127\.0\.0\.1/)
+    expect(lastLine(name)).toMatch(/^The configuration is invalid\. .*EXOTEL_API_KEY .*EXOTEL_ALLOW_LOCAL must not be set in production/)
+    expect(lastLine(name)).not.toMatch(/http:\/\/|127\.0\.0\.1/)
   },
 )
 
@@ -30,7 +30,7 @@ const isOldNode = Number(process.versions.node.split('.')[0]) < 22
   for (const name of ['api', 'worker'] as const) {
     backend.launch(name, { ...PRODUCTION, ALLOW_OLD_NODE: '' })
     expect(await backend.exited(name)).toBe(1)
-    expect(said(name)).toMatch(/^Node 2\d\..* production needs Node 22 or later, or ALLOW_OLD_NODE=true$/)
+    expect(lastLine(name)).toMatch(/^Node 2\d\..* production needs Node 22 or later, or ALLOW_OLD_NODE=true$/)
   }
   await backend.start('api', { NODE_ENV: 'development', LOG_FILE: '/dev/null' })
   expect(backend.logs('api').match(/production needs Node 22 or later"/g)).toHaveLength(1)

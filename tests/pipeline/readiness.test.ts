@@ -24,6 +24,7 @@ const record = (name: string) =>
 const readyUrl = (name: (typeof PROCESSES)[number]) =>
   name === 'api' ? `${backend.apiUrl}/health/ready` : `${backend.workerHealthUrl}/ready`
 const readiness = async (name: (typeof PROCESSES)[number]) => (await fetch(readyUrl(name))).status
+const stateOfWorker = async () => (await fetch(readyUrl('worker'))).json() as Promise<{ state: string }>
 const post = () => postWebhook(backend.apiUrl, 'call-end', { CallSid: newCallSid(), Status: 'busy' })
 
 test('When the newest migration and its columns are missing, then both processes log its name and wait until it is applied', async () => {
@@ -67,7 +68,7 @@ test('When PostgreSQL is unavailable while the API starts, then the API becomes 
     backend.launch('api', { DATABASE_URL: database.href })
     await eventually('the API to answer', async () => (await readiness('api')) === 503)
     expect((await post()).status).toBe(503)
-    line.mend()
+    line.restore()
     await eventually('the API to be ready', async () => (await readiness('api')) === 200)
     line.cut()
     expect((await post()).status).toBe(503)
@@ -76,6 +77,46 @@ test('When PostgreSQL is unavailable while the API starts, then the API becomes 
   } finally {
     await line.close()
   }
+})
+
+test('When the worker loses Temporal for 30 s, then it is not ready until Temporal responds again', async () => {
+  const [host, port] = backend.env.TEMPORAL_ADDRESS!.split(':') as [string, string]
+  const line = await startTcpProxy(host, Number(port))
+  try {
+    await backend.start('worker', { TEMPORAL_ADDRESS: `127.0.0.1:${line.port}` })
+    line.cut()
+    await eventually('the worker not to be ready', async () => (await readiness('worker')) === 503)
+    line.restore()
+    await eventually('the worker to be ready', async () => (await readiness('worker')) === 200)
+  } finally {
+    await line.close()
+  }
+})
+
+test('When the bucket is unavailable while the worker starts, then the worker works, and is ready when the bucket responds', async () => {
+  const { hostname, port } = new URL(backend.env.WASABI_ENDPOINT!)
+  const line = await startTcpProxy(hostname, Number(port))
+  try {
+    line.cut()
+    backend.launch('worker', { WASABI_ENDPOINT: `http://127.0.0.1:${line.port}` })
+    await eventually('the worker to run', async () => (await stateOfWorker()).state === 'running')
+    expect(await stateOfWorker()).toMatchObject({ ready: false, bucketReached: false })
+    line.restore()
+    await eventually('the worker to be ready', async () => (await readiness('worker')) === 200)
+  } finally {
+    await line.close()
+  }
+})
+
+test('When PostgreSQL is unavailable and a webhook cannot be read, then a POST gets 503, so that Exotel sends it again', async () => {
+  backend.launch('api', { DATABASE_URL: 'postgresql://postgres@127.0.0.1:1/x' })
+  await eventually('the API to answer', async () => (await readiness('api')) === 503)
+  const posted = await postWebhook(backend.apiUrl, 'call-end', { Status: 'busy' }) // without a CallSid
+  expect([posted.status, posted.headers.get('retry-after')]).toEqual([503, '10'])
+  expect(await posted.json()).toMatchObject({ code: 'database_unavailable' })
+  // The caller of a GET must not wait, so it gets the final answer.
+  const got = await fetch(`${backend.apiUrl}/webhooks/exotel/call-end?token=tok&CallStatus=busy`)
+  expect([got.status, await got.json()]).toEqual([400, expect.objectContaining({ code: 'invalid_call_sid' })])
 })
 
 test('When the API gets SIGTERM before it reached PostgreSQL, then it exits with code 0', async () => {

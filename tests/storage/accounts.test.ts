@@ -1,19 +1,12 @@
+// The tables of accounts refuse wrong rows, and administration changes accounts.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
-import { randomBytes, randomUUID } from 'node:crypto'
 import pg from 'pg'
 import { createAdministrator, setActive, setRole } from '../../accounts/administration.ts'
-import { deleteExpired, rotateSigningKeys } from '../../accounts/clean-up.ts'
-import { createInvitation } from '../../accounts/registration.ts'
-import { addSigningKey, createSigningKeys, forgetOtherSigningKeys, readSigned } from '../../accounts/signing-keys.ts'
-import { eraseOldBodies } from '../../calls/clean-up.ts'
-import { openWorkbench, type Workbench } from '../support/activities.ts'
-import { eventually } from '../support/eventually.ts'
-import { openDatabase } from '../support/servers.ts'
+import { addMail } from '../../accounts/mail-outbox.ts'
+import { accountRows, digest, HASH } from '../support/account-rows.ts'
+import { openDatabase, type OpenDatabase } from '../support/servers.ts'
 
-const HASH = '$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA'
-const digest = (): string => randomBytes(32).toString('hex')
-
-let opened: Awaited<ReturnType<typeof openDatabase>>
+let opened: OpenDatabase
 let sql: pg.Client
 beforeAll(async () => {
   opened = await openDatabase()
@@ -24,40 +17,9 @@ afterAll(async () => {
   await sql?.end()
   await opened?.close()
 })
-beforeEach(() =>
-  sql.query(
-    'TRUNCATE users, account_mails, sessions, refresh_token_blacklist, password_reset_tokens, rate_limits, signing_keys, webhook_events CASCADE',
-  ),
-)
 
-async function user(email = `${randomUUID()}@example.com`): Promise<string> {
-  const { rows } = await sql.query<{ id: string }>('INSERT INTO users (email, name, password_hash) VALUES ($1, $2, $3) RETURNING id', [
-    email,
-    'A',
-    HASH,
-  ])
-  return rows[0]!.id
-}
-async function session(userId: string, expires = "now() + interval '1 day'"): Promise<string> {
-  const { rows } = await sql.query<{ id: string }>(
-    `INSERT INTO sessions (user_id, refresh_hash, refresh_expires_at, expires_at) VALUES ($1, $2, ${expires}, ${expires}) RETURNING id`,
-    [userId, digest()],
-  )
-  return rows[0]!.id
-}
-const blacklist = (sessionId: string, userId: string, expires: string): Promise<unknown> =>
-  sql.query(
-    `INSERT INTO refresh_token_blacklist (token_hash, session_id, user_id, reason, expires_at) VALUES ($1, $2, $3, 'rotated', ${expires})`,
-    [digest(), sessionId, userId],
-  )
-const resetToken = (userId: string): Promise<pg.QueryResult<{ id: string; minutes: number }>> =>
-  sql.query(
-    `INSERT INTO password_reset_tokens (user_id, token_hash) VALUES ($1, $2)
-     RETURNING id, round(extract(epoch FROM expires_at - created_at) / 60)::int AS minutes`,
-    [userId, digest()],
-  )
-const count = async (table: string): Promise<number> =>
-  Number((await sql.query<{ n: string }>(`SELECT count(*) AS n FROM ${table}`)).rows[0]!.n)
+const { blacklist, clear, count, resetToken, session, user } = accountRows(() => sql)
+beforeEach(clear)
 
 describe('The schema', () => {
   test.each([
@@ -85,6 +47,26 @@ describe('The schema', () => {
     ['a short signing key', `INSERT INTO signing_keys (kid, secret) VALUES ('k', 'short')`],
   ])('When %s is written, then it is refused', async (_what, statement) => {
     await session(await user())
+    await expect(sql.query(statement)).rejects.toThrow(/violates/)
+  })
+
+  test.each([
+    [
+      'a mail of a kind that does not exist',
+      `INSERT INTO account_mails (kind, recipient, mailbox, expires_at) VALUES ('spam', 'a', 'a', now())`,
+    ],
+    ['a mail that has ended without an outcome', 'UPDATE account_mails SET ended_at = now()'],
+    ['an outcome that does not exist', `UPDATE account_mails SET ended_at = now(), outcome = 'lost'`],
+    ['a plaintext source', `UPDATE account_mails SET source_hash = '192.0.2.1'`],
+    ['a plaintext verification link', `UPDATE users SET verification_hash = 'token', verification_expires_at = now()`],
+    ['a verification link that never expires', `UPDATE users SET verification_hash = repeat('0', 64)`],
+    [
+      'a verified address with a link',
+      `UPDATE users SET verified_at = now(), verification_hash = repeat('0', 64), verification_expires_at = now()`,
+    ],
+  ])('When %s is written, then it is refused', async (_what, statement) => {
+    await user('a@example.com')
+    await addMail(opened.database, { kind: 'verification', to: 'a@example.com' })
     await expect(sql.query(statement)).rejects.toThrow(/violates/)
   })
 
@@ -139,185 +121,6 @@ describe('The schema', () => {
       `SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public' AND data_type = 'timestamp without time zone'`,
     )
     expect(times).toEqual([])
-  })
-})
-
-describe('Clean-up', () => {
-  let bench: Workbench
-  beforeAll(async () => {
-    bench = await openWorkbench()
-  })
-  afterAll(() => bench?.close())
-
-  async function fill(): Promise<void> {
-    const id = await user()
-    const live = await session(id)
-    const dead = await session(id, "now() - interval '1 s'")
-    await blacklist(live, id, "now() + interval '1 day'")
-    await blacklist(dead, id, "now() + interval '1 day'")
-    await resetToken(id)
-    await sql.query(
-      `INSERT INTO password_reset_tokens (user_id, token_hash, created_at, expires_at) VALUES ($1, $2, now() - interval '1 h', now() - interval '45 m')`,
-      [id, digest()],
-    )
-    await sql.query(`INSERT INTO rate_limits VALUES ('a', 1, 0), ('b', 1, extract(epoch FROM now()) * 1000 + 60000)`)
-  }
-
-  test('When rows have expired, then they are deleted, and valid rows stay', async () => {
-    await fill()
-    for (const what of ['sessions', 'resetTokens', 'blacklist', 'rateLimits'] as const) await deleteExpired(opened.database, what, 100)
-    for (const table of ['sessions', 'password_reset_tokens', 'refresh_token_blacklist', 'rate_limits'])
-      expect([table, await count(table)]).toEqual([table, 1])
-  })
-
-  test('When a mail is two days old, or an address was not verified for a week, then the row is deleted', async () => {
-    const mail = `INSERT INTO account_mails (kind, recipient, mailbox, expires_at, created_at) VALUES ('welcome', 'a', 'a', now(), now() - `
-    await sql.query(`${mail} interval '47 hours'), ('welcome', 'a', 'a', now(), now() - interval '49 hours')`)
-    const account = async (name: string, created: string, again: string | null, verified: boolean): Promise<unknown> =>
-      sql.query(
-        `INSERT INTO users (email, name, password_hash, created_at, registered_again_at, verified_at)
-         VALUES ($1, $2, $3, now() - $4::interval, now() - $5::interval, CASE WHEN $6 THEN now() END)`,
-        [`${name}@example.com`, name, HASH, created, again, verified],
-      )
-    await account('fresh', '6 days', null, false)
-    await account('again', '8 days', '6 days', false)
-    await account('verified', '8 days', '8 days', true)
-    await account('old', '8 days', null, false)
-    await account('old-again', '9 days', '8 days', false)
-    expect(await deleteExpired(opened.database, 'mails', 100)).toEqual({ rows: 1, more: false })
-    expect(await deleteExpired(opened.database, 'unverifiedAccounts', 100)).toEqual({ rows: 2, more: false })
-    const { rows } = await sql.query<{ name: string }>('SELECT name FROM users ORDER BY name')
-    expect(rows.map(({ name }) => name)).toEqual(['again', 'fresh', 'verified'])
-  })
-
-  test('When another transaction has locked a row, then clean-up skips it', async () => {
-    const id = await user()
-    const held = await session(id, "now() - interval '1 s'")
-    await session(id, "now() - interval '1 s'")
-    await sql.query('BEGIN')
-    await sql.query('SELECT FROM sessions WHERE id = $1 FOR UPDATE', [held])
-    expect(await deleteExpired(opened.database, 'sessions', 100)).toEqual({ rows: 1, more: false })
-    await sql.query('COMMIT')
-    expect(await count('sessions')).toBe(1)
-  })
-
-  test('When two clean-ups run at the same time, then each row is deleted once', async () => {
-    const id = await user()
-    for (let i = 0; i < 40; i += 1) await session(id, "now() - interval '1 s'")
-    const drain = async (): Promise<number> => {
-      let rows = 0
-      for (let more = true; more;) {
-        const batch = await deleteExpired(opened.database, 'sessions', 5)
-        rows += batch.rows
-        more = batch.more
-      }
-      return rows
-    }
-    const [one, other] = await Promise.all([drain(), drain()])
-    expect(one + other).toBe(40)
-    expect(await count('sessions')).toBe(0)
-  })
-
-  test('When a webhook event is old, then its numbers are deleted and its row stays, and an event that was not relayed keeps everything', async () => {
-    const event = (identity: string, days: number, state: string): Promise<unknown> =>
-      sql.query(
-        `INSERT INTO webhook_events (source, route, identity, call_sid, raw_body, fields, relay_state, received_at)
-         VALUES ('exotel', 'call-end', $1, 'a', 'From=919812345678', '{"From": "919812345678"}', $3, now() - make_interval(days => $2))`,
-        [identity, days, state],
-      )
-    await event('old', 91, 'started')
-    await event('young', 89, 'started')
-    await event('unrelayed', 91, 'pending')
-    expect(await eraseOldBodies(opened.database, 90, 100)).toBe(1)
-    expect(await eraseOldBodies(opened.database, 90, 100)).toBe(0)
-    const { rows } = await sql.query<{ identity: string }>(
-      'SELECT identity FROM webhook_events WHERE raw_body IS NOT NULL AND fields IS NOT NULL',
-    )
-    expect(rows.map(({ identity }) => identity).toSorted()).toEqual(['unrelayed', 'young'])
-    expect(await count('webhook_events')).toBe(3)
-  })
-
-  test('When the rows fill more than one batch, then the activity deletes all of them and returns their number', async () => {
-    await bench.database.$executeRaw`INSERT INTO rate_limits SELECT 'k' || i, 1, 0 FROM generate_series(1, 1201) AS i`
-    expect(await bench.run('cleanUp', 'rateLimits')).toBe(1201)
-    expect(await bench.run('cleanUp', 'rateLimits')).toBe(0)
-  })
-})
-
-describe('Signing keys', () => {
-  /** The ids of the keys, the newest first. */
-  const kids = async (): Promise<string[]> =>
-    (await sql.query<{ kid: string }>('SELECT kid FROM signing_keys ORDER BY created_at DESC')).rows.map(({ kid }) => kid)
-
-  test('When two processes start at the same time, then both know all keys', async () => {
-    const [one, other] = [createSigningKeys(opened.database), createSigningKeys(opened.database)]
-    const [keys] = await Promise.all([one.all(), other.all()])
-    // A process that has just read the keys reads them again after a second.
-    for (const { kid } of keys) await eventually('the other one to know the key', async () => (await other.find(kid))?.kid === kid)
-  })
-
-  test('When a month has passed, then there is a new key, and the old one is deleted when no session can need it', async () => {
-    await rotateSigningKeys(opened.database, 30)
-    expect(await count('signing_keys')).toBe(0) // without a login no key is created
-    const old = await addSigningKey(opened.database)
-    await rotateSigningKeys(opened.database, 30)
-    expect(await count('signing_keys')).toBe(1)
-    await sql.query(`UPDATE signing_keys SET created_at = now() - interval '31 days'`)
-    await rotateSigningKeys(opened.database, 30)
-    await rotateSigningKeys(opened.database, 30)
-    const keys = createSigningKeys(opened.database)
-    const [fresh] = (await keys.all()).map(({ kid }) => kid)
-    expect((await keys.all()).map(({ kid }) => kid)).toEqual([expect.not.stringMatching(old), old])
-    await sql.query(`UPDATE signing_keys SET created_at = now() - interval '62 days' WHERE kid = $1`, [old])
-    expect(await rotateSigningKeys(opened.database, 30)).toBe(0) // the key was just replaced
-    await sql.query(`UPDATE signing_keys SET created_at = now() - interval '28 days 12 hours' WHERE kid = $1`, [fresh])
-    expect(await rotateSigningKeys(opened.database, 28)).toBe(0)
-    expect(await rotateSigningKeys(opened.database, 27)).toBe(1)
-    expect(await kids()).toEqual([fresh])
-  })
-
-  test('When sessions last a day, then a key stays until an invitation that it signed on its last day has expired', async () => {
-    const old = await addSigningKey(opened.database)
-    await sql.query(`UPDATE signing_keys SET created_at = now() - interval '40 days'`)
-    const keys = createSigningKeys(opened.database)
-    const invitation = await createInvitation({ keys }, 'guest@example.com')
-    await rotateSigningKeys(opened.database, 1)
-    await sql.query(`UPDATE signing_keys SET created_at = created_at - interval '6 days'`)
-    await rotateSigningKeys(opened.database, 1)
-    const options = { subject: 'guest@example.com' }
-    expect(await readSigned(createSigningKeys(opened.database), 'invitationKey', invitation, options)).toBeDefined()
-    await sql.query(`UPDATE signing_keys SET created_at = created_at - interval '3 days'`)
-    expect(await rotateSigningKeys(opened.database, 1)).toBe(1)
-    expect(await kids()).not.toContain(old)
-  })
-
-  test('When clean-up has not run for 100 days, then the key in use stays', async () => {
-    const inUse = await addSigningKey(opened.database)
-    await sql.query(`UPDATE signing_keys SET created_at = now() - interval '100 days'`)
-    expect(await rotateSigningKeys(opened.database, 30)).toBe(0)
-    expect(await kids()).toContain(inUse)
-    expect(await kids()).toHaveLength(2)
-  })
-
-  test('When a key was made while the clock was a year ahead, then it is replaced after a month and deleted like the others', async () => {
-    const key = await addSigningKey(opened.database)
-    await sql.query(`UPDATE signing_keys SET created_at = now() + interval '1 year'`)
-    const { rows: before } = await sql.query('SELECT kid, secret FROM signing_keys')
-    await rotateSigningKeys(opened.database, 30)
-    expect((await sql.query('SELECT kid, secret FROM signing_keys')).rows).toEqual(before)
-    await sql.query(`UPDATE signing_keys SET created_at = created_at - interval '31 days'`)
-    await rotateSigningKeys(opened.database, 30)
-    expect(await kids()).toEqual([expect.not.stringMatching(key), key])
-    await sql.query(`UPDATE signing_keys SET created_at = created_at - interval '32 days'`)
-    await rotateSigningKeys(opened.database, 30)
-    expect(await kids()).not.toContain(key)
-  })
-
-  test('When a key is replaced immediately, then the others are deleted', async () => {
-    await addSigningKey(opened.database)
-    const fresh = await addSigningKey(opened.database)
-    await forgetOtherSigningKeys(opened.database, fresh)
-    expect((await createSigningKeys(opened.database).all()).map(({ kid }) => kid)).toEqual([fresh])
   })
 })
 

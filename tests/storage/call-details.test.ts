@@ -20,7 +20,8 @@ function answer(call: [number, object?], list: [number, object?]): void {
     response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body ?? {}))
   })
 }
-const EMPTY_LIST = { Metadata: { Total: 0, NextPageUri: null }, Calls: [] }
+/** Proves that the account is right. */
+const OTHER_CALL = { Metadata: { Total: 1, NextPageUri: null }, Calls: [{ Sid: newCallSid(), Status: 'completed' }] }
 const details = (call: object): [number, object] => [200, { Call: { Sid: 'x', ...call } }]
 const requests = (): string[] => exotel.requests.map(({ url }) => (url.includes('/Calls.json') ? 'list' : 'call'))
 const alarmNames = (): string[] => bench.alarms.active().map(({ name }) => name)
@@ -34,7 +35,7 @@ afterEach(() => bench?.close())
 describe('When Exotel answers 404 for a call,', () => {
   test('then the list of calls decides whether the account is correct: if the list is answered, the call is unknown', async () => {
     await openBench()
-    answer([404], [200, EMPTY_LIST])
+    answer([404], [200, OTHER_CALL])
     expect(await bench.run('findRecording', { callSid: newCallSid() })).toEqual({ kind: 'unknown call' })
     expect(requests()).toEqual(['call', 'list'])
     expect(alarmNames()).toEqual([])
@@ -52,7 +53,7 @@ describe('When Exotel answers 404 for a call,', () => {
     const work = bench.run(name, { callSid: newCallSid(), sourceUrl: LINK })
     await expect(work).rejects.toMatchObject({ type: code, nonRetryable: false })
     expect(bench.alarms.active()).toMatchObject([{ name: code, reason: expect.stringMatching(text) }])
-    answer([404], [200, EMPTY_LIST])
+    answer([404], [200, OTHER_CALL])
     await bench.run(name, { callSid: newCallSid(), sourceUrl: LINK })
     expect(alarmNames()).toEqual([])
   })
@@ -81,6 +82,15 @@ test('When Call Details names a recording, then the recording gets a row with it
   const call = await bench.database.call.findUniqueOrThrow({ where: { callSid }, include: { recordings: true } })
   expect(call.recordings).toMatchObject([{ sourceUrl: LINK, fetchUrl: `${LINK}?Signature=1`, state: 'awaiting' }])
   expect(call.recordingNextTryAt).toBeNull()
+})
+
+test('When Call Details contains only a pre-signed link, then the recording is named by that link without its signature', async () => {
+  await openBench()
+  const callSid = newCallSid()
+  await bench.owner.call.create({ data: { callSid, recordingState: 'awaiting' } })
+  answer(details({ Status: 'completed', RecordingUrl: null, PreSignedRecordingUrl: `${LINK}?Signature=1` }), [500])
+  expect(await bench.run('findRecording', { callSid })).toEqual({ kind: 'named', sourceUrl: LINK })
+  expect(await bench.database.recording.findFirstOrThrow({ where: { callSid } })).toMatchObject({ fetchUrl: `${LINK}?Signature=1` })
 })
 
 test('When a recording is refused and Call Details has a link to another one only, then the refused one is not renewed', async () => {

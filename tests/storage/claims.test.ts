@@ -12,7 +12,7 @@ import {
   recordNoResponse,
   releaseEvents,
   type ClaimedEvent,
-} from '../../calls/claim-events.ts'
+} from '../../calls/relay-events.ts'
 import { concludeRecording } from '../../calls/conclude-recording.ts'
 import { recordEvent } from '../../calls/record-event.ts'
 import { deliveryIdentity, readCallEvent, type WebhookRoute } from '../../exotel/call-event.ts'
@@ -38,7 +38,7 @@ async function commit(count: number): Promise<void> {
     data: calls.map((callSid) => ({ source: 'exotel', route: 'call-end', identity: callSid, callSid, relayState: 'pending' })),
   })
 }
-const claim = (count: number) => claimEvents(database, { fresh: count, waiting: count })
+const claim = (count: number) => claimEvents(database, { fresh: count, withoutResponse: count })
 const idsOf = (events: { id: bigint }[]) => events.map(({ id }) => id).toSorted()
 const rowOf = ({ id }: { id: bigint }) => database.webhookEvent.findUniqueOrThrow({ where: { id } })
 const expireLeases = () => database.$executeRaw`UPDATE webhook_events SET claimed_until = now() - interval '1 s'`
@@ -48,7 +48,7 @@ const endPauses = () => database.$executeRaw`UPDATE webhook_events SET next_rela
 test('When several claim at the same time, then no event is claimed twice, and what is released or expired can be claimed again', async () => {
   await commit(30)
   const claimed = await database.$transaction(async (slow) => {
-    const first = await claimEvents(slow, { fresh: 10, waiting: 10 }) // not committed while the others claim theirs
+    const first = await claimEvents(slow, { fresh: 10, withoutResponse: 10 }) // not committed while the others claim theirs
     const others = await Promise.all(Array.from({ length: 3 }, () => claim(5)))
     return [...first, ...others.flat()]
   })
@@ -167,8 +167,8 @@ test('When events wait for a response, then they are claimed separately from the
   const [a, b, ...others] = (await database.webhookEvent.findMany({ orderBy: { id: 'asc' } })) as { id: bigint }[]
   await database.$executeRaw`UPDATE webhook_events SET relay_waits = 2, next_relay_at = now() - interval '1 hour' WHERE id = ${b!.id}`
   await database.$executeRaw`UPDATE webhook_events SET relay_waits = 9, next_relay_at = now() - interval '2 hours' WHERE id = ${a!.id}`
-  expect(idsOf(await claimEvents(database, { fresh: 3, waiting: 1 }))).toEqual(idsOf([a!, ...others.slice(0, 3)]))
-  expect(idsOf(await claimEvents(database, { fresh: 0, waiting: 5 }))).toEqual([b!.id])
+  expect(idsOf(await claimEvents(database, { fresh: 3, withoutResponse: 1 }))).toEqual(idsOf([a!, ...others.slice(0, 3)]))
+  expect(idsOf(await claimEvents(database, { fresh: 0, withoutResponse: 5 }))).toEqual([b!.id])
 })
 
 test('When pauses end because Temporal responds again, then only those of pending events that waited for a response do', async () => {

@@ -14,7 +14,7 @@ beforeAll(async () => {
   const url = new URL(created.url)
   line = await startTcpProxy(url.hostname, Number(url.port))
 })
-afterEach(() => line.mend())
+afterEach(() => line.restore())
 afterAll(async () => {
   for (const database of opened) await database.$disconnect()
   await line?.close()

@@ -105,8 +105,8 @@ test.each([
     expect(assertMigrated(database, readMigrations())).rejects.toThrow(problem),
   )
   const env = { ...process.env, DATABASE_URL: urlOf('application', host, parameters) }
-  const admin = spawnSync(process.execPath, [join(dist, 'cli', 'admin.js'), 'new-signing-key'], { env, encoding: 'utf8' })
-  expect(admin).toMatchObject({ status: 1, stderr: expect.stringMatching(problem) })
+  const accounts = spawnSync(process.execPath, [join(dist, 'cli', 'accounts.js'), 'new-signing-key'], { env, encoding: 'utf8' })
+  expect(accounts).toMatchObject({ status: 1, stderr: expect.stringMatching(problem) })
 })
 
 test('When the URL has a parameter that only one of them understands, then migrate deploy names it and not the URL', async () => {

@@ -1,4 +1,4 @@
-// The sweep that aborts multipart uploads that were not completed.
+// Garbage collection aborts multipart uploads that were not completed.
 import { AbortMultipartUploadCommand, CreateMultipartUploadCommand, ListMultipartUploadsCommand } from '@aws-sdk/client-s3'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,7 +10,8 @@ import { startGarbageCollection } from '../../recordings/garbage-collection.ts'
 import { openBucket, type Bucket } from '../support/bucket.ts'
 import { eventually } from '../support/eventually.ts'
 import { startFaultyS3, type FaultyS3 } from '../support/faulty-s3.ts'
-import { createBucket, home } from '../support/servers.ts'
+import { startScriptedServer } from '../support/scripted-server.ts'
+import { createBucket, home, servers } from '../support/servers.ts'
 
 const HOUR_MS = 3600_000
 const KEYS = ['quarantine/2026/11/02/b.wav', 'recordings/2026/11/02/a.mp3']
@@ -43,26 +44,48 @@ const uploads = async () => (await bucket.client.send(new ListMultipartUploadsCo
 const keys = async () => (await uploads()).map(({ Key }) => Key).toSorted()
 
 test('When uploads started after the limit, then they stay', async () => {
-  expect(await store.sweepUploads(new Date(Date.now() - HOUR_MS), never)).toBe(0)
+  expect(await store.abortOldUploads(new Date(Date.now() - HOUR_MS), never)).toBe(0)
   expect(await keys()).toEqual([FOREIGN_KEY, ...KEYS])
 })
 
 test('When uploads started before the limit, then those of recordings are aborted, and those of others stay', async () => {
-  expect(await store.sweepUploads(new Date(Date.now() + HOUR_MS), never)).toBe(2)
+  expect(await store.abortOldUploads(new Date(Date.now() + HOUR_MS), never)).toBe(2)
   expect(await keys()).toEqual([FOREIGN_KEY])
 })
 
-test('When the worker runs the sweep, then an upload of the same day stays', async () => {
+test('When the store lists open uploads in two pages, then the uploads of both are aborted', async () => {
+  const [first, second] = KEYS as [string, string]
+  const upload = (key: string) =>
+    `<Upload><Key>${key}</Key><UploadId>of ${key}</UploadId><Initiated>2026-11-02T10:00:00.000Z</Initiated></Upload>`
+  const more = `<IsTruncated>true</IsTruncated><NextKeyMarker>${first}</NextKeyMarker><NextUploadIdMarker>of ${first}</NextUploadIdMarker>`
+  const s3 = await startScriptedServer()
+  s3.script((request, response) => {
+    if (request.method === 'DELETE') return response.writeHead(204).end()
+    const query = new URL(request.url!, s3.url).searchParams
+    const isSecond = query.get('key-marker') === first && query.get('upload-id-marker') === `of ${first}`
+    const page = isSecond ? `<IsTruncated>false</IsTruncated>${upload(second)}` : more + upload(first)
+    return response
+      .writeHead(200, { 'content-type': 'application/xml' })
+      .end(`<ListMultipartUploadsResult>${page}</ListMultipartUploadsResult>`)
+  })
+  const paged = new RecordingStore({ ...servers.s3, bucket: bucket.name, endpoint: s3.url, connections: 1 })
+  const swept = await paged.abortOldUploads(new Date(), never).finally(() => (paged.close(), s3.close()))
+  expect(swept).toBe(2)
+  const aborted = s3.requests.filter(({ method }) => method === 'DELETE').map(({ url }) => new URL(url, s3.url).pathname)
+  expect(aborted).toEqual(KEYS.map((key) => `/${bucket.name}/${key}`))
+})
+
+test('When the worker collects garbage, then an upload of the same day stays', async () => {
   const folder = mkdtempSync(join(home, 'spool-'))
   const spool = await Spool.open(folder, 'w', { maxBytes: 1000, minFreeBytes: 0 }, () => {})
   const stop = new AbortController()
   faulty.requests.length = 0
   const logger = pino({ level: 'silent' })
-  const sweeping = startGarbageCollection({ spool, store, logger, isOpen: async () => true, waitScale: 0, signal: stop.signal })
+  const collecting = startGarbageCollection({ spool, store, logger, isOpen: async () => true, waitScale: 0, signal: stop.signal })
   const lists = () => faulty.requests.filter(({ method, url }) => method === 'GET' && url.includes('uploads'))
-  await eventually('the second sweep, which starts after the first one', async () => lists().length >= 2)
+  await eventually('the second run, which starts after the first one', async () => lists().length >= 2)
   stop.abort()
-  await sweeping
+  await collecting
   expect(await keys()).toEqual([FOREIGN_KEY, ...KEYS])
   await spool.close()
   rmSync(folder, { recursive: true })

@@ -26,7 +26,7 @@ beforeAll(async () => {
   database = connectDatabase({ url: url.href, poolSize: 1, logger })
 })
 afterAll(async () => {
-  line?.mend()
+  line?.restore()
   await database?.$disconnect()
   await line?.close()
   await created?.drop()

@@ -27,7 +27,7 @@ import {
   recordNoResponse,
   releaseEvents,
   type Claim,
-} from '../../calls/claim-events.ts'
+} from '../../calls/relay-events.ts'
 import { eraseOldBodies } from '../../calls/clean-up.ts'
 import { sampleStoredRows, storedRowsAfter } from '../../calls/object-check.ts'
 import { unknownKeys } from '../../calls/object-owners.ts'
@@ -207,7 +207,7 @@ test.each([
         fields: {},
       }),
   ],
-  ['the relay claims events', () => claimEvents(database, { fresh: 20, waiting: 20 })],
+  ['the relay claims events', () => claimEvents(database, { fresh: 20, withoutResponse: 20 })],
   ['the relay marks events', () => markRelayed(database, { started: [claim(77n)], nothingNew: [claim(78n)] })],
   ['the relay defers events', () => deferEvents(database, [claim(77n)])],
   ['the relay records events without a response', () => recordNoResponse(database, [claim(77n)])],
@@ -277,7 +277,7 @@ test('When an index is missing, then this test notices', async () => {
 test('When thousands of events wait for a response, then new events are claimed without reading them', async () => {
   await sql.query(`UPDATE webhook_events SET relay_state = 'pending', relay_waits = CASE WHEN id % 10 = 0 THEN 0 ELSE 3 END`)
   await sql.query('ANALYZE webhook_events')
-  expect(await tablesReadWhole(() => claimEvents(database, { fresh: 20, waiting: 20 }))).toEqual([])
+  expect(await tablesReadWhole(() => claimEvents(database, { fresh: 20, withoutResponse: 20 }))).toEqual([])
   const { rows } = await sql.query<{ 'QUERY PLAN': string }>(
     `EXPLAIN SELECT id FROM webhook_events WHERE relay_state = 'pending' AND relay_waits = 0 AND next_relay_at <= now() ORDER BY next_relay_at, id LIMIT 20`,
   )

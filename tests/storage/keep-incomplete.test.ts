@@ -98,11 +98,36 @@ test('When a longer page has been set aside, then it does not replace audio', as
   expect((await keep()).spooled).toMatchObject({ sha256: sha256(CUT) })
 })
 
+test('When a longer page was kept first, then audio replaces it', async () => {
+  const page = Buffer.from(`<html><body>${'Bad gateway. '.repeat(AUDIO.length / 10)}</body></html>`)
+  await expect(download(cut(page, page.length + 1))).rejects.toThrow()
+  const part = AUDIO.subarray(0, AUDIO.length / 2)
+  await expect(download(cut(part, AUDIO.length))).rejects.toThrow()
+  await expect(download(cut(page.subarray(0, 30), page.length))).rejects.toThrow()
+  expect((await keep()).spooled).toMatchObject({ sha256: sha256(part) })
+})
+
+test('When a shorter answer has only the first bytes of what an earlier attempt received, then it is not the recording', async () => {
+  await expect(download(cut(AUDIO, AUDIO.length + 100))).rejects.toThrow()
+  const start = AUDIO.subarray(0, AUDIO.length / 2) // 20 of 40 complete frames
+  expect(await validate(await download(sent(start)))).toMatchObject({
+    kind: 'incomplete',
+    reason: expect.stringContaining('beginning of an earlier download'),
+  })
+  expect((await keep()).spooled).toMatchObject({ sha256: sha256(AUDIO) })
+})
+
+test('When a shorter answer is another version of the recording, then it is accepted', async () => {
+  await expect(download(cut(Buffer.concat([AUDIO, AUDIO]), 3 * AUDIO.length))).rejects.toThrow()
+  const version = mp3({ frames: 30, xingFrames: 30 })
+  expect(await validate(await download(sent(version)))).toMatchObject({ kind: 'good' })
+})
+
 test('When a step that timed out deletes its file late, then the file of a later download stays', async () => {
   const first = await download(sent(AUDIO))
-  await bench.spool.setAside(file)
+  await bench.spool.keepLongest(file)
   await expect(download(cut(AUDIO.subarray(0, 500), AUDIO.length))).rejects.toThrow()
-  await bench.spool.dropWhole(file, first.sha256, { scheduledMs: Date.now(), signal: new AbortController().signal })
+  await bench.spool.removeRefused(file, first.sha256, { scheduledMs: Date.now(), signal: new AbortController().signal })
   expect(await bench.spool.bytesOf(file)).toBe(500)
 })
 
@@ -116,7 +141,7 @@ test('When a longer part of a page follows an incomplete file, then the page is 
 
 test('When more bytes arrive than were announced, then the longest incomplete file is still kept', async () => {
   await downloadCut()
-  await bench.spool.setAside(file)
+  await bench.spool.keepLongest(file)
   const longer: Answer = ({ socket }) => void socket.end(`HTTP/1.1 206 Partial\r\nContent-Range: bytes 0-9/10\r\n\r\n${'x'.repeat(20)}`)
   await expect(download(longer)).rejects.toThrow()
   expect((await keep()).spooled).toMatchObject({ sha256: sha256(CUT) })
@@ -157,7 +182,7 @@ test('When the recording is stored in the end, then none of its files stays in t
 
 test('When a worker has a kept file, then checkSpool returns true until the recording is discarded', async () => {
   await downloadCut()
-  await bench.spool.setAside(file)
+  await bench.spool.keepLongest(file)
   expect(await bench.run('checkSpool', source)).toBe(true)
   await bench.run('discardRecording', source)
   expect(await bench.run('checkSpool', source)).toBe(false)
@@ -166,7 +191,7 @@ test('When a worker has a kept file, then checkSpool returns true until the reco
 
 test('When the spool has no space for a download, then the kept file of the recording is deleted', async () => {
   await downloadCut()
-  await bench.spool.setAside(file)
-  await expect(bench.spool.admit(file, 2 ** 50)).rejects.toThrow()
+  await bench.spool.keepLongest(file)
+  await expect(bench.spool.reserve(file, 2 ** 50)).rejects.toThrow()
   expect(await filesOfCall()).toEqual([])
 })

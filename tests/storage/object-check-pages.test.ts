@@ -17,8 +17,8 @@ const put = (Key: string) => bench.bucket.client.send(new PutObjectCommand({ Buc
 const keyOf = (callSid: string) => `recordings/2026/11/26/${callSid}-${SHA256.slice(0, 12)}.mp3`
 
 /** Inserts stored rows that all name the same object. */
-async function store(callSid: string, key: string, count: number): Promise<void> {
-  const row = { callSid, state: 'stored', bucket: bench.bucket.name, objectKey: key, bytes: 5n, sha256: SHA256 }
+async function store(callSid: string, key: string, count: number, bucket = bench.bucket.name): Promise<void> {
+  const row = { callSid, state: 'stored', bucket, objectKey: key, bytes: 5n, sha256: SHA256 }
   const call = { callSid, recordingState: 'stored', recordingUrl: `https://s3/${bench.bucket.name}/there` }
   await bench.database.call.upsert({ where: { callSid }, create: call, update: {} })
   await bench.database.recording.createMany({
@@ -39,6 +39,14 @@ test('When all rows are checked, then no row is skipped between pages', async ()
   expect(rows).toBe(450)
 })
 
+test.each([true, false])('When rows name another bucket, then they are not compared with this one (sampled: %s)', async (sampled) => {
+  await put('there')
+  await store('a', 'there', 3)
+  await store('b', 'elsewhere', 2, 'bucket-before-the-move')
+  expect(await bench.run('checkRows', { sampled })).toMatchObject({ rows: 3, missing: 0 })
+  expect(await bench.database.recording.count({ where: { callSid: 'b', state: 'stored' } })).toBe(2)
+})
+
 test.each([
   [3, 3, true],
   [4, 39, false],
@@ -50,6 +58,15 @@ test.each([
   await store('a', 'there', rows - missing)
   expect(await bench.run('checkRows', { sampled: false })).toMatchObject({ rows, missing, believed })
   expect(await bench.database.recording.count({ where: { errorCode: 'ObjectMissing' } })).toBe(believed ? missing : 0)
+})
+
+test('When very many objects of a page are missing, then a later page without missing ones does not clear the alarm', async () => {
+  await put('there')
+  await store('a', 'gone', 20)
+  await store('a', 'there', 200)
+  const { last } = await bench.run('checkRows', { sampled: false })
+  expect(await bench.run('checkRows', { sampled: false, after: last! })).toMatchObject({ rows: 20, missing: 0, believed: true })
+  expect(bench.alarms.active().map(({ name }) => name)).toEqual(['ObjectsMissing'])
 })
 
 test('When an object is young, then it is not changed, because its row may not be written yet', async () => {

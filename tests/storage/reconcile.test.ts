@@ -174,10 +174,11 @@ test.each([
   expect(bench.alarms.active()).toEqual([])
 })
 
-test('When calls wait for a link, then one request contains twenty of them', async () => {
+test('When calls wait for a link, then one request contains twenty of them, and each of them is in a request', async () => {
   const waiting = Array.from({ length: 21 }, newCallSid)
   await bench.database.call.createMany({ data: waiting.map((callSid) => ({ callSid, recordingState: 'awaiting' })) })
   const batches = await bench.run('listCallsWithoutLink')
+  expect(batches.flat()).toEqual(expect.arrayContaining(waiting))
   const callSids = batches.find((batch) => batch.length === 20)!
   const found = callSids.find((callSid) => waiting.includes(callSid))!
   answer([listed(found, { EndTime: formatExotelTime(new Date()) })])

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { CallSid } from '../../contracts/call-sid.ts'
-import { claimEvents } from '../../calls/claim-events.ts'
+import { claimEvents } from '../../calls/relay-events.ts'
 import { concludeRecording } from '../../calls/conclude-recording.ts'
 import { nextRecovery } from '../../calls/recovery-plan.ts'
-import { enqueueRecovery, findDue, findOrphaned, deferRecovery } from '../../calls/recovery.ts'
+import { enqueueRecovery, findDue, findWithoutOpenRun, deferRecovery } from '../../calls/recovery.ts'
 import { nameRecording } from '../../calls/recording-facts.ts'
 import type { Database } from '../../platform/database.ts'
 import type { FailureCode } from '../../contracts/failures.ts'
@@ -40,7 +40,7 @@ const makeDue = async (callSid: CallSid) => {
 }
 const dueOf = async (callSid: CallSid) => (await findDue(database, 1000)).find((each) => each.callSid === callSid)
 const quietOf = async (callSid: CallSid) =>
-  (await findOrphaned(database, { limit: 1000, quietMs: 600_000 })).find((each) => each.callSid === callSid)
+  (await findWithoutOpenRun(database, { limit: 1000, quietMs: 600_000 })).find((each) => each.callSid === callSid)
 const eventsOf = (callSid: CallSid) => database.webhookEvent.findMany({ where: { callSid }, orderBy: { id: 'asc' } })
 
 test('When a recording fails repeatedly, then it is retried after 15 min, 1 h, 6 h, 24 h, 72 h, then daily, while Exotel keeps it', () => {
@@ -151,7 +151,7 @@ describe('When a recording has failed', () => {
     await enqueueRecovery(database, (await dueOf(callSid))!, 15 * MINUTE)
     const late = { source: 'exotel', route: 'recording', identity: `late ${callSid}`, callSid, relayState: 'pending' }
     await database.webhookEvent.create({ data: late })
-    const claimed = (await claimEvents(database, { fresh: 1000, waiting: 0 })).filter((event) => event.callSid === callSid)
+    const claimed = (await claimEvents(database, { fresh: 1000, withoutResponse: 0 })).filter((event) => event.callSid === callSid)
     expect(claimed).toMatchObject([
       { source: 'recovery', sourceUrls: [], bringsNothingNew: false },
       { source: 'exotel', sourceUrls: [], bringsNothingNew: true },

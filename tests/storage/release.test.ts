@@ -45,12 +45,12 @@ async function openReader(): Promise<{ end: () => Promise<void> }> {
   return { end: () => client.end() }
 }
 
-function release(): { said: () => string; ended: Promise<number | null> } {
+function release(): { output: () => string; ended: Promise<number | null> } {
   const env = { ...process.env, MIGRATION_DATABASE_URL: database.url }
   const child = spawn(process.execPath, ['--import', 'tsx', 'cli/migrate.ts'], { cwd: root, env })
   let text = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => (text += bytes.toString()))
-  return { said: () => text, ended: once(child, 'close').then(([code]) => code as number | null) }
+  return { output: () => text, ended: once(child, 'close').then(([code]) => code as number | null) }
 }
 
 /** Inserts rows until it is stopped. */
@@ -91,9 +91,9 @@ test('When a reader locks a table, then inserts continue, and the release comman
   const reader = await openReader()
   const inserting = keepInserting()
   const command = release()
-  await eventually('a lock to be refused', async () => command.said().includes(`${CHANGED} did not get a lock in time`))
+  await eventually('a lock to be refused', async () => command.output().includes(`${CHANGED} did not get a lock in time`))
   await reader.end()
-  expect({ code: await command.ended, said: command.said() }).toMatchObject({ code: 0 })
+  expect({ code: await command.ended, output: command.output() }).toMatchObject({ code: 0 })
   expect(await inserting.stop()).toBeGreaterThan(10)
   expect(await applied()).toEqual(names)
 })
@@ -101,10 +101,10 @@ test('When a reader locks a table, then inserts continue, and the release comman
 test('When the reader does not end, then the command fails after its attempts, and no failed migration has to be resolved', async () => {
   await rollBackTo(CHANGED)
   const reader = await openReader()
-  const said: string[] = []
-  const options = { root, ownerUrl: database.url, report: (text: string) => void said.push(text), signal: new AbortController().signal }
+  const output: string[] = []
+  const options = { root, ownerUrl: database.url, report: (text: string) => void output.push(text), signal: new AbortController().signal }
   await expect(applyMigrations({ ...options, attempts: 2, pauseMs: 10 })).rejects.toThrow(`${CHANGED} did not get a lock in time`)
-  expect(said).toEqual([expect.stringContaining('attempt 2 of 2')])
+  expect(output).toEqual([expect.stringContaining('attempt 2 of 2')])
   await reader.end()
   await applyMigrations({ ...options, attempts: 1 })
   expect(await applied()).toEqual(names)
@@ -114,9 +114,9 @@ test('When three release commands start at the same time while a reader locks a 
   await rollBackTo(CHANGED)
   const reader = await openReader()
   const commands = [release(), release(), release()]
-  await eventually('a lock to be refused', async () => commands.some(({ said }) => said().includes('did not get a lock in time')))
+  await eventually('a lock to be refused', async () => commands.some(({ output }) => output().includes('did not get a lock in time')))
   await reader.end()
-  for (const { ended, said } of commands) expect({ code: await ended, said: said() }).toMatchObject({ code: 0 })
+  for (const { ended, output } of commands) expect({ code: await ended, output: output() }).toMatchObject({ code: 0 })
   expect(await applied()).toEqual(names)
 })
 
@@ -125,10 +125,10 @@ test('When a migration failed for another reason, then the command ends immediat
   await pool.query('ALTER TABLE recording_attempts ADD COLUMN request_id TEXT')
   const first = release()
   expect(await first.ended).toBe(1)
-  expect(first.said()).toMatch(/P3018[^]*already exists/)
+  expect(first.output()).toMatch(/P3018[^]*already exists/)
   const second = release()
   expect(await second.ended).toBe(1)
-  expect(second.said()).toMatch(/P3009/)
+  expect(second.output()).toMatch(/P3009/)
 })
 
 test('When another command holds the lock of Prisma for long, then this one waits and succeeds', async () => {
@@ -136,14 +136,14 @@ test('When another command holds the lock of Prisma for long, then this one wait
   await holder.connect()
   await holder.query('SELECT pg_advisory_lock(72707369)')
   const command = release()
-  await eventually('the lock to be refused', async () => command.said().includes('Another command applies migrations'))
+  await eventually('the lock to be refused', async () => command.output().includes('Another command applies migrations'))
   await holder.end()
-  expect({ code: await command.ended, said: command.said() }).toMatchObject({ code: 0 })
+  expect({ code: await command.ended, output: command.output() }).toMatchObject({ code: 0 })
 })
 
 test('When the URL is invalid, then the command names the setting', async () => {
   database = { ...database, url: 'postgresql://caly:word@127.0.0.1:1/caly?pgbouncer=true' }
   const command = release()
   expect(await command.ended).toBe(1)
-  expect(command.said()).toMatch(/^MIGRATION_DATABASE_URL has the parameter pgbouncer, .*\n$/)
+  expect(command.output()).toMatch(/^MIGRATION_DATABASE_URL has the parameter pgbouncer, .*\n$/)
 })

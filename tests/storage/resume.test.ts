@@ -1,14 +1,14 @@
+// Which version of a recording continues a part that an earlier attempt left.
 import { createHash, randomBytes } from 'node:crypto'
-import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import type { CallSid } from '../../contracts/call-sid.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
 import { eventually } from '../support/eventually.ts'
+import { beginningOf, restOf, wholeOf, type Headers } from '../support/recording-answers.ts'
 import { startScriptedServer, type Answer, type ScriptedServer } from '../support/scripted-server.ts'
 import { newCallSid } from '../support/servers.ts'
-
-type Headers = Record<string, string | number>
 
 const MB = 1024 ** 2
 const V1 = randomBytes(3 * MB)
@@ -35,34 +35,13 @@ beforeEach(() => {
 
 const download = () => bench.run('downloadRecording', source)
 const file = () => bench.spool.fileFor(source.callSid, source.sourceUrl)
-const notePath = () => `${bench.spool.path(file())}.json`
 const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
 const incomplete = expect.objectContaining({ type: 'DownloadIncomplete', nonRetryable: true })
 const ranges = () => exotel.requests.map(({ headers }) => headers.range)
 
-const whole =
-  (bytes: Buffer, headers: Headers): Answer =>
-  (_request, response) =>
-    response.writeHead(200, { 'content-length': bytes.length, ...headers }).end(bytes)
-
-/** Responds 200 and closes the connection after the client has the first `cut` bytes on its disk. */
-const cut =
-  (bytes: Buffer, headers: Headers, length: Headers = { 'content-length': bytes.length }): Answer =>
-  async (_request, response) => {
-    response.writeHead(200, { ...length, ...headers })
-    response.write(bytes.subarray(0, CUT))
-    await eventually('the client to have the beginning', async () => (await bench.spool.bytesOf(file())) >= CUT)
-    response.destroy()
-  }
-
-/** Responds 206 from the requested byte, whatever If-Range contains. */
-const rest =
-  (bytes: Buffer, headers: Headers, total: number | '*' = bytes.length): Answer =>
-  (request, response) => {
-    const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1])
-    const range = { 'content-range': `bytes ${from}-${bytes.length - 1}/${total}`, 'content-length': bytes.length - from }
-    response.writeHead(206, { ...range, ...headers }).end(bytes.subarray(from))
-  }
+/** Responds with the beginning of a recording, until that is on the disk. */
+const cut = (bytes: Buffer, headers: Headers, length: Headers = { 'content-length': bytes.length }) =>
+  beginningOf(bytes, CUT, { ...length, ...headers }, () => bench.spool.bytesOf(file()))
 
 async function leavePart(headers: Headers, length?: Headers): Promise<void> {
   exotel.script(cut(V1, headers, length))
@@ -83,7 +62,7 @@ describe('When the rest has the same version, then it is written after the part:
     ['Last-Modified and the total length', DATED, DATED, V1.length],
   ])('%s', async (_how, first, second, total) => {
     await leavePart(first)
-    exotel.script(rest(V1, second, total))
+    exotel.script(restOf(V1, second, total))
     expect(await download()).toMatchObject({ bytes: V1.length, sha256: sha256(V1) })
     expect(exotel.requests[0]!.headers).toMatchObject({ range: `bytes=${CUT}-`, 'if-range': Object.values(first)[0] })
     expect(exotel.requests).toHaveLength(1)
@@ -91,7 +70,7 @@ describe('When the rest has the same version, then it is written after the part:
 
   test('a strong ETag, and only the 206 contains the total', async () => {
     await leavePart(ETAG_1, {})
-    exotel.script(rest(V1, ETAG_1))
+    exotel.script(restOf(V1, ETAG_1))
     expect(await download()).toMatchObject({ bytes: V1.length, sha256: sha256(V1) })
     expect(exotel.requests).toHaveLength(1)
   })
@@ -100,24 +79,24 @@ describe('When the rest has the same version, then it is written after the part:
     const bytes = V1.subarray(0, CUT + 100)
     exotel.script(cut(bytes, ETAG_1))
     await expect(download()).rejects.toEqual(incomplete)
-    exotel.script(rest(bytes, { ...ETAG_1, 'content-type': 'application/json' }))
+    exotel.script(restOf(bytes, { ...ETAG_1, 'content-type': 'application/json' }))
     expect(await download()).toMatchObject({ sha256: sha256(bytes) })
   })
 })
 
 describe('When a 206 may have another version than the part, then the download starts again in the same attempt:', () => {
   test.each<[string, Headers, Answer]>([
-    ['another ETag', ETAG_1, rest(V2, ETAG_2)],
-    ['another ETag and no total', ETAG_1, rest(V2, ETAG_2, '*')],
-    ['no ETag', ETAG_1, rest(V2, {})],
-    ['a weak ETag', ETAG_1, rest(V2, { etag: 'W/"v1"' })],
-    ['an ETag without quotes', ETAG_1, rest(V2, { etag: 'v1' })],
-    ['the same ETag and another total', ETAG_1, rest(Buffer.concat([V2, V2]), ETAG_1)],
-    ['the same Last-Modified and another total', DATED, rest(Buffer.concat([V2, V2]), DATED)],
-    ['the same Last-Modified and no total', DATED, rest(V2, DATED, '*')],
-    ['another Last-Modified', DATED, rest(V2, { ...DATED, 'last-modified': 'Mon, 02 Nov 2026 10:00:07 GMT' })],
-    ['only Last-Modified although the part had an ETag', { ...ETAG_1, ...DATED }, rest(V2, DATED)],
-    ['a compressed body', ETAG_1, rest(V2, { ...ETAG_1, 'content-encoding': 'gzip' })],
+    ['another ETag', ETAG_1, restOf(V2, ETAG_2)],
+    ['another ETag and no total', ETAG_1, restOf(V2, ETAG_2, '*')],
+    ['no ETag', ETAG_1, restOf(V2, {})],
+    ['a weak ETag', ETAG_1, restOf(V2, { etag: 'W/"v1"' })],
+    ['an ETag without quotes', ETAG_1, restOf(V2, { etag: 'v1' })],
+    ['the same ETag and another total', ETAG_1, restOf(Buffer.concat([V2, V2]), ETAG_1)],
+    ['the same Last-Modified and another total', DATED, restOf(Buffer.concat([V2, V2]), DATED)],
+    ['the same Last-Modified and no total', DATED, restOf(V2, DATED, '*')],
+    ['another Last-Modified', DATED, restOf(V2, { ...DATED, 'last-modified': 'Mon, 02 Nov 2026 10:00:07 GMT' })],
+    ['only Last-Modified although the part had an ETag', { ...ETAG_1, ...DATED }, restOf(V2, DATED)],
+    ['a compressed body', ETAG_1, restOf(V2, { ...ETAG_1, 'content-encoding': 'gzip' })],
     [
       'another range',
       ETAG_1,
@@ -132,12 +111,12 @@ describe('When a 206 may have another version than the part, then the download s
     ['no Content-Range', ETAG_1, (_request, response) => response.writeHead(206, ETAG_1).end(V2.subarray(CUT))],
   ])('%s', async (_how, headers, answer) => {
     await leavePart(headers)
-    await expectStartedAgain([answer, whole(V2, ETAG_2)], V2)
+    await expectStartedAgain([answer, wholeOf(V2, ETAG_2)], V2)
   })
 
   test('the total is unknown to the part and to the 206', async () => {
     await leavePart(ETAG_1, {})
-    await expectStartedAgain([rest(V2, ETAG_1, '*'), whole(V2, ETAG_2)], V2)
+    await expectStartedAgain([restOf(V2, ETAG_1, '*'), wholeOf(V2, ETAG_2)], V2)
   })
 })
 
@@ -152,13 +131,13 @@ test('When a server responds to requests with and without Range with another ran
 
 test.each<[string, Answer]>([
   ['a 416', (_request, response) => response.writeHead(416, ETAG_1).end()],
-  ['a 206 of another version', rest(V2, ETAG_2)],
+  ['a 206 of another version', restOf(V2, ETAG_2)],
 ])('When a part cannot be continued after %s, and the whole recording is unavailable, then the part is deleted', async (_what, answer) => {
   await leavePart(ETAG_1)
   exotel.script(answer, (_request, response) => response.writeHead(503).end())
   const left = expect.objectContaining({ reachedBytes: 0, resumableBytes: 0 })
   await expect(download()).rejects.toEqual(expect.objectContaining({ type: 'ExotelUnavailable', details: [left] }))
-  exotel.script(whole(V2, ETAG_2))
+  exotel.script(wholeOf(V2, ETAG_2))
   expect(await download()).toMatchObject({ sha256: sha256(V2) })
   expect(ranges()).toStrictEqual([undefined])
 })
@@ -172,7 +151,7 @@ describe('When it is unknown whether the source has changed, then no Range is re
     ['Last-Modified in the same second as the response', { ...DATED, date: DATED['last-modified'] }, undefined],
   ])('%s', async (_how, headers, length) => {
     await leavePart(headers, length)
-    exotel.script(whole(V2, headers))
+    exotel.script(wholeOf(V2, headers))
     expect(await download()).toMatchObject({ sha256: sha256(V2) })
     expect(ranges()).toStrictEqual([undefined])
   })
@@ -203,7 +182,7 @@ describe('When the response is 416', () => {
     ['with a length that the part does not have', { ...ETAG_1, 'content-range': `bytes */${MB}` }],
   ])('then the download starts again in the same attempt: %s', async (_how, headers) => {
     await leavePart(ETAG_1)
-    await expectStartedAgain([outOfRange(headers), whole(V2, ETAG_2)], V2)
+    await expectStartedAgain([outOfRange(headers), wholeOf(V2, ETAG_2)], V2)
   })
 
   test('then a part of that length is the whole file if its ETag is the same', async () => {
@@ -214,7 +193,7 @@ describe('When the response is 416', () => {
 
   test('then a part of that length is not trusted if the ETag is another', async () => {
     await leavePart(ETAG_1, {})
-    await expectStartedAgain([outOfRange({ ...ETAG_2, 'content-range': `bytes */${CUT}` }), whole(V2, ETAG_2)], V2)
+    await expectStartedAgain([outOfRange({ ...ETAG_2, 'content-range': `bytes */${CUT}` }), wholeOf(V2, ETAG_2)], V2)
   })
 
   test('to a request without Range, then it is an incomplete download', async () => {
@@ -238,83 +217,7 @@ test('When a rest is longer than announced, then it is not continued', async () 
     response.end('more')
   })
   await expect(download()).rejects.toEqual(incomplete)
-  exotel.script(whole(V1, ETAG_1))
+  exotel.script(wholeOf(V1, ETAG_1))
   expect(await download()).toMatchObject({ sha256: sha256(V1) })
   expect(ranges()).toStrictEqual([undefined])
-})
-
-describe('When a crash leaves a part that its note does not describe, then the part is not used:', () => {
-  /** The download must request the whole second version. A resumed download would join both versions. */
-  async function expectWhole(): Promise<void> {
-    exotel.script((request, response) => (request.headers.range ? rest(V2, ETAG_1) : whole(V2, ETAG_1))(request, response))
-    expect(await download()).toMatchObject({ sha256: sha256(V2) })
-    expect(ranges()).toStrictEqual([undefined])
-  }
-
-  test('its tail is zeros', async () => {
-    await leavePart(ETAG_1)
-    writeFileSync(bench.spool.path(file()), Buffer.concat([V1.subarray(0, MB), Buffer.alloc(CUT - MB)]))
-    await expectWhole()
-  })
-
-  test('it is shorter', async () => {
-    await leavePart(ETAG_1)
-    truncateSync(bench.spool.path(file()), MB)
-    await expectWhole()
-  })
-
-  test('it has bytes of another version', async () => {
-    await leavePart(ETAG_1)
-    writeFileSync(bench.spool.path(file()), V2.subarray(0, CUT))
-    await expectWhole()
-  })
-
-  test('it has no note', async () => {
-    await leavePart(ETAG_1)
-    writeFileSync(notePath(), '')
-    await expectWhole()
-  })
-})
-
-test('When a file has bytes after the part that its note describes, then they are cut off', async () => {
-  await leavePart(ETAG_1)
-  writeFileSync(bench.spool.path(file()), Buffer.concat([V1.subarray(0, CUT), Buffer.alloc(2 * MB)]))
-  exotel.script(rest(V1, ETAG_1))
-  expect(await download()).toMatchObject({ bytes: V1.length, sha256: sha256(V1) })
-  expect(sha256(readFileSync(bench.spool.path(file())))).toBe(sha256(V1))
-})
-
-test('When a new version is being written, then no note describes the old one', async () => {
-  await leavePart(ETAG_1)
-  exotel.script(async (_request, response) => {
-    response.writeHead(200, { ...ETAG_2, 'content-length': V2.length }).write(V2.subarray(0, CUT))
-    await eventually('the new version to be written', async () =>
-      readFileSync(bench.spool.path(file())).subarray(0, CUT).equals(V2.subarray(0, CUT)),
-    )
-    expect(existsSync(notePath())).toBe(false)
-    response.end(V2.subarray(CUT))
-  })
-  expect(await download()).toMatchObject({ sha256: sha256(V2) })
-})
-
-test('When a transfer is long, then it writes a note about the bytes on the disk before it ends', async () => {
-  const bytes = randomBytes(20 * MB)
-  exotel.script(async (_request, response) => {
-    response.writeHead(200, { ...ETAG_1, 'content-length': bytes.length }).write(bytes.subarray(0, 18 * MB))
-    const { synced } = await eventually('a note', async () => existsSync(notePath()) && bench.spool.note(file()))
-    expect(synced!.bytes).toBeGreaterThanOrEqual(16 * MB)
-    expect(synced!.sha256).toBe(sha256(bytes.subarray(0, synced!.bytes)))
-    response.end(bytes.subarray(18 * MB))
-  })
-  expect(await download()).toMatchObject({ sha256: sha256(bytes) })
-})
-
-test('When all bytes of a part have already arrived, then no request is sent', async () => {
-  exotel.script(whole(V1, ETAG_1))
-  await download()
-  const all = { bytes: V1.length, sha256: sha256(V1) }
-  await bench.spool.writeNote(file(), { validator: '"v1"', totalBytes: V1.length, synced: all })
-  exotel.script((_request, response) => response.writeHead(500).end())
-  expect(await download()).toMatchObject(all)
-  expect(exotel.requests).toEqual([])
 })

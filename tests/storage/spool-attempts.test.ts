@@ -153,16 +153,16 @@ describe('When the disk', () => {
   })
 })
 
-test('When an attempt starts while the sweep checks whether the call is open, then the file of the attempt stays', async () => {
+test('When an attempt starts while garbage collection checks whether the call is open, then the file of the attempt stays', async () => {
   await bench.spool.writeNote(file(), {})
   let writing: Promise<void> | undefined
-  const swept = await bench.spool.sweep(async (callSid) => {
+  const removed = await bench.spool.collectGarbage(async (callSid) => {
     if (callSid !== source.callSid) return true
     const attempt = { scheduledMs: 1, signal: new AbortController().signal }
     writing = bench.spool.asWriter(file(), attempt, () => writeFile(bench.spool.path(file()), BYTES))
     return false
   }, failOnError)
-  expect(swept).toEqual([])
+  expect(removed).toEqual([])
   await writing
   expect(readFileSync(bench.spool.path(file())).equals(BYTES)).toBe(true)
 })
@@ -171,7 +171,7 @@ test('When the check of one file hangs, then an attempt on that file starts imme
   await bench.spool.writeNote(file(), {})
   let checked = (): void => {}
   const checking = new Promise<void>((resolve) => (checked = resolve))
-  const sweeping = bench.spool.sweep((callSid) => {
+  const collecting = bench.spool.collectGarbage((callSid) => {
     if (callSid !== source.callSid) return Promise.resolve(true)
     checked()
     return new Promise<boolean>(() => {})
@@ -180,15 +180,15 @@ test('When the check of one file hangs, then an attempt on that file starts imme
   await bench.spool.asWriter(file(), { scheduledMs: 1, signal: new AbortController().signal }, () =>
     writeFile(bench.spool.path(file()), BYTES),
   )
-  expect(await sweeping).toEqual([])
+  expect(await collecting).toEqual([])
   expect(readFileSync(bench.spool.path(file())).equals(BYTES)).toBe(true)
 })
 
-test('When one file cannot be swept, then the others are swept', async () => {
+test('When one file cannot be removed, then the others are removed', async () => {
   const calls = Array.from({ length: 5 }, newCallSid)
   for (const callSid of calls) await bench.spool.writeNote(bench.spool.fileFor(callSid, 'x'), {})
   const failed: string[] = []
-  const swept = await bench.spool.sweep(
+  const removed = await bench.spool.collectGarbage(
     async (callSid) => {
       if (callSid === calls.toSorted()[0]) throw new Error('no response')
       return !calls.includes(callSid)
@@ -196,12 +196,12 @@ test('When one file cannot be swept, then the others are swept', async () => {
     (name) => failed.push(name),
   )
   expect(failed).toEqual([bench.spool.fileFor(calls.toSorted()[0]!, 'x')])
-  expect(swept).toHaveLength(4)
+  expect(removed).toHaveLength(4)
 })
 
-test('When the sweep meets a file that is being written, then it stays', async () => {
+test('When garbage collection meets a file that is being written, then it stays', async () => {
   const writing = await downloadHalf(1)
-  expect(await bench.spool.sweep(async () => false, failOnError)).not.toContain(file())
+  expect(await bench.spool.collectGarbage(async () => false, failOnError)).not.toContain(file())
   writing.finish()
   expect(await writing.result).toMatchObject({ sha256: SHA256 })
 })

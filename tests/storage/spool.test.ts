@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { SpoolFull } from '../../recordings/spool-space.ts'
@@ -33,15 +33,24 @@ test('When a file name is created, then it has no unchecked parts', () => {
 
 test('When the limit or the disk leaves no space, then no more space is reserved', async () => {
   writeFileSync(spool.path(spool.fileFor(callSid('a1'), 'x')), Buffer.alloc(600))
-  await spool.admit(spool.fileFor(callSid('b1'), 'x'), 400)
-  await expect(spool.admit(spool.fileFor(callSid('c1'), 'x'), 1)).rejects.toThrow(SpoolFull)
+  await spool.reserve(spool.fileFor(callSid('b1'), 'x'), 400)
+  await expect(spool.reserve(spool.fileFor(callSid('c1'), 'x'), 1)).rejects.toThrow(SpoolFull)
   await spool.close()
   spool = await Spool.open(folder, 'w', { maxBytes: 1e12, minFreeBytes: 1e15 }, () => {})
-  await expect(spool.admit(spool.fileFor(callSid('d1'), 'x'), 1)).rejects.toThrow(/disk/)
+  await expect(spool.reserve(spool.fileFor(callSid('d1'), 'x'), 1)).rejects.toThrow(/disk/)
+})
+
+test('When a file has reserved space that it has not written yet, then the disk does not have this space for another file', async () => {
+  await spool.close()
+  spool = await Spool.open(folder, 'w', { maxBytes: Number.MAX_SAFE_INTEGER, minFreeBytes: 0 }, () => {})
+  const { bavail, bsize } = statfsSync(folder)
+  const most = Math.floor(0.6 * bavail * bsize) // other programs use the disk too, so the sum is far from the limit
+  await spool.reserve(spool.fileFor(callSid('a1'), 'x'), most)
+  await expect(spool.reserve(spool.fileFor(callSid('b1'), 'x'), most)).rejects.toThrow(/disk of the spool/)
 })
 
 test('When many files request space at the same time, then no more is reserved than is available', async () => {
-  const requests = Array.from({ length: 10 }, (_, i) => spool.admit(spool.fileFor(callSid(`a${i}`), 'x'), 400))
+  const requests = Array.from({ length: 10 }, (_, i) => spool.reserve(spool.fileFor(callSid(`a${i}`), 'x'), 400))
   const outcomes = await Promise.allSettled(requests)
   expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(2)
 })
@@ -51,24 +60,26 @@ test('When a writer has ended, also by an error, then the space that it reserved
   for (const end of [() => undefined, () => Promise.reject(new Error('cut'))]) {
     const file = spool.fileFor(callSid('a1'), 'x')
     const writing = spool.asWriter(file, attempt, async () => {
-      await spool.admit(file, LIMITS.maxBytes)
+      await spool.reserve(file, LIMITS.maxBytes)
       return end()
     })
     await writing.catch(() => {})
-    await spool.asWriter(spool.fileFor(callSid('b1'), 'x'), attempt, () => spool.admit(spool.fileFor(callSid('b1'), 'x'), LIMITS.maxBytes))
+    await spool.asWriter(spool.fileFor(callSid('b1'), 'x'), attempt, () =>
+      spool.reserve(spool.fileFor(callSid('b1'), 'x'), LIMITS.maxBytes),
+    )
   }
 })
 
 test('When the length of a file is unknown, then a small spool still accepts it', async () => {
-  expect(await spool.admitStep(spool.fileFor(callSid('a1'), 'x'), 0)).toBeGreaterThan(0)
-  await expect(spool.admit(spool.fileFor(callSid('b1'), 'x'), LIMITS.maxBytes)).rejects.toThrow(SpoolFull)
+  expect(await spool.reserveNextStep(spool.fileFor(callSid('a1'), 'x'), 0)).toBeGreaterThan(0)
+  await expect(spool.reserve(spool.fileFor(callSid('b1'), 'x'), LIMITS.maxBytes)).rejects.toThrow(SpoolFull)
 })
 
 test('When two incomplete files need the space of each other, then one is deleted and the other continues', async () => {
   const [a, b] = [spool.fileFor(callSid('a1'), 'x'), spool.fileFor(callSid('b1'), 'x')]
   for (const file of [a, b]) writeFileSync(spool.path(file), Buffer.alloc(600))
-  await expect(spool.admit(a, 800)).rejects.toThrow(SpoolFull)
-  await spool.admit(b, 800)
+  await expect(spool.reserve(a, 800)).rejects.toThrow(SpoolFull)
+  await spool.reserve(b, 800)
   expect(await spool.files()).toEqual([b])
 })
 
@@ -80,7 +91,7 @@ test('When a note was truncated by a crash, then it is ignored', async () => {
   expect(await spool.note(file)).toEqual({})
 })
 
-test('When leftovers are swept, then files of open calls and of writers stay', async () => {
+test('When leftovers are removed, then files of open calls and of writers stay', async () => {
   const [open, closed, written, noted] = [newCallSid(), newCallSid(), newCallSid(), newCallSid()]
   for (const callSid of [open, closed, written]) {
     writeFileSync(spool.path(spool.fileFor(callSid, 'x')), 'x')
@@ -95,12 +106,12 @@ test('When leftovers are swept, then files of open calls and of writers stay', a
     () => new Promise<void>((resolve) => (finish = resolve)),
   )
   const failed: string[] = []
-  const swept = await spool.sweep(
+  const removed = await spool.collectGarbage(
     async (callSid) => callSid === open,
     (file) => failed.push(file),
   )
   expect(failed).toEqual([])
-  expect(swept.toSorted()).toEqual([spool.fileFor(closed, 'x'), spool.fileFor(noted, 'x')].toSorted())
+  expect(removed.toSorted()).toEqual([spool.fileFor(closed, 'x'), spool.fileFor(noted, 'x')].toSorted())
   expect(existsSync(`${spool.path(spool.fileFor(noted, 'x'))}.json`)).toBe(false)
   expect((await spool.files()).toSorted()).toEqual([spool.fileFor(open, 'x'), spool.fileFor(written, 'x')].toSorted())
   finish()

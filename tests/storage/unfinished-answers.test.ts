@@ -19,11 +19,12 @@ const EMAIL = 'somebody@example.com'
 let opened: OpenDatabase
 beforeAll(async () => {
   opened = await openDatabase()
-  const passwordHash = await hash(PASSWORD, { memoryCost: 8192, timeCost: 1, parallelism: 1 })
-  await opened.owner.user.create({ data: { email: EMAIL, name: 'Somebody', passwordHash, verifiedAt: new Date() } })
+  await opened.owner.user.create({ data: { email: EMAIL, name: 'Somebody', passwordHash: await oldHash(), verifiedAt: new Date() } })
 })
 afterAll(() => opened?.close())
 
+/** A hash with parameters that are no longer used, so that a login renews it. */
+const oldHash = () => hash(PASSWORD, { memoryCost: 8192, timeCost: 1, parallelism: 1 })
 const accountsWith = (keys: Partial<SigningKeys> = {}): AccountsContext => {
   const accounts = accountsOn(opened.database)
   return { ...accounts, keys: { ...accounts.keys, ...keys } }
@@ -65,6 +66,20 @@ test('When all slots of the password hashing are occupied after a login was chec
   expect(tokens.accessToken).toEqual(expect.any(String))
   const after = await opened.database.user.findUniqueOrThrow({ where: { email: EMAIL } })
   expect(after.passwordHash).toBe(before.passwordHash)
+})
+
+test('When the password is changed while a login with the old one renews its hash, then the new password stays', async () => {
+  const keys = createSigningKeys(opened.database)
+  const person = { email: 'somebody-else@example.com', name: 'Somebody else', verifiedAt: new Date() }
+  const { id } = await opened.owner.user.create({ data: { ...person, passwordHash: await oldHash() } })
+  const passwordHash = await hashPassword('a new passphrase of somebody else')
+  const changeOnceSessionIsOpen = async () => {
+    if ((await opened.owner.session.count({ where: { userId: id } })) > 0)
+      await opened.owner.user.update({ where: { id }, data: { passwordHash } })
+    return keys.all()
+  }
+  await logIn(accountsWith({ all: changeOnceSessionIsOpen }), { email: person.email, password: PASSWORD })
+  expect((await opened.database.user.findUniqueOrThrow({ where: { id } })).passwordHash).toBe(passwordHash)
 })
 
 test('When the signing keys cannot be read after a refresh was committed, then its repetition gets the committed token', async () => {

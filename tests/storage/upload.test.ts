@@ -1,16 +1,14 @@
+// Objects in the bucket: their keys, objects of others, and how an upload is confirmed.
 import { PutObjectCommand } from '@aws-sdk/client-s3'
-import { createHash, randomBytes } from 'node:crypto'
-import { copyFileSync, existsSync, rmSync, truncateSync, writeFileSync, readFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import type { CallSid } from '../../contracts/call-sid.ts'
 import { fixRecordingDate } from '../../calls/recording-facts.ts'
 import { readObjectKey } from '../../recordings/object-key.ts'
-import { RecordingStore } from '../../recordings/store.ts'
 import type { UploadInput } from '../../contracts/recording.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
-import { mp3 } from '../support/audio.ts'
 import { startFaultyS3, type FaultyS3 } from '../support/faulty-s3.ts'
-import { newCallSid, servers } from '../support/servers.ts'
 import { spoolRecording } from '../support/spooled.ts'
 
 let faulty: FaultyS3
@@ -28,10 +26,9 @@ beforeEach(() => {
   bench.restart()
 })
 
-const spool = (bytes?: Buffer) => spoolRecording(bench, bytes && { bytes })
+const spool = () => spoolRecording(bench)
 const upload = (input: UploadInput) => bench.run('uploadRecording', input)
 const failure = (type: string, more: object = {}) => expect.objectContaining({ type, ...more })
-const times = <T>(count: number, each: T): T[] => Array.from({ length: count }, () => each)
 const waits = { nonRetryable: false, category: 'BENIGN' }
 
 test('When a file is uploaded, then the bucket has its bytes under a key with the date, and the spool file is deleted', async () => {
@@ -60,6 +57,7 @@ test('When a file is uploaded, then the bucket has its bytes under a key with th
 async function dayOf(callSid: CallSid): Promise<string> {
   return (await fixRecordingDate(bench.database, callSid)).replaceAll('-', '/')
 }
+const requestsFor = ({ callSid }: UploadInput) => faulty.requests.filter(({ url }) => url.includes(callSid)).map(({ method }) => method)
 const keyOf = async ({ callSid, spooled }: UploadInput) =>
   `recordings/${await dayOf(callSid)}/${callSid}-${spooled.sha256.slice(0, 12)}.mp3`
 
@@ -90,15 +88,17 @@ describe('When the key already has an object with other bytes,', () => {
     const { callSid, spooled } = input
     const key = await keyOf(input)
     await putThere(key, { callsid: callSid, sha256: spooled.sha256 })
+    faulty.requests.length = 0
     expect(await upload(input)).toMatchObject({ key })
+    expect(requestsFor(input)).toEqual(['HEAD', 'PUT', 'HEAD'])
     expect(await bench.bucket.sha256Of(key)).toBe(spooled.sha256)
     expect(bench.alarms.active()).toEqual([])
   })
 
   test.each([
-    ['knows', { ChecksumAlgorithm: 'SHA256' }],
-    ['does not know', {}],
-  ] as const)('then an object of the same size whose SHA-256 the server %s does not count as ours', async (_what, checksum) => {
+    ['knows', { ChecksumAlgorithm: 'SHA256' }, ['HEAD', 'PUT', 'HEAD']],
+    ['does not know', {}, ['HEAD', 'GET', 'PUT', 'HEAD']],
+  ] as const)('then an object of the same size whose SHA-256 the server %s does not count as ours', async (_what, checksum, requests) => {
     const { input } = await spool()
     const { callSid, spooled } = input
     const key = await keyOf(input)
@@ -108,7 +108,9 @@ describe('When the key already has an object with other bytes,', () => {
       Metadata: { callsid: callSid, sha256: spooled.sha256 },
     }
     await bench.bucket.client.send(new PutObjectCommand({ Bucket: bench.bucket.name, Key: key, ...other }))
+    faulty.requests.length = 0
     expect(await upload(input)).toMatchObject({ key })
+    expect(requestsFor(input)).toEqual(requests)
     expect(await bench.bucket.sha256Of(key)).toBe(spooled.sha256)
   })
 
@@ -189,163 +191,10 @@ describe('When the store returns an object only some seconds after it has accept
   })
 })
 
-describe('When the file does not have the validated bytes, then the recording is downloaded again:', () => {
-  test.each([
-    ['deleted', (path: string) => rmSync(path)],
-    ['shortened', (path: string) => truncateSync(path, 100)],
-    ['changed', (path: string) => writeFileSync(path, Buffer.concat([mp3(), randomBytes(20)]))],
-  ])('%s before the upload', async (_how, spoil) => {
-    const { input, path } = await spool()
-    spoil(path)
-    await expect(upload(input)).rejects.toEqual(failure('SpoolFileLost', { nonRetryable: true }))
-    await expect(bench.run('validateRecording', { callSid: input.callSid, spooled: input.spooled })).rejects.toEqual(
-      failure('SpoolFileLost', { nonRetryable: true }),
-    )
-    expect(await bench.bucket.keys(`recordings/`)).not.toContainEqual(expect.stringContaining(input.callSid))
-  })
-})
-
-describe('When the store fails, then the task waits, and succeeds when the store works again:', () => {
-  test.each([
-    ['503 SlowDown', { status: 503, code: 'SlowDown' }, 'StorageUnavailable'],
-    ['500', { status: 500, code: 'InternalError' }, 'StorageUnavailable'],
-    ['400 RequestRateLimitExceeded', { status: 400, code: 'RequestRateLimitExceeded' }, 'StorageUnavailable'],
-    ['a reset in mid-stream', { reset: true }, 'StorageUnavailable'],
-    ['a refusal of one object', { status: 403, code: 'AccessDenied' }, 'StorageUnavailable'],
-    ['wrong access keys', { status: 403, code: 'InvalidAccessKeyId' }, 'StorageMisconfigured'],
-    ['no bucket', { status: 404, code: 'NoSuchBucket' }, 'StorageMisconfigured'],
-    ['a wrong clock', { status: 403, code: 'RequestTimeTooSkewed' }, 'StorageMisconfigured'],
-    ['acknowledged, but not stored', { status: 200 }, 'StorageUnavailable'],
-  ] as const)('%s', async (_how, fault, type) => {
-    const { input, path } = await spool()
-    faulty.next('PUT', fault)
-    const error: unknown = await upload(input).catch((each: unknown) => each)
-    expect(error).toEqual(failure(type, waits))
-    expect((error as Error).message).not.toContain(servers.s3.accessKeyId) // S3's own message contains it
-    expect(existsSync(path)).toBe(true)
-    expect(bench.alarms.active().map(({ name }) => name)).toEqual(type === 'StorageMisconfigured' ? ['StorageMisconfigured'] : [])
-    const { key } = await upload(input)
-    expect(await bench.bucket.sha256Of(key)).toBe(input.spooled.sha256)
-    expect(bench.alarms.active()).toEqual([])
-  })
-
-  test.each([
-    ['reading', 'HEAD', { HEAD: 2, POST: 0 }],
-    ['writing', 'PUT', { HEAD: 0, POST: 1 }],
-  ])('%s is forbidden for all objects', async (_what, method, refused) => {
-    const { input } = await spool()
-    const denied = { status: 403, code: 'AccessDenied' }
-    faulty.next(method, denied)
-    for (const [other, count] of Object.entries(refused)) if (count > 0) faulty.next(other, ...times(count, denied))
-    await expect(upload(input)).rejects.toEqual(failure('StorageMisconfigured', waits))
-    expect(bench.alarms.active().map(({ name }) => name)).toEqual(['StorageMisconfigured'])
-    await upload(input)
-    expect(bench.alarms.active()).toEqual([])
-    expect(await bench.bucket.openUploads()).toBe(0)
-  })
-
-  test.each([
-    ['its HEAD request', 'HEAD', { status: 403 }],
-    ['its PUT request', 'PUT', { status: 403, code: 'AccessDenied' }],
-    ['its PUT request with a digest error', 'PUT', { status: 400, code: 'BadDigest' }],
-  ])('one object is refused on each attempt: %s', async (_what, method, refused) => {
-    const { input } = await spool()
-    const attempt = async (nth: number): Promise<string[]> => {
-      faulty.next(method, refused)
-      await expect(bench.environment({ attempt: nth }).run(bench.activities.uploadRecording, input)).rejects.toEqual(
-        failure('StorageUnavailable', waits),
-      )
-      return bench.alarms.active().map(({ name }) => name)
-    }
-    expect(await attempt(2)).toEqual([])
-    expect(await attempt(3)).toEqual(['UploadRefused'])
-    expect(bench.alarms.active()[0]!.reason).toContain(input.callSid)
-    await upload((await spool()).input)
-    expect(bench.alarms.active()).toHaveLength(1)
-    await upload(input)
-    expect(bench.alarms.active()).toEqual([])
-  })
-
-  test('a store without support for If-None-Match gets requests without it', async () => {
-    faulty.next('PUT', { status: 501, code: 'NotImplemented' })
-    const other = await openWorkbench({ s3Endpoint: faulty.url })
-    try {
-      const { input, path } = await spool()
-      const file = other.spool.path(input.spooled.file)
-      copyFileSync(path, file)
-      const { key } = await other.run('uploadRecording', { ...input, spooled: { ...input.spooled, queue: other.spool.queue } })
-      expect(await other.bucket.sha256Of(key)).toBe(input.spooled.sha256)
-    } finally {
-      await other.close()
-    }
-  })
-})
-
 test('When the store returns no known checksum, then the object is read back', async () => {
   const { input } = await spool()
   faulty.hideEtags = true
   const { key } = await upload(input)
   expect(await bench.bucket.sha256Of(key)).toBe(input.spooled.sha256)
   expect(faulty.requests.some(({ method, url }) => method === 'GET' && url.includes(input.callSid))).toBe(true)
-})
-
-test('When the file is deleted during the upload, then the request fails with the error of the disk, and the process continues', async () => {
-  const store = new RecordingStore({ ...servers.s3, endpoint: faulty.url, bucket: bench.bucket.name, connections: 1 })
-  const object = {
-    key: 'recordings/x',
-    path: '/nowhere/file',
-    bytes: 10,
-    sha256: 'a'.repeat(64),
-    etag: 'b'.repeat(32),
-    contentType: 'audio/mpeg',
-    metadata: {},
-  }
-  const control = { signal: AbortSignal.timeout(10_000), onProgress: () => {}, isCancelled: () => false }
-  await expect(store.put(object, control, { key: object.key, state: 'nothing' })).rejects.toMatchObject({ code: 'ENOENT' })
-  store.close()
-})
-
-test('When audio is damaged, then it goes to quarantine', async () => {
-  const { input } = await spool(readFileSync(new URL('../corpus/base/other.mkv', import.meta.url)))
-  expect(input.verdict).toMatchObject({ kind: 'damaged', reason: expect.stringContaining('is not accepted') })
-  expect((await upload(input)).key).toMatch(/^quarantine\/.+\.webm$/)
-})
-
-test('When audio is incomplete, then the file stays with the reason until it has been downloaded again', async () => {
-  const callSid = newCallSid()
-  const bytes = mp3({ frames: 20, xingFrames: 50 })
-  const file = bench.spool.fileFor(callSid, 'x')
-  writeFileSync(bench.spool.path(file), bytes)
-  const spooled = { queue: 'q', file, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') }
-  expect(await bench.run('validateRecording', { callSid, spooled })).toEqual({
-    kind: 'incomplete',
-    reason: 'The MP3 is cut off: it announces 50 frames and has 20',
-  })
-  expect(await bench.spool.note(file)).toEqual({ broken: { reason: 'The MP3 is cut off: it announces 50 frames and has 20' } })
-  expect(await bench.spool.bytesOf(file)).toBe(bytes.length)
-})
-
-test('When a file is not audio, then it is refused and deleted', async () => {
-  const callSid = newCallSid()
-  const file = bench.spool.fileFor(callSid, 'x')
-  writeFileSync(bench.spool.path(file), '<html>')
-  const spooled = { queue: 'q', file, bytes: 6, sha256: createHash('sha256').update('<html>').digest('hex') }
-  expect(await bench.run('validateRecording', { callSid, spooled })).toEqual({
-    kind: 'refused',
-    reason: 'The file is an HTML page, not audio',
-  })
-  expect(await bench.spool.files()).not.toContain(file)
-})
-
-test('When the duration of the recording differs from that of the call, then it gets a remark', async () => {
-  const callSid = newCallSid()
-  await bench.database.call.create({ data: { callSid, durationSeconds: 300 } })
-  const bytes = mp3()
-  const file = bench.spool.fileFor(callSid, 'x')
-  writeFileSync(bench.spool.path(file), bytes)
-  const spooled = { queue: 'q', file, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') }
-  expect(await bench.run('validateRecording', { callSid, spooled })).toMatchObject({
-    kind: 'good',
-    remark: 'The recording lasts 1 s, the call 300 s',
-  })
 })

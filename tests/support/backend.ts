@@ -246,6 +246,15 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'], d
   return backend
 }
 
+/** Starts one more API process on the same database, with these settings, and returns its URL when it is ready. */
+export async function startAnotherApi(backend: Backend, env: NodeJS.ProcessEnv = {}): Promise<string> {
+  const port = await freePort(0)
+  backend.launch('api', { ...env, PORT: String(port), OPERATIONS_PORT: String(await freePort(0)) })
+  const url = `http://127.0.0.1:${port}`
+  await eventually('the API to be ready', async () => (await fetch(`${url}/health/ready`)).ok)
+  return url
+}
+
 /** Phone numbers, e-mail addresses, passwords, tokens and signatures. They must not appear in the log of any test. */
 const SECRETS =
   /9876543210|8045678901|@example\.com|passphrase|eyJ[\w-]+\.|[0-9a-f]{16}\.[\w-]{43}|token-of-the-account|webhook-secret|#token=|\b[0-9a-f]{40}\b/

@@ -10,7 +10,7 @@ import { home, uniqueName } from './servers.ts'
 export interface DevCommand {
   child: ChildProcess
   /** The output so far: stdout and stderr. */
-  said: () => string
+  output: () => string
   stdout: () => string
   ended: Promise<number | null>
 }
@@ -41,7 +41,7 @@ export function copyProject(): ProjectCopy {
       let stdout = ''
       child.stdout.on('data', (bytes: Buffer) => (stdout += bytes.toString()))
       for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => (text += bytes.toString()))
-      return { child, said: () => text, stdout: () => stdout, ended: once(child, 'close').then(([code]) => code as number | null) }
+      return { child, output: () => text, stdout: () => stdout, ended: once(child, 'close').then(([code]) => code as number | null) }
     },
     noneLeft,
     async remove() {

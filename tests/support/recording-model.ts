@@ -5,7 +5,7 @@ import { nameRecording } from '../../calls/recording-facts.ts'
 import type { Database } from '../../platform/database.ts'
 import type { CallDetailsAnswer, CallUpdate, Conclusion } from '../../contracts/recording.ts'
 import { RECOVERY } from './activities.ts'
-import { DAMAGED, failedAttempt, retriedLater, POLICY, type Lab, type Run, type Script } from './workflow-lab.ts'
+import { DAMAGED, failedAttempt, retriedLater, POLICY, type Harness, type Run, type Script } from './workflow-harness.ts'
 
 const MINUTE = 60_000
 const LINKS = ['A', 'B', 'C'].map((name) => `https://recordings.exotel.com/a/${name}.mp3`)
@@ -71,7 +71,7 @@ export const histories: fc.Arbitrary<History> = fc.record({
 })
 
 /** Runs one history to its end and checks the invariants. */
-export async function play(lab: Lab, database: Database, history: History): Promise<void> {
+export async function play(harness: Harness, database: Database, history: History): Promise<void> {
   const left = structuredClone(history.tries)
   const answers = [...history.answers]
   const spool = new Set<string>()
@@ -151,11 +151,11 @@ export async function play(lab: Lab, database: Database, history: History): Prom
     discardRecording: async ({ sourceUrl }) => void spool.delete(sourceUrl),
   }
   const { continueAsNewAfterEvents } = history
-  run = await lab.start(history.first, script, { policy: { ...POLICY, continueAsNewAfterEvents } })
+  run = await harness.start(history.first, script, { policy: { ...POLICY, continueAsNewAfterEvents } })
   for (const { afterMs, news: update } of history.later) {
-    if (afterMs > 0) await lab.env.sleep(afterMs)
+    if (afterMs > 0) await harness.env.sleep(afterMs)
     await untilNoRequest(run)
-    await run.tell(update)
+    await run.signalWithStart(update)
   }
   await run.settled()
   check(mostCounted <= 3, `${mostCounted} counted failures in a row, more than the policy allows`)

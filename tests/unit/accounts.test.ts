@@ -164,8 +164,8 @@ describe('Passwords', () => {
 
   test('When a password is hashed, then only this password matches, in any normalization form', async () => {
     const stored = await hashPassword('caf\u00e9 au lait, please')
-    expect(await verifyPassword(stored, 'cafe\u0301 au lait, please')).toEqual({ right: true, stale: false })
-    expect((await verifyPassword(stored, 'cafe au lait, please')).right).toBe(false)
+    expect(await verifyPassword(stored, 'cafe\u0301 au lait, please')).toEqual({ isCorrect: true, needsRehash: false })
+    expect((await verifyPassword(stored, 'cafe au lait, please')).isCorrect).toBe(false)
     expect(await hashPassword('caf\u00e9 au lait, please')).not.toBe(stored)
   })
 
@@ -173,7 +173,7 @@ describe('Passwords', () => {
     const long = 'a' + '\u0301\u0328'.repeat(16_000)
     const normalize = jest.spyOn(String.prototype, 'normalize')
     expect(passwordWeakness(long, 'a@example.com')).toMatch(/at most 128/)
-    expect((await verifyPassword(undefined, long)).right).toBe(false)
+    expect((await verifyPassword(undefined, long)).isCorrect).toBe(false)
     await hashPassword(long)
     expect(isSamePassword(long, long)).toBe(true)
     expect(normalize).not.toHaveBeenCalled()
@@ -191,7 +191,7 @@ describe('Passwords', () => {
   })
 
   test('When there is no account, then every password is wrong', async () => {
-    for (const password of ['', 'correct horse battery']) expect((await verifyPassword(undefined, password)).right).toBe(false)
+    for (const password of ['', 'correct horse battery']) expect((await verifyPassword(undefined, password)).isCorrect).toBe(false)
   })
 })
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
-import { BadCallSid, deliveryIdentity, readCallEvent, WEBHOOK_ROUTES, type WebhookRoute } from '../../exotel/call-event.ts'
+import { InvalidCallSid, deliveryIdentity, readCallEvent, WEBHOOK_ROUTES, type WebhookRoute } from '../../exotel/call-event.ts'
 
 const read = (fields: object, route: WebhookRoute = 'call-end') => readCallEvent({ CallSid: 'a1', ...fields } as never, route)
 
@@ -139,7 +139,7 @@ test('When a list of links is sent as RecordingUrl, then each is a recording', (
 
 test('When a delivery has two CallSids, then the error says that CallSid is given more than once', () => {
   const read = (): unknown => readCallEvent({ CallSid: ['a1', 'b2'] }, 'call-end')
-  expect(read).toThrow(BadCallSid)
+  expect(read).toThrow(InvalidCallSid)
   expect(read).toThrow('CallSid is given more than once')
 })
 
@@ -154,7 +154,7 @@ describe('When the CallSid is invalid, then the error names the field:', () => {
     ['a new line', 'a\nb'],
     ['a NUL', 'a\uFFFD'],
   ])('%s', (_how, CallSid) => {
-    expect(() => readCallEvent({ CallSid } as never, 'call-end')).toThrow(BadCallSid)
+    expect(() => readCallEvent({ CallSid } as never, 'call-end')).toThrow(InvalidCallSid)
     expect(() => readCallEvent({ CallSid } as never, 'call-end')).toThrow(/CallSid/)
   })
 })

@@ -1,7 +1,13 @@
 import type { ServerResponse } from 'node:http'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { callSid } from '../support/servers.ts'
-import { ExotelApi, ExotelCredentialsRefused, ExotelRateLimited, ExotelUnavailable } from '../../exotel/api-client.ts'
+import {
+  ExotelAccountNotFound,
+  ExotelApi,
+  ExotelCredentialsRefused,
+  ExotelRateLimited,
+  ExotelUnavailable,
+} from '../../exotel/api-client.ts'
 import { eventually } from '../support/eventually.ts'
 import { startScriptedServer, type Answer, type ScriptedServer } from '../support/scripted-server.ts'
 
@@ -34,7 +40,21 @@ const repeating =
 
 test('When the list of calls has an unknown form, then it confirms no account, in repeated requests as well', async () => {
   exotel.script((_request, response) => response.end('{}'))
-  for (const _ of [1, 2]) await expect(api.confirmAccount(new AbortController().signal)).rejects.toThrow(ExotelUnavailable)
+  for (const _ of [1, 2]) await expect(api.confirmAccount(new AbortController().signal)).rejects.toThrow(ExotelAccountNotFound)
+})
+
+test('When Call Details are requested with a pre-signed link, then the request contains how long the link has to be valid', async () => {
+  exotel.script((_request, response) => response.end(JSON.stringify({ Call: {} })))
+  await requestDetails()
+  await api.callDetailsWithLink(callSid('call'), new AbortController().signal)
+  const path = '/v1/Accounts/account/Calls/call.json'
+  expect(exotel.requests.map(({ url }) => url)).toEqual([path, `${path}?RecordingUrlValidity=60`])
+})
+
+test.each([401, 403])('When the API responds %i, then it refuses our key', async (status) => {
+  exotel.script((_request, response) => response.writeHead(status).end())
+  await expect(requestDetails()).rejects.toThrow(ExotelCredentialsRefused)
+  await expect(api.confirmAccount(new AbortController().signal)).rejects.toThrow(ExotelCredentialsRefused)
 })
 
 describe('When the response of the API', () => {

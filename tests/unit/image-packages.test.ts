@@ -26,7 +26,7 @@ test('When the runtime image is built, then it keeps what the project needs, and
   for (const name of ['@prisma/schema-engine-wasm', 'effect', 'shared', '@types/node']) addPackage(name)
   addPackage('express/node_modules/shared')
   addPackage('shared/node_modules/effect')
-  expect(prune('runtime')).toEqual({ status: 0, said: '' })
+  expect(prune('runtime')).toEqual({ status: 0, output: '' })
   expect(kept('express', 'express/node_modules/shared', '@temporalio/worker', '@prisma/client')).toEqual([true, true, true, true])
   expect(kept('prisma', '@prisma/schema-engine-wasm', 'effect', 'shared', '@types/node', '@types')).toEqual(Array(6).fill(false))
 })
@@ -58,7 +58,7 @@ test('When the release image is built, then it has every package that migrations
   expect(imported).toEqual(expect.arrayContaining(['prisma', 'pg', '@prisma/schema-engine-wasm']))
   addProject([...imported, '@temporalio/worker'])
   for (const name of imported) addPackage(name)
-  expect(prune('release')).toEqual({ status: 0, said: '' })
+  expect(prune('release')).toEqual({ status: 0, output: '' })
   expect(imported.filter((name) => !kept(name)[0])).toEqual([])
   expect(kept('@temporalio/worker', '@temporalio')).toEqual([false, false])
 })
@@ -66,19 +66,19 @@ test('When the release image is built, then it has every package that migrations
 test('When a package that is needed is absent, then no image is built, and the message names both', () => {
   addProject(['express', '@temporalio/worker', '@prisma/client'])
   addPackage('express', ['qs'])
-  expect(prune('runtime')).toEqual({ status: 1, said: expect.stringMatching(/^qs is missing, which express needs/) })
+  expect(prune('runtime')).toEqual({ status: 1, output: expect.stringMatching(/^qs is missing, which express needs/) })
 })
 
 test('When Temporal’s worker does not depend on the bundler any more, then no image is built', () => {
   addProject(['@temporalio/worker', '@prisma/client'])
   addPackage('@temporalio/worker', ['@temporalio/core-bridge', 'rspack'])
-  expect(prune('runtime')).toEqual({ status: 1, said: expect.stringMatching(/^@temporalio\/worker does not depend on webpack any more/) })
+  expect(prune('runtime')).toEqual({ status: 1, output: expect.stringMatching(/^@temporalio\/worker does not depend on webpack any more/) })
 })
 
 test('When the query compiler of PostgreSQL has another name, then no image is built', () => {
   addProject(['@temporalio/worker', '@prisma/client'])
   rmSync(join(root, 'node_modules/@prisma/client/runtime/query_compiler_fast_bg.postgresql.mjs'))
-  expect(prune('runtime')).toEqual({ status: 1, said: expect.stringMatching(/^@prisma\/client\/runtime has no .*postgresql/) })
+  expect(prune('runtime')).toEqual({ status: 1, output: expect.stringMatching(/^@prisma\/client\/runtime has no .*postgresql/) })
 })
 
 /** A project with these dependencies, with Temporal's and Prisma's packages in place. */
@@ -105,9 +105,9 @@ function versions(names: string[]): Record<string, string> {
   return Object.fromEntries(names.map((name) => [name, '1.0.0']))
 }
 
-function prune(image: string): { status: number | null; said: string } {
+function prune(image: string): { status: number | null; output: string } {
   const { status, stderr } = spawnSync(process.execPath, [SCRIPT, image], { cwd: root, encoding: 'utf8' })
-  return { status, said: stderr }
+  return { status, output: stderr }
 }
 
 function kept(...names: string[]): boolean[] {

@@ -1,6 +1,14 @@
 import { afterAll, describe, expect, jest, test } from '@jest/globals'
 import { readSourceUrl } from '../../exotel/source-url.ts'
-import { checkAddress, checkUrl, guardedLookup, HostNotAllowed, UrlRefused, type UrlPolicy } from '../../exotel/url-policy.ts'
+import {
+  checkAddress,
+  checkUrl,
+  DestinationRefused,
+  guardedLookup,
+  HostNotAllowed,
+  UrlRefused,
+  type UrlPolicy,
+} from '../../exotel/url-policy.ts'
 
 const policy = { hosts: ['*.exotel.com', '*.exotel.in'], publicHosts: [], allowLocal: false }
 const development = { hosts: ['127.0.0.1'], publicHosts: [], allowLocal: true }
@@ -60,7 +68,7 @@ describe('When a link is checked', () => {
   test.each(['https://recordings.exotel.com/1.mp3', 'https://a.b.exotel.in/1', 'https://recordings.exotel.com.:443/1.mp3'])(
     'then %s leads to Exotel’s own host',
     (link) => {
-      expect(checkUrl(link, policy, 'named')).toMatchObject({ own: true })
+      expect(checkUrl(link, policy, 'named')).toMatchObject({ isExotelHost: true })
     },
   )
 
@@ -75,9 +83,9 @@ describe('When a link is checked', () => {
       ['https://a.exotel.in:8443/1.mp3', false],
       ['https://api.exotel.com/1.mp3', true],
       ['https://api.exotel.com:444/1.mp3', false],
-    ])('%s gets our key: %s', (link, own) => {
-      expect(checkUrl(link, withPort, 'redirect')).toMatchObject({ own })
-      if (own) expect(checkUrl(link, withPort, 'named')).toMatchObject({ own })
+    ])('%s gets our key: %s', (link, isExotelHost) => {
+      expect(checkUrl(link, withPort, 'redirect')).toMatchObject({ isExotelHost })
+      if (isExotelHost) expect(checkUrl(link, withPort, 'named')).toMatchObject({ isExotelHost })
       else expect(() => checkUrl(link, withPort, 'named')).toThrow(HostNotAllowed)
     })
   })
@@ -85,12 +93,18 @@ describe('When a link is checked', () => {
   test('then links of a public host are allowed without our key, and links of similar hosts are not allowed', () => {
     const shared = { ...policy, publicHosts: ['s3-ap-southeast-1.amazonaws.com', '*.cdn.example:8443'] }
     for (const link of ['https://s3-ap-southeast-1.amazonaws.com/bucket/1.mp3', 'https://a.cdn.example:8443/1.mp3']) {
-      expect(checkUrl(link, shared, 'named')).toMatchObject({ own: false })
+      expect(checkUrl(link, shared, 'named')).toMatchObject({ isExotelHost: false })
     }
     for (const link of ['https://s3-ap-southeast-2.amazonaws.com/1.mp3', 'https://a.cdn.example/1.mp3', 'https://cdn.example:8443/']) {
       expect(() => checkUrl(link, shared, 'named')).toThrow(HostNotAllowed)
     }
     expect(() => checkUrl('https://10.0.0.1/', { ...policy, publicHosts: ['10.0.0.1'] }, 'named')).toThrow(UrlRefused)
+  })
+
+  test.each(['named', 'redirect'] as const)('then a public host gets no key, although *.exotel.com matches it too: %s', (how) => {
+    const overlapping = { ...policy, hosts: ['*.exotel.com'], publicHosts: ['cdn.exotel.com'] }
+    expect(checkUrl('https://cdn.exotel.com/1.mp3', overlapping, how)).toMatchObject({ isExotelHost: false })
+    expect(checkUrl('https://recordings.exotel.com/1.mp3', overlapping, how)).toMatchObject({ isExotelHost: true })
   })
 
   test.each([
@@ -127,7 +141,7 @@ describe('When a link is checked', () => {
       'exotelrecordings.s3.amazonaws.com',
       'exotelrecordings.s3.ap-south-1.amazonaws.com',
     ]) {
-      expect(checkUrl(`https://${place}/acc/1.mp3`, policy, 'named')).toMatchObject({ own: false })
+      expect(checkUrl(`https://${place}/acc/1.mp3`, policy, 'named')).toMatchObject({ isExotelHost: false })
     }
     for (const place of [
       's3-ap-southeast-1.amazonaws.com/evil',
@@ -144,7 +158,7 @@ describe('When a link is checked', () => {
     'then %s is allowed only by redirect',
     (link) => {
       expect(() => checkUrl(link, policy, 'named')).toThrow(HostNotAllowed)
-      expect(checkUrl(link, policy, 'redirect')).toMatchObject({ own: false })
+      expect(checkUrl(link, policy, 'redirect')).toMatchObject({ isExotelHost: false })
     },
   )
 
@@ -201,7 +215,7 @@ describe('When a link is checked', () => {
   test.each(['https://8.8.8.8/', 'https://[2606:4700::1111]/', 'https://[2a00:1450:4001:81b::200e]/', 'https://[::ffff:8.8.8.8]/'])(
     'then %s is public, so it is allowed by redirect',
     (link) => {
-      expect(checkUrl(link, policy, 'redirect')).toMatchObject({ own: false })
+      expect(checkUrl(link, policy, 'redirect')).toMatchObject({ isExotelHost: false })
     },
   )
 
@@ -217,9 +231,9 @@ describe('When a link is checked', () => {
   )
 
   test('then local addresses are allowed in development, and metadata services are not', () => {
-    expect(checkUrl('http://127.0.0.1:4010/1.mp3', development, 'named')).toMatchObject({ own: true })
+    expect(checkUrl('http://127.0.0.1:4010/1.mp3', development, 'named')).toMatchObject({ isExotelHost: true })
     for (const link of ['https://10.0.0.1/', 'http://192.168.1.1/', 'https://[::1]/', 'http://[fd12::1]/']) {
-      expect(checkUrl(link, development, 'redirect')).toMatchObject({ own: false })
+      expect(checkUrl(link, development, 'redirect')).toMatchObject({ isExotelHost: false })
     }
     expect(() => checkUrl('ftp://127.0.0.1/', development, 'redirect')).toThrow(UrlRefused)
     expect(() => checkUrl('http://169.254.169.254/', development, 'redirect')).toThrow(UrlRefused)
@@ -233,7 +247,7 @@ test('When a name resolves to a private address, then the lookup fails', async (
     new Promise((resolve) => {
       guard('localhost', { all: true }, (error, addresses) => resolve(error ?? addresses))
     })
-  expect(await resolveWith(guardedLookup(policy))).toBeInstanceOf(UrlRefused)
+  expect(await resolveWith(guardedLookup(policy))).toBeInstanceOf(DestinationRefused)
   expect(await resolveWith(guardedLookup(development))).toEqual(
     expect.arrayContaining([expect.objectContaining({ address: expect.any(String) })]),
   )
@@ -267,7 +281,9 @@ describe('When the system’s resolver', () => {
         [PRIVATE, PUBLIC],
         [PUBLIC, PUBLIC_IPV6, PRIVATE],
       ]) {
-        expect(await lookUp(answer, options)).toMatchObject({ message: 'The link leads to a private address' })
+        expect(await lookUp(answer, options)).toMatchObject({
+          message: 'name.example cannot be requested: The link leads to a private address',
+        })
       }
     }
   })

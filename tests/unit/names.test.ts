@@ -2,8 +2,10 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from '@jest/globals'
+import { OTHER_REFUSALS } from '../../api/middleware/webhook-auth.ts'
 import { createActivities } from '../../activities/create.ts'
 import * as names from '../../contracts/names.ts'
+import { AUTH_FAILURES } from '../../exotel/webhook-auth.ts'
 
 const root = join(import.meta.dirname, '../..')
 const page = readFileSync(join(root, 'docs/names.md'), 'utf8')
@@ -58,4 +60,8 @@ test('When a metric is added or renamed, then the page has it with its labels', 
     `${name} ${labels!.replaceAll('`', '').trim().replaceAll(/ +/g, ' ')}`.trim(),
   )
   expect(rows.toSorted()).toEqual(metrics.toSorted())
+})
+
+test('When a reason to refuse a webhook is added or renamed, then the page has it', () => {
+  expect(listed('refusal').toSorted()).toEqual([...Object.keys(AUTH_FAILURES), ...OTHER_REFUSALS].toSorted())
 })

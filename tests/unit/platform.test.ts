@@ -4,7 +4,7 @@ import { pino } from 'pino'
 import { clientKey } from '../../platform/client-address.ts'
 import { createRiseDetector } from '../../platform/heap-monitor.ts'
 import { isPermanentMailError } from '../../platform/mailer.ts'
-import { problem, PROBLEMS } from '../../platform/problem.ts'
+import { problem, PROBLEMS } from '../../platform/http-problems.ts'
 import { retrying } from '../../platform/retry.ts'
 
 const logger = pino({ level: 'silent' })
@@ -123,7 +123,7 @@ describe('Problems', () => {
       '# Errors',
       '',
       'Every error is `application/problem+json` (RFC 9457): `type`, `title`, `status`, `code`, `detail`, `requestId`, and `errors` (`field`, `message`)',
-      'if fields are invalid. Programs should evaluate `code`: its meaning never changes. This table is generated from `platform/problem.ts`.',
+      'if fields are invalid. Programs should evaluate `code`: its meaning never changes. This table is generated from `platform/http-problems.ts`.',
       '',
       `| code${' '.repeat(24)}| status | title${' '.repeat(64)}|`,
       `| ${'-'.repeat(27)} | ------ | ${'-'.repeat(68)} |`,

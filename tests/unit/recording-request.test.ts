@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { buffer } from 'node:stream/consumers'
 import { createRecordingAgents, requestRecording, type RecordingSource } from '../../exotel/recording-request.ts'
-import { HostNotAllowed, UrlRefused } from '../../exotel/url-policy.ts'
+import { DestinationRefused, HostNotAllowed } from '../../exotel/url-policy.ts'
 import { startScriptedServer, type Answer, type ScriptedServer } from '../support/scripted-server.ts'
 
 const policy = { hosts: ['127.0.0.1'], publicHosts: [], allowLocal: true }
@@ -87,7 +87,7 @@ describe('When a redirect', () => {
 
   test('leads to an address that is not public, then that address is not requested', async () => {
     exotel.script(redirect(PRIVATE))
-    await expect(request(`${exotel.url}/a.mp3`)).rejects.toThrow(UrlRefused)
+    await expect(request(`${exotel.url}/a.mp3`)).rejects.toThrow(DestinationRefused)
   })
 
   test('leads to something that is not a URL, then the request fails', async () => {

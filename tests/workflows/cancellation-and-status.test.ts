@@ -1,24 +1,47 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { eventually } from '../support/eventually.ts'
-import { failedAttempt, type Lab, LINK, MINUTE, openLab } from '../support/workflow-lab.ts'
+import { failedAttempt, type Harness, LINK, MINUTE, openHarness } from '../support/workflow-harness.ts'
 
-let lab: Lab
+let harness: Harness
 beforeAll(async () => {
-  lab = await openLab()
+  harness = await openHarness()
 })
-afterAll(() => lab?.close())
+afterAll(() => harness?.close())
 
 describe('When a person cancels a run', () => {
   test('then its row is written first, also if it waits for a link', async () => {
-    const run = await lab.start({ status: 'completed' })
+    const run = await harness.start({ status: 'completed' })
     await run.handle.cancel()
     expect(await run.ended()).toBe('Cancelled')
     expect(run.conclusions).toMatchObject([{ outcome: { state: 'failed', code: 'Cancelled' } }])
   })
+
+  test('then a link that arrives while its row is written gets a row, too, and the run ends', async () => {
+    const late = `${LINK}2`
+    const run = await harness.start(
+      { sourceUrls: [LINK] },
+      {
+        downloadRecording: () => Promise.reject(failedAttempt('RecordingNotFound')),
+        updateCall: async ({ sourceUrl }) => {
+          if (sourceUrl === LINK) await run.signal({ sourceUrls: [late] })
+        },
+      },
+    )
+    // An activity that is cancelled at the moment of its end would block the test server, see recording-model.ts.
+    await eventually('the run to wait', () => run.hasCompleted('recordRetryWait'))
+    await run.handle.cancel()
+    await eventually('both rows', async () => run.conclusions.length === 2, 10_000)
+    expect(await run.ended()).toBe('Cancelled')
+    const cancelled = { outcome: { state: 'failed', code: 'Cancelled' } }
+    expect(run.conclusions).toMatchObject([
+      { sourceUrl: LINK, ...cancelled },
+      { sourceUrl: late, ...cancelled },
+    ])
+  })
 })
 
 test('When the status of a run is queried, then it contains what the run waits for and when the next attempt starts', async () => {
-  const run = await lab.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(failedAttempt('RecordingNotFound')) })
+  const run = await harness.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(failedAttempt('RecordingNotFound')) })
   const status = await eventually('the run to wait', async () => {
     const now = await run.status()
     return now.step === 'wait' && now
@@ -37,14 +60,14 @@ test('When the status of a run is queried, then it contains what the run waits f
 })
 
 test('When a run is cancelled after Exotel’s API named a recording, then the outcome is written to the row of that recording', async () => {
-  const run = await lab.start(
+  const run = await harness.start(
     { status: 'completed' },
     {
       findRecording: async () => ({ kind: 'named', sourceUrl: LINK }),
       downloadRecording: () => Promise.reject(failedAttempt('RecordingNotFound')),
     },
   )
-  await lab.env.sleep(5 * MINUTE)
+  await harness.env.sleep(5 * MINUTE)
   await run.handle.cancel()
   expect(await run.ended()).toBe('Cancelled')
   expect(run.conclusions).toMatchObject([{ sourceUrl: LINK, outcome: { state: 'failed', code: 'Cancelled' } }])

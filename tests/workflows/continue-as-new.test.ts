@@ -6,12 +6,12 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { CallSid } from '../../contracts/call-sid.ts'
 import { signalRecordingWorkflow } from '../../relay/signal-workflow.ts'
-import type { ClaimedEvent } from '../../calls/claim-events.ts'
+import type { ClaimedEvent } from '../../calls/relay-events.ts'
 import { DOWNLOADS_QUEUE, RECORDINGS_QUEUE, recordingWorkflowId, spoolQueues } from '../../contracts/names.ts'
 import type { Conclusion, SourceRef } from '../../contracts/recording.ts'
 import { eventually } from '../support/eventually.ts'
 import { createNamespace, dist, newCallSid, servers } from '../support/servers.ts'
-import { failedAttempt, retriedLater, POLICY } from '../support/workflow-lab.ts'
+import { failedAttempt, retriedLater, POLICY } from '../support/workflow-harness.ts'
 
 const LINKS = ['A', 'B', 'C', 'D', 'E'].map((name) => `https://recordings.exotel.com/a/${name}.mp3`)
 const WHOLE = { queue: 'spool-scripted', file: 'f', bytes: 10, sha256: 'a'.repeat(64) }

@@ -2,22 +2,22 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { Context } from '@temporalio/activity'
 import type { RetryWait } from '../../contracts/recording.ts'
-import { failedAttempt, HOUR, iso, type Lab, LINK, MINUTE, ONE_BYTE, openLab } from '../support/workflow-lab.ts'
+import { failedAttempt, HOUR, iso, type Harness, LINK, MINUTE, ONE_BYTE, openHarness } from '../support/workflow-harness.ts'
 
-let lab: Lab
+let harness: Harness
 beforeAll(async () => {
-  lab = await openLab()
+  harness = await openHarness()
 })
-afterAll(() => lab?.close())
+afterAll(() => harness?.close())
 
-const now = () => lab.env.currentTimeMs()
+const now = () => harness.env.currentTimeMs()
 
 describe('When Exotel does not have the recording yet', () => {
   const notFound = () => Promise.reject(failedAttempt('RecordingNotFound'))
 
   test('then a 404 within an hour of the call’s end is not counted as a failure', async () => {
     const startMs = await now()
-    const run = await lab.start(
+    const run = await harness.start(
       { sourceUrls: [LINK], endedAt: iso(startMs) },
       {
         downloadRecording: async () =>
@@ -30,7 +30,7 @@ describe('When Exotel does not have the recording yet', () => {
 
   test('then three attempts are made after the hour', async () => {
     const startMs = await now()
-    const run = await lab.start({ sourceUrls: [LINK], endedAt: iso(startMs) }, { downloadRecording: notFound })
+    const run = await harness.start({ sourceUrls: [LINK], endedAt: iso(startMs) }, { downloadRecording: notFound })
     expect(await run.ended()).toBe('RecordingNotFound')
     expect(run.concludedAtMs - startMs).toBeGreaterThan(60 * MINUTE)
     expect(run.concludedAtMs - startMs).toBeLessThan(70 * MINUTE)
@@ -39,7 +39,7 @@ describe('When Exotel does not have the recording yet', () => {
   test('then the workflow waits for five hours if the end of the call is unknown or not plausible', async () => {
     for (const endedAt of [undefined, iso((await now()) + 40 * HOUR)]) {
       const startMs = await now()
-      const run = await lab.start({ sourceUrls: [LINK], ...(endedAt && { endedAt }) }, { downloadRecording: notFound })
+      const run = await harness.start({ sourceUrls: [LINK], ...(endedAt && { endedAt }) }, { downloadRecording: notFound })
       expect(await run.ended()).toBe('RecordingNotFound')
       expect(run.concludedAtMs - startMs).toBeGreaterThan(5 * HOUR)
     }
@@ -55,7 +55,7 @@ describe('When Exotel refuses a recording or sends no bytes while it may still b
   test.each(['refused', 'renewed'] as const)('then a refusal within the hour is not counted as a failure (access %s)', async (access) => {
     const startMs = await now()
     const isEarly = untilMinute(startMs, 50)
-    const run = await lab.start(
+    const run = await harness.start(
       { sourceUrls: [LINK], endedAt: iso(startMs) },
       { downloadRecording: async () => ((await isEarly()) ? refused() : WHOLE), renewLink: async () => ({ kind: access }) },
     )
@@ -66,7 +66,7 @@ describe('When Exotel refuses a recording or sends no bytes while it may still b
 
   test('then a refusal after the hour is final', async () => {
     const startMs = await now()
-    const run = await lab.start(
+    const run = await harness.start(
       { sourceUrls: [LINK], endedAt: iso(startMs) },
       { downloadRecording: refused, renewLink: async () => ({ kind: 'refused' }) },
     )
@@ -78,7 +78,7 @@ describe('When Exotel refuses a recording or sends no bytes while it may still b
   test('then an empty file within the hour is not counted as a failure', async () => {
     const startMs = await now()
     const isEarly = untilMinute(startMs, 55)
-    const run = await lab.start(
+    const run = await harness.start(
       { sourceUrls: [LINK], endedAt: iso(startMs) },
       {
         downloadRecording: async () => ((await isEarly()) ? EMPTY : WHOLE),
@@ -93,7 +93,7 @@ describe('When Exotel refuses a recording or sends no bytes while it may still b
   })
 
   test('then a file that is empty after the hour is downloaded three times', async () => {
-    const run = await lab.start(
+    const run = await harness.start(
       { sourceUrls: [LINK], endedAt: iso((await now()) - HOUR) },
       { downloadRecording: async () => EMPTY, validateRecording: async () => ({ kind: 'refused', reason: 'The file is empty' }) },
     )
@@ -104,7 +104,7 @@ describe('When Exotel refuses a recording or sends no bytes while it may still b
 
 describe('When attempts fail', () => {
   test.each(['ExotelUnavailable', 'DownloadIncomplete'])('then the recording has failed after three attempts with %s', async (code) => {
-    const run = await lab.start(
+    const run = await harness.start(
       { sourceUrls: [LINK] },
       { downloadRecording: () => Promise.reject(failedAttempt(code, { queue: 'spool-lab', reachedBytes: 10 })) },
     )
@@ -115,7 +115,7 @@ describe('When attempts fail', () => {
 
   test('then the reason and the end of each pause are written to the row, and the run continues if the database is unavailable', async () => {
     const waits: RetryWait[] = []
-    const run = await lab.start(
+    const run = await harness.start(
       { sourceUrls: [LINK] },
       {
         downloadRecording: () => Promise.reject(failedAttempt('DownloadIncomplete')),
@@ -138,7 +138,7 @@ describe('When attempts fail', () => {
       { queue: 'spool-lab', reachedBytes: 2 * 1024 ** 2, resumableBytes: 2 * 1024 ** 2 },
       { queue: 'spool-other', reachedBytes: 4 * 1024 ** 2, resumableBytes: 0 },
     ]
-    const run = await lab.start(
+    const run = await harness.start(
       { sourceUrls: [LINK] },
       {
         downloadRecording: async () => {
@@ -157,7 +157,7 @@ describe('When attempts fail', () => {
 
   test('then the recording fails after a day if its spool file is lost in each attempt', async () => {
     const startMs = await now()
-    const run = await lab.start({ sourceUrls: [LINK] }, { validateRecording: () => Promise.reject(failedAttempt('SpoolFileLost')) })
+    const run = await harness.start({ sourceUrls: [LINK] }, { validateRecording: () => Promise.reject(failedAttempt('SpoolFileLost')) })
     expect(await run.ended()).toBe('InternalError')
     expect(run.concludedAtMs - startMs).toBeGreaterThan(24 * HOUR)
   })
@@ -165,21 +165,24 @@ describe('When attempts fail', () => {
   test.each(['RecordingExpired', 'RecordingTooLarge', 'RecordingUrlRefused', 'RecordingHostNotAllowed'])(
     'then %s is final at once',
     async (code) => {
-      const run = await lab.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(failedAttempt(code)) })
+      const run = await harness.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(failedAttempt(code)) })
       expect(await run.ended()).toBe(code)
       expect(run.calls).toEqual(['downloadRecording', 'updateCall'])
     },
   )
 
   test('then a recording is downloaded three times if Exotel sends a page instead of audio', async () => {
-    const run = await lab.start({ sourceUrls: [LINK] }, { validateRecording: async () => ({ kind: 'refused', reason: 'an HTML page' }) })
+    const run = await harness.start(
+      { sourceUrls: [LINK] },
+      { validateRecording: async () => ({ kind: 'refused', reason: 'an HTML page' }) },
+    )
     expect(await run.ended()).toBe('RecordingInvalid')
     expect(run.calls.filter((name) => name === 'downloadRecording')).toHaveLength(3)
   })
 
   test('then an attempt that downloads 1 MB more resets the count of failures: 12 interruptions of a large file are no failure', async () => {
     let reachedBytes = 0
-    const run = await lab.start(
+    const run = await harness.start(
       { sourceUrls: [LINK] },
       {
         downloadRecording: async () => {
@@ -195,7 +198,7 @@ describe('When attempts fail', () => {
 
   test('then the pause is as long as Retry-After says', async () => {
     const times: number[] = []
-    const run = await lab.start(
+    const run = await harness.start(
       { sourceUrls: [LINK] },
       {
         downloadRecording: async () => (
@@ -210,7 +213,7 @@ describe('When attempts fail', () => {
 
   test('then a refused recording is requested once more with a pre-signed link', async () => {
     let renewed = false
-    const run = await lab.start(
+    const run = await harness.start(
       { sourceUrls: [LINK] },
       {
         downloadRecording: async () =>
@@ -219,7 +222,7 @@ describe('When attempts fail', () => {
       },
     )
     expect(await run.ended()).toBeUndefined()
-    const refused = await lab.start(
+    const refused = await harness.start(
       { sourceUrls: [LINK], endedAt: iso((await now()) - HOUR) },
       { downloadRecording: () => Promise.reject(failedAttempt('ExotelUnauthorized')), renewLink: async () => ({ kind: 'renewed' }) },
     )
@@ -229,10 +232,24 @@ describe('When attempts fail', () => {
 })
 
 test('When Exotel’s API does not respond to the request for a pre-signed link, then the attempt is counted as a failure', async () => {
-  const run = await lab.start(
+  const run = await harness.start(
     { sourceUrls: [LINK] },
     { downloadRecording: () => Promise.reject(failedAttempt('ExotelUnauthorized')), renewLink: async () => ({ kind: 'unavailable' }) },
   )
   expect(await run.ended()).toBe('ExotelUnavailable')
   expect(run.calls.filter((name) => name === 'downloadRecording')).toHaveLength(3)
+})
+
+test('When Exotel limits the rate for longer than an hour, then the recording does not fail', async () => {
+  const began = await now()
+  const run = await harness.start(
+    { sourceUrls: [LINK], endedAt: iso(began) },
+    {
+      downloadRecording: async () =>
+        (await now()) - began < 3 * HOUR ? Promise.reject(failedAttempt('ExotelRateLimited', { retryAfterMs: 5 * MINUTE })) : ONE_BYTE,
+    },
+  )
+  expect(await run.ended()).toBeUndefined()
+  expect(run.conclusions).toMatchObject([{ outcome: { state: 'stored' } }])
+  expect(run.calls.filter((name) => name === 'downloadRecording').length).toBeLessThanOrEqual(3 * 12 + 1) // each pause was as long as Retry-After
 })

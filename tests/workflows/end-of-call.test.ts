@@ -1,28 +1,38 @@
 // How events about the end of a call change the search and the waits.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { failedAttempt, HOUR, iso, type Lab, LINK, MINUTE, ONE_BYTE, openLab } from '../support/workflow-lab.ts'
+import { failedAttempt, HOUR, iso, type Harness, LINK, MINUTE, ONE_BYTE, openHarness } from '../support/workflow-harness.ts'
 
-let lab: Lab
+let harness: Harness
 beforeAll(async () => {
-  lab = await openLab()
+  harness = await openHarness()
 })
-afterAll(() => lab?.close())
+afterAll(() => harness?.close())
 
-const now = () => lab.env.currentTimeMs()
+const now = () => harness.env.currentTimeMs()
 
 test('When an event reports a later end of the call, then Exotel may prepare the recording for an hour after that end', async () => {
   const startMs = await now()
-  const run = await lab.start(
+  const run = await harness.start(
     { status: 'busy', sourceUrls: [LINK], endedAt: iso(startMs - 2 * HOUR) },
     {
       downloadRecording: async () =>
         (await now()) - startMs < 30 * MINUTE ? Promise.reject(failedAttempt('RecordingNotFound')) : ONE_BYTE,
     },
   )
-  await run.news({ status: 'completed', endedAt: iso(startMs) })
-  await run.news({ status: 'busy', endedAt: iso(startMs - 2 * HOUR) })
+  await run.signal({ status: 'completed', endedAt: iso(startMs) })
+  await run.signal({ status: 'busy', endedAt: iso(startMs - 2 * HOUR) })
   expect(await run.ended()).toBeUndefined()
   expect(run.conclusions).toMatchObject([{ outcome: { state: 'stored' } }])
+})
+
+test('When the end of a call is more than 200 days before its event, then it is not plausible, and Exotel may prepare the recording for five hours', async () => {
+  const startMs = await now()
+  const run = await harness.start(
+    { sourceUrls: [LINK], endedAt: iso(startMs - 201 * 24 * HOUR) },
+    { downloadRecording: () => Promise.reject(failedAttempt('RecordingNotFound')) },
+  )
+  expect(await run.ended()).toBe('RecordingNotFound')
+  expect(run.concludedAtMs - startMs).toBeGreaterThan(5 * HOUR)
 })
 
 describe('When events about the end of a call disagree', () => {
@@ -31,7 +41,7 @@ describe('When events about the end of a call disagree', () => {
   test('then Call Details are requested until the call has ended, and for an hour after that', async () => {
     const startMs = await now()
     const asked: number[] = []
-    const run = await lab.start(
+    const run = await harness.start(
       { status: 'ringing', endReportedAt: iso(startMs) },
       {
         findRecording: async () => {
@@ -48,7 +58,7 @@ describe('When events about the end of a call disagree', () => {
 
   test('then the recording counts as missing after five hours if the call never ends for Exotel', async () => {
     const startMs = await now()
-    const run = await lab.start({ endReportedAt: iso(startMs) }, { findRecording: async () => ({ kind: 'none', status: 'ringing' }) })
+    const run = await harness.start({ endReportedAt: iso(startMs) }, { findRecording: async () => ({ kind: 'none', status: 'ringing' }) })
     expect(await run.ended()).toBe('RecordingMissing')
     expect(run.concludedAtMs - startMs).toBeGreaterThanOrEqual(5 * HOUR)
     expect(run.calls.filter((name) => name === 'findRecording').length).toBeLessThan(35)
@@ -56,15 +66,15 @@ describe('When events about the end of a call disagree', () => {
 
   test('then a request follows at once when a running call ends', async () => {
     const startMs = await now()
-    const run = await lab.start(
+    const run = await harness.start(
       { endReportedAt: iso(startMs) },
       {
         findRecording: async () =>
           (await now()) - startMs < 4 * MINUTE ? { kind: 'none', status: 'in-progress' } : { kind: 'named', sourceUrl: LINK },
       },
     )
-    await lab.env.sleep(4 * MINUTE)
-    await run.news({ status: 'completed', endReportedAt: iso(startMs + 4 * MINUTE) })
+    await harness.env.sleep(4 * MINUTE)
+    await run.signal({ status: 'completed', endReportedAt: iso(startMs + 4 * MINUTE) })
     expect(await run.ended()).toBeUndefined()
     expect(run.conclusions).toMatchObject([{ sourceUrl: LINK, outcome: { state: 'stored' } }])
     expect(run.concludedAtMs - startMs).toBeLessThan(6 * MINUTE)
@@ -72,12 +82,12 @@ describe('When events about the end of a call disagree', () => {
 
   test('then an end that arrives while "not recorded" is written starts a new search, also for an unanswered call', async () => {
     let written = 0
-    const run = await lab.start(
+    const run = await harness.start(
       { status: 'busy', endReportedAt: iso(await now()) },
       {
         updateCall: async () => {
           written += 1
-          if (written === 1) await run.news({ status: 'busy', endReportedAt: iso(await now()) })
+          if (written === 1) await run.signal({ status: 'busy', endReportedAt: iso(await now()) })
         },
         findRecording: async () => ({ kind: 'named', sourceUrl: LINK }),
       },
@@ -89,12 +99,12 @@ describe('When events about the end of a call disagree', () => {
   test('then one more request follows if an end arrives during the last request', async () => {
     const startMs = await now()
     let asked = 0
-    const run = await lab.start(
+    const run = await harness.start(
       { status: 'completed', endedAt: iso(startMs - 2 * HOUR) },
       {
         findRecording: async () => {
           asked += 1
-          if (asked === 1) await run.news({ status: 'completed', endReportedAt: iso(await now()) })
+          if (asked === 1) await run.signal({ status: 'completed', endReportedAt: iso(await now()) })
           return asked === 1 ? none() : { kind: 'named', sourceUrl: LINK }
         },
       },
@@ -105,7 +115,7 @@ describe('When events about the end of a call disagree', () => {
 
   test('then the relay can start a search at once, whatever the status is', async () => {
     const startMs = await now()
-    const run = await lab.start({ status: 'busy', endReportedAt: iso(startMs), searchAgain: true }, { findRecording: none })
+    const run = await harness.start({ status: 'busy', endReportedAt: iso(startMs), searchAgain: true }, { findRecording: none })
     expect(await run.ended()).toBeUndefined()
     expect(run.calls[0]).toBe('findRecording')
     expect(run.conclusions).toMatchObject([{ outcome: { state: 'not_recorded' } }])
@@ -114,19 +124,19 @@ describe('When events about the end of a call disagree', () => {
   test('then an older end that arrives later does not change the times of the requests', async () => {
     const startMs = await now()
     const asked: number[] = []
-    const run = await lab.start(
+    const run = await harness.start(
       { status: 'completed', endReportedAt: iso(startMs) },
       { findRecording: async () => (asked.push(await now()), { kind: 'named', sourceUrl: LINK }) },
     )
-    await run.news({ status: 'completed', endReportedAt: iso(startMs - 30 * MINUTE) })
+    await run.signal({ status: 'completed', endReportedAt: iso(startMs - 30 * MINUTE) })
     expect(await run.ended()).toBeUndefined()
     expect(Math.round((asked[0]! - startMs) / MINUTE)).toBe(1)
   })
 
   test('then a second end adds no request if the next request is still due', async () => {
     const startMs = await now()
-    const run = await lab.start({ status: 'completed', endedAt: iso(startMs), endReportedAt: iso(startMs) }, { findRecording: none })
-    await run.news({ status: 'completed', endReportedAt: iso(startMs + 1000) })
+    const run = await harness.start({ status: 'completed', endedAt: iso(startMs), endReportedAt: iso(startMs) }, { findRecording: none })
+    await run.signal({ status: 'completed', endReportedAt: iso(startMs + 1000) })
     expect(await run.ended()).toBeUndefined()
     expect(run.calls.filter((name) => name === 'findRecording')).toHaveLength(7)
     expect(run.conclusions).toHaveLength(1)

@@ -1,13 +1,13 @@
 // Recordings that no attempt downloads completely, and damaged ones.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { Verdict } from '../../contracts/recording.ts'
-import { DAMAGED, failedAttempt, type Lab, LINK, ONE_BYTE, openLab, type Script } from '../support/workflow-lab.ts'
+import { DAMAGED, failedAttempt, type Harness, LINK, ONE_BYTE, openHarness, type Script } from '../support/workflow-harness.ts'
 
-let lab: Lab
+let harness: Harness
 beforeAll(async () => {
-  lab = await openLab()
+  harness = await openHarness()
 })
-afterAll(() => lab?.close())
+afterAll(() => harness?.close())
 
 describe('When each download is incomplete', () => {
   const INCOMPLETE: Verdict = { kind: 'incomplete', reason: 'cut off' }
@@ -15,7 +15,7 @@ describe('When each download is incomplete', () => {
   const validateRecording: Script['validateRecording'] = async ({ spooled }) => (spooled.broken ? DAMAGED : INCOMPLETE)
 
   test('then the incomplete file goes to quarantine after the last attempt', async () => {
-    const run = await lab.start({ sourceUrls: [LINK] }, { validateRecording, keepIncomplete: async () => ({ spooled: KEPT }) })
+    const run = await harness.start({ sourceUrls: [LINK] }, { validateRecording, keepIncomplete: async () => ({ spooled: KEPT }) })
     expect(await run.ended()).toBe('RecordingDamaged')
     expect(run.calls.filter((name) => name === 'downloadRecording')).toHaveLength(3)
     expect(run.conclusions).toMatchObject([
@@ -25,7 +25,7 @@ describe('When each download is incomplete', () => {
 
   test('then the incomplete file goes to quarantine with the code RecordingExpired if Exotel no longer has the recording', async () => {
     let downloads = 0
-    const run = await lab.start(
+    const run = await harness.start(
       { sourceUrls: [LINK] },
       {
         downloadRecording: async () => (++downloads < 3 ? ONE_BYTE : Promise.reject(failedAttempt('RecordingExpired'))),
@@ -63,7 +63,7 @@ describe('When each download is incomplete', () => {
     ],
     ['its worker is lost', { keepIncomplete: () => Promise.reject(failedAttempt('SpoolFileLost')) }],
   ])('then the recording fails if %s', async (_why, script) => {
-    const run = await lab.start({ sourceUrls: [LINK] }, { validateRecording, ...script })
+    const run = await harness.start({ sourceUrls: [LINK] }, { validateRecording, ...script })
     expect(await run.ended()).toBe('DownloadIncomplete')
     expect(run.conclusions).toMatchObject([{ outcome: { state: 'failed', code: 'DownloadIncomplete', error: 'cut off' } }])
   })
@@ -72,7 +72,7 @@ describe('When each download is incomplete', () => {
     let attempts = 0
     let downloads = 0
     const uploads: number[] = []
-    const run = await lab.start(
+    const run = await harness.start(
       { sourceUrls: [LINK] },
       {
         downloadRecording: async () => ({ ...ONE_BYTE, queue: ['spool-lab', 'spool-other', 'spool-third'][downloads++]! }),
@@ -91,7 +91,7 @@ describe('When each download is incomplete', () => {
 
   test('then another kept file goes to quarantine if the longest one is a page', async () => {
     const left = [{ ...KEPT, file: 'page' }, KEPT]
-    const run = await lab.start(
+    const run = await harness.start(
       { sourceUrls: [LINK] },
       {
         keepIncomplete: async () => (left.length > 0 ? { spooled: left.shift()! } : {}),
@@ -107,14 +107,14 @@ describe('When each download is incomplete', () => {
     let downloads = 0
     const downloadRecording: Script['downloadRecording'] = async () =>
       ++downloads < 2 ? ONE_BYTE : Promise.reject(failedAttempt('RecordingTooLarge', { queue: 'spool-lab', reachedBytes: 10 }))
-    const run = await lab.start({ sourceUrls: [LINK] }, { downloadRecording, validateRecording })
+    const run = await harness.start({ sourceUrls: [LINK] }, { downloadRecording, validateRecording })
     expect(await run.ended()).toBe('RecordingTooLarge')
     expect(run.calls).not.toContain('keepIncomplete')
   })
 })
 
 test('When audio is damaged, then it goes to quarantine, and the run fails with the reason', async () => {
-  const run = await lab.start({ sourceUrls: [LINK] }, { validateRecording: async () => DAMAGED })
+  const run = await harness.start({ sourceUrls: [LINK] }, { validateRecording: async () => DAMAGED })
   expect(await run.ended()).toBe('RecordingDamaged')
   expect(run.conclusions).toMatchObject([
     { outcome: { state: 'quarantined', code: 'RecordingDamaged', error: 'cut off', key: expect.any(String) } },

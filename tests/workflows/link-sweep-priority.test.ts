@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { EXOTEL_API_QUEUE, LINK_SWEEP_WORKFLOW, RECORDING_WORKFLOW, RECORDINGS_QUEUE, recordingWorkflowId } from '../../contracts/names.ts'
 import { eventually } from '../support/eventually.ts'
 import { createNamespace, dist, newCallSid, servers } from '../support/servers.ts'
-import { POLICY } from '../support/workflow-lab.ts'
+import { POLICY } from '../support/workflow-harness.ts'
 
 const QUESTIONS = 30
 

@@ -3,26 +3,26 @@ import fc from 'fast-check'
 import type { Database } from '../../platform/database.ts'
 import { histories, play } from '../support/recording-model.ts'
 import { openDatabase } from '../support/servers.ts'
-import { openLab, type Lab } from '../support/workflow-lab.ts'
+import { openHarness, type Harness } from '../support/workflow-harness.ts'
 
 /** `npm run test:heavy` runs more histories. */
 const RUNS = Number(process.env.MODEL_RUNS ?? 30)
 
-let lab: Lab
+let harness: Harness
 let database: Database
 let close: () => Promise<void>
 beforeAll(async () => {
   ;({ database, close } = await openDatabase())
-  lab = await openLab()
+  harness = await openHarness()
 })
 afterAll(async () => {
-  await lab?.close()
+  await harness?.close()
   await close?.()
 })
 
 test(`When anything happens in any order (${RUNS} histories), then every recording ends in the correct state, and no file is left in the spool`, async () => {
   await fc.assert(
-    fc.asyncProperty(histories, (history) => play(lab, database, history)),
+    fc.asyncProperty(histories, (history) => play(harness, database, history)),
     {
       numRuns: RUNS,
       endOnFailure: true,

@@ -1,26 +1,37 @@
 // Faults of our own storage, workers and code.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { failedAttempt, HOUR, type Lab, LINK, MINUTE, openLab, POLICY, retriedLater } from '../support/workflow-lab.ts'
+import {
+  BUSY_SPOOL,
+  failedAttempt,
+  HOUR,
+  type Harness,
+  LINK,
+  MINUTE,
+  ONE_BYTE,
+  openHarness,
+  POLICY,
+  retriedLater,
+} from '../support/workflow-harness.ts'
 
-let lab: Lab
+let harness: Harness
 beforeAll(async () => {
-  lab = await openLab()
+  harness = await openHarness()
 })
-afterAll(() => lab?.close())
+afterAll(() => harness?.close())
 
-const now = () => lab.env.currentTimeMs()
+const now = () => harness.env.currentTimeMs()
 
 describe('When our own services fail', () => {
   test('then the recording is stored without a second download after S3 was unavailable for 24 h', async () => {
     const until = (await now()) + 24 * HOUR
-    const run = await lab.start(
+    const run = await harness.start(
       { sourceUrls: [LINK] },
       {
         uploadRecording: async () =>
           (await now()) < until ? Promise.reject(retriedLater('StorageUnavailable', 5 * MINUTE)) : { bucket: 'b', key: 'k', url: 'u' },
       },
     )
-    await lab.env.sleep('25h')
+    await harness.env.sleep('25h')
     expect(await run.ended()).toBeUndefined()
     expect(run.calls.filter((name) => name === 'downloadRecording')).toHaveLength(1)
     expect(run.conclusions).toMatchObject([{ outcome: { state: 'stored' } }])
@@ -28,7 +39,7 @@ describe('When our own services fail', () => {
 
   test('then an unknown error is retried for a day, and then the recording fails', async () => {
     const startMs = await now()
-    const run = await lab.start({ sourceUrls: [LINK] }, { validateRecording: () => Promise.reject(failedAttempt('InternalError')) })
+    const run = await harness.start({ sourceUrls: [LINK] }, { validateRecording: () => Promise.reject(failedAttempt('InternalError')) })
     expect(await run.ended()).toBe('InternalError')
     expect(run.concludedAtMs - startMs).toBeGreaterThan(24 * HOUR)
     expect(run.concludedAtMs - startMs).toBeLessThan(26 * HOUR)
@@ -38,15 +49,20 @@ describe('When our own services fail', () => {
 describe('When the worker with the file is lost', () => {
   test('then the recording is downloaded again after the schedule-to-start timeout, and no failure is counted', async () => {
     let downloads = 0
-    const run = await lab.start(
+    const run = await harness.start(
       { sourceUrls: [LINK] },
       {
-        downloadRecording: async () => ({ queue: ++downloads <= 4 ? 'spool-of-the-dead' : 'spool-lab', file: 'f', bytes: 1, sha256: 'a' }),
+        downloadRecording: async () => ({
+          queue: ++downloads <= 4 ? 'spool-of-the-dead' : 'spool-lab',
+          file: 'f',
+          bytes: 1,
+          sha256: 'a',
+        }),
       },
       { policy: { ...POLICY, spoolLostAfterMs: 1000 } },
     )
-    await lab.untilConcluded(run)
-    await lab.env.sleep('1 minute') // the files of the lost worker are not deleted within this time
+    await harness.untilConcluded(run)
+    await harness.env.sleep('1 minute') // the files of the lost worker are not deleted within this time
     expect(await run.ended()).toBeUndefined()
     expect(downloads).toBe(5)
     expect(run.conclusions).toMatchObject([{ outcome: { state: 'stored' } }])
@@ -54,7 +70,7 @@ describe('When the worker with the file is lost', () => {
 
   test('then a recording whose file is missing is downloaded again at once', async () => {
     let validations = 0
-    const run = await lab.start(
+    const run = await harness.start(
       { sourceUrls: [LINK] },
       {
         validateRecording: async () =>
@@ -66,4 +82,45 @@ describe('When the worker with the file is lost', () => {
     expect(await run.ended()).toBeUndefined()
     expect(run.calls.filter((name) => name === 'downloadRecording')).toHaveLength(2)
   })
+})
+
+test('When a task waits in the queue of a worker for longer than the limit, then the file does not count as lost while the worker has it', async () => {
+  const answers = [true, true, false]
+  let downloads = 0
+  const run = await harness.start(
+    { sourceUrls: [LINK] },
+    {
+      downloadRecording: async () => ({ ...ONE_BYTE, queue: (downloads += 1) === 1 ? BUSY_SPOOL : 'spool-lab' }),
+      checkSpool: async () => answers.shift()!,
+    },
+    { policy: { ...POLICY, spoolLostAfterMs: 1000 } },
+  )
+  await harness.untilConcluded(run)
+  expect(await run.ended()).toBeUndefined()
+  expect(answers).toEqual([])
+  expect(downloads).toBe(2)
+})
+
+test('When a worker stops during a step of a transfer, then Temporal notices that after 15 s without a heartbeat', async () => {
+  const run = await harness.start({ sourceUrls: [LINK] })
+  expect(await run.ended()).toBeUndefined()
+  const { events } = await run.handle.fetchHistory()
+  const scheduled = events!.flatMap(({ activityTaskScheduledEventAttributes: activity }) => activity ?? [])
+  const seconds = scheduled.map(({ activityType, heartbeatTimeout }) => [activityType?.name, Number(heartbeatTimeout?.seconds)])
+  expect(Object.fromEntries(seconds)).toMatchObject({ downloadRecording: 15, validateRecording: 15, uploadRecording: 15 })
+})
+
+test('When another object has the key of a recording, then the outcome contains both remarks: about the audio and about the key', async () => {
+  const audio = { contentType: 'audio/mpeg', extension: 'mp3' }
+  const run = await harness.start(
+    { sourceUrls: [LINK] },
+    {
+      validateRecording: async () => ({ kind: 'good', etag: 'e', audio, remark: 'The recording lasts 1 s, the call 300 s' }),
+      uploadRecording: async () => ({ bucket: 'b', key: 'k', url: 'u', remark: 'A foreign object has the key x' }),
+    },
+  )
+  expect(await run.ended()).toBeUndefined()
+  const { outcome } = run.conclusions[0]!
+  expect(outcome).toMatchObject({ state: 'stored', remark: expect.stringContaining('The recording lasts 1 s, the call 300 s') })
+  expect(outcome).toMatchObject({ remark: expect.stringContaining('A foreign object has the key x') })
 })

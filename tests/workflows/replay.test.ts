@@ -10,7 +10,7 @@ import { DeterminismViolationError } from '@temporalio/workflow'
 import { Worker } from '@temporalio/worker'
 import { binaries } from '../../dev/fetch-servers.mjs'
 import { dist } from '../support/servers.ts'
-import { BUSY_SPOOL, DAMAGED, failedAttempt, type Lab, LINK, openLab, POLICY, type Run } from '../support/workflow-lab.ts'
+import { BUSY_SPOOL, DAMAGED, failedAttempt, type Harness, LINK, openHarness, POLICY, type Run } from '../support/workflow-harness.ts'
 
 const execFile = promisify(execFileCallback)
 const folder = fileURLToPath(new URL('./histories', import.meta.url))
@@ -20,34 +20,37 @@ const WHOLE = { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' }
 const CONTINUED = 'continues-as-new'
 
 /** Each path through the workflow. Runs of names that end with `open` are still open. */
-const PATHS: Record<string, (lab: Lab) => Promise<Run>> = {
-  stored: (lab) => ended(lab.start({ sourceUrls: [LINK] })),
-  'not-recorded': (lab) => ended(lab.start({ status: 'busy' })),
-  'missing-after-asking': (lab) => ended(lab.start({ status: 'completed', durationSeconds: 60 })),
-  'named-by-the-api': (lab) =>
-    ended(lab.start({ status: 'completed' }, { findRecording: async () => ({ kind: 'named', sourceUrl: LINK }) })),
-  'waits-for-a-link-open': async (lab) => at('wait', await lab.start({ status: 'completed' })),
-  'waits-between-tries-open': async (lab) =>
-    at('wait', await lab.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(failedAttempt('DownloadIncomplete')) })),
-  'failed-after-tries': (lab) =>
+const PATHS: Record<string, (harness: Harness) => Promise<Run>> = {
+  stored: (harness) => ended(harness.start({ sourceUrls: [LINK] })),
+  'not-recorded': (harness) => ended(harness.start({ status: 'busy' })),
+  'missing-after-asking': (harness) => ended(harness.start({ status: 'completed', durationSeconds: 60 })),
+  'named-by-the-api': (harness) =>
+    ended(harness.start({ status: 'completed' }, { findRecording: async () => ({ kind: 'named', sourceUrl: LINK }) })),
+  'waits-for-a-link-open': async (harness) => at('wait', await harness.start({ status: 'completed' })),
+  'waits-between-tries-open': async (harness) =>
+    at(
+      'wait',
+      await harness.start({ sourceUrls: [LINK] }, { downloadRecording: () => Promise.reject(failedAttempt('DownloadIncomplete')) }),
+    ),
+  'failed-after-tries': (harness) =>
     ended(
-      lab.start(
+      harness.start(
         { sourceUrls: [LINK] },
         { downloadRecording: () => Promise.reject(failedAttempt('ExotelUnavailable', { queue: 'spool-lab' })) },
       ),
     ),
-  'refused-then-renewed': (lab) =>
+  'refused-then-renewed': (harness) =>
     ended(
-      lab.start(
+      harness.start(
         { sourceUrls: [LINK] },
         { downloadRecording: () => Promise.reject(failedAttempt('ExotelUnauthorized')), renewLink: async () => ({ kind: 'renewed' }) },
       ),
     ),
-  quarantined: (lab) => ended(lab.start({ sourceUrls: [LINK] }, { validateRecording: async () => DAMAGED })),
-  'incomplete-then-quarantined': (lab) => {
+  quarantined: (harness) => ended(harness.start({ sourceUrls: [LINK] }, { validateRecording: async () => DAMAGED })),
+  'incomplete-then-quarantined': (harness) => {
     const spooled = { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a', broken: { reason: 'cut off' } }
     return ended(
-      lab.start(
+      harness.start(
         { sourceUrls: [LINK] },
         {
           validateRecording: async (input) => (input.spooled.broken ? DAMAGED : { kind: 'incomplete', reason: 'cut off' }),
@@ -56,51 +59,57 @@ const PATHS: Record<string, (lab: Lab) => Promise<Run>> = {
       ),
     )
   },
-  'signalled-twice': async (lab) => {
-    const run = await lab.start({ sourceUrls: [LINK] })
-    await run.news({ sourceUrls: [`${LINK}2`] })
+  'signalled-twice': async (harness) => {
+    const run = await harness.start({ sourceUrls: [LINK] })
+    await run.signal({ sourceUrls: [`${LINK}2`] })
     return ended(run)
   },
-  cancelled: async (lab) => {
-    const run = await at('wait', await lab.start({ status: 'completed' }))
+  cancelled: async (harness) => {
+    const run = await at('wait', await harness.start({ status: 'completed' }))
     await run.handle.cancel()
     return ended(run)
   },
-  'resumed-on-its-worker': (lab) => {
+  'resumed-on-its-worker': (harness) => {
     let attempts = 0
     const broken = failedAttempt('DownloadIncomplete', { queue: 'spool-lab', reachedBytes: 5 * 1024 ** 2, resumableBytes: 5 * 1024 ** 2 })
     const whole = { queue: 'spool-lab', file: 'f', bytes: 6 * 1024 ** 2, sha256: 'a' }
-    return ended(lab.start({ sourceUrls: [LINK] }, { downloadRecording: async () => (++attempts === 1 ? Promise.reject(broken) : whole) }))
+    return ended(
+      harness.start({ sourceUrls: [LINK] }, { downloadRecording: async () => (++attempts === 1 ? Promise.reject(broken) : whole) }),
+    )
   },
-  'lost-worker': async (lab) => {
+  'lost-worker': async (harness) => {
     let downloads = 0
     const download = async () => ({ queue: ++downloads === 1 ? 'spool-of-the-dead' : 'spool-lab', file: 'f', bytes: 1, sha256: 'a' })
-    const run = await lab.start({ sourceUrls: [LINK] }, { downloadRecording: download }, { policy: { ...POLICY, spoolLostAfterMs: 1000 } })
-    await lab.untilConcluded(run)
+    const run = await harness.start(
+      { sourceUrls: [LINK] },
+      { downloadRecording: download },
+      { policy: { ...POLICY, spoolLostAfterMs: 1000 } },
+    )
+    await harness.untilConcluded(run)
     return ended(run)
   },
-  'two-side-by-side': (lab) => {
+  'two-side-by-side': (harness) => {
     let downloads = 0
     return ended(
-      lab.start(
+      harness.start(
         { sourceUrls: [LINK, `${LINK}2`] },
         { downloadRecording: async () => (++downloads === 1 ? Promise.reject(failedAttempt('RecordingNotFound')) : WHOLE) },
       ),
     )
   },
-  'rate-limited': (lab) => {
+  'rate-limited': (harness) => {
     let downloads = 0
     return ended(
-      lab.start(
+      harness.start(
         { sourceUrls: [LINK] },
         { downloadRecording: async () => (++downloads === 1 ? Promise.reject(failedAttempt('ExotelRateLimited')) : WHOLE) },
       ),
     )
   },
-  'worker-with-a-long-queue': async (lab) => {
+  'worker-with-a-long-queue': async (harness) => {
     let downloads = 0
     const answers = [true, false]
-    const run = await lab.start(
+    const run = await harness.start(
       { sourceUrls: [LINK] },
       {
         downloadRecording: async () => ({ ...WHOLE, queue: ++downloads === 1 ? BUSY_SPOOL : 'spool-lab' }),
@@ -108,31 +117,31 @@ const PATHS: Record<string, (lab: Lab) => Promise<Run>> = {
       },
       { policy: { ...POLICY, spoolLostAfterMs: 1000 } },
     )
-    await lab.untilConcluded(run)
+    await harness.untilConcluded(run)
     return ended(run)
   },
-  [CONTINUED]: async (lab) => {
-    const run = await lab.start(
+  [CONTINUED]: async (harness) => {
+    const run = await harness.start(
       { sourceUrls: [LINK] },
       { downloadRecording: () => Promise.reject(failedAttempt('RecordingNotFound')) },
       { policy: { ...POLICY, continueAsNewAfterEvents: 50 } },
     )
     return ended(run)
   },
-  'continued-from-a-long-history': (lab) => PATHS[CONTINUED]!(lab),
+  'continued-from-a-long-history': (harness) => PATHS[CONTINUED]!(harness),
 }
 
 if (process.env.RECORD_HISTORIES) {
   test.each(Object.entries(PATHS))('record %s', async (name, play) => {
     const path = join(folder, `${name}.json`)
     if (existsSync(path)) return
-    const lab = await openLab()
-    const { handle } = await play(lab)
+    const harness = await openHarness()
+    const { handle } = await play(harness)
     const runId = name === CONTINUED ? ['--run-id', handle.signaledRunId] : []
-    const show = ['workflow', 'show', '--workflow-id', handle.workflowId, ...runId, '--output', 'json', '--address', lab.address]
+    const show = ['workflow', 'show', '--workflow-id', handle.workflowId, ...runId, '--output', 'json', '--address', harness.address]
     const { stdout } = await execFile(binaries.temporal(), show)
     writeFileSync(path, `${JSON.stringify(JSON.parse(stdout), withoutPlaces)}\n`)
-    await lab.close()
+    await harness.close()
   })
 }
 

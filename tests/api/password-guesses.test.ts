@@ -1,0 +1,26 @@
+// Guesses of the current password by somebody who has a session of the account.
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { bearer, loggedIn, post, registered } from '../support/accounts.ts'
+import { startBackend, type Backend } from '../support/backend.ts'
+
+let backend: Backend
+beforeAll(async () => {
+  backend = await startBackend({ start: ['api'], env: { RATE_LIMIT_FAILURES: '3' } })
+})
+afterAll(() => backend?.stop())
+
+test('When the current password is guessed with a session, then guessing slows down, and the password stays', async () => {
+  const person = await registered(backend)
+  const { accessToken } = await loggedIn(backend.apiUrl, person)
+  const change = async (currentPassword: string) => {
+    const body = { currentPassword, newPassword: 'the passphrase of a thief' }
+    return (await post(backend.apiUrl, '/api/auth/change-password', body, bearer(accessToken))).status
+  }
+  // Three free guesses, and the one that starts the pause.
+  for (let guess = 0; guess < 4; guess += 1) expect(await change(`guess ${guess}`)).toBe(403)
+  // On a busy machine the next requests may take longer than the pause of 5 s.
+  await backend.database.query(`UPDATE rate_limits SET expire = $1 WHERE key LIKE 'pause:%'`, [Date.now() + 600_000])
+  expect(await change('guess 5')).toBe(429)
+  expect(await change(person.password)).toBe(429)
+  await loggedIn(backend.apiUrl, person)
+})

@@ -1,0 +1,77 @@
+import type { Mistake } from './mistake.ts'
+
+/** Mistakes in the distinction of outages from permanent errors, and in what alarms report. */
+export const outages: Mistake[] = [
+  {
+    breaks: 'work waits forever as DatabaseUnavailable because a table or index is damaged',
+    file: 'platform/database-errors.ts',
+    text: '57|58(?!P))/',
+    replacement: '57|58(?!P)|XX)/',
+    tests: ['tests/storage/permanent-database-errors.test.ts'],
+    only: 'XX00',
+  },
+  {
+    breaks: 'work waits forever as DatabaseUnavailable because a file of the server is missing',
+    file: 'platform/database-errors.ts',
+    text: '58(?!P)',
+    replacement: '58',
+    tests: ['tests/storage/permanent-database-errors.test.ts'],
+    only: '58P01',
+  },
+  {
+    breaks: 'a constraint that is violated at the commit counts as an outage',
+    file: 'platform/database-errors.ts',
+    text: 'return [originalCode, code].find(',
+    replacement: "return error instanceof Error && error.name === 'DriverAdapterError' ? undefined : [originalCode, code].find(",
+    tests: ['tests/storage/permanent-database-errors.test.ts'],
+    only: 'a commit fails with an SQLSTATE that PostgreSQL returns again',
+  },
+  {
+    breaks: 'the log contains only the first reason of an alarm',
+    file: 'platform/alarms.ts',
+    text: '        return logNewReason(name)\n',
+    replacement: '        return\n',
+    tests: ['tests/unit/alarms.test.ts'],
+    only: 'gets another reason',
+  },
+  {
+    breaks: 'a reason that follows another one within a minute is never logged',
+    file: 'platform/alarms.ts',
+    text: '{ logPause: undefined })\n      logNewReason(name)',
+    replacement: '{ logPause: undefined })',
+    tests: ['tests/unit/alarms.test.ts'],
+    only: 'changes all the time|logs its own reasons',
+  },
+  {
+    breaks: 'an alarm whose reason contains a count fills the log',
+    file: 'platform/alarms.ts',
+    text: ' || alarm.logPause !== undefined',
+    replacement: '',
+    tests: ['tests/unit/alarms.test.ts'],
+    only: 'changes all the time',
+  },
+  {
+    breaks: 'health shows the time of the first reason of an alarm',
+    file: 'platform/alarms.ts',
+    text: '{ reason, reasonAt: now() }',
+    replacement: '{ reason }',
+    tests: ['tests/unit/alarms.test.ts'],
+    only: 'gets another reason',
+  },
+  {
+    breaks: 'health shows the first problem of the relay instead of the newest',
+    file: 'relay/relay.ts',
+    text: '{ ...status, problem, problemAt: now() }',
+    replacement: '{ problem, problemAt: now(), ...status }',
+    tests: ['tests/api/relay.test.ts'],
+    only: 'code and time of the newest problem',
+  },
+  {
+    breaks: 'health shows the newest problem of the relay with the time of the first',
+    file: 'relay/relay.ts',
+    text: 'problem, problemAt: now() }',
+    replacement: 'problem, problemAt: status.problemAt ?? now() }',
+    tests: ['tests/api/relay.test.ts'],
+    only: 'code and time of the newest problem',
+  },
+]

@@ -1,0 +1,17 @@
+import { recordEvent } from '../../calls/record-event.ts'
+import { deliveryIdentity, readCallEvent, type WebhookRoute } from '../../exotel/call-event.ts'
+import type { Database } from '../../platform/database.ts'
+
+/** Records the event of a webhook with these fields as the API does. */
+export function recordWebhook(database: Database, route: WebhookRoute, fields: Record<string, string>) {
+  return recordEvent(database, {
+    source: 'exotel',
+    route,
+    identity: deliveryIdentity(route, fields),
+    rawBody: Buffer.from('raw'),
+    contentType: 'x/y',
+    requestId: 'r',
+    event: readCallEvent(fields, route),
+    fields,
+  })
+}
