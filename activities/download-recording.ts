@@ -1,6 +1,6 @@
 // Step 1: downloads a recording from Exotel into this worker's spool. recordings/transfer.ts contains the transfer of the bytes.
 import { Context } from '@temporalio/activity'
-import { isCallErased, linksOf, type Link } from '../calls/recording-facts.ts'
+import { linksOf, type Link } from '../calls/recording-facts.ts'
 import { readAnswer, type FailedAnswer, type RecordingAnswer } from '../exotel/recording-answer.ts'
 import { requestRecording } from '../exotel/recording-request.ts'
 import { DestinationRefused, HostNotAllowed, UrlRefused } from '../exotel/url-policy.ts'
@@ -77,10 +77,11 @@ async function downloadInto(file: string, download: Download): Promise<WholeFile
 
 async function fetchInto(file: string, download: Download): Promise<WholeFile> {
   const { deps, recording, signal } = download
-  if (await isCallErased(deps.database, recording.callSid)) throw failAttempt('Cancelled', 'The call was erased')
+  const links = await linksOf(deps.database, recording.callSid, recording.sourceUrl)
+  if (!links) throw failAttempt('Cancelled', 'The call was erased')
   const part = await readPart(deps.spool, file, deps.store.sizes, signal)
   if (part && part.from === part.totalBytes) return completePart(deps.spool, file, part)
-  return receive(file, download, await linksOf(deps.database, recording.callSid, recording.sourceUrl), part)
+  return receive(file, download, links, part)
 }
 
 /** If a part cannot be continued, the same attempt requests the whole recording, because this is not a failure of Exotel. */

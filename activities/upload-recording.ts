@@ -1,5 +1,5 @@
 import { ApplicationFailure } from '@temporalio/common'
-import { fixRecordingDate, isCallErased } from '../calls/recording-facts.ts'
+import { fixRecordingDate } from '../calls/recording-facts.ts'
 import { digestFile, type PartDigest } from '../recordings/digests.ts'
 import { objectKey } from '../recordings/object-key.ts'
 import { classifyStoreError, ObjectMismatch, ObjectUnreadable } from '../recordings/store-errors.ts'
@@ -44,9 +44,10 @@ export function createUploadRecording(deps: Needs) {
   })
   return async (input: UploadInput): Promise<StoredObject> => {
     const { callSid, spooled, verdict } = input
-    if (await isCallErased(deps.database, callSid)) throw failAttempt('Cancelled', 'The call was erased')
+    const date = await fixRecordingDate(deps.database, callSid)
+    if (date === undefined) throw failAttempt('Cancelled', 'The call was erased')
     const { key, foreign } = await put(deps, refusedAlarm, spooled, {
-      key: objectKey(input, await fixRecordingDate(deps.database, callSid)),
+      key: objectKey(input, date),
       path: deps.spool.path(spooled.file),
       bytes: spooled.bytes,
       sha256: spooled.sha256,

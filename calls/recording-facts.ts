@@ -11,12 +11,17 @@ export interface Link {
   kind: 'named' | 'presigned'
 }
 
-/** @returns the links for one recording in the order in which they are tried: first the one with a query, if there is one, then the plain one */
-export async function linksOf(database: Queryable, callSid: CallSid, sourceUrl: string): Promise<Link[]> {
-  const rows = await database.$queryRaw<{ fetch_url: string | null }[]>`
-    SELECT fetch_url FROM recordings WHERE call_sid = ${callSid} AND source_url = ${sourceUrl}`
+/**
+ * @returns the links for one recording in the order in which they are tried: first the one with a query, if there is one, then the plain
+ *   one. Undefined if the call is erased: then nothing is requested
+ */
+export async function linksOf(database: Queryable, callSid: CallSid, sourceUrl: string): Promise<Link[] | undefined> {
+  const [row] = await database.$queryRaw<{ erased: boolean; fetch_url: string | null }[]>`
+    SELECT EXISTS (SELECT FROM calls WHERE call_sid = ${callSid} AND recording_state = 'erased') AS erased,
+           (SELECT fetch_url FROM recordings WHERE call_sid = ${callSid} AND source_url = ${sourceUrl}) AS fetch_url`
+  if (row!.erased) return undefined
   const plain: Link = { url: sourceUrl, kind: 'named' }
-  const fetchUrl = rows[0]?.fetch_url
+  const fetchUrl = row!.fetch_url
   if (!fetchUrl) return [plain]
   return [{ url: fetchUrl, kind: fetchUrl.startsWith(`${sourceUrl}?`) ? 'named' : 'presigned' }, plain]
 }
@@ -54,17 +59,19 @@ export async function isCallErased(database: Queryable, callSid: CallSid): Promi
 
 /**
  * @returns the UTC day in the keys of a call's objects: the day of its end, or of its arrival if the end is unknown or not plausible. The
- *   first call of this function stores the day on the row; it does not change afterwards.
+ *   first call of this function stores the day on the row; it does not change afterwards. Undefined if the call is erased: then nothing is
+ *   uploaded
  */
-export async function fixRecordingDate(database: Queryable, callSid: CallSid): Promise<string> {
+export async function fixRecordingDate(database: Queryable, callSid: CallSid): Promise<string | undefined> {
   const rows = await database.$queryRaw<{ day: string }[]>`
     INSERT INTO calls AS c (call_sid, recording_state, recording_date)
     VALUES (${callSid}, 'awaiting', (now() AT TIME ZONE 'UTC')::date)
     ON CONFLICT (call_sid) DO UPDATE SET recording_date = COALESCE(c.recording_date, (
       CASE WHEN c.ended_at BETWEEN c.created_at - make_interval(days => ${MAX_DAYS_BEFORE_ARRIVAL}) AND c.created_at + interval '1 day'
            THEN c.ended_at ELSE c.created_at END AT TIME ZONE 'UTC')::date)
+    WHERE c.recording_state <> 'erased'
     RETURNING to_char(recording_date, 'YYYY-MM-DD') AS day`
-  return rows[0]!.day
+  return rows[0]?.day
 }
 
 /** @returns the duration of the call according to Exotel, for a remark on a recording of another length */

@@ -76,9 +76,9 @@ export const downloads: Mistake[] = [
   },
   {
     breaks: 'Audio of an erased call is downloaded',
-    file: 'activities/download-recording.ts',
-    text: 'if (await isCallErased(deps.database, recording.callSid)) throw',
-    replacement: "if (recording.callSid === '') throw",
+    file: 'calls/recording-facts.ts',
+    text: 'if (row!.erased) return undefined\n',
+    replacement: '',
     tests: ['tests/storage/erased-calls.test.ts'],
     only: 'then nothing is downloaded',
   },

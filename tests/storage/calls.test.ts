@@ -97,13 +97,13 @@ test('When links are read, then the link to request first is the first one, and 
   ])
   await nameRecording(database, callSid, { sourceUrl: LINK, fetchUrl: 'https://s3.test/y?Signature=1' })
   await nameRecording(database, callSid, { sourceUrl: LINK })
-  expect((await linksOf(database, callSid, LINK))[0]).toEqual({ url: 'https://s3.test/y?Signature=1', kind: 'presigned' })
+  expect((await linksOf(database, callSid, LINK))![0]).toEqual({ url: 'https://s3.test/y?Signature=1', kind: 'presigned' })
 })
 
 test('When a webhook names a known recording with another query, then the newer link is used, and a later one without a query does not replace it', async () => {
   const callSid = newCallSid()
   for (const query of ['?token=old', '?token=new', '']) await record('recording', { CallSid: callSid, RecordingUrl: LINK + query })
-  expect((await linksOf(database, callSid, LINK)).map(({ url }) => url)).toEqual([`${LINK}?token=new`, LINK])
+  expect((await linksOf(database, callSid, LINK))!.map(({ url }) => url)).toEqual([`${LINK}?token=new`, LINK])
 })
 
 test('When the server has another time zone, then times are still the same instants', async () => {

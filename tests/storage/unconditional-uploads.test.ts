@@ -28,7 +28,7 @@ beforeEach(() => {
 })
 
 const upload = (input: UploadInput): Promise<StoredObject> => bench.run('uploadRecording', input)
-const keyOf = async (input: UploadInput): Promise<string> => objectKey(input, await fixRecordingDate(bench.database, input.callSid))
+const keyOf = async (input: UploadInput): Promise<string> => objectKey(input, (await fixRecordingDate(bench.database, input.callSid))!)
 const putThere = (Key: string, Metadata: Record<string, string>, Body: Buffer | string = 'other bytes'): Promise<unknown> =>
   bench.bucket.client.send(new PutObjectCommand({ Bucket: bench.bucket.name, Key, Body, Metadata }))
 const ours = ({ callSid, spooled }: UploadInput): Record<string, string> => ({ callsid: callSid, sha256: spooled.sha256 })

@@ -55,7 +55,7 @@ test('When a file is uploaded, then the bucket has its bytes under a key with th
 
 /** The date in the keys of a call's objects, `yyyy/mm/dd`. A test may run past midnight. */
 async function dayOf(callSid: CallSid): Promise<string> {
-  return (await fixRecordingDate(bench.database, callSid)).replaceAll('-', '/')
+  return (await fixRecordingDate(bench.database, callSid))!.replaceAll('-', '/')
 }
 const requestsFor = ({ callSid }: UploadInput) => faulty.requests.filter(({ url }) => url.includes(callSid)).map(({ method }) => method)
 const keyOf = async ({ callSid, spooled }: UploadInput) =>
