@@ -2,7 +2,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
 import { peekStart } from '../platform/peek-start.ts'
-import { readStart } from '../platform/read-start.ts'
 import type { FailureCode } from '../contracts/failures.ts'
 import { discardBody, type HttpResponse } from './http-request.ts'
 import { encodingOf, isNothingLeft, singleHeader, totalOfRest, totalOfWhole, validatorOf, type KnownPart } from './recording-version.ts'
@@ -40,7 +39,6 @@ export interface RecordingBody {
 
 /** A longer JSON document is not a state of a recording. */
 const MAX_STATE_BYTES = 4096
-const MAX_READ_BYTES = 64 * 1024
 
 /**
  * Reads status and headers. Reads or discards a body that is not a recording.
@@ -48,8 +46,8 @@ const MAX_READ_BYTES = 64 * 1024
  */
 export async function readAnswer({ statusCode, headers, body }: HttpResponse, part: KnownPart | undefined): Promise<RecordingAnswer> {
   if (statusCode === 200 || statusCode === 203) {
-    const found = await detectState(headers, body)
-    return found.isState ? readState(found.body) : wholeBody(statusCode, headers, found.body)
+    const found = await findDocument(headers, body)
+    return found.document === undefined ? wholeBody(statusCode, headers, found.body) : readState(found.document)
   }
   if (statusCode === 206) return partialBody(headers, body, part)
   await discardBody(body)
@@ -82,22 +80,22 @@ export async function readAnswer({ statusCode, headers, body }: HttpResponse, pa
 }
 
 /**
- * Whether a short body is a JSON document, and a body that still has all bytes. It has to be valid JSON as a whole: audio without a header
+ * The JSON document that a short body consists of, and a body that still has all bytes. It has to be valid JSON as a whole: audio without a header
  * may start with any byte, and may follow a JSON document. An item that is not an object counts only with a JSON content type.
  */
-async function detectState(headers: IncomingHttpHeaders, body: Readable): Promise<{ isState: boolean; body: Readable }> {
+async function findDocument(headers: IncomingHttpHeaders, body: Readable): Promise<{ document?: string; body: Readable }> {
   const length = readLength(singleHeader(headers['content-length'])) ?? 0
-  if (length > MAX_STATE_BYTES || encodingOf(headers) !== undefined) return { isState: false, body }
+  if (length > MAX_STATE_BYTES || encodingOf(headers) !== undefined) return { body }
   const isLabelled = /^application\/(.+\+)?json/i.test(singleHeader(headers['content-type']) ?? '')
-  const mayBeState = (text: string): boolean => (isLabelled ? /^[{["]/.test(text) : text.startsWith('{'))
+  const mayBeDocument = (text: string): boolean => (isLabelled ? /^[{["]/.test(text) : text.startsWith('{'))
   const isEnough = (start: Buffer): boolean => {
     const text = textIn(start)
-    return start.length > MAX_STATE_BYTES || (text !== '' && !mayBeState(text))
+    return start.length > MAX_STATE_BYTES || (text !== '' && !mayBeDocument(text))
   }
   const peeked = await peekStart(body, isEnough)
   const text = textIn(peeked.start)
-  const isState = peeked.isWhole && mayBeState(text) && isJson(text)
-  return { isState, body: peeked.body }
+  const isDocument = peeked.isWhole && mayBeDocument(text) && isJson(text)
+  return { ...(isDocument && { document: text }), body: peeked.body }
 }
 
 function textIn(bytes: Buffer): string {
@@ -114,16 +112,13 @@ function isJson(text: string): boolean {
 }
 
 /** Exotel may send a state instead of a recording: `processing`, `not_available`, `expired` [v3 voice logs]. */
-async function readState(body: Readable): Promise<RecordingAnswer> {
-  const start = await readStart(body, MAX_READ_BYTES)
-  const states = [...start.bytes.toString('latin1').matchAll(/"\w*(?:state|status)"\s*:\s*"([\w -]+)"/gi)].map(([, state]) => state!)
+function readState(document: string): RecordingAnswer {
+  const states = [...document.matchAll(/"\w*(?:state|status)"\s*:\s*"([\w -]+)"/gi)].map(([, state]) => state!)
   if (states.some((state) => /processing|not[_ -](available|ready)|pending|progress|queued/i.test(state))) {
     return { kind: 'failed', code: 'RecordingNotFound', reason: 'Exotel says that the recording is not ready' }
   }
   if (states.some((state) => /expired/i.test(state)))
     return { kind: 'failed', code: 'RecordingExpired', reason: 'Exotel says that the recording has expired' }
-  if (start.kind === 'broken')
-    return { kind: 'failed', code: 'ExotelUnavailable', reason: `Exotel did not send its whole response: ${start.error.message}` }
   return { kind: 'failed', code: 'RecordingInvalid', reason: 'The file is a JSON document, not audio' }
 }
 

@@ -174,8 +174,8 @@ export const evidence: Mistake[] = [
   {
     breaks: 'audio in a JSON document, or behind one, is dropped before it reaches the disk',
     file: 'exotel/recording-answer.ts',
-    text: 'const isState = peeked.isWhole && mayBeState(text) && isJson(text)',
-    replacement: 'const isState = isLabelled ? mayBeState(text) : peeked.isWhole && mayBeState(text) && isJson(text)',
+    text: 'const isDocument = peeked.isWhole && mayBeDocument(text) && isJson(text)',
+    replacement: 'const isDocument = mayBeDocument(text)',
     tests: ['tests/storage/json-bodies.test.ts'],
     only: 'sent in chunks',
   },
