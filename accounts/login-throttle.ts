@@ -28,7 +28,10 @@ const LONGEST_PAUSE_SECONDS = 15 * 60
 const FAILURES_REMEMBERED_SECONDS = 24 * 3600
 /** If a process exits during an attempt, the attempt stays counted for at most this time. */
 const ATTEMPT_IN_PROGRESS_SECONDS = 10
-/** After this number of sources have used up their free failures, all unknown sources of the account have to wait. */
+/**
+ * The free failures of an account are this many times those of one source. They are a sum over all unknown sources, of which each counts
+ * up to its own free failures. After more failures, all unknown sources of the account have to wait.
+ */
 const SOURCES_PER_ACCOUNT = 4
 const KNOWN_SOURCE_SECONDS = 30 * 24 * 3600
 

@@ -4,7 +4,7 @@ import { markObjectMissing, recordObjectCheck, sampleStoredRows, storedRowsAfter
 import { adopter, isKnownAsWrong, recordWrongObject, unknownKeys } from '../calls/object-owners.ts'
 import { concludeRecording } from '../calls/conclude-recording.ts'
 import { counter } from '../platform/metrics.ts'
-import type { ListedObject } from '../recordings/inventory.ts'
+import type { ListedObject } from '../recordings/bucket-objects.ts'
 import { readObjectKey } from '../recordings/object-key.ts'
 import { classifyStoreError, ListBroken } from '../recordings/store-errors.ts'
 import type { ObjectCheckResult, ObjectsPage, ObjectsRequest, RowsPage, RowsRequest } from '../contracts/maintenance.ts'

@@ -1,5 +1,5 @@
 // An alarm about faults that may end without a success in this process. A fault that does not occur again for some time is removed.
-import type { AlarmName } from '../contracts/alarms.ts'
+import type { AlarmName } from '../contracts/alarm-names.ts'
 import type { Alarms } from '../platform/alarms.ts'
 
 export interface ExpiringAlarm {

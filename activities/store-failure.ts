@@ -1,4 +1,4 @@
-import type { AlarmName } from '../contracts/alarms.ts'
+import type { AlarmName } from '../contracts/alarm-names.ts'
 import type { Alarms } from '../platform/alarms.ts'
 import { RetryLater } from './failures.ts'
 

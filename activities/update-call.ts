@@ -16,7 +16,7 @@ type Needs = Pick<Dependencies, 'database' | 'inventory' | 'recovery' | 'logger'
 
 /** Less than the activity's timeout of 20 s. If the store needs longer, the nightly object check deletes the object. */
 const DELETE_DEADLINE_MS = 8000
-/** Long, because a person has to correct the cause. An earlier attempt would fail in the same way. */
+/** Long, because a person has to correct the cause. A retry before that would fail in the same way. */
 const REJECTED_PAUSE_MS = 3600_000
 
 /**

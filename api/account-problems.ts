@@ -1,4 +1,4 @@
-// Maps each AccountError to an HTTP problem.
+// Maps each AccountError to an HTTP problem. The status of the problem is in platform/http-problems.ts.
 import type { AccountError, AccountErrorCode } from '../accounts/errors.ts'
 import { problem, type Problem, type ProblemCode } from '../platform/http-problems.ts'
 

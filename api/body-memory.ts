@@ -1,6 +1,6 @@
-// Limits the memory of large request bodies. If a limit is reached, the oldest incomplete body is rejected: the sender's own (limit of one
-// client), or that of the client that holds the most memory (limit in total). A regular body arrives within moments, so an old one is
-// probably held back on purpose.
+// Limits the memory of large request bodies. If a body needs more memory than a limit allows, one client has to release memory: the sender
+// (limit of one client), or the client that holds the most (limit in total). The oldest other incomplete body of that client is rejected;
+// if there is none, the body that needs the memory. A regular body arrives within moments, so an old one is probably held back on purpose.
 
 const KB = 1024
 const MB = 1024 * KB

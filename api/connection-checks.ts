@@ -2,7 +2,7 @@ import type { Client } from '@temporalio/client'
 import type { ExotelApi } from '../exotel/api-client.ts'
 import type { Database } from '../platform/database.ts'
 import type { Mailer } from '../platform/mailer.ts'
-import type { ObjectInventory } from '../recordings/inventory.ts'
+import type { ObjectInventory } from '../recordings/bucket-objects.ts'
 
 /** Each check resolves with a description of what was verified, or throws an error that describes the fault. */
 export type ConnectionChecks = Record<'email' | 'storage' | 'exotel' | 'temporal' | 'database', () => Promise<string>>

@@ -105,7 +105,10 @@ export async function markRelayed(database: Queryable, events: { started: Claim[
   await mark(events.nothingNew, 'nothing_new')
 }
 
-/** Releases events after a fault that they did not cause. They are due again after all others, and nothing is counted. */
+/**
+ * Releases events whose delivery was given up through no fault of their own (outage, shutdown). They are due now, after those already due.
+ * No attempt is counted.
+ */
 export async function releaseEvents(database: Queryable, claims: Claim[]): Promise<void> {
   await updateClaimed(database, claims, Prisma.sql`next_relay_at = now()`)
 }

@@ -3,7 +3,7 @@
 export interface RecoveryResult {
   /** Calls that were enqueued because one of their failed recordings was due. */
   due: number
-  /** Calls that were enqueued because they waited without an open run. */
+  /** Calls that were enqueued because they waited without an open run, that is, without a workflow that owns them. A stored name. */
   unowned: number
   /** Open runs whose workflow tasks fail. */
   stuck: number
@@ -74,7 +74,7 @@ export interface RowsRequest {
 export interface RowsPage {
   rows: number
   missing: number
-  /** False: so many objects are missing that the result is not trusted and nothing was changed. */
+  /** Whether the result is trusted. False: so many objects are missing that nothing was changed. A stored name. */
   believed: boolean
   last?: string
 }

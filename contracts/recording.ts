@@ -7,11 +7,11 @@ import type { FailureCode } from './failures.ts'
 export interface RecordingPolicy {
   /** Multiplies every wait: 1 in production, less in development and tests. */
   waitScale: number
-  /** Number of attempts that may fail in a row before the recording counts as failed. */
+  /** After this many failures in a row the recording has failed, see `RetryState.failures`. */
   tries: number
   /** An answered call at least this long should have a recording. */
   expectedFromSeconds: number
-  /** How long a spooled file waits for its worker. */
+  /** After this time without a worker that starts the task, the workflow asks the worker whether it has the file. */
   spoolLostAfterMs: number
   /** A run whose history has this many events continues as new. */
   continueAsNewAfterEvents: number
@@ -24,6 +24,11 @@ export interface CallRef {
   callSid: CallSid
   /** Request id of the webhook that started the run. All processes log it. */
   requestId?: string
+}
+
+/** Only the properties of a reference: everything else in the input of an activity would be in Temporal's history as well. */
+export function refTo({ callSid, requestId }: CallRef): CallRef {
+  return { callSid, ...(requestId && { requestId }) }
 }
 
 export interface EndedCall extends CallRef {
@@ -81,7 +86,10 @@ export interface LinkState {
   spools: string[]
 }
 
-/** `unanswered`: the search ended without a request to Exotel, because nobody answered the call. */
+/**
+ * `unanswered`: the search ended without a request to Exotel, because nobody answered the call. `asked`: it ended in another way, usually
+ * after a request. Stored names.
+ */
 export type SearchState = 'never' | 'unanswered' | 'asked'
 
 /** What a run passes to the next run when it continues as new. */

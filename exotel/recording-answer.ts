@@ -81,7 +81,8 @@ export async function readAnswer({ statusCode, headers, body }: HttpResponse, pa
 
 /**
  * The JSON document that a short body consists of, and a body that still has all bytes. It has to be valid JSON as a whole: audio without a header
- * may start with any byte, and may follow a JSON document. An item that is not an object counts only with a JSON content type.
+ * may start with any byte, and may follow a JSON document. Without a JSON content type only an object counts; with one, also an array or
+ * a string.
  */
 async function findDocument(headers: IncomingHttpHeaders, body: Readable): Promise<{ document?: string; body: Readable }> {
   const length = readLength(singleHeader(headers['content-length'])) ?? 0

@@ -152,7 +152,7 @@ const schema = z
     SPOOL_DIRECTORY: text.default('.data/spool'),
     SPOOL_MAX_BYTES: bytes.default(20 * GB),
     SPOOL_MIN_FREE_BYTES: bytes.default(512 * MB),
-    /** How long a spooled file waits for its worker before another worker downloads the recording again. */
+    /** After this time without a worker that starts the task, the workflow asks the worker whether it has the file. */
     SPOOL_LOST_AFTER_SECONDS: seconds.default(600),
     /** Part of the name of this worker's task queues. Must be unique and the same after a restart. Default: the host name. */
     WORKER_NAME: matching(/^[\w.-]{1,255}$/, 'letters, digits, dots, hyphens and underscores').optional(),

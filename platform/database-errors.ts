@@ -28,7 +28,10 @@ const CONNECTION_CODES = new Set([
   'EAI_AGAIN',
 ])
 
-/** True if the same statement may succeed later: the server is unavailable, starting, stopping or overloaded, or broke a deadlock. */
+/**
+ * True if the same statement may succeed later: the server is unavailable, starting, stopping or overloaded, or broke a deadlock. Also true
+ * for a request error of Prisma without an SQLSTATE.
+ */
 export function isDatabaseOutage(error: unknown): boolean {
   const state = sqlStateOf(error)
   if (state !== undefined) return TEMPORARY.test(state)

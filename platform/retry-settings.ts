@@ -1,4 +1,5 @@
-// The retries of all outgoing calls in one place. docs/retries.md says which errors count as transient.
+// The settings of the retries of outgoing calls. Of a recording's retries, only the number of attempts is here: what follows from a failed
+// attempt, and after which pause, is decided in workflows/retry-state.ts. docs/retries.md says which errors count as transient.
 import type { z } from 'zod'
 import type { Pauses, RetryPolicy } from './retry.ts'
 import { decimal, whole } from './setting-types.ts'

@@ -9,7 +9,7 @@ import {
   isBrokenCircuitError,
   noJitterGenerator,
 } from 'cockatiel'
-import type { AlarmName } from '../contracts/alarms.ts'
+import type { AlarmName } from '../contracts/alarm-names.ts'
 import type { Alarms } from '../platform/alarms.ts'
 import type { Logger } from '../platform/logger.ts'
 import { gauge } from '../platform/metrics.ts'

@@ -30,7 +30,9 @@ interface Decoder {
    * chance start with a short valid stream.
    */
   hasSignature?: (start: Buffer) => boolean
-  /** Other data almost always causes an error before its end. If only the end is missing, the data is therefore truncated data of this format. */
+  /**
+   * This decoder rejects data of other formats early. So if its only error is an unexpected end, the data has this format and is truncated.
+   */
   rejectsOtherData?: true
 }
 
@@ -65,7 +67,7 @@ export async function decodeFile(path: string, encoding: string, control: Contro
   if (codings.length === 0) return { kind: 'not encoded' }
   try {
     const { decodedPath, ...whole } = await undoAll(path, codings, control)
-    if (await isRatherRaw(path, decodedPath)) return { kind: 'not encoded' }
+    if (await isAudioWithoutDecoding(path, decodedPath)) return { kind: 'not encoded' }
     await rename(decodedPath, path)
     return { kind: 'decoded', whole }
   } catch (error) {
@@ -94,7 +96,7 @@ function codingsOf(encoding: string): Decoder[][] {
  * True if the file is audio and its decoded content is not. Audio may by chance decode as a format without a signature. The
  * reverse also happens: compressed data in stored blocks contains audio frames, so the file and its decoded content are both audio.
  */
-async function isRatherRaw(path: string, decodedPath: string): Promise<boolean> {
+async function isAudioWithoutDecoding(path: string, decodedPath: string): Promise<boolean> {
   return (await inspectAudio(path)).kind === 'good' && (await inspectAudio(decodedPath)).kind !== 'good'
 }
 

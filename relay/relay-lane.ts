@@ -11,8 +11,8 @@ export interface LaneLimits {
 
 export interface Lane {
   /**
-   * How many requests may start now. Also 0 if it would be less than half of `concurrency`, because claiming single events would take one
-   * SQL statement each.
+   * How many requests may start now, but 0 if it is fewer than half of `concurrency`. So one SQL statement claims several events, not one
+   * statement for each slot that becomes free.
    */
   freeSlots(): number
   /** Runs the work and counts it as one request of this lane. */

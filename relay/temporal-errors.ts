@@ -2,8 +2,11 @@ import { isGrpcServiceError, ServiceError } from '@temporalio/client'
 import { NamespaceNotFoundError, WorkflowNotFoundError } from '@temporalio/common'
 
 /**
- * Why a signal-with-start failed. `temporal_fault`: every event would fail in the same way. `refused`: Temporal refused this event only.
- * `no_response`: the request was not processed, and the caller has to check whether Temporal as a whole responds.
+ * Why a signal-with-start failed, and what happens then to the event (calls/relay-events.ts).
+ * `temporal_fault`: every event would fail in the same way. The relay pauses, and `releaseEvents` releases the event.
+ * `refused`: Temporal refused this event only. `deferEvents` defers it.
+ * `no_response`: no usable response. The caller has to check whether Temporal as a whole responds. If it does, `recordNoResponse` delays the
+ * event; if not, this is a `temporal_fault`.
  */
 export interface TemporalFault {
   kind: 'temporal_fault' | 'refused' | 'no_response'

@@ -10,7 +10,7 @@ export interface ListProgress extends Omit<PassEnd, 'remark' | 'problem'> {
   to: string
   /** Cursor of the next page in this portion. */
   after?: string
-  /** In this portion: how many calls Exotel announced, and how many were read. */
+  /** In this portion: how many calls Exotel announced, and how many entries its pages had (`came`, a stored name). */
   announced?: number
   came: number
   unusable: number

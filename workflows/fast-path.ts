@@ -2,8 +2,8 @@
 import { ActivityFailure, ApplicationFailure } from '@temporalio/common'
 import { isCancellation } from '@temporalio/workflow'
 import { isFailureCode, RATE_LIMITED, SPOOL_FILE_LOST } from '../contracts/failures.ts'
-import type { FastTransferResult, LinkState } from '../contracts/recording.ts'
-import { fastTransfer, refTo } from './recording-activities.ts'
+import { refTo, type FastTransferResult, type LinkState } from '../contracts/recording.ts'
+import { fastTransfer } from './recording-activities.ts'
 import type { RecordingRun } from './recording-run.ts'
 
 /**

@@ -2,10 +2,17 @@
 import { CancellationScope, condition, isCancellation } from '@temporalio/workflow'
 import type { CallFacts } from './call-facts.ts'
 import { isRunning, isUnanswered as isUnansweredStatus } from '../contracts/call-status.ts'
-import type { CallDetailsAnswer, EndedCall, Outcome, CallDetailsRequest, SearchState } from '../contracts/recording.ts'
+import {
+  refTo,
+  type CallDetailsAnswer,
+  type CallDetailsRequest,
+  type EndedCall,
+  type Outcome,
+  type SearchState,
+} from '../contracts/recording.ts'
 import { failureIn } from './failure.ts'
 import { callDetailsTimes } from './call-details-times.ts'
-import { requestCallDetails, refTo } from './recording-activities.ts'
+import { requestCallDetails } from './recording-activities.ts'
 import type { Inbox } from './recording-inbox.ts'
 import type { RecordingRun } from './recording-run.ts'
 
@@ -48,14 +55,14 @@ export async function findRecording(run: RecordingRun): Promise<Search | undefin
 async function requestUnlessLinkArrives(run: RecordingRun, request: CallDetailsRequest): Promise<CallDetailsAnswer | undefined> {
   const { inbox } = run
   const scope = new CancellationScope()
-  const requested = scope.run(() => requestCallDetails(request)).catch(asUnavailable)
-  await Promise.race([requested, condition(inbox.hasLinks)])
-  if (!inbox.hasLinks()) return requested
-  const answered = requested.then((answer) => addNamed(inbox, answer), ignoreCancellation)
+  const response = scope.run(() => requestCallDetails(request)).catch(asUnavailable)
+  await Promise.race([response, condition(inbox.hasLinks)])
+  if (!inbox.hasLinks()) return response
+  const responseHandled = response.then((answer) => addNamed(inbox, answer), ignoreCancellation)
   run.openRequest = {
     end() {
       scope.cancel()
-      return answered
+      return responseHandled
     },
   }
   return undefined

@@ -1,9 +1,9 @@
 // When a recording fails, the longest incomplete file goes to quarantine. It may be all that is left of the recording.
 import { isCancellation } from '@temporalio/workflow'
 import { SPOOL_FILE_LOST, type FailureCode } from '../contracts/failures.ts'
-import { factsOf, withRemark, type LinkState, type Outcome, type Spooled, type Verdict } from '../contracts/recording.ts'
+import { factsOf, refTo, withRemark, type LinkState, type Outcome, type Spooled, type Verdict } from '../contracts/recording.ts'
 import { failureIn } from './failure.ts'
-import { keepIncomplete, refTo, upload, validate } from './recording-activities.ts'
+import { keepIncomplete, upload, validate } from './recording-activities.ts'
 import type { RecordingRun } from './recording-run.ts'
 
 type Failed = Extract<Outcome, { state: 'failed' }>

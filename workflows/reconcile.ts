@@ -31,7 +31,10 @@ export async function ReconcileWorkflow(kind: 'regular' | 'nightly', progress?: 
   return end
 }
 
-/** Searches for the recordings of calls that wait for a link, many calls with one request. Its schedule starts it every few minutes. */
+/**
+ * Searches for the recordings of calls that wait for a link, many calls with one request. Its schedule starts it every few minutes.
+ * @returns `asked`: the number of calls whose links were requested from Exotel. A stored name.
+ */
 export async function LinkSweepWorkflow(): Promise<{ asked: number; found: number }> {
   const portions = await listCallsWithoutLink()
   let found = 0

@@ -10,12 +10,11 @@ import {
 import type { Activities } from '../activities/create.ts'
 import type { ValidateInput } from '../activities/validate-recording.ts'
 import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE, spoolQueues } from '../contracts/names.ts'
-import { isScheduleToStartTimeout } from './failure.ts'
 import {
   failureOf,
+  refTo,
   type CallDetailsAnswer,
   type CallDetailsRequest,
-  type CallRef,
   type Conclusion,
   type EndedCall,
   type FastTransferInput,
@@ -31,6 +30,7 @@ import {
   type UploadInput,
   type Verdict,
 } from '../contracts/recording.ts'
+import { onSpool, onSpoolControl } from './spool-tasks.ts'
 
 const retry = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '10s' } as const
 /** A heartbeat is sent every 3 s. An activity may stall for 10 s, and a worker that died is noticed after 15 s. */
@@ -47,17 +47,13 @@ const exotelApi = proxyActivities<Activities>({
   retry,
 })
 const rows = proxyActivities<Activities>({ taskQueue: RECORDINGS_QUEUE, startToCloseTimeout: '20s', retry })
-const brieflyRows = proxyActivities<Activities>({ taskQueue: RECORDINGS_QUEUE, scheduleToCloseTimeout: '10s', retry })
+const rowsBestEffort = proxyActivities<Activities>({ taskQueue: RECORDINGS_QUEUE, scheduleToCloseTimeout: '10s', retry })
 
 /** The activity has a deadline of its own, below this timeout. A failure is not repeated here: the durable path continues. */
 const fastPath = proxyLocalActivities<Activities>({ startToCloseTimeout: '6s', retry: { maximumAttempts: 1 } })
 
 export function fastTransfer(input: FastTransferInput): Promise<FastTransferResult> {
   return fastPath.fastTransfer(input)
-}
-
-export function refTo({ callSid, requestId }: CallRef): CallRef {
-  return { callSid, ...(requestId && { requestId }) }
 }
 
 /** @param resumeOn the spool that has a part of the recording; absent: any worker downloads it */
@@ -98,49 +94,6 @@ function transfers(taskQueue: string, { spoolLostAfterMs }: RecordingPolicy): Ac
   })
 }
 
-/**
- * Runs an activity on the worker whose disk has the file. If no worker starts the task in time, either the worker is lost or its queue is
- * long. Then `checkSpool` asks the worker, and while the worker has the file the task is queued again.
- */
-async function onSpool<T>(
-  queue: string,
-  policy: RecordingPolicy,
-  source: CallRef & { sourceUrl?: string },
-  work: () => Promise<T>,
-): Promise<T> {
-  for (;;) {
-    try {
-      return await work()
-    } catch (error) {
-      if (!isScheduleToStartTimeout(error) || !(await checkSpool(queue, policy, source))) throw error
-    }
-  }
-}
-
-async function checkSpool(
-  queue: string,
-  policy: RecordingPolicy,
-  { sourceUrl, ...call }: CallRef & { sourceUrl?: string },
-): Promise<boolean> {
-  if (sourceUrl === undefined) return false
-  return onSpoolControl(queue, policy)
-    .checkSpool({ ...refTo(call), sourceUrl })
-    .catch((error: unknown) => {
-      if (isCancellation(error)) throw error
-      return false
-    })
-}
-
-/** A worker that runs responds at once. */
-function onSpoolControl(queue: string, { spoolLostAfterMs }: RecordingPolicy): ActivityInterfaceFor<Activities> {
-  return proxyActivities<Activities>({
-    taskQueue: spoolQueues(queue).control,
-    scheduleToStartTimeout: Math.min(30_000, spoolLostAfterMs),
-    startToCloseTimeout: '30s',
-    retry: { maximumAttempts: 3 },
-  })
-}
-
 export function update(conclusion: Conclusion): Promise<void> {
   const { outcome } = conclusion
   const failure = failureOf(outcome)
@@ -158,7 +111,7 @@ export function renewLink(source: SourceRef): Promise<RenewalResult> {
 
 /** Best effort: the run waits even if the row cannot be updated. */
 export async function recordRetryWait(wait: RetryWait): Promise<void> {
-  const { recordRetryWait: record } = brieflyRows
+  const { recordRetryWait: record } = rowsBestEffort
   await record.executeWithOptions({ summary: wait.reason?.code ?? 'waiting' }, [wait]).catch((error: unknown) => {
     if (isCancellation(error)) throw error
   })

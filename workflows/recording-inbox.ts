@@ -33,9 +33,10 @@ export interface Inbox {
 
 export function openInbox(facts: CallFacts, carried: CarriedOver | undefined): Inbox {
   const queued: LinkState[] = [...(carried?.links ?? [])]
-  const inProgress = new Map<string, { link: LinkState; namedAgain: boolean }>()
+  /** `signaledAgain`: an event (except one of recovery) or Exotel has named the link since its transfer started. */
+  const inProgress = new Map<string, { link: LinkState; signaledAgain: boolean }>()
   const stored = new Set(carried?.concluded.flatMap(({ state, sourceUrl }) => (state === 'stored' && sourceUrl ? [sourceUrl] : [])))
-  let namedAny = queued.length > 0 || (carried?.concluded ?? []).some(({ sourceUrl }) => sourceUrl !== undefined)
+  let hadLink = queued.length > 0 || (carried?.concluded ?? []).some(({ sourceUrl }) => sourceUrl !== undefined)
   let searched: SearchState = carried?.searched ?? 'never'
   let mustRequest = carried?.searchAgain ?? false
   let endedSinceRequest = false
@@ -45,7 +46,7 @@ export function openInbox(facts: CallFacts, carried: CarriedOver | undefined): I
     hasLinks: () => queued.length > 0,
     takeLinks() {
       const links = queued.splice(0)
-      for (const link of links) inProgress.set(link.sourceUrl, { link, namedAgain: false })
+      for (const link of links) inProgress.set(link.sourceUrl, { link, signaledAgain: false })
       return links
     },
     putBack(link) {
@@ -53,10 +54,10 @@ export function openInbox(facts: CallFacts, carried: CarriedOver | undefined): I
       queued.push(link)
     },
     conclude({ sourceUrl }, { state }) {
-      const namedAgain = inProgress.get(sourceUrl)?.namedAgain
+      const signaledAgain = inProgress.get(sourceUrl)?.signaledAgain
       inProgress.delete(sourceUrl)
       if (state === 'stored') stored.add(sourceUrl)
-      else if (namedAgain) add(sourceUrl) // a newer event may have contained a newer pre-signed link
+      else if (signaledAgain) add(sourceUrl) // a newer event may have contained a newer pre-signed link
     },
     addEnd() {
       endedSinceRequest = true
@@ -64,7 +65,7 @@ export function openInbox(facts: CallFacts, carried: CarriedOver | undefined): I
     },
     searchAgain: () => void (mustRequest = true),
     mustRequest: () => mustRequest,
-    needsSearch: () => !namedAny && (searched === 'never' || mustRequest || (searched === 'unanswered' && !facts.unanswered())),
+    needsSearch: () => !hadLink && (searched === 'never' || mustRequest || (searched === 'unanswered' && !facts.unanswered())),
     noteRequest: () => void (endedSinceRequest = false),
     concludeSearch(state) {
       searched = state
@@ -74,9 +75,9 @@ export function openInbox(facts: CallFacts, carried: CarriedOver | undefined): I
   }
 
   function add(sourceUrl: string, { fromRecovery } = { fromRecovery: false }): void {
-    namedAny = true
+    hadLink = true
     const current = inProgress.get(sourceUrl)
-    if (current) return void (current.namedAgain ||= !fromRecovery)
+    if (current) return void (current.signaledAgain ||= !fromRecovery)
     if (fromRecovery) stored.delete(sourceUrl)
     if (!stored.has(sourceUrl) && !queued.some((link) => link.sourceUrl === sourceUrl)) queued.push(newLink(sourceUrl))
   }

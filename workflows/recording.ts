@@ -2,9 +2,17 @@
 import { CancellationScope, condition, continueAsNew, defineSignal, isCancellation, setHandler, workflowInfo } from '@temporalio/workflow'
 import { collectFacts } from './call-facts.ts'
 import { CALL_UPDATED_SIGNAL } from '../contracts/names.ts'
-import type { CallUpdate, CarriedOver, ConcludedRecording, EndedCall, LinkState, Outcome } from '../contracts/recording.ts'
+import {
+  refTo,
+  type CallUpdate,
+  type CarriedOver,
+  type ConcludedRecording,
+  type EndedCall,
+  type LinkState,
+  type Outcome,
+} from '../contracts/recording.ts'
 import { findRecording, type Search } from './find-recording.ts'
-import { discard, refTo, update } from './recording-activities.ts'
+import { discard, update } from './recording-activities.ts'
 import { openInbox, type Inbox } from './recording-inbox.ts'
 import { trackProgress } from './recording-progress.ts'
 import type { RecordingRun } from './recording-run.ts'
@@ -49,7 +57,7 @@ function hasMore(inbox: Inbox): boolean {
 async function untilHistoryIsLong(run: RecordingRun, work: () => Promise<void>): Promise<void> {
   const scope = new CancellationScope()
   const done = scope.run(work)
-  // The result of the race is kept: a second look could differ, because a transfer that starts in the same workflow task takes a slot.
+  // Do not call isHistoryLong again here: its answer may have changed, because another transfer may have taken a slot in this workflow task.
   const isLong = await CancellationScope.nonCancellable(() =>
     Promise.race([done.then(() => false), condition(() => isHistoryLong(run)).then(() => true)]),
   )
@@ -73,8 +81,9 @@ async function transferAll(run: RecordingRun): Promise<void> {
   const scope = CancellationScope.current()
   const { inbox } = run
   const running = new Set<Promise<void>>()
-  const continuesInThisRun = (): boolean => !scope.consideredCancelled || run.isCancelled()
-  const mayStart = (): boolean => inbox.hasLinks() && continuesInThisRun()
+  /** The scope is cancelled because the history is long, not because a person cancelled the run. */
+  const isContinuingAsNew = (): boolean => scope.consideredCancelled && !run.isCancelled()
+  const mayStart = (): boolean => inbox.hasLinks() && !isContinuingAsNew()
   do {
     if (mayStart()) for (const link of inbox.takeLinks()) start(link)
     await CancellationScope.nonCancellable(() => Promise.race([...running, condition(mayStart)]))

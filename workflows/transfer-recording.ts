@@ -3,10 +3,10 @@ import { isCancellation, uuid4 } from '@temporalio/workflow'
 import { failureIn, type Failure } from './failure.ts'
 import { tryFastPath } from './fast-path.ts'
 import { quarantineIncomplete } from './quarantine-incomplete.ts'
-import { download, recordRetryWait, refTo, renewLink, upload, validate } from './recording-activities.ts'
+import { download, recordRetryWait, renewLink, upload, validate } from './recording-activities.ts'
 import type { RecordingRun } from './recording-run.ts'
 import { afterFailure, afterRenewal, preparingUntilMs, type RetryContext, type RetryStep } from './retry-state.ts'
-import { outcomeOf, type LinkState, type Outcome } from '../contracts/recording.ts'
+import { outcomeOf, refTo, type LinkState, type Outcome } from '../contracts/recording.ts'
 
 /** `isWritten`: the outcome is in the database already. */
 export interface Transferred {

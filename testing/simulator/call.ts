@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Fault } from './faults.ts'
-import { sourceOf } from './recording-server.ts'
+import { sourceOf } from './send-recording.ts'
 import { earlierVersion, readRecording, type Recording } from './versions.ts'
 
 /** A simulated call and its recording. */

@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
 import { isAvailable, type SimulatedCall } from './call.ts'
-import { sendRecording, sourceOf } from './recording-server.ts'
+import { sendRecording, sourceOf } from './send-recording.ts'
 import type { Recording } from './versions.ts'
 
 /** The credentials of a request. */
@@ -68,6 +68,7 @@ export function servePresigned(call: SimulatedCall, credentials: Credentials, re
   const refusal = credentials.signature === 'absent' ? 403 : signatureRefusal(credentials)
   if (refusal !== undefined) return fail(response, refusal)
   if (!call.recording || !isAvailable(call)) return fail(response, 404)
+  if (call.fault === 'wrong-length') return sendTooLittle(call.recording, response)
   sendCurrent(call, call.recording, request, response)
 }
 

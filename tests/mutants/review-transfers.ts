@@ -85,8 +85,8 @@ export const reviewTransfers: Mistake[] = [
   {
     breaks: 'a run that was cancelled while a link arrived never ends',
     file: 'workflows/recording.ts',
-    text: '!scope.consideredCancelled || run.isCancelled()',
-    replacement: '!scope.consideredCancelled',
+    text: 'scope.consideredCancelled && !run.isCancelled()',
+    replacement: 'scope.consideredCancelled',
     tests: ['tests/workflows/cancellation-and-status.test.ts'],
     only: 'a link that arrives while its row is written',
   },

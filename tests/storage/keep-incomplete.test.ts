@@ -6,7 +6,7 @@ import type { CallSid } from '../../contracts/call-sid.ts'
 import type { Incomplete, Spooled, UploadInput, Verdict } from '../../contracts/recording.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
 import { mp3 } from '../support/audio.ts'
-import { eventually } from '../support/eventually.ts'
+import { beginningOf, wholeOf } from '../support/recording-answers.ts'
 import { startScriptedServer, type Answer, type ScriptedServer } from '../support/scripted-server.ts'
 import { newCallSid } from '../support/servers.ts'
 
@@ -31,24 +31,15 @@ beforeEach(() => {
 })
 
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
-const sent =
-  (body: Buffer | string, headers: object = {}): Answer =>
-  (_request, response) =>
-    response.writeHead(200, { 'content-length': body.length, ...headers }).end(body)
 /** Closes the connection before all announced bytes were sent. */
-const cut =
-  (body: Buffer, announced: number): Answer =>
-  async (_request, response) => {
-    response.writeHead(200, { 'content-length': announced }).write(body)
-    await eventually('the bytes to be written', async () => (await bench.spool.bytesOf(file)) === body.length)
-    response.destroy()
-  }
+const cut = (body: Buffer, announced: number): Answer =>
+  beginningOf(body, body.length, { 'content-length': announced }, () => bench.spool.bytesOf(file))
 const download = (answer: Answer): Promise<Spooled> => (exotel.script(answer), bench.run('downloadRecording', source))
 const validate = (spooled: Spooled): Promise<Verdict> => bench.run('validateRecording', { callSid: source.callSid, spooled })
 const keep = (): Promise<Incomplete> => bench.run('keepIncomplete', source)
 const filesOfCall = async (): Promise<string[]> => (await bench.spool.files()).filter((name) => name.startsWith(source.callSid))
 const downloadCut = async (): Promise<void> => {
-  expect((await validate(await download(sent(CUT)))).kind).toBe('incomplete')
+  expect((await validate(await download(wholeOf(CUT)))).kind).toBe('incomplete')
 }
 
 test('When more bytes are announced than a complete file has, then the file goes to quarantine as it arrived', async () => {
@@ -79,14 +70,14 @@ test('When an incomplete file is downloaded again, then the longest one is kept,
 
 test('When pages follow an incomplete file, then they are deleted, and the file is kept', async () => {
   await downloadCut()
-  expect((await validate(await download(sent('<html><body>Bad gateway</body></html>')))).kind).toBe('refused')
+  expect((await validate(await download(wholeOf('<html><body>Bad gateway</body></html>')))).kind).toBe('refused')
   expect((await keep()).spooled).toMatchObject({ sha256: sha256(CUT) })
 })
 
 test('When a short file that is not accepted follows an incomplete one, then it is downloaded again, and the longer one is kept', async () => {
   await downloadCut()
   const strange = Buffer.from([...Array(200).keys()])
-  expect(await validate(await download(sent(strange)))).toMatchObject({ kind: 'incomplete' })
+  expect(await validate(await download(wholeOf(strange)))).toMatchObject({ kind: 'incomplete' })
   expect((await keep()).spooled).toMatchObject({ sha256: sha256(CUT) })
 })
 
@@ -110,7 +101,7 @@ test('When a longer page was kept first, then audio replaces it', async () => {
 test('When a shorter answer has only the first bytes of what an earlier attempt received, then it is not the recording', async () => {
   await expect(download(cut(AUDIO, AUDIO.length + 100))).rejects.toThrow()
   const start = AUDIO.subarray(0, AUDIO.length / 2) // 20 of 40 complete frames
-  expect(await validate(await download(sent(start)))).toMatchObject({
+  expect(await validate(await download(wholeOf(start)))).toMatchObject({
     kind: 'incomplete',
     reason: expect.stringContaining('beginning of an earlier download'),
   })
@@ -120,11 +111,11 @@ test('When a shorter answer has only the first bytes of what an earlier attempt 
 test('When a shorter answer is another version of the recording, then it is accepted', async () => {
   await expect(download(cut(Buffer.concat([AUDIO, AUDIO]), 3 * AUDIO.length))).rejects.toThrow()
   const version = mp3({ frames: 30, xingFrames: 30 })
-  expect(await validate(await download(sent(version)))).toMatchObject({ kind: 'good' })
+  expect(await validate(await download(wholeOf(version)))).toMatchObject({ kind: 'good' })
 })
 
 test('When a step that timed out deletes its file late, then the file of a later download stays', async () => {
-  const first = await download(sent(AUDIO))
+  const first = await download(wholeOf(AUDIO))
   await bench.spool.keepLongest(file)
   await expect(download(cut(AUDIO.subarray(0, 500), AUDIO.length))).rejects.toThrow()
   await bench.spool.removeRefused(file, first.sha256, { scheduledMs: Date.now(), signal: new AbortController().signal })
@@ -157,7 +148,7 @@ test('When the bytes that arrived are a part of a page, then they are refused', 
 test('When a kept file still exists, then the recording is downloaded again', async () => {
   await downloadCut()
   await keep()
-  expect(await download(sent(AUDIO))).toMatchObject({ bytes: AUDIO.length, sha256: sha256(AUDIO) })
+  expect(await download(wholeOf(AUDIO))).toMatchObject({ bytes: AUDIO.length, sha256: sha256(AUDIO) })
 })
 
 test('When a worker was killed during a transfer, then the bytes that it wrote are kept', async () => {
@@ -166,13 +157,13 @@ test('When a worker was killed during a transfer, then the bytes that it wrote a
 })
 
 test('When a whole recording was never stored, then it is kept', async () => {
-  const spooled = await download(sent(AUDIO))
+  const spooled = await download(wholeOf(AUDIO))
   expect((await keep()).spooled).toMatchObject({ ...spooled, broken: { reason: 'No attempt stored the recording' } })
 })
 
 test('When the recording is stored in the end, then none of its files stays in the spool', async () => {
   await downloadCut()
-  const spooled = await download(sent(AUDIO))
+  const spooled = await download(wholeOf(AUDIO))
   expect(await filesOfCall()).toHaveLength(2)
   const verdict = (await validate(spooled)) as UploadInput['verdict']
   expect(verdict.kind).toBe('good')

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
 import { nameRecording } from '../../calls/recording-facts.ts'
 import type { CallSid } from '../../contracts/call-sid.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
+import { status, wholeOf } from '../support/recording-answers.ts'
 import { startScriptedServer, type Answer, type ScriptedServer } from '../support/scripted-server.ts'
 import { newCallSid } from '../support/servers.ts'
 
@@ -28,22 +29,15 @@ beforeEach(() => {
 const presign = (fetchUrl: string) => nameRecording(bench.database, source.callSid, { sourceUrl: source.sourceUrl, fetchUrl })
 const download = () => bench.run('downloadRecording', source)
 const failure = (type: string) => expect.objectContaining({ type })
-const whole: Answer = (_request, response) => response.writeHead(200, { 'content-length': BYTES.length }).end(BYTES)
-const status =
-  (code: number): Answer =>
-  (_request, response) =>
-    response.writeHead(code).end()
-const state =
-  (text: string): Answer =>
-  (_request, response) =>
-    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ status: text }))
+const whole = wholeOf(BYTES)
+const state = (text: string): Answer => status(200, { 'content-type': 'application/json' }, JSON.stringify({ status: text }))
 
 test.each([
   ['404', status(404)],
   ['410', status(410)],
   ['503', status(503)],
   ['"Link expired"', state('Link expired')],
-  ['a redirect to a private address', ((_request, response) => response.writeHead(302, { location: 'http://10.0.0.1/' }).end()) as Answer],
+  ['a redirect to a private address', status(302, { location: 'http://10.0.0.1/' })],
 ])('When a pre-signed link is answered with %s, then the answer to the plain link decides', async (_how, stale) => {
   await presign(`${exotel.url}/presigned/x?Signature=s`)
   for (const [plain, code] of [

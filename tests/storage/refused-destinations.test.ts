@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
 import { nextRecovery } from '../../calls/recovery-plan.ts'
 import { openWorkbench, RECOVERY, type Workbench } from '../support/activities.ts'
-import { startScriptedServer, type Answer, type ScriptedServer } from '../support/scripted-server.ts'
+import { status, wholeOf } from '../support/recording-answers.ts'
+import { startScriptedServer, type ScriptedServer } from '../support/scripted-server.ts'
 import { newCallSid } from '../support/servers.ts'
 
 const BYTES = randomBytes(1000)
@@ -20,11 +21,7 @@ afterAll(async () => {
   await exotel?.close()
 })
 
-const whole: Answer = (_request, response) => response.writeHead(200, { 'content-length': BYTES.length }).end(BYTES)
-const redirect =
-  (location: string): Answer =>
-  (_request, response) =>
-    response.writeHead(302, { location }).end()
+const whole = wholeOf(BYTES)
 const retried = (message: string) => expect.objectContaining({ type: 'ExotelUnavailable', message })
 const alarm = (host: string) => ({ name: 'DestinationRefused', reason: expect.stringContaining(host) })
 
@@ -36,7 +33,7 @@ test.each([
   'When a redirect leads to %s, then the attempt can be repeated, and the alarm names the host until a download succeeds',
   async (location, reason) => {
     const download = () => bench.run('downloadRecording', { callSid: newCallSid(), sourceUrl: `${exotel.url}/1.mp3` })
-    exotel.script(redirect(location), whole)
+    exotel.script(status(302, { location }), whole)
     await expect(download()).rejects.toEqual(retried(`${new URL(exotel.url).host} redirects to ${reason}`))
     expect(bench.alarms.active()).toMatchObject([alarm('127.0.0.1')])
     expect(await download()).toMatchObject({ bytes: BYTES.length })

@@ -5,7 +5,7 @@ import type { CallSid } from '../../contracts/call-sid.ts'
 import type { Spooled, Verdict } from '../../contracts/recording.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
 import { mp3 } from '../support/audio.ts'
-import { eventually } from '../support/eventually.ts'
+import { beginningOf, wholeOf } from '../support/recording-answers.ts'
 import { startScriptedServer, type Answer, type ScriptedServer } from '../support/scripted-server.ts'
 import { newCallSid } from '../support/servers.ts'
 
@@ -32,16 +32,11 @@ beforeEach(() => {
 
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
 const download = (answer: Answer): Promise<Spooled> => (exotel.script(answer), bench.run('downloadRecording', source))
-const receive = (body: Buffer): Promise<Spooled> =>
-  download((_request, response) => response.writeHead(200, { 'content-length': body.length }).end(body))
+const receive = (body: Buffer): Promise<Spooled> => download(wholeOf(body))
 const validate = (spooled: Spooled): Promise<Verdict> => bench.run('validateRecording', { callSid: source.callSid, spooled })
 /** Receives the body, then the connection is closed before all announced bytes were sent. */
 const receiveCut = async (body: Buffer): Promise<void> => {
-  const cut: Answer = async (_request, response) => {
-    response.writeHead(200, { 'content-length': body.length + 1 }).write(body)
-    await eventually('the bytes to be written', async () => (await bench.spool.bytesOf(file)) === body.length)
-    response.destroy()
-  }
+  const cut = beginningOf(body, body.length, { 'content-length': body.length + 1 }, () => bench.spool.bytesOf(file))
   await expect(download(cut)).rejects.toThrow()
 }
 const keptHash = async (): Promise<string | undefined> => (await bench.run('keepIncomplete', source)).spooled?.sha256

@@ -9,6 +9,7 @@ import { nameRecording } from '../../calls/recording-facts.ts'
 import { GrowingFile } from '../../recordings/growing-file.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
 import { eventually } from '../support/eventually.ts'
+import { wholeOf } from '../support/recording-answers.ts'
 import { startScriptedServer, type Answer, type ScriptedServer } from '../support/scripted-server.ts'
 import { newCallSid } from '../support/servers.ts'
 
@@ -35,7 +36,7 @@ beforeEach(() => {
 
 const download = () => bench.run('downloadRecording', source)
 const failure = (type: string, message: RegExp) => expect.objectContaining({ type, message: expect.stringMatching(message) })
-const whole: Answer = (_request, response) => response.writeHead(200, { 'content-length': BYTES.length, etag: '"v1"' }).end(BYTES)
+const whole = wholeOf(BYTES, { etag: '"v1"' })
 
 /** Writes until the connection is closed. */
 function repeat(response: ServerResponse, write: () => unknown, everyMs = DRIP_EVERY_MS): void {

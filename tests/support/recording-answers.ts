@@ -10,7 +10,7 @@ export const status =
     response.writeHead(code, headers).end(body)
 
 export const wholeOf =
-  (bytes: Buffer, headers: Headers): Answer =>
+  (bytes: Buffer | string, headers: Headers = {}): Answer =>
   (_request, response) =>
     response.writeHead(200, { 'content-length': bytes.length, ...headers }).end(bytes)
 
@@ -29,6 +29,6 @@ export const beginningOf =
   async (_request, response) => {
     response.writeHead(200, headers)
     response.write(bytes.subarray(0, cut))
-    await eventually('the client to have the beginning', async () => (await bytesOnDisk()) >= cut)
+    await eventually('the client to have the beginning', async () => (await bytesOnDisk()) === cut)
     response.destroy()
   }

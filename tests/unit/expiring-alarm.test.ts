@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals'
 import { pino } from 'pino'
 import { createExpiringAlarm } from '../../activities/expiring-alarm.ts'
-import type { AlarmName } from '../../contracts/alarms.ts'
+import type { AlarmName } from '../../contracts/alarm-names.ts'
 import { createAlarms } from '../../platform/alarms.ts'
 
 test('When more subjects fail than an alarm names, then it stays raised until the last subject is removed', () => {

@@ -41,7 +41,7 @@ test('When a failure code or an alarm is added, then the page has it', () => {
   const codes = new Set([...declared('contracts/failures.ts'), names.FAILURE_CODE_ATTRIBUTE].filter((code) => code !== 'FailureCode'))
   for (const type of ['SpoolFileLost', 'ExotelRateLimited']) codes.add(type)
   expect(new Set([...listed('code'), ...listed('type')])).toEqual(codes)
-  for (const alarm of declared('contracts/alarms.ts')) expect(page).toContain(`\`${alarm}\``)
+  for (const alarm of declared('contracts/alarm-names.ts')) expect(page).toContain(`\`${alarm}\``)
 })
 
 test('When a metric is added or renamed, then the page has it with its labels', () => {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals'
 import { pino } from 'pino'
 import { createStalledDownloads, type StalledDownloads } from '../../activities/stalled-downloads.ts'
-import type { AlarmName } from '../../contracts/alarms.ts'
+import type { AlarmName } from '../../contracts/alarm-names.ts'
 import { createAlarms, type Alarms } from '../../platform/alarms.ts'
 
 const SLOTS = 2
