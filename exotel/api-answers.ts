@@ -103,12 +103,16 @@ function isLastPage({ Metadata, Calls }: z.infer<typeof listAnswer>): boolean {
 function detailsOf({ Status, Duration, RecordingUrl, PreSignedRecordingUrl }: z.infer<typeof callAnswer>['Call']): CallDetails {
   const named = readSourceUrl(RecordingUrl ?? undefined) ?? readSourceUrl(PreSignedRecordingUrl ?? undefined)
   const status = knownStatus(Status ?? undefined)
-  const seconds = Number(Duration ?? Number.NaN)
+  const seconds = hasText(Duration) ? Number(Duration) : Number.NaN // Number would read an empty text as 0
   return {
     ...(status && { status }),
     ...(seconds >= 0 && seconds <= LONGEST_CALL_SECONDS ? { durationSeconds: Math.round(seconds) } : {}),
     ...(named ? { source: PreSignedRecordingUrl ? { ...named, fetchUrl: PreSignedRecordingUrl } : named } : {}),
   }
+}
+
+function hasText(value: string | number | null | undefined): boolean {
+  return String(value ?? '').trim() !== ''
 }
 
 function listedOf(entry: z.infer<typeof listedCall>): ListedCall {

@@ -69,7 +69,8 @@ export function startRelay(deps: RelayDependencies): Relay {
   let status: RelayState = { state: 'paused', since: now() }
   let failedAttempts = 0
   let lastReason: string | undefined
-  let moreIsDue = false
+  /** Whether more events of each lane may be due: the last query returned as many as it was allowed to, or the lane had no free slot. */
+  let moreIsDue = { fresh: false, withoutResponse: false }
   let wake = openGate()
 
   const done = run()
@@ -91,8 +92,8 @@ export function startRelay(deps: RelayDependencies): Relay {
   /** Starts the delivery of due events, without waiting for the responses. Returns when due events have to be queried again. */
   async function relayDue(): Promise<void> {
     wake = openGate()
-    ;({ moreIsDue } = await deliverDue())
-    if (moreIsDue && hasFreeSlot()) return
+    await deliverDue()
+    if (canSendMore()) return
     const poll = new AbortController()
     const pollMs = limits.pollMs * (0.75 + Math.random() / 2)
     await Promise.race([wake.opened, pause(pollMs, undefined, { signal: poll.signal }).catch(() => {})])
@@ -129,25 +130,22 @@ export function startRelay(deps: RelayDependencies): Relay {
   }
 
   /** Claims as many events as the lanes allow, and starts their delivery. */
-  async function deliverDue(): Promise<{ deliveries: Promise<DeliveryOutcome>[]; moreIsDue: boolean }> {
+  async function deliverDue(): Promise<{ deliveries: Promise<DeliveryOutcome>[] }> {
     const free = { fresh: lanes.fresh.freeSlots(), withoutResponse: lanes.withoutResponse.freeSlots() }
-    if (free.fresh + free.withoutResponse === 0) return { deliveries: [], moreIsDue: true }
-    const events = await claimEvents(database, free)
+    const events = free.fresh + free.withoutResponse > 0 ? await claimEvents(database, free) : []
     if (stopping.signal.aborted) {
       await releaseEvents(database, events)
-      return { deliveries: [], moreIsDue: false }
+      return { deliveries: [] }
     }
     const withoutResponse = events.filter(({ relayWaits }) => relayWaits > 0).length
+    moreIsDue = { fresh: events.length - withoutResponse === free.fresh, withoutResponse: withoutResponse === free.withoutResponse }
     const deliveries = events.map((event) => {
       const lane = event.relayWaits > 0 ? lanes.withoutResponse : lanes.fresh
       const delivery = lane.run(() => deliver(event)).finally(() => inProgress.delete(event))
       inProgress.set(event, delivery)
       return delivery
     })
-    return {
-      deliveries,
-      moreIsDue: isFilled(free.withoutResponse, withoutResponse) || isFilled(free.fresh, events.length - withoutResponse),
-    }
+    return { deliveries }
   }
 
   /** Never throws. If the outcome cannot be recorded, the claim expires and the event is sent again, which is idempotent. */
@@ -199,12 +197,12 @@ export function startRelay(deps: RelayDependencies): Relay {
     status = { ...status, problem, problemAt: now() }
   }
 
-  function hasFreeSlot(): boolean {
-    return lanes.fresh.freeSlots() + lanes.withoutResponse.freeSlots() > 0
+  function canSendMore(): boolean {
+    return (moreIsDue.fresh && lanes.fresh.freeSlots() > 0) || (moreIsDue.withoutResponse && lanes.withoutResponse.freeSlots() > 0)
   }
 
   function onFreeSlot(): void {
-    if (moreIsDue && hasFreeSlot()) wake.open()
+    if (canSendMore()) wake.open()
   }
 
   async function stop(): Promise<void> {
@@ -215,11 +213,6 @@ export function startRelay(deps: RelayDependencies): Relay {
     inProgress.clear()
     await releaseEvents(database, abandoned).catch(() => {}) // if this fails, their leases expire
   }
-}
-
-/** If the query returned as many events as it was allowed to, more may be due. A lane without free slots reports when it has some again. */
-function isFilled(limit: number, claimed: number): boolean {
-  return limit > 0 && claimed === limit
 }
 
 function now(): string {

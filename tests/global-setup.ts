@@ -4,22 +4,24 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildInto } from '../dev/build.ts'
 import { clearLeftovers, Supervisor } from '../dev/supervisor.ts'
-import { loadSecrets } from '../dev/secrets.ts'
-import { startServers } from '../dev/stack.ts'
+import { startTestServers } from './support/start-servers.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
+/**
+ * `TEST_SERVERS` names servers that run already, and `TEST_BUILD=none` omits the build: tests/mutants runs Jest hundreds of times.
+ */
 export default async function globalSetup(): Promise<void> {
-  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true'
   const home = join(root, '.data', `test-${process.pid}`)
   mkdirSync(home, { recursive: true })
   await clearLeftovers(home)
   const supervisor = new Supervisor(home)
   supervisor.removeAtEnd(home)
   try {
-    const servers = await startServers(supervisor, { home, secrets: loadSecrets(home), kind: 'any', report: () => {} })
+    const given = process.env.TEST_SERVERS
+    const servers = given ? JSON.parse(given) : await startTestServers(supervisor, home)
     const dist = join(home, 'dist')
-    await buildInto(dist)
+    if (process.env.TEST_BUILD !== 'none') await buildInto(dist)
     process.env.TEST_STACK = JSON.stringify({ servers, home, dist })
   } catch (error) {
     await supervisor.stop()

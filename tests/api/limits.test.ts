@@ -121,6 +121,20 @@ test('When limits cannot be counted, then password requests are rejected, all ot
   }
 })
 
+test('When limits could not be counted twice, then the log contains the start and the end of each time', async () => {
+  const api = await startAnotherApi(backend, { TRUST_PROXY: '1' }) // has not seen the outage above
+  const login = () => logIn(api, newPerson(), behindProxy(newAddress()))
+  const lines = () =>
+    ['Rate limits cannot be counted', 'Rate limits are counted again'].map((text) => backend.logs('api').split(text).length)
+  const [started, ended] = lines() as [number, number]
+  for (const outage of [1, 2]) {
+    await backend.database.query('ALTER TABLE rate_limits RENAME TO rate_limits_away')
+    await login().finally(() => backend.database.query('ALTER TABLE rate_limits_away RENAME TO rate_limits'))
+    await login()
+    await eventually('both lines', async () => lines().join() === `${started + outage},${ended + outage}`, 5000)
+  }
+})
+
 test('When one address sends hundreds of webhooks, then none is rejected', async () => {
   const all = await statuses(times(400, () => postWebhook(apis[0]!, 'call-start', { CallSid: newCallSid() })))
   expect(count(all, 200)).toBe(400)

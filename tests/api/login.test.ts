@@ -122,6 +122,12 @@ describe('Browser sessions', () => {
     expect((await get(api, '/api/auth/me', { cookie: renewed })).status).toBe(401)
   })
 
+  test('When a request has cookies and a Bearer header without a token, then the cookies are ignored', async () => {
+    const { cookie } = await browser()
+    expect((await post(api, '/api/auth/logout-all', '', { cookie, authorization: 'Bearer' })).status).toBe(401)
+    expect((await get(api, '/api/auth/me', { cookie })).status).toBe(200)
+  })
+
   test('When the signing keys are replaced, then refresh and logout with cookies still work', async () => {
     const { cookie, body } = await browser()
     await forgetOtherSigningKeys(database, await addSigningKey(database))

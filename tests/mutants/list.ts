@@ -1,17 +1,27 @@
 import { access } from './access.ts'
+import { accountChanges } from './account-changes.ts'
 import { calls } from './calls.ts'
+import { clients } from './clients.ts'
 import { decisions } from './decisions.ts'
 import { downloads } from './downloads.ts'
+import { duty } from './duty.ts'
 import { evidence } from './evidence.ts'
+import { exotelApi } from './exotel-api.ts'
 import { fields } from './fields.ts'
 import type { Mistake } from './mistake.ts'
 import { objects } from './objects.ts'
 import { outages } from './outages.ts'
+import { passes } from './passes.ts'
+import { relay } from './relay.ts'
 import { requests } from './requests.ts'
 import { reviewRows } from './review-rows.ts'
 import { reviewTransfers } from './review-transfers.ts'
+import { runs } from './runs.ts'
+import { rows } from './rows.ts'
+import { selections } from './selections.ts'
 import { spool } from './spool.ts'
 import { uploads } from './uploads.ts'
+import { worker } from './worker.ts'
 
 export const mistakes: Mistake[] = [
   ...calls,
@@ -25,6 +35,16 @@ export const mistakes: Mistake[] = [
   ...fields,
   ...objects,
   ...outages,
+  ...worker,
+  ...relay,
+  ...runs,
+  ...passes,
   ...reviewTransfers,
   ...reviewRows,
+  ...exotelApi,
+  ...duty,
+  ...clients,
+  ...rows,
+  ...selections,
+  ...accountChanges,
 ]

@@ -1,9 +1,11 @@
 // `npm run test:mutants [-- TEXT]`: plants each listed mistake (those whose file or description contains TEXT) in a copy of the project
 // and runs the tests that must detect it. The last line is JSON. The exit code is 0 only if every mistake is detected.
-import { mkdirSync, rmSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
+import { Supervisor } from '../../dev/supervisor.ts'
 import { CannotStart, runMain } from '../../platform/process.ts'
+import { startTestServers } from '../support/start-servers.ts'
 import { mistakes } from './list.ts'
 import { faultsOf, runMistakes, type Result } from './run.ts'
 
@@ -20,8 +22,11 @@ runMain(async () => {
   if (chosen.length === 0) throw new CannotStart(`No mistake's file or description contains ${JSON.stringify(wanted)}.`)
   mkdirSync(home, { recursive: true })
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
-  process.once('exit', () => rmSync(home, { recursive: true, force: true }))
-  const results = await runMistakes(chosen, { home, copies: Math.min(MOST_COPIES, availableParallelism()), report })
+  const supervisor = new Supervisor(home)
+  supervisor.removeAtEnd(home)
+  const servers = await startTestServers(supervisor, home)
+  const copies = Math.min(MOST_COPIES, availableParallelism())
+  const results = await runMistakes(chosen, { home, servers, copies, report }).finally(() => supervisor.stop())
   const those = (outcome: Result['outcome']): string[] =>
     results.filter((result) => result.outcome === outcome).map(({ mistake }) => `${mistake.file}: ${mistake.breaks}`)
   const survived = those('survived')

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Servers } from '../../dev/stack.ts'
 import { copyFiles } from '../support/copy-files.ts'
 import type { Mistake } from './mistake.ts'
 
@@ -24,6 +25,9 @@ interface JestOutput {
   testResults: { name: string; message: string; assertionResults: { fullName: string; status: string }[] }[]
 }
 
+/** The longest run of the tests of one mistake: a mistake can cause an endless loop. */
+const MOST_MS = 30 * 60_000
+
 /** Returns what is wrong with the list: a text that does not occur exactly once, a file that does not exist, a mistake listed twice. */
 export function faultsOf(mistakes: Mistake[], root: string): string[] {
   const seen = new Set<string>()
@@ -42,21 +46,28 @@ export function faultsOf(mistakes: Mistake[], root: string): string[] {
 /**
  * Runs the tests of each mistake without and with it.
  *
+ * @param servers the servers that all tests use
  * @param copies the number of copies of the project in which mistakes are tested concurrently
  * @throws Error if tests fail without a mistake, or if no test has the name that a mistake expects
  */
 export async function runMistakes(
   mistakes: Mistake[],
-  { home, copies, report }: { home: string; copies: number; report: (result: Result) => void },
+  { home, servers, copies, report }: { home: string; servers: Servers; copies: number; report: (result: Result) => void },
 ): Promise<Result[]> {
   const folders = Array.from({ length: copies }, (_, index) => join(home, `copy-${index + 1}`))
   for (const folder of folders) copyFiles(folder, { without: [] })
-  await checkWithoutMistakes(mistakes, folders[0]!)
+  const isBuilt = (mistake: Mistake): boolean => needsBuild(mistake.tests)
+  await checkWithoutMistakes(mistakes.filter(isBuilt), folders[0]!, servers)
+  await checkWithoutMistakes(
+    mistakes.filter((mistake) => !isBuilt(mistake)),
+    folders[0]!,
+    servers,
+  )
   const results: Result[] = []
   const waiting = [...mistakes]
   const workIn = async (folder: string): Promise<void> => {
     for (let mistake = waiting.shift(); mistake; mistake = waiting.shift()) {
-      const result = await tryMistake(mistake, folder)
+      const result = await tryMistake(mistake, folder, servers)
       results.push(result)
       report(result)
     }
@@ -65,10 +76,11 @@ export async function runMistakes(
   return results
 }
 
-async function checkWithoutMistakes(mistakes: Mistake[], folder: string): Promise<void> {
+async function checkWithoutMistakes(mistakes: Mistake[], folder: string, servers: Servers): Promise<void> {
+  if (mistakes.length === 0) return
   const tests = [...new Set(mistakes.flatMap((mistake) => mistake.tests))]
   const names = new Set(mistakes.map(({ only }) => `(${only})`))
-  const run = await runTests(folder, tests, [...names].join('|'))
+  const run = await runTests(folder, tests, [...names].join('|'), servers)
   if (!run) throw new Error('The tests cannot be run in a copy of the project.')
   const failures = [...run.failed, ...run.unusable]
   if (failures.length > 0) throw new Error(`Tests fail without a mistake: ${failures.join('; ')}`)
@@ -76,26 +88,35 @@ async function checkWithoutMistakes(mistakes: Mistake[], folder: string): Promis
   if (unmatched.length > 0) throw new Error(`No test has a name like: ${unmatched.map(({ only }) => only).join('; ')}`)
 }
 
-async function tryMistake(mistake: Mistake, folder: string): Promise<Result> {
+async function tryMistake(mistake: Mistake, folder: string, servers: Servers): Promise<Result> {
   const path = join(folder, mistake.file)
   const code = readFileSync(path, 'utf8')
   writeFileSync(
     path,
     code.replace(mistake.text, () => mistake.replacement),
   )
-  const run = await runTests(folder, mistake.tests, mistake.only).finally(() => writeFileSync(path, code))
+  const run = await runTests(folder, mistake.tests, mistake.only, servers).finally(() => writeFileSync(path, code))
   if (!run) return { mistake, outcome: 'broken', failed: [] }
   const failed = [...run.failed, ...run.unusable]
   return { mistake, outcome: failed.length > 0 ? 'noticed' : 'survived', failed }
 }
 
+/** Tests of the other folders load the modules themselves. A test that nevertheless starts a process fails without a mistake, too. */
+function needsBuild(tests: string[]): boolean {
+  return tests.some((test) => !/^tests\/(unit|storage)\//.test(test))
+}
+
 /** Returns undefined if Jest did not get as far as running the tests. */
-async function runTests(folder: string, tests: string[], only: string): Promise<TestRun | undefined> {
+async function runTests(folder: string, tests: string[], only: string, servers: Servers): Promise<TestRun | undefined> {
   const output = join(folder, 'jest-output.json')
   rmSync(output, { force: true })
   const args = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js', '-w', '1']
   const selection = ['--testNamePattern', only, '--json', '--outputFile', output, '--runTestsByPath', ...tests]
-  await once(spawn(process.execPath, [...args, ...selection], { cwd: folder, stdio: 'ignore' }), 'close')
+  const env = { ...process.env, TEST_SERVERS: JSON.stringify(servers), ...(!needsBuild(tests) && { TEST_BUILD: 'none' }) }
+  await once(
+    spawn(process.execPath, [...args, ...selection], { cwd: folder, env, stdio: 'ignore', timeout: MOST_MS, killSignal: 'SIGKILL' }),
+    'close',
+  )
   if (!existsSync(output)) return undefined
   const { testResults } = JSON.parse(readFileSync(output, 'utf8')) as JestOutput
   const cases = testResults.flatMap((file) => file.assertionResults)

@@ -65,6 +65,17 @@ describe('When Exotel answers 404 for a call,', () => {
   })
 })
 
+test('When Exotel does not know a call yet, then its row has the time of the next request', async () => {
+  await openBench()
+  const callSid = newCallSid()
+  await bench.owner.call.create({ data: { callSid, recordingState: 'awaiting' } })
+  answer([404], [200, OTHER_CALL])
+  const nextRequestAt = new Date(Date.now() + 60_000).toISOString()
+  expect(await bench.run('findRecording', { callSid, nextRequestAt })).toEqual({ kind: 'unknown call' })
+  const { recordingNextTryAt } = await bench.database.call.findUniqueOrThrow({ where: { callSid } })
+  expect(recordingNextTryAt?.toISOString()).toBe(nextRequestAt)
+})
+
 test('When the list of calls is answered with 404, then reconciliation waits with the alarm', async () => {
   await openBench()
   answer([404], [404])
@@ -100,6 +111,18 @@ test('When a recording is refused and Call Details has a link to another one onl
   answer(details({ RecordingUrl: other, PreSignedRecordingUrl: `${other}?Signature=1` }), [500])
   expect(await bench.run('renewLink', { callSid, sourceUrl: LINK })).toEqual({ kind: 'refused' })
   expect(await bench.run('renewLink', { callSid, sourceUrl: other })).toEqual({ kind: 'renewed' })
+})
+
+test('When a recording is refused and Call Details has no pre-signed link to it, then nothing is renewed', async () => {
+  await openBench()
+  answer(details({ RecordingUrl: LINK, PreSignedRecordingUrl: null }), [500])
+  expect(await bench.run('renewLink', { callSid: newCallSid(), sourceUrl: LINK })).toEqual({ kind: 'refused' })
+})
+
+test('When Call Details has no recording, then the answer has the status and the duration, which decide whether one is missing', async () => {
+  await openBench()
+  answer(details({ Status: 'completed', Duration: 43, RecordingUrl: null }), [500])
+  expect(await bench.run('findRecording', { callSid: newCallSid() })).toEqual({ kind: 'none', status: 'completed', durationSeconds: 43 })
 })
 
 describe('When Call Details contains the status of a call,', () => {

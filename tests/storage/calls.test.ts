@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { pino } from 'pino'
 import type { CallSid } from '../../contracts/call-sid.ts'
-import { fixRecordingDate, linksOf, nameRecording } from '../../calls/recording-facts.ts'
+import { advanceStatus, fixRecordingDate, linksOf, nameRecording } from '../../calls/recording-facts.ts'
 import type { WebhookRoute } from '../../exotel/call-event.ts'
 import { readMigrations } from '../../platform/migrations.ts'
 import { assertMigrated, connectDatabase, type Database } from '../../platform/database.ts'
@@ -74,15 +74,29 @@ test('When events contain several ends of a call, then the last one counts, unle
   expect((await callOf(callSid)).endedAt).toEqual(new Date('2026-11-25T06:30:00Z'))
 })
 
+test('When events contain several starts of a call, then the first one counts', async () => {
+  const callSid = newCallSid()
+  for (const minute of ['05', '00', '10']) await record('call-start', { CallSid: callSid, StartTime: `2026-11-25 10:${minute}:00` })
+  expect((await callOf(callSid)).startedAt).toEqual(new Date('2026-11-25T04:30:00Z'))
+})
+
+test('When Call Details of an erased call contain a status, then its row does not change', async () => {
+  const callSid = newCallSid()
+  await owner.call.create({ data: { callSid, recordingState: 'erased' } })
+  await advanceStatus(database, callSid, 'completed')
+  expect((await callOf(callSid)).status).toBeNull()
+})
+
 test('When the date of an object is read for the first time, then it is fixed: the day of the call’s end in UTC, or of the arrival', async () => {
   const today = (): string => new Date().toISOString().slice(0, 10)
   const before = today()
-  const [ended, absurd, unknown] = [newCallSid(), newCallSid(), newCallSid()]
+  const [ended, absurd, ancient, unknown] = [newCallSid(), newCallSid(), newCallSid(), newCallSid()]
   await record('call-end', { CallSid: ended, EndTime: '2026-11-01 04:00:00' })
+  await record('call-end', { CallSid: ancient, EndTime: '2020-01-01 00:00:00' })
   await record('call-end', { CallSid: absurd })
   await database.call.update({ where: { callSid: absurd }, data: { endedAt: new Date('2042-01-01T00:00:00Z') } })
   expect(await fixRecordingDate(database, ended)).toBe('2026-10-31')
-  for (const callSid of [absurd, unknown]) expect([before, today()]).toContain(await fixRecordingDate(database, callSid)) // midnight may pass
+  for (const callSid of [absurd, ancient, unknown]) expect([before, today()]).toContain(await fixRecordingDate(database, callSid)) // midnight may pass
   await database.call.update({ where: { callSid: ended }, data: { endedAt: new Date('2026-09-01T00:00:00Z') } })
   expect(await fixRecordingDate(database, ended)).toBe('2026-10-31')
 })

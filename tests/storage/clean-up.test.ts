@@ -131,6 +131,7 @@ describe('When a kind has not finished for a day', () => {
     await bench.run('cleanUp', 'sessions')
     await checkCleanUps({ database: bench.database, alarms: bench.alarms }, DAY)
     expect(bench.alarms.active()).toEqual([])
+    expect(await bench.owner.cleanUp.findUnique({ where: { kind: 'sessions' } })).toMatchObject({ failedAt: null, problem: null })
   })
 
   test('then the alarm is also raised if the clock was ahead when it last finished, a day after the clock was corrected', async () => {

@@ -128,6 +128,8 @@ test('When the body is compressed although this was not requested, then the deco
     response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': zipped.length }).end(zipped),
   )
   expect(await download()).toMatchObject({ bytes: BYTES.length, sha256: SHA256 })
+  exotel.script(status(500))
+  expect(await download()).toMatchObject({ bytes: BYTES.length, sha256: SHA256 }) // it is known to be complete
   source = { ...source, callSid: newCallSid() }
   exotel.script((_request, response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end(zipped.subarray(0, 1000)))
   await expect(download()).rejects.toEqual(failure('DownloadIncomplete'))

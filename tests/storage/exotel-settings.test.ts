@@ -71,6 +71,14 @@ describe('When Exotel refuses the details of one call,', () => {
   })
 })
 
+test('When the key is right again and the account is wrong, then only the alarm about the account is raised', async () => {
+  answer(status(403), status(403))
+  await expect(find()).rejects.toMatchObject(waiting('ExotelCredentialsRefused'))
+  answer(json(404), json(404))
+  await expect(find()).rejects.toMatchObject(waiting('ExotelAccountNotFound'))
+  expect(alarms()).toMatchObject([{ name: 'ExotelAccountNotFound' }])
+})
+
 describe('When Exotel answers 404 for each call and its list is empty,', () => {
   test('then the account is wrong: work waits with an alarm until a call is found', async () => {
     answer(json(404), listOf())

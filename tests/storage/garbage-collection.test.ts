@@ -15,7 +15,7 @@ import { createBucket, home, servers } from '../support/servers.ts'
 
 const HOUR_MS = 3600_000
 const KEYS = ['quarantine/2026/11/02/b.wav', 'recordings/2026/11/02/a.mp3']
-const FOREIGN_KEY = 'exports/2026.zip'
+const FOREIGN_KEY = 'exports/recordings/2026.zip'
 const never = new AbortController().signal
 
 let faulty: FaultyS3
@@ -75,18 +75,37 @@ test('When the store lists open uploads in two pages, then the uploads of both a
   expect(aborted).toEqual(KEYS.map((key) => `/${bucket.name}/${key}`))
 })
 
-test('When the worker collects garbage, then an upload of the same day stays', async () => {
+/** Runs garbage collection as the worker does, without pauses between its runs, until the work is done. */
+async function whileCollecting(work: (folder: string) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(home, 'spool-'))
   const spool = await Spool.open(folder, 'w', { maxBytes: 1000, minFreeBytes: 0 }, () => {})
   const stop = new AbortController()
   faulty.requests.length = 0
   const logger = pino({ level: 'silent' })
   const collecting = startGarbageCollection({ spool, store, logger, isOpen: async () => true, waitScale: 0, signal: stop.signal })
-  const lists = () => faulty.requests.filter(({ method, url }) => method === 'GET' && url.includes('uploads'))
-  await eventually('the second run, which starts after the first one', async () => lists().length >= 2)
-  stop.abort()
-  await collecting
+  try {
+    await work(folder)
+  } finally {
+    stop.abort()
+    await collecting.finally(() => spool.close())
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+const lists = () => faulty.requests.filter(({ method, url }) => method === 'GET' && url.includes('uploads'))
+
+test('When the worker collects garbage, then an upload of the same day stays', async () => {
+  await whileCollecting(async () => {
+    await eventually('the second run, which starts after the first one', async () => lists().length >= 2)
+  })
   expect(await keys()).toEqual([FOREIGN_KEY, ...KEYS])
-  await spool.close()
-  rmSync(folder, { recursive: true })
+})
+
+test('When the store or the disk fails, then the next runs follow', async () => {
+  faulty.next('GET', { status: 503, code: 'SlowDown' })
+  await whileCollecting(async (folder) => {
+    await eventually('a run after the failure of the store', async () => lists().length >= 3, 5000)
+    rmSync(folder, { recursive: true })
+    const before = lists().length
+    await eventually('uploads to be listed although the spool cannot be', async () => lists().length >= before + 3, 5000)
+  })
 })

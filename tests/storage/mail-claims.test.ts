@@ -1,5 +1,5 @@
 // Two processes deliver one mail, because the claim of the first one has expired during its delivery.
-import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { afterAll, beforeAll, beforeEach, expect, jest, test } from '@jest/globals'
 import pg from 'pg'
 import { pino } from 'pino'
 import { addMail, mails } from '../../accounts/mail-outbox.ts'
@@ -43,6 +43,8 @@ async function countedAsSent(): Promise<number> {
   return values.find(({ labels }) => labels.result === 'sent')?.value ?? 0
 }
 
+beforeEach(() => sql.query('TRUNCATE account_mails'))
+
 test('When another process has claimed a mail during its delivery, then only that process ends and counts the mail', async () => {
   server.hold(RECIPIENT)
   await addMail(opened.database, { kind: 'welcome', to: RECIPIENT })
@@ -61,4 +63,48 @@ test('When another process has claimed a mail during its delivery, then only tha
   await second.stop()
   expect(server.received).toHaveLength(2)
   expect(await countedAsSent()).toBe(1)
+})
+
+test('When a process sends a mail, then others wait longer than a delivery can take, also if it fails after another process has claimed it', async () => {
+  const isFarAhead = async () => {
+    const { rows } = await sql.query(`SELECT next_attempt_at > now() + interval '1 minute' AS far, outcome FROM account_mails`)
+    return rows
+  }
+  server.hold(RECIPIENT)
+  await addMail(opened.database, { kind: 'welcome', to: RECIPIENT })
+  const first = startSender()
+  await eventually('the first claim', async () => (await sql.query('SELECT FROM account_mails WHERE attempts = 1')).rowCount === 1)
+  expect(await isFarAhead()).toEqual([{ far: true, outcome: null }])
+  await sql.query(`UPDATE account_mails SET attempts = 2, next_attempt_at = now() + interval '2 minutes'`) // the claim of another process
+  const before = server.received.length
+  server.refusals.push({ at: 'DATA', code: 451 })
+  server.release()
+  await eventually('the first delivery', async () => server.received.length > before)
+  await first.stop()
+  expect(await isFarAhead()).toEqual([{ far: true, outcome: null }])
+})
+
+test('When a delivery never ends, then the sender waits for it for a minute, and sends the mail again', async () => {
+  const wait = globalThis.setTimeout
+  const aMinuteIsShort = ((work: () => void, ms?: number) => wait(work, ms === 60_000 ? 50 : ms)) as typeof setTimeout
+  const timers = jest.spyOn(globalThis, 'setTimeout').mockImplementation(aMinuteIsShort)
+  let endFirst = (): void => {}
+  let deliveries = 0
+  const deliver = async (): Promise<void> => {
+    deliveries += 1
+    if (deliveries === 1) await new Promise<void>((resolve) => (endFirst = resolve))
+  }
+  const mailer = { available: true, deliver, check: async () => 'ready' }
+  const pauses = { firstMs: 1, maxMs: 5 }
+  await addMail(opened.database, { kind: 'welcome', to: RECIPIENT })
+  const sender = startMailSender({ database: opened.database, mailer, publicUrl: 'https://calls.example.com', pauses, logger })
+  try {
+    const isSent = async () => (await sql.query(`SELECT FROM account_mails WHERE attempts = 2 AND outcome = 'sent'`)).rowCount === 1
+    await eventually('the second delivery', isSent, 5000)
+    expect(deliveries).toBe(2)
+  } finally {
+    timers.mockRestore()
+    endFirst()
+    await sender.stop()
+  }
 })

@@ -1,7 +1,11 @@
 // The object check on whole pages: which rows it reads, how many missing objects it accepts, and which objects are too young.
 import { PutObjectCommand } from '@aws-sdk/client-s3'
-import { afterEach, beforeEach, expect, test } from '@jest/globals'
+import { createHash } from 'node:crypto'
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { nameRecording } from '../../calls/recording-facts.ts'
+import { registry } from '../../platform/metrics.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
+import { startFaultyS3 } from '../support/faulty-s3.ts'
 import { newCallSid } from '../support/servers.ts'
 
 const LINK = 'https://recordings.exotel.com/a/1.mp3'
@@ -77,4 +81,73 @@ test('When an object is young, then it is not changed, because its row may not b
   expect(await bench.run('checkObjects', {})).toMatchObject({ objects: 2, adopted: 0, deleted: 0, unknown: 0 })
   expect(await bench.database.call.findUniqueOrThrow({ where: { callSid: known } })).toMatchObject({ recordingState: 'awaiting' })
   expect(await bench.bucket.keys()).toHaveLength(2)
+})
+
+test('When a sample fills a page, then no further page of rows follows, so that the objects are checked next', async () => {
+  await put('there')
+  await store('a', 'there', 250)
+  expect(await bench.run('checkRows', { sampled: true })).toEqual({ rows: 200, missing: 0, believed: true })
+})
+
+test('When nothing listens at the address of the store, then both parts of the check wait', async () => {
+  const unreachable = await openWorkbench({ s3Endpoint: 'http://127.0.0.1:1' })
+  try {
+    for (const check of [() => unreachable.run('checkRows', { sampled: true }), () => unreachable.run('checkObjects', {})])
+      await expect(check()).rejects.toMatchObject({ type: 'StorageUnavailable', category: 'BENIGN' })
+  } finally {
+    await unreachable.close()
+  }
+})
+
+test('When a missing object cannot be downloaded again, then the metric counts its recording as given up', async () => {
+  const lost = async () =>
+    (await registry.getSingleMetric('caly_recordings_given_up_total')!.get()).values.map(({ labels, value }) => [labels.code, value])
+  const callSid = newCallSid()
+  await bench.database.call.create({ data: { callSid, recordingState: 'stored', recordingUrl: 'https://s3/x' } })
+  const key = keyOf(callSid)
+  const row = { callSid, state: 'stored', bucket: bench.bucket.name, objectKey: key, bytes: 5n, sha256: SHA256 }
+  await bench.database.recording.create({ data: { ...row, sourceUrl: `object:${key}` } }) // adopted, so its link is unknown
+  expect(await lost()).toEqual([])
+  await bench.run('checkRows', { sampled: false })
+  expect(await lost()).toEqual([['ObjectMissing', 1]])
+})
+
+describe('When audio of an erased call is in the bucket', () => {
+  const BODY = '12345'
+  const SHA256_OF_BODY = createHash('sha256').update(BODY).digest('hex')
+
+  async function checking(work: (old: Workbench, faulty: Awaited<ReturnType<typeof startFaultyS3>>) => Promise<void>): Promise<void> {
+    const faulty = await startFaultyS3()
+    const old = await openWorkbench({ s3Endpoint: faulty.url, waitScale: 0 }) // no object is too young
+    await work(old, faulty).finally(() => old.close().finally(() => faulty.close()))
+  }
+  const putInto = (old: Workbench, Key: string) =>
+    old.bucket.client.send(new PutObjectCommand({ Bucket: old.bucket.name, Key, Body: BODY }))
+
+  test('and cannot be deleted, then a later page of the check does not clear the alarm', () =>
+    checking(async (old, faulty) => {
+      const callSid = newCallSid()
+      const key = keyOf(callSid)
+      await old.database.call.create({ data: { callSid, recordingState: 'erased' } })
+      await putInto(old, key)
+      faulty.next('DELETE', { status: 403, code: 'AccessDenied' })
+      await old.run('checkObjects', {})
+      await old.run('checkObjects', { after: key })
+      expect(old.alarms.active().map(({ name }) => name)).toEqual(['ErasedObjectsKept'])
+    }))
+
+  test('because the call was erased while its object was read, then the object is deleted instead of adopted', () =>
+    checking(async (old, faulty) => {
+      const callSid = newCallSid()
+      const key = `recordings/2026/11/26/${callSid}-${SHA256_OF_BODY.slice(0, 12)}.mp3`
+      await nameRecording(old.database, callSid, { sourceUrl: LINK })
+      await putInto(old, key)
+      const { reached, release } = faulty.hold('GET', new RegExp(callSid))
+      const check = old.run('checkObjects', {})
+      await reached
+      await old.database.call.update({ where: { callSid }, data: { recordingState: 'erased' } })
+      release()
+      expect(await check).toMatchObject({ adopted: 0, deleted: 1 })
+      expect(await old.bucket.keys()).toEqual([])
+    }))
 })

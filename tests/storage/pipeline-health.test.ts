@@ -1,14 +1,17 @@
 // Since when calls wait for their recordings, and what /health makes of it.
-import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import express from 'express'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { ConnectionChecks } from '../../api/connection-checks.ts'
 import { operationRoutes } from '../../api/operation.ts'
 import { healthOperations } from '../../api/routes/health.ts'
+import { measurePipeline, pipelineHealth } from '../../calls/pipeline-health.ts'
+import { finishReconcilePass, insertPass } from '../../calls/reconcile.ts'
 import { recordEvent } from '../../calls/record-event.ts'
 import type { CallSid } from '../../contracts/call-sid.ts'
 import { deliveryIdentity, readCallEvent, type WebhookRoute } from '../../exotel/call-event.ts'
+import { registry } from '../../platform/metrics.ts'
 import { eventually } from '../support/eventually.ts'
 import { newCallSid, openDatabase, type OpenDatabase } from '../support/servers.ts'
 
@@ -16,11 +19,13 @@ const TWO_HOURS = 2 * 3600_000
 
 let opened: OpenDatabase
 let server: Server
+/** Without faults, so that only the rows decide. */
+let relayState: 'relaying' | 'paused' = 'relaying'
+let temporalCheck = async (): Promise<string> => 'The namespace exists'
 beforeAll(async () => {
   opened = await openDatabase()
-  // The relay and Temporal have no faults, so that only the rows decide.
-  const relay = { state: () => ({ state: 'relaying' as const, since: new Date().toISOString() }) }
-  const checks = { temporal: async () => 'The namespace exists' } as ConnectionChecks
+  const relay = { state: () => ({ state: relayState, since: new Date().toISOString() }) }
+  const checks = { temporal: () => temporalCheck() } as ConnectionChecks
   const operations = healthOperations({ database: opened.database, relay, checks, lifecycle: { state: 'serving' } })
   server = express()
     .use(operationRoutes(operations, (_request, _response, next) => next()))
@@ -37,6 +42,19 @@ const record = (route: WebhookRoute, fields: Record<string, string>) => {
   return recordEvent(opened.database, { source: 'exotel', route, identity: deliveryIdentity(route, fields), event, fields })
 }
 const callOf = (callSid: CallSid) => opened.database.call.findUniqueOrThrow({ where: { callSid } })
+
+/** Waits until /health has this status: it may use the result of a check for a second. */
+function becomes(status: string) {
+  return eventually(
+    `the status ${status}`,
+    async () => {
+      const response = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/health`)
+      const answer = (await response.json()) as { status: string; temporal: string; relay: object; recordings: { stalled: boolean } }
+      return answer.status === status && answer
+    },
+    5000,
+  )
+}
 
 /** Records the end of a call, as if it had arrived two hours ago and the relay had sent it. */
 async function endedTwoHoursAgo(): Promise<{ callSid: CallSid; since: Date }> {
@@ -58,15 +76,6 @@ test('When another event of a waiting or stored call arrives, then the time sinc
 })
 
 test('When calls wait and no recording was stored for 75 min, then /health is degraded, until one is stored', async () => {
-  const health = async () => {
-    const response = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/health`)
-    return (await response.json()) as { status: string; temporal: string; relay: object; recordings: { stalled: boolean } }
-  }
-  const becomes = (status: string) =>
-    eventually(`the status ${status}`, async () => {
-      const answer = await health()
-      return answer.status === status && answer
-    })
   await becomes('ok')
   const { callSid } = await endedTwoHoursAgo()
   expect(await becomes('degraded')).toMatchObject({ temporal: 'ok', relay: { state: 'relaying' }, recordings: { stalled: true } })
@@ -75,4 +84,92 @@ test('When calls wait and no recording was stored for 75 min, then /health is de
     data: { recordingState: 'stored', recordingUrl: 'https://s3.test/x.mp3', recordingStateSince: new Date() },
   })
   expect(await becomes('ok')).toMatchObject({ recordings: { stalled: false } })
+})
+
+describe('When there is one fault, then /health is degraded until it ends:', () => {
+  const ofEvent = (fault: { relayTries: number } | { relayWaits: number }) => async () => {
+    await record('call-end', { CallSid: newCallSid(), Status: 'completed' })
+    await opened.owner.webhookEvent.updateMany({ data: fault })
+  }
+  afterEach(async () => {
+    relayState = 'relaying'
+    temporalCheck = async () => 'The namespace exists'
+    await opened.owner.webhookEvent.deleteMany()
+    await becomes('ok')
+  })
+
+  test.each<[string, () => unknown]>([
+    ['the relay is paused', () => (relayState = 'paused')],
+    ['Temporal is unavailable', () => (temporalCheck = () => Promise.reject(new Error('14 UNAVAILABLE')))],
+    ['Temporal refused an event', ofEvent({ relayTries: 1 })],
+    ['an event got no response', ofEvent({ relayWaits: 1 })],
+  ])('%s', async (_what, begin) => {
+    await becomes('ok')
+    await begin()
+    expect(await becomes('degraded')).toMatchObject({ recordings: { stalled: false } })
+  })
+})
+
+test('When a call waits for two hours, then recordings are stalled only if no other one was stored for 75 min', async () => {
+  await endedTwoHoursAgo()
+  const { callSid } = await endedTwoHoursAgo()
+  const storedAt = (recordingStateSince: Date) =>
+    opened.owner.call.update({
+      where: { callSid },
+      data: { recordingState: 'stored', recordingUrl: 'https://s3.test/x.mp3', recordingStateSince },
+    })
+  for (const [minutes, stalled] of [
+    [70, false],
+    [80, true],
+  ] as const) {
+    await storedAt(new Date(Date.now() - minutes * 60_000))
+    expect(await pipelineHealth(opened.database)).toMatchObject({ awaiting: 1, stalled })
+  }
+})
+
+test('When calls are in several states, then health and metrics count each of them', async () => {
+  const states = ['awaiting', 'failed', 'failed', 'quarantined', 'quarantined', 'quarantined', 'stored', 'none']
+  const failure = { recordingError: 'cut', recordingErrorCode: 'RecordingDamaged' }
+  const data = states.map((recordingState) => ({
+    callSid: newCallSid(),
+    recordingState,
+    recordingUrl: recordingState === 'stored' ? 'https://s3.test/x.mp3' : null,
+    ...(['failed', 'quarantined'].includes(recordingState) && failure),
+  }))
+  await opened.owner.call.createMany({ data })
+  await opened.owner.webhookEvent.deleteMany()
+  const oldest = new Date(Date.now() - TWO_HOURS)
+  const events = [
+    { relayState: 'started', receivedAt: new Date(oldest.getTime() - TWO_HOURS), relayTries: 1, relayWaits: 1 },
+    { receivedAt: oldest },
+    { relayTries: 1 },
+    { relayWaits: 1 },
+    { relayWaits: 2 },
+  ].map((event) => ({ source: 'exotel', route: 'call-end', identity: newCallSid(), callSid: 'c', relayState: 'pending', ...event }))
+  await opened.owner.webhookEvent.createMany({ data: events })
+  const relay = { unrelayed: 4, deferred: 1, withoutResponse: 2, oldestUnrelayedAt: oldest }
+  expect(await pipelineHealth(opened.database)).toMatchObject({ awaiting: 1, failed: 2, quarantined: 3, ...relay })
+  await measurePipeline(opened.database)
+  const metrics = await registry.metrics()
+  for (const line of [
+    'recordings{state="awaiting"} 1',
+    'recordings{state="failed"} 2',
+    'recordings{state="quarantined"} 3',
+    'relay_pending_events 4',
+    'recordings_stalled 0',
+  ])
+    expect(metrics).toContain(`caly_${line}\n`)
+})
+
+test('When passes through the list of calls end, then only a complete one that is no backfill counts as the last one', async () => {
+  const window = { from: new Date(Date.now() - TWO_HOURS), to: new Date() }
+  const end = async (kind: 'regular' | 'backfill', problem?: string): Promise<Date | null> => {
+    const { passId } = await insertPass(opened.database, kind, `${kind} ${problem}`, window)
+    const counts = { pages: 1, callsSeen: 0, callsNew: 0, recordingsNew: 0 }
+    await finishReconcilePass(opened.database, { passId, ...counts, ...(problem !== undefined && { problem }) })
+    return (await pipelineHealth(opened.database)).lastReconciledAt
+  }
+  expect(await end('regular', 'a gap')).toBeNull()
+  expect(await end('backfill')).toBeNull()
+  expect(await end('regular')).toBeInstanceOf(Date)
 })

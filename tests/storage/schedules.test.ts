@@ -1,7 +1,15 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import type { Client } from '@temporalio/client'
 import { ensureSchedules, type ScheduleSettings } from '../../temporal/schedules.ts'
-import { SCHEDULES } from '../../contracts/names.ts'
+import {
+  LINK_SWEEP_WORKFLOW,
+  OBJECT_CHECK_WORKFLOW,
+  RECONCILE_WORKFLOW,
+  RECORDINGS_QUEUE,
+  RECOVERY_WORKFLOW,
+  SCHEDULES,
+  SESSION_CLEANUP_WORKFLOW,
+} from '../../contracts/names.ts'
 import { createNamespace } from '../support/servers.ts'
 
 const SETTINGS: ScheduleSettings = {
@@ -52,4 +60,25 @@ test.each([
   const everyMs = described.flatMap(({ spec }) => spec.intervals?.map(({ every }) => every) ?? [])
   expect(everyMs).toHaveLength(4)
   expect(Math.min(...everyMs)).toBe(shortestMs)
+})
+
+test('When the schedules are created, then each starts its own workflow at its own times, with a workflow id that has one open run', async () => {
+  const minutes = { RECOVERY_EVERY_MINUTES: 1, RECONCILE_EVERY_MINUTES: 2, LINK_SWEEP_EVERY_MINUTES: 3, SESSION_CLEANUP_EVERY_MINUTES: 4 }
+  await ensureSchedules(client, { ...SETTINGS, ...minutes })
+  const created: Record<string, unknown> = {}
+  for (const id of Object.values(SCHEDULES)) {
+    const { action, spec } = await client.schedule.getHandle(id).describe()
+    expect(action).toMatchObject({ workflowId: id, taskQueue: RECORDINGS_QUEUE })
+    const nightly = spec.calendars?.map(({ hour, minute }) => `${hour[0]!.start}:${minute[0]!.start} UTC`) ?? []
+    created[id] = [action.workflowType, action.args, ...(spec.intervals ?? []).map(({ every }) => every / 60_000), ...nightly]
+  }
+  expect(created).toEqual({
+    [SCHEDULES.recovery]: [RECOVERY_WORKFLOW, [], 1],
+    [SCHEDULES.reconcile]: [RECONCILE_WORKFLOW, ['regular'], 2],
+    [SCHEDULES.linkSweep]: [LINK_SWEEP_WORKFLOW, [], 3],
+    [SCHEDULES.sessionCleanup]: [SESSION_CLEANUP_WORKFLOW, [], 4],
+    // It is night in India then.
+    [SCHEDULES.reconcileNightly]: [RECONCILE_WORKFLOW, ['nightly'], '20:30 UTC'],
+    [SCHEDULES.objectCheck]: [OBJECT_CHECK_WORKFLOW, [{ full: false }], '21:30 UTC'],
+  })
 })

@@ -3,6 +3,7 @@ import pg from 'pg'
 import { rotateSigningKeys } from '../../accounts/clean-up.ts'
 import { createInvitation } from '../../accounts/registration.ts'
 import { addSigningKey, createSigningKeys, forgetOtherSigningKeys, readSigned } from '../../accounts/signing-keys.ts'
+import type { Database } from '../../platform/database.ts'
 import { accountRows } from '../support/account-rows.ts'
 import { eventually } from '../support/eventually.ts'
 import { openDatabase, type OpenDatabase } from '../support/servers.ts'
@@ -32,6 +33,18 @@ describe('Signing keys', () => {
     const [keys] = await Promise.all([one.all(), other.all()])
     // A process that has just read the keys reads them again after a second.
     for (const { kid } of keys) await eventually('the other one to know the key', async () => (await other.find(kid))?.kid === kid)
+  })
+
+  test('When the keys could not be read once, then the next request reads them again', async () => {
+    const kid = await addSigningKey(opened.database)
+    let readings = 0
+    const failingOnce = {
+      findMany: (...query: Parameters<typeof opened.database.signingKey.findMany>) =>
+        (readings += 1) === 1 ? Promise.reject(new Error('The connection is closed')) : opened.database.signingKey.findMany(...query),
+    }
+    const keys = createSigningKeys({ signingKey: failingOnce } as unknown as Database)
+    await expect(keys.all()).rejects.toThrow('The connection is closed')
+    expect((await keys.all()).map((key) => key.kid)).toEqual([kid])
   })
 
   test('When a month has passed, then there is a new key, and the old one is deleted when no session can need it', async () => {

@@ -1,8 +1,9 @@
-import { existsSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statfsSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { SpoolFull } from '../../recordings/spool-space.ts'
 import { Spool, SpoolUnusable } from '../../recordings/spool.ts'
+import { eventually } from '../support/eventually.ts'
 import { callSid, home, newCallSid } from '../support/servers.ts'
 
 const LIMITS = { maxBytes: 1000, minFreeBytes: 0 }
@@ -23,6 +24,32 @@ test('When a spool is opened twice, then the second is refused, and a spool that
   const { queue } = spool
   spool = await Spool.open(folder, 'w', LIMITS, () => {})
   expect(spool.queue).toBe(queue)
+})
+
+test('When a killed worker has left its lock, then the next one waits until the lock is stale', async () => {
+  const left = mkdtempSync(join(home, 'spool-'))
+  mkdirSync(join(left, '.lock'))
+  const next = await Spool.open(left, 'w', LIMITS, () => {})
+  await next.close()
+  rmSync(left, { recursive: true })
+})
+
+test('When a spool has lost its lock, then its process learns it', async () => {
+  const lost = mkdtempSync(join(home, 'spool-'))
+  const reasons: Error[] = []
+  const open = await Spool.open(lost, 'w', LIMITS, (reason) => void reasons.push(reason))
+  rmSync(join(lost, '.lock'), { recursive: true })
+  await eventually('the report', async () => reasons.length > 0, 5000)
+  await open.close()
+  rmSync(lost, { recursive: true })
+})
+
+test('When two spools of one machine have the same name, then they have different task queues', async () => {
+  const other = mkdtempSync(join(home, 'spool-'))
+  const second = await Spool.open(other, 'w', LIMITS, () => {})
+  expect(second.queue).not.toBe(spool.queue)
+  await second.close()
+  rmSync(other, { recursive: true })
 })
 
 test('When a file name is created, then it has no unchecked parts', () => {
@@ -47,6 +74,18 @@ test('When a file has reserved space that it has not written yet, then the disk 
   const most = Math.floor(0.6 * bavail * bsize) // other programs use the disk too, so the sum is far from the limit
   await spool.reserve(spool.fileFor(callSid('a1'), 'x'), most)
   await expect(spool.reserve(spool.fileFor(callSid('b1'), 'x'), most)).rejects.toThrow(/disk of the spool/)
+})
+
+test('When a part is continued, then the bytes that it has already written are not counted twice', async () => {
+  const { bavail, bsize } = statfsSync(folder)
+  const share = (part: number): number => Math.floor(part * bavail * bsize)
+  await spool.close()
+  spool = await Spool.open(folder, 'w', { maxBytes: Number.MAX_SAFE_INTEGER, minFreeBytes: share(0.5) }, () => {})
+  const file = spool.fileFor(callSid('a1'), 'x')
+  writeFileSync(spool.path(file), '')
+  truncateSync(spool.path(file), share(0.8)) // a sparse file: it has this size and occupies no space
+  await spool.reserve(file, share(0.9))
+  expect(await spool.files()).toEqual([file])
 })
 
 test('When many files request space at the same time, then no more is reserved than is available', async () => {
@@ -116,4 +155,41 @@ test('When leftovers are removed, then files of open calls and of writers stay',
   expect((await spool.files()).toSorted()).toEqual([spool.fileFor(open, 'x'), spool.fileFor(written, 'x')].toSorted())
   finish()
   await writing
+})
+
+test.each(['.json', '.json.new', '.decoded', '.decoding'])(
+  'When a killed worker has left only a file %s of a closed call, then it is removed',
+  async (ending) => {
+    const file = spool.fileFor(newCallSid(), 'x')
+    const leftover = `${spool.path(file)}${ending}`
+    writeFileSync(leftover, 'x')
+    const failed: string[] = []
+    expect(
+      await spool.collectGarbage(
+        async () => false,
+        (name) => failed.push(name),
+      ),
+    ).toEqual([file])
+    expect(failed).toEqual([])
+    expect(readdirSync(folder).filter((name) => name !== '.lock')).toEqual([])
+  },
+)
+
+test('When a file is kept while garbage collection checks whether its call is open, then the kept file stays', async () => {
+  const file = spool.fileFor(newCallSid(), 'x')
+  const kept = spool.keptFile(file)
+  await spool.writeNote(kept, {})
+  let keeping: Promise<void> | undefined
+  const removed = await spool.collectGarbage(
+    async () => {
+      writeFileSync(spool.path(file), 'bytes')
+      keeping = spool.keepLongest(file)
+      await keeping
+      return false
+    },
+    () => {},
+  )
+  expect(removed).toEqual([])
+  await keeping
+  expect(await spool.files()).toEqual([kept])
 })

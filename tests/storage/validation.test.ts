@@ -4,7 +4,7 @@ import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { UploadInput } from '../../contracts/recording.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
-import { mp3 } from '../support/audio.ts'
+import { mp3, wav } from '../support/audio.ts'
 import { newCallSid } from '../support/servers.ts'
 import { spoolRecording } from '../support/spooled.ts'
 
@@ -61,6 +61,19 @@ test('When the duration of the recording differs from that of the call, then it 
     kind: 'good',
     remark: 'The recording lasts 1 s, the call 300 s',
   })
+})
+
+test.each([
+  [2, 11, undefined],
+  [2, 13, 'The recording lasts 2 s, the call 13 s'],
+  [100, 120, undefined],
+  [100, 130, 'The recording lasts 100 s, the call 130 s'],
+])('When a recording lasts %i s and its call %i s, then its remark is: %s', async (seconds, durationSeconds, remark) => {
+  const callSid = newCallSid()
+  await bench.database.call.create({ data: { callSid, durationSeconds } })
+  const { verdict } = (await spoolRecording(bench, { callSid, bytes: wav({ seconds }) })).input
+  expect(verdict).toMatchObject({ kind: 'good' })
+  expect((verdict as { remark?: string }).remark).toBe(remark)
 })
 
 describe('When the file does not have the validated bytes, then the recording is downloaded again:', () => {

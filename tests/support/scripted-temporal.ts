@@ -2,9 +2,13 @@
 import { ServiceError, type Client } from '@temporalio/client'
 import { NamespaceNotFoundError } from '@temporalio/common'
 
-/** The result of one request. `hangs`: no response until the test calls {@link ScriptedTemporal.endHangs}, for at most `hangMs`. */
+/**
+ * The result of one request. `hangs`: no response until the test calls {@link ScriptedTemporal.endHangs}, for at most `hangMs`. `slow`:
+ * succeeds at that time.
+ */
 export type Answer =
   | 'ok'
+  | 'slow'
   | 'hangs'
   | 'UNAVAILABLE'
   | 'DEADLINE_EXCEEDED'
@@ -17,7 +21,7 @@ export type Answer =
   | 'search attribute missing'
   | 'namespace missing'
 
-const GRPC: Record<Exclude<Answer, 'ok' | 'hangs' | 'namespace missing'>, [code: number, details: string]> = {
+const GRPC: Record<Exclude<Answer, 'ok' | 'slow' | 'hangs' | 'namespace missing'>, [code: number, details: string]> = {
   UNAVAILABLE: [14, 'shard status unknown'],
   DEADLINE_EXCEEDED: [4, 'Deadline exceeded'],
   CANCELLED: [1, 'call cancelled'],
@@ -33,7 +37,7 @@ export interface ScriptedTemporal {
   client: () => Promise<Client>
   /** The CallSid of each signal that was sent, in order. */
   signals: readonly string[]
-  /** How many requests wait for a response now. */
+  /** How many requests have no response now. */
   hanging(): number
   /** How many times `getSystemInfo` was called. */
   systemLooks(): number
@@ -41,7 +45,7 @@ export interface ScriptedTemporal {
   heard(callSid: string): boolean
   /** The next calls of `getSystemInfo` fail; 0: they succeed again. */
   failSystemLooks(count: number): void
-  /** Every request that hangs ends with DEADLINE_EXCEEDED. */
+  /** Every request that hangs ends with DEADLINE_EXCEEDED, and every slow one succeeds. */
   endHangs(): void
 }
 
@@ -69,8 +73,8 @@ export function scriptTemporal(answer: (callSid: string, before: number) => Answ
     const before = signals.filter((each) => each === callSid).length
     signals.push(callSid)
     const chosen = answer(callSid, before)
-    if (chosen === 'ok') return void heard.add(callSid)
-    if (chosen === 'hangs') await hang()
+    if (chosen === 'slow' || chosen === 'hangs') await hang()
+    if (chosen === 'slow' || chosen === 'ok') return void heard.add(callSid)
     throw failure(chosen === 'hangs' ? 'DEADLINE_EXCEEDED' : chosen)
   }
   const hang = (): Promise<void> =>
@@ -96,7 +100,7 @@ export function scriptTemporal(answer: (callSid: string, before: number) => Answ
   }
 }
 
-function failure(answer: Exclude<Answer, 'ok' | 'hangs'>): Error {
+function failure(answer: Exclude<Answer, 'ok' | 'slow' | 'hangs'>): Error {
   if (answer === 'namespace missing') return new NamespaceNotFoundError('x')
   return new ServiceError('Failed to signalWithStart Workflow', { cause: grpcError(answer) })
 }

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals'
 import { pino } from 'pino'
 import { alarmsWithoutReasons, createAlarms, type Alarms } from '../../platform/alarms.ts'
+import { registry } from '../../platform/metrics.ts'
 
 const MINUTE_MS = 60_000
 
@@ -67,4 +68,12 @@ test('When two alarms are raised, then each logs its own reasons', () => {
   alarms.clear('B')
   jest.advanceTimersByTime(MINUTE_MS)
   expect(reasons()).toEqual(['first', 'other', undefined, 'second'])
+})
+
+test('When an alarm is raised and cleared, then its metric is 1 and then 0', async () => {
+  const metric = () => registry.getSingleMetricAsString('caly_alarm_raised')
+  alarms.raise('Measured', 'a reason')
+  expect(await metric()).toContain('{name="Measured"} 1')
+  alarms.clear('Measured')
+  expect(await metric()).toContain('{name="Measured"} 0')
 })

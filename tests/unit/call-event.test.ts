@@ -132,6 +132,15 @@ describe('When a time or duration belongs to a leg, then it is not that of the c
   })
 })
 
+test('When an event contains several durations or ends of the call, then the most exact one counts', () => {
+  const durations = { CallType: 'completed', ConversationDuration: '73', DialCallDuration: '80', RecordingDuration: '70' }
+  expect(read(durations).durationSeconds).toBe(73)
+  expect(read({ ...durations, ConversationDuration: '' }).durationSeconds).toBe(80)
+  expect(read({ RecordingDuration: '70' }).durationSeconds).toBe(70)
+  const ends = { Status: 'completed', EndTime: '2026-11-25 10:05:00', DateUpdated: '2026-11-25 10:06:00' }
+  expect(read(ends).endedAt).toEqual(new Date('2026-11-25T04:35:00Z'))
+})
+
 test('When a list of links is sent as RecordingUrl, then each is a recording', () => {
   const links = ['https://recordings.exotel.com/1.mp3', 'https://recordings.exotel.com/2.mp3']
   expect(read({ RecordingUrl: [...links, links[0]] }).sources).toEqual(links.map((sourceUrl) => ({ sourceUrl })))

@@ -1,11 +1,11 @@
-// Which connection of one client address a server closes when that address has its maximum.
+// How long connections stay open, and which connection of one client address a server closes when that address has its maximum.
 import { afterEach, expect, test } from '@jest/globals'
 import type { RequestListener } from 'node:http'
 import { answerAtOnce, boundedServers, GET, POST_CHUNKED } from '../support/bounded-servers.ts'
 import { eventually } from '../support/eventually.ts'
 import type { RawClient } from '../support/raw-client.ts'
 
-const { client, closeAll, serve } = boundedServers()
+const { client, closeAll, opened, serve } = boundedServers()
 afterEach(closeAll)
 
 const isOpen = ({ socket }: RawClient): boolean => !socket.destroyed
@@ -84,4 +84,14 @@ test('When connections come from a trusted proxy, then only their total is limit
   const refused = await client(url, GET())
   await refused.closed
   expect(all.every(isOpen)).toBe(true)
+})
+
+test('When a response is sent, then its connection stays open for longer than the 60 s for which load balancers use it', async () => {
+  const { headers } = await fetch(await serve(answerAtOnce))
+  expect(Number(/timeout=(\d+)/.exec(headers.get('keep-alive') ?? '')?.[1])).toBeGreaterThan(60)
+})
+
+test('When a server is created, then headers may take 20 s to arrive, and a whole request 30 s', async () => {
+  await serve(answerAtOnce)
+  expect(opened.servers[0]).toMatchObject({ headersTimeout: 20_000, requestTimeout: 30_000 })
 })

@@ -128,6 +128,14 @@ describe('When all slots are held without progress,', () => {
   })
 })
 
+test('When two queues are stalled and one makes progress, then the alarm stays raised because of the other', () => {
+  const [first] = [hold(), hold(), hold('another queue'), hold('another queue')]
+  seconds(20)
+  first!.progress(1)
+  first!.progress(100_000)
+  expect(isRaised()).toBe(true)
+})
+
 test('When no slot is held and no alarm is raised, then the checks stop', async () => {
   await hold().succeed()
   seconds(10)

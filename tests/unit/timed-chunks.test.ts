@@ -1,8 +1,10 @@
 import { PassThrough, Readable } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals'
 import { timedChunks, TooSlow, type Pace } from '../../recordings/timed-chunks.ts'
+import { RECORDING_PACE } from '../../recordings/transfer.ts'
 
-const PACE: Pace = { idleMs: 30_000, baseMs: 30_000, msPerMb: 1000 }
+/** The limits of a download. */
+const PACE: Pace = RECORDING_PACE
 const MB = 1024 ** 2
 
 beforeEach(() => {

@@ -94,6 +94,11 @@ test('When a complete file waits for S3 until the history is too long, then the 
     expect(downloads).toEqual([DOWNLOADS_QUEUE, spoolQueues(WHOLE.queue).downloads])
     expect(conclusions.map(({ sourceUrl, outcome }) => `${sourceUrl} ${outcome.state}`)).toEqual([`${waiting} stored`, `${limited} stored`])
     expect(discarded).toBe(0)
+    const lengths = await eventually('all runs to be listed as ended', async () => {
+      const runs = await runsOf(callSid)
+      return runs.length > 1 && runs.every(({ status }) => status.name !== 'RUNNING') && runs.map(({ historyLength }) => historyLength)
+    })
+    expect(Math.max(...lengths)).toBeLessThan(10 * policy.continueAsNewAfterEvents) // Temporal terminates a run at 51,200 events
   })
 })
 

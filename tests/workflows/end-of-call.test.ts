@@ -41,18 +41,22 @@ describe('When events about the end of a call disagree', () => {
   test('then Call Details are requested until the call has ended, and for an hour after that', async () => {
     const startMs = await now()
     const asked: number[] = []
+    const announced: number[] = []
     const run = await harness.start(
       { status: 'ringing', endReportedAt: iso(startMs) },
       {
-        findRecording: async () => {
+        findRecording: async ({ nextRequestWhileRunningAt }) => {
           const ms = await now()
           asked.push(ms)
+          announced.push(Date.parse(nextRequestWhileRunningAt!))
           return ms - startMs < 35 * MINUTE ? { kind: 'none', status: 'in-progress' } : none()
         },
       },
     )
     expect(await run.ended()).toBeUndefined()
-    expect(asked.map((ms) => Math.round((ms - startMs) / MINUTE))).toEqual([1, 11, 21, 31, 41, 46, 61, 91])
+    const minutes = (times: number[]) => times.map((ms) => Math.round((ms - startMs) / MINUTE))
+    expect(minutes(asked)).toEqual([1, 11, 21, 31, 41, 46, 61, 91])
+    expect(minutes(announced)).toEqual([11, 21, 31, 41, 51, 56, 71, 101]) // the row shows these times while the call is running
     expect(run.conclusions).toMatchObject([{ outcome: { state: 'not_recorded' } }])
   })
 

@@ -1,7 +1,8 @@
 // Recordings that no attempt downloads completely, and damaged ones.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import type { Verdict } from '../../contracts/recording.ts'
-import { DAMAGED, failedAttempt, type Harness, LINK, ONE_BYTE, openHarness, type Script } from '../support/workflow-harness.ts'
+import { Context } from '@temporalio/activity'
+import type { UploadInput, Verdict } from '../../contracts/recording.ts'
+import { DAMAGED, failedAttempt, HOUR, type Harness, LINK, ONE_BYTE, openHarness, type Script } from '../support/workflow-harness.ts'
 
 let harness: Harness
 beforeAll(async () => {
@@ -103,6 +104,49 @@ describe('When each download is incomplete', () => {
     expect(run.conclusions).toMatchObject([{ outcome: { state: 'quarantined' } }])
   })
 
+  test('then the file of another worker goes to quarantine if one worker is lost', async () => {
+    let downloads = 0
+    const uploads: UploadInput[] = []
+    const run = await harness.start(
+      { sourceUrls: [LINK] },
+      {
+        downloadRecording: async () => ({ ...ONE_BYTE, queue: ++downloads === 1 ? 'spool-other' : 'spool-lab' }),
+        validateRecording,
+        uploadRecording: async (input) => (uploads.push(input), { bucket: 'b', key: 'quarantine/k', url: 'u' }),
+        keepIncomplete: async () =>
+          Context.current().info.taskQueue === 'spool-other' ? Promise.reject(failedAttempt('SpoolFileLost')) : { spooled: KEPT },
+      },
+    )
+    expect(await run.ended()).toBe('RecordingDamaged')
+    expect(run.conclusions).toMatchObject([{ outcome: { state: 'quarantined' } }])
+    expect(uploads).toMatchObject([{ callSid: run.callSid, sourceUrl: LINK, spooled: KEPT }]) // a busy worker is asked for the file of this link
+  })
+
+  test('then another kept file goes to quarantine if the longest one is lost before its validation', async () => {
+    const left = [{ ...KEPT, file: 'lost', bytes: 2 }, KEPT]
+    const run = await harness.start(
+      { sourceUrls: [LINK] },
+      {
+        keepIncomplete: async () => (left.length > 0 ? { spooled: left.shift()! } : {}),
+        validateRecording: async (input) =>
+          input.spooled.file === 'lost' ? Promise.reject(failedAttempt('SpoolFileLost')) : validateRecording(input),
+      },
+    )
+    expect(await run.ended()).toBe('RecordingDamaged')
+    expect(run.conclusions).toMatchObject([{ outcome: { state: 'quarantined', bytes: 1 } }])
+  })
+
+  test('then the recording fails after a day if each attempt to keep its file ends with an unknown error', async () => {
+    const startMs = await harness.env.currentTimeMs()
+    const hours = async () => ((await harness.env.currentTimeMs()) - startMs) / HOUR
+    const keepIncomplete: Script['keepIncomplete'] = async () =>
+      (await hours()) < 30 ? Promise.reject(failedAttempt('InternalError')) : { spooled: KEPT }
+    const run = await harness.start({ sourceUrls: [LINK] }, { validateRecording, keepIncomplete })
+    expect(await run.ended()).toBe('DownloadIncomplete')
+    expect(run.concludedAtMs - startMs).toBeGreaterThan(24 * HOUR)
+    expect(run.concludedAtMs - startMs).toBeLessThan(26 * HOUR)
+  })
+
   test('then nothing is kept if the recording is too large', async () => {
     let downloads = 0
     const downloadRecording: Script['downloadRecording'] = async () =>
@@ -119,4 +163,12 @@ test('When audio is damaged, then it goes to quarantine, and the run fails with 
   expect(run.conclusions).toMatchObject([
     { outcome: { state: 'quarantined', code: 'RecordingDamaged', error: 'cut off', key: expect.any(String) } },
   ])
+})
+
+test('When audio is damaged and another object has its key, then the outcome has a remark about the key', async () => {
+  const remark = 'A foreign object has the key x'
+  const uploadRecording: Script['uploadRecording'] = async () => ({ bucket: 'b', key: 'quarantine/k', url: 'u', remark })
+  const run = await harness.start({ sourceUrls: [LINK] }, { validateRecording: async () => DAMAGED, uploadRecording })
+  expect(await run.ended()).toBe('RecordingDamaged')
+  expect(run.conclusions).toMatchObject([{ outcome: { state: 'quarantined', key: 'quarantine/k', remark } }])
 })

@@ -76,6 +76,32 @@ describe('When the history of a run becomes long', () => {
     expect(new Set(asked)).toEqual(new Set([1, 2, 5, 10, 15, 30, 60]))
   })
 
+  test('then the next run knows which recordings have failed and which are stored', async () => {
+    let isReady = false
+    const run = await harness.start(
+      { sourceUrls: [A, B, C], endedAt: iso(await now()) },
+      {
+        downloadRecording: async ({ sourceUrl }) => {
+          if (sourceUrl === A && !isReady) throw failedAttempt('RecordingNotFound')
+          if (sourceUrl === C) throw failedAttempt('RecordingExpired')
+          return WHOLE
+        },
+      },
+      { policy },
+    )
+    await harness.env.sleep(30 * MINUTE)
+    expect((await eventsOfRuns(run)).length).toBeGreaterThan(1)
+    await run.signalWithStart({ sourceUrls: [B] }) // a repeated webhook of a recording that the first run has stored
+    await harness.env.sleep(MINUTE)
+    isReady = true
+    expect(await run.ended()).toBe('RecordingExpired')
+    expect(run.conclusions.map(({ sourceUrl, outcome }) => `${sourceUrl} ${outcome.state}`).toSorted()).toEqual([
+      `${A} stored`,
+      `${B} stored`,
+      `${C} failed`,
+    ])
+  })
+
   test('then a transfer in progress is not interrupted', async () => {
     const downloads: string[] = []
     const began = await now()

@@ -6,7 +6,7 @@ import { DefaultLogger, Runtime, Worker } from '@temporalio/worker'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { binaries } from '../../dev/fetch-servers.mjs'
-import type { ObjectCheckResult, ObjectsPage, ObjectsRequest } from '../../contracts/maintenance.ts'
+import type { ObjectCheckResult, ObjectsPage, ObjectsRequest, RowsPage, RowsRequest } from '../../contracts/maintenance.ts'
 import { OBJECT_CHECK_WORKFLOW, RECORDINGS_QUEUE } from '../../contracts/names.ts'
 import { dist, uniqueName } from '../support/servers.ts'
 
@@ -17,6 +17,8 @@ let env: TestWorkflowEnvironment
 let worker: Worker
 let running: Promise<void>
 let pageOf: (request: ObjectsRequest) => Promise<ObjectsPage>
+let rowsOf: (request: RowsRequest) => RowsPage
+let rowsRequests: RowsRequest[]
 let ends: (ObjectCheckResult & { full: boolean })[]
 beforeAll(async () => {
   Runtime.install({ logger: new DefaultLogger('ERROR') })
@@ -24,7 +26,7 @@ beforeAll(async () => {
     server: { executable: { type: 'existing-path', path: binaries.temporalTestServer() } },
   })
   const activities = {
-    checkRows: async () => ({ rows: 200, missing: 0, believed: true }),
+    checkRows: async (request: RowsRequest) => (rowsRequests.push(request), rowsOf(request)),
     checkObjects: (request: ObjectsRequest) => pageOf(request),
     recordObjectCheck: async (end: ObjectCheckResult & { full: boolean }) => void ends.push(end),
   }
@@ -34,6 +36,8 @@ beforeAll(async () => {
 })
 beforeEach(() => {
   ends = []
+  rowsRequests = []
+  rowsOf = () => ({ rows: 200, missing: 0, believed: true })
 })
 afterAll(async () => {
   worker.shutdown()
@@ -41,11 +45,11 @@ afterAll(async () => {
   await env.teardown()
 })
 
-const check = (): Promise<ObjectCheckResult> =>
+const check = (full = false): Promise<ObjectCheckResult> =>
   env.client.workflow.execute(OBJECT_CHECK_WORKFLOW, {
     workflowId: uniqueName('object-check'),
     taskQueue: RECORDINGS_QUEUE,
-    args: [{ full: false }],
+    args: [{ full }],
   })
 
 test('When the check has many pages, then their counts are added over all runs, and the check is recorded', async () => {
@@ -53,6 +57,18 @@ test('When the check has many pages, then their counts are added over all runs, 
   const found = { rows: 200, missing: 0, objects: 750, unknown: 0, adopted: 0, deleted: 0, foreign: 0, surplus: 250 }
   expect(await check()).toEqual(found)
   expect(ends).toEqual([{ ...found, full: false }])
+  expect(rowsRequests).toEqual([{ sampled: true }])
+})
+
+test('When a person checks all rows, then each page of rows is read once, over all runs, and every count is the sum of its pages', async () => {
+  rowsOf = ({ after = '0' }) => ({ rows: 2, missing: 1, believed: true, ...(Number(after) < 249 && { last: String(Number(after) + 1) }) })
+  const page = { objects: 7, unknown: 1, adopted: 2, deleted: 3, foreign: 4, surplus: 5 }
+  pageOf = async ({ after }) => ({ ...page, ...(after === undefined && { last: 'a' }) })
+  const found = { rows: 500, missing: 250, objects: 14, unknown: 2, adopted: 4, deleted: 6, foreign: 8, surplus: 10 }
+  expect(await check(true)).toEqual(found)
+  expect(ends).toEqual([{ ...found, full: true }])
+  expect(rowsRequests.map(({ after = '0' }) => Number(after))).toEqual(Array.from({ length: 250 }, (_, index) => index))
+  expect(rowsRequests.every(({ sampled }) => !sampled)).toBe(true)
 })
 
 test('When the store never lists a page, then the check fails before the next night’s check is due, which would be skipped otherwise', async () => {

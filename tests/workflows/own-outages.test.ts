@@ -1,5 +1,10 @@
 // Faults of our own storage, workers and code.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { Context } from '@temporalio/activity'
+import { Worker } from '@temporalio/worker'
+import { spoolQueues } from '../../contracts/names.ts'
+import type { SourceRef } from '../../contracts/recording.ts'
+import { eventually } from '../support/eventually.ts'
 import {
   BUSY_SPOOL,
   failedAttempt,
@@ -11,6 +16,7 @@ import {
   openHarness,
   POLICY,
   retriedLater,
+  type Run,
 } from '../support/workflow-harness.ts'
 
 let harness: Harness
@@ -99,6 +105,44 @@ test('When a task waits in the queue of a worker for longer than the limit, then
   expect(await run.ended()).toBeUndefined()
   expect(answers).toEqual([])
   expect(downloads).toBe(2)
+})
+
+test('When an upload waits in the queue of a worker for longer than the limit, then the recording is not downloaded again', async () => {
+  const file = { ...ONE_BYTE, queue: BUSY_SPOOL }
+  let release = (): void => {}
+  const released = new Promise<void>((resolve) => (release = resolve))
+  let other: Run | undefined
+  const activities = {
+    validateRecording: async ({ callSid }: SourceRef) => {
+      const { heartbeat } = Context.current()
+      if (callSid === other?.callSid) await released // keeps the only slot of the worker, and the upload of the first call waits
+      other ??= await harness.start({ sourceUrls: [LINK] }, { downloadRecording: async () => file })
+      await eventually('a task of another call to be queued', async () => (heartbeat(), (await other!.status()).step === 'validate'))
+      return { kind: 'good', etag: 'e', audio: { contentType: 'audio/mpeg', extension: 'mp3' } }
+    },
+    uploadRecording: async () => ({ bucket: 'b', key: 'k', url: 'u' }),
+  }
+  const { nativeConnection: connection } = harness.env
+  const taskQueue = spoolQueues(BUSY_SPOOL).transfers
+  const worker = await Worker.create({ connection, taskQueue, activities, maxConcurrentActivityTaskExecutions: 1 })
+  await worker.runUntil(async () => {
+    let [downloads, checks] = [0, 0]
+    const run = await harness.start(
+      { sourceUrls: [LINK] },
+      {
+        downloadRecording: async () => ((downloads += 1), file),
+        checkSpool: async () => {
+          if ((checks += 1) === 2) release()
+          return true
+        },
+      },
+      { policy: { ...POLICY, spoolLostAfterMs: 1000 } },
+    )
+    await eventually('the end or a second download', async () => run.conclusions.length > 0 || downloads > 1)
+    release()
+    expect([downloads, run.conclusions]).toMatchObject([1, [{ outcome: { state: 'stored' } }]])
+    await Promise.all([run.ended(), other!.ended()])
+  })
 })
 
 test('When a worker stops during a step of a transfer, then Temporal notices that after 15 s without a heartbeat', async () => {

@@ -1,5 +1,6 @@
 // The passes through Exotel's list of calls, on the time-skipping server with scripted pages.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { Context } from '@temporalio/activity'
 import { ApplicationFailure } from '@temporalio/common'
 import { TestWorkflowEnvironment } from '@temporalio/testing'
 import { DefaultLogger, Runtime, Worker } from '@temporalio/worker'
@@ -7,7 +8,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { binaries } from '../../dev/fetch-servers.mjs'
 import { BACKFILL_QUEUE, BACKFILL_WORKFLOW, EXOTEL_API_QUEUE, RECONCILE_WORKFLOW, RECORDINGS_QUEUE } from '../../contracts/names.ts'
-import type { ListPage, ListRequest, PassEnd } from '../../contracts/maintenance.ts'
+import type { ListPage, ListRequest, PassEnd, PassRequest } from '../../contracts/maintenance.ts'
 import { dist, uniqueName } from '../support/servers.ts'
 
 const DAY = 24 * 3600_000
@@ -18,12 +19,17 @@ const FROM = iso(Date.UTC(2026, 10, 1))
 let env: TestWorkflowEnvironment
 let workers: Worker[]
 let running: Promise<unknown>
+/** Whether the last pass continued in another run. */
+let isContinued = false
 /** What the activities of the current test do. */
 const script = {
   window: { from: FROM, to: iso(Date.parse(FROM) + DAY) },
   page: (_request: ListRequest): ListPage => PAGE,
   backlog: () => 0,
+  passes: [] as PassRequest[],
   requests: [] as ListRequest[],
+  /** The task queues on which pages were read. */
+  queues: new Set<string>(),
   ends: [] as PassEnd[],
 }
 beforeAll(async () => {
@@ -32,8 +38,12 @@ beforeAll(async () => {
     server: { executable: { type: 'existing-path', path: binaries.temporalTestServer() } },
   })
   const activities = {
-    startReconcilePass: async () => ({ passId: '7', ...script.window }),
-    readListPage: async (request: ListRequest) => (script.requests.push(request), script.page(request)),
+    startReconcilePass: async (request: PassRequest) => (script.passes.push(request), { passId: '7', ...script.window }),
+    readListPage: async (request: ListRequest) => {
+      script.requests.push(request)
+      script.queues.add(Context.current().info.taskQueue)
+      return script.page(request)
+    },
     finishReconcilePass: async (end: PassEnd) => void script.ends.push(end),
     countBackfillBacklog: async () => script.backlog(),
   }
@@ -52,9 +62,19 @@ afterAll(async () => {
 })
 
 async function run(workflow: string, args: unknown[], page: (request: ListRequest) => Partial<ListPage>, days = 1): Promise<PassEnd> {
-  Object.assign(script, { requests: [], ends: [], window: { from: FROM, to: iso(Date.parse(FROM) + days * DAY) } })
+  Object.assign(script, {
+    passes: [],
+    requests: [],
+    queues: new Set(),
+    ends: [],
+    window: { from: FROM, to: iso(Date.parse(FROM) + days * DAY) },
+  })
   script.page = (request) => ({ ...PAGE, ...page(request) })
-  await env.client.workflow.execute(workflow, { workflowId: uniqueName('pass'), taskQueue: RECORDINGS_QUEUE, args })
+  const handle = await env.client.workflow.start(workflow, { workflowId: uniqueName('pass'), taskQueue: RECORDINGS_QUEUE, args })
+  await handle.result()
+  const first = env.client.workflow.getHandle(handle.workflowId, handle.firstExecutionRunId)
+  isContinued = Boolean((await first.fetchHistory()).events?.at(-1)?.workflowExecutionContinuedAsNewEventAttributes)
+  expect(script.passes).toHaveLength(1)
   expect(script.ends).toHaveLength(1)
   return script.ends[0]!
 }
@@ -120,14 +140,52 @@ test('When a page cannot be read, then the pass ends with this problem', async (
 test('When the list is very long, then the pass continues in another run, and ends once with all pages', async () => {
   expect(await reconcile(pages(250))).toEqual({ passId: '7', pages: 250, callsSeen: 25_000, callsNew: 250, recordingsNew: 500 })
   expect(script.requests).toHaveLength(250)
+  expect(isContinued).toBe(true)
 })
 
-test('When too many calls of a backfill are in progress, then it waits before it reads the next page', async () => {
-  const backlog = [0, 150, 150, 99]
-  script.backlog = () => backlog.shift() ?? 0
+/** Exotel's API is unavailable for so many hours. */
+const unavailableFor = (hours: number) => (): Partial<ListPage> => {
+  if (script.requests.length > hours) return {}
+  throw ApplicationFailure.create({ type: 'ExotelUnavailable', message: 'unavailable', nextRetryDelay: '1h', category: 'BENIGN' })
+}
+
+test.each(['regular', 'nightly'] as const)(
+  'When a %s pass runs, then it reads its own window, and waits while Exotel is unavailable',
+  async (kind) => {
+    const end = await run(RECONCILE_WORKFLOW, [kind], unavailableFor(6))
+    expect(script.passes).toEqual([{ kind }])
+    expect([...script.queues]).toEqual([EXOTEL_API_QUEUE])
+    expect(end).toEqual({ passId: '7', pages: 1, callsSeen: 100, callsNew: 1, recordingsNew: 2 })
+  },
+)
+
+describe('When a backfill runs', () => {
   const request = { from: FROM, to: iso(Date.parse(FROM) + DAY), openAtMost: 100, waitScale: 1 }
-  const began = await env.currentTimeMs()
-  expect(await run(BACKFILL_WORKFLOW, [request], pages(2))).toMatchObject({ pages: 2 })
-  expect((await env.currentTimeMs()) - began).toBeGreaterThanOrEqual(60_000)
-  expect(script.requests.every(({ source }) => source === 'backfill')).toBe(true)
+  const backfill = (page: (request: ListRequest) => Partial<ListPage>, backlog: () => number = () => 0) => {
+    script.backlog = backlog
+    return run(BACKFILL_WORKFLOW, [request], page)
+  }
+
+  test('and too many of its calls are in progress, then it waits before it reads the next page', async () => {
+    const backlog = [0, 150, 100, 99]
+    const began = await env.currentTimeMs()
+    expect(await backfill(pages(2), () => backlog.shift() ?? 0)).toMatchObject({ pages: 2 })
+    expect((await env.currentTimeMs()) - began).toBeGreaterThanOrEqual(60_000)
+    expect(script.requests.every(({ source }) => source === 'backfill')).toBe(true)
+  })
+
+  test('then it has the window of its request, does not use the requests of live calls, and waits for days while Exotel is unavailable', async () => {
+    const end = await backfill(unavailableFor(72))
+    expect(script.passes).toEqual([{ kind: 'backfill', from: request.from, to: request.to }])
+    expect([...script.queues]).toEqual([BACKFILL_QUEUE])
+    expect(end).toEqual({ passId: '7', pages: 1, callsSeen: 100, callsNew: 1, recordingsNew: 2 })
+  })
+
+  test('and waits for hours for its calls, then it continues in another run with the next page', async () => {
+    let checks = 0
+    const end = await backfill(pages(3), () => ((checks += 1) > 1 && checks < 505 ? 100 : 0))
+    expect(end).toEqual({ passId: '7', pages: 3, callsSeen: 300, callsNew: 3, recordingsNew: 6 })
+    expect(script.requests.map(({ after }) => after)).toEqual([undefined, '1', '2'])
+    expect(isContinued).toBe(true)
+  })
 })
