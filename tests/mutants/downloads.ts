@@ -69,7 +69,7 @@ export const downloads: Mistake[] = [
   {
     breaks: 'A part whose bytes do not match its note is continued',
     file: 'recordings/growing-file.ts',
-    text: "if (sha256.copy().digest('hex') !== synced.sha256) return undefined\n",
+    text: 'if (digest.sha256SoFar() !== synced.sha256) return undefined\n',
     replacement: '',
     tests: ['tests/storage/resume-notes.test.ts'],
     only: 'it has bytes of another version',

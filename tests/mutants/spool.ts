@@ -61,8 +61,8 @@ export const spool: Mistake[] = [
   {
     breaks: 'A file whose bytes have changed is validated and stored',
     file: 'activities/validate-recording.ts',
-    text: 'digests.sha256 === spooled.sha256',
-    replacement: 'digests.bytes === spooled.bytes',
+    text: '(await digestSpooled(deps, spooled)).sha256 === spooled.sha256',
+    replacement: '(await digestSpooled(deps, spooled)).bytes === spooled.bytes',
     tests: ['tests/storage/spool-attempts.test.ts'],
     only: 'When the bytes of a whole file have changed',
   },
