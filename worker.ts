@@ -12,7 +12,7 @@ import { watchConnection, type ConnectionWatch } from './temporal/connection-wat
 import { ensureSchedules } from './temporal/schedules.ts'
 import { missingSearchAttributes } from './temporal/namespace.ts'
 import type { AlarmName } from './contracts/alarm-names.ts'
-import { alarmsWithoutReasons, createAlarms } from './platform/alarms.ts'
+import { alarmsWithoutReasons, createAlarms } from './platform/alarm-registry.ts'
 import { readConfig, type Config } from './platform/config.ts'
 import { connectDatabase, assertMigrated } from './platform/database.ts'
 import { monitorHeap } from './platform/heap-monitor.ts'

@@ -29,8 +29,8 @@ const FAILURES_REMEMBERED_SECONDS = 24 * 3600
 /** If a process exits during an attempt, the attempt stays counted for at most this time. */
 const ATTEMPT_IN_PROGRESS_SECONDS = 10
 /**
- * The free failures of an account are this many times those of one source. They are a sum over all unknown sources, of which each counts
- * up to its own free failures. After more failures, all unknown sources of the account have to wait.
+ * An account has this many times the free failures of one source. Its count adds up the failures of all unknown sources, at most
+ * `freeFailures` from each. After more failures, all unknown sources of the account have to wait.
  */
 const SOURCES_PER_ACCOUNT = 4
 const KNOWN_SOURCE_SECONDS = 30 * 24 * 3600

@@ -9,7 +9,7 @@ import { isPermanentMailError, type Mail, type Mailer } from '../platform/mailer
 import type { Pauses } from '../platform/retry.ts'
 import { issueResetToken, issueVerificationToken } from './mail-links.ts'
 import { mails, type MailKind } from './mail-outbox.ts'
-import { alreadyRegistered, passwordChanged, passwordReset, verification, welcome } from './mails.ts'
+import { alreadyRegistered, passwordChanged, passwordReset, verification, welcome } from './mail-texts.ts'
 
 export interface MailSender {
   /** Call after a mail was committed. The loop reads the outbox at once. */

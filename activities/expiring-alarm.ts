@@ -1,6 +1,6 @@
 // An alarm about faults that may end without a success in this process. A fault that does not occur again for some time is removed.
 import type { AlarmName } from '../contracts/alarm-names.ts'
-import type { Alarms } from '../platform/alarms.ts'
+import type { Alarms } from '../platform/alarm-registry.ts'
 
 export interface ExpiringAlarm {
   /** @param subject the host, call or key that the fault is about */

@@ -8,10 +8,9 @@ type Needs = Pick<Dependencies, 'alarms' | 'recovery' | 'waitScale'>
 const SLACK_MS = 3600_000
 
 /**
- * The alarm stays raised while links are refused because of their host, and names the hosts. Settings are read when the process starts, so
- * a refused host stays refused in this process, and no successful download can clear the alarm. But recovery retries every failed recording
- * on some worker. So if this worker has not refused a host for longer than recovery's longest pause, the host is removed from the alarm.
- * A restart, which applies changed settings, also clears the alarm.
+ * The alarm names the hosts whose links this worker has refused. Settings are read when the process starts, so a refused host stays refused
+ * in this process, and no success can clear the alarm. A host is therefore removed if this worker has not refused it for recovery's longest
+ * pause plus an hour. Another worker that refuses it raises its own alarm. A restart, which applies changed settings, also clears the alarm.
  */
 export function createRecordingHostAlarm(deps: Needs): ExpiringAlarm {
   return createExpiringAlarm(deps.alarms, {

@@ -1,5 +1,5 @@
 import type { AlarmName } from '../contracts/alarm-names.ts'
-import type { Alarms } from '../platform/alarms.ts'
+import type { Alarms } from '../platform/alarm-registry.ts'
 import { RetryLater } from './failures.ts'
 
 /** Raised by each activity that uses the bucket, and cleared by the next one that succeeds. */

@@ -24,9 +24,9 @@ export interface Limits extends LoginThrottle {
 }
 
 const WINDOW_SECONDS = 60
-/** Retry-After for a client that has as many requests in flight as the limit allows. */
+/** Retry-After if too many requests already wait to be counted. */
 const FULL_MS = 1000
-/** Maximum of requests that wait to be counted, over all clients. Each holds up to 64 kB of its body. */
+/** Maximum number of requests that wait to be counted, over all clients and limits. Each holds up to 64 kB of its body. */
 const MAX_COUNTING = 500
 /** Maximum per session and window. Each leaves a row in the database until the session ends. A client needs one every 15 min. */
 const REFRESHES = 30
@@ -59,8 +59,9 @@ export function createLimits(pool: Pool, settings: Settings, logger: Logger): Li
   let counting = 0
 
   /**
-   * Rejects a client that exceeded the limit until the minute is over, without a query. Also rejects without a query if the client has
-   * as many requests in flight as the limit allows, or if very many requests wait: their bodies would stay in memory until counted.
+   * Rejects a client that exceeded the limit until the minute is over, without a query. Also rejects without a query if as many of the
+   * client's requests already wait to be counted as the limit allows, or if {@link MAX_COUNTING} requests wait in all: the bodies of
+   * requests that wait stay in memory.
    */
   async function count(name: LimitName, client: string): Promise<Count> {
     const { points, counter, refused, inFlight } = rules[name]

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { AlarmName } from '../contracts/alarm-names.ts'
-import { alarmsWithoutReasons, createAlarms } from '../platform/alarms.ts'
+import { alarmsWithoutReasons, createAlarms } from '../platform/alarm-registry.ts'
 import { requireBoundedBodies } from '../platform/bounded-bodies.ts'
 import { readConfig } from '../platform/config.ts'
 import { assertMigrated, connectDatabase, openPool } from '../platform/database.ts'
@@ -23,7 +23,7 @@ import { connectionChecks } from './connection-checks.ts'
 import { withDeadline } from '../platform/deadline.ts'
 import { createLimits } from './limits.ts'
 import { listen } from './listen.ts'
-import { recordingPolicy } from '../relay/recording-policy.ts'
+import { runPolicy } from '../relay/run-policy.ts'
 import { RELAY_LIMITS, startRelay } from '../relay/relay.ts'
 import { openTemporal } from '../temporal/client.ts'
 
@@ -75,7 +75,7 @@ runMain(async () => {
   const relay = startRelay({
     database,
     temporal: temporal.client,
-    policy: recordingPolicy(config),
+    policy: runPolicy(config),
     pauses: pausesOf(config, 'RELAY'),
     limits: RELAY_LIMITS,
     ready,

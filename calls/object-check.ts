@@ -54,7 +54,7 @@ function withNumbers(row: RawRow): StoredRow {
 }
 
 /**
- * Moves a recording from `stored` to `failed`, because its object is missing or has other bytes. No other statement moves a state down.
+ * Moves a recording from `stored` to `failed`, because its object is missing or has another size. No other statement moves a state down.
  * The recording is due at once: the next run of recovery requests it again. An adopted object whose link is unknown is given up. If the call
  * has another stored recording, its URL leads to that one. Rows of an erased call are not changed.
  * @param attempt identifies this check, so that a repeated activity records it once

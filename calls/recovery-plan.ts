@@ -8,7 +8,9 @@ export interface RecoveryPlan {
   forMs: number
 }
 
-/** Another attempt cannot succeed: Exotel no longer has the recording, our own rules refuse it, or a person cancelled the run. */
+/**
+ * No other attempt follows: Exotel no longer has the recording, our own rules refuse it, or a person cancelled the run or erased the call.
+ */
 const FINAL: ReadonlySet<FailureCode> = new Set(['RecordingExpired', 'RecordingTooLarge', 'RecordingUrlRefused', 'Cancelled'])
 
 /** A search without a result is not repeated more often. */

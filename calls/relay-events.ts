@@ -1,5 +1,5 @@
-// The relay's SQL statements: claim events by lease, and record the result for each. A claim can change an event only while it holds the
-// event. A process whose lease expired cannot change the claim of another process.
+// The relay's SQL statements: claim events for 30 s (a lease), and record the result for each. A claim can change an event only while it
+// holds the event. A process whose lease expired cannot change the claim of another process.
 import { randomUUID } from 'node:crypto'
 import type { CallSid } from '../contracts/call-sid.ts'
 import { Prisma, type Queryable } from '../platform/database.ts'

@@ -13,9 +13,9 @@ const FAILURE_CODES = [
   'DownloadIncomplete', // cut, stalled, too slow, not as long as announced, or too long according to the announcement
   'ExotelUnauthorized', // this recording, or this call, is refused although our credentials are accepted
   'ExotelUnavailable', // no response, 5xx, or a redirect or DNS address that is not allowed
-  'ObjectMissing', // was stored, but the object is no longer in the bucket
+  'ObjectMissing', // was stored, but the object is missing from the bucket or has another size
   'InternalError', // none of the codes above applies
-  'Cancelled', // by a person
+  'Cancelled', // a person cancelled the run or erased the call
 ] as const
 export type FailureCode = (typeof FAILURE_CODES)[number]
 

@@ -3,7 +3,7 @@
 export interface RecoveryResult {
   /** Calls that were enqueued because one of their failed recordings was due. */
   due: number
-  /** Calls that were enqueued because they waited without an open run, that is, without a workflow that owns them. A stored name. */
+  /** Calls that were enqueued because they waited without an open run. The name is kept because old histories contain it. */
   unowned: number
   /** Open runs whose workflow tasks fail. */
   stuck: number
@@ -28,7 +28,7 @@ export interface Pass {
   to: string
 }
 
-/** Requests one page of Exotel's list of calls. Exotel serves a window of at most a month. */
+/** Requests one page of Exotel's list of calls. `from` and `to` are at most a month apart, because Exotel serves no more. */
 export interface ListRequest extends Pass {
   source: 'reconcile' | 'backfill'
   after?: string
@@ -60,7 +60,7 @@ export interface BackfillRequest {
   /** ISO 8601 */
   from: string
   to: string
-  /** At most this many calls of the backfill are in progress at a time, so that live calls take precedence. */
+  /** A page is read only while fewer calls of the backfill are not concluded, so that live calls take precedence. */
   openAtMost: number
   waitScale: number
 }
@@ -74,7 +74,10 @@ export interface RowsRequest {
 export interface RowsPage {
   rows: number
   missing: number
-  /** Whether the result is trusted. False: so many objects are missing that nothing was changed. A stored name. */
+  /**
+   * Whether the result is trusted. False: so many objects are missing that nothing was changed. The name is kept because old histories
+   * contain it.
+   */
   believed: boolean
   last?: string
 }

@@ -62,13 +62,13 @@ export interface CallUpdate extends CallFactsSoFar {
 export interface RetryState {
   /** Failed attempts in a row that count, see `RecordingPolicy.tries`. */
   failures: number
-  /** The largest number of bytes that an attempt downloaded. */
+  /** The longest file that a counted attempt left on its worker's disk, in bytes. An attempt with 1 MB more resets `failures`. */
   furthestBytes: number
   /** Attempts after which the workflow waits and counts no failure. */
   waits: number
   spoolLosses: number
   internalErrors: number
-  /** Time of the first lost spool file or internal error, ms since 1970. */
+  /** Start of the day for which internal errors and lost spool files are retried, ms since 1970. Absent: none has started. */
   firstTroubleAtMs?: number
   /** The last attempt was refused, and a pre-signed link was obtained after it. */
   linkRenewed: boolean
@@ -88,7 +88,7 @@ export interface LinkState {
 
 /**
  * `unanswered`: the search ended without a request to Exotel, because nobody answered the call. `asked`: it ended in another way, usually
- * after a request. Stored names.
+ * after a request. The names are kept because old histories contain them.
  */
 export type SearchState = 'never' | 'unanswered' | 'asked'
 

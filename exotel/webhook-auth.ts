@@ -38,7 +38,10 @@ export type Verdict =
 
 const TIMESTAMP_WINDOW_SECONDS = 300
 
-/** One valid method suffices, but a wrong signature is always rejected. */
+/**
+ * One valid method suffices. But if a signature is checked (a POST with a signature, and a secret is set), a wrong one is rejected even if
+ * another method is valid.
+ */
 export function verifyWebhook(credentials: WebhookCredentials, settings: WebhookAuthSettings, now: Date): Verdict {
   const signatures = relevantSignatures(credentials, settings)
   const isSigned = signatures.every((signature) => isSignedBy(credentials.rawBody, signature, settings.signatureSecrets))

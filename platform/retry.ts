@@ -17,8 +17,8 @@ export interface RetryPolicy extends Pauses {
 }
 
 /**
- * Repeats an idempotent call after transient errors. Each failed attempt is logged. Throws the error of the last attempt, and a
- * permanent error at once.
+ * Repeats an idempotent call after transient errors. Logs each failed attempt after which another one follows. Throws the error of the
+ * last attempt, and a permanent error at once.
  */
 export async function retrying<T>(
   { attempts, ...pauses }: RetryPolicy,
@@ -31,7 +31,7 @@ export async function retrying<T>(
     } catch (error) {
       if (attempt >= attempts || !isTransient(error)) throw error
       const pauseMs = backoffMs(attempt, pauses)
-      logger.warn({ error, what, attempt, attempts, pauseMs }, 'Call failed: tried again')
+      logger.warn({ error, what, attempt, attempts, pauseMs }, 'Call failed: next attempt after the pause')
       await pause(pauseMs)
     }
   }

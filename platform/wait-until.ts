@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Alarms } from './alarms.ts'
+import type { Alarms } from './alarm-registry.ts'
 import { backoffMs } from './backoff.ts'
 
 /**

@@ -10,7 +10,7 @@ import {
   noJitterGenerator,
 } from 'cockatiel'
 import type { AlarmName } from '../contracts/alarm-names.ts'
-import type { Alarms } from '../platform/alarms.ts'
+import type { Alarms } from '../platform/alarm-registry.ts'
 import type { Logger } from '../platform/logger.ts'
 import { gauge } from '../platform/metrics.ts'
 import { classifyStoreError, StoreUnavailable } from './store-errors.ts'

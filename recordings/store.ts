@@ -201,8 +201,10 @@ export class RecordingStore {
   }
 
   /**
-   * Returns whether the store is available for other objects after it refused one. Without the permission to list, S3 also refuses a
-   * HEAD of an object that does not exist, so the result may be false until one object is confirmed.
+   * Call after the store refused one object. Without the permission to list, S3 also refuses a HEAD of an object that does not exist, so
+   * the result may be false until one object is confirmed.
+   * @returns false if the store refuses other objects too: then the setup is wrong. True also if the store is unavailable, because that
+   *   does not show a wrong setup.
    */
   async acceptsOtherObjects(signal: AbortSignal): Promise<boolean> {
     return this.probe(signal).then(

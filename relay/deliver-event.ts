@@ -2,7 +2,7 @@
 import { isGrpcServiceError, type Client } from '@temporalio/client'
 import type { ClaimedEvent } from '../calls/relay-events.ts'
 import type { RecordingPolicy } from '../contracts/recording.ts'
-import { classifyTemporalError, type TemporalFault } from './temporal-errors.ts'
+import { classifyTemporalError, type TemporalFault } from './classify-temporal-error.ts'
 import { signalRecordingWorkflow } from './signal-workflow.ts'
 
 /** `nothing_new`: no workflow has to receive the event. For the others see {@link TemporalFault}. */

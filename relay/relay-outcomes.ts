@@ -55,11 +55,11 @@ function log(logger: Logger, { event, outcome }: Delivery): void {
       { ...facts, tries: event.relayTries + 1, reason: outcome.reason },
       'Event deferred: Temporal refused its signal-with-start',
     )
-  // Logged once for each event, because it is sent again as often as every 30 s.
+  // Logged after the first of these attempts only, because the others follow as often as every 30 s.
   if (outcome.kind === 'no_response' && event.relayWaits === 0)
     logger.warn(
       { ...facts, reason: outcome.reason },
-      'Event delayed: Temporal did not respond to its signal-with-start, which is sent again after the other events',
+      'Event delayed: Temporal did not respond to its signal-with-start, which is sent again after 1 to 30 s',
     )
 }
 

@@ -1,16 +1,17 @@
-// Reads Exotel's list of ended calls for a window, page by page. A longer window is read in portions, because Exotel serves a month at most.
+// Reads Exotel's list of ended calls for the window of a pass. The window is read in portions of at most 28 days, because one request
+// may cover a month at most, and each portion page by page.
 import { isCancellation, setCurrentDetails } from '@temporalio/workflow'
 import { failureIn } from './failure.ts'
 import type { ListPage, ListRequest, Pass, PassEnd } from '../contracts/maintenance.ts'
 
 /** The progress of a pass; also the input of the run that continues it. */
 export interface ListProgress extends Omit<PassEnd, 'remark' | 'problem'> {
-  /** Start of the current portion, and end of the whole window, ISO 8601. */
+  /** Start of the current portion, and end of the window, ISO 8601. */
   from: string
   to: string
   /** Cursor of the next page in this portion. */
   after?: string
-  /** In this portion: how many calls Exotel announced, and how many entries its pages had (`came`, a stored name). */
+  /** In this portion: how many calls Exotel announced, and how many entries its pages had. `came`: kept because old histories contain it. */
   announced?: number
   came: number
   unusable: number
@@ -32,7 +33,7 @@ interface ListOptions {
 }
 
 /**
- * Reads to the end of the window. A long window is continued in another run.
+ * Reads to the end of the window. After {@link PAGES_IN_A_RUN} pages, another run continues.
  * @returns the result of the pass; with a problem if calls may be missing from it
  */
 export async function readList(

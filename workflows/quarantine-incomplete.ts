@@ -13,7 +13,7 @@ interface DamagedFile {
   verdict: Extract<Verdict, { kind: 'damaged' }>
 }
 
-/** A person cancelled the run, the call is erased, or the recording is larger than the settings allow. */
+/** A person cancelled the run, or the recording is larger than the settings allow. `Cancelled` is also the code for an erased call. */
 const KEEPS_NOTHING: ReadonlySet<FailureCode> = new Set(['Cancelled', 'RecordingTooLarge'])
 const MINUTE_MS = 60_000
 /** An unknown error may be a bug that a deploy fixes. */

@@ -32,8 +32,9 @@ export async function ReconcileWorkflow(kind: 'regular' | 'nightly', progress?: 
 }
 
 /**
- * Searches for the recordings of calls that wait for a link, many calls with one request. Its schedule starts it every few minutes.
- * @returns `asked`: the number of calls whose links were requested from Exotel. A stored name.
+ * A link sweep: one run that requests the links of calls that wait for one, up to 20 calls with each request. Its schedule starts it every
+ * `LINK_SWEEP_EVERY_MINUTES`.
+ * @returns `asked`: the number of calls whose links were to be requested. The name is kept because old histories contain it.
  */
 export async function LinkSweepWorkflow(): Promise<{ asked: number; found: number }> {
   const portions = await listCallsWithoutLink()
@@ -42,7 +43,7 @@ export async function LinkSweepWorkflow(): Promise<{ asked: number; found: numbe
   return { asked: portions.flat().length, found }
 }
 
-/** The next sweep requests the same calls again. */
+/** A request that failed found no link. A later sweep may request the same calls again. */
 function ifNotCancelled(error: unknown): number {
   if (isCancellation(error)) throw error
   return 0

@@ -1,5 +1,5 @@
-// The activities of a recording with their task queues, timeouts and retry policies. Temporal's retries have no limit: the workflow counts
-// the failures that count. Everything else (a worker that died, shuts down or waits for S3) is retried until it succeeds.
+// The activities of a recording with their task queues, timeouts and retry policies. The number of Temporal's retries has no limit: the
+// workflow counts failures that Exotel causes. Temporal retries an activity whose worker died, shuts down or waits for S3.
 import {
   ActivityCancellationType,
   isCancellation,

@@ -15,7 +15,10 @@ export interface Inbox {
   takeLinks(): LinkState[]
   putBack(link: LinkState): void
   conclude(link: LinkState, outcome: Outcome): void
-  /** Records that an event has ended the call. A response that Exotel gave before this event does not conclude the search. */
+  /**
+   * Records that an event has ended the call. If the newest request for Call Details was sent before this event, the outcome of the search
+   * is still written, but another search follows.
+   */
   addEnd(): void
   /** Records that Call Details have to be requested, whatever the status of the call is. */
   searchAgain(): void

@@ -5,7 +5,7 @@ import type { Progress } from './recording-progress.ts'
 import type { TransferSlots } from './transfer-slots.ts'
 
 interface OpenRequest {
-  /** Cancels the request and waits for its end. If it returned a link all the same, the link is in the inbox afterwards. */
+  /** Cancels the request and waits for its end. If it still returns a link, that link is then in the inbox. */
   end(): Promise<void>
 }
 

@@ -37,7 +37,7 @@ export async function RecordingWorkflow(call: EndedCall, carried?: CarriedOver):
   const run: RecordingRun = { call, facts, inbox, progress, slots: openTransferSlots(), isCancelled }
 
   do {
-    await untilHistoryIsLong(run, () => (inbox.hasLinks() ? transferAll(run) : search(run)))
+    await runWhileHistoryIsShort(run, () => (inbox.hasLinks() ? transferAll(run) : search(run)))
     if (!inbox.hasLinks()) await run.openRequest?.end() // its response may contain another link
     if (hasMore(inbox) && isHistoryLong(run) && !isCancelled()) {
       const state = { facts: facts.carryOver(), ...inbox.carryOver(), concluded: progress.conclusions() }
@@ -53,8 +53,8 @@ function hasMore(inbox: Inbox): boolean {
   return inbox.hasLinks() || inbox.needsSearch()
 }
 
-/** Runs the work, and cancels it when the history is long. Links that are not concluded then are in the inbox again. */
-async function untilHistoryIsLong(run: RecordingRun, work: () => Promise<void>): Promise<void> {
+/** Runs the work until it ends, and cancels it when the history is long. Links that are not concluded then are in the inbox again. */
+async function runWhileHistoryIsShort(run: RecordingRun, work: () => Promise<void>): Promise<void> {
   const scope = new CancellationScope()
   const done = scope.run(work)
   // Do not call isHistoryLong again here: its answer may have changed, because another transfer may have taken a slot in this workflow task.
@@ -66,8 +66,8 @@ async function untilHistoryIsLong(run: RecordingRun, work: () => Promise<void>):
 }
 
 /**
- * Temporal terminates a run whose history has 51,200 events or 50 MB. Below four times our own limit a transfer is not interrupted: it may
- * have a complete file that waits for S3 and that Exotel no longer has.
+ * Temporal terminates a run whose history has 51,200 events or 50 MB. A transfer that holds a slot is interrupted only at four times our own
+ * limit: it may have a complete file that waits for S3 and that Exotel no longer has.
  */
 function isHistoryLong({ call, slots }: RecordingRun): boolean {
   const { continueAsNewSuggested, historyLength } = workflowInfo()

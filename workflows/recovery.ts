@@ -16,7 +16,7 @@ const MAX_ROUNDS = 10
 
 /** Enqueues recordings that failed and are due, and recordings that wait without an open run. Its schedule starts it. */
 export async function RecoveryWorkflow(): Promise<RecoveryResult> {
-  let result: RecoveryResult = { due: 0, unowned: 0, stuck: 0, more: true }
+  let result: RecoveryResult = { due: 0, unowned: 0, stuck: 0, more: true } // `unowned`: kept because old histories contain it
   for (let rounds = 0; rounds < MAX_ROUNDS && result.more; rounds += 1) {
     const { due, unowned, stuck, more = false } = await recoverRecordings()
     result = { due: result.due + due, unowned: result.unowned + unowned, stuck, more }

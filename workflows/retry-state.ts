@@ -1,5 +1,5 @@
-// Decides what follows from a failed attempt: a retry at once, a retry after a pause, or the end. Exotel's failures are counted, waits
-// are not.
+// Decides what follows from a failed attempt: a retry at once, a retry after a pause, or the end. Failures that Exotel causes are counted.
+// An attempt that only has to wait is not.
 import { RATE_LIMITED, SPOOL_FILE_LOST, type FailureCode } from '../contracts/failures.ts'
 import type { RenewalResult, RecordingPolicy, RetryState } from '../contracts/recording.ts'
 import type { Failure } from './failure.ts'
@@ -27,13 +27,13 @@ const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
 /** Exotel may need this long until a recording is available. The time is longer if the end of the call is unknown. */
 const PREPARING_MS = { afterEnd: 60 * MINUTE_MS, afterArrival: 5 * HOUR_MS }
-const PREPARING = 'Exotel may need an hour to prepare the recording'
+const PREPARING = 'Exotel may still be preparing the recording'
 const MAX_WAIT_MS = 2 * MINUTE_MS
 /** Longer, because each of these attempts also sends a request to Exotel's API. */
 const MAX_WAIT_WHILE_REFUSED_MS = 10 * MINUTE_MS
-/** Lost spool files and internal errors are retried for this long. */
+/** Internal errors, and spool files that are lost again, are retried for this long. */
 const INTERNAL_ERRORS_FOR_MS = 24 * HOUR_MS
-/** An attempt that downloads this much more than any attempt before resets the count of failures. */
+/** An attempt whose file is this much longer than that of any counted attempt before resets the count of failures. */
 const PROGRESS_BYTES = 1024 ** 2
 /** For a part of this length the workflow waits for the worker that has it. A shorter part is downloaded again by any worker. */
 const WORTH_RESUMING_BYTES = 1024 ** 2
@@ -158,7 +158,7 @@ function retryForADay(
   { nth, maxPauseMs }: { nth: number; maxPauseMs: number },
   context: RetryContext,
 ): RetryStep {
-  const firstTroubleAtMs = before.firstTroubleAtMs ?? context.nowMs
+  const firstTroubleAtMs = before.firstTroubleAtMs ?? context.nowMs // the day starts now, unless an earlier failure has started it
   const state = { ...before, firstTroubleAtMs }
   if (context.nowMs - firstTroubleAtMs >= INTERNAL_ERRORS_FOR_MS * context.policy.waitScale)
     return conclude(state, 'InternalError', message)

@@ -29,7 +29,7 @@ export const duty: Mistake[] = [
   {
     breaks: 'nothing says that calls fail and are repeated',
     file: 'platform/retry.ts',
-    text: "      logger.warn({ error, what, attempt, attempts, pauseMs }, 'Call failed: tried again')\n",
+    text: "      logger.warn({ error, what, attempt, attempts, pauseMs }, 'Call failed: next attempt after the pause')\n",
     replacement: '      void logger\n',
     tests: ['tests/unit/pauses.test.ts'],
     only: 'a line is logged',
@@ -60,7 +60,7 @@ export const duty: Mistake[] = [
   },
   {
     breaks: 'a raised alarm does not appear in the metrics, and nobody is called',
-    file: 'platform/alarms.ts',
+    file: 'platform/alarm-registry.ts',
     text: '      raised.set({ name }, 1)\n',
     replacement: '',
     tests: ['tests/unit/alarms.test.ts'],
@@ -68,7 +68,7 @@ export const duty: Mistake[] = [
   },
   {
     breaks: 'a cleared alarm stays raised in the metrics',
-    file: 'platform/alarms.ts',
+    file: 'platform/alarm-registry.ts',
     text: '      raised.set({ name }, 0)\n',
     replacement: '',
     tests: ['tests/unit/alarms.test.ts'],

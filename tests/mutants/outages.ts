@@ -28,7 +28,7 @@ export const outages: Mistake[] = [
   },
   {
     breaks: 'the log contains only the first reason of an alarm',
-    file: 'platform/alarms.ts',
+    file: 'platform/alarm-registry.ts',
     text: '        return logNewReason(name)\n',
     replacement: '        return\n',
     tests: ['tests/unit/alarms.test.ts'],
@@ -36,7 +36,7 @@ export const outages: Mistake[] = [
   },
   {
     breaks: 'a reason that follows another one within a minute is never logged',
-    file: 'platform/alarms.ts',
+    file: 'platform/alarm-registry.ts',
     text: '{ logPause: undefined })\n      logNewReason(name)',
     replacement: '{ logPause: undefined })',
     tests: ['tests/unit/alarms.test.ts'],
@@ -44,7 +44,7 @@ export const outages: Mistake[] = [
   },
   {
     breaks: 'an alarm whose reason contains a count fills the log',
-    file: 'platform/alarms.ts',
+    file: 'platform/alarm-registry.ts',
     text: ' || alarm.logPause !== undefined',
     replacement: '',
     tests: ['tests/unit/alarms.test.ts'],
@@ -52,7 +52,7 @@ export const outages: Mistake[] = [
   },
   {
     breaks: 'health shows the time of the first reason of an alarm',
-    file: 'platform/alarms.ts',
+    file: 'platform/alarm-registry.ts',
     text: '{ reason, reasonAt: now() }',
     replacement: '{ reason }',
     tests: ['tests/unit/alarms.test.ts'],

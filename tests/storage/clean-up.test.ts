@@ -4,7 +4,7 @@ import { ApplicationFailure } from '@temporalio/common'
 import { pino } from 'pino'
 import { checkCleanUps } from '../../activities/clean-up-alarm.ts'
 import type { AlarmName } from '../../contracts/alarm-names.ts'
-import { createAlarms } from '../../platform/alarms.ts'
+import { createAlarms } from '../../platform/alarm-registry.ts'
 import { CLEAN_UP_KINDS } from '../../contracts/maintenance.ts'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
 

@@ -3,11 +3,11 @@ import { afterAll, beforeEach, describe, expect, test } from '@jest/globals'
 import type { ApplicationFailure } from '@temporalio/common'
 import { MockActivityEnvironment } from '@temporalio/testing'
 import { DefaultLogger } from '@temporalio/worker'
-import { pino } from 'pino'
+import { pino, stdSerializers } from 'pino'
 import { failAttempt, RetryLater } from '../../activities/failures.ts'
 import { activityInterceptor } from '../../activities/interceptor.ts'
 import type { AlarmName } from '../../contracts/alarm-names.ts'
-import { createAlarms, type Alarms } from '../../platform/alarms.ts'
+import { createAlarms, type Alarms } from '../../platform/alarm-registry.ts'
 import { connectDatabase } from '../../platform/database.ts'
 import { logContext } from '../../platform/log-context.ts'
 import type { CallRef } from '../../contracts/recording.ts'
@@ -27,7 +27,8 @@ beforeEach(() => {
 })
 
 function environment(attempt: number): MockActivityEnvironment {
-  const logger = pino({ level: 'info', mixin: logContext }, { write: (line) => void lines.push(line) })
+  const serializers = { error: stdSerializers.err }
+  const logger = pino({ level: 'info', mixin: logContext, serializers }, { write: (line) => void lines.push(line) })
   const deps = { database, alarms, logger, pauses: { firstMs: 2000, maxMs: 300_000 } }
   return new MockActivityEnvironment({ attempt }, { logger: new DefaultLogger('ERROR'), interceptors: [activityInterceptor(deps)] })
 }
@@ -41,7 +42,9 @@ async function failureOf(work: () => Promise<unknown>, attempt = 1): Promise<App
       (error: unknown) => error as ApplicationFailure,
     )
 }
-const throwing = (error: Error) => (): Promise<never> => Promise.reject(error)
+const throwing = (error: Error) => async (): Promise<never> => {
+  throw error
+}
 const waits = { nonRetryable: false, category: 'BENIGN' }
 
 test.each([

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals'
 import { pino } from 'pino'
-import { alarmsWithoutReasons, createAlarms, type Alarms } from '../../platform/alarms.ts'
+import { alarmsWithoutReasons, createAlarms, type Alarms } from '../../platform/alarm-registry.ts'
 import { registry } from '../../platform/metrics.ts'
 
 const MINUTE_MS = 60_000

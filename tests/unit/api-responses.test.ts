@@ -1,8 +1,6 @@
 // What responses of the API contain besides their bodies, and which errors are logged.
-import { afterEach, describe, expect, test } from '@jest/globals'
+import { afterAll, afterEach, describe, expect, test } from '@jest/globals'
 import express, { type Express, type RequestHandler } from 'express'
-import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { pino } from 'pino'
 import { z } from 'zod'
 import { createAccounts } from '../../api/accounts.ts'
@@ -16,6 +14,7 @@ import { connectDatabase } from '../../platform/database.ts'
 import { problem } from '../../platform/http-problems.ts'
 import { accountsOn, post } from '../support/accounts.ts'
 import { PRODUCTION } from '../support/production.ts'
+import { serve as serveLocally } from '../support/serve.ts'
 import { MINIMAL } from '../support/settings.ts'
 
 const silent = pino({ level: 'silent' })
@@ -23,20 +22,22 @@ const unlimited: RequestHandler = (_request, _response, next) => next()
 /** PostgreSQL refuses connections. */
 const database = connectDatabase({ url: 'postgresql://postgres@127.0.0.1:1/x', poolSize: 1, logger: silent })
 
-let server: Server | undefined
-afterEach(() => void server?.close().closeAllConnections())
+let close: (() => void) | undefined
+afterEach(() => close?.())
+afterAll(() => database.$disconnect())
 
-function serve(app: Express): string {
-  server = app.listen(0, '127.0.0.1')
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+async function serve(app: Express): Promise<string> {
+  const served = await serveLocally(app)
+  close = served.close
+  return served.url
 }
 
 describe('When a request fails', () => {
   async function linesFor(error: Error): Promise<{ status: number; lines: object[] }> {
     const lines: object[] = []
     const logger = pino({ base: null }, { write: (line: string) => void lines.push(JSON.parse(line)) })
-    const failing: RequestHandler = () => Promise.reject(error)
-    const { status } = await fetch(serve(express().use(failing).use(errorHandler(logger))))
+    const failing: RequestHandler = (_request, _response, next) => next(error)
+    const { status } = await fetch(await serve(express().use(failing).use(errorHandler(logger))))
     return { status, lines }
   }
 
@@ -55,12 +56,18 @@ describe('When a request fails', () => {
 
 test('When an operation succeeds, then its response is not stored by caches', async () => {
   const declared = operation({
-    ...{ method: 'get', path: '/x', summary: 'x', tag: 'x', security: 'none', guards: [], problems: [] },
+    method: 'get',
+    path: '/x',
+    summary: 'x',
+    tag: 'x',
+    security: 'none',
+    guards: [],
+    problems: [],
     statuses: [200],
     answer: z.strictObject({ accessToken: z.string() }),
     handle: async () => ({ accessToken: 'secret' }),
   })
-  const response = await fetch(`${serve(express().use(operationRoutes([declared], unlimited)))}/x`)
+  const response = await fetch(`${await serve(express().use(operationRoutes([declared], unlimited)))}/x`)
   expect([response.status, response.headers.get('cache-control')]).toEqual([200, 'no-store'])
 })
 
@@ -75,7 +82,7 @@ test('When a session opens and ends, then each cookie has its path and lifetime,
     clearSessionCookies(response)
     response.end()
   })
-  const url = serve(app)
+  const url = await serve(app)
   const cookies = async (path: string) =>
     (await fetch(url + path)).headers.getSetCookie().map((each) => ({
       name: each.split('=')[0],
@@ -95,7 +102,7 @@ test('When a session opens and ends, then each cookie has its path and lifetime,
 test('When no mail can be sent, then a request for a password reset says so', async () => {
   const limits = { perAddress: () => unlimited } as unknown as Limits
   const operations = accountOperations({ accounts: accountsOn(database), limits })
-  const url = serve(express().use(operationRoutes(operations, unlimited)).use(errorHandler(silent)))
+  const url = await serve(express().use(operationRoutes(operations, unlimited)).use(errorHandler(silent)))
   const { status, body } = await post(url, '/api/auth/forgot-password', { email: 'person@example.com' })
   expect([status, body.code]).toEqual([503, 'mail_unavailable'])
 })

@@ -3,7 +3,7 @@ import { pino } from 'pino'
 import { createExpiringAlarm, type ExpiringAlarm } from '../../activities/expiring-alarm.ts'
 import { createRecordingHostAlarm } from '../../activities/recording-host-alarm.ts'
 import type { AlarmName } from '../../contracts/alarm-names.ts'
-import { createAlarms, type Alarms } from '../../platform/alarms.ts'
+import { createAlarms, type Alarms } from '../../platform/alarm-registry.ts'
 
 const HOUR = 3600_000
 const DAY = 24 * HOUR

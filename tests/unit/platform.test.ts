@@ -129,6 +129,9 @@ describe('Problems', () => {
       `| ${'-'.repeat(27)} | ------ | ${'-'.repeat(68)} |`,
       ...rows,
       '',
+      'A deactivated account gets the errors of an account that does not exist and of a session that has ended: `invalid_credentials` at a login,',
+      '`refresh_token_invalid` at a refresh, and `not_authenticated` for a request that needs an access token.',
+      '',
     ].join('\n')
     if (process.env.WRITE_DOCS) writeFileSync(path, table)
     expect(readFileSync(path, 'utf8')).toBe(table)

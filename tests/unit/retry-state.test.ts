@@ -82,7 +82,7 @@ describe('When Exotel may still be preparing the recording', () => {
     (failure) => {
       const steps = decisions(40, failure, preparing)
       expect(pauses(steps).slice(0, 6)).toEqual([10, 20, 40, 80, 120, 120])
-      expect(steps.at(-1)).toEqual(retries(2 * MINUTE, 'Exotel may need an hour to prepare the recording'))
+      expect(steps.at(-1)).toEqual(retries(2 * MINUTE, 'Exotel may still be preparing the recording'))
     },
   )
 
@@ -153,7 +153,7 @@ describe('When Exotel refuses a recording', () => {
       return refused.decision
     })
     expect(pauses(waited)).toEqual([10, 20, 40, 80, 160, 320, 600, 600, 600])
-    expect(waited[0]).toMatchObject({ why: 'Exotel may need an hour to prepare the recording' })
+    expect(waited[0]).toMatchObject({ why: 'Exotel may still be preparing the recording' })
     const step = afterFailure(stateOf({ linkRenewed: true }), unauthorized, preparing)
     expect(step).toMatchObject({ state: { linkRenewed: false, waits: 1 }, decision: { kind: 'retry' } })
   })

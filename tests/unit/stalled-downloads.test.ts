@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 import { pino } from 'pino'
 import { createStalledDownloads, type StalledDownloads } from '../../activities/stalled-downloads.ts'
 import type { AlarmName } from '../../contracts/alarm-names.ts'
-import { createAlarms, type Alarms } from '../../platform/alarms.ts'
+import { createAlarms, type Alarms } from '../../platform/alarm-registry.ts'
 
 const SLOTS = 2
 const QUEUE = 'recording-downloads'

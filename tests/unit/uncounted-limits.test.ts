@@ -1,11 +1,10 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import express from 'express'
-import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { pino } from 'pino'
 import { createLimits } from '../../api/limits.ts'
 import { errorHandler } from '../../api/middleware/errors.ts'
 import { openPool } from '../../platform/database.ts'
+import { serve } from '../support/serve.ts'
 
 const LIMIT = 2
 const SETTINGS = {
@@ -16,17 +15,22 @@ const SETTINGS = {
   RATE_LIMIT_FAILURES: LIMIT,
 }
 
-let server: Server
-beforeAll(() => {
+let server: Awaited<ReturnType<typeof serve>>
+let pool: ReturnType<typeof openPool>
+beforeAll(async () => {
   const logger = pino({ level: 'silent' })
-  const limits = createLimits(openPool({ url: 'postgresql://postgres@127.0.0.1:1/x', poolSize: 1, logger }), SETTINGS, logger)
+  pool = openPool({ url: 'postgresql://postgres@127.0.0.1:1/x', poolSize: 1, logger })
+  const limits = createLimits(pool, SETTINGS, logger)
   const app = express()
   app.get('/login', limits.perAddress('login'))
   app.get('/general', limits.perAddress('general'))
   app.use((_request, response) => void response.end())
-  server = app.use(errorHandler(logger)).listen(0, '127.0.0.1')
+  server = await serve(app.use(errorHandler(logger)))
 })
-afterAll(() => void server?.close().closeAllConnections())
+afterAll(async () => {
+  server?.close()
+  await pool?.end()
+})
 
 test.each([
   ['/login', 503],
@@ -34,7 +38,7 @@ test.each([
 ])('When PostgreSQL refuses connections, then requests for %s get %i, and none of them stays counted', async (path, status) => {
   const statuses: number[] = []
   for (let i = 0; i < LIMIT * 3; i += 1) {
-    const response = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}${path}`)
+    const response = await fetch(`${server.url}${path}`)
     statuses.push(response.status)
   }
   expect(new Set(statuses)).toEqual(new Set([status]))

@@ -1,21 +1,22 @@
 // What the log says about webhooks that were not recorded, or whose time looks wrong.
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
 import express from 'express'
-import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { pino } from 'pino'
 import type { Limits } from '../../api/limits.ts'
 import { errorHandler } from '../../api/middleware/errors.ts'
 import { webhookRoutes } from '../../api/routes/webhooks.ts'
-import { connectDatabase } from '../../platform/database.ts'
+import { connectDatabase, type Database } from '../../platform/database.ts'
+import { serve } from '../support/serve.ts'
 
 let lines: { level: number; msg: string }[] = []
-let server: Server
-beforeAll(() => {
+let server: Awaited<ReturnType<typeof serve>>
+let database: Database
+beforeAll(async () => {
   const logger = pino({ base: null }, { write: (line: string) => void lines.push(JSON.parse(line)) })
   const unlimited = (_request: unknown, _response: unknown, next: () => void) => next()
+  database = connectDatabase({ url: 'postgresql://postgres@127.0.0.1:1/x', poolSize: 1, logger }) // refuses connections
   const routes = webhookRoutes({
-    database: connectDatabase({ url: 'postgresql://postgres@127.0.0.1:1/x', poolSize: 1, logger }), // refuses connections
+    database,
     lifecycle: { state: 'serving' },
     logger,
     auth: { addresses: [], signatureSecrets: [], token: 'tok', timestamp: 'log' },
@@ -23,17 +24,21 @@ beforeAll(() => {
     databaseRetry: { attempts: 1, firstMs: 1, maxMs: 1 },
     onRecorded: () => {},
   })
-  server = express().use(routes, errorHandler(logger)).listen(0, '127.0.0.1')
+  server = await serve(express().use(routes, errorHandler(logger)))
 })
-afterAll(() => void server?.close().closeAllConnections())
+afterAll(async () => {
+  server?.close()
+  await database?.$disconnect()
+})
 beforeEach(() => {
   lines = []
 })
 
 async function send(method: 'GET' | 'POST', headers: Record<string, string> = {}): Promise<number> {
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/call-end?token=tok&CallSid=a1&CallStatus=busy`
-  const body = method === 'POST' ? 'CallSid=a1&Status=busy' : null
-  return (await fetch(url, { method, body, headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers } })).status
+  const url = `${server.url}/call-end?token=tok&CallSid=a1&CallStatus=busy`
+  const post = { method, body: 'CallSid=a1&Status=busy' }
+  const options = { headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers } }
+  return (await fetch(url, { ...options, ...(method === 'POST' && post) })).status
 }
 const messages = (level: number): string[] => lines.filter((line) => line.level === level).map(({ msg }) => msg)
 

@@ -3,7 +3,7 @@ import { expect, test } from '@jest/globals'
 import { pino } from 'pino'
 import { openDependencies, type Dependencies } from '../../activities/dependencies.ts'
 import type { AlarmName } from '../../contracts/alarm-names.ts'
-import { createAlarms } from '../../platform/alarms.ts'
+import { createAlarms } from '../../platform/alarm-registry.ts'
 import { readConfig } from '../../platform/config.ts'
 import { MINIMAL } from '../support/settings.ts'
 

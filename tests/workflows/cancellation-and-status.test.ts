@@ -50,7 +50,7 @@ test('When the status of a run is queried, then it contains what the run waits f
     callSid: run.callSid,
     step: 'wait',
     since: expect.any(String),
-    detail: expect.stringMatching(/RecordingNotFound happened; Exotel may need an hour to prepare the recording; next attempt at \d{4}-/),
+    detail: expect.stringMatching(/RecordingNotFound happened; Exotel may still be preparing the recording; next attempt at \d{4}-/),
   })
   // An activity that is cancelled at the moment of its end would block the test server, see recording-model.ts.
   await eventually('the wait to be recorded', () => run.hasCompleted('recordRetryWait'))

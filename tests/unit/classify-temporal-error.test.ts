@@ -2,8 +2,8 @@
 import { describe, expect, test } from '@jest/globals'
 import { ServiceError } from '@temporalio/client'
 import { NamespaceNotFoundError, WorkflowNotFoundError } from '@temporalio/common'
-import { recordingPolicy } from '../../relay/recording-policy.ts'
-import { classifyTemporalError } from '../../relay/temporal-errors.ts'
+import { runPolicy } from '../../relay/run-policy.ts'
+import { classifyTemporalError } from '../../relay/classify-temporal-error.ts'
 import { readTemporalSettings } from '../../platform/config.ts'
 import { temporalConnectionOptions } from '../../temporal/connection-options.ts'
 
@@ -73,7 +73,7 @@ test('When a run starts, then its policy has the values of the settings, and tim
     SPOOL_LOST_AFTER_SECONDS: 600,
     RECORDING_FAST_PATH_MAX_BYTES: 1000,
   }
-  const policy = recordingPolicy(settings)
+  const policy = runPolicy(settings)
   expect(policy).toMatchObject({ waitScale: 0.5, tries: 4, expectedFromSeconds: 11, spoolLostAfterMs: 600_000, fastPathMaxBytes: 1000 })
   expect(4 * policy.continueAsNewAfterEvents).toBeLessThan(51_200) // Temporal terminates a run with a longer history
 })

@@ -5,7 +5,7 @@ import type { RecordingPolicy } from '../contracts/recording.ts'
 const CONTINUE_AS_NEW_AFTER_EVENTS = 10_000
 
 /** The settings for a run's waits and attempts. They are part of its input, so that a changed setting never breaks a replay. */
-export function recordingPolicy(
+export function runPolicy(
   config: Pick<
     Config,
     | 'RECORDING_WAIT_SCALE'
