@@ -29,7 +29,7 @@ const AT_ONCE = 16
  * service, a fault of the worker. Then the workflow continues with activities at that step.
  * @throws the typed failures of the steps, which describe the recording: the workflow handles them as those of the activities
  */
-export function createFastTransfer({ spool }: Pick<Dependencies, 'spool'>, steps: Steps) {
+export function createFastTransfer({ spool }: { spool: Pick<Dependencies['spool'], 'queue'> }, steps: Steps) {
   let running = 0
   return async (input: FastTransferInput): Promise<FastTransferResult> => {
     if (running >= AT_ONCE) return { kind: 'unfinished', reason: `${AT_ONCE} recordings are on the fast path of this worker` }
