@@ -25,10 +25,10 @@ afterAll(async () => {
 const callWith = (recording: string, fault: 'none' | 'slow-drip' = 'none') =>
   backend.simulator.call({ fault, recording: sample(recording) }).call
 
-async function untilLockIsAwaited() {
-  await eventually('a statement to wait for the lock', async () => {
-    const { rows } = await backend.database.query('SELECT count(*)::int AS waiting FROM pg_locks WHERE NOT granted')
-    return rows[0].waiting > 0
+async function untilStatementWaits(text: string) {
+  await eventually(`a statement with ${text} to wait for a lock`, async () => {
+    const waiting = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%' || $1 || '%'`
+    return (await backend.database.query(waiting, [text])).rowCount! > 0
   })
 }
 
@@ -51,7 +51,7 @@ test('When the worker is killed during a download, an upload and an update of th
   await locker.query('BEGIN')
   await locker.query('SELECT FROM calls WHERE call_sid = $1 FOR UPDATE', [updating.callSid])
   heldToo.release()
-  await untilLockIsAwaited()
+  await untilStatementWaits('recording_state')
   expect(await backend.end('worker', 'SIGKILL')).toBe('SIGKILL')
   await locker.query('ROLLBACK')
   held.release()
@@ -64,7 +64,7 @@ test('When the worker is killed during a validation, then the recording is store
   const { call } = backend.simulator.call({ fault: 'slow-drip', recording: sample('outbound-mono.mp3') })
   await eventually('some of it to be spooled', async () => backend.spoolFiles().length > 0)
   await locker.query('BEGIN; LOCK TABLE calls IN ACCESS EXCLUSIVE MODE') // validation reads the duration of the call
-  await untilLockIsAwaited()
+  await untilStatementWaits('SELECT duration_seconds')
   expect(await backend.end('worker', 'SIGKILL')).toBe('SIGKILL')
   await locker.query('ROLLBACK')
   await backend.start('worker')
