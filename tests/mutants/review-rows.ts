@@ -178,4 +178,12 @@ export const reviewRows: Mistake[] = [
     tests: ['tests/storage/accounts.test.ts'],
     only: 'When a month has passed',
   },
+  {
+    breaks: 'an unreadable POST during an outage of PostgreSQL leaves no trace, and Exotel does not send it again',
+    file: 'api/routes/webhooks.ts',
+    text: "        // Exotel sends a POST again. The caller of a GET must not wait for the database.\n        if (method === 'POST') unavailable(deps, failure)\n",
+    replacement: "        deps.logger.error({ error: failure }, 'Event cannot be recorded')\n",
+    tests: ['tests/unit/unrecorded-webhooks.test.ts'],
+    only: 'When a POST cannot be read and',
+  },
 ]

@@ -146,4 +146,20 @@ export const reviewTransfers: Mistake[] = [
     tests: ['tests/workflows/own-outages.test.ts'],
     only: 'after the schedule-to-start timeout',
   },
+  {
+    breaks: 'a good recording that the disk cannot read for a moment goes to quarantine',
+    file: 'recordings/audio/inspect.ts',
+    text: "error instanceof Error && 'syscall' in error",
+    replacement: "error instanceof Error && 'path' in error",
+    tests: ['tests/unit/forward-file.test.ts'],
+    only: 'its inspection fails',
+  },
+  {
+    breaks: 'cancelled uploads and shutdowns open the circuit breaker, although S3 is available',
+    file: 'activities/upload-recording.ts',
+    text: 'signal.aborted || error instanceof ApplicationFailure || diskFailureCode(error) !== undefined',
+    replacement: 'error instanceof ApplicationFailure || diskFailureCode(error) !== undefined',
+    tests: ['tests/storage/store-breaker.test.ts'],
+    only: 'because they are stopped by',
+  },
 ]

@@ -159,6 +159,24 @@ describe('When the store fails five times in a row', () => {
 })
 
 describe('When six uploads in a row fail', () => {
+  test.each(['WORKER_SHUTDOWN', 'CANCELLED'])(
+    'because they are stopped by %s during a request, then the breaker stays closed',
+    async (reason) => {
+      for (let i = 0; i < 6; i += 1) {
+        const { input } = await spoolRecording(patient)
+        const { reached, release } = faulty.hold('PUT')
+        const environment = patient.environment()
+        const stopped = environment.run(patient.activities.uploadRecording, input).catch((error: unknown) => error)
+        await reached
+        environment.cancel(reason as never)
+        expect(await stopped).toBeInstanceOf(Error)
+        release()
+      }
+      expect(patient.alarms.active()).toEqual([])
+      await patient.run('uploadRecording', (await spoolRecording(patient)).input)
+    },
+  )
+
   test('because of faults of single objects, then the breaker stays closed', async () => {
     faulty.next('PUT', ...times(6, { status: 400, code: 'BadDigest' }))
     for (let i = 0; i < 6; i += 1) {

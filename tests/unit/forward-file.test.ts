@@ -1,8 +1,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals'
 import { ForwardFile, VIEW_BYTES } from '../../recordings/audio/forward-file.ts'
+import { inspectAudio } from '../../recordings/audio/inspect.ts'
 
 const KB = 1024
 const WINDOW_BYTES = KB ** 2
@@ -93,4 +95,19 @@ test('When a file was closed, then a view fails', async () => {
   const file = await ForwardFile.open(path)
   await file.close()
   await expect(file.view(0)).rejects.toThrow(/EBADF|closed/)
+})
+
+test('When the disk cannot read a file, then its inspection fails, and the file does not count as damaged', async () => {
+  const handle = await open(path)
+  const prototype = Object.getPrototypeOf(handle) as { read: () => Promise<never> }
+  await handle.close()
+  const read = jest
+    .spyOn(prototype, 'read')
+    .mockRejectedValue(Object.assign(new Error('EIO: i/o error, read'), { code: 'EIO', syscall: 'read' }))
+  try {
+    await expect(inspectAudio(path)).rejects.toMatchObject({ code: 'EIO' })
+    expect(read).toHaveBeenCalled()
+  } finally {
+    read.mockRestore()
+  }
 })

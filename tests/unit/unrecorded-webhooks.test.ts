@@ -34,9 +34,9 @@ beforeEach(() => {
   lines = []
 })
 
-async function send(method: 'GET' | 'POST', headers: Record<string, string> = {}): Promise<number> {
+async function send(method: 'GET' | 'POST', headers: Record<string, string> = {}, body = 'CallSid=a1&Status=busy'): Promise<number> {
   const url = `${server.url}/call-end?token=tok&CallSid=a1&CallStatus=busy`
-  const post = { method, body: 'CallSid=a1&Status=busy' }
+  const post = { method, body }
   const options = { headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers } }
   return (await fetch(url, { ...options, ...(method === 'POST' && post) })).status
 }
@@ -49,6 +49,11 @@ test('When the event of a GET cannot be recorded, then it is acknowledged, and t
 
 test('When the event of a POST cannot be recorded, then it is not acknowledged, and the log has the error', async () => {
   expect(await send('POST')).toBe(503)
+  expect(messages(50)).toContain('Event cannot be recorded')
+})
+
+test('When a POST cannot be read and cannot be recorded either, then it is not acknowledged, so that it is sent again', async () => {
+  expect(await send('POST', { 'content-type': 'application/json' }, '{')).toBe(503)
   expect(messages(50)).toContain('Event cannot be recorded')
 })
 
