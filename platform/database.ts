@@ -3,6 +3,7 @@ import pg from 'pg'
 import { applicationConnection } from './database-url.ts'
 import { PrismaClient, type Prisma } from './generated/client.ts'
 import type { Logger } from './logger.ts'
+import { createStatementNames } from './statement-names.ts'
 
 export { Prisma } from './generated/client.ts'
 export type Database = PrismaClient
@@ -43,6 +44,7 @@ export function openPool({ url, poolSize, logger }: DatabaseOptions): pg.Pool {
 export function connectDatabase({ url, poolSize, logger }: DatabaseOptions): Database {
   const adapter = new PrismaPg(connectionOptions(url, poolSize), {
     onPoolError: (error) => logger.warn({ error }, 'Database connection lost'),
+    statementNameGenerator: createStatementNames(),
   })
   return new PrismaClient({ adapter, transactionOptions: { maxWait: CONNECT_TIMEOUT_MS, timeout: TRANSACTION_TIMEOUT_MS } })
 }

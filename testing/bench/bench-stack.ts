@@ -21,6 +21,8 @@ export interface BenchStack {
   database: pg.Pool
   /** Process ids of the servers. */
   serverPids: { temporal: number; postgres: number; s3: number }
+  /** Node's options for API and worker. */
+  nodeArgs: string[]
   newCallSid(): string
   stop(): Promise<void>
 }
@@ -28,7 +30,8 @@ export interface BenchStack {
 const RECORDING = fileURLToPath(new URL('../simulator/recordings/outbound-mono.mp3', import.meta.url))
 export const LARGE_BYTES = 1024 ** 3
 
-export async function startBenchStack(home: string): Promise<BenchStack> {
+/** @param profiles folder for CPU profiles of API and worker; absent: they are not profiled */
+export async function startBenchStack(home: string, profiles?: string): Promise<BenchStack> {
   await clearLeftovers(home)
   rmSync(home, { recursive: true, force: true })
   mkdirSync(home, { recursive: true })
@@ -59,6 +62,7 @@ export async function startBenchStack(home: string): Promise<BenchStack> {
       postgres: pidListeningOn(portOf(servers.databaseUrl)),
       s3: pidListeningOn(portOf(servers.s3.endpoint)),
     },
+    nodeArgs: profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`],
     newCallSid: () => `${run}${String((calls += 1)).padStart(24, '0')}`,
     async stop() {
       await database.end()

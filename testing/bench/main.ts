@@ -1,4 +1,4 @@
-// `npm run bench -- [--quick] [--runs N] [--only NAMES]`: measures the product beside baselines on the same servers. The last line is JSON.
+// `npm run bench -- [--quick] [--runs N] [--only NAMES] [--profiles FOLDER]`: measures the product beside baselines on the same servers. The last line is JSON.
 import { mkdirSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
@@ -24,7 +24,7 @@ type Suite = (typeof SUITES)[number]
 const QUICK: Suite[] = ['throughput', 'webhooks', 'latency']
 const say = (text: string): void => console.log(text)
 
-interface Options {
+interface Sizes {
   only: Suite[]
   runs: number
   warmUp: number
@@ -33,28 +33,34 @@ interface Options {
   calls: number
 }
 
+interface Options extends Sizes {
+  /** Where CPU profiles of API and worker are written. */
+  profiles?: string
+}
+
 runMain(async () => {
   const options = readOptions()
   if (process.platform !== 'linux') throw new CannotStart('The benchmark reads CPU time and memory from /proc: it needs Linux.')
   const given = GIVEN.filter((name) => process.env[name])
   if (given.length > 0) throw new CannotStart(`The benchmark measures servers of its own: unset ${given.join(', ')}.`)
   const startedAt = performance.now()
-  const stack = await startBenchStack(home)
+  const { profiles, ...sizes } = options
+  const stack = await startBenchStack(home, profiles)
   process.once('SIGINT', () => void stack.supervisor.stop().then(() => process.exit(130)))
   try {
     const dist = join(home, 'dist')
     mkdirSync(dist, { recursive: true })
     await buildInto(dist)
     await prepareBaselines(stack)
-    const results = await measure(stack, dist, options)
+    const results = await measure(stack, dist, sizes)
     const seconds = Math.round((performance.now() - startedAt) / 1000)
-    say(JSON.stringify({ date: new Date().toISOString(), machine: machine(), ...options, ...results, seconds }))
+    say(JSON.stringify({ date: new Date().toISOString(), machine: machine(), ...sizes, ...results, seconds }))
   } finally {
     await stack.stop()
   }
 })
 
-async function measure(stack: BenchStack, dist: string, options: Options): Promise<Record<string, Result>> {
+async function measure(stack: BenchStack, dist: string, options: Sizes): Promise<Record<string, Result>> {
   const { only, runs, warmUp, recordings, requests, calls } = options
   const suites: Record<Suite, () => Promise<Result>> = {
     throughput: () => measureThroughput(stack, { dist, runs, warmUp, recordings, report: say }),
@@ -78,7 +84,12 @@ async function measure(stack: BenchStack, dist: string, options: Options): Promi
 
 function readOptions(): Options {
   const { values } = parseArgs({
-    options: { quick: { type: 'boolean', default: false }, runs: { type: 'string' }, only: { type: 'string' } },
+    options: {
+      quick: { type: 'boolean', default: false },
+      runs: { type: 'string' },
+      only: { type: 'string' },
+      profiles: { type: 'string' },
+    },
   })
   const { quick } = values
   const runs = Number(values.runs ?? (quick ? 1 : 3))
@@ -89,7 +100,7 @@ function readOptions(): Options {
   const size = quick
     ? { warmUp: 60, recordings: 200, requests: 2000, calls: 30 }
     : { warmUp: 100, recordings: 500, requests: 5000, calls: 100 }
-  return { only: only as Suite[], runs, ...size }
+  return { only: only as Suite[], runs, ...size, ...(values.profiles !== undefined && { profiles: values.profiles }) }
 }
 
 function machine(): string {

@@ -22,8 +22,6 @@ export interface ProductOptions {
   linkAfterMs?: number
   /** False: only the API is started. */
   worker?: boolean
-  /** Node's options for the worker, for profiles. */
-  workerArgs?: string[]
   /** `recordings` or `large`. */
   folder?: string
 }
@@ -32,7 +30,7 @@ const READY_TIMEOUT_MS = 60_000
 const CONNECTIONS = 64
 
 export async function startProduct(stack: BenchStack, options: ProductOptions): Promise<Product> {
-  const { dist, linkAfterMs, worker: withWorker = true, workerArgs = [], folder = 'recordings' } = options
+  const { dist, linkAfterMs, worker: withWorker = true, folder = 'recordings' } = options
   const ports = { api: await freePort(0), apiOperations: await freePort(0), workerOperations: await freePort(0) }
   const env = environmentOf(stack)
   const start = (name: string, args: string[], more: NodeJS.ProcessEnv, operationsPort: number) => {
@@ -43,12 +41,17 @@ export async function startProduct(stack: BenchStack, options: ProductOptions): 
   mkdirSync(env.SPOOL_DIRECTORY!, { recursive: true })
   const api = start(
     'api',
-    [join(dist, 'api/main.js')],
+    [...stack.nodeArgs, join(dist, 'api/main.js')],
     { PORT: String(ports.api), OPERATIONS_PORT: String(ports.apiOperations) },
     ports.apiOperations,
   )
   const worker = withWorker
-    ? start('worker', [...workerArgs, join(dist, 'worker.js')], { OPERATIONS_PORT: String(ports.workerOperations) }, ports.workerOperations)
+    ? start(
+        'worker',
+        [...stack.nodeArgs, join(dist, 'worker.js')],
+        { OPERATIONS_PORT: String(ports.workerOperations) },
+        ports.workerOperations,
+      )
     : undefined
   const started = worker ? [api, worker] : [api]
   for (const { name, child, url } of started) await untilReady(url, () => assertRunning(child, name, stack.supervisor.logOf(name)))
