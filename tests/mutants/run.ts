@@ -1,6 +1,7 @@
 // Plants mistakes in copies of the project, one at a time per copy, and runs the tests that must detect them.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { availableParallelism } from 'node:os'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Servers } from '../../dev/stack.ts'
@@ -80,7 +81,7 @@ async function checkWithoutMistakes(mistakes: Mistake[], folder: string, servers
   if (mistakes.length === 0) return
   const tests = [...new Set(mistakes.flatMap((mistake) => mistake.tests))]
   const names = new Set(mistakes.map(({ only }) => `(${only})`))
-  const run = await runTests(folder, tests, [...names].join('|'), servers)
+  const run = await runTests(folder, tests, [...names].join('|'), servers, 2 * availableParallelism())
   if (!run) throw new Error('The tests cannot be run in a copy of the project.')
   const failures = [...run.failed, ...run.unusable]
   if (failures.length > 0) throw new Error(`Tests fail without a mistake: ${failures.join('; ')}`)
@@ -107,11 +108,21 @@ function needsBuild(tests: string[]): boolean {
 }
 
 /** Returns undefined if Jest did not get as far as running the tests. */
-async function runTests(folder: string, tests: string[], only: string, servers: Servers): Promise<TestRun | undefined> {
+async function runTests(folder: string, tests: string[], only: string, servers: Servers, workers = 1): Promise<TestRun | undefined> {
   const output = join(folder, 'jest-output.json')
   rmSync(output, { force: true })
-  const args = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js', '-w', '1']
-  const selection = ['--testNamePattern', only, '--json', '--outputFile', output, '--runTestsByPath', ...tests]
+  const args = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js']
+  const selection = [
+    '--maxWorkers',
+    String(workers),
+    '--testNamePattern',
+    only,
+    '--json',
+    '--outputFile',
+    output,
+    '--runTestsByPath',
+    ...tests,
+  ]
   const env = { ...process.env, TEST_SERVERS: JSON.stringify(servers), ...(!needsBuild(tests) && { TEST_BUILD: 'none' }) }
   await once(
     spawn(process.execPath, [...args, ...selection], { cwd: folder, env, stdio: 'ignore', timeout: MOST_MS, killSignal: 'SIGKILL' }),
