@@ -45,8 +45,11 @@ export async function readBody(request: Request, response: Response, maxBytes: n
       held.finish()
       resolve(body.bytes())
     })
-    request.once('close', () => reject(aborted()))
-    request.once('error', () => reject(aborted()))
+    const onAborted = (): void => {
+      if (!request.complete) reject(aborted()) // also called after a complete body
+    }
+    request.once('close', onAborted)
+    request.once('error', onAborted)
   })
 }
 
