@@ -41,12 +41,14 @@ export async function readBody(request: Request, response: Response, maxBytes: n
     }
     response.once('close', () => held.release())
     request.on('data', onData)
+    let isRead = false
     request.once('end', () => {
+      isRead = true
       held.finish()
       resolve(body.bytes())
     })
     const onAborted = (): void => {
-      if (!request.complete) reject(aborted()) // also called after a complete body
+      if (!isRead) reject(aborted())
     }
     request.once('close', onAborted)
     request.once('error', onAborted)
