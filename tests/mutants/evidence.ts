@@ -119,9 +119,17 @@ export const evidence: Mistake[] = [
     breaks: 'the replacement of a damaged object replaces an object of others',
     file: 'recordings/store.ts',
     text: 'etag === undefined ? {} : { IfMatch: etag }',
-    replacement: "{ IfNoneMatch: '*' }",
+    replacement: '{}',
     tests: ['tests/storage/upload.test.ts'],
     only: 'replaces our damaged object during the upload',
+  },
+  {
+    breaks: 'an object that an interrupted upload has damaged is never replaced',
+    file: 'recordings/store.ts',
+    text: 'etag === undefined ? {} : { IfMatch: etag }',
+    replacement: "{ IfNoneMatch: '*' }",
+    tests: ['tests/storage/upload.test.ts'],
+    only: 'does not count as ours',
   },
   {
     breaks: 'an upload that is always refused raises no alarm',

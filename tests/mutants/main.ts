@@ -11,7 +11,9 @@ import { faultsOf, runMistakes, type Result } from './run.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const home = fileURLToPath(new URL(`../../.data/mutants-${process.pid}`, import.meta.url))
-const MOST_COPIES = 2
+/** The tests of most mistakes wait for servers and timers, so that more of them run than the machine has cores. */
+const COPIES_PER_CORE = 2
+const MOST_COPIES = 4
 
 runMain(async () => {
   const startedAt = performance.now()
@@ -25,7 +27,7 @@ runMain(async () => {
   const supervisor = new Supervisor(home)
   supervisor.removeAtEnd(home)
   const servers = await startTestServers(supervisor, home)
-  const copies = Math.min(MOST_COPIES, availableParallelism())
+  const copies = Math.min(MOST_COPIES, COPIES_PER_CORE * availableParallelism())
   const results = await runMistakes(chosen, { home, servers, copies, report }).finally(() => supervisor.stop())
   const those = (outcome: Result['outcome']): string[] =>
     results.filter((result) => result.outcome === outcome).map(({ mistake }) => `${mistake.file}: ${mistake.breaks}`)

@@ -26,8 +26,10 @@ interface JestOutput {
   testResults: { name: string; message: string; assertionResults: { fullName: string; status: string }[] }[]
 }
 
+/** Because of a mistake, a test may wait forever. Without a mistake, each of these tests ends in a fraction of this time. */
+const TEST_TIMEOUT_MS = 90_000
 /** The longest run of the tests of one mistake: a mistake can cause an endless loop. */
-const MOST_MS = 30 * 60_000
+const MOST_MS = 10 * 60_000
 
 /** Returns what is wrong with the list: a text that does not occur exactly once, a file that does not exist, a mistake listed twice. */
 export function faultsOf(mistakes: Mistake[], root: string): string[] {
@@ -111,23 +113,13 @@ function needsBuild(tests: string[]): boolean {
 async function runTests(folder: string, tests: string[], only: string, servers: Servers, workers = 1): Promise<TestRun | undefined> {
   const output = join(folder, 'jest-output.json')
   rmSync(output, { force: true })
-  const args = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js']
-  const selection = [
-    '--maxWorkers',
-    String(workers),
-    '--testNamePattern',
-    only,
-    '--json',
-    '--outputFile',
-    output,
-    '--runTestsByPath',
-    ...tests,
-  ]
+  const node = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js']
+  // Because of a mistake, a connection or a timer may stay open after the tests.
+  const limits = [`--maxWorkers=${workers}`, `--testTimeout=${TEST_TIMEOUT_MS}`, '--forceExit']
+  const selection = ['--testNamePattern', only, '--runTestsByPath', ...tests]
+  const args = [...node, ...limits, '--json', `--outputFile=${output}`, ...selection]
   const env = { ...process.env, TEST_SERVERS: JSON.stringify(servers), ...(!needsBuild(tests) && { TEST_BUILD: 'none' }) }
-  await once(
-    spawn(process.execPath, [...args, ...selection], { cwd: folder, env, stdio: 'ignore', timeout: MOST_MS, killSignal: 'SIGKILL' }),
-    'close',
-  )
+  await once(spawn(process.execPath, args, { cwd: folder, env, stdio: 'ignore', timeout: MOST_MS, killSignal: 'SIGKILL' }), 'close')
   if (!existsSync(output)) return undefined
   const { testResults } = JSON.parse(readFileSync(output, 'utf8')) as JestOutput
   const cases = testResults.flatMap((file) => file.assertionResults)

@@ -96,7 +96,7 @@ export const spool: Mistake[] = [
     text: 'if (isWanted || signal.aborted) return false',
     replacement: 'if (isWanted) return false',
     tests: ['tests/storage/spool-attempts.test.ts'],
-    only: 'while the sweep checks whether the call is open',
+    only: 'while garbage collection checks whether the call is open',
   },
   {
     breaks: 'Downloads that start at the same time reserve more space than there is',

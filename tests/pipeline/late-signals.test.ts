@@ -10,7 +10,7 @@ import { sample } from '../support/samples.ts'
 import { home, newCallSid } from '../support/servers.ts'
 import { postWebhook } from '../support/webhook.ts'
 
-const CALLS = 300
+const CALLS = 120
 const AT_ONCE = 25
 const WITHIN_MS = 1500
 

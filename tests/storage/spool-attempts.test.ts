@@ -99,11 +99,13 @@ test('When a validation is about to delete a file that a later download writes, 
   expect(readFileSync(bench.spool.path(file())).equals(BYTES)).toBe(true)
 })
 
-test('When a validation is about to delete a file that a later download has completed, then that file stays', async () => {
+test('When a validation is about to delete a file that a later download has completed, then that file stays complete', async () => {
   exotel.script((_request, response) => response.writeHead(200, { 'content-length': BYTES.length }).end(BYTES))
   const whole = await runScheduledAt(2, 'downloadRecording', source)
   const spooled = { ...whole, sha256: createHash('sha256').update(PAGE).digest('hex') }
   await expect(runScheduledAt(3, 'validateRecording', { ...source, spooled })).rejects.toEqual(superseded)
+  expect(await runScheduledAt(4, 'downloadRecording', source)).toEqual(whole)
+  expect(exotel.requests).toHaveLength(1)
   expect(readFileSync(bench.spool.path(file())).equals(BYTES)).toBe(true)
 })
 
