@@ -31,7 +31,8 @@ interface Download {
   recording: SourceRef
   hostAlarm: ExpiringAlarm
   destinationAlarm: ExpiringAlarm
-  maxBytes: number
+  /** Only on the fast path. A longer recording is downloaded by the durable path. */
+  fastPathMaxBytes: number | undefined
   /** The attempt's signal. It is also aborted when a later attempt on the same file starts. */
   signal: AbortSignal
   onProgress: (bytes: number) => void
@@ -45,14 +46,14 @@ export function createDownloadRecording(deps: Needs) {
   const hostAlarm = createRecordingHostAlarm(deps)
   const destinationAlarm = createDestinationAlarm(deps)
   const stalledDownloads = createStalledDownloads(deps)
-  return async ({ maxBytes = deps.maxBytes, ...recording }: DownloadInput): Promise<Spooled> => {
+  return async ({ maxBytes: fastPathMaxBytes, ...recording }: DownloadInput): Promise<Spooled> => {
     const attempt = currentAttempt()
     const { spool } = deps
     const file = spool.fileFor(recording.callSid, recording.sourceUrl)
     const download = (reportToSlot: Download['onProgress']): Promise<WholeFile> => {
       const onProgress = (bytes: number): void => (attempt.reportProgress(bytes), reportToSlot(bytes))
       return spool.asWriter(file, attempt, (signal) =>
-        downloadInto(file, { deps, recording, hostAlarm, destinationAlarm, maxBytes, signal, onProgress }),
+        downloadInto(file, { deps, recording, hostAlarm, destinationAlarm, fastPathMaxBytes, signal, onProgress }),
       )
     }
     const whole = await stalledDownloads.hold(Context.current().info.taskQueue, download)
@@ -86,9 +87,9 @@ async function fetchInto(file: string, download: Download): Promise<WholeFile> {
 
 /** If a part cannot be continued, the same attempt requests the whole recording, because this is not a failure of Exotel. */
 async function receive(file: string, download: Download, links: Link[], part: Part | undefined): Promise<WholeFile> {
-  const { signal, maxBytes, onProgress } = download
-  const { spool, downloads, store } = download.deps
-  const control = { signal, maxBytes, sizes: store.sizes, pace: downloads.pace, onProgress }
+  const { signal, fastPathMaxBytes, onProgress } = download
+  const { spool, downloads, store, maxBytes } = download.deps
+  const control = { signal, maxBytes: fastPathMaxBytes ?? maxBytes, sizes: store.sizes, pace: downloads.pace, onProgress }
   const answer = await requestFromLinks(download, links, part)
   switch (answer.kind) {
     case 'failed':
@@ -101,6 +102,10 @@ async function receive(file: string, download: Download, links: Link[], part: Pa
       await spool.keepLongest(file)
       return receive(file, download, links, undefined)
     case 'body':
+      if ((answer.totalBytes ?? 0) > (fastPathMaxBytes ?? Infinity)) {
+        answer.body.destroy()
+        throw failAttempt('RecordingTooLarge', `The recording has ${answer.totalBytes} bytes`)
+      }
       return receiveInto(spool, file, answer, part, control).finally(() => answer.body.destroy())
   }
 }

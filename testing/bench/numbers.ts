@@ -6,7 +6,7 @@ export function percentile(values: number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN
 }
 
-export function median(values: number[]): number {
+function median(values: number[]): number {
   return percentile(values, 0.5)
 }
 

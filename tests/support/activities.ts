@@ -42,6 +42,7 @@ export interface Workbench {
   databaseUrl: string
   bucket: Bucket
   spool: Spool
+  store: RecordingStore
   alarms: Alarms<AlarmName>
   /** Recreates the worker's state at its start: no alarms, and a closed circuit breaker. */
   restart(): void
@@ -122,6 +123,9 @@ export async function openWorkbench(
     databaseUrl: created.url,
     bucket: openBucket(access),
     spool,
+    get store() {
+      return worker.store
+    },
     get alarms() {
       return worker.alarms
     },

@@ -107,6 +107,16 @@ test('When a link arrives by a signal while the fast path transfers another one,
   expect((await run.status()).concluded.map(({ sourceUrl }) => sourceUrl).toSorted()).toEqual([LINK, OTHER])
 })
 
+test('When a call has two recordings, then one of them takes the fast path, and the other one the durable path', async () => {
+  const run = await harness.start(
+    { sourceUrls: [LINK, `${LINK}?other`] },
+    { fastTransfer: async () => ({ kind: 'concluded', outcome: STORED }) },
+    FAST,
+  )
+  expect(await run.ended()).toBeUndefined()
+  expect(run.calls.filter((name) => name !== 'discardRecording').toSorted()).toEqual([...DURABLE, 'fastTransfer'].toSorted())
+})
+
 test('When the setting is 0, then every step is an activity', async () => {
   const run = await harness.start({ sourceUrls: [LINK] })
   expect(await run.ended()).toBeUndefined()
