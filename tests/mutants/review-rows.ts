@@ -167,15 +167,15 @@ export const reviewRows: Mistake[] = [
     file: 'accounts/clean-up.ts',
     text: " AND COALESCE(registered_again_at, created_at) < now() - interval '7 days'",
     replacement: '',
-    tests: ['tests/storage/accounts.test.ts'],
-    only: 'not verified for a week',
+    tests: ['tests/storage/account-changes.test.ts'],
+    only: 'and is registered again',
   },
   {
     breaks: 'the oldest key signs forever, and clean-up deletes the key in use',
     file: 'accounts/signing-keys.ts',
     text: "orderBy: [{ createdAt: 'desc' }, { kid: 'asc' }]",
     replacement: "orderBy: [{ createdAt: 'asc' }, { kid: 'asc' }]",
-    tests: ['tests/storage/accounts.test.ts'],
+    tests: ['tests/storage/signing-keys.test.ts'],
     only: 'When a month has passed',
   },
   {

@@ -16,7 +16,7 @@ export interface Result {
 }
 
 interface TestRun {
-  passed: string[]
+  passed: { file: string; name: string }[]
   failed: string[]
   /** Test files that failed as a whole, for example when a module throws while it is loaded. */
   unusable: string[]
@@ -87,7 +87,9 @@ async function checkWithoutMistakes(mistakes: Mistake[], folder: string, servers
   if (!run) throw new Error('The tests cannot be run in a copy of the project.')
   const failures = [...run.failed, ...run.unusable]
   if (failures.length > 0) throw new Error(`Tests fail without a mistake: ${failures.join('; ')}`)
-  const unmatched = mistakes.filter(({ only }) => !run.passed.some((name) => new RegExp(only).test(name)))
+  const hasTest = ({ only, tests: files }: Mistake): boolean =>
+    run.passed.some(({ file, name }) => files.some((test) => file.endsWith(test)) && new RegExp(only).test(name))
+  const unmatched = mistakes.filter((mistake) => !hasTest(mistake))
   if (unmatched.length > 0) throw new Error(`No test has a name like: ${unmatched.map(({ only }) => only).join('; ')}`)
 }
 
@@ -122,8 +124,9 @@ async function runTests(folder: string, tests: string[], only: string, servers: 
   await once(spawn(process.execPath, args, { cwd: folder, env, stdio: 'ignore', timeout: MOST_MS, killSignal: 'SIGKILL' }), 'close')
   if (!existsSync(output)) return undefined
   const { testResults } = JSON.parse(readFileSync(output, 'utf8')) as JestOutput
-  const cases = testResults.flatMap((file) => file.assertionResults)
-  const named = (status: string): string[] => cases.filter((one) => one.status === status).map((one) => one.fullName)
+  const cases = testResults.flatMap(({ name: file, assertionResults }) => assertionResults.map((each) => ({ ...each, file })))
+  const passed = cases.filter(({ status }) => status === 'passed').map(({ file, fullName }) => ({ file, name: fullName }))
+  const failed = cases.filter(({ status }) => status === 'failed').map(({ fullName }) => fullName)
   const unusable = testResults.filter((file) => file.assertionResults.length === 0).map((file) => `${file.name}: ${file.message}`)
-  return { passed: named('passed'), failed: named('failed'), unusable }
+  return { passed, failed, unusable }
 }
