@@ -57,7 +57,7 @@ export class FileDigest {
     this.#sha256.update(chunk)
     this.#parts?.update(chunk)
     if (this.#bytes > this.#sizes.singlePutMaxBytes) this.#md5 = undefined
-    else this.#md5!.update(chunk)
+    this.#md5?.update(chunk)
   }
 
   /** The SHA-256 of the bytes so far, in hex. */
