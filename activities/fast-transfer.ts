@@ -10,6 +10,8 @@ import type { createUpdateCall } from './update-call.ts'
 import type { createUploadRecording } from './upload-recording.ts'
 import type { createValidateRecording } from './validate-recording.ts'
 
+type Needs = Pick<Dependencies, 'logger'> & { spool: Pick<Dependencies['spool'], 'queue'> }
+
 interface Steps {
   downloadRecording: ReturnType<typeof createDownloadRecording>
   validateRecording: ReturnType<typeof createValidateRecording>
@@ -29,9 +31,15 @@ const AT_ONCE = 16
  * service, a fault of the worker. Then the workflow continues with activities at that step.
  * @throws the typed failures of the steps, which describe the recording: the workflow handles them as those of the activities
  */
-export function createFastTransfer({ spool }: { spool: Pick<Dependencies['spool'], 'queue'> }, steps: Steps) {
+export function createFastTransfer({ spool, logger }: Needs, steps: Steps) {
   let running = 0
   return async (input: FastTransferInput): Promise<FastTransferResult> => {
+    const result = await tryTransfer(input)
+    if (result.kind === 'unfinished') logger.info({ reason: result.reason }, 'Recording continues on the durable path')
+    return result
+  }
+
+  async function tryTransfer(input: FastTransferInput): Promise<FastTransferResult> {
     if (running >= AT_ONCE) return { kind: 'unfinished', reason: `${AT_ONCE} recordings are on the fast path of this worker` }
     running += 1
     const attempt = currentAttempt()

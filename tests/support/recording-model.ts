@@ -1,5 +1,6 @@
 // Runs RecordingWorkflow with random results of Exotel and of activities and with random signals, and checks its invariants.
 import fc from 'fast-check'
+import { pino } from 'pino'
 import { ApplicationFailure } from '@temporalio/common'
 import { withAttempt, type ActivityAttempt } from '../../activities/attempt.ts'
 import { RetryLater } from '../../activities/failures.ts'
@@ -200,7 +201,7 @@ function fastTransferOf(
   lostResults: number,
 ): NonNullable<Script['fastTransfer']> {
   const fastTransfer = createFastTransfer(
-    { spool: { queue: 'spool-lab' } },
+    { spool: { queue: 'spool-lab' }, logger: pino({ level: 'silent' }) },
     {
       downloadRecording: asInProduct(downloadRecording!),
       validateRecording: asInProduct(validateRecording!),
