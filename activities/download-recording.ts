@@ -99,7 +99,7 @@ async function receive(file: string, download: Download, links: Link[], part: Pa
     case 'part is whole':
       return completePart(spool, file, part!)
     case 'part unusable':
-      await spool.keepLongest(file)
+      await spool.setAside(file)
       return receive(file, download, links, undefined)
     case 'body':
       if ((answer.totalBytes ?? 0) > (fastPathMaxBytes ?? Infinity)) {

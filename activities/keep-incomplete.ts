@@ -14,11 +14,11 @@ type Needs = Pick<Dependencies, 'spool' | 'store'>
 export function createKeepIncomplete(deps: Needs) {
   return (source: SourceRef): Promise<Incomplete> => {
     const file = deps.spool.fileFor(source.callSid, source.sourceUrl)
-    return deps.spool.asWriter(file, currentAttempt(), () => keepLongest(deps, file))
+    return deps.spool.asWriter(file, currentAttempt(), () => setAside(deps, file))
   }
 }
 
-async function keepLongest({ spool, store }: Needs, newest: string): Promise<Incomplete> {
+async function setAside({ spool, store }: Needs, newest: string): Promise<Incomplete> {
   const { signal, reportProgress } = currentAttempt()
   const kept = spool.keptFile(newest)
   const file = (await spool.bytesOf(newest)) >= (await spool.bytesOf(kept)) ? newest : kept

@@ -96,7 +96,7 @@ export class Spool {
   }
 
   /** Removes the file before another download. If it is worth more than the kept file, it becomes the kept file. */
-  async keepLongest(file: string): Promise<void> {
+  async setAside(file: string): Promise<void> {
     const kept = this.keptFile(file)
     // Waits until garbage collection has left the kept file.
     await this.#turns.take(kept, { scheduledMs: Date.now(), signal: new AbortController().signal }, async () => {

@@ -42,7 +42,7 @@ export async function receiveInto(
 ): Promise<WholeFile> {
   const { validator, totalBytes, from } = answer
   const isContinued = part !== undefined && from === part.from
-  if (!isContinued) await spool.keepLongest(file) // before the reservation, so that the kept file counts
+  if (!isContinued) await spool.setAside(file) // before the reservation, so that the kept file counts
   const reservedBytes = await reserve(spool, file, answer, control.maxBytes)
   const source = { ...(validator && { validator }), ...(totalBytes !== undefined && { totalBytes }) }
   const growing = isContinued

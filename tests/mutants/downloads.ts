@@ -5,7 +5,7 @@ export const downloads: Mistake[] = [
   {
     breaks: 'A part that cannot be continued is requested again and again',
     file: 'activities/download-recording.ts',
-    text: 'await spool.keepLongest(file)\n      return receive(',
+    text: 'await spool.setAside(file)\n      return receive(',
     replacement: 'return receive(',
     tests: ['tests/storage/resume.test.ts'],
     only: 'When a part cannot be continued after',

@@ -1,5 +1,6 @@
 import { access } from './access.ts'
 import { accountChanges } from './account-changes.ts'
+import { activityFailures } from './activity-failures.ts'
 import { calls } from './calls.ts'
 import { clients } from './clients.ts'
 import { decisions } from './decisions.ts'
@@ -19,10 +20,11 @@ import { reviewRows } from './review-rows.ts'
 import { reviewTransfers } from './review-transfers.ts'
 import { runs } from './runs.ts'
 import { rows } from './rows.ts'
+import { scheduledWork } from './scheduled-work.ts'
 import { selections } from './selections.ts'
 import { spool } from './spool.ts'
+import { transferState } from './transfer-state.ts'
 import { uploads } from './uploads.ts'
-import { worker } from './worker.ts'
 
 export const mistakes: Mistake[] = [
   ...calls,
@@ -37,7 +39,9 @@ export const mistakes: Mistake[] = [
   ...fastPath,
   ...objects,
   ...outages,
-  ...worker,
+  ...activityFailures,
+  ...scheduledWork,
+  ...transferState,
   ...relay,
   ...runs,
   ...passes,

@@ -24,7 +24,7 @@ const AUDIO_PARTS = [
 const GROUPS = [
   { name: 'retry', mutate: ['workflows/retry-state.ts'], tests: ['retry-state'] },
   { name: 'time', mutate: ['exotel/time.ts', 'exotel/retry-after.ts'], tests: ['time'] },
-  { name: 'links', mutate: ['exotel/url-policy.ts', 'exotel/source-url.ts'], tests: ['links'] },
+  { name: 'links', mutate: ['exotel/url-policy.ts', 'exotel/source-url.ts'], tests: ['links', 'source-url'] },
   { name: 'decode-fields', mutate: ['exotel/decode-fields.ts'], tests: ['decode-fields', 'decode-fields-encodings'] },
   {
     name: 'audio parts',

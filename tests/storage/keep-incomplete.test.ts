@@ -116,7 +116,7 @@ test('When a shorter answer is another version of the recording, then it is acce
 
 test('When a step that timed out deletes its file late, then the file of a later download stays', async () => {
   const first = await download(wholeOf(AUDIO))
-  await bench.spool.keepLongest(file)
+  await bench.spool.setAside(file)
   await expect(download(cut(AUDIO.subarray(0, 500), AUDIO.length))).rejects.toThrow()
   await bench.spool.removeRefused(file, first.sha256, { scheduledMs: Date.now(), signal: new AbortController().signal })
   expect(await bench.spool.bytesOf(file)).toBe(500)
@@ -132,7 +132,7 @@ test('When a longer part of a page follows an incomplete file, then the page is 
 
 test('When more bytes arrive than were announced, then the longest incomplete file is still kept', async () => {
   await downloadCut()
-  await bench.spool.keepLongest(file)
+  await bench.spool.setAside(file)
   const longer: Answer = ({ socket }) => void socket.end(`HTTP/1.1 206 Partial\r\nContent-Range: bytes 0-9/10\r\n\r\n${'x'.repeat(20)}`)
   await expect(download(longer)).rejects.toThrow()
   expect((await keep()).spooled).toMatchObject({ sha256: sha256(CUT) })
@@ -173,7 +173,7 @@ test('When the recording is stored in the end, then none of its files stays in t
 
 test('When a worker has a kept file, then checkSpool returns true until the recording is discarded', async () => {
   await downloadCut()
-  await bench.spool.keepLongest(file)
+  await bench.spool.setAside(file)
   expect(await bench.run('checkSpool', source)).toBe(true)
   await bench.run('discardRecording', source)
   expect(await bench.run('checkSpool', source)).toBe(false)
@@ -182,7 +182,7 @@ test('When a worker has a kept file, then checkSpool returns true until the reco
 
 test('When the spool has no space for a download, then the kept file of the recording is deleted', async () => {
   await downloadCut()
-  await bench.spool.keepLongest(file)
+  await bench.spool.setAside(file)
   await expect(bench.spool.reserve(file, 2 ** 50)).rejects.toThrow()
   expect(await filesOfCall()).toEqual([])
 })

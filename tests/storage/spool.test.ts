@@ -183,7 +183,7 @@ test('When a file is kept while garbage collection checks whether its call is op
   const removed = await spool.collectGarbage(
     async () => {
       writeFileSync(spool.path(file), 'bytes')
-      keeping = spool.keepLongest(file)
+      keeping = spool.setAside(file)
       await keeping
       return false
     },
