@@ -150,7 +150,7 @@ runMain(async () => {
   await Promise.allSettled([database.$disconnect(), spool.close()])
   deps.source.agents.destroy()
   deps.store.close()
-  deps.inventory.close()
+  deps.bucketObjects.close()
   operations.close()
   logger.info('Recording worker has stopped')
   process.exit(0)

@@ -14,7 +14,7 @@ import { deleteErasedObject } from './erased-objects.ts'
 import { reportGivenUp } from './given-up.ts'
 import { MISCONFIGURED_ALARM, storeMisconfigured, storeUnavailable } from './store-failure.ts'
 
-type Needs = Pick<Dependencies, 'database' | 'inventory' | 'store' | 'recovery' | 'alarms' | 'logger' | 'waitScale'>
+type Needs = Pick<Dependencies, 'database' | 'bucketObjects' | 'store' | 'recovery' | 'alarms' | 'logger' | 'waitScale'>
 
 const ROWS_A_PAGE = 200
 /** The row of a younger object may not be written yet. */
@@ -32,19 +32,19 @@ type Settlement = 'unknown' | 'adopted' | 'deleted' | 'surplus'
 const checked = counter('objects_checked_total', 'Rows and objects that the object check compared, by result', ['result'])
 
 export function createCheckObjects(deps: Needs) {
-  const { database, inventory, alarms, logger, waitScale } = deps
+  const { database, bucketObjects, alarms, logger, waitScale } = deps
   return {
     /** Checks the objects of a page of stored rows. If an object is missing or has another size, recovery downloads the recording again. */
     checkRows: ({ after, sampled }: RowsRequest): Promise<RowsPage> =>
       inStore(async () => {
         const { idempotencyKey, signal, reportProgress } = currentAttempt()
-        await inventory.assertBucket(signal)
-        const query = { bucket: inventory.bucket, limit: ROWS_A_PAGE }
+        await bucketObjects.assertBucket(signal)
+        const query = { bucket: bucketObjects.bucket, limit: ROWS_A_PAGE }
         const rows = await (sampled ? sampleStoredRows(database, query) : storedRowsAfter(database, after ?? '0', query))
         const missing: [StoredRow, string][] = []
         for (const [index, row] of rows.entries()) {
           reportProgress(index)
-          const bytes = await inventory.bytesOf(row.key, signal)
+          const bytes = await bucketObjects.bytesOf(row.key, signal)
           if (bytes !== row.bytes)
             missing.push([row, bytes === undefined ? 'The object is missing' : `The object has ${bytes} bytes instead of ${row.bytes}`])
         }
@@ -54,7 +54,7 @@ export function createCheckObjects(deps: Needs) {
         if (!trusted)
           alarms.raise(
             MANY_ALARM,
-            `${missing.length} of ${rows.length} checked objects are missing in the bucket ${inventory.bucket}; no row was changed`,
+            `${missing.length} of ${rows.length} checked objects are missing in the bucket ${bucketObjects.bucket}; no row was changed`,
           )
         else if (after === undefined) alarms.clear(MANY_ALARM) // the first page of another check
         for (const [row, error] of trusted ? missing : []) {
@@ -74,7 +74,7 @@ export function createCheckObjects(deps: Needs) {
       inStore(async () => {
         const { signal } = currentAttempt()
         if (after === undefined) alarms.clear(ERASED_ALARM) // the first page of another check
-        const { objects: listed, last } = await inventory.list(after, signal)
+        const { objects: listed, last } = await bucketObjects.list(after, signal)
         const ours = listed.filter(({ key }) => readObjectKey(key))
         const old = new Map(ours.filter(({ since }) => Date.now() - since.getTime() > YOUNG_MS * waitScale).map((each) => [each.key, each]))
         const foreign = listed.length - ours.length
@@ -113,13 +113,13 @@ export function createCheckObjects(deps: Needs) {
     // The object is kept whatever it contains, so it is not read. If the stored object is lost, a later check reads this one.
     if (call.stored > 0) return 'surplus'
     if (await isKnownAsWrong(database, { callSid, key, since })) return 'unknown'
-    const { sha256, contentType } = await inventory.read(key, signal, reportProgress)
+    const { sha256, contentType } = await bucketObjects.read(key, signal, reportProgress)
     if (!sha256.startsWith(parts.hashPrefix)) {
       await recordWrongObject(database, { callSid, key, since })
       return 'unknown'
     }
     const audio = { contentType, extension: parts.extension }
-    const object = { bucket: inventory.bucket, key, url: deps.store.urlOf(key), bytes, sha256, audio }
+    const object = { bucket: bucketObjects.bucket, key, url: deps.store.urlOf(key), bytes, sha256, audio }
     const outcome = { state: 'stored' as const, remark: 'Found in the bucket', ...object }
     const conclusion = { callSid, sourceUrl: call.sourceUrl ?? `object:${key}`, outcome }
     const { erased } = await concludeRecording(database, conclusion, { attempt: `${idempotencyKey}/${key}`, plan: deps.recovery.plan })

@@ -11,7 +11,7 @@ import { scaled, type Pauses } from '../platform/retry.ts'
 import { pausesOf } from '../platform/retry-settings.ts'
 import { createStoreBreaker, type StoreBreaker } from '../recordings/breaker.ts'
 import type { Spool } from '../recordings/spool.ts'
-import { ObjectInventory } from '../recordings/bucket-objects.ts'
+import { BucketObjects } from '../recordings/bucket-objects.ts'
 import { storeSettings } from '../recordings/s3-client.ts'
 import { RecordingStore } from '../recordings/store.ts'
 import type { Pace } from '../recordings/timed-chunks.ts'
@@ -53,7 +53,7 @@ export interface Dependencies {
   downloads: DownloadSettings
   spool: Spool
   store: RecordingStore
-  inventory: ObjectInventory
+  bucketObjects: BucketObjects
   breaker: StoreBreaker
   alarms: Alarms<AlarmName>
   logger: Logger
@@ -72,7 +72,7 @@ const OPEN_RUN_PAUSE_MINUTES = 6 * 60
 
 /**
  * Creates all dependencies except the Temporal client, and opens no connections. The caller closes what it passed in, the store, the
- * inventory and the source's agents.
+ * bucketObjects and the source's agents.
  */
 export function openDependencies(
   config: Config,
@@ -92,7 +92,7 @@ export function openDependencies(
     source: { policy, credentials, agents: createRecordingAgents(policy) },
     downloads: { slots: config.WORKER_DOWNLOADS, startMs: START_DEADLINE_MS, pace: RECORDING_PACE },
     store,
-    inventory: new ObjectInventory({ ...settings, connections: 4 }),
+    bucketObjects: new BucketObjects({ ...settings, connections: 4 }),
     breaker: createStoreBreaker({ ...shared, waitScale: config.RECORDING_WAIT_SCALE, probe: (signal) => store.probe(signal) }),
     maxBytes: config.RECORDING_MAX_BYTES,
     cleanUp: cleanUpSettings(config),

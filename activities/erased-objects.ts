@@ -7,10 +7,10 @@ import type { Dependencies } from './dependencies.ts'
  * the other order it would leave a row that names a deleted object, and the check skips rows of erased calls.
  */
 export async function deleteErasedObject(
-  { database, inventory }: Pick<Dependencies, 'database' | 'inventory'>,
+  { database, bucketObjects }: Pick<Dependencies, 'database' | 'bucketObjects'>,
   { callSid, key }: { callSid: CallSid; key: string },
   signal: AbortSignal,
 ): Promise<void> {
   await markRecordingsErased(database, callSid)
-  await inventory.delete(key, signal)
+  await bucketObjects.delete(key, signal)
 }

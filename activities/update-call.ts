@@ -12,7 +12,7 @@ import { createExpiringAlarm } from './expiring-alarm.ts'
 
 const concluded = counter('recordings_concluded_total', 'Concluded recordings, by state and failure code', ['state', 'code'])
 
-type Needs = Pick<Dependencies, 'database' | 'inventory' | 'recovery' | 'logger' | 'alarms' | 'waitScale'>
+type Needs = Pick<Dependencies, 'database' | 'bucketObjects' | 'recovery' | 'logger' | 'alarms' | 'waitScale'>
 
 /** Less than the activity's timeout of 20 s. If the store needs longer, the nightly object check deletes the object. */
 const DELETE_DEADLINE_MS = 8000
@@ -58,9 +58,9 @@ function asRetryLater({ waitScale }: Needs, error: unknown): RetryLater {
 
 /** Best effort: if this fails, the nightly object check deletes the object. */
 async function deleteObject(deps: Needs, { callSid, outcome }: Conclusion): Promise<void> {
-  const { database, inventory, logger } = deps
+  const { database, bucketObjects, logger } = deps
   const object = objectOf(outcome)
-  if (object?.bucket !== inventory.bucket) return
+  if (object?.bucket !== bucketObjects.bucket) return
   const { key } = object
   try {
     // Two recordings with the same bytes share an object, and one of them may be of a call that is not erased.

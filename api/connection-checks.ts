@@ -2,14 +2,14 @@ import type { Client } from '@temporalio/client'
 import type { ExotelApi } from '../exotel/api-client.ts'
 import type { Database } from '../platform/database.ts'
 import type { Mailer } from '../platform/mailer.ts'
-import type { ObjectInventory } from '../recordings/bucket-objects.ts'
+import type { BucketObjects } from '../recordings/bucket-objects.ts'
 
 /** Each check resolves with a description of what was verified, or throws an error that describes the fault. */
 export type ConnectionChecks = Record<'email' | 'storage' | 'exotel' | 'temporal' | 'database', () => Promise<string>>
 
 export interface Connections {
   mailer: Mailer
-  inventory: ObjectInventory
+  bucketObjects: BucketObjects
   exotelApi: ExotelApi
   temporal: () => Promise<Client>
   namespace: string
@@ -18,12 +18,12 @@ export interface Connections {
 
 const DEADLINE_MS = 5000
 
-export function connectionChecks({ mailer, inventory, exotelApi, temporal, namespace, database }: Connections): ConnectionChecks {
+export function connectionChecks({ mailer, bucketObjects, exotelApi, temporal, namespace, database }: Connections): ConnectionChecks {
   return {
     email: () => mailer.check(),
     async storage() {
-      await inventory.assertBucket(AbortSignal.timeout(DEADLINE_MS))
-      return `The bucket ${inventory.bucket} exists and accepts our keys`
+      await bucketObjects.assertBucket(AbortSignal.timeout(DEADLINE_MS))
+      return `The bucket ${bucketObjects.bucket} exists and accepts our keys`
     },
     async exotel() {
       const now = new Date()

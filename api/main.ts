@@ -15,7 +15,7 @@ import { pausesOf, retryPolicy } from '../platform/retry-settings.ts'
 import { waitUntil } from '../platform/wait-until.ts'
 import { measurePipeline } from '../calls/pipeline-health.ts'
 import { ExotelApi, exotelApiSettings } from '../exotel/api-client.ts'
-import { ObjectInventory } from '../recordings/bucket-objects.ts'
+import { BucketObjects } from '../recordings/bucket-objects.ts'
 import { storeSettings } from '../recordings/s3-client.ts'
 import { createAccounts } from './accounts.ts'
 import { createApp } from './app.ts'
@@ -51,10 +51,10 @@ runMain(async () => {
   const limits = createLimits(limitsPool, config, logger)
   const accounts = createAccounts(config, { database, logger })
   const temporal = openTemporal(config)
-  const inventory = new ObjectInventory({ ...storeSettings(config), connections: 1 })
+  const bucketObjects = new BucketObjects({ ...storeSettings(config), connections: 1 })
   const checks = connectionChecks({
     mailer: accounts.mailer,
-    inventory,
+    bucketObjects,
     exotelApi: new ExotelApi(exotelApiSettings(config)),
     temporal: temporal.client,
     namespace: config.TEMPORAL_NAMESPACE,
@@ -138,7 +138,7 @@ runMain(async () => {
   await within(MAIL_GRACE_MS, accounts.mails.stop()) // unsent mails stay in the outbox
   heapMonitor.stop()
   operations.close()
-  inventory.close()
+  bucketObjects.close()
   // Closing a pool waits for its statements, which may wait for a lock.
   await within(CLOSE_GRACE_MS, Promise.allSettled([database.$disconnect(), limitsPool.end(), temporal.close()]))
   logger.info('API has stopped')

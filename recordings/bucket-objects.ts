@@ -19,7 +19,7 @@ export interface ListedObject {
   since: Date
 }
 
-export class ObjectInventory {
+export class BucketObjects {
   readonly bucket: string
   readonly #client: S3Client
 

@@ -1,4 +1,4 @@
-// Reads the metadata and the bytes of an object: for the store, which confirms uploads, and for the inventory, which checks objects later.
+// Reads the metadata and the bytes of an object: for the store, which confirms uploads, and for the checks of objects.
 import { GetObjectCommand, HeadObjectCommand, NotFound, NoSuchKey, type HeadObjectCommandOutput, type S3Client } from '@aws-sdk/client-s3'
 import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'

@@ -77,8 +77,8 @@ export const reviewTransfers: Mistake[] = [
   {
     breaks: 'rows of an erased call name an object that is deleted',
     file: 'activities/erased-objects.ts',
-    text: '  await markRecordingsErased(database, callSid)\n  await inventory.delete(key, signal)\n',
-    replacement: '  await inventory.delete(key, signal)\n  await markRecordingsErased(database, callSid)\n',
+    text: '  await markRecordingsErased(database, callSid)\n  await bucketObjects.delete(key, signal)\n',
+    replacement: '  await bucketObjects.delete(key, signal)\n  await markRecordingsErased(database, callSid)\n',
     tests: ['tests/storage/rejected-outcome.test.ts'],
     only: 'the rows of an erased call cannot be updated',
   },

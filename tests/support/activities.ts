@@ -17,7 +17,7 @@ import { createAlarms, type Alarms } from '../../platform/alarm-registry.ts'
 import { connectDatabase, type Database } from '../../platform/database.ts'
 import { createStoreBreaker } from '../../recordings/breaker.ts'
 import type { UploadSizes } from '../../recordings/digests.ts'
-import { ObjectInventory } from '../../recordings/bucket-objects.ts'
+import { BucketObjects } from '../../recordings/bucket-objects.ts'
 import type { SpoolLimits } from '../../recordings/spool-space.ts'
 import { Spool } from '../../recordings/spool.ts'
 import { RecordingStore } from '../../recordings/store.ts'
@@ -75,7 +75,7 @@ export async function openWorkbench(
   const owner = connectDatabase({ url: created.url, poolSize: 1, logger })
   const folder = mkdtempSync(join(home, 'spool-'))
   const spool = await Spool.open(folder, 'bench', options.limits ?? { maxBytes: 10 * 1024 ** 3, minFreeBytes: 0 }, () => {})
-  const inventory = new ObjectInventory({ ...access, endpoint: options.s3Endpoint ?? access.endpoint, connections: 2 })
+  const bucketObjects = new BucketObjects({ ...access, endpoint: options.s3Endpoint ?? access.endpoint, connections: 2 })
   const policy = options.policy ?? { hosts: ['127.0.0.1'], publicHosts: [], allowLocal: true }
   const agents = createRecordingAgents(policy)
   const start = (): { store: RecordingStore; alarms: Alarms<AlarmName>; activities: Activities; deps: Dependencies } => {
@@ -92,7 +92,7 @@ export async function openWorkbench(
       downloads: { slots: 16, startMs: START_DEADLINE_MS, pace: RECORDING_PACE, ...options.downloads },
       spool,
       store,
-      inventory,
+      bucketObjects,
       breaker: createStoreBreaker({ alarms, logger, waitScale: options.waitScale ?? 1, probe: (signal) => store.probe(signal) }),
       alarms,
       logger,
@@ -136,7 +136,7 @@ export async function openWorkbench(
     async close() {
       agents.destroy()
       worker.store.close()
-      inventory.close()
+      bucketObjects.close()
       await spool.close()
       rmSync(folder, { recursive: true, force: true })
       await Promise.all([database.$disconnect(), owner.$disconnect()])

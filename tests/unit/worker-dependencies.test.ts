@@ -16,7 +16,7 @@ function dependenciesOf(settings: Record<string, string>): Omit<Dependencies, 't
   const shared = { database: undefined as never, spool: undefined as never, alarms: createAlarms<AlarmName>(logger), logger }
   const deps = openDependencies(readConfig({ ...MINIMAL, ...settings }), shared)
   deps.store.close()
-  deps.inventory.close()
+  deps.bucketObjects.close()
   deps.source.agents.destroy()
   return deps
 }
