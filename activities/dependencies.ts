@@ -72,7 +72,7 @@ const OPEN_RUN_PAUSE_MINUTES = 6 * 60
 
 /**
  * Creates all dependencies except the Temporal client, and opens no connections. The caller closes what it passed in, the store, the
- * bucketObjects and the source's agents.
+ * client of the bucket's objects, and the source's agents.
  */
 export function openDependencies(
   config: Config,
