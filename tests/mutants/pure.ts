@@ -25,7 +25,11 @@ const GROUPS = [
   { name: 'retry', mutate: ['workflows/retry-state.ts'], tests: ['retry-state'] },
   { name: 'time', mutate: ['exotel/time.ts', 'exotel/retry-after.ts'], tests: ['time'] },
   { name: 'links', mutate: ['exotel/url-policy.ts', 'exotel/source-url.ts'], tests: ['links', 'source-url'] },
-  { name: 'decode-fields', mutate: ['exotel/decode-fields.ts'], tests: ['decode-fields', 'decode-fields-encodings'] },
+  {
+    name: 'decode-fields',
+    mutate: ['exotel/decode-fields.ts'],
+    tests: ['decode-fields', 'decode-fields-encodings', 'repeated-fields', 'call-event'],
+  },
   {
     name: 'audio parts',
     mutate: AUDIO_PARTS,
