@@ -89,7 +89,13 @@ async function fetchInto(file: string, download: Download): Promise<WholeFile> {
 async function receive(file: string, download: Download, links: Link[], part: Part | undefined): Promise<WholeFile> {
   const { signal, fastPathMaxBytes, onProgress } = download
   const { spool, downloads, store, maxBytes } = download.deps
-  const control = { signal, maxBytes: fastPathMaxBytes ?? maxBytes, sizes: store.sizes, pace: downloads.pace, onProgress }
+  const control = {
+    signal,
+    maxBytes: Math.min(fastPathMaxBytes ?? Infinity, maxBytes),
+    sizes: store.sizes,
+    pace: downloads.pace,
+    onProgress,
+  }
   const answer = await requestFromLinks(download, links, part)
   switch (answer.kind) {
     case 'failed':

@@ -1,6 +1,8 @@
 // The fast path: all steps of one small recording in one local activity, without a dispatch through Temporal between them.
 import { ApplicationFailure } from '@temporalio/common'
+import { SPOOL_FILE_LOST } from '../contracts/failures.ts'
 import { outcomeOf, type Conclusion, type FastTransferInput, type FastTransferResult } from '../contracts/recording.ts'
+import { DeadlineExceeded, startDeadline } from '../platform/deadline.ts'
 import { redact } from '../platform/redact.ts'
 import { currentAttempt, withAttempt } from './attempt.ts'
 import type { Dependencies } from './dependencies.ts'
@@ -10,7 +12,7 @@ import type { createUpdateCall } from './update-call.ts'
 import type { createUploadRecording } from './upload-recording.ts'
 import type { createValidateRecording } from './validate-recording.ts'
 
-type Needs = Pick<Dependencies, 'logger'> & { spool: Pick<Dependencies['spool'], 'queue'> }
+type Needs = Pick<Dependencies, 'logger'> & { spool: Pick<Dependencies['spool'], 'queue' | 'fileFor' | 'holds'> }
 
 interface Steps {
   downloadRecording: ReturnType<typeof createDownloadRecording>
@@ -19,7 +21,8 @@ interface Steps {
   updateCall: ReturnType<typeof createUpdateCall>
 }
 
-type Unfinished = Extract<FastTransferResult, { kind: 'unfinished' }>
+/** The results of the steps that are done. */
+type Reached = Pick<Extract<FastTransferResult, { kind: 'unfinished' }>, 'spooled' | 'verdict' | 'stored'>
 
 /** A local activity holds a workflow task, so it ends long before the task's timeout of 10 s. */
 const DEADLINE_MS = 4000
@@ -43,26 +46,35 @@ export function createFastTransfer({ spool, logger }: Needs, steps: Steps) {
     if (running >= AT_ONCE) return { kind: 'unfinished', reason: `${AT_ONCE} recordings are on the fast path of this worker` }
     running += 1
     const attempt = currentAttempt()
-    const deadline = AbortSignal.timeout(DEADLINE_MS)
-    const reached: Unfinished = { kind: 'unfinished', reason: '', queue: spool.queue }
+    const deadline = startDeadline(DEADLINE_MS)
+    const limited = { ...attempt, signal: AbortSignal.any([attempt.signal, deadline.signal]) }
+    const reached: Reached = {}
+    // A statement or a probe of the store does not stop at the deadline. The place is free when it has ended.
+    const work = withAttempt(limited, () => transfer(steps, input, reached)).finally(() => (running -= 1))
     try {
-      const limited = { ...attempt, signal: AbortSignal.any([attempt.signal, deadline]) }
-      return await withAttempt(limited, () => transfer(steps, input, reached))
+      return await Promise.race([work, whenAborted(deadline.signal)])
     } catch (error) {
       if (attempt.signal.aborted || isAboutRecording(error)) throw error
-      return { ...reached, reason: deadline.aborted ? `not finished after ${DEADLINE_MS / 1000} s` : reasonOf(error) }
+      const isLost = error instanceof ApplicationFailure && error.type === SPOOL_FILE_LOST
+      const queue = (await spool.holds(spool.fileFor(input.callSid, input.sourceUrl))) && { queue: spool.queue }
+      return { kind: 'unfinished', ...(!isLost && reached), ...queue, reason: reasonOf(error) }
     } finally {
-      running -= 1
+      deadline.end()
     }
   }
 }
 
+function whenAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }))
+}
+
 /** Stores the result of each step in `reached`. */
-async function transfer(steps: Steps, input: FastTransferInput, reached: Unfinished): Promise<FastTransferResult> {
+async function transfer(steps: Steps, input: FastTransferInput, reached: Reached): Promise<FastTransferResult> {
   const { maxBytes, conclusionId, ...recording } = input
   const spooled = (reached.spooled = await steps.downloadRecording({ ...recording, maxBytes }))
   const verdict = (reached.verdict = await steps.validateRecording({ ...recording, spooled }))
-  if (verdict.kind === 'refused' || verdict.kind === 'incomplete') return { ...reached, reason: verdict.reason }
+  if (verdict.kind === 'refused' || verdict.kind === 'incomplete')
+    return { kind: 'unfinished', ...reached, queue: spooled.queue, reason: verdict.reason }
   const stored = (reached.stored = await steps.uploadRecording({ ...recording, spooled, verdict }))
   const outcome = outcomeOf(stored, spooled, verdict)
   const conclusion: Conclusion = { ...recording, id: conclusionId, outcome }
@@ -70,12 +82,13 @@ async function transfer(steps: Steps, input: FastTransferInput, reached: Unfinis
   return { kind: 'concluded', outcome }
 }
 
-/** A recording that is too large for the fast path may be small enough for the durable one. */
+/** A recording that is too large for the fast path may be small enough for the durable one. A lost file is downloaded again. */
 function isAboutRecording(error: unknown): boolean {
-  return error instanceof ApplicationFailure && error.type !== 'RecordingTooLarge'
+  return error instanceof ApplicationFailure && error.type !== 'RecordingTooLarge' && error.type !== SPOOL_FILE_LOST
 }
 
 /** Only our own errors have texts that are known to contain no secrets. */
 function reasonOf(error: unknown): string {
-  return error instanceof RetryLater || error instanceof ApplicationFailure ? redact(error.message) : ((error as Error).name ?? 'Error')
+  const isOurs = error instanceof RetryLater || error instanceof ApplicationFailure || error instanceof DeadlineExceeded
+  return isOurs ? redact(error.message) : ((error as Error).name ?? 'Error')
 }

@@ -154,12 +154,15 @@ async function putSpooled(
   }
 }
 
-/** @returns the digests of the parts of a large file, which the download computed */
+/** @returns the digests of the parts of a large file. The download has computed them, unless its note is lost. */
 async function partsOf({ store, spool }: Needs, { file, bytes, sha256 }: Spooled): Promise<PartDigest[]> {
   if (bytes <= store.sizes.singlePutMaxBytes) return []
   const { complete } = await spool.note(file)
-  if (complete?.sha256 !== sha256 || !complete.parts) throw fileLost()
-  return complete.parts
+  if (complete?.sha256 === sha256 && complete.parts) return complete.parts
+  const { signal, reportProgress } = currentAttempt()
+  const digests = await digestFile(spool.path(file), store.sizes, signal, reportProgress)
+  if (digests.sha256 !== sha256) throw fileLost()
+  return digests.parts!
 }
 
 /** The store refuses bytes that do not have the hash of the download. Then either the disk has changed them, or the store is at fault. */

@@ -171,14 +171,15 @@ export class RecordingStore {
     const put = (condition: PutCondition): Promise<unknown> =>
       this.#client.send(new PutObjectCommand({ ...place, ...condition, Body: 'probe' }), { abortSignal })
     await put({})
-    this.#refusesOverwrites = await put({ IfNoneMatch: '*' }).then(
-      () => false,
-      (error: unknown) => {
-        if (!isConflict(error) && !isNotImplemented(error)) throw error
-        return isConflict(error)
-      },
-    )
-    await this.#client.send(new DeleteObjectCommand(place), { abortSignal })
+    try {
+      await put({ IfNoneMatch: '*' })
+      this.#refusesOverwrites = false
+    } catch (error) {
+      if (!isConflict(error) && !isNotImplemented(error)) throw error
+      this.#refusesOverwrites = isConflict(error)
+    } finally {
+      await this.#client.send(new DeleteObjectCommand(place)).catch(() => {}) // best effort: a few bytes remain
+    }
   }
 
   /**

@@ -1,12 +1,12 @@
 // The transfer of one recording: attempts until it is stored, quarantined or failed.
 import { isCancellation, uuid4 } from '@temporalio/workflow'
 import { failureIn, type Failure } from './failure.ts'
-import { tryFastPath } from './fast-path.ts'
+import { mayTakeFastPath, takeFastPath } from './fast-path.ts'
 import { quarantineIncomplete } from './quarantine-incomplete.ts'
 import { download, recordRetryWait, renewLink, upload, validate } from './recording-activities.ts'
 import type { RecordingRun } from './recording-run.ts'
 import { afterFailure, afterRenewal, preparingUntilMs, type RetryContext, type RetryStep } from './retry-state.ts'
-import { outcomeOf, refTo, type LinkState, type Outcome } from '../contracts/recording.ts'
+import { outcomeOf, refTo, type FastTransferResult, type LinkState, type Outcome } from '../contracts/recording.ts'
 
 /** `isWritten`: the outcome is in the database already. */
 export interface Transferred {
@@ -17,6 +17,8 @@ export interface Transferred {
 }
 
 type Attempt = ({ kind: 'concluded' } & Transferred) | { kind: 'failed'; failure: Failure }
+
+const NOT_TAKEN: FastTransferResult = { kind: 'unfinished', reason: 'not eligible' }
 
 /** Updates the link's retry state, so that the next run can continue after the last attempt of this one. */
 export async function transferRecording(run: RecordingRun, link: LinkState): Promise<Transferred> {
@@ -42,7 +44,7 @@ async function attemptTransfer(run: RecordingRun, link: LinkState, id: string): 
   const { sourceUrl } = link
   const recording = { ...refTo(call), sourceUrl }
   try {
-    const fast = await tryFastPath(run, link, id)
+    const fast = mayTakeFastPath(run, link) ? await takeFastPath(run, link, id) : NOT_TAKEN
     if (fast.kind === 'concluded') return { ...fast, id, isWritten: true }
     if (fast.queue !== undefined) remember(link, fast.queue)
 

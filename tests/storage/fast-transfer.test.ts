@@ -60,7 +60,7 @@ test('When it is repeated after its result was lost, then there is one object an
   expect(await transfer()).toEqual(first)
   expect((await bench.bucket.keys()).filter((key) => key.includes(callSid))).toHaveLength(1)
   const attempts = await bench.database.recordingAttempt.findMany({ where: { callSid } })
-  expect(attempts.map(({ identity }) => identity)).toEqual([`id-${callSid}`])
+  expect(attempts.map(({ identity }) => identity)).toEqual([expect.stringMatching(`^id-${callSid}/stored/recordings/`)])
 })
 
 describe('When something is unusual, then the result has what was reached:', () => {

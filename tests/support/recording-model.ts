@@ -162,7 +162,7 @@ export async function play(harness: Harness, database: Database, history: Histor
   }
   const { continueAsNewAfterEvents, fastPath } = history
   const policy = { ...POLICY, continueAsNewAfterEvents, ...(fastPath && { fastPathMaxBytes: 1000 }) }
-  run = await harness.start(history.first, { ...script, fastTransfer: fastTransferOf(script, history.lostResults) }, { policy })
+  run = await harness.start(history.first, { ...script, fastTransfer: fastTransferOf(script, history.lostResults, spool) }, { policy })
   for (const { afterMs, news: update } of history.later) {
     if (afterMs > 0) await harness.env.sleep(afterMs)
     await untilNoRequest(run)
@@ -199,9 +199,13 @@ export async function play(harness: Harness, database: Database, history: Histor
 function fastTransferOf(
   { downloadRecording, validateRecording, uploadRecording, updateCall }: Script,
   lostResults: number,
+  spool: ReadonlySet<string>,
 ): NonNullable<Script['fastTransfer']> {
   const fastTransfer = createFastTransfer(
-    { spool: { queue: 'spool-lab' }, logger: pino({ level: 'silent' }) },
+    {
+      spool: { queue: 'spool-lab', fileFor: (_callSid, sourceUrl) => sourceUrl, holds: async (file) => spool.has(file) },
+      logger: pino({ level: 'silent' }),
+    },
     {
       downloadRecording: asInProduct(downloadRecording!),
       validateRecording: asInProduct(validateRecording!),
