@@ -87,8 +87,8 @@ export interface LinkState {
 }
 
 /**
- * `unanswered`: the search ended without a request to Exotel, because nobody answered the call. `asked`: it ended in another way, usually
- * after a request. The names are kept because old histories contain them.
+ * `unanswered`: the search ended without a request to Exotel, because nobody answered the call. `asked`: it ended for another reason, in most
+ * cases after a request. The names are kept because old histories contain them.
  */
 export type SearchState = 'never' | 'unanswered' | 'asked'
 

@@ -3,13 +3,12 @@ import { defaultPayloadConverter } from '@temporalio/common'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { claimEvents, type ClaimedEvent } from '../../calls/relay-events.ts'
 import { concludeRecording } from '../../calls/conclude-recording.ts'
-import { recordEvent } from '../../calls/record-event.ts'
 import type { CallSid } from '../../contracts/call-sid.ts'
 import { CALL_SID_ATTRIBUTE, RECORDING_STATE_ATTRIBUTE, RECORDINGS_QUEUE, recordingWorkflowId } from '../../contracts/names.ts'
 import type { CallUpdate } from '../../contracts/recording.ts'
-import { deliveryIdentity, readCallEvent } from '../../exotel/call-event.ts'
 import { signalRecordingWorkflow } from '../../relay/signal-workflow.ts'
 import { RECOVERY } from '../support/activities.ts'
+import { recordWebhook } from '../support/record-webhook.ts'
 import { createNamespace, newCallSid, openDatabase, type OpenDatabase } from '../support/servers.ts'
 import { POLICY } from '../support/workflow-harness.ts'
 
@@ -25,9 +24,7 @@ afterAll(async () => {
 
 /** Records the end of a busy call, sends it to Temporal, and returns the signal in the history. No worker runs. */
 async function signalOfEnd(callSid: CallSid): Promise<CallUpdate> {
-  const fields = { CallSid: callSid, Status: 'busy' }
-  const event = readCallEvent(fields, 'call-end')
-  await recordEvent(opened.database, { source: 'exotel', route: 'call-end', identity: deliveryIdentity('call-end', fields), event, fields })
+  await recordWebhook(opened.database, 'call-end', { CallSid: callSid, Status: 'busy' })
   const claimed = (await claimEvents(opened.database, { fresh: 10, withoutResponse: 0 })).find((each) => each.callSid === callSid)
   await signalRecordingWorkflow(temporal.client, claimed!, POLICY)
   const { events } = await temporal.client.workflow.getHandle(recordingWorkflowId(callSid)).fetchHistory()

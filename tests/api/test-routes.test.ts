@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import express from 'express'
-import type { AddressInfo } from 'node:net'
 import { pino } from 'pino'
 import type { ConnectionChecks } from '../../api/connection-checks.ts'
 import type { Limits } from '../../api/limits.ts'
@@ -10,6 +9,7 @@ import { testOperations } from '../../api/routes/test-connections.ts'
 import { bearer, get, post } from '../support/accounts.ts'
 import { startAnotherApi, startBackend, type Backend } from '../support/backend.ts'
 import { PRODUCTION } from '../support/production.ts'
+import { serve } from '../support/serve.ts'
 
 const TOKEN = 'the-token-of-the-test-routes'
 const logger = pino({ level: 'silent' })
@@ -63,15 +63,14 @@ test('When the test routes are mounted in production by mistake, then they respo
     operationRoutes(testOperations({ environment: 'test', devTestToken: TOKEN, checks, limits, logger }), unlimited),
   )
   app.use(errorHandler(logger))
-  const server = app.listen(0)
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const { url, close } = await serve(app)
   try {
     expect((await get(url, '/api/test/database-connection', bearer(TOKEN))).status).toBe(200)
     process.env.NODE_ENV = 'production'
     expect((await get(url, '/api/test/database-connection', bearer(TOKEN))).status).toBe(404)
   } finally {
     process.env.NODE_ENV = 'test'
-    server.close()
+    close()
   }
 })
 

@@ -11,7 +11,7 @@ import { faultsOf, runMistakes, type Result } from './run.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const home = fileURLToPath(new URL(`../../.data/mutants-${process.pid}`, import.meta.url))
-/** The tests of most mistakes wait for servers and timers, so that more of them run than the machine has cores. */
+/** More than one, because most tests wait for servers and timers. */
 const COPIES_PER_CORE = 2
 const MOST_COPIES = 4
 

@@ -1,7 +1,6 @@
 // Plants mistakes in copies of the project, one at a time per copy, and runs the tests that must detect them.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { availableParallelism } from 'node:os'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Servers } from '../../dev/stack.ts'
@@ -20,6 +19,14 @@ interface TestRun {
   failed: string[]
   /** Test files that failed as a whole, for example when a module throws while it is loaded. */
   unusable: string[]
+}
+
+/** A copy of the project in which Jest runs tests. */
+interface Place {
+  folder: string
+  servers: Servers
+  /** How many test files run at the same time. */
+  workers: number
 }
 
 interface JestOutput {
@@ -59,18 +66,15 @@ export async function runMistakes(
 ): Promise<Result[]> {
   const folders = Array.from({ length: copies }, (_, index) => join(home, `copy-${index + 1}`))
   for (const folder of folders) copyFiles(folder, { without: [] })
-  const isBuilt = (mistake: Mistake): boolean => needsBuild(mistake.tests)
-  await checkWithoutMistakes(mistakes.filter(isBuilt), folders[0]!, servers)
-  await checkWithoutMistakes(
-    mistakes.filter((mistake) => !isBuilt(mistake)),
-    folders[0]!,
-    servers,
-  )
+  for (const isBuilt of [true, false]) {
+    const group = mistakes.filter(({ tests }) => needsBuild(tests) === isBuilt)
+    if (group.length > 0) await checkWithoutMistakes(group, { folder: folders[0]!, servers, workers: copies })
+  }
   const results: Result[] = []
   const waiting = [...mistakes]
   const workIn = async (folder: string): Promise<void> => {
     for (let mistake = waiting.shift(); mistake; mistake = waiting.shift()) {
-      const result = await tryMistake(mistake, folder, servers)
+      const result = await tryMistake(mistake, { folder, servers, workers: 1 })
       results.push(result)
       report(result)
     }
@@ -79,11 +83,10 @@ export async function runMistakes(
   return results
 }
 
-async function checkWithoutMistakes(mistakes: Mistake[], folder: string, servers: Servers): Promise<void> {
-  if (mistakes.length === 0) return
+async function checkWithoutMistakes(mistakes: Mistake[], place: Place): Promise<void> {
   const tests = [...new Set(mistakes.flatMap((mistake) => mistake.tests))]
   const names = new Set(mistakes.map(({ only }) => `(${only})`))
-  const run = await runTests(folder, tests, [...names].join('|'), servers, 2 * availableParallelism())
+  const run = await runTests(tests, [...names].join('|'), place)
   if (!run) throw new Error('The tests cannot be run in a copy of the project.')
   const failures = [...run.failed, ...run.unusable]
   if (failures.length > 0) throw new Error(`Tests fail without a mistake: ${failures.join('; ')}`)
@@ -93,14 +96,14 @@ async function checkWithoutMistakes(mistakes: Mistake[], folder: string, servers
   if (unmatched.length > 0) throw new Error(`No test has a name like: ${unmatched.map(({ only }) => only).join('; ')}`)
 }
 
-async function tryMistake(mistake: Mistake, folder: string, servers: Servers): Promise<Result> {
-  const path = join(folder, mistake.file)
+async function tryMistake(mistake: Mistake, place: Place): Promise<Result> {
+  const path = join(place.folder, mistake.file)
   const code = readFileSync(path, 'utf8')
   writeFileSync(
     path,
     code.replace(mistake.text, () => mistake.replacement),
   )
-  const run = await runTests(folder, mistake.tests, mistake.only, servers).finally(() => writeFileSync(path, code))
+  const run = await runTests(mistake.tests, mistake.only, place).finally(() => writeFileSync(path, code))
   if (!run) return { mistake, outcome: 'broken', failed: [] }
   const failed = [...run.failed, ...run.unusable]
   return { mistake, outcome: failed.length > 0 ? 'noticed' : 'survived', failed }
@@ -112,7 +115,7 @@ function needsBuild(tests: string[]): boolean {
 }
 
 /** Returns undefined if Jest did not get as far as running the tests. */
-async function runTests(folder: string, tests: string[], only: string, servers: Servers, workers = 1): Promise<TestRun | undefined> {
+async function runTests(tests: string[], only: string, { folder, servers, workers }: Place): Promise<TestRun | undefined> {
   const output = join(folder, 'jest-output.json')
   rmSync(output, { force: true })
   const node = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js']

@@ -14,11 +14,11 @@ import {
   type ClaimedEvent,
 } from '../../calls/relay-events.ts'
 import { concludeRecording } from '../../calls/conclude-recording.ts'
-import { recordEvent } from '../../calls/record-event.ts'
-import { deliveryIdentity, readCallEvent, type WebhookRoute } from '../../exotel/call-event.ts'
+import type { WebhookRoute } from '../../exotel/call-event.ts'
 import type { Database } from '../../platform/database.ts'
 import type { Outcome } from '../../contracts/recording.ts'
 import { RECOVERY } from '../support/activities.ts'
+import { recordWebhook } from '../support/record-webhook.ts'
 import { newCallSid, openDatabase } from '../support/servers.ts'
 
 const LINK = 'https://recordings.exotel.com/a/1.mp3'
@@ -189,10 +189,7 @@ test('When pauses end because Temporal responds again, then only those of pendin
 
 describe('When the relay claims events', () => {
   const claimAll = async () => new Map((await claim(1000)).map((event) => [event.callSid, event]))
-  const record = (route: WebhookRoute, fields: Record<string, string>) => {
-    const event = readCallEvent(fields, route)
-    return recordEvent(database, { source: 'exotel', route, identity: deliveryIdentity(route, fields), event, fields })
-  }
+  const record = (route: WebhookRoute, fields: Record<string, string>) => recordWebhook(database, route, fields)
   const conclude = (callSid: CallSid, outcome: Outcome, named: { sourceUrl?: string } = {}) =>
     concludeRecording(database, { callSid, outcome, ...named }, { attempt: `${callSid} ${outcome.state}`, plan: RECOVERY })
   const audio = { contentType: 'audio/mpeg', extension: 'mp3' }

@@ -1,6 +1,7 @@
 // Answers of Exotel's API that may be about one call, or due to a wrong key, account or address. The list of calls decides.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { openWorkbench, type Workbench } from '../support/activities.ts'
+import { status } from '../support/recording-answers.ts'
 import { startScriptedServer, type Answer, type ScriptedServer } from '../support/scripted-server.ts'
 import { newCallSid } from '../support/servers.ts'
 
@@ -24,10 +25,6 @@ const json =
     response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
 const page: Answer = (_request, response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<html>Welcome</html>')
 const redirect: Answer = (_request, response) => response.writeHead(302, { location: 'https://exotel.com/' }).end()
-const status =
-  (code: number): Answer =>
-  (_request, response) =>
-    response.writeHead(code).end()
 const listOf = (...sids: string[]): Answer =>
   json(200, { Metadata: { Total: sids.length, NextPageUri: null }, Calls: sids.map((Sid) => ({ Sid, Status: 'completed' })) })
 

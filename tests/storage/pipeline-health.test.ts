@@ -1,24 +1,23 @@
 // Since when calls wait for their recordings, and what /health makes of it.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import express from 'express'
-import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import type { ConnectionChecks } from '../../api/connection-checks.ts'
 import { operationRoutes } from '../../api/operation.ts'
 import { healthOperations } from '../../api/routes/health.ts'
 import { measurePipeline, pipelineHealth } from '../../calls/pipeline-health.ts'
 import { finishReconcilePass, insertPass } from '../../calls/reconcile.ts'
-import { recordEvent } from '../../calls/record-event.ts'
 import type { CallSid } from '../../contracts/call-sid.ts'
-import { deliveryIdentity, readCallEvent, type WebhookRoute } from '../../exotel/call-event.ts'
+import type { WebhookRoute } from '../../exotel/call-event.ts'
 import { registry } from '../../platform/metrics.ts'
 import { eventually } from '../support/eventually.ts'
+import { recordWebhook } from '../support/record-webhook.ts'
+import { serve, type Served } from '../support/serve.ts'
 import { newCallSid, openDatabase, type OpenDatabase } from '../support/servers.ts'
 
 const TWO_HOURS = 2 * 3600_000
 
 let opened: OpenDatabase
-let server: Server
+let server: Served
 /** Without faults, so that only the rows decide. */
 let relayState: 'relaying' | 'paused' = 'relaying'
 let temporalCheck = async (): Promise<string> => 'The namespace exists'
@@ -27,20 +26,15 @@ beforeAll(async () => {
   const relay = { state: () => ({ state: relayState, since: new Date().toISOString() }) }
   const checks = { temporal: () => temporalCheck() } as ConnectionChecks
   const operations = healthOperations({ database: opened.database, relay, checks, lifecycle: { state: 'serving' } })
-  server = express()
-    .use(operationRoutes(operations, (_request, _response, next) => next()))
-    .listen(0)
+  server = await serve(express().use(operationRoutes(operations, (_request, _response, next) => next())))
 })
 afterAll(async () => {
-  await new Promise((resolve) => void server?.close(resolve))
+  server?.close()
   await opened?.close()
 })
 beforeEach(() => opened.owner.call.deleteMany())
 
-const record = (route: WebhookRoute, fields: Record<string, string>) => {
-  const event = readCallEvent(fields, route)
-  return recordEvent(opened.database, { source: 'exotel', route, identity: deliveryIdentity(route, fields), event, fields })
-}
+const record = (route: WebhookRoute, fields: Record<string, string>) => recordWebhook(opened.database, route, fields)
 const callOf = (callSid: CallSid) => opened.database.call.findUniqueOrThrow({ where: { callSid } })
 
 /** Waits until /health has this status: it may use the result of a check for a second. */
@@ -48,7 +42,7 @@ function becomes(status: string) {
   return eventually(
     `the status ${status}`,
     async () => {
-      const response = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/health`)
+      const response = await fetch(`${server.url}/health`)
       const answer = (await response.json()) as { status: string; temporal: string; relay: object; recordings: { stalled: boolean } }
       return answer.status === status && answer
     },

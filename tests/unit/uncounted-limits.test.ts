@@ -4,7 +4,7 @@ import { pino } from 'pino'
 import { createLimits } from '../../api/limits.ts'
 import { errorHandler } from '../../api/middleware/errors.ts'
 import { openPool } from '../../platform/database.ts'
-import { serve } from '../support/serve.ts'
+import { serve, type Served } from '../support/serve.ts'
 
 const LIMIT = 2
 const SETTINGS = {
@@ -15,7 +15,7 @@ const SETTINGS = {
   RATE_LIMIT_FAILURES: LIMIT,
 }
 
-let server: Awaited<ReturnType<typeof serve>>
+let server: Served
 let pool: ReturnType<typeof openPool>
 beforeAll(async () => {
   const logger = pino({ level: 'silent' })

@@ -6,10 +6,10 @@ import type { Limits } from '../../api/limits.ts'
 import { errorHandler } from '../../api/middleware/errors.ts'
 import { webhookRoutes } from '../../api/routes/webhooks.ts'
 import { connectDatabase, type Database } from '../../platform/database.ts'
-import { serve } from '../support/serve.ts'
+import { serve, type Served } from '../support/serve.ts'
 
 let lines: { level: number; msg: string }[] = []
-let server: Awaited<ReturnType<typeof serve>>
+let server: Served
 let database: Database
 beforeAll(async () => {
   const logger = pino({ base: null }, { write: (line: string) => void lines.push(JSON.parse(line)) })
