@@ -7,6 +7,7 @@ import { watchCleanUps } from './activities/clean-up-alarm.ts'
 import { createActivities } from './activities/create.ts'
 import { openDependencies, type Dependencies } from './activities/dependencies.ts'
 import { isRunOpen } from './temporal/open-runs.ts'
+import { WORKFLOW_TASK_SLOTS } from './activities/fast-transfer.ts'
 import { activityInterceptor, HEARTBEAT_MS } from './activities/interceptor.ts'
 import { watchConnection, type ConnectionWatch } from './temporal/connection-watch.ts'
 import { ensureSchedules } from './temporal/schedules.ts'
@@ -193,7 +194,13 @@ function createWorkers(config: Config, connection: NativeConnection, deps: Depen
     ? { workflowBundle: { codePath: bundle } }
     : { workflowsPath: fileURLToPath(new URL('./workflows', import.meta.url)) }
   return Promise.all([
-    Worker.create({ ...common, ...workflows, taskQueue: RECORDINGS_QUEUE, maxConcurrentActivityTaskExecutions: config.DATABASE_POOL_SIZE }),
+    Worker.create({
+      ...common,
+      ...workflows,
+      taskQueue: RECORDINGS_QUEUE,
+      maxConcurrentWorkflowTaskExecutions: WORKFLOW_TASK_SLOTS,
+      maxConcurrentActivityTaskExecutions: config.DATABASE_POOL_SIZE,
+    }),
     Worker.create({ ...common, taskQueue: DOWNLOADS_QUEUE, maxConcurrentActivityTaskExecutions: config.WORKER_DOWNLOADS }),
     Worker.create({ ...common, taskQueue: spool.transfers, maxConcurrentActivityTaskExecutions: config.WORKER_UPLOADS }),
     Worker.create({ ...common, taskQueue: spool.downloads, maxConcurrentActivityTaskExecutions: config.WORKER_DOWNLOADS }),

@@ -10,6 +10,7 @@ import { createRecordRetryWait } from './record-retry-wait.ts'
 import { createReconcileActivities } from './reconcile.ts'
 import { createRecoverRecordings } from './recover-recordings.ts'
 import { createCheckSpool } from './check-spool.ts'
+import { createStoredOutcome } from './stored-outcome.ts'
 import { createUpdateCall } from './update-call.ts'
 import { createUploadRecording } from './upload-recording.ts'
 import { createValidateRecording } from './validate-recording.ts'
@@ -24,7 +25,7 @@ export function createActivities(deps: Dependencies) {
   }
   return {
     ...steps,
-    fastTransfer: createFastTransfer(deps, steps),
+    fastTransfer: createFastTransfer(deps, { ...steps, storedOutcome: createStoredOutcome(deps) }),
     recordRetryWait: createRecordRetryWait(deps),
     ...createReconcileActivities(deps),
     ...createCheckObjects(deps),

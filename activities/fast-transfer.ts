@@ -6,19 +6,25 @@ import { DeadlineExceeded, startDeadline } from '../platform/deadline.ts'
 import { redact } from '../platform/redact.ts'
 import { currentAttempt, withAttempt } from './attempt.ts'
 import type { Dependencies } from './dependencies.ts'
+import { openFastPlaces } from './fast-places.ts'
 import type { createDownloadRecording } from './download-recording.ts'
 import { RetryLater } from './failures.ts'
+import type { createStoredOutcome } from './stored-outcome.ts'
 import type { createUpdateCall } from './update-call.ts'
 import type { createUploadRecording } from './upload-recording.ts'
 import type { createValidateRecording } from './validate-recording.ts'
 
-type Needs = Pick<Dependencies, 'logger'> & { spool: Pick<Dependencies['spool'], 'queue' | 'fileFor' | 'holds'> }
+type Needs = Pick<Dependencies, 'logger'> & {
+  spool: Pick<Dependencies['spool'], 'queue' | 'fileFor' | 'holds'>
+  breaker: Pick<Dependencies['breaker'], 'state'>
+}
 
 interface Steps {
   downloadRecording: ReturnType<typeof createDownloadRecording>
   validateRecording: ReturnType<typeof createValidateRecording>
   uploadRecording: ReturnType<typeof createUploadRecording>
   updateCall: ReturnType<typeof createUpdateCall>
+  storedOutcome: ReturnType<typeof createStoredOutcome>
 }
 
 /** The results of the steps that are done. */
@@ -26,16 +32,23 @@ type Reached = Pick<Extract<FastTransferResult, { kind: 'unfinished' }>, 'spoole
 
 /** A local activity holds a workflow task, so it ends long before the task's timeout of 10 s. */
 const DEADLINE_MS = 4000
-/** Fewer than the worker's slots for workflow tasks, of which it has 40: signals and other workflows never wait for transfers. */
-const AT_ONCE = 16
+/** Transfers that a worker has on the fast path at once. */
+const AT_ONCE = 32
+/** Each transfer holds a slot until it ends. The other slots are for signals and other workflows, and for recordings that wait for a place. */
+export const WORKFLOW_TASK_SLOTS = AT_ONCE + 8
+/**
+ * Under a high load, places become free many times in this time. Without a pause, the whole backlog would take the durable path, which costs
+ * twice as much. If all transfers are slow, a recording that waits holds its slot only this long.
+ */
+const WAIT_MS = 500
 
 /**
  * Downloads, validates, uploads and records one recording. Anything unusual stops the fast path: a large file, a slow or unavailable
  * service, a fault of the worker. Then the workflow continues with activities at that step.
  * @throws the typed failures of the steps, which describe the recording: the workflow handles them as those of the activities
  */
-export function createFastTransfer({ spool, logger }: Needs, steps: Steps) {
-  let running = 0
+export function createFastTransfer({ spool, breaker, logger }: Needs, steps: Steps) {
+  const places = openFastPlaces(AT_ONCE, WAIT_MS)
   return async (input: FastTransferInput): Promise<FastTransferResult> => {
     const result = await tryTransfer(input)
     if (result.kind === 'unfinished') logger.info({ reason: result.reason }, 'Recording continues on the durable path')
@@ -43,24 +56,36 @@ export function createFastTransfer({ spool, logger }: Needs, steps: Steps) {
   }
 
   async function tryTransfer(input: FastTransferInput): Promise<FastTransferResult> {
-    if (running >= AT_ONCE) return { kind: 'unfinished', reason: `${AT_ONCE} recordings are on the fast path of this worker` }
-    running += 1
+    if (breaker.state() !== 'closed') return { kind: 'unfinished', reason: 'S3 is unavailable' }
+    if (!(await places.take())) return { kind: 'unfinished', reason: `${AT_ONCE} recordings are on the fast path of this worker` }
     const attempt = currentAttempt()
     const deadline = startDeadline(DEADLINE_MS)
     const limited = { ...attempt, signal: AbortSignal.any([attempt.signal, deadline.signal]) }
     const reached: Reached = {}
     // A statement or a probe of the store does not stop at the deadline. The place is free when it has ended.
-    const work = withAttempt(limited, () => transfer(steps, input, reached)).finally(() => (running -= 1))
+    const work = withAttempt(limited, () => transfer(steps, input, reached)).finally(places.free)
     try {
-      return await Promise.race([work, whenAborted(deadline.signal)])
+      const result = await Promise.race([work, whenAborted(deadline.signal)])
+      return result.kind === 'concluded' ? result : ((await concludedBefore(input)) ?? result)
     } catch (error) {
-      if (attempt.signal.aborted || isAboutRecording(error)) throw error
+      if (attempt.signal.aborted) throw error
+      if (isAboutRecording(error)) {
+        const before = await concludedBefore(input)
+        if (before) return before
+        throw error
+      }
       const isLost = error instanceof ApplicationFailure && error.type === SPOOL_FILE_LOST
       const queue = (await spool.holds(spool.fileFor(input.callSid, input.sourceUrl))) && { queue: spool.queue }
       return { kind: 'unfinished', ...(!isLost && reached), ...queue, reason: reasonOf(error) }
     } finally {
       deadline.end()
     }
+  }
+
+  /** If a worker dies after it has written the rows, Temporal repeats its workflow task. By then Exotel may no longer have the recording. */
+  async function concludedBefore(input: FastTransferInput): Promise<FastTransferResult | undefined> {
+    const outcome = await steps.storedOutcome(input).catch(() => undefined) // PostgreSQL is unavailable
+    return outcome && { kind: 'concluded', outcome }
   }
 }
 

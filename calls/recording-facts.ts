@@ -3,6 +3,7 @@ import type { CallSid } from '../contracts/call-sid.ts'
 import type { NamedSource } from '../exotel/source-url.ts'
 import type { Queryable } from '../platform/database.ts'
 import type { CallStatus } from '../contracts/call-status.ts'
+import type { AudioFacts } from '../contracts/recording.ts'
 import { MAX_DAYS_BEFORE_ARRIVAL } from '../contracts/plausible-end.ts'
 
 export interface Link {
@@ -49,6 +50,23 @@ export async function advanceStatus(database: Queryable, callSid: CallSid, statu
   await database.$executeRaw`
     UPDATE calls SET status = ${status}, updated_at = now()
     WHERE call_sid = ${callSid} AND recording_state <> 'erased' AND call_status_rank(${status}) > call_status_rank(status)`
+}
+
+interface StoredRecording {
+  bucket: string
+  key: string
+  bytes: number
+  sha256: string
+  audio: Omit<AudioFacts, 'extension'>
+}
+
+/** @returns the object of a recording that is stored */
+export async function storedRecording(database: Queryable, callSid: CallSid, sourceUrl: string): Promise<StoredRecording | undefined> {
+  const rows = await database.$queryRaw<StoredRecording[]>`
+    SELECT bucket, object_key AS key, bytes::float8 AS bytes, sha256, jsonb_strip_nulls(jsonb_build_object('contentType', content_type,
+             'codec', codec, 'sampleRate', sample_rate, 'channels', channels, 'durationSeconds', duration_seconds)) AS audio
+    FROM recordings WHERE call_sid = ${callSid} AND source_url = ${sourceUrl} AND state = 'stored'`
+  return rows[0]
 }
 
 /** For an erased call nothing is requested, downloaded or stored. */

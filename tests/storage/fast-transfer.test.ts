@@ -63,6 +63,14 @@ test('When it is repeated after its result was lost, then there is one object an
   expect(attempts.map(({ identity }) => identity)).toEqual([expect.stringMatching(`^id-${callSid}/stored/recordings/`)])
 })
 
+test('When it is repeated and Exotel no longer has the recording, then the result is the same', async () => {
+  const first = await transfer()
+  exotel.script(status(404))
+  expect(await transfer()).toEqual(first)
+  exotel.script(wholeOf('<html>not found</html>'))
+  expect(await transfer()).toEqual(first)
+})
+
 describe('When something is unusual, then the result has what was reached:', () => {
   test('a recording above the limit', async () => {
     expect(await transfer({ maxBytes: BYTES.length - 1 })).toEqual(
@@ -89,6 +97,14 @@ describe('When something is unusual, then the result has what was reached:', () 
     await bench.run('discardRecording', { callSid, sourceUrl })
   })
 
+  test('an S3 that was unavailable for other recordings', async () => {
+    faulty.always('PUT', /recordings/, { status: 503, code: 'ServiceUnavailable' })
+    while (bench.breaker.state() === 'closed') await transfer({ callSid: newCallSid() })
+    const requests = exotel.requests.length
+    expect(await transfer()).toEqual({ kind: 'unfinished', reason: 'S3 is unavailable' })
+    expect(exotel.requests).toHaveLength(requests)
+  })
+
   test('a file that is not complete', async () => {
     exotel.script(wholeOf('<html>please wait</html>'))
     expect(await transfer()).toMatchObject({ kind: 'unfinished', verdict: { kind: 'refused' } })
@@ -98,9 +114,9 @@ describe('When something is unusual, then the result has what was reached:', () 
   test('more recordings at once than a worker transfers on the fast path', async () => {
     const waiting: (() => void)[] = []
     exotel.script((_request, response) => new Promise<void>((resolve) => waiting.push(() => (response.writeHead(404).end(), resolve()))))
-    const others = Array.from({ length: 16 }, () => transfer({ callSid: newCallSid() }).catch((error: unknown) => error))
-    await eventually('all places to be taken', async () => waiting.length === 16)
-    expect(await transfer()).toMatchObject({ kind: 'unfinished', reason: expect.stringMatching(/^16 recordings/) })
+    const others = Array.from({ length: 32 }, () => transfer({ callSid: newCallSid() }).catch((error: unknown) => error))
+    await eventually('all places to be taken', async () => waiting.length === 32)
+    expect(await transfer()).toMatchObject({ kind: 'unfinished', reason: expect.stringMatching(/^32 recordings/) })
     for (const release of waiting) release()
     await Promise.all(others)
     exotel.script(wholeOf(BYTES))

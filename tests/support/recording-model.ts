@@ -5,6 +5,7 @@ import { ApplicationFailure } from '@temporalio/common'
 import { withAttempt, type ActivityAttempt } from '../../activities/attempt.ts'
 import { RetryLater } from '../../activities/failures.ts'
 import { createFastTransfer } from '../../activities/fast-transfer.ts'
+import { createStoredOutcome } from '../../activities/stored-outcome.ts'
 import { concludeRecording } from '../../calls/conclude-recording.ts'
 import { nameRecording } from '../../calls/recording-facts.ts'
 import type { Database } from '../../platform/database.ts'
@@ -139,7 +140,8 @@ export async function play(harness: Harness, database: Database, history: Histor
       if (outcome === 'store unavailable' && failures <= 3) throw retriedLater('StorageUnavailable', 5 * MINUTE)
       spool.delete(file)
       if (uploaded.get(file) !== 'stored') uploaded.set(file, verdict.kind === 'good' ? 'stored' : 'quarantined')
-      return { bucket: 'b', key: `recordings/${file.at(-5)}`, url: `https://s3/b/recordings/${file.at(-5)}` }
+      const key = `recordings/2026/11/28/${run.callSid}-${'a'.repeat(12)}.mp3`
+      return { bucket: 'b', key, url: `https://s3/b/${key}` }
     },
     updateCall: async (conclusion: Conclusion) => {
       counted.delete(conclusion.sourceUrl ?? '')
@@ -162,7 +164,8 @@ export async function play(harness: Harness, database: Database, history: Histor
   }
   const { continueAsNewAfterEvents, fastPath } = history
   const policy = { ...POLICY, continueAsNewAfterEvents, ...(fastPath && { fastPathMaxBytes: 1000 }) }
-  run = await harness.start(history.first, { ...script, fastTransfer: fastTransferOf(script, history.lostResults, spool) }, { policy })
+  const fastTransfer = fastTransferOf(script, { lostResults: history.lostResults, spool, database })
+  run = await harness.start(history.first, { ...script, fastTransfer }, { policy })
   for (const { afterMs, news: update } of history.later) {
     if (afterMs > 0) await harness.env.sleep(afterMs)
     await untilNoRequest(run)
@@ -198,12 +201,12 @@ export async function play(harness: Harness, database: Database, history: Histor
 /** The fast path itself, with the scripted steps. */
 function fastTransferOf(
   { downloadRecording, validateRecording, uploadRecording, updateCall }: Script,
-  lostResults: number,
-  spool: ReadonlySet<string>,
+  { lostResults, spool, database }: { lostResults: number; spool: ReadonlySet<string>; database: Database },
 ): NonNullable<Script['fastTransfer']> {
   const fastTransfer = createFastTransfer(
     {
       spool: { queue: 'spool-lab', fileFor: (_callSid, sourceUrl) => sourceUrl, holds: async (file) => spool.has(file) },
+      breaker: { state: () => 'closed' },
       logger: pino({ level: 'silent' }),
     },
     {
@@ -211,6 +214,7 @@ function fastTransferOf(
       validateRecording: asInProduct(validateRecording!),
       uploadRecording: asInProduct(uploadRecording!),
       updateCall: asInProduct(updateCall!),
+      storedOutcome: createStoredOutcome({ database, store: { urlOf: (key) => `https://s3/b/${key}` } }),
     },
   )
   let left = lostResults
