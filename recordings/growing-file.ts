@@ -55,11 +55,10 @@ export class GrowingFile {
   }
 
   /**
-   * Creates an empty file in place of an existing one. The new file is another inode, so that an attempt that still reads the old
+   * Creates an empty file. The old one must have been set aside: the new file is another inode, so that an attempt that still reads the old
    * file reads one version to its end.
    */
   static async create(spool: Spool, file: string, source: Source, sizes: UploadSizes): Promise<GrowingFile> {
-    await spool.drop(file)
     const handle = await open(spool.path(file), 'wx')
     return new GrowingFile({ spool, file }, source, handle, new FileDigest(sizes, source.totalBytes))
   }

@@ -32,6 +32,22 @@ export const fastPath: Mistake[] = [
     only: 'When no place becomes free in time',
   },
   {
+    breaks: 'a file whose download has just ended does not count, and the next downloads fill the disk',
+    file: 'recordings/spool-space.ts',
+    text: 'if (bytes !== undefined) this.changed(file, bytes)',
+    replacement: '',
+    tests: ['tests/storage/spool.test.ts'],
+    only: 'When a download has just ended',
+  },
+  {
+    breaks: 'a kept file does not count, and the next downloads fill the disk',
+    file: 'recordings/spool.ts',
+    text: 'this.#space.changed(kept, await this.bytesOf(file))',
+    replacement: '',
+    tests: ['tests/storage/spool.test.ts'],
+    only: 'When a download has just ended',
+  },
+  {
     ...TRANSFER,
     breaks: 'a run fails although its recording is stored, because its result was lost and Exotel has deleted the recording',
     file: 'activities/stored-outcome.ts',

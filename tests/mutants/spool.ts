@@ -101,8 +101,8 @@ export const spool: Mistake[] = [
   {
     breaks: 'Downloads that start at the same time reserve more space than there is',
     file: 'recordings/spool-space.ts',
-    text: 'Math.max(sizes.get(each) ?? 0, this.#reserved.get(each) ?? 0)',
-    replacement: '(sizes.get(each) ?? 0)',
+    text: 'Math.max(this.#sizeOf(each), this.#reserved.get(each) ?? 0)',
+    replacement: 'this.#sizeOf(each)',
     tests: ['tests/storage/spool.test.ts'],
     only: 'no more is reserved than is available',
   },
