@@ -69,7 +69,7 @@ describe('Failed logins of one account', () => {
 
     await endPauses()
     expect((await guess(person.password)).status).toBe(200)
-    expect(await statuses(times(5, () => guess('not the passphrase')))).toEqual([401, 401, 401, 401, 401])
+    for (let free = 0; free < 5; free += 1) expect((await guess('not the passphrase')).status).toBe(401)
   })
 
   test('When a password is guessed from one address at the same time, then no more guesses are accepted than in sequence', async () => {
@@ -163,9 +163,9 @@ describe('Failed logins of one account', () => {
 
   test('When there is no such account, then guessing slows down as well', async () => {
     const guess = guesser(newPerson(), newAddress())
-    const all = await statuses(times(12, () => guess('not the passphrase')))
-    expect([5, 6]).toContain(count(all, 401))
-    expect(count(all, 401) + count(all, 429)).toBe(12)
+    for (let free = 0; free < 6; free += 1) expect((await guess('not the passphrase')).status).toBe(401)
+    await holdPauses()
+    expect((await guess('not the passphrase')).status).toBe(429)
   })
 
   test('When a new password is weak, then this does not count as a failed login', async () => {
