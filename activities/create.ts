@@ -1,6 +1,7 @@
 import type { Dependencies } from './dependencies.ts'
 import { createDownloadRecording } from './download-recording.ts'
 import { createFastTransfer } from './fast-transfer.ts'
+import { createFindOutcome } from './find-outcome.ts'
 import { createFindRecording, createRenewLink } from './find-recording.ts'
 import { createCleanUp } from './clean-up.ts'
 import { createCheckObjects } from './check-objects.ts'
@@ -10,7 +11,6 @@ import { createRecordRetryWait } from './record-retry-wait.ts'
 import { createReconcileActivities } from './reconcile.ts'
 import { createRecoverRecordings } from './recover-recordings.ts'
 import { createCheckSpool } from './check-spool.ts'
-import { createStoredOutcome } from './stored-outcome.ts'
 import { createUpdateCall } from './update-call.ts'
 import { createUploadRecording } from './upload-recording.ts'
 import { createValidateRecording } from './validate-recording.ts'
@@ -25,7 +25,7 @@ export function createActivities(deps: Dependencies) {
   }
   return {
     ...steps,
-    fastTransfer: createFastTransfer(deps, { ...steps, storedOutcome: createStoredOutcome(deps) }),
+    fastTransfer: createFastTransfer(deps, { ...steps, findOutcome: createFindOutcome(deps) }),
     recordRetryWait: createRecordRetryWait(deps),
     ...createReconcileActivities(deps),
     ...createCheckObjects(deps),

@@ -2,14 +2,14 @@
 import { ApplicationFailure } from '@temporalio/common'
 import { SPOOL_FILE_LOST } from '../contracts/failures.ts'
 import { outcomeOf, type Conclusion, type FastTransferInput, type FastTransferResult } from '../contracts/recording.ts'
-import { DeadlineExceeded, startDeadline } from '../platform/deadline.ts'
+import { DeadlineExceeded, startDeadline, withDeadline } from '../platform/deadline.ts'
 import { redact } from '../platform/redact.ts'
 import { currentAttempt, withAttempt } from './attempt.ts'
 import type { Dependencies } from './dependencies.ts'
 import { openFastPlaces } from './fast-places.ts'
 import type { createDownloadRecording } from './download-recording.ts'
 import { RetryLater } from './failures.ts'
-import type { createStoredOutcome } from './stored-outcome.ts'
+import type { createFindOutcome } from './find-outcome.ts'
 import type { createUpdateCall } from './update-call.ts'
 import type { createUploadRecording } from './upload-recording.ts'
 import type { createValidateRecording } from './validate-recording.ts'
@@ -24,7 +24,7 @@ interface Steps {
   validateRecording: ReturnType<typeof createValidateRecording>
   uploadRecording: ReturnType<typeof createUploadRecording>
   updateCall: ReturnType<typeof createUpdateCall>
-  storedOutcome: ReturnType<typeof createStoredOutcome>
+  findOutcome: ReturnType<typeof createFindOutcome>
 }
 
 /** The results of the steps that are done. */
@@ -32,9 +32,13 @@ type Reached = Pick<Extract<FastTransferResult, { kind: 'unfinished' }>, 'spoole
 
 /** A local activity holds a workflow task, so it ends long before the task's timeout of 10 s. */
 const DEADLINE_MS = 4000
+const LOOK_UP_MS = 1000
 /** Transfers that a worker has on the fast path at once. */
 const AT_ONCE = 32
-/** Each transfer holds a slot until it ends. The other slots are for signals and other workflows, and for recordings that wait for a place. */
+/**
+ * Each transfer holds a slot until it ends. The other slots are for signals and other workflows, and for recordings that wait for a place:
+ * while all transfers are slow, a worker still processes at least 16 tasks a second.
+ */
 export const WORKFLOW_TASK_SLOTS = AT_ONCE + 8
 /**
  * Under a high load, places become free many times in this time. Without a pause, the whole backlog would take the durable path, which costs
@@ -50,9 +54,17 @@ const WAIT_MS = 500
 export function createFastTransfer({ spool, breaker, logger }: Needs, steps: Steps) {
   const places = openFastPlaces(AT_ONCE, WAIT_MS)
   return async (input: FastTransferInput): Promise<FastTransferResult> => {
-    const result = await tryTransfer(input)
-    if (result.kind === 'unfinished') logger.info({ reason: result.reason }, 'Recording continues on the durable path')
-    return result
+    try {
+      const result = await tryTransfer(input)
+      if (result.kind === 'concluded') return result
+      const before = await concludedBefore(input)
+      if (!before) logger.info({ reason: result.reason }, 'Recording continues on the durable path')
+      return before ?? result
+    } catch (error) {
+      const before = currentAttempt().signal.aborted ? undefined : await concludedBefore(input)
+      if (before) return before
+      throw error
+    }
   }
 
   async function tryTransfer(input: FastTransferInput): Promise<FastTransferResult> {
@@ -65,15 +77,9 @@ export function createFastTransfer({ spool, breaker, logger }: Needs, steps: Ste
     // A statement or a probe of the store does not stop at the deadline. The place is free when it has ended.
     const work = withAttempt(limited, () => transfer(steps, input, reached)).finally(places.free)
     try {
-      const result = await Promise.race([work, whenAborted(deadline.signal)])
-      return result.kind === 'concluded' ? result : ((await concludedBefore(input)) ?? result)
+      return await Promise.race([work, whenAborted(deadline.signal)])
     } catch (error) {
-      if (attempt.signal.aborted) throw error
-      if (isAboutRecording(error)) {
-        const before = await concludedBefore(input)
-        if (before) return before
-        throw error
-      }
+      if (attempt.signal.aborted || isAboutRecording(error)) throw error
       const isLost = error instanceof ApplicationFailure && error.type === SPOOL_FILE_LOST
       const queue = (await spool.holds(spool.fileFor(input.callSid, input.sourceUrl))) && { queue: spool.queue }
       return { kind: 'unfinished', ...(!isLost && reached), ...queue, reason: reasonOf(error) }
@@ -84,7 +90,7 @@ export function createFastTransfer({ spool, breaker, logger }: Needs, steps: Ste
 
   /** If a worker dies after it has written the rows, Temporal repeats its workflow task. By then Exotel may no longer have the recording. */
   async function concludedBefore(input: FastTransferInput): Promise<FastTransferResult | undefined> {
-    const outcome = await steps.storedOutcome(input).catch(() => undefined) // PostgreSQL is unavailable
+    const outcome = await withDeadline(steps.findOutcome(input), LOOK_UP_MS).catch(() => undefined) // PostgreSQL is unavailable
     return outcome && { kind: 'concluded', outcome }
   }
 }

@@ -3,6 +3,7 @@ import type { CallSid } from '../contracts/call-sid.ts'
 import type { NamedSource } from '../exotel/source-url.ts'
 import type { Queryable } from '../platform/database.ts'
 import type { CallStatus } from '../contracts/call-status.ts'
+import type { FailureCode } from '../contracts/failures.ts'
 import type { AudioFacts } from '../contracts/recording.ts'
 import { MAX_DAYS_BEFORE_ARRIVAL } from '../contracts/plausible-end.ts'
 
@@ -52,20 +53,31 @@ export async function advanceStatus(database: Queryable, callSid: CallSid, statu
     WHERE call_sid = ${callSid} AND recording_state <> 'erased' AND call_status_rank(${status}) > call_status_rank(status)`
 }
 
-interface StoredRecording {
-  bucket: string
-  key: string
-  bytes: number
-  sha256: string
+interface ConcludedRecording {
+  state: 'stored' | 'quarantined'
+  code: FailureCode | null
+  error: string | null
+  object: { bucket: string; key: string; bytes: number; sha256: string }
   audio: Omit<AudioFacts, 'extension'>
 }
 
-/** @returns the object of a recording that is stored */
-export async function storedRecording(database: Queryable, callSid: CallSid, sourceUrl: string): Promise<StoredRecording | undefined> {
-  const rows = await database.$queryRaw<StoredRecording[]>`
-    SELECT bucket, object_key AS key, bytes::float8 AS bytes, sha256, jsonb_strip_nulls(jsonb_build_object('contentType', content_type,
-             'codec', codec, 'sampleRate', sample_rate, 'channels', channels, 'durationSeconds', duration_seconds)) AS audio
-    FROM recordings WHERE call_sid = ${callSid} AND source_url = ${sourceUrl} AND state = 'stored'`
+/**
+ * @param conclusionId see {@link Conclusion}
+ * @returns the recording as this conclusion left it; undefined if it was not written, if the recording failed, or if the call is erased
+ */
+export async function findConclusion(
+  database: Queryable,
+  { callSid, sourceUrl, conclusionId }: { callSid: CallSid; sourceUrl: string; conclusionId: string },
+): Promise<ConcludedRecording | undefined> {
+  const rows = await database.$queryRaw<ConcludedRecording[]>`
+    SELECT state, error_code AS code, error,
+           jsonb_build_object('bucket', bucket, 'key', object_key, 'bytes', bytes, 'sha256', sha256) AS object,
+           jsonb_strip_nulls(jsonb_build_object('contentType', content_type, 'codec', codec, 'sampleRate', sample_rate,
+                                                'channels', channels, 'durationSeconds', duration_seconds)) AS audio
+    FROM recordings r
+    WHERE call_sid = ${callSid} AND source_url = ${sourceUrl} AND state IN ('stored', 'quarantined')
+      AND EXISTS (SELECT FROM recording_attempts a WHERE a.call_sid = r.call_sid AND a.state = r.state AND starts_with(a.identity, ${`${conclusionId}/`}))
+      AND NOT EXISTS (SELECT FROM calls c WHERE c.call_sid = r.call_sid AND c.recording_state = 'erased')`
   return rows[0]
 }
 

@@ -27,6 +27,7 @@ export class SpoolSpace {
   /** The total bytes that each running transfer needs. */
   readonly #reserved = new Map<string, number>()
   #listing: Listing | undefined
+  #listingNow: Promise<void> | undefined
   /** The sizes that this process has changed since the listing. */
   readonly #changes = new Map<string, { atMs: number; bytes: number }>()
 
@@ -44,11 +45,16 @@ export class SpoolSpace {
   async reserve(file: string, totalBytes: number): Promise<void> {
     const isRecent = this.#listing !== undefined && performance.now() - this.#listing.startedMs < LISTING_MS
     if (isRecent && (await this.#tryReserve(file, totalBytes)) === undefined) return
-    const startedMs = performance.now()
-    this.#listing = { startedMs, sizes: await this.#list() }
-    for (const [each, { atMs }] of this.#changes) if (atMs < startedMs) this.#changes.delete(each)
+    await (this.#listingNow ??= this.#listFiles().finally(() => (this.#listingNow = undefined)))
     const refusal = await this.#tryReserve(file, totalBytes)
     if (refusal !== undefined) throw new SpoolFull(refusal)
+  }
+
+  /** What changes while the directory is listed is in `#changes`, so that all who wait can use the same listing. */
+  async #listFiles(): Promise<void> {
+    const startedMs = performance.now()
+    this.#listing = { startedMs, sizes: await this.#list() }
+    for (const [file, { atMs }] of this.#changes) if (atMs < startedMs) this.#changes.delete(file)
   }
 
   /** @returns why there is no space */

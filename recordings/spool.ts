@@ -97,15 +97,17 @@ export class Spool {
 
   /** Removes the file before another download. If it is worth more than the kept file, it becomes the kept file. */
   async setAside(file: string): Promise<void> {
-    const isMissing = !(await exists(this.path(file))) && !(await exists(this.#notePath(file)))
-    if (isMissing) return
     const kept = this.keptFile(file)
+    const existing = await Promise.all([this.path(file), this.#notePath(file), this.path(kept)].map(exists))
+    if (!existing.includes(true)) return
     // Waits until garbage collection has left the kept file.
     await this.#turns.take(kept, { scheduledMs: Date.now(), signal: new AbortController().signal }, async () => {
       if (await this.#isWorthMore(file, kept)) {
         await this.drop(kept)
-        this.#space.changed(kept, await this.bytesOf(file))
+        const bytes = await this.bytesOf(file)
+        this.#space.changed(kept, bytes)
         await rename(this.path(file), this.path(kept))
+        this.#space.changed(kept, bytes) // a listing that began before the rename may have seen neither name
         await rename(this.#notePath(file), this.#notePath(kept)).catch(ignoreMissing)
       }
     })
@@ -257,10 +259,14 @@ function callSidOf(file: string): CallSid {
   return FILE_NAME.exec(file)![1] as CallSid
 }
 
+/** @throws the error of the disk */
 function exists(path: string): Promise<boolean> {
   return stat(path).then(
     () => true,
-    () => false,
+    (error: unknown) => {
+      ignoreMissing(error)
+      return false
+    },
   )
 }
 

@@ -41,7 +41,7 @@ beforeEach(async () => {
   await recordEvent(bench.database, { source: 'exotel', route: 'call-end', identity: callSid, event, fields: {} })
 })
 
-const transfer = (more: { callSid?: CallSid; maxBytes?: number } = {}) =>
+const transfer = (more: { callSid?: CallSid; maxBytes?: number; conclusionId?: string } = {}) =>
   bench.run('fastTransfer', { callSid, sourceUrl, maxBytes: MAX_BYTES, conclusionId: `id-${callSid}`, ...more })
 const row = () => bench.database.recording.findFirstOrThrow({ where: { callSid } })
 
@@ -64,19 +64,40 @@ test('When it is repeated after its result was lost, then there is one object an
 })
 
 test('When it is repeated and Exotel no longer has the recording, then the result is the same', async () => {
-  const first = await transfer()
+  await transfer()
+  const { objectKey: key } = await row()
+  const stored = { kind: 'concluded', outcome: { state: 'stored', key, bytes: BYTES.length, sha256: SHA256, audio: { extension: 'mp3' } } }
   exotel.script(status(404))
-  expect(await transfer()).toEqual(first)
+  expect(await transfer()).toMatchObject(stored)
   exotel.script(wholeOf('<html>not found</html>'))
-  expect(await transfer()).toEqual(first)
+  expect(await transfer()).toMatchObject(stored)
+})
+
+test('When another run transfers a stored recording again and Exotel no longer has it, then this transfer fails', async () => {
+  await transfer()
+  exotel.script(status(404))
+  await expect(transfer({ conclusionId: 'of another run' })).rejects.toEqual(expect.objectContaining({ type: 'RecordingNotFound' }))
+})
+
+test('When it is repeated and the call was erased in the meantime, then it is cancelled', async () => {
+  await transfer()
+  await bench.owner.call.update({ where: { callSid }, data: { recordingState: 'erased', recordingUrl: null } })
+  await expect(transfer()).rejects.toEqual(expect.objectContaining({ type: 'Cancelled' }))
 })
 
 describe('When something is unusual, then the result has what was reached:', () => {
   test('a recording above the limit', async () => {
-    expect(await transfer({ maxBytes: BYTES.length - 1 })).toEqual(
-      expect.objectContaining({ kind: 'unfinished', queue: bench.spool.queue }),
-    )
+    const reason = `The recording has ${BYTES.length} bytes`
+    expect(await transfer({ maxBytes: BYTES.length - 1 })).toEqual({ kind: 'unfinished', reason })
     expect(await row()).toMatchObject({ state: 'awaiting' })
+  })
+
+  test('a recording above the limit whose length is not announced', async () => {
+    exotel.script((_request, response) => response.writeHead(200, { 'transfer-encoding': 'chunked' }).end(BYTES))
+    const result = await transfer({ maxBytes: BYTES.length - 1 })
+    expect(result).toMatchObject({ kind: 'unfinished', reason: expect.stringMatching(/longer than the limit/) })
+    expect(await row()).toMatchObject({ state: 'awaiting' })
+    await bench.run('discardRecording', { callSid, sourceUrl })
   })
 
   test('a source that sends slowly', async () => {
@@ -84,7 +105,7 @@ describe('When something is unusual, then the result has what was reached:', () 
       response.writeHead(200, { 'content-length': BYTES.length }).write(BYTES.subarray(0, 100))
     })
     const result = await transfer()
-    expect(result).toMatchObject({ kind: 'unfinished', reason: expect.stringMatching(/^not finished after/) })
+    expect(result).toMatchObject({ kind: 'unfinished', reason: expect.stringMatching(/^No answer within/) })
     expect(result).not.toHaveProperty('spooled')
   })
 

@@ -41,10 +41,10 @@ async function wakeUpsBy(route: string, fields: Record<string, string>): Promise
   return wakeUps - before
 }
 
-test('When a webhook has the end of a call or a link, then it wakes the relay, and a repeated one does not', async () => {
+test('When a webhook has the end of a call or a link, then it wakes the relay, also if it is repeated', async () => {
   const CallSid = newCallSid()
   expect(await wakeUpsBy('call-start', { CallSid, Status: 'in-progress' })).toBe(0)
   expect(await wakeUpsBy('call-end', { CallSid, Status: 'completed' })).toBe(1)
-  expect(await wakeUpsBy('call-end', { CallSid, Status: 'completed' })).toBe(0)
+  expect(await wakeUpsBy('call-end', { CallSid, Status: 'completed' })).toBe(1) // the first process may have died before it woke its relay
   expect(await wakeUpsBy('recording', { CallSid, RecordingUrl: 'https://recordings.exotel.com/a.mp3' })).toBe(1)
 })

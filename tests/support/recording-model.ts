@@ -5,7 +5,7 @@ import { ApplicationFailure } from '@temporalio/common'
 import { withAttempt, type ActivityAttempt } from '../../activities/attempt.ts'
 import { RetryLater } from '../../activities/failures.ts'
 import { createFastTransfer } from '../../activities/fast-transfer.ts'
-import { createStoredOutcome } from '../../activities/stored-outcome.ts'
+import { createFindOutcome } from '../../activities/find-outcome.ts'
 import { concludeRecording } from '../../calls/conclude-recording.ts'
 import { nameRecording } from '../../calls/recording-facts.ts'
 import type { Database } from '../../platform/database.ts'
@@ -146,7 +146,7 @@ export async function play(harness: Harness, database: Database, history: Histor
     updateCall: async (conclusion: Conclusion) => {
       counted.delete(conclusion.sourceUrl ?? '')
       progressed.delete(conclusion.sourceUrl ?? '')
-      await concludeRecording(database, conclusion, { attempt: `${run.callSid}/${(conclusions += 1)}`, plan: RECOVERY })
+      await concludeRecording(database, conclusion, { attempt: `${conclusion.id ?? run.callSid}/${(conclusions += 1)}`, plan: RECOVERY })
       const { recordingState } = await database.call.findUniqueOrThrow({ where: { callSid: conclusion.callSid } })
       ranks.push(RANKS[recordingState as keyof typeof RANKS])
     },
@@ -214,7 +214,7 @@ function fastTransferOf(
       validateRecording: asInProduct(validateRecording!),
       uploadRecording: asInProduct(uploadRecording!),
       updateCall: asInProduct(updateCall!),
-      storedOutcome: createStoredOutcome({ database, store: { urlOf: (key) => `https://s3/b/${key}` } }),
+      findOutcome: createFindOutcome({ database, store: { urlOf: (key) => `https://s3/b/${key}` } }),
     },
   )
   let left = lostResults
