@@ -6,7 +6,9 @@ const MOST_NAMES = 300
  * always gets the same name.
  * @returns '' for statements that are not prepared
  */
-export function createStatementNames(): (query: { sql: string }) => string {
+export type StatementNames = (query: { sql: string }) => string
+
+export function createStatementNames(): StatementNames {
   const names = new Map<string, string>()
   return ({ sql }) => {
     const known = names.get(sql)

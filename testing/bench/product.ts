@@ -48,7 +48,7 @@ export async function startProduct(stack: BenchStack, options: ProductOptions): 
   const worker = withWorker
     ? start(
         'worker',
-        [...stack.nodeArgs, join(dist, 'worker.js')],
+        [...stack.nodeArgs, '--max-semi-space-size=32', join(dist, 'worker.js')], // as `npm run worker`
         { OPERATIONS_PORT: String(ports.workerOperations) },
         ports.workerOperations,
       )

@@ -5,7 +5,7 @@ import type { CallSid } from '../../contracts/call-sid.ts'
 import { advanceStatus, fixRecordingDate, linksOf, nameRecording } from '../../calls/recording-facts.ts'
 import type { WebhookRoute } from '../../exotel/call-event.ts'
 import { readMigrations } from '../../platform/migrations.ts'
-import { assertMigrated, connectDatabase, type Database } from '../../platform/database.ts'
+import { assertMigrated, connectDatabase, Prisma, type Database } from '../../platform/database.ts'
 import { recordWebhook } from '../support/record-webhook.ts'
 import { openDatabase, newCallSid } from '../support/servers.ts'
 
@@ -139,10 +139,10 @@ test('When the server has another time zone, then times are still the same insta
 
 test('When a query of the application runs, then it uses its index', async () => {
   const plan = async (sql: string) => {
-    const [, rows] = await database.$transaction([
-      database.$executeRawUnsafe('SET LOCAL enable_seqscan = off'),
-      database.$queryRawUnsafe<{ 'QUERY PLAN': string }[]>(`EXPLAIN ${sql}`),
-    ])
+    const rows = await database.$transaction(async (transaction) => {
+      await transaction.$executeRaw`SET LOCAL enable_seqscan = off`
+      return transaction.$queryRaw<{ 'QUERY PLAN': string }[]>(Prisma.raw(`EXPLAIN ${sql}`))
+    })
     return rows.map((row) => row['QUERY PLAN']).join('\n')
   }
   const dueEvents = (lane: string) =>
