@@ -121,7 +121,7 @@ export const fastPath: Mistake[] = [
   },
   {
     ...TRANSFER,
-    breaks: 'a slow source holds a workflow task until it times out',
+    breaks: 'a download that is too slow for the fast path keeps its place, and continues beside the durable one',
     file: ACTIVITY,
     text: 'AbortSignal.any([attempt.signal, deadline.signal])',
     replacement: 'attempt.signal',

@@ -101,12 +101,15 @@ describe('When something is unusual, then the result has what was reached:', () 
   })
 
   test('a source that sends slowly', async () => {
+    let isStopped = false
     exotel.script((_request, response) => {
+      response.on('close', () => (isStopped = true))
       response.writeHead(200, { 'content-length': BYTES.length }).write(BYTES.subarray(0, 100))
     })
     const result = await transfer()
     expect(result).toMatchObject({ kind: 'unfinished', reason: expect.stringMatching(/^No answer within/) })
     expect(result).not.toHaveProperty('spooled')
+    await eventually('the download to stop', async () => isStopped, 5000)
   })
 
   test('an S3 that is unavailable', async () => {
