@@ -7,6 +7,7 @@ import { watchCleanUps } from './activities/clean-up-alarm.ts'
 import { createActivities } from './activities/create.ts'
 import { openDependencies, type Dependencies } from './activities/dependencies.ts'
 import { isRunOpen } from './temporal/open-runs.ts'
+import { WORKFLOW_TASK_SLOTS } from './activities/fast-transfer.ts'
 import { activityInterceptor, HEARTBEAT_MS } from './activities/interceptor.ts'
 import { watchConnection, type ConnectionWatch } from './temporal/connection-watch.ts'
 import { ensureSchedules } from './temporal/schedules.ts'
@@ -27,6 +28,7 @@ import { redact } from './platform/redact.ts'
 import { temporalConnectionOptions } from './temporal/connection-options.ts'
 import { waitUntil } from './platform/wait-until.ts'
 import { Spool, SpoolUnusable } from './recordings/spool.ts'
+import { detectStoreConditions } from './recordings/detect-conditions.ts'
 import { startGarbageCollection } from './recordings/garbage-collection.ts'
 import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE, BACKFILL_QUEUE, spoolQueues } from './contracts/names.ts'
 
@@ -129,6 +131,7 @@ runMain(async () => {
       signal: stopping.signal,
     })
     void watchCleanUps(deps, stopping.signal)
+    void detectStoreConditions(deps, stopping.signal)
     const workers = await createWorkers(config, connection, { ...deps, temporal: client })
     const runs = Promise.all(workers.map((worker) => worker.run()))
     state.now = 'running'
@@ -191,7 +194,13 @@ function createWorkers(config: Config, connection: NativeConnection, deps: Depen
     ? { workflowBundle: { codePath: bundle } }
     : { workflowsPath: fileURLToPath(new URL('./workflows', import.meta.url)) }
   return Promise.all([
-    Worker.create({ ...common, ...workflows, taskQueue: RECORDINGS_QUEUE, maxConcurrentActivityTaskExecutions: config.DATABASE_POOL_SIZE }),
+    Worker.create({
+      ...common,
+      ...workflows,
+      taskQueue: RECORDINGS_QUEUE,
+      maxConcurrentWorkflowTaskExecutions: WORKFLOW_TASK_SLOTS,
+      maxConcurrentActivityTaskExecutions: config.DATABASE_POOL_SIZE,
+    }),
     Worker.create({ ...common, taskQueue: DOWNLOADS_QUEUE, maxConcurrentActivityTaskExecutions: config.WORKER_DOWNLOADS }),
     Worker.create({ ...common, taskQueue: spool.transfers, maxConcurrentActivityTaskExecutions: config.WORKER_UPLOADS }),
     Worker.create({ ...common, taskQueue: spool.downloads, maxConcurrentActivityTaskExecutions: config.WORKER_DOWNLOADS }),

@@ -37,7 +37,8 @@ export async function setRole(database: Database, email: string, role: Identity[
 /** An inactive account cannot log in, and its sessions end at once. @returns false if there is no such account */
 export async function setActive(database: Database, email: string, active: boolean): Promise<boolean> {
   return database.$transaction(async (tx) => {
-    const [user] = await tx.user.updateManyAndReturn({ where: { email: normaliseEmail(email) }, data: { active }, select: { id: true } })
+    const [user] = await tx.$queryRaw<{ id: string }[]>`
+      UPDATE users SET active = ${active} WHERE email = ${normaliseEmail(email)} RETURNING id`
     if (user && !active) await endSessions(tx, { userId: user.id }, 'revoked')
     return user !== undefined
   })

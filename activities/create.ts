@@ -1,5 +1,7 @@
 import type { Dependencies } from './dependencies.ts'
 import { createDownloadRecording } from './download-recording.ts'
+import { createFastTransfer } from './fast-transfer.ts'
+import { createFindOutcome } from './find-outcome.ts'
 import { createFindRecording, createRenewLink } from './find-recording.ts'
 import { createCleanUp } from './clean-up.ts'
 import { createCheckObjects } from './check-objects.ts'
@@ -15,11 +17,15 @@ import { createValidateRecording } from './validate-recording.ts'
 
 /** Creates all activities. Each gets only the dependencies that it needs. */
 export function createActivities(deps: Dependencies) {
-  return {
+  const steps = {
     downloadRecording: createDownloadRecording(deps),
     validateRecording: createValidateRecording(deps),
     uploadRecording: createUploadRecording(deps),
     updateCall: createUpdateCall(deps),
+  }
+  return {
+    ...steps,
+    fastTransfer: createFastTransfer(deps, { ...steps, findOutcome: createFindOutcome(deps) }),
     recordRetryWait: createRecordRetryWait(deps),
     ...createReconcileActivities(deps),
     ...createCheckObjects(deps),

@@ -1,6 +1,6 @@
 // Step 1: downloads a recording from Exotel into this worker's spool. recordings/transfer.ts contains the transfer of the bytes.
 import { Context } from '@temporalio/activity'
-import { isCallErased, linksOf, type Link } from '../calls/recording-facts.ts'
+import { linksOf, type Link } from '../calls/recording-facts.ts'
 import { readAnswer, type FailedAnswer, type RecordingAnswer } from '../exotel/recording-answer.ts'
 import { requestRecording } from '../exotel/recording-request.ts'
 import { DestinationRefused, HostNotAllowed, UrlRefused } from '../exotel/url-policy.ts'
@@ -10,7 +10,7 @@ import type { Spool } from '../recordings/spool.ts'
 import type { WholeFile } from '../recordings/spool-note.ts'
 import { completePart, receiveInto, TooLarge, TransferBroken } from '../recordings/transfer.ts'
 import { RATE_LIMITED, type FailureCode } from '../contracts/failures.ts'
-import type { SourceRef, Spooled } from '../contracts/recording.ts'
+import type { DownloadInput, SourceRef, Spooled } from '../contracts/recording.ts'
 import { currentAttempt } from './attempt.ts'
 import type { Dependencies } from './dependencies.ts'
 import { diskFailureCode } from './disk-failures.ts'
@@ -20,7 +20,10 @@ import { SPOOL_ALARM } from './interceptor.ts'
 import type { ExpiringAlarm } from './expiring-alarm.ts'
 import { createStalledDownloads } from './stalled-downloads.ts'
 
-type Needs = Pick<Dependencies, 'database' | 'source' | 'downloads' | 'spool' | 'alarms' | 'logger' | 'maxBytes' | 'recovery' | 'waitScale'>
+type Needs = Pick<
+  Dependencies,
+  'database' | 'source' | 'downloads' | 'spool' | 'store' | 'alarms' | 'logger' | 'maxBytes' | 'recovery' | 'waitScale'
+>
 
 /** One attempt to download one recording. */
 interface Download {
@@ -28,6 +31,8 @@ interface Download {
   recording: SourceRef
   hostAlarm: ExpiringAlarm
   destinationAlarm: ExpiringAlarm
+  /** Only on the fast path. A longer recording is downloaded by the durable path. */
+  fastPathMaxBytes: number | undefined
   /** The attempt's signal. It is also aborted when a later attempt on the same file starts. */
   signal: AbortSignal
   onProgress: (bytes: number) => void
@@ -41,18 +46,19 @@ export function createDownloadRecording(deps: Needs) {
   const hostAlarm = createRecordingHostAlarm(deps)
   const destinationAlarm = createDestinationAlarm(deps)
   const stalledDownloads = createStalledDownloads(deps)
-  return async (recording: SourceRef): Promise<Spooled> => {
+  return async ({ maxBytes: fastPathMaxBytes, ...recording }: DownloadInput): Promise<Spooled> => {
     const attempt = currentAttempt()
     const { spool } = deps
     const file = spool.fileFor(recording.callSid, recording.sourceUrl)
     const download = (reportToSlot: Download['onProgress']): Promise<WholeFile> => {
       const onProgress = (bytes: number): void => (attempt.reportProgress(bytes), reportToSlot(bytes))
       return spool.asWriter(file, attempt, (signal) =>
-        downloadInto(file, { deps, recording, hostAlarm, destinationAlarm, signal, onProgress }),
+        downloadInto(file, { deps, recording, hostAlarm, destinationAlarm, fastPathMaxBytes, signal, onProgress }),
       )
     }
     const whole = await stalledDownloads.hold(Context.current().info.taskQueue, download)
-    return { queue: spool.queue, file, ...whole }
+    const { parts: _parts, ...digests } = whole // the note keeps them: the result of an activity is small
+    return { queue: spool.queue, file, ...digests }
   }
 }
 
@@ -72,17 +78,24 @@ async function downloadInto(file: string, download: Download): Promise<WholeFile
 
 async function fetchInto(file: string, download: Download): Promise<WholeFile> {
   const { deps, recording, signal } = download
-  if (await isCallErased(deps.database, recording.callSid)) throw failAttempt('Cancelled', 'The call was erased')
-  const part = await readPart(deps.spool, file, signal)
+  const links = await linksOf(deps.database, recording.callSid, recording.sourceUrl)
+  if (!links) throw failAttempt('Cancelled', 'The call was erased')
+  const part = await readPart(deps.spool, file, deps.store.sizes, signal)
   if (part && part.from === part.totalBytes) return completePart(deps.spool, file, part)
-  return receive(file, download, await linksOf(deps.database, recording.callSid, recording.sourceUrl), part)
+  return receive(file, download, links, part)
 }
 
 /** If a part cannot be continued, the same attempt requests the whole recording, because this is not a failure of Exotel. */
 async function receive(file: string, download: Download, links: Link[], part: Part | undefined): Promise<WholeFile> {
-  const { signal, onProgress } = download
-  const { spool, maxBytes, downloads } = download.deps
-  const control = { signal, maxBytes, pace: downloads.pace, onProgress }
+  const { signal, fastPathMaxBytes, onProgress } = download
+  const { spool, downloads, store, maxBytes } = download.deps
+  const control = {
+    signal,
+    maxBytes: Math.min(fastPathMaxBytes ?? Infinity, maxBytes),
+    sizes: store.sizes,
+    pace: downloads.pace,
+    onProgress,
+  }
   const answer = await requestFromLinks(download, links, part)
   switch (answer.kind) {
     case 'failed':
@@ -95,6 +108,10 @@ async function receive(file: string, download: Download, links: Link[], part: Pa
       await spool.setAside(file)
       return receive(file, download, links, undefined)
     case 'body':
+      if ((answer.totalBytes ?? 0) > (fastPathMaxBytes ?? Infinity)) {
+        answer.body.destroy()
+        throw failAttempt('RecordingTooLarge', `The recording has ${answer.totalBytes} bytes`)
+      }
       return receiveInto(spool, file, answer, part, control).finally(() => answer.body.destroy())
   }
 }

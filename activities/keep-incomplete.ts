@@ -23,10 +23,11 @@ async function setAside({ spool, store }: Needs, newest: string): Promise<Incomp
   const kept = spool.keptFile(newest)
   const file = (await spool.bytesOf(newest)) >= (await spool.bytesOf(kept)) ? newest : kept
   if ((await spool.bytesOf(file)) === 0) return {}
-  const { bytes, sha256 } = await digestFile(spool.path(file), store.sizes, signal, reportProgress)
+  const complete = await digestFile(spool.path(file), store.sizes, signal, reportProgress)
   const broken = incompleteReason(await spool.note(file))
-  await spool.writeNote(file, { complete: { bytes, sha256 }, broken })
-  return { spooled: { queue: spool.queue, file, bytes, sha256, broken } }
+  await spool.writeNote(file, { complete, broken })
+  const { parts: _parts, ...digests } = complete
+  return { spooled: { queue: spool.queue, file, ...digests, broken } }
 }
 
 /** The note has no reason if the worker was killed, or if all bytes arrived and no later step succeeded. */

@@ -32,8 +32,10 @@ export function createUpdateCall(deps: Needs) {
       `PostgreSQL refuses to store the outcome of recordings of these calls: ${calls.join(', ')}. See the errors in the log`,
   })
   return async (conclusion: Conclusion): Promise<void> => {
-    const context = { attempt: currentAttempt().idempotencyKey, plan: recovery.plan }
-    const { callSid, outcome } = conclusion
+    const { callSid, outcome, id } = conclusion
+    // The fast path and the durable path may reach different outcomes with one id. Each is an attempt, and may have an object of its own.
+    const attempt = id === undefined ? currentAttempt().idempotencyKey : [id, outcome.state, objectOf(outcome)?.key ?? ''].join('/')
+    const context = { attempt, plan: recovery.plan }
     const { givenUp, erased } = await concludeRecording(database, conclusion, context).catch((error: unknown) => {
       logger.error({ error, callSid }, 'Recording outcome cannot be written')
       if (!isDatabaseOutage(error)) rejectedAlarm.raise(callSid)

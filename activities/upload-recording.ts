@@ -1,9 +1,10 @@
 import { ApplicationFailure } from '@temporalio/common'
-import { fixRecordingDate, isCallErased } from '../calls/recording-facts.ts'
-import { digestFile, type UploadSizes } from '../recordings/digests.ts'
+import { fixRecordingDate } from '../calls/recording-facts.ts'
+import { digestFile, type PartDigest } from '../recordings/digests.ts'
 import { objectKey } from '../recordings/object-key.ts'
-import { classifyStoreError, ObjectUnreadable } from '../recordings/store-errors.ts'
+import { classifyStoreError, ObjectMismatch, ObjectUnreadable } from '../recordings/store-errors.ts'
 import type { ObjectToStore, TransferControl } from '../recordings/object-to-store.ts'
+import type { Spool } from '../recordings/spool.ts'
 import type { KeyContent, RecordingStore } from '../recordings/store.ts'
 import { SPOOL_FILE_LOST } from '../contracts/failures.ts'
 import type { Spooled, StoredObject, UploadInput } from '../contracts/recording.ts'
@@ -43,9 +44,10 @@ export function createUploadRecording(deps: Needs) {
   })
   return async (input: UploadInput): Promise<StoredObject> => {
     const { callSid, spooled, verdict } = input
-    if (await isCallErased(deps.database, callSid)) throw failAttempt('Cancelled', 'The call was erased')
-    const { key, foreign } = await put(deps, refusedAlarm, {
-      key: objectKey(input, await fixRecordingDate(deps.database, callSid)),
+    const date = await fixRecordingDate(deps.database, callSid)
+    if (date === undefined) throw failAttempt('Cancelled', 'The call was erased')
+    const { key, foreign } = await put(deps, refusedAlarm, spooled, {
+      key: objectKey(input, date),
       path: deps.spool.path(spooled.file),
       bytes: spooled.bytes,
       sha256: spooled.sha256,
@@ -70,7 +72,8 @@ async function removeSpooled({ spool, logger }: Needs, { file, sha256 }: Spooled
     )
 }
 
-async function put({ store, breaker, alarms }: Needs, refusedAlarm: ExpiringAlarm, object: ObjectToStore): Promise<KeyContent> {
+async function put(deps: Needs, refusedAlarm: ExpiringAlarm, spooled: Spooled, object: ObjectToStore): Promise<KeyContent> {
+  const { store, breaker, alarms } = deps
   const { signal, number, reportProgress } = currentAttempt()
   const deadline = AbortSignal.timeout(Math.ceil(BASE_DEADLINE_MS + (object.bytes / 1024 ** 2) * MS_PER_MB))
   const control = {
@@ -82,12 +85,13 @@ async function put({ store, breaker, alarms }: Needs, refusedAlarm: ExpiringAlar
     signal.aborted || error instanceof ApplicationFailure || diskFailureCode(error) !== undefined
   try {
     const stored = await breaker.run(
-      async () => {
+      async (): Promise<KeyContent> => {
+        if (store.refusesOverwrites && (await putNew(deps, spooled, object, control))) return { key: object.key, state: 'same' }
         const found = await store.find(object, control).catch((error: unknown) => {
           if (!(error instanceof ObjectUnreadable) || number < REFUSED_FROM_ATTEMPT) throw error
           return store.findAlternative(object, control)
         })
-        if (found.state !== 'same') await putSpooled(store, { ...object, key: found.key }, control, found)
+        if (found.state !== 'same') await putSpooled(deps, spooled, { ...object, key: found.key }, control, found)
         return found
       },
       (error) => (isNotFromStore(error) ? 'unrelated' : classifyStoreError(error).of === 'service' ? 'unavailable' : 'available'),
@@ -105,32 +109,69 @@ async function put({ store, breaker, alarms }: Needs, refusedAlarm: ExpiringAlar
 }
 
 /**
+ * Usually the key has no object, and one request stores the recording.
+ * @returns false if there is no file, or if the key has an object that is not this recording: then the bucket must be read first
+ */
+async function putNew(deps: Needs, spooled: Spooled, object: ObjectToStore, control: TransferControl): Promise<boolean> {
+  if ((await deps.spool.bytesOf(spooled.file)) !== object.bytes) return false
+  try {
+    await putSpooled(deps, spooled, object, control, { key: object.key, state: 'absent' })
+    return true
+  } catch (error) {
+    if (error instanceof ObjectMismatch || error instanceof ObjectUnreadable) return false
+    throw error
+  }
+}
+
+/**
  * Another attempt may have stored the object in the meantime. Then it has deleted the file, or completed the multipart upload that both
  * attempts sent parts to. So after any failure this checks the bucket again.
  */
-async function putSpooled(store: RecordingStore, object: ObjectToStore, control: TransferControl, replaces: KeyContent): Promise<void> {
+async function putSpooled(
+  deps: Needs,
+  spooled: Spooled,
+  object: ObjectToStore,
+  control: TransferControl,
+  replaces: KeyContent,
+): Promise<void> {
+  const { store, spool } = deps
   const isStored = (): Promise<boolean> =>
     store.find(object, control).then(
       ({ key, state }) => key === object.key && state === 'same',
       () => false,
     )
   try {
-    await assertSpooled(object, store.sizes)
-    await store.put(object, control, replaces)
+    if ((await spool.bytesOf(spooled.file)) !== object.bytes) throw fileLost()
+    await store.put({ ...object, parts: await partsOf(deps, spooled) }, control, replaces)
   } catch (error) {
     if (!currentAttempt().signal.aborted && (await isStored())) {
       await store.abortUploads(object.key, control.signal).catch(() => {}) // best effort: garbage collection aborts old uploads
       return
     }
-    throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? fileLost() : error
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw fileLost()
+    if (classifyStoreError(error).of === 'object') await assertUnchanged(store, spool, spooled)
+    throw error
   }
 }
 
-/** Days may pass between validation and upload, so the file is hashed again. Only bytes that were validated are uploaded. */
-async function assertSpooled({ path, bytes, sha256 }: ObjectToStore, sizes: UploadSizes): Promise<void> {
+/** @returns the digests of the parts of a large file. The download has computed them, unless its note is lost. */
+async function partsOf({ store, spool }: Needs, { file, bytes, sha256 }: Spooled): Promise<PartDigest[]> {
+  if (bytes <= store.sizes.singlePutMaxBytes) return []
+  const { complete } = await spool.note(file)
+  if (complete?.sha256 === sha256 && complete.parts) return complete.parts
   const { signal, reportProgress } = currentAttempt()
-  const digests = await digestFile(path, sizes, signal, reportProgress)
-  if (digests.bytes !== bytes || digests.sha256 !== sha256) throw fileLost()
+  const digests = await digestFile(spool.path(file), store.sizes, signal, reportProgress)
+  if (digests.sha256 !== sha256) throw fileLost()
+  return digests.parts!
+}
+
+/** The store refuses bytes that do not have the hash of the download. Then either the disk has changed them, or the store is at fault. */
+async function assertUnchanged(store: RecordingStore, spool: Spool, { file, bytes, sha256 }: Spooled): Promise<void> {
+  const attempt = currentAttempt()
+  const digests = await digestFile(spool.path(file), store.sizes, attempt.signal, attempt.reportProgress)
+  if (digests.bytes === bytes && digests.sha256 === sha256) return
+  await spool.markIncomplete(file, sha256, attempt, 'The bytes changed on the disk')
+  throw fileLost()
 }
 
 function fileLost(): ApplicationFailure {

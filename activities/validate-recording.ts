@@ -24,14 +24,15 @@ const DURATION_TOLERANCE_SECONDS = 10
 const DURATION_TOLERANCE_SHARE = 0.2
 
 /**
- * Step 2: checks that the spooled file still has the downloaded bytes, and that it is audio. Deletes a refused file. Keeps an incomplete
- * file while the recording is downloaded again.
- * @throws SpoolFileLost if the file is missing or changed
+ * Step 2: checks that the spooled file is audio. Deletes a refused file. Keeps an incomplete file while the recording is downloaded again.
+ * A good file is not hashed again: the store refuses an upload whose bytes do not have the hash of the download.
+ * @throws SpoolFileLost if the file is missing, or if it is not good and does not have the downloaded bytes
  */
 export function createValidateRecording(deps: Needs) {
   return async (input: ValidateInput): Promise<Verdict> => {
     const { callSid, spooled } = input
-    const { digests, finding } = await inspect(deps, spooled)
+    const finding = await inspect(deps, spooled)
+    if (finding.kind !== 'good') await assertUnchanged(deps, spooled)
     if (finding.kind === 'none') {
       await changeSpooled((attempt) => deps.spool.removeRefused(spooled.file, spooled.sha256, attempt))
       return { kind: 'refused', reason: finding.reason }
@@ -41,7 +42,7 @@ export function createValidateRecording(deps: Needs) {
       await changeSpooled((attempt) => deps.spool.markIncomplete(spooled.file, spooled.sha256, attempt, reason))
       return { kind: 'incomplete', reason }
     }
-    const { etag } = digests
+    const etag = await etagOf(deps, spooled)
     if (finding.kind !== 'good') return { kind: 'damaged', etag, audio: finding.audio, reason: finding.reason }
     const remarks = [finding.remark, durationRemark(await callDurationSeconds(deps.database, callSid), finding.audio.durationSeconds)]
     const remark = remarks.filter(Boolean).join('; ')
@@ -49,20 +50,31 @@ export function createValidateRecording(deps: Needs) {
   }
 }
 
-async function inspect(deps: Needs, spooled: Spooled): Promise<{ digests: Digests; finding: Finding }> {
-  const { signal, reportProgress } = currentAttempt()
-  const path = deps.spool.path(spooled.file)
-  if ((await deps.spool.bytesOf(spooled.file)) !== spooled.bytes)
+async function inspect({ spool }: Needs, spooled: Spooled): Promise<Finding> {
+  if ((await spool.bytesOf(spooled.file)) !== spooled.bytes)
     throw failAttempt(SPOOL_FILE_LOST, 'The spooled file is missing or has another size')
-  try {
-    const digests = await digestFile(path, deps.store.sizes, signal, reportProgress)
-    if (digests.sha256 === spooled.sha256) return { digests, finding: await findingFor(path, spooled) }
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    throw failAttempt(SPOOL_FILE_LOST, 'Another attempt deleted the spooled file')
-  }
+  return findingFor(spool.path(spooled.file), spooled).catch(missingAsLost)
+}
+
+async function etagOf(deps: Needs, spooled: Spooled): Promise<string> {
+  return spooled.etag ?? (await digestSpooled(deps, spooled)).etag
+}
+
+/** If the disk has changed the bytes, the verdict is not about the recording. */
+async function assertUnchanged(deps: Needs, spooled: Spooled): Promise<void> {
+  if ((await digestSpooled(deps, spooled)).sha256 === spooled.sha256) return
   await changeSpooled((attempt) => deps.spool.markIncomplete(spooled.file, spooled.sha256, attempt, 'The bytes changed on the disk'))
   throw failAttempt(SPOOL_FILE_LOST, 'The spooled file does not have the bytes that were downloaded')
+}
+
+function digestSpooled({ spool, store }: Needs, { file }: Spooled): Promise<Digests> {
+  const { signal, reportProgress } = currentAttempt()
+  return digestFile(spool.path(file), store.sizes, signal, reportProgress).catch(missingAsLost)
+}
+
+function missingAsLost(error: unknown): never {
+  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  throw failAttempt(SPOOL_FILE_LOST, 'Another attempt deleted the spooled file')
 }
 
 /**

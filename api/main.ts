@@ -102,7 +102,7 @@ runMain(async () => {
     databaseRetry: retryPolicy(config, 'DATABASE'),
     trustProxy: config.TRUST_PROXY,
     serveDocs: config.SERVE_DOCS,
-    onRecorded: () => relay.kick(),
+    onPending: () => relay.kick(),
   })
   await Promise.race([ready, pause(FIRST_CHECK_MS)])
   const server = await listen(app, { host: config.HOST, port: config.PORT })

@@ -41,12 +41,17 @@ export async function readBody(request: Request, response: Response, maxBytes: n
     }
     response.once('close', () => held.release())
     request.on('data', onData)
+    let isRead = false
     request.once('end', () => {
+      isRead = true
       held.finish()
       resolve(body.bytes())
     })
-    request.once('close', () => reject(aborted()))
-    request.once('error', () => reject(aborted()))
+    const onAborted = (): void => {
+      if (!isRead) reject(aborted())
+    }
+    request.once('close', onAborted)
+    request.once('error', onAborted)
   })
 }
 

@@ -34,29 +34,52 @@ interface Concluded {
 export async function concludeRecording(database: Database, conclusion: Conclusion, context: ConclusionContext): Promise<Concluded> {
   const { callSid, sourceUrl, outcome } = conclusion
   return database.$transaction(async (transaction) => {
-    if (await lockCall(transaction, conclusion)) return { givenUp: false, erased: true }
-    const retry = await recordAttempt(transaction, conclusion, context)
+    if (await recordAttempt(transaction, conclusion, context.attempt)) return { givenUp: false, erased: true }
+    const retry = await decideRetry(transaction, conclusion, context.plan)
     const rows = sourceUrl === undefined ? 0 : await concludeRow(transaction, callSid, sourceUrl, outcome, retry)
     const calls = await updateCallSummary(transaction, callSid, outcome, retry)
     return { givenUp: retry.givenUpAt !== null && (sourceUrl === undefined ? calls : rows) > 0 }
   })
 }
 
-/** Inserts the attempt. Together with the earlier attempts it decides whether and when recovery tries again. */
+/**
+ * Locks the call's row, so that its outcomes are written one after the other, and inserts the attempt. The call's row may be missing after
+ * the database was restored from a backup; then it is inserted.
+ * @returns whether the call or this recording is erased; then nothing was inserted
+ */
 async function recordAttempt(
   transaction: Queryable,
   { callSid, outcome, requestId, ...recording }: Conclusion,
-  { attempt, plan }: ConclusionContext,
-): Promise<RetryDecision> {
+  identity: string,
+): Promise<boolean> {
   const sourceUrl = recording.sourceUrl ?? null
   const failure = failureOf(outcome)
   const quarantined = failure && objectOf(outcome)
-  await transaction.$executeRaw`
-    INSERT INTO recording_attempts (call_sid, source_url, identity, state, error, error_code, bucket, object_key, request_id)
-    VALUES (${callSid}, ${sourceUrl}, ${attempt}, ${outcome.state}, ${failure?.error ?? null}, ${failure?.code ?? null},
-            ${quarantined?.bucket ?? null}, ${quarantined?.key ?? null}, ${requestId ?? null})
-    ON CONFLICT (identity) DO NOTHING`
+  const [call] = await transaction.$queryRaw<{ erased: boolean }[]>`
+    WITH call AS (
+      INSERT INTO calls (call_sid, recording_state) VALUES (${callSid}, 'awaiting') ON CONFLICT (call_sid) DO UPDATE SET updated_at = now()
+      RETURNING recording_state = 'erased'
+        OR EXISTS (SELECT FROM recordings WHERE call_sid = ${callSid} AND source_url = ${sourceUrl} AND state = 'erased') AS erased
+    ), attempt AS (
+      INSERT INTO recording_attempts (call_sid, source_url, identity, state, error, error_code, bucket, object_key, request_id)
+      SELECT ${callSid}, ${sourceUrl}, ${identity}, ${outcome.state}, ${failure?.error ?? null}, ${failure?.code ?? null},
+             ${quarantined?.bucket ?? null}, ${quarantined?.key ?? null}, ${requestId ?? null}
+      FROM call WHERE NOT erased
+      ON CONFLICT (identity) DO NOTHING
+    )
+    SELECT erased FROM call`
+  return call!.erased
+}
+
+/** All attempts together decide whether and when recovery tries again. */
+async function decideRetry(
+  transaction: Queryable,
+  { callSid, outcome, ...recording }: Conclusion,
+  plan: RecoveryPlan,
+): Promise<RetryDecision> {
+  const failure = failureOf(outcome)
   if (!failure) return { nextTryAt: null, givenUpAt: null }
+  const sourceUrl = recording.sourceUrl ?? null
   const [row] = await transaction.$queryRaw<{ failures: number; since: Date; now: Date }[]>`
     WITH mine AS (
       SELECT id, state, error_code, concluded_at FROM recording_attempts
@@ -66,19 +89,6 @@ async function recordAttempt(
     WHERE error_code IS NOT NULL AND id > COALESCE((SELECT max(id) FROM mine WHERE state = 'stored'), 0)`
   const nextTryAt = nextRecovery(failure.code, row!, plan) ?? null
   return { nextTryAt, givenUpAt: nextTryAt === null ? row!.now : null }
-}
-
-/**
- * Locks the call's row, so that its outcomes are written one after the other. The row may be missing after the database was restored from
- * a backup; then it is inserted.
- * @returns whether the call or this recording is erased
- */
-async function lockCall(transaction: Queryable, { callSid, sourceUrl }: Conclusion): Promise<boolean> {
-  const [call] = await transaction.$queryRaw<{ erased: boolean }[]>`
-    INSERT INTO calls (call_sid, recording_state) VALUES (${callSid}, 'awaiting') ON CONFLICT (call_sid) DO UPDATE SET updated_at = now()
-    RETURNING recording_state = 'erased'
-      OR EXISTS (SELECT FROM recordings WHERE call_sid = ${callSid} AND source_url = ${sourceUrl ?? null} AND state = 'erased') AS erased`
-  return call!.erased
 }
 
 async function concludeRow(

@@ -26,9 +26,10 @@ export interface ReadDelivery extends Delivery {
  * Records the event and inserts or updates its call. An absent value does not replace a known one. Of two statuses the more advanced one
  * stays, of two starts the earlier, of two ends the later, of two durations the longer, and of two texts the one that comes first in byte
  * order (`+91…` before `0…`). Therefore any order and number of deliveries leaves the same row. The row of an erased call is not changed.
- * @returns duplicate: the same delivery was recorded before, and nothing was changed
+ * @returns duplicate: the same delivery was recorded before, and nothing was changed; pending: the relay has to send the event to Temporal,
+ *   also if a repetition follows because the process died before it woke the relay
  */
-export async function recordEvent(database: Queryable, delivery: ReadDelivery): Promise<{ duplicate: boolean }> {
+export async function recordEvent(database: Queryable, delivery: ReadDelivery): Promise<{ duplicate: boolean; pending: boolean }> {
   const { event, fields } = delivery
   const starts = event.ended || event.sources.length > 0
   const sourceUrls = event.sources.map(({ sourceUrl }) => sourceUrl)
@@ -66,7 +67,7 @@ export async function recordEvent(database: Queryable, delivery: ReadDelivery): 
       WHERE r.state <> 'erased'
     )
     SELECT id FROM event`
-  return { duplicate: rows.length === 0 }
+  return { duplicate: rows.length === 0, pending: starts }
 }
 
 function plausibleEnd(endedAt: Date | undefined): Date | null {

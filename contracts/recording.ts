@@ -15,6 +15,8 @@ export interface RecordingPolicy {
   spoolLostAfterMs: number
   /** A run whose history has this many events continues as new. */
   continueAsNewAfterEvents: number
+  /** The largest recording that is transferred by one local activity. Absent: all recordings take the durable path. */
+  fastPathMaxBytes?: number
 }
 
 /** The call that an activity works on. */
@@ -104,6 +106,11 @@ export interface SourceRef extends CallRef {
   sourceUrl: string
 }
 
+export interface DownloadInput extends SourceRef {
+  /** A lower limit than that of the settings. */
+  maxBytes?: number
+}
+
 export interface Spooled {
   /** Task queue of the worker whose disk has the file. */
   queue: string
@@ -111,6 +118,8 @@ export interface Spooled {
   bytes: number
   /** Hex. */
   sha256: string
+  /** The ETag that S3 will give to the object. Absent only in older histories. */
+  etag?: string
   /** Why the file is not the complete recording. `isEncoded`: it has a Content-Encoding, so it cannot be read as audio. */
   broken?: { reason: string; isEncoded?: boolean | undefined }
 }
@@ -142,6 +151,26 @@ export interface UploadInput extends CallRef {
   spooled: Spooled
   verdict: Exclude<Verdict, { kind: 'refused' | 'incomplete' }>
 }
+
+export interface FastTransferInput extends SourceRef {
+  maxBytes: number
+  /** See {@link Conclusion}. */
+  conclusionId: string
+}
+
+/** What the fast path did. After `unfinished`, the durable path continues with the first step whose result is absent. */
+export type FastTransferResult =
+  | { kind: 'concluded'; outcome: Outcome }
+  | {
+      kind: 'unfinished'
+      /** Why the fast path stopped. */
+      reason: string
+      /** Task queue of the worker, whose disk may have bytes of the recording. */
+      queue?: string
+      spooled?: Spooled
+      verdict?: Verdict
+      stored?: StoredObject
+    }
 
 export interface StoredObject {
   bucket: string
@@ -175,7 +204,27 @@ export function objectOf(outcome: Outcome): ObjectFacts | undefined {
   return outcome.state === 'stored' || outcome.state === 'quarantined' ? outcome : undefined
 }
 
+/** @returns the outcome of a recording that was uploaded */
+export function outcomeOf(stored: StoredObject, spooled: Spooled, verdict: UploadInput['verdict']): Outcome {
+  const { remark, ...object } = stored
+  const facts = factsOf(object, spooled, verdict)
+  return verdict.kind === 'damaged'
+    ? { state: 'quarantined', code: 'RecordingDamaged', error: verdict.reason, ...facts, ...withRemark(remark) }
+    : { state: 'stored', ...facts, ...withRemark(verdict.remark, remark) }
+}
+
+export function factsOf(stored: StoredObject, { bytes, sha256 }: Spooled, { audio }: { audio: AudioFacts }): ObjectFacts {
+  return { ...stored, bytes, sha256, audio }
+}
+
+export function withRemark(...remarks: (string | undefined)[]): { remark?: string } {
+  const remark = remarks.filter((each) => each !== undefined).join('; ')
+  return remark ? { remark } : {}
+}
+
 export interface Conclusion extends CallRef {
+  /** Identifies the conclusion: however often it is written, it is recorded as one attempt. Absent: the activity identifies it. */
+  id?: string
   /** Absent: the outcome is about a call for which no link to a recording is known. */
   sourceUrl?: string
   outcome: Outcome

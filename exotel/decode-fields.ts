@@ -118,10 +118,13 @@ function decodeJson(body: Buffer): Fields {
   return normalize(value)
 }
 
+/** Removes a byte order mark. */
+const utf8 = new TextDecoder()
+
 /** Parses JSON. The values of a name that an object contains several times become a list, as in a form; JSON.parse keeps only the last. */
 function parseJson(bytes: Buffer): unknown {
   if (isNestedTooDeep(bytes)) throw tooDeep()
-  const text = new TextDecoder().decode(bytes) // removes a byte order mark
+  const text = utf8.decode(bytes)
   try {
     JSON.parse(text) // stricter than jsonc-parser
   } catch {

@@ -136,6 +136,8 @@ const schema = z
     RECORDING_WAIT_SCALE: recordingWaitScale,
     /** S3 stores objects of at most 5 TB. */
     RECORDING_MAX_BYTES: whole(1, 5 * TB).default(6 * GB),
+    /** The largest recording that one local activity transfers. 0: every step of every recording is an activity. */
+    RECORDING_FAST_PATH_MAX_BYTES: whole(0, 64 * MB).default(8 * MB),
     /** An answered call of at least this length without a recording fails as `RecordingMissing` instead of being `not_recorded`. */
     RECORDING_EXPECTED_FROM_SECONDS: seconds.default(10),
     RECOVERY_EVERY_MINUTES: intervalMinutes.default(5),

@@ -1,3 +1,5 @@
+import { types } from 'node:util'
+import pg from 'pg'
 import { Prisma } from './generated/client.ts'
 
 /** Value of Retry-After during an outage. The grace period of refresh tokens depends on it. */
@@ -39,18 +41,18 @@ export function isDatabaseOutage(error: unknown): boolean {
     error instanceof Prisma.PrismaClientKnownRequestError ||
     error instanceof Prisma.PrismaClientInitializationError ||
     error instanceof Prisma.PrismaClientUnknownRequestError ||
-    (error instanceof Error && (error.name === 'DriverAdapterError' || isConnectionError(error)))
+    (types.isNativeError(error) && (error.name === 'DriverAdapterError' || isConnectionError(error)))
   )
 }
 
 /** True if the role of the connection lacks a privilege. */
 export function isPermissionDenied(error: unknown): boolean {
-  return error instanceof Prisma.PrismaClientKnownRequestError && (error.code === 'P1010' || sqlStateOf(error) === PERMISSION_DENIED)
+  return (error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P1010') || sqlStateOf(error) === PERMISSION_DENIED
 }
 
 /** True if the server cancelled the statement because it ran too long. The same work with fewer rows may succeed. */
 export function isStatementTimeout(error: unknown): boolean {
-  return error instanceof Prisma.PrismaClientKnownRequestError && sqlStateOf(error) === QUERY_CANCELED
+  return sqlStateOf(error) === QUERY_CANCELED
 }
 
 function isConnectionError(error: Error): boolean {
@@ -58,7 +60,7 @@ function isConnectionError(error: Error): boolean {
   return (
     CONNECTION_ERROR.test(error.message) ||
     CONNECTION_CODES.has(code ?? '') ||
-    (error.cause instanceof Error && isConnectionError(error.cause))
+    (types.isNativeError(error.cause) && isConnectionError(error.cause))
   )
 }
 
@@ -72,7 +74,8 @@ export function sqlStateOf(error: unknown): string | undefined {
 const SQLSTATE = /^(?=.*\d)[0-9A-Z]{5}$/
 
 /** What the adapter reports of an error of the server. A commit fails with the adapter's own error, most statements with Prisma's. */
-function reportedBy(error: unknown): { originalCode?: string; code?: string } | undefined {
+function reportedBy(error: unknown): { originalCode?: string; code?: string | undefined } | undefined {
+  if (error instanceof pg.DatabaseError) return { code: error.code }
   if (error instanceof Prisma.PrismaClientKnownRequestError) {
     const meta = error.meta as { driverAdapterError?: { cause?: { originalCode?: string; code?: string } }; code?: string } | undefined
     return meta?.driverAdapterError?.cause ?? meta

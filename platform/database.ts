@@ -1,13 +1,19 @@
 import { PrismaPg } from '@prisma/adapter-pg'
 import pg from 'pg'
 import { applicationConnection } from './database-url.ts'
-import { PrismaClient, type Prisma } from './generated/client.ts'
+import { directSql, directTypes, type Queryable } from './direct-sql.ts'
+import { PrismaClient } from './generated/client.ts'
 import type { Logger } from './logger.ts'
+import { createStatementNames } from './statement-names.ts'
 
 export { Prisma } from './generated/client.ts'
-export type Database = PrismaClient
-/** Runs SQL: the database itself, or a transaction on it. */
-export type Queryable = Pick<Prisma.TransactionClient, '$queryRaw' | '$executeRaw'>
+export type { Queryable } from './direct-sql.ts'
+/** Prisma's client, of which SQL templates and transactions use `pg` directly. */
+export type Database = Omit<PrismaClient, '$queryRaw' | '$executeRaw' | '$transaction'> &
+  Queryable & {
+    /** @param options `timeout` in ms; after it, the transaction is rolled back */
+    $transaction<T>(work: (transaction: Queryable) => Promise<T>, options?: { timeout: number }): Promise<T>
+  }
 
 export interface DatabaseOptions {
   url: string
@@ -39,12 +45,25 @@ export function openPool({ url, poolSize, logger }: DatabaseOptions): pg.Pool {
   return pool
 }
 
-/** Connects at the first query. The adapter handles errors of idle clients, so a lost connection does not end the process. */
+/** Connects at the first query. */
 export function connectDatabase({ url, poolSize, logger }: DatabaseOptions): Database {
-  const adapter = new PrismaPg(connectionOptions(url, poolSize), {
-    onPoolError: (error) => logger.warn({ error }, 'Database connection lost'),
-  })
-  return new PrismaClient({ adapter, transactionOptions: { maxWait: CONNECT_TIMEOUT_MS, timeout: TRANSACTION_TIMEOUT_MS } })
+  const pool = new pg.Pool({ ...connectionOptions(url, poolSize), types: directTypes })
+  pool.on('error', (error) => logger.warn({ error }, 'Database connection lost')) // of an idle connection
+  const statementNameGenerator = createStatementNames()
+  const prisma = new PrismaClient({ adapter: new PrismaPg(pool, { statementNameGenerator }) })
+  const { transaction, ...sql } = directSql(pool, statementNameGenerator)
+  const direct = {
+    ...sql,
+    $transaction: <T>(work: (transaction: Queryable) => Promise<T>, options = { timeout: TRANSACTION_TIMEOUT_MS }) =>
+      transaction(work, options.timeout),
+    async $disconnect() {
+      await prisma.$disconnect()
+      await pool.end()
+    },
+  }
+  return new Proxy(prisma, {
+    get: (client, name) => (Object.hasOwn(direct, name) ? direct[name as keyof typeof direct] : (client as never)[name]),
+  }) as unknown as Database
 }
 
 /**

@@ -1,5 +1,5 @@
 /** The work took too long. It is not cancelled and may still succeed. */
-class DeadlineExceeded extends Error {}
+export class DeadlineExceeded extends Error {}
 
 export async function withDeadline<T>(work: Promise<T>, ms: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined

@@ -1,5 +1,4 @@
 // Decodes the Content-Encoding of a body in the spool. Our requests do not accept an encoding, so this is rare.
-import { createHash } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
 import { open, rename, rm, stat } from 'node:fs/promises'
 import { Duplex, type Transform } from 'node:stream'
@@ -8,6 +7,7 @@ import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw, 
 import { UNKNOWN_FORMAT } from './audio/finding.ts'
 import { inspectAudio } from './audio/inspect.ts'
 import { isGzip } from './audio/signatures.ts'
+import { FileDigest, type UploadSizes } from './digests.ts'
 import type { WholeFile } from './spool-note.ts'
 
 export type Decoded =
@@ -18,6 +18,7 @@ export type Decoded =
 
 interface Control {
   signal: AbortSignal
+  sizes: UploadSizes
   /** Called before bytes are written, with the total so far. Throws if there is no space for them. */
   reserve: (bytes: number) => Promise<void>
 }
@@ -147,20 +148,18 @@ async function decodeInto(
   from: string,
   to: string,
   decoder: Transform & Zlib,
-  { signal, reserve }: Control,
+  { signal, sizes, reserve }: Control,
 ): Promise<WholeFile & { usedBytes: number }> {
-  const sha256 = createHash('sha256')
-  let bytes = 0
+  const digest = new FileDigest(sizes, undefined)
   async function* counted(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     for await (const chunk of chunks) {
-      bytes += chunk.length
-      sha256.update(chunk)
-      await reserve(bytes)
+      digest.update(chunk)
+      await reserve(digest.bytes)
       yield chunk
     }
   }
   await pipeline([createReadStream(from), decoder, Duplex.from(counted), createWriteStream(to, { flush: true })], { signal })
-  return { bytes, sha256: sha256.digest('hex'), usedBytes: decoder.bytesWritten }
+  return { ...digest.digest(), usedBytes: decoder.bytesWritten }
 }
 
 async function startOf(path: string): Promise<Buffer> {

@@ -1,6 +1,7 @@
 // Computes the SHA-256 of a file and the ETag that S3 will give it. A stored object is compared with both.
 import { createHash, type Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
+import { z } from 'zod'
 
 /** The sizes that decide how a file is uploaded. S3 computes the ETag from the same sizes. */
 export interface UploadSizes {
@@ -15,48 +16,116 @@ export interface UploadSizes {
  */
 export const UPLOAD_SIZES: UploadSizes = { singlePutMaxBytes: 1024 ** 3, partBytes: 64 * 1024 ** 2 }
 
-export interface Digests {
-  bytes: number
+const partDigest = z.object({ /** Hex. */ md5: z.string(), /** Hex. */ sha256: z.string() })
+/** The digests of one part of a multipart upload. */
+export type PartDigest = z.infer<typeof partDigest>
+
+export const digests = z.object({
+  bytes: z.number().int().nonnegative(),
   /** Hex. */
-  sha256: string
+  sha256: z.string(),
   /** The MD5 of the file. For a multipart upload: the MD5 of the MD5s of its parts, a hyphen, and the number of parts. */
-  etag: string
+  etag: z.string(),
+  /** Only for a multipart upload. */
+  parts: z.array(partDigest).optional(),
+})
+export type Digests = z.infer<typeof digests>
+
+/** Computes all digests of a file in one pass over its bytes. */
+export class FileDigest {
+  readonly #sizes: UploadSizes
+  readonly #sha256 = createHash('sha256')
+  /** The MD5 of the whole file. Undefined if the file is too large for one PutObject. */
+  #md5: Hash | undefined
+  /** Undefined if the file is known to be small enough for one PutObject. */
+  readonly #parts: PartDigests | undefined
+  #bytes = 0
+
+  /** @param totalBytes undefined if the size is not known in advance */
+  constructor(sizes: UploadSizes, totalBytes: number | undefined) {
+    this.#sizes = sizes
+    if (totalBytes === undefined || totalBytes <= sizes.singlePutMaxBytes) this.#md5 = createHash('md5')
+    if (totalBytes === undefined || totalBytes > sizes.singlePutMaxBytes) this.#parts = new PartDigests(sizes.partBytes)
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  update(chunk: Buffer): void {
+    this.#bytes += chunk.length
+    this.#sha256.update(chunk)
+    this.#parts?.update(chunk)
+    if (this.#bytes > this.#sizes.singlePutMaxBytes) this.#md5 = undefined
+    this.#md5?.update(chunk)
+  }
+
+  /** The SHA-256 of the bytes so far, in hex. */
+  sha256SoFar(): string {
+    return this.#sha256.copy().digest('hex')
+  }
+
+  /** Ends the computation. */
+  digest(): Digests {
+    const whole = { bytes: this.#bytes, sha256: this.#sha256.digest('hex') }
+    if (this.#bytes <= this.#sizes.singlePutMaxBytes) return { ...whole, etag: this.#md5!.digest('hex') }
+    const parts = this.#parts!.digest()
+    return { ...whole, etag: etagOfParts(parts), parts }
+  }
 }
 
-/** Reads the file once, in constant memory. `onProgress` receives the bytes read so far. */
+class PartDigests {
+  readonly #partBytes: number
+  readonly #parts: PartDigest[] = []
+  #md5 = createHash('md5')
+  #sha256 = createHash('sha256')
+  #bytes = 0
+
+  constructor(partBytes: number) {
+    this.#partBytes = partBytes
+  }
+
+  update(chunk: Buffer): void {
+    for (let rest = chunk; rest.length > 0;) {
+      const now = rest.subarray(0, this.#partBytes - this.#bytes)
+      this.#md5.update(now)
+      this.#sha256.update(now)
+      this.#bytes += now.length
+      if (this.#bytes === this.#partBytes) this.#close()
+      rest = rest.subarray(now.length)
+    }
+  }
+
+  digest(): PartDigest[] {
+    if (this.#bytes > 0) this.#close()
+    return this.#parts
+  }
+
+  #close(): void {
+    this.#parts.push({ md5: this.#md5.digest('hex'), sha256: this.#sha256.digest('hex') })
+    this.#md5 = createHash('md5')
+    this.#sha256 = createHash('sha256')
+    this.#bytes = 0
+  }
+}
+
+/** Reads a file once, in constant memory. `onProgress` receives the bytes read so far. */
 export async function digestFile(
   path: string,
-  { singlePutMaxBytes, partBytes }: UploadSizes,
+  sizes: UploadSizes,
   signal: AbortSignal,
   onProgress: (bytes: number) => void,
 ): Promise<Digests> {
-  const sha256 = createHash('sha256')
-  const whole = createHash('md5')
-  const parts: Buffer[] = []
-  let part = createHash('md5')
-  let bytes = 0
-  const closePart = (): void => {
-    parts.push(part.digest())
-    part = createHash('md5')
-  }
+  const digest = new FileDigest(sizes, undefined)
   for await (const chunk of createReadStream(path, { signal, highWaterMark: 1024 ** 2 }) as AsyncIterable<Buffer>) {
-    sha256.update(chunk)
-    whole.update(chunk)
-    const untilPartEnds = partBytes - (bytes % partBytes)
-    part.update(chunk.subarray(0, untilPartEnds))
-    if (chunk.length >= untilPartEnds) {
-      closePart()
-      part.update(chunk.subarray(untilPartEnds))
-    }
-    bytes += chunk.length
-    onProgress(bytes)
+    digest.update(chunk)
+    onProgress(digest.bytes)
   }
-  if (bytes % partBytes !== 0) closePart()
-  return { bytes, sha256: sha256.digest('hex'), etag: bytes <= singlePutMaxBytes ? whole.digest('hex') : etagOfParts(parts) }
+  return digest.digest()
 }
 
-function etagOfParts(parts: Buffer[]): string {
-  const all: Hash = createHash('md5')
-  for (const part of parts) all.update(part)
+function etagOfParts(parts: PartDigest[]): string {
+  const all = createHash('md5')
+  for (const { md5 } of parts) all.update(md5, 'hex')
   return `${all.digest('hex')}-${parts.length}`
 }

@@ -10,8 +10,7 @@ import {
   type MultipartUpload,
   type S3Client,
 } from '@aws-sdk/client-s3'
-import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
+import type { PartDigest } from './digests.ts'
 import { withFileBody } from './file-body.ts'
 import { signContent } from './sign-content.ts'
 import { isConflict, ObjectMismatch } from './store-errors.ts'
@@ -39,7 +38,7 @@ interface Part {
 export async function uploadMultipart(
   client: S3Client,
   { condition, beforeStored, ...target }: Target & { condition: PutCondition; beforeStored: () => Promise<void> },
-  { path, bytes }: ObjectToStore,
+  { path, bytes, parts: digests = [] }: ObjectToStore,
   partBytes: number,
   control: TransferControl,
 ): Promise<void> {
@@ -62,10 +61,10 @@ export async function uploadMultipart(
     const parts: Part[] = []
     for (let start = 0, PartNumber = 1; start < bytes; start += partBytes, PartNumber += 1) {
       const slice = { start, end: Math.min(start + partBytes, bytes) - 1 }
-      const { md5, sha256 } = await digestSlice(path, slice, control.signal)
-      const expected = `"${md5.toString('hex')}"`
+      const digest = digests[PartNumber - 1]!
+      const expected = `"${digest.md5}"`
       // CompleteMultipartUpload needs the ETag that the store returned for the part, even if it is not an MD5.
-      const ETag = storedParts.get(PartNumber) === md5.toString('hex') ? expected : await sendPart(UploadId, PartNumber, slice, md5, sha256)
+      const ETag = storedParts.get(PartNumber) === digest.md5 ? expected : await sendPart(UploadId, PartNumber, slice, digest)
       parts.push({ PartNumber, ETag: ETag ?? expected })
       control.onProgress(slice.end + 1)
     }
@@ -76,12 +75,18 @@ export async function uploadMultipart(
     UploadId: string,
     PartNumber: number,
     slice: { start: number; end: number },
-    md5: Buffer,
-    sha256: string,
+    { md5, sha256 }: PartDigest,
   ): Promise<string | undefined> {
     return withFileBody(path, slice, control.signal, async (Body, abortSignal) => {
       const ContentLength = slice.end - slice.start + 1
-      const command = new UploadPartCommand({ ...place, UploadId, PartNumber, Body, ContentLength, ContentMD5: md5.toString('base64') })
+      const command = new UploadPartCommand({
+        ...place,
+        UploadId,
+        PartNumber,
+        Body,
+        ContentLength,
+        ContentMD5: Buffer.from(md5, 'hex').toString('base64'),
+      })
       return (await client.send(signContent(command, sha256), { abortSignal })).ETag
     })
   }
@@ -148,19 +153,6 @@ async function partsOf(
     PartNumberMarker = page.IsTruncated ? page.NextPartNumberMarker : undefined
   } while (PartNumberMarker)
   return parts
-}
-
-async function digestSlice(
-  path: string,
-  slice: { start: number; end: number },
-  signal: AbortSignal,
-): Promise<{ md5: Buffer; sha256: string }> {
-  const [md5, sha256] = [createHash('md5'), createHash('sha256')]
-  for await (const chunk of createReadStream(path, { ...slice, signal, highWaterMark: 1024 ** 2 }) as AsyncIterable<Buffer>) {
-    md5.update(chunk)
-    sha256.update(chunk)
-  }
-  return { md5: md5.digest(), sha256: sha256.digest('hex') }
 }
 
 /** Sends a few bytes as a part of an upload, which is then aborted. Shows that the store accepts writes, and leaves no object. */

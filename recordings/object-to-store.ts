@@ -1,13 +1,16 @@
 // The inputs of an upload: the object, the control of its transfer, and the condition under which S3 stores it.
 import type { PutObjectCommandInput } from '@aws-sdk/client-s3'
+import type { PartDigest } from './digests.ts'
 
 export interface ObjectToStore {
   key: string
   path: string
   bytes: number
   sha256: string
-  /** The ETag that S3 will compute, see {@link digestFile}. */
+  /** The ETag that S3 will compute, see {@link Digests}. */
   etag: string
+  /** The parts of the file if it is uploaded in parts. */
+  parts?: PartDigest[]
   contentType: string
   metadata: Record<string, string>
 }

@@ -1,6 +1,7 @@
 // The note is a JSON file for each spool file. It stores what a resumed download needs, and whether the file is complete.
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { z } from 'zod'
+import { digests, type Digests } from './digests.ts'
 
 const extent = z.object({ bytes: z.number().int().nonnegative(), /** Hex. */ sha256: z.string() })
 
@@ -12,13 +13,14 @@ const spoolNote = z.object({
   /** The start of the file that is certainly on the disk. Its hash shows that the file and the note belong together. */
   synced: extent.optional(),
   /** Set when every byte has arrived, or when an incomplete file is kept for the quarantine. */
-  complete: extent.optional(),
+  complete: digests.optional(),
   /** Why the file is not a whole recording. `isEncoded`: its bytes have a Content-Encoding, so they cannot be read as audio. */
   broken: z.object({ reason: z.string(), isEncoded: z.boolean().optional() }).optional(),
 })
 export type SpoolNote = z.infer<typeof spoolNote>
 export type Broken = NonNullable<SpoolNote['broken']>
-export type WholeFile = z.infer<typeof extent>
+/** A complete file, or an incomplete one that is kept for the quarantine. */
+export type WholeFile = Digests
 
 /** @returns an empty note if the note is missing or was damaged by a crash; the download then starts again */
 export async function readNote(path: string): Promise<SpoolNote> {

@@ -1,6 +1,6 @@
 // The folder on the worker's disk for recordings between download, validation and upload. Each folder has one process, each file one writer.
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, readdir, rename, stat, unlink } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import lockfile from 'proper-lockfile'
@@ -98,11 +98,16 @@ export class Spool {
   /** Removes the file before another download. If it is worth more than the kept file, it becomes the kept file. */
   async setAside(file: string): Promise<void> {
     const kept = this.keptFile(file)
+    const existing = await Promise.all([this.path(file), this.#notePath(file), this.path(kept)].map(exists))
+    if (!existing.includes(true)) return
     // Waits until garbage collection has left the kept file.
     await this.#turns.take(kept, { scheduledMs: Date.now(), signal: new AbortController().signal }, async () => {
       if (await this.#isWorthMore(file, kept)) {
         await this.drop(kept)
+        const bytes = await this.bytesOf(file)
+        this.#space.changed(kept, bytes)
         await rename(this.path(file), this.path(kept))
+        this.#space.changed(kept, bytes) // a listing that began before the rename may have seen neither name
         await rename(this.#notePath(file), this.#notePath(kept)).catch(ignoreMissing)
       }
     })
@@ -128,9 +133,9 @@ export class Spool {
 
   /** Removes one file and its note. */
   async drop(file: string): Promise<void> {
-    for (const note of [this.#notePath(file), newNotePathOf(this.#notePath(file))]) await rm(note, { force: true })
-    for (const content of [decodedPathOf(this.path(file)), decodingPathOf(this.path(file)), this.path(file)])
-      await rm(content, { force: true })
+    const [path, note] = [this.path(file), this.#notePath(file)]
+    for (const each of [note, newNotePathOf(note), decodedPathOf(path), decodingPathOf(path), path]) await unlink(each).catch(ignoreMissing)
+    this.#space.changed(file, 0)
   }
 
   /**
@@ -252,6 +257,17 @@ export class Spool {
 
 function callSidOf(file: string): CallSid {
   return FILE_NAME.exec(file)![1] as CallSid
+}
+
+/** @throws the error of the disk */
+function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    (error: unknown) => {
+      ignoreMissing(error)
+      return false
+    },
+  )
 }
 
 function ignoreMissing(error: unknown): void {

@@ -1,5 +1,6 @@
 // Our S3 bucket. After each upload, the stored object is confirmed by its size and by a checksum that the server computed.
-import { PutObjectCommand, type HeadObjectCommandOutput, type S3Client } from '@aws-sdk/client-s3'
+import { DeleteObjectCommand, PutObjectCommand, type HeadObjectCommandOutput, type S3Client } from '@aws-sdk/client-s3'
+import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { UPLOAD_SIZES, type UploadSizes } from './digests.ts'
 import { withFileBody } from './file-body.ts'
@@ -41,6 +42,7 @@ export class RecordingStore {
   readonly #client: S3Client
   /** The conditions that the store does not implement (HTTP 501). */
   readonly #unknownConditions = new Set<keyof PutCondition>()
+  #refusesOverwrites = false
   /** The key that the probe reads: the object that was confirmed last. */
   #knownKey = PROBE_KEY
 
@@ -54,6 +56,11 @@ export class RecordingStore {
     this.#shownAfterMs = shownAfterMs
     this.#endpoint = settings.endpoint
     this.#client = createS3Client(settings)
+  }
+
+  /** The store is known to refuse an object if the key has one already, so an upload need not look first. See {@link detectConditions}. */
+  get refusesOverwrites(): boolean {
+    return this.#refusesOverwrites
   }
 
   urlOf(key: string): string {
@@ -93,7 +100,8 @@ export class RecordingStore {
     const isSent = name !== undefined && !this.#unknownConditions.has(name)
     let answer = `accepted ${object.key}`
     try {
-      await this.#send(object, control, isSent ? condition : {})
+      const etag = await this.#send(object, control, isSent ? condition : {})
+      if (etag === object.etag) return void (this.#knownKey = object.key)
     } catch (error) {
       if (isSent && isNotImplemented(error)) {
         this.#unknownConditions.add(name)
@@ -157,6 +165,23 @@ export class RecordingStore {
     return { state: 'same' }
   }
 
+  /** Finds out whether the store refuses a second object under the same key. Stores a small object and deletes it. */
+  async detectConditions(abortSignal: AbortSignal): Promise<void> {
+    const place = { Bucket: this.bucket, Key: `${PROBE_KEY}-${randomUUID()}` }
+    const put = (condition: PutCondition): Promise<unknown> =>
+      this.#client.send(new PutObjectCommand({ ...place, ...condition, Body: 'probe' }), { abortSignal })
+    await put({})
+    try {
+      await put({ IfNoneMatch: '*' })
+      this.#refusesOverwrites = false
+    } catch (error) {
+      if (!isConflict(error) && !isNotImplemented(error)) throw error
+      this.#refusesOverwrites = isConflict(error)
+    } finally {
+      await this.#client.send(new DeleteObjectCommand(place)).catch(() => {}) // best effort: a few bytes remain
+    }
+  }
+
   /**
    * Sends one read and one write, so that a store that cannot be written to fails the probe. Leaves no object.
    * @throws the SDK's error
@@ -203,20 +228,24 @@ export class RecordingStore {
     this.#client.destroy()
   }
 
-  async #send(object: ObjectToStore, control: TransferControl, condition: PutCondition): Promise<void> {
+  /** @returns the ETag that the store computed. Undefined after a multipart upload, whose bytes the store has not read as a whole */
+  async #send(object: ObjectToStore, control: TransferControl, condition: PutCondition): Promise<string | undefined> {
     const common = { Bucket: this.bucket, Key: object.key, ContentType: object.contentType, Metadata: object.metadata }
     const beforeStored = async (): Promise<void> => {
       if (Object.keys(condition).length === 0) await this.#assertReplaceable(object, control)
     }
-    if (object.bytes > this.sizes.singlePutMaxBytes)
-      return uploadMultipart(this.#client, { ...common, condition, beforeStored }, object, this.sizes.partBytes, control)
+    if (object.bytes > this.sizes.singlePutMaxBytes) {
+      await uploadMultipart(this.#client, { ...common, condition, beforeStored }, object, this.sizes.partBytes, control)
+      return undefined
+    }
     await beforeStored()
-    await withFileBody(object.path, undefined, control.signal, async (Body, abortSignal) => {
+    return withFileBody(object.path, undefined, control.signal, async (Body, abortSignal) => {
       let sent = 0
       Body.on('data', (chunk) => control.onProgress((sent += chunk.length)))
       const ContentMD5 = Buffer.from(object.etag, 'hex').toString('base64')
       const command = new PutObjectCommand({ ...common, ...condition, Body, ContentLength: object.bytes, ContentMD5 })
-      await this.#client.send(signContent(command, object.sha256), { abortSignal })
+      const { ETag } = await this.#client.send(signContent(command, object.sha256), { abortSignal })
+      return ETag?.replaceAll('"', '')
     })
   }
 }

@@ -1,6 +1,7 @@
 // Writes the body of one response into the spool in constant memory, and compares its length with the announced length.
 import type { RecordingBody } from '../exotel/recording-answer.ts'
 import { decodeFile } from './decode.ts'
+import type { UploadSizes } from './digests.ts'
 import { GrowingFile, type Part } from './growing-file.ts'
 import type { WholeFile } from './spool-note.ts'
 import type { Spool } from './spool.ts'
@@ -15,6 +16,8 @@ export class TooLarge extends Error {}
 interface TransferControl {
   signal: AbortSignal
   maxBytes: number
+  /** The digests depend on how the file will be uploaded. */
+  sizes: UploadSizes
   pace: Pace
   onProgress: (bytes: number) => void
 }
@@ -42,7 +45,9 @@ export async function receiveInto(
   if (!isContinued) await spool.setAside(file) // before the reservation, so that the kept file counts
   const reservedBytes = await reserve(spool, file, answer, control.maxBytes)
   const source = { ...(validator && { validator }), ...(totalBytes !== undefined && { totalBytes }) }
-  const growing = isContinued ? await GrowingFile.reopen(spool, file, part, source) : await GrowingFile.create(spool, file, source)
+  const growing = isContinued
+    ? await GrowingFile.reopen(spool, file, part, source)
+    : await GrowingFile.create(spool, file, source, control.sizes)
   const reserveMore = (bytes: number): Promise<number> => spool.reserveNextStep(file, bytes)
   try {
     await writeAll(growing, answer, control, { reservedBytes, reserveMore })
@@ -126,7 +131,7 @@ async function decoded(
   file: string,
   { encoding }: RecordingBody,
   rawBytes: number,
-  { signal, maxBytes }: TransferControl,
+  { signal, maxBytes, sizes }: TransferControl,
 ): Promise<WholeFile | undefined> {
   if (encoding === undefined || rawBytes === 0) return undefined
   let reservedBytes = 0
@@ -134,7 +139,7 @@ async function decoded(
     if (bytes > maxBytes) throw new TooLarge(`The recording is longer than the limit of ${maxBytes} bytes`)
     if (rawBytes + bytes > reservedBytes) reservedBytes = await spool.reserveNextStep(file, rawBytes + bytes)
   }
-  const result = await decodeFile(spool.path(file), encoding, { signal, reserve })
+  const result = await decodeFile(spool.path(file), encoding, { signal, sizes, reserve })
   if (result.kind === 'broken') throw new TransferBroken(result.reason)
   if (result.kind === 'not encoded') return undefined
   await spool.writeNote(file, { complete: result.whole })

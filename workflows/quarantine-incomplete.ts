@@ -1,16 +1,7 @@
 // When a recording fails, the longest incomplete file goes to quarantine. It may be all that is left of the recording.
 import { isCancellation } from '@temporalio/workflow'
 import { SPOOL_FILE_LOST, type FailureCode } from '../contracts/failures.ts'
-import {
-  refTo,
-  type AudioFacts,
-  type LinkState,
-  type ObjectFacts,
-  type Outcome,
-  type Spooled,
-  type StoredObject,
-  type Verdict,
-} from '../contracts/recording.ts'
+import { factsOf, refTo, withRemark, type LinkState, type Outcome, type Spooled, type Verdict } from '../contracts/recording.ts'
 import { failureIn } from './failure.ts'
 import { keepIncomplete, upload, validate } from './recording-activities.ts'
 import type { RecordingRun } from './recording-run.ts'
@@ -85,13 +76,4 @@ async function unlessLost<T>(result: Promise<T>): Promise<T | undefined> {
     if (failureIn(error).code === SPOOL_FILE_LOST) return undefined
     throw error
   })
-}
-
-export function factsOf(stored: StoredObject, { bytes, sha256 }: Spooled, { audio }: { audio: AudioFacts }): ObjectFacts {
-  return { ...stored, bytes, sha256, audio }
-}
-
-export function withRemark(...remarks: (string | undefined)[]): { remark?: string } {
-  const remark = remarks.filter((each) => each !== undefined).join('; ')
-  return remark ? { remark } : {}
 }

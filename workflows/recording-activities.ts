@@ -1,6 +1,12 @@
 // The activities of a recording with their task queues, timeouts and retry policies. The number of Temporal's retries has no limit: the
 // workflow counts failures that Exotel causes. Temporal retries an activity whose worker died, shuts down or waits for S3.
-import { ActivityCancellationType, isCancellation, proxyActivities, type ActivityInterfaceFor } from '@temporalio/workflow'
+import {
+  ActivityCancellationType,
+  isCancellation,
+  proxyActivities,
+  proxyLocalActivities,
+  type ActivityInterfaceFor,
+} from '@temporalio/workflow'
 import type { Activities } from '../activities/create.ts'
 import type { ValidateInput } from '../activities/validate-recording.ts'
 import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE, spoolQueues } from '../contracts/names.ts'
@@ -11,6 +17,8 @@ import {
   type CallDetailsRequest,
   type Conclusion,
   type EndedCall,
+  type FastTransferInput,
+  type FastTransferResult,
   type Incomplete,
   type LinkState,
   type RecordingPolicy,
@@ -40,6 +48,13 @@ const exotelApi = proxyActivities<Activities>({
 })
 const rows = proxyActivities<Activities>({ taskQueue: RECORDINGS_QUEUE, startToCloseTimeout: '20s', retry })
 const rowsBestEffort = proxyActivities<Activities>({ taskQueue: RECORDINGS_QUEUE, scheduleToCloseTimeout: '10s', retry })
+
+/** The activity has a deadline of its own, below this timeout. A failure is not repeated here: the durable path continues. */
+const fastPath = proxyLocalActivities<Activities>({ startToCloseTimeout: '6s', retry: { maximumAttempts: 1 } })
+
+export function fastTransfer(input: FastTransferInput): Promise<FastTransferResult> {
+  return fastPath.fastTransfer(input)
+}
 
 /** @param resumeOn the spool that has a part of the recording; absent: any worker downloads it */
 export function download(policy: RecordingPolicy, source: SourceRef, resumeOn: string | undefined): Promise<Spooled> {

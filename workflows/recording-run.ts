@@ -18,6 +18,11 @@ export interface RecordingRun {
   slots: TransferSlots
   /** A request for Call Details that had no response yet when a link arrived. */
   openRequest?: OpenRequest
+  /**
+   * A recording is on the fast path, so others take the durable path: after a replay, the results of concurrent local activities may
+   * arrive in another order.
+   */
+  isFastPathTaken?: boolean
   /** A person cancelled the run. */
   isCancelled(): boolean
 }

@@ -16,7 +16,7 @@ import { discard, update } from './recording-activities.ts'
 import { openInbox, type Inbox } from './recording-inbox.ts'
 import { trackProgress } from './recording-progress.ts'
 import type { RecordingRun } from './recording-run.ts'
-import { transferRecording } from './transfer-recording.ts'
+import { transferRecording, type Transferred } from './transfer-recording.ts'
 import { openTransferSlots } from './transfer-slots.ts'
 
 const callUpdated = defineSignal<[CallUpdate]>(CALL_UPDATED_SIGNAL)
@@ -96,14 +96,14 @@ async function transferAll(run: RecordingRun): Promise<void> {
 }
 
 async function transferAndConclude(run: RecordingRun, link: LinkState): Promise<void> {
-  const outcome = await settled(
+  const transferred = await settled(
     run,
     () => transferRecording(run, link),
-    (cancelled) => cancelled,
+    (outcome): Transferred => ({ outcome }),
   )
-  if (outcome === undefined) return run.inbox.putBack(link)
-  await conclude(run, outcome, link)
-  run.inbox.conclude(link, outcome)
+  if (transferred === undefined) return run.inbox.putBack(link)
+  await conclude(run, transferred, link)
+  run.inbox.conclude(link, transferred.outcome)
 }
 
 async function search(run: RecordingRun): Promise<void> {
@@ -114,15 +114,17 @@ async function search(run: RecordingRun): Promise<void> {
   )
   if (found === undefined) return // a link has arrived, or the next run continues the search
   run.inbox.concludeSearch(found.state)
-  await conclude(run, found.outcome)
+  await conclude(run, { outcome: found.outcome })
 }
 
 /** Updates the row before the run can end. A cancelled run also writes its outcome. */
-async function conclude({ call, progress }: RecordingRun, outcome: Outcome, link?: LinkState): Promise<void> {
-  const conclusion = { ...refTo(call), ...(link && { sourceUrl: link.sourceUrl }), outcome }
+async function conclude({ call, progress }: RecordingRun, { outcome, id, isWritten }: Transferred, link?: LinkState): Promise<void> {
+  const conclusion = { ...refTo(call), ...(id !== undefined && { id }), ...(link && { sourceUrl: link.sourceUrl }), outcome }
   await CancellationScope.nonCancellable(async () => {
-    progress.step('update', 'Writing the outcome to the database', link?.sourceUrl)
-    await update(conclusion)
+    if (!isWritten) {
+      progress.step('update', 'Writing the outcome to the database', link?.sourceUrl)
+      await update(conclusion)
+    }
     if (link) await discard(call, link)
   })
   progress.concluded(conclusion)

@@ -1,57 +1,69 @@
 // The transfer of one recording: attempts until it is stored, quarantined or failed.
-import { isCancellation } from '@temporalio/workflow'
+import { isCancellation, uuid4 } from '@temporalio/workflow'
 import { failureIn, type Failure } from './failure.ts'
-import { factsOf, quarantineIncomplete, withRemark } from './quarantine-incomplete.ts'
+import { mayTakeFastPath, takeFastPath } from './fast-path.ts'
+import { quarantineIncomplete } from './quarantine-incomplete.ts'
 import { download, recordRetryWait, renewLink, upload, validate } from './recording-activities.ts'
 import type { RecordingRun } from './recording-run.ts'
 import { afterFailure, afterRenewal, preparingUntilMs, type RetryContext, type RetryStep } from './retry-state.ts'
-import { refTo, type LinkState, type Outcome } from '../contracts/recording.ts'
+import { outcomeOf, refTo, type FastTransferResult, type LinkState, type Outcome } from '../contracts/recording.ts'
 
-type Attempt = { kind: 'concluded'; outcome: Outcome } | { kind: 'failed'; failure: Failure }
+/** `isWritten`: the outcome is in the database already. */
+export interface Transferred {
+  outcome: Outcome
+  /** Identifies the conclusion in the database. */
+  id?: string
+  isWritten?: true
+}
+
+type Attempt = ({ kind: 'concluded' } & Transferred) | { kind: 'failed'; failure: Failure }
+
+const NOT_TAKEN: FastTransferResult = { kind: 'unfinished', reason: 'not eligible' }
 
 /** Updates the link's retry state, so that the next run can continue after the last attempt of this one. */
-export async function transferRecording(run: RecordingRun, link: LinkState): Promise<Outcome> {
+export async function transferRecording(run: RecordingRun, link: LinkState): Promise<Transferred> {
+  const id = uuid4()
   for (;;) {
     await run.progress.waitUntil(link.retry.nextAttemptAt, link.sourceUrl)
-    const attempt = await run.slots.hold(() => attemptTransfer(run, link))
-    if (attempt.kind === 'concluded') return attempt.outcome
+    const attempt = await run.slots.hold(() => attemptTransfer(run, link, id))
+    if (attempt.kind === 'concluded') return attempt
     const { failure } = attempt
     if (failure.spool !== undefined) remember(link, failure.spool)
     const { state, decision } = await decide(run, link, failure)
     link.retry = state
     if (decision.kind === 'conclude') {
       const failed = { state: 'failed', code: decision.code, error: decision.error } as const
-      return (await quarantineIncomplete(run, link, failed)) ?? failed
+      return { outcome: (await quarantineIncomplete(run, link, failed)) ?? failed, id }
     }
     if (decision.pauseMs > 0) await recordWait(run, link, failure, decision.why)
   }
 }
 
-async function attemptTransfer({ call, progress }: RecordingRun, link: LinkState): Promise<Attempt> {
+async function attemptTransfer(run: RecordingRun, link: LinkState, id: string): Promise<Attempt> {
+  const { call, progress } = run
   const { sourceUrl } = link
   const recording = { ...refTo(call), sourceUrl }
   try {
-    progress.step('download', 'Downloading from Exotel', sourceUrl)
-    const spooled = await download(call.policy, recording, link.retry.resumeOn)
+    const fast = mayTakeFastPath(run, link) ? await takeFastPath(run, link, id) : NOT_TAKEN
+    if (fast.kind === 'concluded') return { ...fast, id, isWritten: true }
+    if (fast.queue !== undefined) remember(link, fast.queue)
+
+    if (!fast.spooled) progress.step('download', 'Downloading from Exotel', sourceUrl)
+    const spooled = fast.spooled ?? (await download(call.policy, recording, link.retry.resumeOn))
     remember(link, spooled.queue)
     link.retry = { ...link.retry, resumeOn: spooled.queue } // if the next run continues here: that worker has the complete file
 
-    progress.step('validate', `Validating ${spooled.bytes} bytes`, sourceUrl)
-    const verdict = await validate(call.policy, { ...recording, spooled })
+    if (!fast.verdict) progress.step('validate', `Validating ${spooled.bytes} bytes`, sourceUrl)
+    const verdict = fast.verdict ?? (await validate(call.policy, { ...recording, spooled }))
     if (verdict.kind === 'refused') {
       return { kind: 'failed', failure: { code: 'RecordingInvalid', message: verdict.reason, isEmpty: spooled.bytes === 0 } }
     }
     if (verdict.kind === 'incomplete') return { kind: 'failed', failure: { code: 'DownloadIncomplete', message: verdict.reason } }
 
-    progress.step('upload', `Uploading ${spooled.bytes} bytes`, sourceUrl)
-    const { remark, ...stored } = await upload(call.policy, { ...recording, spooled, verdict })
+    if (!fast.stored) progress.step('upload', `Uploading ${spooled.bytes} bytes`, sourceUrl)
+    const stored = fast.stored ?? (await upload(call.policy, { ...recording, spooled, verdict }))
     forget(link, spooled.queue) // the upload deletes the file
-    const object = factsOf(stored, spooled, verdict)
-    const outcome: Outcome =
-      verdict.kind === 'damaged'
-        ? { state: 'quarantined', code: 'RecordingDamaged', error: verdict.reason, ...object, ...withRemark(remark) }
-        : { state: 'stored', ...object, ...withRemark(verdict.remark, remark) }
-    return { kind: 'concluded', outcome }
+    return { kind: 'concluded', outcome: outcomeOf(stored, spooled, verdict), id }
   } catch (error) {
     if (isCancellation(error)) throw error
     return { kind: 'failed', failure: failureIn(error) }

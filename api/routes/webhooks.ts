@@ -29,8 +29,8 @@ export interface WebhookDependencies {
   limits: Limits
   /** Recording an event is idempotent, so that it is retried after a broken connection instead of responding 503. */
   databaseRetry: RetryPolicy
-  /** Called after an event was committed, so that the relay does not wait for its next poll. */
-  onRecorded: () => void
+  /** Called after an event for the relay was committed, so that the relay does not wait for its next poll. */
+  onPending: () => void
 }
 
 /** Exotel's timeout is 15 s. The caller of a Passthru flow hears silence until we respond. */
@@ -65,11 +65,11 @@ async function receive(deps: WebhookDependencies, route: WebhookRoute, request: 
     const fields = method === 'GET' ? decodeForm(publicQuery(request)) : await decodeBody(rawBody, contentType)
     const event = readCallEvent(fields, route)
     const identity = deliveryIdentity(route, fields)
-    const { duplicate } = await save(() => recordEvent(deps.database, { ...delivery, identity, event, fields }))
+    const { duplicate, pending } = await save(() => recordEvent(deps.database, { ...delivery, identity, event, fields }))
     deliveries.inc({ route, result: duplicate ? 'duplicate' : 'accepted' })
     if (!duplicate)
       deps.logger.info({ callSid: event.callSid, route, ended: event.ended, sources: event.sources.length }, 'Recording event received')
-    deps.onRecorded()
+    if (pending) deps.onPending()
     response.json({ status: 'accepted', callSid: event.callSid, duplicate })
   } catch (error) {
     if (error instanceof UnreadableDelivery || error instanceof InvalidCallSid) {

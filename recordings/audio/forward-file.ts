@@ -8,7 +8,7 @@ export const VIEW_BYTES = 256 * 1024
 export class ForwardFile {
   readonly size: number
   readonly #file: FileHandle
-  readonly #window = Buffer.allocUnsafe(WINDOW_BYTES)
+  readonly #window: Buffer
   #start = 0
   #length = 0
   #bytesRead = 0
@@ -16,6 +16,7 @@ export class ForwardFile {
   private constructor(file: FileHandle, size: number) {
     this.#file = file
     this.size = size
+    this.#window = Buffer.allocUnsafe(Math.min(WINDOW_BYTES, size))
   }
 
   static async open(path: string): Promise<ForwardFile> {
@@ -51,8 +52,8 @@ export class ForwardFile {
     if (isInside) this.#window.copyWithin(0, keptFrom, this.#length)
     this.#length = isInside ? this.#length - keptFrom : 0
     this.#start = offset
-    while (this.#length < WINDOW_BYTES) {
-      const { bytesRead } = await this.#file.read(this.#window, this.#length, WINDOW_BYTES - this.#length, offset + this.#length)
+    while (this.#length < this.#window.length && offset + this.#length < this.size) {
+      const { bytesRead } = await this.#file.read(this.#window, this.#length, this.#window.length - this.#length, offset + this.#length)
       if (bytesRead === 0) return
       this.#length += bytesRead
       this.#bytesRead += bytesRead

@@ -44,7 +44,8 @@ const MONO = 3
  */
 export function readFrame(view: Buffer, at: number, freeBytes?: number): MpegFrame | undefined {
   if (at + FRAME_HEADER_BYTES > view.length || view[at] !== 0xff) return undefined
-  const [second, third, fourth] = [view[at + 1]!, view[at + 2]!, view[at + 3]!]
+  const second = view[at + 1]!
+  const third = view[at + 2]!
   if ((second & 0xe0) !== 0xe0) return undefined
   const divisor = RATE_DIVISORS[(second >> 3) & 3]
   const layer = 4 - ((second >> 1) & 3)
@@ -56,15 +57,18 @@ export function readFrame(view: Buffer, at: number, freeBytes?: number): MpegFra
   const sampleRate = baseRate / divisor
   const samples = layer === 1 ? 384 : layer === 3 && !isMpeg1 ? 576 : 1152
   const padding = ((third >> 1) & 1) * (layer === 1 ? 4 : 1)
-  const channels = fourth >> 6 === MONO ? 1 : 2
+  const channels = view[at + 3]! >> 6 === MONO ? 1 : 2
   const sideInfo = isMpeg1 ? (channels === 1 ? 17 : 32) : channels === 1 ? 9 : 17
-  const frame = { samples, sampleRate, channels, layer, format: formatOf(view, at), infoOffset: FRAME_HEADER_BYTES + sideInfo }
+  const format = formatOf(view, at)
+  const infoOffset = FRAME_HEADER_BYTES + sideInfo
   if (kbps > 0) {
     const slots = Math.floor((samples * kbps * 125) / sampleRate / (layer === 1 ? 4 : 1))
-    return { ...frame, bytes: slots * (layer === 1 ? 4 : 1) + padding }
+    return { bytes: slots * (layer === 1 ? 4 : 1) + padding, samples, sampleRate, channels, layer, format, infoOffset }
   }
   const free = freeBytes ?? findFreeBytes(view, at)
-  return free === undefined ? undefined : { ...frame, bytes: free + padding, freeBytes: free }
+  return free === undefined
+    ? undefined
+    : { bytes: free + padding, freeBytes: free, samples, sampleRate, channels, layer, format, infoOffset }
 }
 
 function isLayer(layer: number): layer is 1 | 2 | 3 {

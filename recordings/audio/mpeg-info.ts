@@ -22,8 +22,13 @@ const DECODER_DELAY = 529
 const CRC_BYTES = 2
 const VBRI_OFFSET = FRAME_HEADER_BYTES + 32
 
+/** The first letters of the marks. */
+const FIRST_LETTERS = new Set(Buffer.from('XIV'))
+
 /** Returns undefined if the frame at `at` is ordinary audio. */
 export function readInfo(view: Buffer, at: number, frame: MpegFrame): MpegInfo | undefined {
+  const mayStart = (offset: number): boolean => FIRST_LETTERS.has(view[at + offset]!)
+  if (!mayStart(frame.infoOffset) && !mayStart(frame.infoOffset + CRC_BYTES) && !mayStart(VBRI_OFFSET)) return undefined
   const bytes = view.subarray(at, at + frame.bytes)
   const start = [frame.infoOffset, frame.infoOffset + CRC_BYTES].find(
     (offset) => isMark(bytes, offset, 'Xing') || isMark(bytes, offset, 'Info'),

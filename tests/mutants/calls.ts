@@ -21,8 +21,8 @@ export const calls: Mistake[] = [
   {
     breaks: 'two conclusions of a call overlap, and the summary contains only one of them',
     file: 'calls/conclude-recording.ts',
-    text: 'await lockCall(transaction, conclusion)',
-    replacement: 'await lockCall(database, conclusion)',
+    text: 'await recordAttempt(transaction, conclusion',
+    replacement: 'await recordAttempt(database, conclusion',
     tests: ['tests/storage/concurrent-conclusions.test.ts'],
     only: 'given up at the same time',
   },

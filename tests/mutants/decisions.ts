@@ -173,8 +173,8 @@ export const decisions: Mistake[] = [
   {
     breaks: 'a cancelled run ends without updating its row',
     file: 'workflows/recording.ts',
-    text: "  await CancellationScope.nonCancellable(async () => {\n    progress.step('update'",
-    replacement: "  await CancellationScope.cancellable(async () => {\n    progress.step('update'",
+    text: '  await CancellationScope.nonCancellable(async () => {\n    if (!isWritten)',
+    replacement: '  await CancellationScope.cancellable(async () => {\n    if (!isWritten)',
     tests: ['tests/workflows/cancellation-and-status.test.ts'],
     only: 'its row is written first, also if it waits for a link',
   },

@@ -181,7 +181,7 @@ export const duty: Mistake[] = [
   {
     breaks: 'an outage that ends a transaction looks like a permanent error',
     file: 'platform/database-errors.ts',
-    text: ' ||\n    (error.cause instanceof Error && isConnectionError(error.cause))',
+    text: ' ||\n    (types.isNativeError(error.cause) && isConnectionError(error.cause))',
     replacement: '',
     tests: ['tests/unit/connection-errors.test.ts'],
     only: 'a connection fails',

@@ -8,6 +8,7 @@ import { downloads } from './downloads.ts'
 import { duty } from './duty.ts'
 import { evidence } from './evidence.ts'
 import { exotelApi } from './exotel-api.ts'
+import { fastPath } from './fast-path.ts'
 import { fields } from './fields.ts'
 import type { Mistake } from './mistake.ts'
 import { objects } from './objects.ts'
@@ -35,6 +36,7 @@ export const mistakes: Mistake[] = [
   ...evidence,
   ...requests,
   ...fields,
+  ...fastPath,
   ...objects,
   ...outages,
   ...activityFailures,

@@ -132,7 +132,7 @@ export const reviewTransfers: Mistake[] = [
   },
   {
     breaks: 'the row of a good recording does not say that a foreign object has its key',
-    file: 'workflows/transfer-recording.ts',
+    file: 'contracts/recording.ts',
     text: 'withRemark(verdict.remark, remark)',
     replacement: 'withRemark(verdict.remark)',
     tests: ['tests/workflows/own-outages.test.ts'],

@@ -108,9 +108,9 @@ export const runs: Mistake[] = [
   },
   {
     breaks: 'the row of a damaged recording does not say that a foreign object has its key',
-    file: 'workflows/transfer-recording.ts',
-    text: 'error: verdict.reason, ...object, ...withRemark(remark) }',
-    replacement: 'error: verdict.reason, ...object }',
+    file: 'contracts/recording.ts',
+    text: 'error: verdict.reason, ...facts, ...withRemark(remark) }',
+    replacement: 'error: verdict.reason, ...facts }',
     tests: ['tests/workflows/incomplete-recording.test.ts'],
     only: 'has a remark about the key',
   },

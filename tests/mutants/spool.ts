@@ -61,8 +61,8 @@ export const spool: Mistake[] = [
   {
     breaks: 'A file whose bytes have changed is validated and stored',
     file: 'activities/validate-recording.ts',
-    text: 'digests.sha256 === spooled.sha256',
-    replacement: 'digests.bytes === spooled.bytes',
+    text: '(await digestSpooled(deps, spooled)).sha256 === spooled.sha256',
+    replacement: '(await digestSpooled(deps, spooled)).bytes === spooled.bytes',
     tests: ['tests/storage/spool-attempts.test.ts'],
     only: 'When the bytes of a whole file have changed',
   },
@@ -101,8 +101,8 @@ export const spool: Mistake[] = [
   {
     breaks: 'Downloads that start at the same time reserve more space than there is',
     file: 'recordings/spool-space.ts',
-    text: 'Math.max(sizes.get(each) ?? 0, this.#reserved.get(each) ?? 0)',
-    replacement: '(sizes.get(each) ?? 0)',
+    text: 'Math.max(this.#sizeOf(each), this.#reserved.get(each) ?? 0)',
+    replacement: 'this.#sizeOf(each)',
     tests: ['tests/storage/spool.test.ts'],
     only: 'no more is reserved than is available',
   },

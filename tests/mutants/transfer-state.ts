@@ -77,8 +77,8 @@ export const transferState: Mistake[] = [
   {
     breaks: 'bytes that a killed worker was decoding stay on its disk after their recording is stored',
     file: 'recordings/spool.ts',
-    text: 'decodedPathOf(this.path(file)), decodingPathOf(this.path(file)), this.path(file)',
-    replacement: 'decodedPathOf(this.path(file)), this.path(file)',
+    text: 'decodedPathOf(path), decodingPathOf(path), path]',
+    replacement: 'decodedPathOf(path), path]',
     tests: ['tests/storage/spool.test.ts'],
     only: String.raw`left only a file \.decoding`,
   },

@@ -13,7 +13,7 @@ export const uploads: Mistake[] = [
   {
     breaks: 'A resumed upload keeps a part with wrong bytes',
     file: 'recordings/multipart.ts',
-    text: "storedParts.get(PartNumber) === md5.toString('hex')",
+    text: 'storedParts.get(PartNumber) === digest.md5',
     replacement: 'storedParts.has(PartNumber)',
     tests: ['tests/storage/upload-attempts.test.ts'],
     only: 'When an open upload has a part with other bytes',
@@ -45,8 +45,8 @@ export const uploads: Mistake[] = [
   {
     breaks: 'The ETag of a multipart upload is computed wrong, and each object is read back',
     file: 'recordings/digests.ts',
-    text: 'chunk.length >= untilPartEnds',
-    replacement: 'chunk.length > untilPartEnds',
+    text: '    if (this.#bytes > 0) this.#close()\n    return',
+    replacement: '    this.#close()\n    return',
     tests: ['tests/storage/upload-attempts.test.ts'],
     only: 'When a file that fills its last part is uploaded in parts',
   },
@@ -93,8 +93,8 @@ export const uploads: Mistake[] = [
   {
     breaks: 'A file with the maximum size of one request is refused by the store',
     file: 'recordings/digests.ts',
-    text: 'bytes <= singlePutMaxBytes',
-    replacement: 'bytes < singlePutMaxBytes',
+    text: 'if (this.#bytes <= this.#sizes.singlePutMaxBytes) return',
+    replacement: 'if (this.#bytes < this.#sizes.singlePutMaxBytes) return',
     tests: ['tests/storage/upload-attempts.test.ts'],
     only: 'has the maximum size of a single request',
   },
@@ -139,9 +139,9 @@ export const uploads: Mistake[] = [
     only: 'acknowledged, but not stored',
   },
   {
-    breaks: 'Bytes that were not validated are uploaded',
+    breaks: 'A file that the disk has changed is sent again and again, and never downloaded again',
     file: 'activities/upload-recording.ts',
-    text: '    await assertSpooled(object, store.sizes)\n',
+    text: "    if (classifyStoreError(error).of === 'object') await assertUnchanged(store, spool, spooled)\n",
     replacement: '',
     tests: ['tests/storage/validation.test.ts'],
     only: 'changed before the upload',

@@ -13,7 +13,7 @@ let backend: Backend
 let locker: pg.PoolClient
 beforeAll(async () => {
   faulty = await startFaultyS3()
-  backend = await startBackend({ env: { WASABI_ENDPOINT: faulty.url } })
+  backend = await startBackend({ env: { WASABI_ENDPOINT: faulty.url, RECORDING_FAST_PATH_MAX_BYTES: '0' } })
 })
 afterAll(async () => {
   await backend?.stop()

@@ -14,7 +14,7 @@ const STALL_AT_BYTES = 2_250_000
 
 let backend: Backend
 beforeAll(async () => {
-  backend = await startBackend()
+  backend = await startBackend({ env: { RECORDING_FAST_PATH_MAX_BYTES: '0' } }) // only activities have heartbeats
 })
 afterAll(() => backend?.stop())
 

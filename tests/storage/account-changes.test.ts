@@ -109,7 +109,7 @@ test('When an account is being deactivated during a login, then the login gets n
   const { id: userId } = await insertUser()
   let login: ReturnType<typeof openSession> | undefined
   await opened.owner.$transaction(async (transaction) => {
-    await transaction.user.update({ where: { id: userId }, data: { active: false } })
+    await transaction.$executeRaw`UPDATE users SET active = false WHERE id = ${userId}::uuid`
     await endSessions(transaction, { userId }, 'revoked')
     login = openSession(accounts(), { userId, passwordHash })
     await untilBlocked(opened.database, [login])

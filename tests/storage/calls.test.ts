@@ -5,7 +5,7 @@ import type { CallSid } from '../../contracts/call-sid.ts'
 import { advanceStatus, fixRecordingDate, linksOf, nameRecording } from '../../calls/recording-facts.ts'
 import type { WebhookRoute } from '../../exotel/call-event.ts'
 import { readMigrations } from '../../platform/migrations.ts'
-import { assertMigrated, connectDatabase, type Database } from '../../platform/database.ts'
+import { assertMigrated, connectDatabase, Prisma, type Database } from '../../platform/database.ts'
 import { recordWebhook } from '../support/record-webhook.ts'
 import { openDatabase, newCallSid } from '../support/servers.ts'
 
@@ -111,13 +111,13 @@ test('When links are read, then the link to request first is the first one, and 
   ])
   await nameRecording(database, callSid, { sourceUrl: LINK, fetchUrl: 'https://s3.test/y?Signature=1' })
   await nameRecording(database, callSid, { sourceUrl: LINK })
-  expect((await linksOf(database, callSid, LINK))[0]).toEqual({ url: 'https://s3.test/y?Signature=1', kind: 'presigned' })
+  expect((await linksOf(database, callSid, LINK))![0]).toEqual({ url: 'https://s3.test/y?Signature=1', kind: 'presigned' })
 })
 
 test('When a webhook names a known recording with another query, then the newer link is used, and a later one without a query does not replace it', async () => {
   const callSid = newCallSid()
   for (const query of ['?token=old', '?token=new', '']) await record('recording', { CallSid: callSid, RecordingUrl: LINK + query })
-  expect((await linksOf(database, callSid, LINK)).map(({ url }) => url)).toEqual([`${LINK}?token=new`, LINK])
+  expect((await linksOf(database, callSid, LINK))!.map(({ url }) => url)).toEqual([`${LINK}?token=new`, LINK])
 })
 
 test('When the server has another time zone, then times are still the same instants', async () => {
@@ -139,10 +139,10 @@ test('When the server has another time zone, then times are still the same insta
 
 test('When a query of the application runs, then it uses its index', async () => {
   const plan = async (sql: string) => {
-    const [, rows] = await database.$transaction([
-      database.$executeRawUnsafe('SET LOCAL enable_seqscan = off'),
-      database.$queryRawUnsafe<{ 'QUERY PLAN': string }[]>(`EXPLAIN ${sql}`),
-    ])
+    const rows = await database.$transaction(async (transaction) => {
+      await transaction.$executeRaw`SET LOCAL enable_seqscan = off`
+      return transaction.$queryRaw<{ 'QUERY PLAN': string }[]>(Prisma.raw(`EXPLAIN ${sql}`))
+    })
     return rows.map((row) => row['QUERY PLAN']).join('\n')
   }
   const dueEvents = (lane: string) =>

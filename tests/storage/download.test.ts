@@ -12,6 +12,7 @@ import { newCallSid } from '../support/servers.ts'
 const MB = 1024 ** 2
 const BYTES = randomBytes(3 * MB)
 const SHA256 = createHash('sha256').update(BYTES).digest('hex')
+const MD5 = createHash('md5').update(BYTES).digest('hex')
 
 let exotel: ScriptedServer
 let bench: Workbench
@@ -44,7 +45,7 @@ const failure = (type: string, more: object = {}) => expect.objectContaining({ t
 test('When a recording is downloaded completely, then it is in the spool with its hash, and a second call sends no request', async () => {
   exotel.script(whole)
   const spooled = await download()
-  expect(spooled).toEqual({ queue: bench.spool.queue, file: file(), bytes: BYTES.length, sha256: SHA256 })
+  expect(spooled).toEqual({ queue: bench.spool.queue, file: file(), bytes: BYTES.length, sha256: SHA256, etag: MD5 })
   expect(exotel.requests[0]!.headers.authorization).toBe(`Basic ${Buffer.from('key:token-of-the-account').toString('base64')}`)
   exotel.script(status(500))
   expect(await download()).toEqual(spooled)

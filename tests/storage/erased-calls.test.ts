@@ -185,7 +185,7 @@ describe('When a recording arrives for a call that was erased in the meantime', 
 async function duringErasure(callSid: CallSid, work: (() => Promise<unknown>)[]): Promise<unknown[]> {
   let started: Promise<unknown>[] = []
   await database.$transaction(async (transaction) => {
-    await transaction.call.update({ where: { callSid }, data: { recordingState: 'erased', recordingUrl: null } })
+    await transaction.$executeRaw`UPDATE calls SET recording_state = 'erased', recording_url = NULL WHERE call_sid = ${callSid}`
     started = work.map((each) => each())
     await untilBlocked(database, started)
   })

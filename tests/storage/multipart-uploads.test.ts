@@ -57,7 +57,7 @@ test('When the store returns ETags of parts that are no MD5, then the upload is 
   try {
     const path = join(folder, 'file')
     writeFileSync(path, '15 bytes, three')
-    const { bytes, sha256, etag } = await digestFile(path, sizes, new AbortController().signal, () => {})
+    const { bytes, sha256, etag, parts } = await digestFile(path, sizes, new AbortController().signal, () => {})
     let completed = ''
     s3.script(async (request, response) => {
       const query = new URL(request.url!, s3.url).searchParams
@@ -71,7 +71,7 @@ test('When the store returns ETags of parts that are no MD5, then the upload is 
       completed = body
       return answer('CompleteMultipartUploadResult', '<Key>recordings/x.mp3</Key>')
     })
-    const object = { key: 'recordings/x.mp3', path, bytes, sha256, etag, contentType: 'audio/mpeg', metadata: {} }
+    const object = { key: 'recordings/x.mp3', path, bytes, sha256, etag, parts: parts!, contentType: 'audio/mpeg', metadata: {} }
     const control = { signal: new AbortController().signal, onProgress: () => {}, isCancelled: () => false }
     await store.put(object, control, { key: object.key, state: 'absent' })
     expect(completed.match(/encrypted \d/g)).toEqual(['encrypted 1', 'encrypted 2'])

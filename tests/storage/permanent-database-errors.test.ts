@@ -1,14 +1,17 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { pino } from 'pino'
 import { isDatabaseOutage, sqlStateOf } from '../../platform/database-errors.ts'
-import { connectDatabase, type Database } from '../../platform/database.ts'
+import { connectDatabase, type Database, type Queryable } from '../../platform/database.ts'
 import { createDatabase, newCallSid } from '../support/servers.ts'
 
 let created: Awaited<ReturnType<typeof createDatabase>>
 let database: Database
+/** Has one connection, so that a setting of its session applies to each statement. */
+let single: Database
 beforeAll(async () => {
   created = await createDatabase()
   database = connectDatabase({ url: created.url, poolSize: 2, logger: pino({ level: 'silent' }) })
+  single = connectDatabase({ url: created.url, poolSize: 1, logger: pino({ level: 'silent' }) })
   await database.$executeRaw`
     CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
       $$ BEGIN RAISE EXCEPTION 'planted' USING ERRCODE = current_setting('test.sqlstate'); END $$`
@@ -21,28 +24,33 @@ beforeAll(async () => {
     CREATE TRIGGER fail BEFORE INSERT ON calls FOR EACH ROW WHEN (NEW.custom_field = 'fail') EXECUTE FUNCTION fail()`
 })
 afterAll(async () => {
-  await database?.$disconnect()
+  await Promise.all([database?.$disconnect(), single?.$disconnect()])
   await created?.drop()
 })
 
-type Statement = (tx: Pick<Database, '$executeRaw' | 'call'>) => Promise<unknown>
-const STATEMENTS: [string, Statement][] = [
-  ['a statement', (tx) => tx.$executeRaw`INSERT INTO failing_statements VALUES (1)`],
-  ['a commit', (tx) => tx.$executeRaw`INSERT INTO failing_commits VALUES (1)`],
-  ['a query of the model', (tx) => tx.call.create({ data: { callSid: newCallSid(), customField: 'fail' } })],
+const inTransaction = (insert: (tx: Queryable) => Promise<unknown>) => (sqlState: string) =>
+  database.$transaction(async (tx) => {
+    await tx.$executeRaw`SELECT set_config('test.sqlstate', ${sqlState}, true)`
+    await insert(tx)
+  })
+const STATEMENTS: [string, (sqlState: string) => Promise<unknown>][] = [
+  ['a statement', inTransaction((tx) => tx.$executeRaw`INSERT INTO failing_statements VALUES (1)`)],
+  ['a commit', inTransaction((tx) => tx.$executeRaw`INSERT INTO failing_commits VALUES (1)`)],
+  [
+    'a query of the model',
+    async (sqlState) => {
+      await single.$executeRaw`SELECT set_config('test.sqlstate', ${sqlState}, false)`
+      await single.call.create({ data: { callSid: newCallSid(), customField: 'fail' } })
+    },
+  ],
 ]
 
-/** The error of a transaction in which PostgreSQL reports this SQLSTATE. */
-async function failWith(sqlState: string, statement: Statement): Promise<unknown> {
-  return database
-    .$transaction(async (tx) => {
-      await tx.$executeRaw`SELECT set_config('test.sqlstate', ${sqlState}, true)`
-      await statement(tx)
-    })
-    .then(
-      () => 'it succeeded',
-      (error: unknown) => error,
-    )
+/** The error if PostgreSQL reports this SQLSTATE. */
+async function failWith(sqlState: string, statement: (sqlState: string) => Promise<unknown>): Promise<unknown> {
+  return statement(sqlState).then(
+    () => 'it succeeded',
+    (error: unknown) => error,
+  )
 }
 
 describe.each(STATEMENTS)(

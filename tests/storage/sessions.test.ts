@@ -59,7 +59,7 @@ describe('When the password is changed by a transaction that is not committed ye
   async function duringReset<T>(work: () => Promise<T>): Promise<T> {
     let started: Promise<T> | undefined
     await opened.owner.$transaction(async (reset) => {
-      await reset.user.update({ where: { id: userId }, data: { passwordHash: HASH_OF_RESET } })
+      await reset.$executeRaw`UPDATE users SET password_hash = ${HASH_OF_RESET} WHERE id = ${userId}::uuid`
       started = work()
       await untilBlocked(opened.database, [started])
     })

@@ -109,6 +109,22 @@ test('When a writer has ended, also by an error, then the space that it reserved
   }
 })
 
+test('When a download has just ended, then its file counts until it is deleted, also if it is kept for later', async () => {
+  const [a, b, other] = [spool.fileFor(callSid('a1'), 'x'), spool.fileFor(callSid('b1'), 'x'), spool.fileFor(callSid('c1'), 'x')]
+  await spool.reserve(other, 100) // lists the directory
+  const attempt = { scheduledMs: 1, signal: new AbortController().signal }
+  await spool.asWriter(a, attempt, async () => {
+    await spool.reserve(a, 600)
+    writeFileSync(spool.path(a), Buffer.alloc(600))
+  })
+  const reserve = (): Promise<void> => spool.reserve(b, 600)
+  await expect(reserve()).rejects.toThrow(SpoolFull)
+  await spool.asWriter(a, attempt, () => spool.setAside(a))
+  await expect(reserve()).rejects.toThrow(SpoolFull)
+  await spool.remove(a)
+  await reserve()
+})
+
 test('When the length of a file is unknown, then a small spool still accepts it', async () => {
   expect(await spool.reserveNextStep(spool.fileFor(callSid('a1'), 'x'), 0)).toBeGreaterThan(0)
   await expect(spool.reserve(spool.fileFor(callSid('b1'), 'x'), LIMITS.maxBytes)).rejects.toThrow(SpoolFull)

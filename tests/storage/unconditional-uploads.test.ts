@@ -28,7 +28,7 @@ beforeEach(() => {
 })
 
 const upload = (input: UploadInput): Promise<StoredObject> => bench.run('uploadRecording', input)
-const keyOf = async (input: UploadInput): Promise<string> => objectKey(input, await fixRecordingDate(bench.database, input.callSid))
+const keyOf = async (input: UploadInput): Promise<string> => objectKey(input, (await fixRecordingDate(bench.database, input.callSid))!)
 const putThere = (Key: string, Metadata: Record<string, string>, Body: Buffer | string = 'other bytes'): Promise<unknown> =>
   bench.bucket.client.send(new PutObjectCommand({ Bucket: bench.bucket.name, Key, Body, Metadata }))
 const ours = ({ callSid, spooled }: UploadInput): Record<string, string> => ({ callsid: callSid, sha256: spooled.sha256 })
@@ -42,8 +42,8 @@ describe('When the store has no conditional requests,', () => {
 
   test('then the recording is stored, and the key is checked again before each request that stores', async () => {
     for (const expected of [
-      ['HEAD', 'PUT', 'HEAD', 'PUT', 'HEAD'],
-      ['HEAD', 'HEAD', 'PUT', 'HEAD'],
+      ['HEAD', 'PUT', 'HEAD', 'PUT'],
+      ['HEAD', 'HEAD', 'PUT'],
     ]) {
       const { input } = await spoolRecording(bench)
       faulty.requests.length = 0

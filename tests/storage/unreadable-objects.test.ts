@@ -33,7 +33,7 @@ const sent = (): unknown[] => faulty.requests.filter(({ method }) => method === 
 /** A spooled recording whose key already has an object with as many bytes. */
 async function withOccupiedKey(): Promise<{ input: UploadInput; key: string; before: string }> {
   const { input } = await spoolRecording(bench)
-  const key = objectKey(input, await fixRecordingDate(bench.database, input.callSid))
+  const key = objectKey(input, (await fixRecordingDate(bench.database, input.callSid))!)
   await bench.bucket.client.send(new PutObjectCommand({ Bucket: bench.bucket.name, Key: key, Body: 'x'.repeat(input.spooled.bytes) }))
   return { input, key, before: await bench.bucket.sha256Of(key) }
 }

@@ -102,14 +102,14 @@ test('When a file has the maximum size of a single request, then it is sent in o
   faulty.requests.length = 0
   await expectStored(recording, await upload(recording))
   const ofObject = faulty.requests.filter(({ url }) => new URL(url, faulty.url).pathname.includes(recording.input.callSid))
-  expect(ofObject.map(({ method }) => method)).toEqual(['HEAD', 'PUT', 'HEAD'])
+  expect(ofObject.map(({ method }) => method)).toEqual(['HEAD', 'PUT'])
 })
 
 test('When an open upload has a part with other bytes of the same size, then that part is sent again, and only that', async () => {
   const recording = await large()
   const { path, input } = recording
   const file = readFileSync(path)
-  const Key = objectKey(input, await fixRecordingDate(bench.database, input.callSid))
+  const Key = objectKey(input, (await fixRecordingDate(bench.database, input.callSid))!)
   const place = { Bucket: bench.bucket.name, Key }
   const { UploadId } = await bench.bucket.client.send(new CreateMultipartUploadCommand(place))
   for (const [PartNumber, Body] of [
@@ -142,7 +142,7 @@ test('When another program puts an object under the key during a multipart uploa
   const { reached, release } = faulty.hold('POST', ofCall(recording, 'uploadId='))
   const first = upload(recording).catch((error: unknown) => error)
   await reached
-  const Key = objectKey(recording.input, await fixRecordingDate(bench.database, recording.input.callSid))
+  const Key = objectKey(recording.input, (await fixRecordingDate(bench.database, recording.input.callSid))!)
   await bench.bucket.client.send(new PutObjectCommand({ Bucket: bench.bucket.name, Key, Body: 'of somebody else' }))
   const foreign = await bench.bucket.sha256Of(Key)
   release()
@@ -190,7 +190,9 @@ describe('When two attempts upload one recording at the same time', () => {
   ])('in two processes, %s, then both succeed', async (_how, spool) => {
     const recording = await spool()
     const other = await openWorkbench({ s3Endpoint: faulty.url, uploadSizes: SIZES, bucket: bench.bucket.name })
-    copyFileSync(recording.path, other.spool.path(recording.input.spooled.file))
+    const { file } = recording.input.spooled
+    copyFileSync(recording.path, other.spool.path(file))
+    await other.spool.writeNote(file, await bench.spool.note(file))
     const attempts = [() => upload(recording), () => other.run('uploadRecording', recording.input)]
     const [stored] = await Promise.all(attempts.map((attempt) => attempt().catch(attempt))) // the server may reset the connection
     await expectStored(recording, stored!)
@@ -227,6 +229,7 @@ describe('When two attempts upload one recording at the same time', () => {
 test('When the spool file of a confirmed upload cannot be deleted, then the upload still succeeds', async () => {
   const recording = await spoolRecording(bench)
   const note = `${recording.path}.json`
+  rmSync(note)
   mkdirSync(note) // `rm` refuses a directory, even if the tests run as root
   await expectStored(recording, await upload(recording))
   expect(bench.alarms.active()).toEqual([])

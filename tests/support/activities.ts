@@ -15,7 +15,7 @@ import type { UrlPolicy } from '../../exotel/url-policy.ts'
 import type { AlarmName } from '../../contracts/alarm-names.ts'
 import { createAlarms, type Alarms } from '../../platform/alarm-registry.ts'
 import { connectDatabase, type Database } from '../../platform/database.ts'
-import { createStoreBreaker } from '../../recordings/breaker.ts'
+import { createStoreBreaker, type StoreBreaker } from '../../recordings/breaker.ts'
 import type { UploadSizes } from '../../recordings/digests.ts'
 import { BucketObjects } from '../../recordings/bucket-objects.ts'
 import type { SpoolLimits } from '../../recordings/spool-space.ts'
@@ -42,7 +42,9 @@ export interface Workbench {
   databaseUrl: string
   bucket: Bucket
   spool: Spool
+  store: RecordingStore
   alarms: Alarms<AlarmName>
+  breaker: StoreBreaker
   /** Recreates the worker's state at its start: no alarms, and a closed circuit breaker. */
   restart(): void
   close(): Promise<void>
@@ -122,8 +124,14 @@ export async function openWorkbench(
     databaseUrl: created.url,
     bucket: openBucket(access),
     spool,
+    get store() {
+      return worker.store
+    },
     get alarms() {
       return worker.alarms
+    },
+    get breaker() {
+      return worker.deps.breaker
     },
     restart() {
       worker.store.close()

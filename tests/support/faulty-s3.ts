@@ -19,7 +19,7 @@ export interface FaultyS3 {
   rewriteLists(...rewrites: ((xml: string) => string)[]): void
   /** HEAD does not find an object for this long after it was put. */
   hideNewMs: number
-  /** Responses to HEAD have no ETag. */
+  /** Responses to HEAD and PUT have no ETag. */
   hideEtags: boolean
   /** Headers that responses to HEAD have instead of the store's own ones. Undefined removes a header. */
   headHeaders: Record<string, string | undefined>
@@ -111,7 +111,8 @@ export async function startFaultyS3(): Promise<FaultyS3> {
         if (rewrite)
           return void text(answer).then((xml) => response.writeHead(200, { 'content-type': 'application/xml' }).end(rewrite(xml)))
         const headers = { ...answer.headers }
-        if (request.method === 'HEAD') replaceHeaders(headers, { ...(s3.hideEtags && { etag: undefined }), ...s3.headHeaders })
+        if (s3.hideEtags && ['HEAD', 'PUT'].includes(request.method!)) replaceHeaders(headers, { etag: undefined })
+        if (request.method === 'HEAD') replaceHeaders(headers, s3.headHeaders)
         response.writeHead(answer.statusCode!, headers)
         answer.pipe(response)
       },

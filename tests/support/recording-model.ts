@@ -1,5 +1,11 @@
 // Runs RecordingWorkflow with random results of Exotel and of activities and with random signals, and checks its invariants.
 import fc from 'fast-check'
+import { pino } from 'pino'
+import { ApplicationFailure } from '@temporalio/common'
+import { withAttempt, type ActivityAttempt } from '../../activities/attempt.ts'
+import { RetryLater } from '../../activities/failures.ts'
+import { createFastTransfer } from '../../activities/fast-transfer.ts'
+import { createFindOutcome } from '../../activities/find-outcome.ts'
 import { concludeRecording } from '../../calls/conclude-recording.ts'
 import { nameRecording } from '../../calls/recording-facts.ts'
 import type { Database } from '../../platform/database.ts'
@@ -37,6 +43,9 @@ export interface History {
   tries: Record<string, Result[]>
   answers: CallDetailsAnswer[]
   renewed: boolean
+  fastPath: boolean
+  /** How many results of the fast path Temporal does not receive, although all steps were done. */
+  lostResults: number
   /** With a small limit the run continues as new during transfers and waits. */
   continueAsNewAfterEvents: number
 }
@@ -67,6 +76,8 @@ export const histories: fc.Arbitrary<History> = fc.record({
     { maxLength: 4 },
   ),
   renewed: fc.boolean(),
+  fastPath: fc.boolean(),
+  lostResults: fc.nat({ max: 2 }),
   continueAsNewAfterEvents: fc.constantFrom(10_000, 150),
 })
 
@@ -129,12 +140,13 @@ export async function play(harness: Harness, database: Database, history: Histor
       if (outcome === 'store unavailable' && failures <= 3) throw retriedLater('StorageUnavailable', 5 * MINUTE)
       spool.delete(file)
       if (uploaded.get(file) !== 'stored') uploaded.set(file, verdict.kind === 'good' ? 'stored' : 'quarantined')
-      return { bucket: 'b', key: `recordings/${file.at(-5)}`, url: `https://s3/b/recordings/${file.at(-5)}` }
+      const key = `recordings/2026/11/28/${run.callSid}-${'a'.repeat(12)}.mp3`
+      return { bucket: 'b', key, url: `https://s3/b/${key}` }
     },
     updateCall: async (conclusion: Conclusion) => {
       counted.delete(conclusion.sourceUrl ?? '')
       progressed.delete(conclusion.sourceUrl ?? '')
-      await concludeRecording(database, conclusion, { attempt: `${run.callSid}/${(conclusions += 1)}`, plan: RECOVERY })
+      await concludeRecording(database, conclusion, { attempt: `${conclusion.id ?? run.callSid}/${(conclusions += 1)}`, plan: RECOVERY })
       const { recordingState } = await database.call.findUniqueOrThrow({ where: { callSid: conclusion.callSid } })
       ranks.push(RANKS[recordingState as keyof typeof RANKS])
     },
@@ -150,8 +162,10 @@ export async function play(harness: Harness, database: Database, history: Histor
     },
     discardRecording: async ({ sourceUrl }) => void spool.delete(sourceUrl),
   }
-  const { continueAsNewAfterEvents } = history
-  run = await harness.start(history.first, script, { policy: { ...POLICY, continueAsNewAfterEvents } })
+  const { continueAsNewAfterEvents, fastPath } = history
+  const policy = { ...POLICY, continueAsNewAfterEvents, ...(fastPath && { fastPathMaxBytes: 1000 }) }
+  const fastTransfer = fastTransferOf(script, { lostResults: history.lostResults, spool, database })
+  run = await harness.start(history.first, { ...script, fastTransfer }, { policy })
   for (const { afterMs, news: update } of history.later) {
     if (afterMs > 0) await harness.env.sleep(afterMs)
     await untilNoRequest(run)
@@ -182,6 +196,54 @@ export async function play(harness: Harness, database: Database, history: Histor
     ranks.every((rank, index) => index === 0 || rank >= ranks[index - 1]!),
     `the call's state went down: ${ranks.join()}`,
   )
+}
+
+/** The fast path itself, with the scripted steps. */
+function fastTransferOf(
+  { downloadRecording, validateRecording, uploadRecording, updateCall }: Script,
+  { lostResults, spool, database }: { lostResults: number; spool: ReadonlySet<string>; database: Database },
+): NonNullable<Script['fastTransfer']> {
+  const fastTransfer = createFastTransfer(
+    {
+      spool: { queue: 'spool-lab', fileFor: (_callSid, sourceUrl) => sourceUrl, holds: async (file) => spool.has(file) },
+      breaker: { state: () => 'closed' },
+      logger: pino({ level: 'silent' }),
+    },
+    {
+      downloadRecording: asInProduct(downloadRecording!),
+      validateRecording: asInProduct(validateRecording!),
+      uploadRecording: asInProduct(uploadRecording!),
+      updateCall: asInProduct(updateCall!),
+      findOutcome: createFindOutcome({ database, store: { urlOf: (key) => `https://s3/b/${key}` } }),
+    },
+  )
+  let left = lostResults
+  return async (input) => {
+    const result = await withAttempt(ATTEMPT, () => fastTransfer(input))
+    if (result.kind === 'concluded' && left > 0) {
+      left -= 1
+      throw new Error('The worker was stopped')
+    }
+    return result
+  }
+}
+
+const ATTEMPT: ActivityAttempt = {
+  signal: new AbortController().signal,
+  number: 1,
+  idempotencyKey: 'model',
+  scheduledMs: 0,
+  reportProgress: () => {},
+}
+
+/** On the fast path, a step throws its own errors. The interceptor converts them only for an activity. */
+function asInProduct<Input, Output>(step: (input: Input) => Promise<Output>): (input: Input) => Promise<Output> {
+  return (input) =>
+    step(input).catch((error: unknown) => {
+      throw error instanceof ApplicationFailure && error.nextRetryDelay !== undefined
+        ? new RetryLater('StorageUnavailable', error.message)
+        : error
+    })
 }
 
 /**

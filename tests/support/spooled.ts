@@ -1,7 +1,8 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import type { CallSid } from '../../contracts/call-sid.ts'
 import type { Spooled, UploadInput, Verdict } from '../../contracts/recording.ts'
+import { digestFile } from '../../recordings/digests.ts'
 import type { Workbench } from './activities.ts'
 import { mp3 } from './audio.ts'
 import { newCallSid } from './servers.ts'
@@ -21,8 +22,10 @@ export async function spoolRecording(
   const file = bench.spool.fileFor(callSid, SOURCE_URL)
   const path = bench.spool.path(file)
   writeFileSync(path, bytes)
-  const sha256 = createHash('sha256').update(bytes).digest('hex')
-  const spooled: Spooled = { queue: bench.spool.queue, file, bytes: bytes.length, sha256 }
+  const complete = await digestFile(path, bench.store.sizes, new AbortController().signal, () => {})
+  await bench.spool.writeNote(file, { complete })
+  const { parts: _parts, ...digests } = complete
+  const spooled: Spooled = { queue: bench.spool.queue, file, ...digests }
   const verdict = (await bench.run('validateRecording', { callSid, spooled })) as Exclude<Verdict, { kind: 'refused' | 'incomplete' }>
   return { input: { callSid, sourceUrl: SOURCE_URL, spooled, verdict }, path }
 }

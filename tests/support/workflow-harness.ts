@@ -46,6 +46,7 @@ const AUDIO = { contentType: 'audio/mpeg', extension: 'mp3', codec: 'mp3', sampl
 /** Each activity succeeds at once by default. A test replaces those that it needs. */
 type RecordingActivities = Pick<
   Activities,
+  | 'fastTransfer'
   | 'downloadRecording'
   | 'validateRecording'
   | 'uploadRecording'
@@ -164,6 +165,7 @@ export async function openHarness(): Promise<Harness> {
 
 function scriptedActivities(runs: Map<string, { script: Script; run: Run }>, nowMs: () => Promise<number>): object {
   const defaults: Required<Script> = {
+    fastTransfer: async () => ({ kind: 'unfinished', reason: 'not scripted' }),
     downloadRecording: async () => ({ queue: SPOOL_QUEUE, file: 'f', bytes: 10, sha256: 'a'.repeat(64) }),
     validateRecording: async () => ({ kind: 'good', etag: 'e', audio: AUDIO }),
     uploadRecording: async ({ callSid }) => ({ bucket: 'b', key: `recordings/${callSid}.mp3`, url: `https://s3/b/${callSid}` }),

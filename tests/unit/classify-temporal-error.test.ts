@@ -71,8 +71,9 @@ test('When a run starts, then its policy has the values of the settings, and tim
     RETRY_RECORDING_TRIES: 4,
     RECORDING_EXPECTED_FROM_SECONDS: 11,
     SPOOL_LOST_AFTER_SECONDS: 600,
+    RECORDING_FAST_PATH_MAX_BYTES: 1000,
   }
   const policy = runPolicy(settings)
-  expect(policy).toMatchObject({ waitScale: 0.5, tries: 4, expectedFromSeconds: 11, spoolLostAfterMs: 600_000 })
+  expect(policy).toMatchObject({ waitScale: 0.5, tries: 4, expectedFromSeconds: 11, spoolLostAfterMs: 600_000, fastPathMaxBytes: 1000 })
   expect(4 * policy.continueAsNewAfterEvents).toBeLessThan(51_200) // Temporal terminates a run with a longer history
 })

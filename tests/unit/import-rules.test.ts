@@ -31,6 +31,7 @@ const ALLOWED: Record<string, Record<string, 'all' | 'type'>> = {
   cli: { accounts: 'all', calls: 'all', contracts: 'all', exotel: 'all', platform: 'all', temporal: 'all' },
   'testing/simulator': { exotel: 'all', platform: 'all' },
   'testing/chaos': { contracts: 'all', dev: 'all', platform: 'all', 'testing/simulator': 'all' },
+  'testing/bench': { contracts: 'all', dev: 'all', platform: 'all', 'testing/simulator': 'all' },
   dev: { cli: 'all', contracts: 'all', platform: 'all', temporal: 'all', 'testing/simulator': 'all', 'testing/chaos': 'all' },
 }
 const FOLDERS = [...Object.keys(ALLOWED), 'tests']

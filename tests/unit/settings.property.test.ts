@@ -165,6 +165,7 @@ const USABLE: Record<string, Check> = {
   RETRY_MAIL_MAX_SECONDS: pauses('MAIL'),
   RECORDING_WAIT_SCALE: number(0.0001, 1),
   RECORDING_MAX_BYTES: whole(1, 5 * 1024 ** 4),
+  RECORDING_FAST_PATH_MAX_BYTES: whole(0, 64 * 1024 ** 2),
   RECORDING_EXPECTED_FROM_SECONDS: count,
   RECOVERY_EVERY_MINUTES: minutes,
   RECOVERY_PAUSES_MINUTES: listOf(minutes),

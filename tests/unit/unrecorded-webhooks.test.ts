@@ -22,7 +22,7 @@ beforeAll(async () => {
     auth: { addresses: [], signatureSecrets: [], token: 'tok', timestamp: 'log' },
     limits: { perAddress: () => unlimited } as unknown as Limits,
     databaseRetry: { attempts: 1, firstMs: 1, maxMs: 1 },
-    onRecorded: () => {},
+    onPending: () => {},
   })
   server = await serve(express().use(routes, errorHandler(logger)))
 })

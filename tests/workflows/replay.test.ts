@@ -9,6 +9,7 @@ import { expect, test } from '@jest/globals'
 import { DeterminismViolationError } from '@temporalio/workflow'
 import { Worker } from '@temporalio/worker'
 import { binaries } from '../../dev/fetch-servers.mjs'
+import type { FastTransferResult } from '../../contracts/recording.ts'
 import { dist } from '../support/servers.ts'
 import { BUSY_SPOOL, DAMAGED, failedAttempt, type Harness, LINK, openHarness, POLICY, type Run } from '../support/workflow-harness.ts'
 
@@ -16,6 +17,19 @@ const execFile = promisify(execFileCallback)
 const folder = fileURLToPath(new URL('./histories', import.meta.url))
 const bundle = readFileSync(join(dist, 'workflow-bundle.js'), 'utf8')
 const WHOLE = { queue: 'spool-lab', file: 'f', bytes: 1, sha256: 'a' }
+const FAST = { policy: { ...POLICY, fastPathMaxBytes: 1000 } }
+const CONCLUDED: FastTransferResult = {
+  kind: 'concluded',
+  outcome: {
+    state: 'stored',
+    bucket: 'b',
+    key: 'k',
+    url: 'u',
+    bytes: 1,
+    sha256: 'a',
+    audio: { contentType: 'audio/mpeg', extension: 'mp3' },
+  },
+}
 /** This history is that of the first run. All others are those of the last run. */
 const CONTINUED = 'continues-as-new'
 
@@ -128,6 +142,24 @@ const PATHS: Record<string, (harness: Harness) => Promise<Run>> = {
     )
     return ended(run)
   },
+  'fast-path': (harness) => ended(harness.start({ sourceUrls: [LINK] }, { fastTransfer: async () => CONCLUDED }, FAST)),
+  'fast-path-after-a-signal': async (harness) => {
+    const run = await at('wait', await harness.start({ status: 'completed' }, { fastTransfer: async () => CONCLUDED }, FAST))
+    await run.signal({ sourceUrls: [LINK] })
+    return ended(run)
+  },
+  'fast-path-unfinished': (harness) =>
+    ended(
+      harness.start(
+        { sourceUrls: [LINK] },
+        { fastTransfer: async () => ({ kind: 'unfinished', reason: 'slow', queue: WHOLE.queue, spooled: WHOLE }) },
+        FAST,
+      ),
+    ),
+  'fast-path-failed-then-durable': (harness) =>
+    ended(harness.start({ sourceUrls: [LINK] }, { fastTransfer: () => Promise.reject(failedAttempt('ExotelUnavailable')) }, FAST)),
+  'fast-path-beside-durable': (harness) =>
+    ended(harness.start({ sourceUrls: [LINK, `${LINK}2`] }, { fastTransfer: async () => CONCLUDED }, FAST)),
   'continued-from-a-long-history': (harness) => PATHS[CONTINUED]!(harness),
 }
 

@@ -18,7 +18,7 @@ describe('When a call ends and no event contains a link', () => {
     await harness.env.sleep(15 * MINUTE + 1000)
     await run.signal({ sourceUrls: [LINK] })
     expect(await run.ended()).toBeUndefined()
-    expect(run.conclusions).toEqual([{ callSid: run.callSid, sourceUrl: LINK, outcome: stored }])
+    expect(run.conclusions).toMatchObject([{ callSid: run.callSid, sourceUrl: LINK, outcome: stored }])
     expect(run.calls.filter((name) => name === 'findRecording')).toHaveLength(5)
   })
 
