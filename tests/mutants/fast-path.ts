@@ -3,7 +3,6 @@ import type { Mistake } from './mistake.ts'
 const ACTIVITY = 'activities/fast-transfer.ts'
 const TRANSFER = { tests: ['tests/storage/fast-transfer.test.ts'] }
 const UPLOAD = { file: 'activities/upload-recording.ts', tests: ['tests/storage/one-request-uploads.test.ts'] }
-const SQL = { file: 'platform/direct-sql.ts', tests: ['tests/storage/direct-sql.test.ts'] }
 const RUN = { file: 'workflows/fast-path.ts', tests: ['tests/workflows/fast-path.test.ts'] }
 
 /** Mistakes in the fast path of ordinary recordings, and in uploads of one request. */
@@ -87,34 +86,6 @@ export const fastPath: Mistake[] = [
     replacement: 'this.#listingNow = this.#listFiles()',
     tests: ['tests/unit/spool-space.test.ts'],
     only: 'When two downloads start',
-  },
-  {
-    ...SQL,
-    breaks: 'a transaction that PostgreSQL rolled back counts as committed, and an outcome is lost',
-    text: "if (command !== 'COMMIT') throw",
-    replacement: 'if (false) throw',
-    only: 'is not reported as committed',
-  },
-  {
-    ...SQL,
-    breaks: 'a failed transaction stays open on its connection, and later statements are lost with it',
-    text: "await client.query('ROLLBACK').catch(breakOff)",
-    replacement: '',
-    only: 'When a transaction throws',
-  },
-  {
-    ...SQL,
-    breaks: 'a transaction that hangs keeps its locks',
-    text: '      void client.end()\n',
-    replacement: '',
-    only: 'When a transaction takes too long',
-  },
-  {
-    ...SQL,
-    breaks: 'ids beyond 2^53 are rounded or are text',
-    text: '    if (oid === INT8) return BigInt\n',
-    replacement: '',
-    only: 'then they arrive exactly',
   },
   {
     ...TRANSFER,

@@ -9,6 +9,7 @@ import { duty } from './duty.ts'
 import { evidence } from './evidence.ts'
 import { exotelApi } from './exotel-api.ts'
 import { fastPath } from './fast-path.ts'
+import { sql } from './sql.ts'
 import { fields } from './fields.ts'
 import type { Mistake } from './mistake.ts'
 import { objects } from './objects.ts'
@@ -37,6 +38,7 @@ export const mistakes: Mistake[] = [
   ...requests,
   ...fields,
   ...fastPath,
+  ...sql,
   ...objects,
   ...outages,
   ...activityFailures,
