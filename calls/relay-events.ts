@@ -87,11 +87,14 @@ export async function claimEvents(database: Queryable, limits: ClaimLimits): Pro
     ORDER BY e.id`
 }
 
-/** @param lane decides which of the two partial indexes is used */
+/**
+ * Times of rows are rounded to milliseconds, so `now()` is rounded too: otherwise an event would not be due in the instant of its arrival.
+ * @param lane decides which of the two partial indexes is used
+ */
 function selectDue(lane: Prisma.Sql, limit: number): Prisma.Sql {
   return Prisma.sql`
       SELECT id FROM webhook_events
-      WHERE relay_state = 'pending' AND ${lane} AND next_relay_at <= now() AND (claimed_until IS NULL OR claimed_until < now())
+      WHERE relay_state = 'pending' AND ${lane} AND next_relay_at <= now()::timestamptz(3) AND (claimed_until IS NULL OR claimed_until < now())
       ORDER BY next_relay_at, id
       LIMIT ${limit}
       FOR UPDATE SKIP LOCKED`

@@ -3,6 +3,14 @@ import type { Mistake } from './mistake.ts'
 /** Mistakes in the relay, in its requests to Temporal, and in the set-up of Temporal. */
 export const relay: Mistake[] = [
   {
+    breaks: 'an event waits for the next poll although the relay was woken for it',
+    file: 'calls/relay-events.ts',
+    text: 'now()::timestamptz(3)',
+    replacement: 'now()',
+    tests: ['tests/storage/claims.test.ts'],
+    only: 'due in the instant of its arrival',
+  },
+  {
     breaks: 'after an outage the relay sends 20 events per second',
     file: 'relay/relay.ts',
     text: '    if (canSendMore()) wake.open()\n',

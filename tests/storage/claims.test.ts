@@ -263,6 +263,19 @@ describe('When the relay claims events', () => {
     expect((await claimAll()).get(searched)).toMatchObject({ bringsNothingNew: true, searchAgain: false })
   })
 
+  test('then an event is due in the instant of its arrival, although its time is rounded to milliseconds', async () => {
+    for (let i = 0; i < 20; i += 1) {
+      const callSid = newCallSid()
+      const claimed = await database.$transaction(async (transaction) => {
+        // All statements of a transaction have the same now().
+        await recordWebhook(transaction, 'call-end', { CallSid: callSid })
+        return claimEvents(transaction, { fresh: 100, withoutResponse: 0 })
+      })
+      expect(claimed.map((event) => event.callSid)).toContain(callSid)
+      await markAll()
+    }
+  })
+
   async function markAll() {
     await database.webhookEvent.updateMany({ where: { relayState: 'pending' }, data: { relayState: 'started' } })
   }

@@ -1,9 +1,9 @@
 import { recordEvent } from '../../calls/record-event.ts'
 import { deliveryIdentity, readCallEvent, type WebhookRoute } from '../../exotel/call-event.ts'
-import type { Database } from '../../platform/database.ts'
+import type { Queryable } from '../../platform/database.ts'
 
 /** Records the event of a webhook with these fields as the API does. */
-export function recordWebhook(database: Database, route: WebhookRoute, fields: Record<string, string>) {
+export function recordWebhook(database: Queryable, route: WebhookRoute, fields: Record<string, string>) {
   return recordEvent(database, {
     source: 'exotel',
     route,
