@@ -1,5 +1,6 @@
 import { types } from 'node:util'
 import pg from 'pg'
+import { ConnectionFailed } from './direct-sql.ts'
 import { Prisma } from './generated/client.ts'
 
 /** Value of Retry-After during an outage. The grace period of refresh tokens depends on it. */
@@ -38,6 +39,7 @@ export function isDatabaseOutage(error: unknown): boolean {
   const state = sqlStateOf(error)
   if (state !== undefined) return TEMPORARY.test(state)
   return (
+    error instanceof ConnectionFailed ||
     error instanceof Prisma.PrismaClientKnownRequestError ||
     error instanceof Prisma.PrismaClientInitializationError ||
     error instanceof Prisma.PrismaClientUnknownRequestError ||

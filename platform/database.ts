@@ -58,7 +58,7 @@ export function connectDatabase({ url, poolSize, logger }: DatabaseOptions): Dat
       transaction(work, options.timeout),
     async $disconnect() {
       await prisma.$disconnect()
-      await pool.end()
+      if (!pool.ending) await pool.end()
     },
   }
   return new Proxy(prisma, {

@@ -16,6 +16,9 @@ export interface DirectSql extends Queryable {
   transaction<T>(work: (transaction: Queryable) => Promise<T>, timeoutMs: number): Promise<T>
 }
 
+/** No usable connection: it cannot be opened (network, TLS, limits of the server), broke, or got no response in time. */
+export class ConnectionFailed extends Error {}
+
 /** A statement in the transaction has failed, so PostgreSQL rolled it back instead of committing it. */
 class RolledBack extends Error {}
 
@@ -23,23 +26,24 @@ export function directSql(pool: pg.Pool, nameOf: StatementNames): DirectSql {
   return { ...queryable(pool, nameOf), transaction }
 
   async function transaction<T>(work: (transaction: Queryable) => Promise<T>, timeoutMs: number): Promise<T> {
-    const client = await pool.connect()
+    const client = await classified(pool.connect())
     let broken: Error | undefined
-    const breakOff = (error: Error): void => void (broken ??= error)
+    const breakOff = (error: Error): void => void (broken ??= asConnectionFailure(error))
     client.on('error', breakOff) // without a listener, a lost connection would end the process
     const timer = setTimeout(() => {
-      breakOff(new Error(`Connection terminated: the transaction took longer than ${timeoutMs} ms`))
+      breakOff(new ConnectionFailed(`The transaction took longer than ${timeoutMs} ms`))
       void client.end()
     }, timeoutMs)
     try {
-      await client.query('BEGIN')
+      await classified(client.query('BEGIN'))
       const result = await work(queryable(client, nameOf))
-      const { command } = await client.query('COMMIT')
+      const { command } = await classified(client.query('COMMIT'))
       if (command !== 'COMMIT') throw new RolledBack('The transaction was rolled back because one of its statements had failed')
       return result
     } catch (error) {
+      const reason = broken ?? error
       await client.query('ROLLBACK').catch(breakOff)
-      throw error
+      throw reason
     } finally {
       clearTimeout(timer)
       client.off('error', breakOff)
@@ -52,13 +56,26 @@ function queryable(connection: pg.Pool | pg.PoolClient, nameOf: StatementNames):
   const run = (template: TemplateStringsArray | Prisma.Sql, values: unknown[]): Promise<pg.QueryResult> => {
     const statement = 'raw' in template ? Prisma.sql(template, ...values) : template
     const { text } = statement
-    return connection.query({ text, values: statement.values, name: nameOf({ sql: text }) })
+    return classified(connection.query({ text, values: statement.values, name: nameOf({ sql: text }) }))
   }
   return {
     $queryRaw: async <Rows>(template: TemplateStringsArray | Prisma.Sql, ...values: unknown[]) =>
       (await run(template, values)).rows as Rows,
     $executeRaw: async (template, ...values) => (await run(template, values)).rowCount ?? 0,
   }
+}
+
+function classified<T>(work: Promise<T>): Promise<T> {
+  return work.catch((error: unknown) => {
+    throw asConnectionFailure(error)
+  })
+}
+
+/** Whatever pg throws, except an error of the server or a programming error, is about the connection. Its errors have many codes and texts. */
+function asConnectionFailure(error: unknown): Error {
+  const isOther = [pg.DatabaseError, ConnectionFailed, TypeError, RangeError].some((kind) => error instanceof kind)
+  if (isOther) return error as Error
+  return new ConnectionFailed(error instanceof Error ? error.message : String(error), { cause: error })
 }
 
 const { INT8, DATE } = pg.types.builtins

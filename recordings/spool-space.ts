@@ -63,9 +63,9 @@ export class SpoolSpace {
     const { bavail, bsize } = await statfs(this.#directory)
     // No `await` from here to the reservation: other transfers reserve space concurrently.
     const { sizes } = this.#listing!
-    const own = this.#sizeOf(file)
+    const own = this.#writtenOf(file)
     const others = [...new Set([...sizes.keys(), ...this.#changes.keys(), ...this.#reserved.keys()])].filter((each) => each !== file)
-    const written = others.reduce((sum, each) => sum + this.#sizeOf(each), 0)
+    const written = others.reduce((sum, each) => sum + this.#writtenOf(each), 0)
     const reserved = others.reduce((sum, each) => sum + Math.max(this.#sizeOf(each), this.#reserved.get(each) ?? 0), 0)
     const freeBytes = bavail * bsize - (reserved - written) - (totalBytes - own)
     const fits = reserved + totalBytes <= maxBytes
@@ -73,6 +73,11 @@ export class SpoolSpace {
     return fits
       ? `The disk of the spool has ${bavail * bsize} free bytes: a file of ${totalBytes} bytes would leave fewer than ${minFreeBytes}`
       : `The spool has reserved ${reserved} of ${maxBytes} bytes: a file of ${totalBytes} bytes does not fit`
+  }
+
+  /** Bytes that are certainly on the disk. A file that was released may have fewer bytes than it had reserved. */
+  #writtenOf(file: string): number {
+    return Math.min(this.#listing!.sizes.get(file) ?? 0, this.#sizeOf(file))
   }
 
   #sizeOf(file: string): number {

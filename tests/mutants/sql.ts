@@ -26,6 +26,14 @@ export const sql: Mistake[] = [
     only: 'When a transaction takes too long',
   },
   {
+    breaks: 'a fault of TLS counts as a permanent error, and stored recordings lack their row for an hour',
+    file: 'platform/direct-sql.ts',
+    text: 'return new ConnectionFailed(error instanceof Error ? error.message : String(error), { cause: error })',
+    replacement: 'return error as Error',
+    tests: ['tests/storage/database-outage.test.ts'],
+    only: 'the server does not offer TLS',
+  },
+  {
     ...SQL,
     breaks: 'ids beyond 2^53 are rounded or are text',
     text: '    if (oid === INT8) return BigInt\n',

@@ -21,9 +21,10 @@ afterAll(async () => {
   await created?.drop()
 })
 
-function connected(port = line.port): Database {
+function connected(port = line.port, parameters: Record<string, string> = {}): Database {
   const url = new URL(created.url)
   url.port = String(port)
+  for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value)
   const database = connectDatabase({ url: url.href, poolSize: 2, logger: pino({ level: 'silent' }) })
   opened.push(database)
   return database
@@ -42,9 +43,15 @@ async function underWay(): Promise<void> {
     return running.length > 0
   })
 }
-const slow = (database: Database): Promise<unknown> => database.$queryRaw`SELECT pg_sleep(4)::text`
+const slow = (database: Pick<Database, '$queryRaw'>): Promise<unknown> => database.$queryRaw`SELECT pg_sleep(4)::text`
 
 test.each([
+  ['the server does not offer TLS', () => errorOf(connected(line.port, { sslmode: 'require' }).$queryRaw`SELECT 1`)],
+  [
+    'the server does not offer TLS for a transaction',
+    () => errorOf(connected(line.port, { sslmode: 'require' }).$transaction(async () => {})),
+  ],
+  ['a transaction takes too long', () => errorOf(connected().$transaction((tx) => slow(tx), { timeout: 50 }))],
   ['no server listens', () => errorOf(connected(1).$queryRaw`SELECT 1`)],
   [
     'the line is cut in the middle of a query',

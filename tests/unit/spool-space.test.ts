@@ -1,3 +1,4 @@
+import { statfsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { expect, test } from '@jest/globals'
 import { SpoolFull, SpoolSpace } from '../../recordings/spool-space.ts'
@@ -13,4 +14,14 @@ test('When two downloads start while the directory is listed, then both use this
   const outcomes = await Promise.allSettled(reservations)
   expect(outcomes.map((outcome) => outcome.status)).toEqual(['fulfilled', 'rejected'])
   expect(outcomes[1]).toMatchObject({ reason: expect.any(SpoolFull) })
+})
+
+test('When a download ended without writing what it had reserved, then these bytes do not count as written', async () => {
+  const { bavail, bsize } = statfsSync(tmpdir())
+  const share = (part: number): number => Math.floor(bavail * bsize * part)
+  const space = new SpoolSpace(tmpdir(), { maxBytes: Number.MAX_SAFE_INTEGER, minFreeBytes: share(0.3) }, async () => new Map())
+  await space.reserve('a', share(0.4))
+  space.release('a')
+  await space.reserve('a', share(0.4))
+  await expect(space.reserve('b', share(0.4))).rejects.toThrow(SpoolFull)
 })
