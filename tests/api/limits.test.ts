@@ -100,6 +100,8 @@ describe('The client address', () => {
 test('When limits cannot be counted, then password requests are rejected, all others are accepted, and the fault is logged once', async () => {
   const person = await registered(proxied(), behindProxy(newAddress()))
   const { refreshToken } = await loggedIn(apis[2]!, person, behindProxy(newAddress()))
+  const faults = (): number => backend.logs('api').match(/Rate limits cannot be counted/g)?.length ?? 0
+  const before = faults() // on a busy machine, counting may have taken too long before
   await backend.database.query('ALTER TABLE rate_limits RENAME TO rate_limits_away')
   try {
     const address = behindProxy(newAddress())
@@ -115,7 +117,7 @@ test('When limits cannot be counted, then password requests are rejected, all ot
     const open = await post<{ accessToken: string }>(apis[2]!, '/api/auth/refresh', { refreshToken }, address)
     expect(open.status).toBe(200)
     expect((await get(apis[2]!, '/api/auth/me', bearer(open.body.accessToken))).status).toBe(200)
-    expect(backend.logs('api').match(/Rate limits cannot be counted/g)).toHaveLength(1)
+    expect(faults() - before).toBe(1)
   } finally {
     await backend.database.query('ALTER TABLE rate_limits_away RENAME TO rate_limits')
   }
