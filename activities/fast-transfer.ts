@@ -6,7 +6,7 @@ import { DeadlineExceeded, startDeadline, withDeadline } from '../platform/deadl
 import { redact } from '../platform/redact.ts'
 import { currentAttempt, withAttempt } from './attempt.ts'
 import type { Dependencies } from './dependencies.ts'
-import { openFastPlaces } from './fast-places.ts'
+import { FAST_PLACES, openFastPlaces } from './fast-places.ts'
 import type { createDownloadRecording } from './download-recording.ts'
 import { RetryLater } from './failures.ts'
 import type { createFindOutcome } from './find-outcome.ts'
@@ -33,26 +33,13 @@ type Reached = Pick<Extract<FastTransferResult, { kind: 'unfinished' }>, 'spoole
 /** A local activity holds a workflow task, so it ends long before the task's timeout of 10 s. */
 const DEADLINE_MS = 4000
 const LOOK_UP_MS = 1000
-/** Transfers that a worker has on the fast path at once. */
-const AT_ONCE = 32
-/**
- * Each transfer holds a slot until it ends. The other slots are for signals and other workflows, and for recordings that wait for a place:
- * while all transfers are slow, a worker still processes at least 16 tasks a second.
- */
-export const WORKFLOW_TASK_SLOTS = AT_ONCE + 8
-/**
- * Under a high load, places become free many times in this time. Without a pause, the whole backlog would take the durable path, which costs
- * twice as much. If all transfers are slow, a recording that waits holds its slot only this long.
- */
-const WAIT_MS = 500
-
 /**
  * Downloads, validates, uploads and records one recording. Anything unusual stops the fast path: a large file, a slow or unavailable
  * service, a fault of the worker. Then the workflow continues with activities at that step.
  * @throws the typed failures of the steps, which describe the recording: the workflow handles them as those of the activities
  */
 export function createFastTransfer({ spool, breaker, logger }: Needs, steps: Steps) {
-  const places = openFastPlaces(AT_ONCE, WAIT_MS)
+  const places = openFastPlaces()
   return async (input: FastTransferInput): Promise<FastTransferResult> => {
     try {
       const result = await tryTransfer(input)
@@ -69,7 +56,7 @@ export function createFastTransfer({ spool, breaker, logger }: Needs, steps: Ste
 
   async function tryTransfer(input: FastTransferInput): Promise<FastTransferResult> {
     if (breaker.state() !== 'closed') return { kind: 'unfinished', reason: 'S3 is unavailable' }
-    if (!(await places.take())) return { kind: 'unfinished', reason: `${AT_ONCE} recordings are on the fast path of this worker` }
+    if (!(await places.take())) return { kind: 'unfinished', reason: `${FAST_PLACES} recordings are on the fast path of this worker` }
     const attempt = currentAttempt()
     const deadline = startDeadline(DEADLINE_MS)
     const limited = { ...attempt, signal: AbortSignal.any([attempt.signal, deadline.signal]) }

@@ -26,8 +26,8 @@ const OBJECT_ALARM_MS = 24 * 3600_000
 const REFUSED_FROM_ATTEMPT = 3
 
 /**
- * Step 3: uploads the spooled file to the bucket, confirms the object, and deletes the file. Checks the key first, so that a repeated
- * call needs only one HEAD request and no file.
+ * Step 3: uploads the spooled file to the bucket, confirms the object, and deletes the file. A repeated call finds the object and needs no
+ * file.
  * @throws SpoolFileLost if the object is not in the bucket and the file is missing or changed; Cancelled if the call was erased
  */
 export function createUploadRecording(deps: Needs) {

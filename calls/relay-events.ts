@@ -32,7 +32,7 @@ export interface ClaimedEvent extends Claim {
   bringsNothingNew: boolean
 }
 
-/** How many events to claim. `fresh`: events whose requests never lacked a response; `withoutResponse`: the others. */
+/** How many events to claim. `withoutResponse`: events whose last request got no response from Temporal; `fresh`: all others. */
 export interface ClaimLimits {
   fresh: number
   withoutResponse: number
@@ -48,8 +48,8 @@ const WAITS_IN_ONE_STATEMENT = 1000
 
 /**
  * Claims events that are due, the one that is due for the longest time first. Events that other processes hold are skipped; expired
- * claims are taken over, so that no event is lost when a process dies. Events that waited for a response are claimed separately, so that
- * they never take the place of others.
+ * claims are taken over, so that no event is lost when a process dies. Events whose last request got no response have a limit of their own,
+ * so that they never delay others.
  *
  * `bringsNothingNew` is true if the call is erased, if each recording that the event names is stored, or if the event names no recording
  * and the call is already concluded (unless the search found no recording, and the event ends the call or has another status).

@@ -3,11 +3,11 @@ import { createServer, type IncomingMessage, type RequestListener, type Server, 
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { clientKey } from './client-address.ts'
-import type { Connection } from './connection-owners.ts'
-import { ConnectionPool, type ConnectionLimits } from './connection-pool.ts'
+import type { Connection } from './http-connection-owners.ts'
+import { ConnectionPool, type ConnectionLimits } from './http-connections.ts'
 import { counter } from './metrics.ts'
 
-export type { ConnectionLimits } from './connection-pool.ts'
+export type { ConnectionLimits } from './http-connections.ts'
 
 /** Longer than the idle timeout of load balancers (60 s), so that they never send a request on a connection that we are closing. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000

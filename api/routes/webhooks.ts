@@ -18,7 +18,7 @@ import { retrying, type RetryPolicy } from '../../platform/retry.ts'
 import { withDeadline } from '../../platform/deadline.ts'
 import { RETRY_AFTER_OUTAGE } from '../middleware/errors.ts'
 import type { Limits } from '../limits.ts'
-import { queryOf, rawQueryOf, requireWebhookAuth, type WebhookAuth } from '../middleware/webhook-auth.ts'
+import { queryOf, rawQueryOf, requireWebhookAuth, type WebhookAuth } from '../middleware/require-webhook-auth.ts'
 
 export interface WebhookDependencies {
   database: Database

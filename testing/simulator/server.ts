@@ -5,7 +5,7 @@ import { makeCall, type CallPlan, type SimulatedCall } from './call.ts'
 import { callDetails, isKnown, listCalls, type AnsweredLinks } from './calls-api.ts'
 import { FAULTS, isFault } from './faults.ts'
 import { createLinks } from './links.ts'
-import { servePresigned, serveRecording, type Credentials } from './recording-routes.ts'
+import { servePresigned, serveRecording, type Credentials } from './faulty-answers.ts'
 import { sendCallEvents, sendRecordingEvent, type WebhookTarget } from './webhooks.ts'
 
 export interface SimulatorSettings extends Omit<WebhookTarget, 'apiUrl'> {

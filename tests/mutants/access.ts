@@ -52,7 +52,7 @@ export const access: Mistake[] = [
   },
   {
     breaks: 'a request with a right and a wrong signature is accepted',
-    file: 'exotel/webhook-auth.ts',
+    file: 'exotel/verify-webhook.ts',
     text: 'signatures.every((signature) => isSignedBy',
     replacement: 'signatures.length === 0 || signatures.some((signature) => isSignedBy',
     tests: ['tests/unit/webhook-auth.test.ts'],
@@ -60,7 +60,7 @@ export const access: Mistake[] = [
   },
   {
     breaks: 'the signature of an empty body is accepted for every GET',
-    file: 'exotel/webhook-auth.ts',
+    file: 'exotel/verify-webhook.ts',
     text: "method === 'POST' && signatureSecrets",
     replacement: 'signatureSecrets',
     tests: ['tests/unit/webhook-auth.test.ts'],
@@ -68,7 +68,7 @@ export const access: Mistake[] = [
   },
   {
     breaks: 'webhooks are accepted from any address',
-    file: 'api/middleware/webhook-auth.ts',
+    file: 'api/middleware/require-webhook-auth.ts',
     text: 'network.kind() === client.kind() && client.match(network, bits)',
     replacement: 'network.kind() === client.kind()',
     tests: ['tests/api/addresses.test.ts'],

@@ -156,7 +156,7 @@ export const duty: Mistake[] = [
   },
   {
     breaks: 'EXOTEL_WEBHOOK_TIMESTAMP=log logs nothing',
-    file: 'api/middleware/webhook-auth.ts',
+    file: 'api/middleware/require-webhook-auth.ts',
     text: "  if (staleTimestamp) logger.warn({ address: request.ip }, 'Webhook timestamp differs from the current time by more than 5 minutes')\n",
     replacement: '  void staleTimestamp\n',
     tests: ['tests/unit/unrecorded-webhooks.test.ts'],

@@ -2,10 +2,10 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from '@jest/globals'
-import { OTHER_REFUSALS } from '../../api/middleware/webhook-auth.ts'
+import { OTHER_REFUSALS } from '../../api/middleware/require-webhook-auth.ts'
 import { createActivities } from '../../activities/create.ts'
 import * as names from '../../contracts/names.ts'
-import { AUTH_FAILURES } from '../../exotel/webhook-auth.ts'
+import { AUTH_FAILURES } from '../../exotel/verify-webhook.ts'
 
 const root = join(import.meta.dirname, '../..')
 const page = readFileSync(join(root, 'docs/names.md'), 'utf8')

@@ -5,7 +5,7 @@ import type { Server } from 'node:http'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { pino } from 'pino'
 import { dropBody, dropBodyOfReads } from '../../api/middleware/unwanted-body.ts'
-import { requireWebhookAuth } from '../../api/middleware/webhook-auth.ts'
+import { requireWebhookAuth } from '../../api/middleware/require-webhook-auth.ts'
 import { createBoundedServer, listenOn } from '../../platform/http-server.ts'
 import { eventually } from '../support/eventually.ts'
 

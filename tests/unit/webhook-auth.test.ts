@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 import { describe, expect, test } from '@jest/globals'
-import { checkHeaders, verifyWebhook, type WebhookAuthSettings, type WebhookCredentials } from '../../exotel/webhook-auth.ts'
+import { checkHeaders, verifyWebhook, type WebhookAuthSettings, type WebhookCredentials } from '../../exotel/verify-webhook.ts'
 
 const SECRET = 'the-secret'
 const NOW = new Date('2026-11-25T10:00:00Z')

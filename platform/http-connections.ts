@@ -2,7 +2,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { hasBody, watchBody } from './body-pieces.ts'
-import { ConnectionOwners, first, markAnswering, markWaiting, sizeOf, type Connection, type Owner } from './connection-owners.ts'
+import { ConnectionOwners, first, markAnswering, markWaiting, sizeOf, type Connection, type Owner } from './http-connection-owners.ts'
 import { stopParsing } from './http-parser.ts'
 import { closeBeforeBodyEnds } from './unread-body.ts'
 

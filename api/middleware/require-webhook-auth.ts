@@ -8,7 +8,7 @@ import {
   type AuthFailure,
   type WebhookAuthSettings,
   type Verdict,
-} from '../../exotel/webhook-auth.ts'
+} from '../../exotel/verify-webhook.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { counter } from '../../platform/metrics.ts'
 import { problem, Problem } from '../../platform/http-problems.ts'
