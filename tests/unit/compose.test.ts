@@ -81,7 +81,7 @@ test('When a shell reads the file, then variables that are set keep their values
   const path = join(folder, 'app.sh')
   writeFileSync(path, shellDefaults({ GIVEN: 'no', EMPTY: 'generated', ABSENT: 'postgresql://a:b@c:5432/d', OTHER: '${GIVEN:-no}' }))
   const env = { PATH: process.env.PATH, GIVEN: 'of the user', EMPTY: '' }
-  const script = `. ${path} && exec "$0" "$@"`
+  const script = `. '${path}' && exec "$0" "$@"`
   const print = 'console.log([process.env.GIVEN, process.env.EMPTY, process.env.ABSENT, process.env.OTHER].join("|"))'
   expect(execFileSync('/bin/sh', ['-c', script, process.execPath, '-e', print], { env, encoding: 'utf8' }).trim()).toBe(
     'of the user|generated|postgresql://a:b@c:5432/d|of the user',
