@@ -33,6 +33,7 @@ type Reached = Pick<Extract<FastTransferResult, { kind: 'unfinished' }>, 'spoole
 /** A local activity holds a workflow task, so it ends long before the task's timeout of 10 s. */
 const DEADLINE_MS = 4000
 const LOOK_UP_MS = 1000
+
 /**
  * Downloads, validates, uploads and records one recording. Anything unusual stops the fast path: a large file, a slow or unavailable
  * service, a fault of the worker. Then the workflow continues with activities at that step.
