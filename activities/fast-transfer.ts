@@ -6,9 +6,9 @@ import { DeadlineExceeded, startDeadline, withDeadline } from '../platform/deadl
 import { redact } from '../platform/redact.ts'
 import { currentAttempt, withAttempt } from './attempt.ts'
 import type { Dependencies } from './dependencies.ts'
-import { FAST_PLACES, openFastPlaces } from './fast-places.ts'
 import type { createDownloadRecording } from './download-recording.ts'
 import { RetryLater } from './failures.ts'
+import { FAST_PLACES, openFastPlaces } from './fast-places.ts'
 import type { createFindOutcome } from './find-outcome.ts'
 import type { createUpdateCall } from './update-call.ts'
 import type { createUploadRecording } from './upload-recording.ts'
@@ -32,6 +32,7 @@ type Reached = Pick<Extract<FastTransferResult, { kind: 'unfinished' }>, 'spoole
 
 /** A local activity holds a workflow task, so it ends long before the task's timeout of 10 s. */
 const DEADLINE_MS = 4000
+/** Deadline and look-up together are shorter than the local activity's timeout of 6 s. */
 const LOOK_UP_MS = 1000
 
 /**

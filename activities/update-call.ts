@@ -33,7 +33,7 @@ export function createUpdateCall(deps: Needs) {
   })
   return async (conclusion: Conclusion): Promise<void> => {
     const { callSid, outcome, id } = conclusion
-    // The fast path and the durable path may reach different outcomes with one id. Each is an attempt, and may have an object of its own.
+    // The fast path and the durable path use one id. If their outcomes differ, both are recorded: each may have stored another object.
     const attempt = id === undefined ? currentAttempt().idempotencyKey : [id, outcome.state, objectOf(outcome)?.key ?? ''].join('/')
     const context = { attempt, plan: recovery.plan }
     const { givenUp, erased } = await concludeRecording(database, conclusion, context).catch((error: unknown) => {

@@ -71,7 +71,7 @@ function classified<T>(work: Promise<T>): Promise<T> {
   })
 }
 
-/** Whatever pg throws, except its `DatabaseError`, a `TypeError` or a `RangeError`, counts as a failed connection: such errors have many codes and texts. */
+/** Every error counts as a failed connection, except `DatabaseError`, `TypeError` and `RangeError`: errors of connections have many codes and texts. */
 function asConnectionFailure(error: unknown): Error {
   const isOther = [pg.DatabaseError, ConnectionFailed, TypeError, RangeError].some((kind) => error instanceof kind)
   if (isOther) return error as Error

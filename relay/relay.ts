@@ -66,7 +66,7 @@ export function startRelay(deps: RelayDependencies): Relay {
   const record = createOutcomeRecorder(database, logger)
   const inProgress = new Map<ClaimedEvent, Promise<DeliveryOutcome>>()
   /** Outcomes that are being written. Until then, their events are claimed. */
-  const recording = new Set<Promise<void>>()
+  const writing = new Set<Promise<void>>()
   const lanes = { fresh: openLane(limits, onFreeSlot), withoutResponse: openLane(limits, onFreeSlot) }
   let status: RelayState = { state: 'paused', since: now() }
   let failedAttempts = 0
@@ -111,7 +111,8 @@ export function startRelay(deps: RelayDependencies): Relay {
       failedAttempts += 1
       return reportFault('TemporalUnavailable', fault)
     }
-    await Promise.allSettled(recording) // otherwise the event with the fault may not be due yet, and nothing shows whether the fault has ended
+    // An event whose outcome is still being written cannot be claimed, and without events nothing shows whether the fault has ended.
+    await Promise.allSettled(writing)
     const { deliveries } = await deliverDue()
     const outcomes = await firstOutcomes(deliveries)
     if (stopping.signal.aborted) return
@@ -158,16 +159,16 @@ export function startRelay(deps: RelayDependencies): Relay {
     if (outcome.kind === 'temporal_fault') reportFault('TemporalUnavailable', outcome.reason)
     else if (outcome.kind === 'refused') recordProblem('EventRefused')
     else if (outcome.kind === 'no_response') recordProblem('NoResponse')
-    const recorded = record({ event, outcome })
-    recording.add(recorded)
+    const written = record({ event, outcome })
+    writing.add(written)
     try {
-      await recorded
+      await written
       return outcome
     } catch (error) {
       reportFault('DatabaseUnavailable', describe(error))
       return { kind: 'temporal_fault', reason: describe(error) }
     } finally {
-      recording.delete(recorded)
+      writing.delete(written)
     }
   }
 

@@ -1,15 +1,12 @@
 // Which webhooks wake the relay. Each wake-up costs a query.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import express from 'express'
 import { pino } from 'pino'
-import type { Limits } from '../../api/limits.ts'
-import { webhookRoutes, type WebhookDependencies } from '../../api/routes/webhooks.ts'
 import { connectDatabase, type Database } from '../../platform/database.ts'
 import { createDatabase, newCallSid, type TestDatabase } from '../support/servers.ts'
-import { serve, type Served } from '../support/serve.ts'
+import type { Served } from '../support/serve.ts'
+import { serveWebhooks } from '../support/serve-webhooks.ts'
 
 const logger = pino({ level: 'silent' })
-const unlimited = (_request: unknown, _response: unknown, next: () => void) => next()
 let created: TestDatabase
 let database: Database
 let server: Served
@@ -17,16 +14,7 @@ let wakeUps = 0
 beforeAll(async () => {
   created = await createDatabase()
   database = connectDatabase({ url: created.applicationUrl, poolSize: 2, logger })
-  const deps: WebhookDependencies = {
-    database,
-    lifecycle: { state: 'serving' },
-    logger,
-    auth: { addresses: [], signatureSecrets: [], token: 'tok', timestamp: 'log' },
-    limits: { perAddress: () => unlimited } as unknown as Limits,
-    databaseRetry: { attempts: 1, firstMs: 1, maxMs: 1 },
-    onPending: () => (wakeUps += 1),
-  }
-  server = await serve(express().use(webhookRoutes(deps)))
+  server = await serveWebhooks({ database, logger, onPending: () => (wakeUps += 1) })
 })
 afterAll(async () => {
   server?.close()

@@ -1,30 +1,17 @@
 // What the log says about webhooks that were not recorded, or whose time looks wrong.
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
-import express from 'express'
 import { pino } from 'pino'
-import type { Limits } from '../../api/limits.ts'
-import { errorHandler } from '../../api/middleware/errors.ts'
-import { webhookRoutes } from '../../api/routes/webhooks.ts'
 import { connectDatabase, type Database } from '../../platform/database.ts'
-import { serve, type Served } from '../support/serve.ts'
+import type { Served } from '../support/serve.ts'
+import { serveWebhooks } from '../support/serve-webhooks.ts'
 
 let lines: { level: number; msg: string }[] = []
 let server: Served
 let database: Database
 beforeAll(async () => {
   const logger = pino({ base: null }, { write: (line: string) => void lines.push(JSON.parse(line)) })
-  const unlimited = (_request: unknown, _response: unknown, next: () => void) => next()
   database = connectDatabase({ url: 'postgresql://postgres@127.0.0.1:1/x', poolSize: 1, logger }) // refuses connections
-  const routes = webhookRoutes({
-    database,
-    lifecycle: { state: 'serving' },
-    logger,
-    auth: { addresses: [], signatureSecrets: [], token: 'tok', timestamp: 'log' },
-    limits: { perAddress: () => unlimited } as unknown as Limits,
-    databaseRetry: { attempts: 1, firstMs: 1, maxMs: 1 },
-    onPending: () => {},
-  })
-  server = await serve(express().use(routes, errorHandler(logger)))
+  server = await serveWebhooks({ database, logger, onPending: () => {} })
 })
 afterAll(async () => {
   server?.close()
