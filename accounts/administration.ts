@@ -1,11 +1,14 @@
 // Account administration from the command line.
 import { randomBytes } from 'node:crypto'
 import type { Database } from '../platform/database.ts'
-import type { Identity } from './context.ts'
 import { normaliseEmail } from './email-address.ts'
 import { forgetLoginFailures } from './login-counters.ts'
 import { hashPassword } from './passwords.ts'
+import type { Role } from './roles.ts'
 import { endSessions } from './sessions.ts'
+
+/** Takes the place of an address in records of what a person did. */
+const COMMAND = 'npm run accounts'
 
 /**
  * Creates an administrator with a generated password and a verified address. If the account exists, it becomes an administrator, gets
@@ -24,14 +27,25 @@ export async function createAdministrator(database: Database, email: string): Pr
         verified_at = COALESCE(u.verified_at, now()), verification_hash = NULL, verification_expires_at = NULL
       RETURNING id, xmax <> 0 AS existed`
     await endSessions(tx, { userId: row!.id }, 'revoked')
+    await tx.$executeRaw`
+      INSERT INTO operator_actions (action, user_email, subject, result, detail, finished_at)
+      VALUES ('change_role', ${COMMAND}, ${normaliseEmail(email)}, 'done', 'admin, with a new password', now())`
     await forgetLoginFailures(tx, normaliseEmail(email))
     return { password, existed: row!.existed }
   })
 }
 
-/** @returns false if there is no such account */
-export async function setRole(database: Database, email: string, role: Identity['role']): Promise<boolean> {
-  return (await database.user.updateMany({ where: { email: normaliseEmail(email) }, data: { role } })).count > 0
+/** Changes the role and records it like a change in the API. @returns false if there is no such account */
+export async function setRole(database: Database, email: string, role: Role): Promise<boolean> {
+  const changed = await database.$executeRaw`
+    WITH before AS (
+      SELECT id, role FROM users WHERE email = ${normaliseEmail(email)} FOR NO KEY UPDATE
+    ), changed AS (
+      UPDATE users u SET role = ${role} FROM before WHERE u.id = before.id RETURNING u.email, before.role AS old
+    )
+    INSERT INTO operator_actions (action, user_email, subject, result, detail, finished_at)
+    SELECT 'change_role', ${COMMAND}, email, 'done', old || ' → ' || ${role}, now() FROM changed`
+  return changed > 0
 }
 
 /** An inactive account cannot log in, and its sessions end at once. @returns false if there is no such account */

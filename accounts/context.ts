@@ -2,6 +2,7 @@ import type { Database } from '../platform/database.ts'
 import type { Logger } from '../platform/logger.ts'
 import type { Mailer } from '../platform/mailer.ts'
 import type { MailSender } from './mail-sender.ts'
+import type { Role } from './roles.ts'
 import type { SigningKeys } from './signing-keys.ts'
 
 /** The services and settings that account operations need. */
@@ -28,7 +29,7 @@ export interface Identity {
   userId: string
   email: string
   name: string
-  role: 'admin' | 'operator' | 'user'
+  role: Role
 }
 
 /** The tokens that a client receives from login and refresh. */

@@ -12,6 +12,9 @@ export type AccountErrorCode =
   | 'too_many_attempts'
   | 'attempts_not_counted'
   | 'busy'
+  | 'role_required'
+  | 'role_not_changed'
+  | 'account_unknown'
 
 interface Details {
   /** The name of the rejected field in the request. */

@@ -123,11 +123,18 @@ export async function sessionOfToken(database: Queryable, refreshToken: string):
 /** The identity of the holder of an access token; undefined unless token, session and account are all valid now. */
 export async function authenticate({ database, keys }: AccountsContext, accessToken: string): Promise<Identity | undefined> {
   const claims = await verifyAccessToken(keys, accessToken)
-  if (!claims) return undefined
+  return claims && ownerOfSession(database, claims)
+}
+
+/** The user of a session; undefined unless session and account are valid now. */
+export async function ownerOfSession(
+  database: Queryable,
+  { sessionId, userId }: { sessionId: string; userId: string },
+): Promise<Identity | undefined> {
   const [identity] = await database.$queryRaw<Identity[]>`
     SELECT s.id AS "sessionId", u.id AS "userId", u.email, u.name, u.role
     FROM sessions s JOIN users u ON u.id = s.user_id
-    WHERE s.id = ${claims.sessionId}::uuid AND u.id = ${claims.userId}::uuid
+    WHERE s.id = ${sessionId}::uuid AND u.id = ${userId}::uuid
       AND s.ended_at IS NULL AND s.expires_at > now() AND u.active`
   return identity
 }

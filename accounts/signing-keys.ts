@@ -14,6 +14,8 @@ export interface SigningKey {
   refreshTokenKey: Uint8Array
   /** Signs the part of CSRF tokens that versions before migration 0010 read. */
   csrfKey: Uint8Array
+  /** Signs the positions in lists that clients send back. */
+  cursorKey: Uint8Array
 }
 
 export interface SigningKeys {
@@ -93,6 +95,7 @@ async function readKeys(database: Database): Promise<[SigningKey, ...SigningKey[
     invitationKey: derive(secret, 'invitation'),
     refreshTokenKey: derive(secret, 'refresh token'),
     csrfKey: derive(secret, 'csrf token'),
+    cursorKey: derive(secret, 'cursor'),
   })) as [SigningKey, ...SigningKey[]]
 }
 

@@ -15,6 +15,9 @@ const PROBLEM_CODES: Record<AccountErrorCode, ProblemCode> = {
   too_many_attempts: 'rate_limited',
   attempts_not_counted: 'limits_unavailable',
   busy: 'busy',
+  role_required: 'role_required',
+  role_not_changed: 'action_refused',
+  account_unknown: 'not_found',
 }
 
 export function accountProblem({ code, message, field, retryAfterSeconds }: AccountError): Problem {

@@ -5,6 +5,7 @@ import { isNotAhead } from '../contracts/plausible-end.ts'
 import type { CallEvent } from '../exotel/call-event.ts'
 import type { Fields } from '../exotel/decode-fields.ts'
 import { Prisma, type Queryable } from '../platform/database.ts'
+import { callParties } from './call-parties.ts'
 
 interface Delivery {
   source: 'exotel' | 'recovery' | 'reconcile' | 'backfill'
@@ -33,16 +34,17 @@ export async function recordEvent(database: Queryable, delivery: ReadDelivery): 
   const { event, fields } = delivery
   const starts = event.ended || event.sources.length > 0
   const sourceUrls = event.sources.map(({ sourceUrl }) => sourceUrl)
+  const { agent, exophone } = callParties(event)
   const fetchUrls = event.sources.map(({ fetchUrl }) => fetchUrl ?? null)
   const rows = await database.$queryRaw<unknown[]>`
     WITH event AS (
       ${insertEvent(delivery, Prisma.sql`${event.callSid}, ${sourceUrls}::text[], ${JSON.stringify(fields)}::jsonb, NULL, ${starts ? 'pending' : 'none'}`)}
     ), call AS (
       INSERT INTO calls AS c (call_sid, account_sid, status, direction, from_number, to_number, started_at, ended_at,
-                              duration_seconds, custom_field, recording_state)
+                              duration_seconds, custom_field, agent_number, exophone, search_filled, recording_state)
       SELECT ${event.callSid}, ${event.accountSid ?? null}, ${event.status ?? null}, ${event.direction ?? null}, ${event.from ?? null}, ${event.to ?? null},
              ${event.startedAt ?? null}::timestamptz, ${plausibleEnd(event.endedAt)}::timestamptz, ${event.durationSeconds ?? null}::int, ${event.customField ?? null},
-             ${starts ? 'awaiting' : 'none'}
+             phone_digits(${agent}), phone_digits(${exophone}), true, ${starts ? 'awaiting' : 'none'}
       FROM event
       ON CONFLICT (call_sid) DO UPDATE SET
         account_sid = LEAST(c.account_sid COLLATE "C", excluded.account_sid),
@@ -54,6 +56,8 @@ export async function recordEvent(database: Queryable, delivery: ReadDelivery): 
         ended_at = GREATEST(c.ended_at, excluded.ended_at),
         duration_seconds = GREATEST(c.duration_seconds, excluded.duration_seconds),
         custom_field = LEAST(c.custom_field COLLATE "C", excluded.custom_field),
+        agent_number = LEAST(c.agent_number COLLATE "C", excluded.agent_number),
+        exophone = LEAST(c.exophone COLLATE "C", excluded.exophone),
         recording_state = CASE WHEN c.recording_state = 'none' THEN excluded.recording_state ELSE c.recording_state END,
         recording_state_since = CASE WHEN c.recording_state = 'none' THEN now() ELSE c.recording_state_since END,
         updated_at = now()

@@ -5,6 +5,7 @@ import { pino } from 'pino'
 import { createAdministrator, setActive, setRole } from '../accounts/administration.ts'
 import { EMAIL_ADDRESS, EMAIL_MAX_LENGTH } from '../accounts/email-address.ts'
 import { createInvitation } from '../accounts/registration.ts'
+import { ROLES } from '../accounts/roles.ts'
 import { addSigningKey, createSigningKeys, forgetOtherSigningKeys } from '../accounts/signing-keys.ts'
 import { connectDatabase, type Database } from '../platform/database.ts'
 import { isDatabaseOutage, isPermissionDenied } from '../platform/database-errors.ts'
@@ -14,13 +15,12 @@ import { ownerDatabaseUrl } from './owner-database-url.ts'
 
 const USAGE = `Usage: npm run accounts -- COMMAND
   create EMAIL              create an administrator with a verified address, and print a new password
-  role EMAIL ROLE           change the role to admin, operator or user
+  role EMAIL ROLE           change the role to admin, operator, viewer or user
   deactivate EMAIL          end all sessions of the account and prevent new ones
   activate EMAIL            permit sessions again
   invite EMAIL              print the invitation for this address (with REGISTRATION=invite)
   new-signing-key           replace the signing keys: access tokens and invitations become invalid within ten seconds; sessions
                             continue after a refresh`
-const ROLES = ['admin', 'operator', 'user'] as const
 const DEV_STACK = '.data/dev.json'
 
 const COMMANDS: Record<string, (database: Database, email: string, more: string[]) => Promise<string>> = {

@@ -19,6 +19,7 @@ export interface ListedCall extends CallDetails {
   direction?: string
   from?: string
   to?: string
+  phoneNumberSid?: string
   startedAt?: Date
   endedAt?: Date
 }
@@ -58,6 +59,7 @@ const listedCall = z.object({
   Direction: lenient,
   From: lenient,
   To: lenient,
+  PhoneNumberSid: lenient,
   StartTime: lenient,
   EndTime: lenient,
 })
@@ -123,6 +125,7 @@ function listedOf(entry: z.infer<typeof listedCall>): ListedCall {
     ...(entry.Direction ? { direction: entry.Direction } : {}),
     ...(entry.From ? { from: entry.From } : {}),
     ...(entry.To ? { to: entry.To } : {}),
+    ...(entry.PhoneNumberSid ? { phoneNumberSid: entry.PhoneNumberSid } : {}),
     ...(startedAt && { startedAt }),
     ...(endedAt && { endedAt }),
   }

@@ -25,6 +25,10 @@ export interface CallEvent {
   endedAt?: Date
   durationSeconds?: number
   customField?: string
+  /** The company's number of the call. */
+  phoneNumberSid?: string
+  /** The agent that a call flow has dialled. */
+  dialledNumber?: string
   sources: NamedSource[]
   /** The call has ended, so its workflow starts. */
   ended: boolean
@@ -70,6 +74,8 @@ const delivery = z.object({
   DialCallDuration: text,
   RecordingDuration: text,
   CustomField: text,
+  PhoneNumberSid: text,
+  DialWhomNumber: text,
 })
 
 type Delivery = z.infer<typeof delivery>
@@ -100,6 +106,8 @@ export function readCallEvent(fields: Fields, route: WebhookRoute): CallEvent {
     endedAt: mayEnd ? endOf(values, status) : undefined,
     durationSeconds: mayEnd ? durationOf(values, status) : undefined,
     customField: values.CustomField,
+    phoneNumberSid: values.PhoneNumberSid,
+    dialledNumber: values.DialWhomNumber,
     sources: readSources(fields),
     ended: route === 'call-end' || isFinal(status),
   })

@@ -9,6 +9,7 @@ import { changePassword, requestPasswordReset, resetPassword } from '../../accou
 import { PASSWORD_MAX_INPUT, PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH } from '../../accounts/passwords.ts'
 import { logOutByToken, refreshSession } from '../../accounts/refresh-session.ts'
 import { register } from '../../accounts/registration.ts'
+import { ROLES } from '../../accounts/roles.ts'
 import { endSessions, sessionOfToken } from '../../accounts/sessions.ts'
 import { verifyAddress } from '../../accounts/verification.ts'
 import { problem } from '../../platform/http-problems.ts'
@@ -59,7 +60,7 @@ const session = z.union([
     expiresIn: z.int(),
   }),
 ])
-const me = z.strictObject({ id: z.uuid(), email: z.string(), name: z.string(), role: z.enum(['admin', 'operator', 'user']) })
+const me = z.strictObject({ id: z.uuid(), email: z.string(), name: z.string(), role: z.enum(ROLES) })
 
 export function accountOperations({ accounts, limits }: AccountRoutesDependencies): Operation[] {
   const { database } = accounts

@@ -14,7 +14,7 @@ type SigningKey = Awaited<ReturnType<SigningKeys['all']>>[0]
 
 function newKey(kid: string): SigningKey {
   const random = (): Uint8Array => new Uint8Array(randomBytes(32))
-  return { kid, accessTokenKey: random(), invitationKey: random(), refreshTokenKey: random(), csrfKey: random() }
+  return { kid, accessTokenKey: random(), invitationKey: random(), refreshTokenKey: random(), csrfKey: random(), cursorKey: random() }
 }
 const keysOf = (...keys: [SigningKey, ...SigningKey[]]): SigningKeys => ({
   all: async () => keys,
