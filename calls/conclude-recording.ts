@@ -32,14 +32,17 @@ interface Concluded {
  * not recorded) replaces the earlier one. Rows of erased calls and recordings are not changed.
  */
 export async function concludeRecording(database: Database, conclusion: Conclusion, context: ConclusionContext): Promise<Concluded> {
+  return database.$transaction((transaction) => concludeWithin(transaction, conclusion, context))
+}
+
+/** The same as a part of a transaction. */
+export async function concludeWithin(transaction: Queryable, conclusion: Conclusion, context: ConclusionContext): Promise<Concluded> {
   const { callSid, sourceUrl, outcome } = conclusion
-  return database.$transaction(async (transaction) => {
-    if (await recordAttempt(transaction, conclusion, context.attempt)) return { givenUp: false, erased: true }
-    const retry = await decideRetry(transaction, conclusion, context.plan)
-    const rows = sourceUrl === undefined ? 0 : await concludeRow(transaction, callSid, sourceUrl, outcome, retry)
-    const calls = await updateCallSummary(transaction, callSid, outcome, retry)
-    return { givenUp: retry.givenUpAt !== null && (sourceUrl === undefined ? calls : rows) > 0 }
-  })
+  if (await recordAttempt(transaction, conclusion, context.attempt)) return { givenUp: false, erased: true }
+  const retry = await decideRetry(transaction, conclusion, context.plan)
+  const rows = sourceUrl === undefined ? 0 : await concludeRow(transaction, callSid, sourceUrl, outcome, retry)
+  const calls = await updateCallSummary(transaction, callSid, outcome, retry)
+  return { givenUp: retry.givenUpAt !== null && (sourceUrl === undefined ? calls : rows) > 0 }
 }
 
 /**

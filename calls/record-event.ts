@@ -8,7 +8,7 @@ import { Prisma, type Queryable } from '../platform/database.ts'
 import { callParties } from './call-parties.ts'
 
 interface Delivery {
-  source: 'exotel' | 'recovery' | 'reconcile' | 'backfill'
+  source: 'exotel' | 'recovery' | 'reconcile' | 'backfill' | 'operator'
   route: string
   /** What makes a repeated delivery the same event. */
   identity: string

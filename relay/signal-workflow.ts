@@ -25,7 +25,8 @@ export async function signalRecordingWorkflow(temporal: Client, event: ClaimedEv
     ...(event.durationSeconds !== null && { durationSeconds: event.durationSeconds }),
     ...(event.endReportedAt !== null && { endReportedAt: event.endReportedAt.toISOString() }),
     ...(event.searchAgain && { searchAgain: true }),
-    ...(event.source === 'recovery' && { recovery: true }),
+    // What an operator retries, the row says is missing, as for recovery.
+    ...((event.source === 'recovery' || event.source === 'operator') && { recovery: true }),
   }
   await temporal.connection.withDeadline(Date.now() + DEADLINE_MS, () =>
     temporal.workflow.signalWithStart(RECORDING_WORKFLOW, {

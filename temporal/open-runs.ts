@@ -18,6 +18,21 @@ export async function isRunOpen(temporal: Client, callSid: CallSid): Promise<boo
 }
 
 /**
+ * Requests that the open run of a call ends: it writes `Cancelled` to the rows and then fails. A second request changes nothing.
+ * @returns false if there is no open run
+ */
+export async function cancelRun(temporal: Client, callSid: CallSid): Promise<boolean> {
+  const cancel = () => temporal.workflow.getHandle(recordingWorkflowId(callSid)).cancel()
+  try {
+    await temporal.withDeadline(Date.now() + DEADLINE_MS, cancel)
+    return true
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return false
+    throw error
+  }
+}
+
+/**
  * Counts open runs whose workflow tasks fail repeatedly. Only a deploy can fix them. Recovery does not start them again.
  * [docs.temporal.io, visibility: TemporalReportedProblems]
  */

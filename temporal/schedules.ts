@@ -1,5 +1,5 @@
 // Creates the Temporal schedules, or updates them to the current settings.
-import { ScheduleAlreadyRunning, ScheduleOverlapPolicy, type Client, type ScheduleSpec } from '@temporalio/client'
+import { ScheduleAlreadyRunning, ScheduleNotFoundError, ScheduleOverlapPolicy, type Client, type ScheduleSpec } from '@temporalio/client'
 import {
   OBJECT_CHECK_WORKFLOW,
   LINK_SWEEP_WORKFLOW,
@@ -42,6 +42,22 @@ export async function ensureSchedules(temporal: Client, settings: ScheduleSettin
   await ensureSchedule(temporal, linkSweep, every(settings.LINK_SWEEP_EVERY_MINUTES), LINK_SWEEP_WORKFLOW)
   await ensureSchedule(temporal, objectCheck, { calendars: [OBJECTS_AT] }, OBJECT_CHECK_WORKFLOW, { full: false })
   await ensureSchedule(temporal, sessionCleanup, every(settings.SESSION_CLEANUP_EVERY_MINUTES), SESSION_CLEANUP_WORKFLOW)
+}
+
+const TRIGGER_DEADLINE_MS = 5000
+
+/**
+ * Starts a schedule's workflow now, unless it is running.
+ * @returns false if the schedule does not exist, because no worker has started yet
+ */
+export async function triggerSchedule(temporal: Client, scheduleId: string): Promise<boolean> {
+  try {
+    await temporal.withDeadline(Date.now() + TRIGGER_DEADLINE_MS, () => temporal.schedule.getHandle(scheduleId).trigger())
+    return true
+  } catch (error) {
+    if (error instanceof ScheduleNotFoundError) return false
+    throw error
+  }
 }
 
 async function ensureSchedule(
