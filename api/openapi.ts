@@ -6,7 +6,7 @@ import { ACCESS_COOKIE, REFRESH_COOKIE } from './cookies.ts'
 import type { Operation } from './operation.ts'
 
 /** Increased with every change that a client could notice. */
-const API_VERSION = '1.2.0'
+const API_VERSION = '1.3.0'
 
 const problemSchema = z.strictObject({
   type: z.string(),
@@ -89,31 +89,40 @@ export function openApiDocument(operations: Operation[]): object {
   }
 }
 
-function describe({ path, method, summary, tag, security, guards, body, answer, statuses, problems }: Operation): object {
+function describe(operation: Operation): object {
+  const { path, method, summary, tag, security, guards, role, parameters, query, body, answer, content, statuses, problems } = operation
   const codes: ProblemCode[] = [
     ...ALWAYS,
     ...(guards.length > 0 ? (['rate_limited'] as const) : []),
     ...(body ? WITH_BODY : []),
     ...(security === 'user' || security === 'testToken' ? (['not_authenticated'] as const) : []),
     ...(security === 'user' && method === 'post' ? (['csrf_token_invalid'] as const) : []),
+    ...(role ? (['role_required'] as const) : []),
+    ...(parameters ? (['not_found'] as const) : []),
+    ...(query ? (['invalid_fields'] as const) : []),
     ...problems,
   ]
-  const schema = answer && jsonSchema(answer)
-  const answers = statuses.map((status) => [
-    status,
-    { description: summary, ...(schema && { content: { 'application/json': { schema } } }) },
-  ])
+  const types = content ? Object.fromEntries(content.map((type) => [type, {}])) : answer && { 'application/json': { schema: jsonSchema(answer) } }
+  const answers = statuses.map((status) => [status, { description: summary, ...(types && { content: types }) }])
   return {
     operationId: `${method} ${path}`.replaceAll(/[^a-z]+/gi, '_'),
     summary,
     tags: [tag],
     security: securityOf(security, method),
+    ...((parameters ?? query) && { parameters: [...parametersOf('path', parameters), ...parametersOf('query', query)] }),
     ...(body && {
       requestBody: { required: !body.safeParse(undefined).success, content: { 'application/json': { schema: jsonSchema(body) } } },
     }),
     // A declared status is never a problem: `/health/ready` declares 503.
     responses: { ...problemResponses(codes), ...Object.fromEntries(answers) },
   }
+}
+
+/** @param schema of an object with a field for each parameter */
+function parametersOf(where: 'path' | 'query', schema: z.ZodType | undefined): object[] {
+  if (!schema) return []
+  const { properties = {}, required = [] } = jsonSchema(schema) as { properties?: Record<string, object>; required?: string[] }
+  return Object.entries(properties).map(([name, property]) => ({ name, in: where, required: required.includes(name), schema: property }))
 }
 
 function securityOf(security: Operation['security'], method: Operation['method']): Security {

@@ -2,13 +2,26 @@
 // created from this declaration.
 import { Router, type Request, type RequestHandler, type Response } from 'express'
 import type { z } from 'zod'
+import type { Role } from '../accounts/roles.ts'
 import { problem, type FieldError, type ProblemCode } from '../platform/http-problems.ts'
 import { methodNotAllowed } from './middleware/errors.ts'
 import { jsonBody } from './middleware/json-body.ts'
 import { dropBody } from './middleware/unwanted-body.ts'
 
-export interface Operation<Body extends z.ZodType = z.ZodType, Answer extends z.ZodType = z.ZodType> {
+/** The validated parameters of a request. */
+export interface Parameters<Path extends z.ZodType = z.ZodType, Query extends z.ZodType = z.ZodType> {
+  path: z.infer<Path>
+  query: z.infer<Query>
+}
+
+export interface Operation<
+  Body extends z.ZodType = z.ZodType,
+  Answer extends z.ZodType = z.ZodType,
+  Path extends z.ZodType = z.ZodType,
+  Query extends z.ZodType = z.ZodType,
+> {
   method: 'get' | 'post'
+  /** As in OpenAPI: `/calls/{callSid}`. */
   path: string
   summary: string
   tag: string
@@ -19,18 +32,33 @@ export interface Operation<Body extends z.ZodType = z.ZodType, Answer extends z.
   security: 'none' | 'user' | 'testToken' | 'refreshToken' | 'anyToken'
   /** Run in this order before the body is read: limits, then authentication. */
   guards: readonly RequestHandler[]
+  /** The role that one of the guards requires. */
+  role?: Role
+  /** Parameters in the path. A value that is not valid names nothing, so the answer is 404. */
+  parameters?: Path
+  /** Parameters after `?`. Unknown ones are rejected. */
+  query?: Query
   /** Unknown fields are rejected. Absent if the operation takes no body. */
   body?: Body
   /** The first one is the default. 204 has no `answer`. */
   statuses: [number, ...number[]]
   answer?: Answer
+  /** Media types of the answer if it is not JSON. Then `handle` sends the response. */
+  content?: readonly string[]
   /** In addition to those of every operation of its kind. */
   problems: ProblemCode[]
-  handle(body: z.infer<Body>, request: Request, response: Response): Promise<z.infer<Answer> | void>
+  handle(
+    body: z.infer<Body>,
+    request: Request,
+    response: Response,
+    parameters: Parameters<Path, Query>,
+  ): Promise<z.infer<Answer> | void>
 }
 
-/** Checks that the types of `body` and `answer` match those of `handle`. */
-export function operation<Body extends z.ZodType, Answer extends z.ZodType>(declared: Operation<Body, Answer>): Operation {
+/** Checks that the types of `body`, `answer` and the parameters match those of `handle`. */
+export function operation<Body extends z.ZodType, Answer extends z.ZodType, Path extends z.ZodType, Query extends z.ZodType>(
+  declared: Operation<Body, Answer, Path, Query>,
+): Operation {
   return declared as unknown as Operation
 }
 
@@ -39,9 +67,10 @@ export function operationRoutes(operations: Operation[], refusalLimit: RequestHa
   const router = Router({ strict: false })
   for (const path of new Set(operations.map((each) => each.path))) {
     const group = operations.filter((each) => each.path === path)
-    for (const each of group) router[each.method](path, ...each.guards, ...(each.body ? [jsonBody] : []), run(each))
+    const route = path.replaceAll(/\{(\w+)\}/g, ':$1')
+    for (const each of group) router[each.method](route, ...each.guards, ...(each.body ? [jsonBody] : []), run(each))
     router.all(
-      path,
+      route,
       dropBody,
       refusalLimit,
       methodNotAllowed(group.flatMap(({ method }) => (method === 'get' ? ['GET', 'HEAD'] : ['POST']))),
@@ -50,11 +79,15 @@ export function operationRoutes(operations: Operation[], refusalLimit: RequestHa
   return router
 }
 
-function run({ body, answer, statuses, handle }: Operation): RequestHandler {
+function run({ body, answer, content, statuses, parameters, query, handle }: Operation): RequestHandler {
   return async (request, response) => {
-    const given = body ? validate(body, request.body) : undefined
+    const path = parameters?.safeParse(request.params)
+    if (path?.success === false) throw problem('not_found', 'There is no such resource')
+    const given = { path: path?.data, query: query && validate(query, request.query) }
+    const read = body ? validate(body, request.body) : undefined
     response.status(statuses[0]).set('cache-control', 'no-store')
-    const result = await handle(given, request, response)
+    const result = await handle(read, request, response, given)
+    if (content) return
     if (answer) response.json(answer.parse(result))
     else response.end()
   }
