@@ -16,6 +16,7 @@ import type { AlarmName } from './contracts/alarm-names.ts'
 import { alarmsWithoutReasons, createAlarms } from './platform/alarm-registry.ts'
 import { readConfig, type Config } from './platform/config.ts'
 import { connectDatabase, assertMigrated } from './platform/database.ts'
+import { withDeadline } from './platform/deadline.ts'
 import { monitorHeap } from './platform/heap-monitor.ts'
 import { createLogger, type Logger } from './platform/logger.ts'
 import { collectProcessMetrics } from './platform/metrics.ts'
@@ -23,6 +24,7 @@ import { readMigrations } from './platform/migrations.ts'
 import { requireSupportedNode } from './platform/node-version.ts'
 import { serveOperations } from './platform/operations-server.ts'
 import { createProbe } from './platform/probe.ts'
+import { registerProcess } from './platform/process-registry.ts'
 import { CannotStart, exitAfter, runMain, stopSignal } from './platform/process.ts'
 import { redact } from './platform/redact.ts'
 import { temporalConnectionOptions } from './temporal/connection-options.ts'
@@ -43,6 +45,8 @@ interface WorkerState {
 const EXOTEL_REQUESTS_PER_SECOND = 3
 const BACKFILL_REQUESTS_PER_SECOND = 0.3
 const FORCE_AFTER_MS = 3000
+/** Time to delete the row of this process. */
+const REGISTRATION_GRACE_MS = 500
 /** The SDK logs this warning for each worker that runs only activities. Most of ours do. */
 const ACTIVITIES_ONLY = 'No workflows registered'
 
@@ -106,6 +110,14 @@ runMain(async () => {
     hint: 'see docs/deployment.md',
     signal: stopping.signal,
   })
+  const registration = registerProcess({
+    database,
+    kind: 'worker',
+    name: config.WORKER_NAME,
+    report: () => ({ state: state.now, breaker: deps.breaker.state(), alarms: alarms.active() }),
+    ready: Promise.resolve(),
+    logger,
+  })
   const connection = await waitUntil(() => connectTemporal(config), {
     alarms,
     name: 'TemporalUnavailable',
@@ -148,6 +160,7 @@ runMain(async () => {
     await runs
     await connection.close()
   }
+  await withDeadline(registration.stop(), REGISTRATION_GRACE_MS).catch(() => {}) // its row becomes stale
   await Promise.allSettled([database.$disconnect(), spool.close()])
   deps.source.agents.destroy()
   deps.store.close()

@@ -5,14 +5,27 @@ import { requestId } from './middleware/request-id.ts'
 import { securityHeaders } from './middleware/security-headers.ts'
 import { operationRoutes, type Operation } from './operation.ts'
 import { accountOperations, type AccountRoutesDependencies } from './routes/accounts.ts'
+import { callActionOperations } from './routes/call-actions.ts'
+import { callOperations, type CallRoutesDependencies } from './routes/calls.ts'
 import { documentationPage, openApiOperation } from './routes/documentation.ts'
 import { healthOperations, type HealthDependencies } from './routes/health.ts'
+import { operationsOperations, type OperationsDependencies } from './routes/operations.ts'
+import { playOperations, type PlayRoutesDependencies } from './routes/plays.ts'
 import { resetPage } from './routes/reset-page.ts'
+import { roleOperations } from './routes/roles.ts'
 import { testOperations, type TestRoutesDependencies } from './routes/test-connections.ts'
 import { verifyPage } from './routes/verify-page.ts'
 import { webhookRoutes, type WebhookDependencies } from './routes/webhooks.ts'
 
-export interface AppDependencies extends HealthDependencies, WebhookDependencies, AccountRoutesDependencies, TestRoutesDependencies {
+export interface AppDependencies
+  extends
+    HealthDependencies,
+    WebhookDependencies,
+    AccountRoutesDependencies,
+    TestRoutesDependencies,
+    CallRoutesDependencies,
+    PlayRoutesDependencies,
+    OperationsDependencies {
   trustProxy: number | string[] | false
   /** Whether the page /docs is served. */
   serveDocs: boolean
@@ -24,7 +37,16 @@ export function createApp(deps: AppDependencies): Express {
   app.use(securityHeaders, requestId, dropBodyOfReads)
   app.use('/webhooks/exotel', webhookRoutes(deps))
   const general = deps.limits.perAddress('general')
-  const operations: Operation[] = [...healthOperations(deps), ...accountOperations(deps), ...testOperations(deps)]
+  const operations: Operation[] = [
+    ...healthOperations(deps),
+    ...accountOperations(deps),
+    ...callOperations(deps),
+    ...playOperations(deps),
+    ...callActionOperations(deps),
+    ...operationsOperations(deps),
+    ...roleOperations(deps),
+    ...testOperations(deps),
+  ]
   operations.push(openApiOperation(operations, [general]))
   app.use(operationRoutes(operations, general))
   if (deps.serveDocs) app.use(documentationPage(general))

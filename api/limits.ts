@@ -11,7 +11,7 @@ import { RETRY_AFTER_OUTAGE } from './middleware/errors.ts'
 import { createRefusedClients } from './refused-clients.ts'
 
 type AddressLimit = 'login' | 'registration' | 'forgot' | 'general'
-type LimitName = AddressLimit | 'refresh'
+type LimitName = AddressLimit | 'refresh' | 'action' | 'play'
 
 export interface Limits extends LoginThrottle {
   /** Counts requests by client address and sets the RateLimit headers. */
@@ -21,6 +21,16 @@ export interface Limits extends LoginThrottle {
    * @throws {Problem} `rate_limited`
    */
   countRefresh(sessionId: string): Promise<void>
+  /**
+   * Counts an action of an operator.
+   * @throws {Problem} `rate_limited`
+   */
+  countAction(userId: string): Promise<void>
+  /**
+   * Counts a link to a recording.
+   * @throws {Problem} `rate_limited`
+   */
+  countPlay(userId: string): Promise<void>
 }
 
 const WINDOW_SECONDS = 60
@@ -30,6 +40,9 @@ const FULL_MS = 1000
 const MAX_COUNTING = 500
 /** Maximum per session and window. Each leaves a row in the database until the session ends. A client needs one every 15 min. */
 const REFRESHES = 30
+/** Maximum per user and window. A person who clicks does not reach them. */
+const ACTIONS = 30
+const PLAYS = 120
 /** Maximum per limit. Requests of clients beyond it are counted in the database again. */
 const MAX_REFUSED_CLIENTS = 10_000
 /** Limits that reject requests if they cannot be counted, so that guessing is never unlimited. The other limits let requests pass. */
@@ -54,6 +67,8 @@ export function createLimits(pool: Pool, settings: Settings, logger: Logger): Li
     forgot: perMinute('forgot', settings.RATE_LIMIT_FORGOT),
     general: perMinute('general', settings.RATE_LIMIT_GENERAL),
     refresh: perMinute('refresh', REFRESHES),
+    action: perMinute('action', ACTIONS),
+    play: perMinute('play', PLAYS),
   }
   const store = watchStore(logger)
   let counting = 0
@@ -92,10 +107,15 @@ export function createLimits(pool: Pool, settings: Settings, logger: Logger): Li
       }
     },
 
-    async countRefresh(sessionId) {
-      const result = await store.watch(count('refresh', sessionId))
-      if (result !== undefined && result.points > REFRESHES) throw tooMany('refresh', result.msBeforeNext)
-    },
+    countRefresh: (sessionId) => countOrThrow('refresh', sessionId),
+    countAction: (userId) => countOrThrow('action', userId),
+    countPlay: (userId) => countOrThrow('play', userId),
+  }
+
+  /** @throws {Problem} `rate_limited` */
+  async function countOrThrow(name: LimitName, client: string): Promise<void> {
+    const result = await store.watch(count(name, client))
+    if (result !== undefined && result.points > rules[name].points) throw tooMany(name, result.msBeforeNext)
   }
 }
 

@@ -10,6 +10,7 @@ import { collectProcessMetrics } from '../platform/metrics.ts'
 import { readMigrations } from '../platform/migrations.ts'
 import { requireSupportedNode } from '../platform/node-version.ts'
 import { serveOperations } from '../platform/operations-server.ts'
+import { registerProcess } from '../platform/process-registry.ts'
 import { exitAfter, runMain, stopSignal } from '../platform/process.ts'
 import { pausesOf, retryPolicy } from '../platform/retry-settings.ts'
 import { waitUntil } from '../platform/wait-until.ts'
@@ -17,8 +18,10 @@ import { measurePipeline } from '../calls/pipeline-health.ts'
 import { ExotelApi, exotelApiSettings } from '../exotel/api-client.ts'
 import { BucketObjects } from '../recordings/bucket-objects.ts'
 import { storeSettings } from '../recordings/s3-client.ts'
+import { RecordingStreams } from '../recordings/recording-streams.ts'
 import { createAccounts } from './accounts.ts'
 import { createApp } from './app.ts'
+import { fillCallSearches } from './call-search-fill.ts'
 import { connectionChecks } from './connection-checks.ts'
 import { withDeadline } from '../platform/deadline.ts'
 import { createLimits } from './limits.ts'
@@ -27,6 +30,8 @@ import { runPolicy } from '../relay/run-policy.ts'
 import { RELAY_LIMITS, startRelay } from '../relay/relay.ts'
 import { openTemporal } from '../temporal/client.ts'
 
+/** Recordings that people listen to at the same time through this process. */
+const STREAMS = 40
 /** Connections for counting limits. Each count takes one short statement. */
 const LIMITS_POOL_SIZE = 4
 /** Time for a part of the shutdown after the grace period. Work that has not ended by then is aborted; it was not acknowledged. */
@@ -34,7 +39,7 @@ const RELAY_GRACE_MS = 1000
 const MAIL_GRACE_MS = 1500
 const CLOSE_GRACE_MS = 1000
 /** The process exits this long after the grace period, even if another part of the shutdown hangs. */
-const EXIT_GRACE_MS = RELAY_GRACE_MS + MAIL_GRACE_MS + CLOSE_GRACE_MS + 1000
+const EXIT_GRACE_MS = RELAY_GRACE_MS + MAIL_GRACE_MS + 2 * CLOSE_GRACE_MS + 1000
 /** The port opens when the database was checked, or after this time. So a start with a healthy PostgreSQL rejects no webhook. */
 const FIRST_CHECK_MS = 1000
 
@@ -52,6 +57,7 @@ runMain(async () => {
   const accounts = createAccounts(config, { database, logger })
   const temporal = openTemporal(config)
   const bucketObjects = new BucketObjects({ ...storeSettings(config), connections: 1 })
+  const streams = new RecordingStreams({ ...storeSettings(config), connections: STREAMS })
   const checks = connectionChecks({
     mailer: accounts.mailer,
     bucketObjects,
@@ -102,8 +108,20 @@ runMain(async () => {
     databaseRetry: retryPolicy(config, 'DATABASE'),
     trustProxy: config.TRUST_PROXY,
     serveDocs: config.SERVE_DOCS,
+    streams,
+    temporal: temporal.client,
+    temporalUi: config.TEMPORAL_UI_URL === undefined ? undefined : { url: config.TEMPORAL_UI_URL, namespace: config.TEMPORAL_NAMESPACE },
+    retentionDays: config.EXOTEL_RETENTION_DAYS,
     onPending: () => relay.kick(),
   })
+  const registration = registerProcess({
+    database,
+    kind: 'api',
+    report: () => ({ state: lifecycle.state, alarms: alarms.active() }),
+    ready,
+    logger,
+  })
+  void fillCallSearches({ database, logger, ready }, draining.signal)
   await Promise.race([ready, pause(FIRST_CHECK_MS)])
   const server = await listen(app, { host: config.HOST, port: config.PORT })
   const operations = await serveOperations(
@@ -139,6 +157,8 @@ runMain(async () => {
   heapMonitor.stop()
   operations.close()
   bucketObjects.close()
+  streams.close()
+  await within(CLOSE_GRACE_MS, registration.stop())
   // Closing a pool waits for its statements, which may wait for a lock.
   await within(CLOSE_GRACE_MS, Promise.allSettled([database.$disconnect(), limitsPool.end(), temporal.close()]))
   logger.info('API has stopped')

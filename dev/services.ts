@@ -100,6 +100,7 @@ function environmentOf(stack: DevStack, databaseUrl: string, port: number): Node
     DATABASE_URL: databaseUrl,
     TEMPORAL_ADDRESS: stack.temporalAddress,
     TEMPORAL_NAMESPACE: stack.temporalNamespace,
+    TEMPORAL_UI_URL: stack.temporalUiUrl ?? '',
     WASABI_ENDPOINT: stack.s3.endpoint,
     WASABI_REGION: stack.s3.region,
     WASABI_BUCKET: stack.s3.bucket,

@@ -80,6 +80,8 @@ const schema = z
     DATABASE_POOL_SIZE: parallel.default(10),
 
     ...temporalSettings,
+    /** Base URL of Temporal's Web UI, for links to workflows. */
+    TEMPORAL_UI_URL: httpUrl.optional(),
 
     WASABI_ENDPOINT: httpUrl.optional(),
     WASABI_REGION: matching(/^[a-z0-9-]{1,63}$/, 'the name of a region').default('ap-southeast-1'),
@@ -100,6 +102,8 @@ const schema = z
     EXOTEL_RECORDING_HOSTS: hosts.default(['*.exotel.com', '*.exotel.in']),
     EXOTEL_PUBLIC_RECORDING_HOSTS: hosts.default([]),
     EXOTEL_ALLOW_LOCAL: flag.default(false),
+    /** How long Exotel keeps a recording after its call. Only shown to people. */
+    EXOTEL_RETENTION_DAYS: days.default(30),
 
     /** Bearer token of the test routes. If it is not set, there are no test routes. */
     DEV_TEST_TOKEN: secret.optional(),

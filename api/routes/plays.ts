@@ -139,7 +139,10 @@ async function send(deps: PlayRoutesDependencies, request: Request, response: Re
     await deps.streams.assertExists(recording, bytes, aborting.signal).catch((error: unknown) => fail(deps, error, recording))
     return void response.status(200).set(headers).end()
   }
-  const body = await deps.streams.read(recording, bytes, { first, last }, aborting.signal).catch((error: unknown) => fail(deps, error, recording))
+  const body = await deps.streams.read(recording, bytes, { first, last }, aborting.signal).catch((error: unknown) => {
+    if (!aborting.signal.aborted) fail(deps, error, recording)
+  })
+  if (!body) return // the client has disconnected
   response.status(range === 'whole' ? 200 : 206).set(headers)
   await pipeline(body, response).catch(() => {
     // The client has disconnected, or S3 has. A client that gets fewer bytes than announced requests the rest.

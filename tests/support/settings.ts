@@ -20,6 +20,7 @@ export const EVERY_SETTING: NodeJS.ProcessEnv = {
   DEV_TEST_TOKEN: 'token',
   RECONCILE_BACKFILL_FROM: '2026-06-01',
   TEMPORAL_API_KEY: 'k',
+  TEMPORAL_UI_URL: 'https://temporal.example.com',
   EXOTEL_WEBHOOK_BASIC: 'u:p',
   EXOTEL_WEBHOOK_TOKEN: 't',
   WORKER_NAME: 'w',
