@@ -4,6 +4,7 @@ import { signAccessToken, verifyAccessToken } from './access-tokens.ts'
 import type { AccountsContext, Identity, Tokens } from './context.ts'
 import { csrfTokenOf } from './csrf-tokens.ts'
 import { hashToken, newRefreshToken, tokenAfterPasswordChange } from './refresh-tokens.ts'
+import type { Role } from './roles.ts'
 import type { SigningKeys } from './signing-keys.ts'
 
 export type EndReason = 'logged_out' | 'revoked' | 'reused' | 'password_changed'
@@ -137,4 +138,12 @@ export async function ownerOfSession(
     WHERE s.id = ${sessionId}::uuid AND u.id = ${userId}::uuid
       AND s.ended_at IS NULL AND s.expires_at > now() AND u.active`
   return identity
+}
+
+/** The roles of the users of these sessions. Sessions that have ended, and those of inactive accounts, are missing. */
+export async function rolesOfSessions(database: Queryable, sessionIds: string[]): Promise<Map<string, Role>> {
+  const rows = await database.$queryRaw<{ sessionId: string; role: Role }[]>`
+    SELECT s.id AS "sessionId", u.role FROM sessions s JOIN users u ON u.id = s.user_id
+    WHERE s.id = ANY (${sessionIds}::uuid[]) AND s.ended_at IS NULL AND s.expires_at > now() AND u.active`
+  return new Map(rows.map(({ sessionId, role }) => [sessionId, role]))
 }

@@ -6,6 +6,7 @@ import { securityHeaders } from './middleware/security-headers.ts'
 import { operationRoutes, type Operation } from './operation.ts'
 import { accountOperations, type AccountRoutesDependencies } from './routes/accounts.ts'
 import { callActionOperations } from './routes/call-actions.ts'
+import { changeOperations, type ChangeRoutesDependencies } from './routes/changes.ts'
 import { callOperations, type CallRoutesDependencies } from './routes/calls.ts'
 import { documentationPage, openApiOperation } from './routes/documentation.ts'
 import { healthOperations, type HealthDependencies } from './routes/health.ts'
@@ -25,6 +26,7 @@ export interface AppDependencies
     TestRoutesDependencies,
     CallRoutesDependencies,
     PlayRoutesDependencies,
+    ChangeRoutesDependencies,
     OperationsDependencies {
   trustProxy: number | string[] | false
   /** Whether the page /docs is served. */
@@ -44,6 +46,7 @@ export function createApp(deps: AppDependencies): Express {
     ...playOperations(deps),
     ...callActionOperations(deps),
     ...operationsOperations(deps),
+    ...changeOperations(deps),
     ...roleOperations(deps),
     ...testOperations(deps),
   ]

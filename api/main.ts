@@ -21,6 +21,7 @@ import { storeSettings } from '../recordings/s3-client.ts'
 import { RecordingStreams } from '../recordings/recording-streams.ts'
 import { createAccounts } from './accounts.ts'
 import { createApp } from './app.ts'
+import { createChangeFeed } from './change-feed.ts'
 import { fillCallSearches } from './call-search-fill.ts'
 import { connectionChecks } from './connection-checks.ts'
 import { withDeadline } from '../platform/deadline.ts'
@@ -94,6 +95,7 @@ runMain(async () => {
     timestamp: config.EXOTEL_WEBHOOK_TIMESTAMP,
     addresses: config.EXOTEL_WEBHOOK_ADDRESSES,
   }
+  const changeFeed = createChangeFeed(database, logger)
   const app = createApp({
     database,
     logger,
@@ -109,6 +111,7 @@ runMain(async () => {
     trustProxy: config.TRUST_PROXY,
     serveDocs: config.SERVE_DOCS,
     streams,
+    changeFeed,
     temporal: temporal.client,
     temporalUi: config.TEMPORAL_UI_URL === undefined ? undefined : { url: config.TEMPORAL_UI_URL, namespace: config.TEMPORAL_NAMESPACE },
     retentionDays: config.EXOTEL_RETENTION_DAYS,
@@ -152,6 +155,7 @@ runMain(async () => {
   exitAfter(graceMs + EXIT_GRACE_MS, 1)
   lifecycle.state = 'draining'
   draining.abort()
+  changeFeed.stop()
   await within(graceMs + RELAY_GRACE_MS, Promise.all([server.drain(graceMs), relay.stop()]))
   await within(MAIL_GRACE_MS, accounts.mails.stop()) // unsent mails stay in the outbox
   heapMonitor.stop()
