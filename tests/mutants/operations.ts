@@ -77,7 +77,7 @@ export const operations: Mistake[] = [
   {
     breaks: 'two clicks start a recording twice',
     file: 'calls/operator-actions.ts',
-    text: "    if (call.isPending) return 'repeated'\n",
+    text: "    if (await isRequested(tx, callSid, sourceUrls)) return 'repeated'\n",
     replacement: '',
     tests: ['tests/pipeline/operator-actions.test.ts'],
     only: 'however often the button is pressed',
