@@ -130,7 +130,7 @@ const STARTABLE = {
   recovery: [SCHEDULES.recovery, 'start_recovery'],
   reconciliation: [SCHEDULES.reconcile, 'start_reconciliation'],
   'object-check': [SCHEDULES.objectCheck, 'start_object_check'],
-} as const satisfies Record<string, [string, ActionName]>
+} as const satisfies Record<string, readonly [string, ActionName]>
 
 export function operationsOperations(deps: OperationsDependencies): Operation[] {
   const { database, accounts, limits } = deps
