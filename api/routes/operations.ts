@@ -200,7 +200,9 @@ export function operationsOperations(deps: OperationsDependencies): Operation[] 
 
 /** The overview as the API and the page show it. */
 export async function readOperations({ database, retentionDays, temporalUi }: Pick<OperationsDependencies, 'database' | 'retentionDays' | 'temporalUi'>) {
-  const [facts, health, processes] = await Promise.all([readOverview(database, retentionDays), pipelineHealth(database), listProcesses(database)])
+  const facts = await readOverview(database, retentionDays)
+  const health = await pipelineHealth(database)
+  const processes = await listProcesses(database)
   const { unrelayed, deferred, withoutResponse, oldestUnrelayedAt, lastStoredAt, stalled } = health
   return plain({
     ...facts,
