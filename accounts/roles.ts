@@ -36,7 +36,7 @@ export async function changeRole(
   if (result !== 'done') throw REFUSALS[result]()
 }
 
-export interface Account {
+interface Account {
   id: string
   email: string
   name: string

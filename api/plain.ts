@@ -1,5 +1,5 @@
 /** A value as JSON carries it. */
-export type Plain<T> = T extends Date
+type Plain<T> = T extends Date
   ? string
   : T extends bigint
     ? number

@@ -5,7 +5,6 @@ import { SUMMARY_COLUMNS, type CallSummary } from './list-calls.ts'
 
 /** The newest rows of each kind. A call that got more is a fault, and its first rows say nothing about its state now. */
 const MOST_ROWS = 500
-const most = Prisma.sql`LIMIT ${MOST_ROWS}::int`
 
 export interface CallHistory {
   call: CallSummary & { accountSid: string | null; startedAt: Date | null; endedAt: Date | null; createdAt: Date; concludedStatus: string | null }
@@ -16,10 +15,10 @@ export interface CallHistory {
   actions: ActionRow[]
 }
 
-export interface RecordingRow {
+interface RecordingRow {
   id: string
   sourceUrl: string
-  state: string
+  state: 'awaiting' | 'failed' | 'quarantined' | 'stored' | 'erased'
   stateSince: Date
   errorCode: string | null
   error: string | null
@@ -65,12 +64,12 @@ interface AttemptRow {
 interface AccessRow {
   id: string
   recordingId: string
-  kind: string
+  kind: 'play' | 'download'
   userEmail: string
   createdAt: Date
 }
 
-export interface ActionRow {
+interface ActionRow {
   id: string
   action: string
   userEmail: string
@@ -78,7 +77,7 @@ export interface ActionRow {
   recordingId: string | null
   subject: string | null
   reason: string | null
-  result: string
+  result: 'started' | 'done' | 'repeated' | 'refused' | 'failed'
   detail: string | null
   createdAt: Date
   finishedAt: Date | null
@@ -91,27 +90,32 @@ export async function readCallHistory(database: Queryable, callSid: CallSid): Pr
            recording_concluded_status AS "concludedStatus"
     FROM calls WHERE call_sid = ${callSid}`
   if (!call) return undefined
-  const [recordings, events, attempts, accesses, actions] = await Promise.all([
-    database.$queryRaw<RecordingRow[]>`
-      SELECT id::text, source_url AS "sourceUrl", state, state_since AS "stateSince", error_code AS "errorCode", error,
-             next_try_at AS "nextTryAt", given_up_at AS "givenUpAt", bucket, object_key AS "objectKey", bytes, sha256,
-             content_type AS "contentType", codec, sample_rate AS "sampleRate", channels, duration_seconds AS "durationSeconds", remark
-      FROM recordings WHERE call_sid = ${callSid} ORDER BY recordings.id LIMIT ${MOST_ROWS}::int`,
-    database.$queryRaw<EventRow[]>`
-      SELECT id::text, source, route, source_urls AS "sourceUrls", received_at AS "receivedAt", relay_state AS "relayState",
-             relayed_at AS "relayedAt", relay_error AS "relayError", next_relay_at AS "nextRelayAt", problem
-      FROM webhook_events WHERE call_sid = ${callSid} ORDER BY webhook_events.id DESC ${most}`,
-    database.$queryRaw<AttemptRow[]>`
-      SELECT id::text, source_url AS "sourceUrl", state, error_code AS "errorCode", error, object_key AS "objectKey", concluded_at AS "concludedAt"
-      FROM recording_attempts WHERE call_sid = ${callSid} ORDER BY recording_attempts.id DESC ${most}`,
-    database.$queryRaw<AccessRow[]>`
-      SELECT id::text, recording_id::text AS "recordingId", kind, user_email AS "userEmail", created_at AS "createdAt"
-      FROM recording_accesses WHERE call_sid = ${callSid} ORDER BY recording_accesses.id DESC ${most}`,
-    database.$queryRaw<ActionRow[]>`
-      SELECT ${ACTION_COLUMNS} FROM operator_actions WHERE call_sid = ${callSid} ORDER BY operator_actions.id DESC ${most}`,
-  ])
-  const [oldestFirst, inOrder, listened, done] = [events.toReversed(), attempts.toReversed(), accesses.toReversed(), actions.toReversed()]
-  return { call, recordings, events: oldestFirst, attempts: inOrder, accesses: listened, actions: done }
+  // One query after the other, because webhooks use the same connections.
+  const recordings = await database.$queryRaw<RecordingRow[]>`
+    SELECT id::text, source_url AS "sourceUrl", state, state_since AS "stateSince", error_code AS "errorCode", error,
+           next_try_at AS "nextTryAt", given_up_at AS "givenUpAt", bucket, object_key AS "objectKey", bytes, sha256,
+           content_type AS "contentType", codec, sample_rate AS "sampleRate", channels, duration_seconds AS "durationSeconds", remark
+    FROM recordings WHERE call_sid = ${callSid} ORDER BY recordings.id LIMIT ${MOST_ROWS}::int`
+  const events = await database.$queryRaw<EventRow[]>`
+    SELECT id::text, source, route, source_urls AS "sourceUrls", received_at AS "receivedAt", relay_state AS "relayState",
+           relayed_at AS "relayedAt", relay_error AS "relayError", next_relay_at AS "nextRelayAt", problem
+    FROM webhook_events WHERE call_sid = ${callSid} ORDER BY webhook_events.id DESC LIMIT ${MOST_ROWS}::int`
+  const attempts = await database.$queryRaw<AttemptRow[]>`
+    SELECT id::text, source_url AS "sourceUrl", state, error_code AS "errorCode", error, object_key AS "objectKey", concluded_at AS "concludedAt"
+    FROM recording_attempts WHERE call_sid = ${callSid} ORDER BY recording_attempts.id DESC LIMIT ${MOST_ROWS}::int`
+  const accesses = await database.$queryRaw<AccessRow[]>`
+    SELECT id::text, recording_id::text AS "recordingId", kind, user_email AS "userEmail", created_at AS "createdAt"
+    FROM recording_accesses WHERE call_sid = ${callSid} ORDER BY recording_accesses.id DESC LIMIT ${MOST_ROWS}::int`
+  const actions = await database.$queryRaw<ActionRow[]>`
+    SELECT ${ACTION_COLUMNS} FROM operator_actions WHERE call_sid = ${callSid} ORDER BY operator_actions.id DESC LIMIT ${MOST_ROWS}::int`
+  return {
+    call,
+    recordings,
+    events: events.toReversed(),
+    attempts: attempts.toReversed(),
+    accesses: accesses.toReversed(),
+    actions: actions.toReversed(),
+  }
 }
 
 const ACTION_COLUMNS = Prisma.sql`

@@ -2,6 +2,8 @@
 import { Prisma, type Queryable } from '../platform/database.ts'
 import { UNPREPARED } from '../platform/statement-names.ts'
 
+export const CALL_STATES = ['none', 'awaiting', 'not_recorded', 'failed', 'quarantined', 'stored', 'erased'] as const
+
 export interface CallFilters {
   state?: string | undefined
   errorCode?: string | undefined
@@ -37,7 +39,7 @@ export interface CallSummary {
   exophone: string | null
   customField: string | null
   durationSeconds: number | null
-  state: string
+  state: (typeof CALL_STATES)[number]
   stateSince: Date
   errorCode: string | null
   error: string | null

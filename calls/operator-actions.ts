@@ -56,7 +56,7 @@ const NOT_RETRIED: Record<string, string> = {
 /**
  * Starts a failed or quarantined recording again at once, as recovery would do later: with an event of our own, for which the relay signals
  * the call's workflow. Without `recordingId`, the failed search for a recording of the call starts again.
- * @returns repeated: the relay still has an event of the call to send, or another request has just inserted the same one
+ * @returns repeated: the same retry has just been requested, or the relay still has to send it
  * @throws {ActionRefused}
  */
 export async function retryRecording(
@@ -71,13 +71,23 @@ export async function retryRecording(
       throw new ActionRefused('Exotel has named recordings of the call: retry one of them')
     const state = call.state === 'erased' ? 'erased' : (recording?.state ?? call.state)
     if (NOT_RETRIED[state] !== undefined) throw new ActionRefused(NOT_RETRIED[state])
-    if (call.isPending) return 'repeated'
     const sourceUrls = recording ? [recording.sourceUrl] : []
+    if (await isRequested(tx, callSid, sourceUrls)) return 'repeated'
     const identity = ownIdentity('operator', callSid, sourceUrls, `behind event ${call.newestEvent}`)
     const event = { source: 'operator', route: 'operator', identity } as const
-    const inserted = await tx.$queryRaw<unknown[]>`${insertEvent(event, Prisma.sql`${callSid}, ${sourceUrls}::text[], NULL, NULL, 'pending'`)}`
-    return inserted.length > 0 ? 'done' : 'repeated'
+    await tx.$queryRaw`${insertEvent(event, Prisma.sql`${callSid}, ${sourceUrls}::text[], NULL, NULL, 'pending'`)}`
+    return 'done'
   })
+}
+
+/** A second click within this time is the same request. */
+const SAME_REQUEST_SECONDS = 10
+
+async function isRequested(tx: Queryable, callSid: CallSid, sourceUrls: string[]): Promise<boolean> {
+  const rows = await tx.$queryRaw<unknown[]>`
+    SELECT FROM webhook_events WHERE call_sid = ${callSid} AND source IN ('operator', 'recovery') AND source_urls = ${sourceUrls}::text[]
+      AND (relay_state = 'pending' OR received_at > now() - make_interval(secs => ${SAME_REQUEST_SECONDS}::int)) LIMIT 1`
+  return rows.length > 0
 }
 
 /**

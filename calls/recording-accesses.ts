@@ -4,7 +4,7 @@ import type { CallSid } from '../contracts/call-sid.ts'
 import type { Queryable } from '../platform/database.ts'
 
 /** Longer than a call, which lasts at most 4 h: a listener may pause. The link also ends with the session of its owner. */
-export const LINK_SECONDS = 6 * 3600
+const LINK_SECONDS = 6 * 3600
 
 export interface StoredRecording {
   callSid: CallSid
@@ -32,7 +32,7 @@ export async function findRecordingToPlay(
   return state === 'stored' || state === 'quarantined' ? { state, object } : { state }
 }
 
-export interface Listener {
+interface Listener {
   userId: string
   email: string
   sessionId: string
@@ -56,7 +56,7 @@ export async function addAccess(
   return { token, expiresAt: row!.expiresAt }
 }
 
-export interface Access {
+interface Access {
   callSid: CallSid
   recordingId: string
   kind: 'play' | 'download'

@@ -7,14 +7,14 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Database, Queryable } from './database.ts'
 import type { Logger } from './logger.ts'
 
-export interface ProcessReport {
+interface ProcessReport {
   state: string
   /** The circuit breaker around S3 of a worker. */
   breaker?: string
   alarms: ReportedAlarm[]
 }
 
-export interface ReportedAlarm {
+interface ReportedAlarm {
   name: string
   reason: string
   reasonAt: string

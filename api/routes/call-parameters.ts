@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { CALL_SID_PATTERN, type CallSid } from '../../contracts/call-sid.ts'
 import { maskNumber, maskNumbersIn } from '../../calls/mask-number.ts'
-import type { CallSummary } from '../../calls/list-calls.ts'
+import { CALL_STATES, type CallSummary } from '../../calls/list-calls.ts'
 import { includesRole, type Role } from '../../accounts/roles.ts'
 
 export const callSid = z
@@ -16,8 +16,6 @@ export const rowId = z.string().regex(/^[1-9]\d{0,17}$/, 'must be a positive who
 export const moment = z.iso.datetime()
 export const count = z.int().nonnegative()
 const text = z.string().nullable()
-
-export const CALL_STATES = ['none', 'awaiting', 'not_recorded', 'failed', 'quarantined', 'stored', 'erased'] as const
 
 export const callSummary = z.strictObject({
   callSid: z.string(),

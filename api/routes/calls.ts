@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { AccountsContext } from '../../accounts/context.ts'
 import { includesRole } from '../../accounts/roles.ts'
 import { readCallHistory } from '../../calls/call-history.ts'
-import { listCalls, MIN_PHONE_DIGITS, type CallFilters } from '../../calls/list-calls.ts'
+import { CALL_STATES, listCalls, MIN_PHONE_DIGITS, type CallFilters } from '../../calls/list-calls.ts'
 import type { CallSid } from '../../contracts/call-sid.ts'
 import { recordingWorkflowId } from '../../contracts/names.ts'
 import type { Database } from '../../platform/database.ts'
@@ -14,7 +14,7 @@ import { identityOf } from '../middleware/authenticate.ts'
 import { requireRole, roleRequired } from '../middleware/require-role.ts'
 import { operation, type Operation } from '../operation.ts'
 import { plain } from '../plain.ts'
-import { asSeenBy, CALL_STATES, callSid, callSummary, count, moment } from './call-parameters.ts'
+import { asSeenBy, callSid, callSummary, count, moment } from './call-parameters.ts'
 
 export interface CallRoutesDependencies {
   database: Database

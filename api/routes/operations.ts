@@ -130,7 +130,7 @@ const STARTABLE = {
   recovery: [SCHEDULES.recovery, 'start_recovery'],
   reconciliation: [SCHEDULES.reconcile, 'start_reconciliation'],
   'object-check': [SCHEDULES.objectCheck, 'start_object_check'],
-} as const satisfies Record<string, [string, ActionName]>
+} as const satisfies Record<string, readonly [string, ActionName]>
 
 export function operationsOperations(deps: OperationsDependencies): Operation[] {
   const { database, accounts, limits } = deps
@@ -200,7 +200,9 @@ export function operationsOperations(deps: OperationsDependencies): Operation[] 
 
 /** The overview as the API and the page show it. */
 export async function readOperations({ database, retentionDays, temporalUi }: Pick<OperationsDependencies, 'database' | 'retentionDays' | 'temporalUi'>) {
-  const [facts, health, processes] = await Promise.all([readOverview(database, retentionDays), pipelineHealth(database), listProcesses(database)])
+  const facts = await readOverview(database, retentionDays)
+  const health = await pipelineHealth(database)
+  const processes = await listProcesses(database)
   const { unrelayed, deferred, withoutResponse, oldestUnrelayedAt, lastStoredAt, stalled } = health
   return plain({
     ...facts,

@@ -140,7 +140,7 @@ async function send(deps: PlayRoutesDependencies, request: Request, response: Re
     return void response.status(200).set(headers).end()
   }
   const body = await deps.streams.read(recording, bytes, { first, last }, aborting.signal).catch((error: unknown) => {
-    if (!aborting.signal.aborted) fail(deps, error, recording)
+    return aborting.signal.aborted ? undefined : fail(deps, error, recording)
   })
   if (!body) return // the client has disconnected
   response.status(range === 'whole' ? 200 : 206).set(headers)

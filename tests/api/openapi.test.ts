@@ -1,15 +1,22 @@
 // Compares responses of every operation with /openapi.json.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { freePort } from '../../dev/ports.ts'
+import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { bearer, loggedIn, newPerson, registered } from '../support/accounts.ts'
 import { startBackend, type Backend } from '../support/backend.ts'
 import { undocumented, type OpenApiDocument } from '../support/documented.ts'
 import { eventually } from '../support/eventually.ts'
 import { rawClient } from '../support/raw-client.ts'
+import { colleague } from '../support/roles.ts'
 import { newCallSid } from '../support/servers.ts'
 import { sign } from '../support/webhook.ts'
 
 const TEST_TOKEN = 'the-token-of-the-test-routes'
+interface Account {
+  id: string
+  email: string
+}
+
 const JSON_TYPE = { 'content-type': 'application/json' }
 
 let backend: Backend
@@ -29,14 +36,17 @@ afterAll(async () => {
 
 const seen = new Set<string>()
 
-/** Sends a request, and fails if the document does not allow its response. */
+/**
+ * Sends a request, and fails if the document does not allow its response.
+ * @param path as in the document; `at` is the path of the request if it has parameters
+ */
 async function exchange(
   method: 'get' | 'post',
   path: string,
-  init: RequestInit & { query?: string; api?: string } = {},
+  init: RequestInit & { query?: string; api?: string; at?: string } = {},
 ): Promise<Response> {
-  const { query = '', api = backend.apiUrl, ...request } = init
-  const response = await fetch(`${api}${path}${query}`, { method: method.toUpperCase(), ...request })
+  const { query = '', api = backend.apiUrl, at = path, ...request } = init
+  const response = await fetch(`${api}${at}${query}`, { method: method.toUpperCase(), ...request })
   const copy = response.clone()
   const contentType = response.headers.get('content-type')
   expect(undocumented(document, { method, path, status: response.status, contentType, body: await response.text() })).toEqual([])
@@ -44,8 +54,8 @@ async function exchange(
   return copy
 }
 
-function send(path: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> {
-  return exchange('post', path, { headers: { ...JSON_TYPE, ...headers }, body: typeof body === 'string' ? body : JSON.stringify(body) })
+function send(path: string, body: unknown, headers: Record<string, string> = {}, at = path): Promise<Response> {
+  return exchange('post', path, { headers: { ...JSON_TYPE, ...headers }, body: typeof body === 'string' ? body : JSON.stringify(body), at })
 }
 
 test('When account operations succeed and fail, then each response is as documented', async () => {
@@ -111,6 +121,51 @@ test('When a browser sends cookies, then the document names them and the header 
   expect(securityOf('post', '/api/auth/login')).toEqual([])
 })
 
+test('When operations on calls succeed and fail, then each response is as documented', async () => {
+  const [operator, admin, user] = await Promise.all((['operator', 'admin', 'user'] as const).map((role) => colleague(backend, role)))
+  const { headers } = operator!
+  const [callSid, missing] = [newCallSid(), newCallSid()]
+  const key = `recordings/2026/11/29/${callSid}-${'a'.repeat(12)}.mp3`
+  await backend.bucket.client.send(new PutObjectCommand({ Bucket: backend.bucket.name, Key: key, Body: 'x' }))
+  await backend.database.query(
+    `INSERT INTO calls (call_sid, recording_state, recording_error, recording_error_code) VALUES ($1, 'failed', 'x', 'RecordingInvalid'), ($2, 'failed', 'x', 'RecordingMissing')`,
+    [callSid, missing],
+  )
+  const { rows } = await backend.database.query<{ id: string }>(
+    `INSERT INTO recordings (call_sid, source_url, state, error, error_code, bucket, object_key, bytes, sha256)
+     VALUES ($1, 'https://recordings.exotel.com/1', 'quarantined', 'x', 'RecordingDamaged', $2, $3, 1, repeat('a', 64)) RETURNING id`,
+    [callSid, backend.bucket.name, key],
+  )
+  const call = `/api/calls/${callSid}`
+  await exchange('get', '/api/calls', { headers })
+  await exchange('get', '/api/calls', { headers: user!.headers })
+  await exchange('get', '/api/calls', { headers, query: '?state=x' })
+  await exchange('get', '/api/calls/{callSid}', { headers, at: call })
+  await exchange('get', '/api/calls/{callSid}', { headers, at: '/api/calls/unknown' })
+  const plays = '/api/calls/{callSid}/recordings/{recordingId}/plays'
+  const link = (await (await send(plays, { kind: 'play' }, headers, `${call}/recordings/${rows[0]!.id}/plays`)).json()) as { url: string }
+  await send(plays, { kind: 'sing' }, headers, `${call}/recordings/${rows[0]!.id}/plays`)
+  await exchange('get', '/api/plays/{token}', { at: link.url })
+  await exchange('get', '/api/plays/{token}', { at: link.url, headers: { range: 'bytes=0-0' } })
+  await exchange('get', '/api/plays/{token}', { at: link.url, headers: { range: 'bytes=5-' } })
+  await exchange('get', '/api/plays/{token}', { at: '/api/plays/x' })
+  await send('/api/calls/{callSid}/recordings/{recordingId}/retry', {}, headers, `${call}/recordings/${rows[0]!.id}/retry`)
+  await send('/api/calls/{callSid}/not-expected', { reason: 'x' }, headers, `/api/calls/${missing}/not-expected`)
+  await send('/api/calls/{callSid}/not-expected', { reason: 'x' }, headers, `${call}/not-expected`)
+  await send('/api/calls/{callSid}/retry', {}, headers, `/api/calls/${missing}/retry`)
+  await send('/api/calls/{callSid}/stop', {}, headers, `/api/calls/${missing}/stop`)
+  await send('/api/operations/runs', { what: 'recovery' }, headers) // no worker has created the schedule
+  for (const path of ['overview', 'processes', 'passes', 'actions', 'accounts']) {
+    await exchange('get', `/api/operations/${path}`, { headers: admin!.headers })
+    await exchange('get', `/api/operations/${path}`, { headers: user!.headers })
+  }
+  const { accounts } = (await (await exchange('get', '/api/operations/accounts', { headers: admin!.headers })).json()) as { accounts: Account[] }
+  const { id } = accounts.find(({ email }) => email === user!.person.email)!
+  const role = '/api/operations/accounts/{accountId}/role'
+  await send(role, { role: 'viewer', reason: 'x' }, admin!.headers, role.replace('{accountId}', id))
+  await send(role, { role: 'viewer', reason: 'x' }, headers, role.replace('{accountId}', id))
+})
+
 test('When health, the document and the test routes are requested, then each response is as documented', async () => {
   for (const path of ['/health', '/health/ready', '/openapi.json']) {
     await exchange('get', path)
@@ -151,8 +206,9 @@ test('When all tests above have run, then each operation has succeeded at least 
   const neverSucceeded = operations
     .filter(({ name, responses }) => !Object.keys(responses).some((status) => status < '300' && seen.has(`${name} ${status}`)))
     .map(({ name }) => name)
-  // Other tests cover mailed links and credentials in a query.
-  expect(neverSucceeded.filter((name) => !/^(post .*\/(verify-email|reset-password)|get \/webhooks\/.*)$/.test(name))).toEqual([])
+  // Other tests cover mailed links, credentials in a query, and what needs a worker.
+  const elsewhere = /^(post .*\/(verify-email|reset-password|stop|runs)|post .*\{callSid\}\/retry|get \/webhooks\/.*)$/
+  expect(neverSucceeded.filter((name) => !elsewhere.test(name))).toEqual([])
 })
 
 test.each([

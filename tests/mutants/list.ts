@@ -13,6 +13,7 @@ import { sql } from './sql.ts'
 import { fields } from './fields.ts'
 import type { Mistake } from './mistake.ts'
 import { objects } from './objects.ts'
+import { operations } from './operations.ts'
 import { outages } from './outages.ts'
 import { passes } from './passes.ts'
 import { relay } from './relay.ts'
@@ -55,4 +56,5 @@ export const mistakes: Mistake[] = [
   ...rows,
   ...selections,
   ...accountChanges,
+  ...operations,
 ]

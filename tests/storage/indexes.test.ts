@@ -32,6 +32,11 @@ import { eraseOldBodies } from '../../calls/clean-up.ts'
 import { sampleStoredRows, storedRowsAfter } from '../../calls/object-check.ts'
 import { unknownKeys } from '../../calls/object-owners.ts'
 import { recordEvent } from '../../calls/record-event.ts'
+import { fillCallSearch } from '../../calls/call-search.ts'
+import { readCallHistory } from '../../calls/call-history.ts'
+import { listCalls, type CallFilters } from '../../calls/list-calls.ts'
+import { readOverview } from '../../calls/overview.ts'
+import { addAccess, findAccess, findRecordingToPlay } from '../../calls/recording-accesses.ts'
 import { type Prisma, PrismaClient } from '../../platform/generated/client.ts'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { AccountError } from '../../accounts/errors.ts'
@@ -42,7 +47,7 @@ import { callSid, createDatabase, openDatabase } from '../support/servers.ts'
 /** So many rows that the planner does not read all of them for a few. */
 const ROWS = 20_000
 /** Tables that always have few rows. */
-const SMALL = ['signing_keys', 'reconcile_passes', 'unnest']
+const SMALL = ['signing_keys', 'reconcile_passes', 'object_checks', 'unnest']
 
 let created: Awaited<ReturnType<typeof createDatabase>>
 let sql: pg.Client
@@ -80,13 +85,21 @@ async function fill(): Promise<void> {
   await sql.query(`INSERT INTO account_mails (kind, recipient, mailbox, source_hash, expires_at, ended_at, outcome)
     SELECT 'welcome', 'p' || i || '@example.com', 'p' || i || '@example.com', ${hash}, now(), now(), 'sent' FROM ${series}`)
   await sql.query(`INSERT INTO rate_limits SELECT 'k' || i, 1, 9e12 FROM ${series}`)
-  await sql.query(`INSERT INTO calls (call_sid, status, recording_state) SELECT 'c' || i, 'completed', 'none' FROM ${series}`)
+  await sql.query(`INSERT INTO calls (call_sid, status, recording_state, recording_url, recording_error, recording_error_code, from_number, to_number,
+                                      agent_number, exophone, custom_field, created_at, recording_state_since, search_filled)
+    SELECT 'c' || i, 'completed', CASE WHEN i % 1000 = 0 THEN 'failed' WHEN i % 1000 = 1 THEN 'awaiting' ELSE 'stored' END,
+           CASE WHEN i % 1000 > 1 THEN 'https://s3.test/' || i END, CASE WHEN i % 1000 = 0 THEN 'x' END, CASE WHEN i % 1000 = 0 THEN 'RecordingMissing' END,
+           '0' || 9800000000 + i, '0' || 9700000000 + i, '91980000' || i % 100, '91804567' || i % 100, 'order ' || i, now() - make_interval(mins => i), now() - make_interval(mins => i), true
+    FROM ${series}`)
   await sql.query(`INSERT INTO recordings (call_sid, source_url, state, bucket, object_key, bytes, sha256)
     SELECT 'c' || i, 'https://recordings.exotel.com/' || i, 'stored', 'b', 'k' || i, 1, ${hash} FROM ${series}`)
   await sql.query(`INSERT INTO recording_attempts (call_sid, source_url, identity, state, error, error_code, bucket, object_key)
     SELECT 'c' || i, 'https://recordings.exotel.com/' || i, ${hash}, 'quarantined', 'cut', 'RecordingDamaged', 'b', 'q' || i FROM ${series}`)
-  await sql.query(`INSERT INTO webhook_events (source, route, identity, call_sid, raw_body, relay_state)
-    SELECT 'exotel', 'call-end', ${hash}, 'c' || i, 'x', 'started' FROM ${series}`)
+  await sql.query(`INSERT INTO webhook_events (source, route, identity, call_sid, raw_body, relay_state, received_at)
+    SELECT 'exotel', 'call-end', ${hash}, 'c' || i, 'x', 'started', now() - make_interval(mins => i) FROM ${series}`)
+  await sql.query(`INSERT INTO recording_accesses (call_sid, recording_id, kind, user_id, user_email, session_id, source, link_hash, expires_at)
+    SELECT 'c' || i, i, 'play', gen_random_uuid(), 'p@example.com', gen_random_uuid(), 's', ${hash}, now() FROM ${series}`)
+  await sql.query(`INSERT INTO operator_actions (action, user_email, call_sid) SELECT 'retry', 'p@example.com', 'c' || i FROM ${series}`)
   await sql.query('ANALYZE')
 }
 
@@ -160,6 +173,9 @@ async function sendWaitingMails(): Promise<void> {
   await sender.stop()
   rmSync(folder, { recursive: true })
 }
+const page = (filters: CallFilters): Promise<unknown> =>
+  listCalls(database, filters, { after: { time: new Date(Date.now() - 3600_000), callSid: 'c5' }, limit: 50 })
+const stored = { callSid: callSid('c77'), recordingId: '77', bucket: 'b', objectKey: 'k', bytes: 1n, sha256: '', contentType: null, durationSeconds: null }
 const event = {
   callSid: callSid('c77'),
   route: 'call-end',
@@ -213,6 +229,23 @@ test.each([
   ['the relay records events without a response', () => recordNoResponse(database, [claim(77n)])],
   ['the relay releases events', () => releaseEvents(database, [claim(77n)])],
   ['the relay ends pauses', () => clearRelayWaits(database)],
+  ['the newest calls are listed', () => listCalls(database, {}, { limit: 50 })],
+  ['the next page of calls is listed', () => page({})],
+  ['failed calls are listed', () => page({ state: 'failed' })],
+  ['calls with a failure code are listed', () => page({ errorCode: 'RecordingMissing' })],
+  ['calls of an agent are listed', () => page({ agent: '9198000077' })],
+  ['calls of an ExoPhone are listed', () => page({ exophone: '9180456777' })],
+  ['calls with a custom field are listed', () => page({ customField: 'order 77' })],
+  ['calls of a day are listed', () => page({ from: new Date(Date.now() - 48 * 3600_000), to: new Date(Date.now() - 24 * 3600_000) })],
+  ['calls are searched by a full number', () => page({ phone: '+91 98000 00077' })],
+  ['calls are searched by the last digits of a number', () => page({ phone: '10077' })],
+  ['one call is searched', () => page({ callSid: 'c77' })],
+  ['the history of a call is read', () => readCallHistory(database, callSid('c77'))],
+  ['a recording is played', () => findRecordingToPlay(database, callSid('c77'), '77')],
+  ['a link to a recording is made', () => addAccess(database, stored, { userId: randomUUID(), email: '', sessionId: randomUUID(), source: '' }, 'play')],
+  ['a link to a recording is used', () => findAccess(database, 'a-token-of-somebody')],
+  ['the overview is read', () => readOverview(database, 30)],
+  ['calls of an earlier version are filled', () => fillCallSearch(database, 500)],
   ['a sample of stored recordings is taken', () => sampleStoredRows(database, { bucket: 'b', limit: 200 })],
   ['all stored recordings are read in pages', () => storedRowsAfter(database, '10000', { bucket: 'b', limit: 200 })],
   [

@@ -24,8 +24,8 @@ const DECISIONS: Record<string, Decision> = {
     rights: ADD_ONLY,
     changes: words(`account_sid status direction from_number to_number started_at ended_at duration_seconds custom_field
       recording_state recording_state_since recording_url recording_error recording_error_code recording_next_try_at
-      recording_concluded_status recording_given_up_at recording_date owner_checked_at updated_at`),
-    fixed: words('call_sid created_at'),
+      recording_concluded_status recording_given_up_at recording_date owner_checked_at updated_at agent_number exophone search_filled`),
+    fixed: words('call_sid created_at from_reversed to_reversed call_time'), // a trigger sets the last three
   },
   recordings: {
     rights: ADD_ONLY,
@@ -77,6 +77,21 @@ const DECISIONS: Record<string, Decision> = {
     rights: DELETED_BY_CLEAN_UP,
     changes: words('attempts next_attempt_at ended_at outcome'),
     fixed: words('id kind recipient mailbox source_hash expires_at created_at'),
+  },
+  recording_accesses: {
+    rights: ADD_ONLY,
+    changes: [],
+    fixed: words('id call_sid recording_id kind user_id user_email session_id source link_hash expires_at created_at'),
+  },
+  operator_actions: {
+    rights: ADD_ONLY,
+    changes: words('result detail finished_at'),
+    fixed: words('id action user_id user_email call_sid recording_id subject reason created_at'),
+  },
+  processes: {
+    rights: 'SELECT INSERT DELETE',
+    changes: words('state breaker alarms seen_at'),
+    fixed: words('id kind name pid version started_at'),
   },
   clean_ups: { rights: ADD_ONLY, changes: words('finished_at failed_at problem'), fixed: words('kind known_since') },
   signing_keys: { rights: DELETED_BY_CLEAN_UP, changes: [], fixed: words('kid secret created_at') },
@@ -160,6 +175,10 @@ test.each([
   ['rewrite the history of attempts', `UPDATE recording_attempts SET state = 'stored'`],
   ['delete a call', 'DELETE FROM calls'],
   ['delete a recording', 'DELETE FROM recordings'],
+  ['hide who listened', 'DELETE FROM recording_accesses'],
+  ['change who listened', `UPDATE recording_accesses SET user_email = 'x'`],
+  ['hide what an operator did', 'DELETE FROM operator_actions'],
+  ['change who acted', `UPDATE operator_actions SET user_email = 'x'`],
   ['empty a table', 'TRUNCATE sessions'],
   ['create a table', 'CREATE TABLE public.mine (id INT)'],
   ['change a table', 'ALTER TABLE calls ADD COLUMN mine TEXT'],

@@ -2,7 +2,8 @@
 import { z } from 'zod'
 
 interface Media {
-  schema: Record<string, unknown>
+  /** Absent: the content is not JSON. */
+  schema?: Record<string, unknown>
 }
 
 interface DocumentedOperation {
@@ -32,8 +33,9 @@ export function undocumented(document: OpenApiDocument, { method, path, status, 
   if (!response) return [`${name} is not in the document`]
   const type = contentType?.split(';')[0] ?? ''
   if (!response.content) return body === '' ? [] : [`${name} has a body`]
-  const media = response.content[type]
+  const media = response.content[type] ?? response.content[`${type.split('/')[0]}/*`]
   if (!media) return [`${name} has the type ${type}, not ${Object.keys(response.content).join(' or ')}`]
+  if (!media.schema) return [] // bytes
   const schema = media.schema.$ref === '#/components/schemas/Problem' ? document.components.schemas.Problem : media.schema
   const checked = z.fromJSONSchema(schema).safeParse(JSON.parse(body))
   if (!checked.success) return [`${name}: ${checked.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`).join('; ')}`]
