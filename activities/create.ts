@@ -9,6 +9,7 @@ import { createDiscardRecording } from './discard-recording.ts'
 import { createKeepIncomplete } from './keep-incomplete.ts'
 import { createRecordRetryWait } from './record-retry-wait.ts'
 import { createReconcileActivities } from './reconcile.ts'
+import { createRetryCalls } from './retry-calls.ts'
 import { createRecoverRecordings } from './recover-recordings.ts'
 import { createCheckSpool } from './check-spool.ts'
 import { createUpdateCall } from './update-call.ts'
@@ -31,6 +32,7 @@ export function createActivities(deps: Dependencies) {
     ...createCheckObjects(deps),
     cleanUp: createCleanUp(deps),
     recoverRecordings: createRecoverRecordings(deps),
+    ...createRetryCalls(deps),
     findRecording: createFindRecording(deps),
     renewLink: createRenewLink(deps),
     keepIncomplete: createKeepIncomplete(deps),

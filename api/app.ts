@@ -6,9 +6,11 @@ import { securityHeaders } from './middleware/security-headers.ts'
 import { operationRoutes, type Operation } from './operation.ts'
 import { accountOperations, type AccountRoutesDependencies } from './routes/accounts.ts'
 import { callActionOperations } from './routes/call-actions.ts'
+import { bulkRetryOperations } from './routes/bulk-retries.ts'
 import { changeOperations, type ChangeRoutesDependencies } from './routes/changes.ts'
 import { callOperations, type CallRoutesDependencies } from './routes/calls.ts'
 import { documentationPage, openApiOperation } from './routes/documentation.ts'
+import { exportOperations } from './routes/export-calls.ts'
 import { healthOperations, type HealthDependencies } from './routes/health.ts'
 import { operationsOperations, type OperationsDependencies } from './routes/operations.ts'
 import { playOperations, type PlayRoutesDependencies } from './routes/plays.ts'
@@ -46,7 +48,9 @@ export function createApp(deps: AppDependencies): Express {
     ...playOperations(deps),
     ...callActionOperations(deps),
     ...operationsOperations(deps),
+    ...bulkRetryOperations(deps),
     ...changeOperations(deps),
+    ...exportOperations(deps),
     ...roleOperations(deps),
     ...testOperations(deps),
   ]

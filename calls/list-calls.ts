@@ -20,6 +20,8 @@ export interface CallFilters {
   callSid?: string | undefined
   /** A number of either party in any spelling, or its last digits. */
   phone?: string | undefined
+  /** Only calls whose recording, or the search for one, failed or is in quarantine. */
+  retryable?: boolean | undefined
 }
 
 /** The last call of a page. */
@@ -84,9 +86,21 @@ export function listCalls(
   return database.$queryRaw<CallSummary[]>`SELECT ${SUMMARY_COLUMNS} FROM (${rows}) AS page ORDER BY call_time DESC, call_sid DESC ${Prisma.raw(UNPREPARED)}`
 }
 
+/** @returns how many calls match, at most `most` */
+export async function countCalls(database: Queryable, filters: CallFilters, most: number): Promise<number> {
+  const conditions = conditionsOf(filters)
+  if (filters.phone !== undefined) {
+    const [from, to] = [Prisma.sql`from_reversed`, Prisma.sql`to_reversed`].map((column) => matchesNumber(column, filters.phone!))
+    conditions.push(Prisma.sql`(${from} OR ${to})`)
+  }
+  const [row] = await database.$queryRaw<[{ count: bigint }]>`
+    SELECT count(*) FROM (SELECT FROM calls WHERE ${Prisma.join(conditions, ' AND ')} LIMIT ${most}::int) AS matching ${Prisma.raw(UNPREPARED)}`
+  return Number(row.count)
+}
+
 /** The first condition holds for all calls that are filled (calls/call-search.ts); it makes the partial indexes usable. */
 function conditionsOf(filters: CallFilters): Prisma.Sql[] {
-  const { state, errorCode, from, to, direction, agent, exophone, customField, minSeconds, maxSeconds, callSid } = filters
+  const { state, errorCode, from, to, direction, agent, exophone, customField, minSeconds, maxSeconds, callSid, retryable } = filters
   const conditions: (Prisma.Sql | false | undefined)[] = [
     Prisma.sql`call_time IS NOT NULL`,
     state !== undefined && Prisma.sql`recording_state = ${state}::text`,
@@ -100,6 +114,7 @@ function conditionsOf(filters: CallFilters): Prisma.Sql[] {
     minSeconds !== undefined && Prisma.sql`duration_seconds >= ${minSeconds}::int`,
     maxSeconds !== undefined && Prisma.sql`duration_seconds <= ${maxSeconds}::int`,
     callSid !== undefined && Prisma.sql`call_sid = ${callSid}::text`,
+    retryable && Prisma.sql`recording_state IN ('failed', 'quarantined')`,
   ]
   return conditions.filter((each) => each instanceof Prisma.Sql)
 }

@@ -56,6 +56,13 @@ export async function addAccess(
   return { token, expiresAt: row!.expiresAt }
 }
 
+/** Records an export, before its first byte is sent. */
+export async function addExport(database: Queryable, { userId, email, sessionId, source }: Listener, filters: object): Promise<void> {
+  await database.$executeRaw`
+    INSERT INTO recording_accesses (kind, user_id, user_email, session_id, source, filters)
+    VALUES ('export', ${userId}::uuid, ${email}, ${sessionId}::uuid, ${source}, ${JSON.stringify(filters)}::jsonb)`
+}
+
 interface Access {
   callSid: CallSid
   recordingId: string

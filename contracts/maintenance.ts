@@ -131,3 +131,9 @@ export type CleanUpKind = (typeof CLEAN_UP_KINDS)[number]
 export const CLEAN_UP_TIMED_OUT = 'CleanUpTimedOut'
 /** Failure type of a run in which at least one kind failed. */
 export const CLEAN_UP_INCOMPLETE = 'CleanUpIncomplete'
+
+/** The filters are in the row, because they can contain a phone number. */
+export interface BulkRetryRequest {
+  /** Of a row of `bulk_retries`. */
+  id: string
+}

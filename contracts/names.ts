@@ -24,6 +24,7 @@ export const LINK_SWEEP_WORKFLOW = 'LinkSweepWorkflow'
 export const OBJECT_CHECK_WORKFLOW = 'ObjectCheckWorkflow'
 export const BACKFILL_WORKFLOW = 'BackfillWorkflow'
 export const SESSION_CLEANUP_WORKFLOW = 'SessionCleanupWorkflow'
+export const BULK_RETRY_WORKFLOW = 'BulkRetryWorkflow'
 export const SCHEDULES = {
   recovery: 'recovery',
   reconcile: 'reconcile',
@@ -45,4 +46,9 @@ export const SEARCH_ATTRIBUTES = [CALL_SID_ATTRIBUTE, RECORDING_STATE_ATTRIBUTE,
 /** Each call has one workflow. The fixed id makes its start idempotent. */
 export function recordingWorkflowId(callSid: string): string {
   return `recording-${callSid}`
+}
+
+/** @param id the id of a row of `bulk_retries` */
+export function bulkRetryWorkflowId(id: string): string {
+  return `bulk-retry-${id}`
 }

@@ -47,26 +47,43 @@ const phone = z
   .regex(/^[\s\d+().-]*$/, 'must consist of digits, in any spelling')
   .refine((text) => text.replaceAll(/\D/g, '').length >= MIN_PHONE_DIGITS, `must have at least ${MIN_PHONE_DIGITS} digits`)
 
+const filters = {
+  state: z.enum(CALL_STATES).optional(),
+  errorCode: z
+    .string()
+    .regex(/^[A-Za-z]{1,50}$/, 'must be a failure code')
+    .optional(),
+  from: time.optional(),
+  to: time.optional(),
+  direction: z.enum(['inbound', 'outbound']).optional(),
+  agent: phone.optional(),
+  exophone: phone.optional(),
+  customField: z.string().min(1).max(MAX_TEXT).optional(),
+  minSeconds: wholeNumber(LONGEST_SECONDS).optional(),
+  maxSeconds: wholeNumber(LONGEST_SECONDS).optional(),
+  callSid: callSid.optional(),
+  phone: phone.meta({ description: `A number in any spelling, or its last ${MIN_PHONE_DIGITS} or more digits. For operators` }).optional(),
+}
+
+/** The filters, and fields that belong to the operation. */
+export function withFilters<Fields extends z.ZodRawShape>(fields: Fields) {
+  return z
+    .strictObject({ ...filters, ...fields })
+    .refine(({ from, to }) => !from || !to || from < to, { path: ['to'], message: 'must be later than from' })
+    .refine(({ minSeconds = 0, maxSeconds = LONGEST_SECONDS }) => minSeconds <= maxSeconds, {
+      path: ['maxSeconds'],
+      message: 'must not be less than minSeconds',
+    })
+}
+export const callFilters = withFilters({})
+
 /** The filters of the list, and where its page starts. */
-export const callQuery = z
-  .strictObject({
-    state: z.enum(CALL_STATES).optional(),
-    errorCode: z.string().regex(/^[A-Za-z]{1,50}$/, 'must be a failure code').optional(),
-    from: time.optional(),
-    to: time.optional(),
-    direction: z.enum(['inbound', 'outbound']).optional(),
-    agent: phone.optional(),
-    exophone: phone.optional(),
-    customField: z.string().min(1).max(MAX_TEXT).optional(),
-    minSeconds: wholeNumber(LONGEST_SECONDS).optional(),
-    maxSeconds: wholeNumber(LONGEST_SECONDS).optional(),
-    callSid: callSid.optional(),
-    phone: phone.meta({ description: `A number in any spelling, or its last ${MIN_PHONE_DIGITS} or more digits. For operators` }).optional(),
-    limit: wholeNumber(LARGEST_PAGE).refine((value) => value > 0, 'must be at least 1').optional(),
-    cursor: z.string().max(500).optional(),
-  })
-  .refine(({ from, to }) => !from || !to || from < to, { path: ['to'], message: 'must be later than from' })
-  .refine(({ minSeconds = 0, maxSeconds = LONGEST_SECONDS }) => minSeconds <= maxSeconds, { path: ['maxSeconds'], message: 'must not be less than minSeconds' })
+export const callQuery = withFilters({
+  limit: wholeNumber(LARGEST_PAGE)
+    .refine((value) => value > 0, 'must be at least 1')
+    .optional(),
+  cursor: z.string().max(500).optional(),
+})
 
 export type CallQuery = z.infer<typeof callQuery>
 
