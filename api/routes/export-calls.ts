@@ -3,7 +3,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { z } from 'zod'
 import type { AccountsContext } from '../../accounts/context.ts'
-import { listCalls, type CallFilters } from '../../calls/list-calls.ts'
+import { listCalls, type CallFilters, type CallSummary } from '../../calls/list-calls.ts'
 import { addExport } from '../../calls/recording-accesses.ts'
 import type { Database } from '../../platform/database.ts'
 import type { Logger } from '../../platform/logger.ts'
@@ -54,8 +54,8 @@ export function exportOperations({ database, accounts, limits, logger }: ExportD
         running += 1
         try {
           await addExport(database, { ...identity, source: clientOf(request) }, filters)
-          const lines = linesOf(database, filters, format)
-          await pipeline(Readable.from(inSlices(lines)), response).catch((error: unknown) => {
+          const first = await listCalls(database, filters, { limit: PORTION })
+          await pipeline(Readable.from(inSlices(linesOf(database, filters, format, first))), response).catch((error: unknown) => {
             // A client that gets no regular end knows that the file is not complete.
             if (!response.closed) logger.error({ error }, 'Export has ended early')
             response.destroy()
@@ -68,25 +68,24 @@ export function exportOperations({ database, accounts, limits, logger }: ExportD
   ]
 }
 
-async function* linesOf(database: Database, filters: CallFilters, format: ExportFormat): AsyncGenerator<string> {
+async function* linesOf(database: Database, filters: CallFilters, format: ExportFormat, first: CallSummary[]): AsyncGenerator<string> {
   const { header, line } = EXPORT_FORMATS[format]
   yield header
-  let calls = await listCalls(database, filters, { limit: PORTION })
-  while (calls.length > 0) {
+  for (let calls = first; calls.length > 0; calls = await listCalls(database, filters, { after: calls.at(-1)!, limit: PORTION })) {
     for (const call of calls) yield line(call)
     if (calls.length < PORTION) return
-    calls = await listCalls(database, filters, { after: calls.at(-1)!, limit: PORTION })
   }
 }
 
 /** Joins lines to texts of about {@link WRITE_BYTES}. */
 async function* inSlices(lines: AsyncIterable<string>): AsyncGenerator<string> {
-  let slice = ''
+  let [slice, bytes] = ['', 0]
   for await (const line of lines) {
     slice += line
-    if (slice.length < WRITE_BYTES) continue
+    bytes += Buffer.byteLength(line)
+    if (bytes < WRITE_BYTES) continue
     yield slice
-    slice = ''
+    ;[slice, bytes] = ['', 0]
   }
   if (slice !== '') yield slice
 }
