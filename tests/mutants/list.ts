@@ -11,6 +11,7 @@ import { exotelApi } from './exotel-api.ts'
 import { fastPath } from './fast-path.ts'
 import { sql } from './sql.ts'
 import { fields } from './fields.ts'
+import { liveAndBulk } from './live-and-bulk.ts'
 import type { Mistake } from './mistake.ts'
 import { objects } from './objects.ts'
 import { operations } from './operations.ts'
@@ -40,6 +41,7 @@ export const mistakes: Mistake[] = [
   ...fields,
   ...fastPath,
   ...sql,
+  ...liveAndBulk,
   ...objects,
   ...outages,
   ...activityFailures,

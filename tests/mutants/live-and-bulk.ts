@@ -1,0 +1,130 @@
+import type { Mistake } from './mistake.ts'
+
+const feed = ['tests/storage/change-feed.test.ts']
+const stream = ['tests/api/change-stream.test.ts']
+const exports = ['tests/api/export-calls.test.ts']
+const bulk = ['tests/pipeline/bulk-retry.test.ts']
+
+/** Mistakes in live updates, exports and bulk retries. */
+export const liveAndBulk: Mistake[] = [
+  {
+    breaks: 'a change that is committed late is never shown',
+    file: 'api/change-feed.ts',
+    text: 'const first = polls[0]!.position',
+    replacement: 'const first = (polls.at(-2) ?? polls[0]!).position',
+    tests: feed,
+    only: 'committed after one with a greater id',
+  },
+  {
+    breaks: 'each change is told with every poll',
+    file: 'api/change-feed.ts',
+    text: 'filter(({ row }) => !told.has(row))',
+    replacement: 'filter(({ row }) => row !== undefined)',
+    tests: feed,
+    only: 'told once for each',
+  },
+  {
+    breaks: 'the database is queried every two seconds for nobody',
+    file: 'api/change-feed.ts',
+    text: 'if (listeners.size > 0) {',
+    replacement: 'if (listeners.size >= 0) {',
+    tests: feed,
+    only: 'last listener has left',
+  },
+  {
+    breaks: 'somebody without the role goes on watching calls',
+    file: 'api/routes/changes.ts',
+    text: 'role === undefined || !includesRole(role, NEEDED_ROLE)',
+    replacement: 'role === undefined',
+    tests: stream,
+    only: 'the role is lost',
+  },
+  {
+    breaks: 'a stream stays open after the session has ended',
+    file: 'api/routes/changes.ts',
+    text: 'role === undefined || !includesRole(role, NEEDED_ROLE)',
+    replacement: 'role !== undefined && !includesRole(role, NEEDED_ROLE)',
+    tests: stream,
+    only: 'the session ends',
+  },
+  {
+    breaks: 'one session can take all streams',
+    file: 'api/routes/changes.ts',
+    text: 'own.length >= MOST_PER_SESSION',
+    replacement: 'own.length >= MOST_STREAMS',
+    tests: stream,
+    only: 'eleventh stream',
+  },
+  {
+    breaks: 'listeners of clients that have left stay',
+    file: 'api/routes/changes.ts',
+    text: 'open.delete(stream)',
+    replacement: 'open.has(stream)',
+    tests: stream,
+    only: 'clients disconnect',
+  },
+  {
+    breaks: 'a spreadsheet runs a formula from a CustomField',
+    file: 'api/export-formats.ts',
+    text: 'quoted(harmless(String(cell)))',
+    replacement: 'quoted(String(cell))',
+    tests: exports,
+    only: 'exported as CSV',
+  },
+  {
+    breaks: 'phone numbers of an export cannot be imported again',
+    file: 'api/export-formats.ts',
+    text: '&& !/^\\+?\\d+$/.test(cell)',
+    replacement: '',
+    tests: exports,
+    only: 'exported as CSV',
+  },
+  {
+    breaks: 'nobody knows who exported the calls',
+    file: 'api/routes/export-calls.ts',
+    text: 'await addExport(database, { ...identity, source: clientOf(request) }, filters)',
+    replacement: '',
+    tests: exports,
+    only: 'who exported what',
+  },
+  {
+    breaks: 'an export ends after its first portion',
+    file: 'api/routes/export-calls.ts',
+    text: 'if (calls.length < PORTION) return',
+    replacement: 'if (calls.length <= PORTION) return',
+    tests: exports,
+    only: 'more calls than one portion',
+  },
+  {
+    breaks: 'exports that clients abort block all others until a restart',
+    file: 'api/routes/export-calls.ts',
+    text: 'running -= 1',
+    replacement: 'running -= 0',
+    tests: exports,
+    only: 'client disconnects',
+  },
+  {
+    breaks: 'a cancelled bulk retry goes on, if Temporal cannot be reached',
+    file: 'calls/bulk-retries.ts',
+    text: `FROM bulk_retries WHERE id = \${id}::uuid AND state = 'running'\``,
+    replacement: 'FROM bulk_retries WHERE id = ${id}::uuid`',
+    tests: ['tests/storage/bulk-retries.test.ts'],
+    only: 'has ended',
+  },
+  {
+    breaks: 'a bulk retry ends after its first portion',
+    file: 'calls/bulk-retries.ts',
+    text: 'return calls.length === PORTION',
+    replacement: 'return calls.length > PORTION',
+    tests: bulk,
+    only: 'worker is killed',
+  },
+  {
+    breaks: 'a bulk retry also starts calls that do not match its filters',
+    file: 'calls/bulk-retries.ts',
+    text: 'const filters = { ...others,',
+    replacement: 'const filters = {',
+    tests: ['tests/storage/bulk-retries.test.ts'],
+    only: 'match its filters',
+  },
+]
