@@ -51,7 +51,10 @@ const phone = z
 export const callQuery = z
   .strictObject({
     state: z.enum(CALL_STATES).optional(),
-    errorCode: z.string().regex(/^[A-Za-z]{1,50}$/, 'must be a failure code').optional(),
+    errorCode: z
+      .string()
+      .regex(/^[A-Za-z]{1,50}$/, 'must be a failure code')
+      .optional(),
     from: time.optional(),
     to: time.optional(),
     direction: z.enum(['inbound', 'outbound']).optional(),
@@ -61,12 +64,19 @@ export const callQuery = z
     minSeconds: wholeNumber(LONGEST_SECONDS).optional(),
     maxSeconds: wholeNumber(LONGEST_SECONDS).optional(),
     callSid: callSid.optional(),
-    phone: phone.meta({ description: `A number in any spelling, or its last ${MIN_PHONE_DIGITS} or more digits. For operators` }).optional(),
-    limit: wholeNumber(LARGEST_PAGE).refine((value) => value > 0, 'must be at least 1').optional(),
+    phone: phone
+      .meta({ description: `A number in any spelling, or its last ${MIN_PHONE_DIGITS} or more digits. For operators` })
+      .optional(),
+    limit: wholeNumber(LARGEST_PAGE)
+      .refine((value) => value > 0, 'must be at least 1')
+      .optional(),
     cursor: z.string().max(500).optional(),
   })
   .refine(({ from, to }) => !from || !to || from < to, { path: ['to'], message: 'must be later than from' })
-  .refine(({ minSeconds = 0, maxSeconds = LONGEST_SECONDS }) => minSeconds <= maxSeconds, { path: ['maxSeconds'], message: 'must not be less than minSeconds' })
+  .refine(({ minSeconds = 0, maxSeconds = LONGEST_SECONDS }) => minSeconds <= maxSeconds, {
+    path: ['maxSeconds'],
+    message: 'must not be less than minSeconds',
+  })
 
 export type CallQuery = z.infer<typeof callQuery>
 
@@ -132,7 +142,13 @@ const callHistory = z.strictObject({
     }),
   ),
   accesses: z.array(
-    z.strictObject({ id: z.string(), recordingId: z.string(), kind: z.enum(['play', 'download']), userEmail: z.string(), createdAt: moment }),
+    z.strictObject({
+      id: z.string(),
+      recordingId: z.string(),
+      kind: z.enum(['play', 'download']),
+      userEmail: z.string(),
+      createdAt: moment,
+    }),
   ),
   actions: z.array(operatorAction()),
   workflow: z.strictObject({ id: z.string(), url: text }),
@@ -188,7 +204,11 @@ export function callOperations(deps: CallRoutesDependencies): Operation[] {
 type Viewer = ReturnType<typeof identityOf>
 
 /** @throws {Problem} `role_required`, `invalid_fields` */
-export async function readCallPage({ database, accounts }: CallRoutesDependencies, { role }: Viewer, { cursor, limit = DEFAULT_PAGE, ...filters }: CallQuery) {
+export async function readCallPage(
+  { database, accounts }: CallRoutesDependencies,
+  { role }: Viewer,
+  { cursor, limit = DEFAULT_PAGE, ...filters }: CallQuery,
+) {
   // A viewer could find out a masked number by searching for it.
   const searchesNumbers = filters.phone !== undefined || filters.agent !== undefined
   if (searchesNumbers && !includesRole(role, 'operator')) throw roleRequired('operator')
