@@ -46,7 +46,7 @@ interface Account {
 }
 
 /** The verified accounts after this address, by address. */
-export function listAccounts(database: Database, { after, limit }: { after: string; limit: number }): Promise<Account[]> {
+export function listAccounts(database: Queryable, { after, limit }: { after: string; limit: number }): Promise<Account[]> {
   return database.$queryRaw<Account[]>`
     SELECT id, email, name, role, active, created_at AS "createdAt" FROM users
     WHERE verified_at IS NOT NULL AND email > ${after}::text ORDER BY email LIMIT ${limit}::int`

@@ -102,7 +102,9 @@ function describe(operation: Operation): object {
     ...(query ? (['invalid_fields'] as const) : []),
     ...problems,
   ]
-  const types = content ? Object.fromEntries(content.map((type) => [type, {}])) : answer && { 'application/json': { schema: jsonSchema(answer) } }
+  const types = content
+    ? Object.fromEntries(content.map((type) => [type, {}]))
+    : answer && { 'application/json': { schema: jsonSchema(answer) } }
   const answers = statuses.map((status) => [status, { description: summary, ...(types && { content: types }) }])
   return {
     operationId: `${method} ${path}`.replaceAll(/[^a-z]+/gi, '_'),

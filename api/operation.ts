@@ -47,12 +47,7 @@ export interface Operation<
   content?: readonly string[]
   /** In addition to those of every operation of its kind. */
   problems: ProblemCode[]
-  handle(
-    body: z.infer<Body>,
-    request: Request,
-    response: Response,
-    parameters: Parameters<Path, Query>,
-  ): Promise<z.infer<Answer> | void>
+  handle(body: z.infer<Body>, request: Request, response: Response, parameters: Parameters<Path, Query>): Promise<z.infer<Answer> | void>
 }
 
 /** Checks that the types of `body`, `answer` and the parameters match those of `handle`. */

@@ -53,7 +53,11 @@ export function listBulkRetries(database: Queryable): Promise<BulkRetry[]> {
 }
 
 /** Does nothing to one that has ended. @returns undefined if there is no such row */
-export async function endBulkRetry(database: Queryable, id: string, state: 'done' | 'cancelled' | 'failed'): Promise<BulkRetry | undefined> {
+export async function endBulkRetry(
+  database: Queryable,
+  id: string,
+  state: 'done' | 'cancelled' | 'failed',
+): Promise<BulkRetry | undefined> {
   await database.$executeRaw`
     UPDATE bulk_retries SET state = ${state}, finished_at = now(), updated_at = now() WHERE id = ${id}::uuid AND state = 'running'`
   const [row] = await database.$queryRaw<BulkRetry[]>`SELECT ${COLUMNS} FROM bulk_retries WHERE id = ${id}::uuid`

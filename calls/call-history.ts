@@ -7,7 +7,13 @@ import { SUMMARY_COLUMNS, type CallSummary } from './list-calls.ts'
 const MOST_ROWS = 500
 
 export interface CallHistory {
-  call: CallSummary & { accountSid: string | null; startedAt: Date | null; endedAt: Date | null; createdAt: Date; concludedStatus: string | null }
+  call: CallSummary & {
+    accountSid: string | null
+    startedAt: Date | null
+    endedAt: Date | null
+    createdAt: Date
+    concludedStatus: string | null
+  }
   recordings: RecordingRow[]
   events: EventRow[]
   attempts: AttemptRow[]

@@ -70,7 +70,10 @@ export function listCalls(
   filters: CallFilters,
   { after, limit }: { after?: CallPosition | undefined; limit: number },
 ): Promise<CallSummary[]> {
-  const conditions = [...conditionsOf(filters), ...(after ? [Prisma.sql`(call_time, call_sid) < (${after.time}::timestamptz, ${after.callSid}::text)`] : [])]
+  const conditions = [
+    ...conditionsOf(filters),
+    ...(after ? [Prisma.sql`(call_time, call_sid) < (${after.time}::timestamptz, ${after.callSid}::text)`] : []),
+  ]
   const page = (party?: Prisma.Sql): Prisma.Sql => Prisma.sql`
     SELECT * FROM calls WHERE ${Prisma.join([...conditions, ...(party ? [party] : [])], ' AND ')}
     ORDER BY call_time DESC, call_sid DESC LIMIT ${limit}::int`
@@ -83,7 +86,9 @@ export function listCalls(
             (${page(matchesNumber(Prisma.sql`from_reversed`, filters.phone))}) UNION ALL (${page(matchesNumber(Prisma.sql`to_reversed`, filters.phone))})
           ) AS parties ORDER BY call_time DESC, call_sid DESC LIMIT ${limit}::int`
   // Not prepared: the filters make many texts, and a plan that fits every value fits none.
-  return database.$queryRaw<CallSummary[]>`SELECT ${SUMMARY_COLUMNS} FROM (${rows}) AS page ORDER BY call_time DESC, call_sid DESC ${Prisma.raw(UNPREPARED)}`
+  return database.$queryRaw<
+    CallSummary[]
+  >`SELECT ${SUMMARY_COLUMNS} FROM (${rows}) AS page ORDER BY call_time DESC, call_sid DESC ${Prisma.raw(UNPREPARED)}`
 }
 
 /** @returns how many calls match, at most `most` */
@@ -122,7 +127,8 @@ function conditionsOf(filters: CallFilters): Prisma.Sql[] {
 /** @param column has reversed digits in the collation "C", in which ":" follows "9" */
 function matchesNumber(column: Prisma.Sql, phone: string): Prisma.Sql {
   const digits = phone.replaceAll(/\D/g, '')
-  if (digits.length >= FULL_NUMBER_DIGITS || phone.trim().startsWith('+')) return Prisma.sql`${column} = reverse(phone_digits(${phone}::text))`
+  if (digits.length >= FULL_NUMBER_DIGITS || phone.trim().startsWith('+'))
+    return Prisma.sql`${column} = reverse(phone_digits(${phone}::text))`
   const lastFirst = [...digits].toReversed().join('')
   return Prisma.sql`${column} >= ${lastFirst}::text AND ${column} < ${`${lastFirst}:`}::text`
 }

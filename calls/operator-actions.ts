@@ -100,7 +100,8 @@ export async function markNotExpected(database: Database, callSid: CallSid): Pro
     const call = await lockCall(tx, callSid)
     if (call.state === 'not_recorded') return 'repeated'
     if (call.recordings.length > 0) throw new ActionRefused('Exotel has named a recording of the call, so there is one')
-    if (call.state !== 'failed') throw new ActionRefused(`Only a call whose search for a recording failed can be marked; this one is ${call.state}`)
+    if (call.state !== 'failed')
+      throw new ActionRefused(`Only a call whose search for a recording failed can be marked; this one is ${call.state}`)
     if (call.isPending) throw new ActionRefused('The search for a recording is about to start again: stop the run first')
     const outcome = { state: 'not_recorded', ...(call.status !== null && { status: call.status }) } as const
     const attempt = ownIdentity('operator', 'not expected', callSid, `behind event ${call.newestEvent}`, call.stateSince)

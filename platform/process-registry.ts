@@ -53,7 +53,9 @@ interface Registration {
 }
 
 /** Reports the process until it is stopped. While PostgreSQL is unavailable, the process disappears from the list. */
-export function registerProcess({ database, kind, name, report, ready, logger, everyMs = EVERY_MS }: Registration): { stop(): Promise<void> } {
+export function registerProcess({ database, kind, name, report, ready, logger, everyMs = EVERY_MS }: Registration): {
+  stop(): Promise<void>
+} {
   const stopping = new AbortController()
   const id = randomUUID()
   const own = { id, kind, name: name ?? hostname(), pid: process.pid, version: versionOfCode() }

@@ -1,12 +1,6 @@
 // Retries all failed calls that match filters, with a dry run and progress.
 import { z } from 'zod'
-import {
-  countRetryable,
-  endBulkRetry,
-  insertBulkRetry,
-  listBulkRetries,
-  MOST_COUNTED,
-} from '../../calls/bulk-retries.ts'
+import { countRetryable, endBulkRetry, insertBulkRetry, listBulkRetries, MOST_COUNTED } from '../../calls/bulk-retries.ts'
 import { cancelBulkRetry, startBulkRetry } from '../../temporal/bulk-retry.ts'
 import { problem } from '../../platform/http-problems.ts'
 import { identityOf } from '../middleware/authenticate.ts'

@@ -135,7 +135,10 @@ export async function act(
 }
 
 /** @throws {Problem} `temporal_unavailable` */
-export async function withTemporal<T>({ temporal }: Pick<ActionDependencies, 'temporal'>, work: (client: Client) => Promise<T>): Promise<T> {
+export async function withTemporal<T>(
+  { temporal }: Pick<ActionDependencies, 'temporal'>,
+  work: (client: Client) => Promise<T>,
+): Promise<T> {
   try {
     return await work(await withDeadline(temporal(), CONNECT_DEADLINE_MS))
   } catch (error) {

@@ -149,7 +149,13 @@ const callHistory = z.strictObject({
     }),
   ),
   accesses: z.array(
-    z.strictObject({ id: z.string(), recordingId: z.string(), kind: z.enum(['play', 'download']), userEmail: z.string(), createdAt: moment }),
+    z.strictObject({
+      id: z.string(),
+      recordingId: z.string(),
+      kind: z.enum(['play', 'download']),
+      userEmail: z.string(),
+      createdAt: moment,
+    }),
   ),
   actions: z.array(operatorAction()),
   workflow: z.strictObject({ id: z.string(), url: text }),
@@ -205,7 +211,11 @@ export function callOperations(deps: CallRoutesDependencies): Operation[] {
 type Viewer = ReturnType<typeof identityOf>
 
 /** @throws {Problem} `role_required`, `invalid_fields` */
-export async function readCallPage({ database, accounts }: CallRoutesDependencies, { role }: Viewer, { cursor, limit = DEFAULT_PAGE, ...filters }: CallQuery) {
+export async function readCallPage(
+  { database, accounts }: CallRoutesDependencies,
+  { role }: Viewer,
+  { cursor, limit = DEFAULT_PAGE, ...filters }: CallQuery,
+) {
   // A viewer could find out a masked number by searching for it.
   const searchesNumbers = filters.phone !== undefined || filters.agent !== undefined
   if (searchesNumbers && !includesRole(role, 'operator')) throw roleRequired('operator')

@@ -199,7 +199,11 @@ export function operationsOperations(deps: OperationsDependencies): Operation[] 
 }
 
 /** The overview as the API and the page show it. */
-export async function readOperations({ database, retentionDays, temporalUi }: Pick<OperationsDependencies, 'database' | 'retentionDays' | 'temporalUi'>) {
+export async function readOperations({
+  database,
+  retentionDays,
+  temporalUi,
+}: Pick<OperationsDependencies, 'database' | 'retentionDays' | 'temporalUi'>) {
   const facts = await readOverview(database, retentionDays)
   const health = await pipelineHealth(database)
   const processes = await listProcesses(database)

@@ -94,7 +94,10 @@ export function playOperations(deps: PlayRoutesDependencies): Operation[] {
 }
 
 /** @throws {Problem} `not_found`, `action_refused` */
-async function recordingToPlay(database: Database, { callSid, recordingId }: { callSid: CallSid; recordingId: string }): Promise<StoredRecording> {
+async function recordingToPlay(
+  database: Database,
+  { callSid, recordingId }: { callSid: CallSid; recordingId: string },
+): Promise<StoredRecording> {
   const found = await findRecordingToPlay(database, callSid, recordingId)
   if (!found) throw problem('not_found', 'The call has no such recording')
   if (!found.object) throw problem('action_refused', `The recording cannot be listened to: its state is ${found.state}`)
@@ -123,7 +126,8 @@ async function send(deps: PlayRoutesDependencies, request: Request, response: Re
   const isCurrent = ifRange === undefined || ifRange === etag
   // Only GET has ranges [RFC 9110, 14.2]. If the client has a part of another object, it needs the whole one.
   const range = request.method === 'GET' && isCurrent ? readRange(request.get('range'), bytes) : 'whole'
-  if (range === 'unsatisfiable') throw problem('range_not_satisfiable', `The recording has ${bytes} bytes`, { 'Content-Range': `bytes */${bytes}` })
+  if (range === 'unsatisfiable')
+    throw problem('range_not_satisfiable', `The recording has ${bytes} bytes`, { 'Content-Range': `bytes */${bytes}` })
   const { first, last } = range === 'whole' ? { first: 0, last: bytes - 1 } : range
   const headers = {
     'Content-Type': typeOf(recording),
@@ -162,7 +166,10 @@ function fileNameOf({ callSid, objectKey }: StoredRecording): string {
 function fail({ logger }: PlayRoutesDependencies, error: unknown, { callSid }: StoredRecording): never {
   if (error instanceof ObjectGone) {
     logger.error({ callSid, reason: error.message }, 'Recording cannot be listened to')
-    throw problem('object_missing', 'The object of the recording is not in the bucket as it was stored: the next object check downloads it again')
+    throw problem(
+      'object_missing',
+      'The object of the recording is not in the bucket as it was stored: the next object check downloads it again',
+    )
   }
   if (error instanceof StreamsBusy) throw problem('busy', 'Too many recordings are being listened to', RETRY_SOON)
   const { reason } = classifyStoreError(error)

@@ -27,7 +27,13 @@ const show = (callSid: string, { headers }: Colleague = operator) => get(backend
 async function endedCall(fields: object = {}): Promise<string> {
   const callSid = newCallSid()
   const parties = { Direction: 'outbound-api', From: '09811111111', To: '09876543210', PhoneNumberSid: '08045678901' }
-  await postWebhook(backend.apiUrl, 'call-end', { CallSid: callSid, Status: 'completed', ConversationDuration: '73', ...parties, ...fields })
+  await postWebhook(backend.apiUrl, 'call-end', {
+    CallSid: callSid,
+    Status: 'completed',
+    ConversationDuration: '73',
+    ...parties,
+    ...fields,
+  })
   return callSid
 }
 
@@ -62,14 +68,28 @@ describe('When somebody without the right requests calls, then the answer is', (
 
 test('When a call is listed and shown, then operators see its numbers, and viewers do not', async () => {
   const callSid = await endedCall({ CustomField: 'for 09876543210' })
-  const numbers = { from: '09811111111', to: '09876543210', agent: '+919811111111', exophone: '+918045678901', customField: 'for 09876543210' }
-  const masked = { from: '*******1111', to: '*******3210', agent: '+********1111', exophone: '+918045678901', customField: 'for *******3210' }
+  const numbers = {
+    from: '09811111111',
+    to: '09876543210',
+    agent: '+919811111111',
+    exophone: '+918045678901',
+    customField: 'for 09876543210',
+  }
+  const masked = {
+    from: '*******1111',
+    to: '*******3210',
+    agent: '+********1111',
+    exophone: '+918045678901',
+    customField: 'for *******3210',
+  }
   for (const [person, expected] of [
     [operator, numbers],
     [viewer, masked],
   ] as const) {
     const { body } = await list(`?callSid=${callSid}`, person)
-    expect(body.calls).toEqual([expect.objectContaining({ callSid, status: 'completed', durationSeconds: 73, state: 'awaiting', ...expected })])
+    expect(body.calls).toEqual([
+      expect.objectContaining({ callSid, status: 'completed', durationSeconds: 73, state: 'awaiting', ...expected }),
+    ])
     expect((await show(callSid, person)).body.call).toMatchObject({ callSid, ...expected })
   }
   expect(JSON.stringify((await show(callSid, viewer)).body)).not.toContain('9876543210')
@@ -128,7 +148,15 @@ describe('When the list has several pages,', () => {
     const { next } = (await list('?limit=1&direction=outbound')).body
     const [kid, position, signature] = next!.split('.') as [string, string, string]
     const forged = Buffer.from(`${Date.now()} x`).toString('base64url')
-    const changed = [`${kid}.${forged}.${signature}`, `${kid}.${position}.x`, `${kid}.${position}`, `x.${position}.${signature}`, `${next}.x`, '', 'x']
+    const changed = [
+      `${kid}.${forged}.${signature}`,
+      `${kid}.${position}.x`,
+      `${kid}.${position}`,
+      `x.${position}.${signature}`,
+      `${next}.x`,
+      '',
+      'x',
+    ]
     for (const query of [...changed.map((cursor) => `?limit=1&direction=outbound&cursor=${cursor}`), `?limit=1&cursor=${next}`])
       expect(await list(query)).toMatchObject({ status: 422, body: { code: 'invalid_fields', errors: [{ field: 'cursor' }] } })
     expect((await list(`?limit=1&direction=outbound&cursor=${next}`)).status).toBe(200)

@@ -77,7 +77,9 @@ test('When calls are exported as JSON Lines, then each line is a call, with its 
 test('When there are more calls than one portion, then each is exported once, the newest first', async () => {
   await insertCalls(1203)
   const lines = (await (await exported('?format=jsonl')).text()).trimEnd().split('\n')
-  expect(lines.map((line) => (JSON.parse(line) as { callSid: string }).callSid)).toEqual(Array.from({ length: 1203 }, (_, index) => `export${index + 1}`))
+  expect(lines.map((line) => (JSON.parse(line) as { callSid: string }).callSid)).toEqual(
+    Array.from({ length: 1203 }, (_, index) => `export${index + 1}`),
+  )
 })
 
 test('When an export has filters, then it contains what matches, and its record says who exported what', async () => {
@@ -86,7 +88,9 @@ test('When an export has filters, then it contains what matches, and its record 
   const before = (await accesses()).length
   const lines = (await (await exported('?format=jsonl&phone=3210')).text()).trimEnd().split('\n')
   expect(lines.map((line) => JSON.parse(line) as object)).toEqual([expect.objectContaining({ callSid })])
-  expect((await accesses()).slice(before)).toMatchObject([{ kind: 'export', filters: { phone: '3210' }, user_email: operator.person.email }])
+  expect((await accesses()).slice(before)).toMatchObject([
+    { kind: 'export', filters: { phone: '3210' }, user_email: operator.person.email },
+  ])
 })
 
 test('When nothing matches, then the file has only its header', async () => {

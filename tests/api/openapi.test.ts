@@ -159,7 +159,9 @@ test('When operations on calls succeed and fail, then each response is as docume
     await exchange('get', `/api/operations/${path}`, { headers: admin!.headers })
     await exchange('get', `/api/operations/${path}`, { headers: user!.headers })
   }
-  const { accounts } = (await (await exchange('get', '/api/operations/accounts', { headers: admin!.headers })).json()) as { accounts: Account[] }
+  const { accounts } = (await (await exchange('get', '/api/operations/accounts', { headers: admin!.headers })).json()) as {
+    accounts: Account[]
+  }
   const { id } = accounts.find(({ email }) => email === user!.person.email)!
   const role = '/api/operations/accounts/{accountId}/role'
   await send(role, { role: 'viewer', reason: 'x' }, admin!.headers, role.replace('{accountId}', id))

@@ -78,8 +78,13 @@ test('When calls are stored, wait and fail, then the overview counts them, and n
 
 describe('When processes run,', () => {
   const processes = async () =>
-    (await get<{ processes: { kind: string; name: string; pid: number; state: string }[] }>(backend.apiUrl, '/api/operations/processes', viewer.headers))
-      .body.processes
+    (
+      await get<{ processes: { kind: string; name: string; pid: number; state: string }[] }>(
+        backend.apiUrl,
+        '/api/operations/processes',
+        viewer.headers,
+      )
+    ).body.processes
 
   test('then each API process is listed, and one that has stopped is not', async () => {
     await startAnotherApi(backend)
@@ -133,7 +138,10 @@ describe('When processes run,', () => {
       [randomUUID(), randomUUID()],
     )
     expect((await listProcesses(database)).map(({ name }) => name)).not.toContain('died')
-    await eventually('the old row to be deleted', async () => (await backend.database.query(`SELECT FROM processes WHERE name = 'long ago'`)).rowCount === 0)
+    await eventually(
+      'the old row to be deleted',
+      async () => (await backend.database.query(`SELECT FROM processes WHERE name = 'long ago'`)).rowCount === 0,
+    )
     expect((await backend.database.query(`SELECT FROM processes WHERE name = 'died'`)).rowCount).toBe(1)
   })
 })
@@ -141,7 +149,8 @@ describe('When processes run,', () => {
 describe('When an administrator gives a role,', () => {
   const give = (accountId: string, role: string, { headers }: Colleague = admin) =>
     post(backend.apiUrl, `/api/operations/accounts/${accountId}/role`, { role, reason: 'on duty' }, headers)
-  const idOf = async (email: string) => (await backend.database.query<{ id: string }>('SELECT id FROM users WHERE email = $1', [email])).rows[0]!.id
+  const idOf = async (email: string) =>
+    (await backend.database.query<{ id: string }>('SELECT id FROM users WHERE email = $1', [email])).rows[0]!.id
 
   test('then it applies to the next request, and is recorded with who and why', async () => {
     const person = await colleague(backend, 'user')
@@ -179,7 +188,11 @@ describe('When an administrator gives a role,', () => {
   test('then the application cannot do it without the open session of an administrator', async () => {
     const id = await idOf((await registered(backend)).email)
     const sessionOf = async (email: string) =>
-      (await backend.database.query<{ id: string }>('SELECT s.id FROM sessions s JOIN users u ON u.id = s.user_id WHERE u.email = $1', [email])).rows[0]!.id
+      (
+        await backend.database.query<{ id: string }>('SELECT s.id FROM sessions s JOIN users u ON u.id = s.user_id WHERE u.email = $1', [
+          email,
+        ])
+      ).rows[0]!.id
     const change = async (session: string) =>
       (await database.$queryRaw<{ result: string }[]>`SELECT change_role(${session}::uuid, ${id}::uuid, 'admin', 'x') AS result`)[0]!.result
     expect(await change(await sessionOf(viewer.person.email))).toBe('not_allowed')

@@ -47,7 +47,9 @@ async function stored(bytes = CONTENT, row: { bytes?: string; contentType?: stri
   const sha256 = createHash('sha256').update(bytes).digest('hex')
   const key = `recordings/2026/11/29/${callSid}-${sha256.slice(0, 12)}.mp3`
   await backend.bucket.client.send(new PutObjectCommand({ Bucket: backend.bucket.name, Key: key, Body: bytes }))
-  await backend.database.query(`INSERT INTO calls (call_sid, recording_state, recording_url) VALUES ($1, 'stored', 'https://s3.test/x')`, [callSid])
+  await backend.database.query(`INSERT INTO calls (call_sid, recording_state, recording_url) VALUES ($1, 'stored', 'https://s3.test/x')`, [
+    callSid,
+  ])
   const { rows } = await backend.database.query<{ id: string }>(
     `INSERT INTO recordings (call_sid, source_url, state, bucket, object_key, bytes, sha256, content_type)
      VALUES ($1, 'https://recordings.exotel.com/a/1.mp3', $2, $3, $4, $5, $6, $7) RETURNING id`,
@@ -100,7 +102,11 @@ describe('When a part is requested,', () => {
     ['bytes=999-99999', 'bytes 999-999/1000', [999, 1000]],
   ])('%s, then exactly these bytes are sent', async (range, contentRange, [from, to]) => {
     const answer = await part(await linkTo(await stored()), { range })
-    expect([answer.status, answer.headers.get('content-range'), answer.headers.get('content-length')]).toEqual([206, contentRange, String(to! - from!)])
+    expect([answer.status, answer.headers.get('content-range'), answer.headers.get('content-length')]).toEqual([
+      206,
+      contentRange,
+      String(to! - from!),
+    ])
     expect(answer.bytes.equals(CONTENT.subarray(from, to))).toBe(true)
   })
 
@@ -165,7 +171,10 @@ describe('When somebody may not listen,', () => {
     const link = await linkTo(await stored())
     await backend.database.query(`UPDATE recording_accesses SET expires_at = now() WHERE id = (SELECT max(id) FROM recording_accesses)`)
     for (const url of [link, `${backend.apiUrl}/api/plays/${randomBytes(32).toString('base64url')}`, `${backend.apiUrl}/api/plays/x`])
-      expect(await get(url, '')).toMatchObject({ status: 403, body: { code: 'play_link_invalid', detail: 'Open the call again to get a new link' } })
+      expect(await get(url, '')).toMatchObject({
+        status: 403,
+        body: { code: 'play_link_invalid', detail: 'Open the call again to get a new link' },
+      })
   })
 })
 
@@ -179,13 +188,19 @@ describe('When there is nothing to listen to, then the answer says why:', () => 
   test('it is not stored, or erased', async () => {
     const [waiting, erased] = [await stored(CONTENT, { state: 'awaiting' }), await stored()]
     await backend.database.query(`UPDATE calls SET recording_state = 'erased', recording_url = NULL WHERE call_sid = $1`, [erased.callSid])
-    expect(await play(waiting)).toMatchObject({ status: 409, body: { code: 'action_refused', detail: expect.stringContaining('awaiting') } })
+    expect(await play(waiting)).toMatchObject({
+      status: 409,
+      body: { code: 'action_refused', detail: expect.stringContaining('awaiting') },
+    })
     expect(await play(erased)).toMatchObject({ status: 409, body: { code: 'action_refused', detail: expect.stringContaining('erased') } })
     expect(await accessesOf(erased)).toEqual([])
   })
 
   test('its row claims more bytes than numbers can count', async () => {
-    expect(await play(await stored(CONTENT, { bytes: '9007199254740993' }))).toMatchObject({ status: 409, body: { code: 'action_refused' } })
+    expect(await play(await stored(CONTENT, { bytes: '9007199254740993' }))).toMatchObject({
+      status: 409,
+      body: { code: 'action_refused' },
+    })
   })
 
   test('the object is missing, or has another size', async () => {
@@ -199,18 +214,15 @@ describe('When there is nothing to listen to, then the answer says why:', () => 
     }
   })
 
-  test.each([{ status: 503, code: 'SlowDown' }, { status: 403, code: 'AccessDenied' }, { status: 500 }])(
-    'S3 answers %j',
-    async (fault) => {
-      const link = await linkTo(await stored())
-      s3.always('GET', /recordings/, fault)
-      const answer = await get(link, '')
-      expect(answer).toMatchObject({ status: 503, body: { code: 'storage_unavailable' } })
-      expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0)
-      s3.reset()
-      expect((await part(link, {})).status).toBe(200)
-    },
-  )
+  test.each([{ status: 503, code: 'SlowDown' }, { status: 403, code: 'AccessDenied' }, { status: 500 }])('S3 answers %j', async (fault) => {
+    const link = await linkTo(await stored())
+    s3.always('GET', /recordings/, fault)
+    const answer = await get(link, '')
+    expect(answer).toMatchObject({ status: 503, body: { code: 'storage_unavailable' } })
+    expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0)
+    s3.reset()
+    expect((await part(link, {})).status).toBe(200)
+  })
 })
 
 test('When 60 plays of a large recording are aborted after the headers, then further ones are served', async () => {

@@ -27,7 +27,8 @@ afterAll(() => backend?.stop())
 
 const start = (filters: object, { headers }: Colleague = operator) =>
   post<BulkRetry>(backend.apiUrl, PATH, { filters, reason: 'the source works again' }, headers)
-const dryRun = async (filters: object) => (await post<{ matches: number }>(backend.apiUrl, `${PATH}/dry-run`, { filters }, operator.headers)).body
+const dryRun = async (filters: object) =>
+  (await post<{ matches: number }>(backend.apiUrl, `${PATH}/dry-run`, { filters }, operator.headers)).body
 const list = async () => (await get<{ retries: BulkRetry[] }>(backend.apiUrl, PATH, operator.headers)).body.retries
 const rowOf = async (id: string) => (await list()).find((retry) => retry.id === id)!
 const becomes = (callSid: string, state: string) =>
@@ -50,7 +51,10 @@ test('When an operator retries all calls that match a filter, then these are sto
     await becomes(callSid, 'failed')
     await backend.concluded(callSid)
   }
-  await backend.database.query('UPDATE calls SET from_number = $1 WHERE call_sid = ANY ($2)', [From, calls.slice(0, 2).map(({ callSid }) => callSid)])
+  await backend.database.query('UPDATE calls SET from_number = $1 WHERE call_sid = ANY ($2)', [
+    From,
+    calls.slice(0, 2).map(({ callSid }) => callSid),
+  ])
   for (const call of calls) call.fault = 'none'
   const filters = { phone: '12345', errorCode: 'RecordingInvalid' }
   expect(await dryRun(filters)).toEqual({ matches: 2 })
@@ -58,7 +62,11 @@ test('When an operator retries all calls that match a filter, then these are sto
   expect([status, body]).toMatchObject([202, { state: 'running', matches: 2 }])
   await becomes(calls[0]!.callSid, 'stored')
   await becomes(calls[1]!.callSid, 'stored')
-  expect(await eventually('its end', async () => (await rowOf(body.id)).state !== 'running' && rowOf(body.id))).toMatchObject({ state: 'done', retried: 2, skipped: 0 })
+  expect(await eventually('its end', async () => (await rowOf(body.id)).state !== 'running' && rowOf(body.id))).toMatchObject({
+    state: 'done',
+    retried: 2,
+    skipped: 0,
+  })
   const history = JSON.stringify(await backend.temporal.workflow.getHandle(bulkRetryWorkflowId(body.id)).fetchHistory())
   expect(history).not.toContain(Buffer.from('12345').toString('base64').slice(0, 6))
   expect(history).not.toContain('12345')

@@ -18,17 +18,25 @@ beforeAll(async () => {
 afterEach(() => backend?.simulator.outage(0))
 afterAll(() => backend?.stop())
 
-const act = (path: string, body: object = {}, { headers }: Colleague = operator) => post(backend.apiUrl, `/api/calls/${path}`, body, headers)
+const act = (path: string, body: object = {}, { headers }: Colleague = operator) =>
+  post(backend.apiUrl, `/api/calls/${path}`, body, headers)
 const rowOf = (callSid: string) => backend.callRow(callSid)
 const becomes = (callSid: string, state: string) =>
   eventually(`${callSid} to be ${state}`, async () => (await rowOf(callSid))?.recording_state === state, 60_000)
 const actionsOf = async (callSid: string) =>
   (
-    await backend.database.query('SELECT action, user_email, reason, result FROM operator_actions WHERE call_sid = $1 ORDER BY id', [callSid])
+    await backend.database.query('SELECT action, user_email, reason, result FROM operator_actions WHERE call_sid = $1 ORDER BY id', [
+      callSid,
+    ])
   ).rows
 const recordingOf = async (callSid: string) =>
   (await get<{ recordings: { id: string }[] }>(backend.apiUrl, `/api/calls/${callSid}`, operator.headers)).body.recordings[0]!.id
-const done = (action: string, reason: string | null = null, result = 'done') => ({ action, user_email: operator.person.email, reason, result })
+const done = (action: string, reason: string | null = null, result = 'done') => ({
+  action,
+  user_email: operator.person.email,
+  reason,
+  result,
+})
 
 /** Makes a call whose recording cannot be downloaded. */
 async function failedCall() {
@@ -63,7 +71,9 @@ describe('When an operator retries a failed recording,', () => {
     expect(answers.map(({ status }) => status)).toEqual([202, 202, 202])
     expect(answers.map(({ body }) => body.result).toSorted()).toEqual(['done', 'repeated', 'repeated'])
     await becomes(call.callSid, 'stored')
-    const { rows } = await backend.database.query(`SELECT source FROM webhook_events WHERE call_sid = $1 AND source <> 'exotel'`, [call.callSid])
+    const { rows } = await backend.database.query(`SELECT source FROM webhook_events WHERE call_sid = $1 AND source <> 'exotel'`, [
+      call.callSid,
+    ])
     expect(rows).toEqual([{ source: 'operator' }])
     const recorded = await actionsOf(call.callSid)
     expect(recorded).toHaveLength(3)
@@ -100,7 +110,10 @@ describe('When a retry makes no sense, then it is refused with the reason, and n
   ])('%s', async (state, words) => {
     const callSid = newCallSid()
     await backend.database.query('INSERT INTO calls (call_sid, recording_state) VALUES ($1, $2)', [callSid, state])
-    expect(await act(`${callSid}/retry`)).toMatchObject({ status: 409, body: { code: 'action_refused', detail: expect.stringMatching(words) } })
+    expect(await act(`${callSid}/retry`)).toMatchObject({
+      status: 409,
+      body: { code: 'action_refused', detail: expect.stringMatching(words) },
+    })
     const { rowCount } = await backend.database.query('SELECT FROM webhook_events WHERE call_sid = $1', [callSid])
     expect(rowCount).toBe(0)
   })
@@ -119,7 +132,10 @@ test('When an operator stops a run, then its recording is failed as Cancelled, a
   await becomes(call.callSid, 'failed')
   expect(await rowOf(call.callSid)).toMatchObject({ recording_error_code: 'Cancelled' })
   await backend.concluded(call.callSid)
-  expect(await act(`${call.callSid}/stop`)).toMatchObject({ status: 409, body: { detail: expect.stringMatching(/No run of the call is open/) } })
+  expect(await act(`${call.callSid}/stop`)).toMatchObject({
+    status: 409,
+    body: { detail: expect.stringMatching(/No run of the call is open/) },
+  })
   call.fault = 'none'
   call.availableAt = new Date()
   await act(`${call.callSid}/recordings/${await recordingOf(call.callSid)}/retry`)
@@ -143,7 +159,10 @@ describe('When an operator marks a missing recording as not expected,', () => {
     const { callSid } = await failedCall()
     for (const reason of [undefined, '', '  ', 'a\nb', 'x'.repeat(501)])
       expect(await act(`${callSid}/not-expected`, { reason })).toMatchObject({ status: 422 })
-    expect(await act(`${callSid}/not-expected`, { reason: 'x' })).toMatchObject({ status: 409, body: { detail: expect.stringMatching(/has named/) } })
+    expect(await act(`${callSid}/not-expected`, { reason: 'x' })).toMatchObject({
+      status: 409,
+      body: { detail: expect.stringMatching(/has named/) },
+    })
     expect(await rowOf(callSid)).toMatchObject({ recording_state: 'failed' })
   })
 })
@@ -152,13 +171,18 @@ test('When an operator starts a check now, then its workflow runs, and it is rec
   const start = (what: string, { headers }: Colleague = operator) => post(backend.apiUrl, '/api/operations/runs', { what }, headers)
   expect((await start('recovery', viewer)).status).toBe(403)
   expect((await start('everything')).status).toBe(422)
-  for (const what of ['recovery', 'reconciliation', 'object-check']) expect(await start(what)).toMatchObject({ status: 202, body: { result: 'done' } })
+  for (const what of ['recovery', 'reconciliation', 'object-check'])
+    expect(await start(what)).toMatchObject({ status: 202, body: { result: 'done' } })
   for (const id of [SCHEDULES.recovery, SCHEDULES.reconcile, SCHEDULES.objectCheck])
     await eventually(`${id} to have run`, async () => {
       const { recentActions } = (await backend.temporal.schedule.getHandle(id).describe()).info
       return recentActions.length > 0
     })
-  const { body } = await get<{ actions: { action: string; userEmail: string }[] }>(backend.apiUrl, '/api/operations/actions', viewer.headers)
+  const { body } = await get<{ actions: { action: string; userEmail: string }[] }>(
+    backend.apiUrl,
+    '/api/operations/actions',
+    viewer.headers,
+  )
   expect(body.actions.slice(0, 3).map(({ action }) => action)).toEqual(['start_object_check', 'start_reconciliation', 'start_recovery'])
   await eventually('the check to be listed', async () => {
     const { body } = await get<{ passes: object[]; checks: object[] }>(backend.apiUrl, '/api/operations/passes', viewer.headers)

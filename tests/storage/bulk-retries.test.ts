@@ -30,7 +30,9 @@ async function startRetry(filters: CallFilters): Promise<string> {
 }
 
 const started = async () =>
-  (await opened.database.$queryRaw<{ callSid: string }[]>`SELECT call_sid AS "callSid" FROM webhook_events ORDER BY id`).map(({ callSid }) => callSid)
+  (await opened.database.$queryRaw<{ callSid: string }[]>`SELECT call_sid AS "callSid" FROM webhook_events ORDER BY id`).map(
+    ({ callSid }) => callSid,
+  )
 
 test('When a portion is handled, then exactly the next failed calls that match its filters are started, the newest first', async () => {
   await insertCalls('a', 30, 'failed')

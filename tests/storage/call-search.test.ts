@@ -93,7 +93,13 @@ describe('When the events of a call name its parties,', () => {
 
 test('When calls were recorded by an earlier version, then filling makes their rows equal to those of this version, the newest first', async () => {
   const startedAt = new Date(Math.floor(hoursAgo(5).getTime() / 1000) * 1000)
-  const fields = { Direction: 'incoming', From: '09811111111', To: '08045678901', DialWhomNumber: '09822222222', StartTime: formatExotelTime(startedAt) }
+  const fields = {
+    Direction: 'incoming',
+    From: '09811111111',
+    To: '08045678901',
+    DialWhomNumber: '09822222222',
+    StartTime: formatExotelTime(startedAt),
+  }
   const events: [Parameters<typeof recordWebhook>[1], Record<string, string>][] = [
     ['call-start', { ...fields, PhoneNumberSid: '' }],
     ['call-end', { Status: 'completed', Direction: 'outbound-dial', From: '09833333333', PhoneNumberSid: '8045678902' }],
@@ -130,7 +136,13 @@ describe('When calls are filtered,', () => {
   const failure = (recordingErrorCode: string) => ({ recordingState: 'failed', recordingError: 'x', recordingErrorCode })
 
   beforeEach(async () => {
-    await call('a', { startedAt: hoursAgo(1), direction: 'inbound', durationSeconds: 10, customField: 'order 7', ...failure('RecordingMissing') })
+    await call('a', {
+      startedAt: hoursAgo(1),
+      direction: 'inbound',
+      durationSeconds: 10,
+      customField: 'order 7',
+      ...failure('RecordingMissing'),
+    })
     await call('b', { startedAt: hoursAgo(2), direction: 'incoming', durationSeconds: 60, recordingState: 'awaiting' })
     await call('c', { startedAt: hoursAgo(3), direction: 'outbound-api', durationSeconds: 61, ...failure('RecordingExpired') })
     await call('d', { endedAt: hoursAgo(4), customField: "'; DROP TABLE calls; --" })
@@ -169,7 +181,8 @@ test('When the start of a call is not plausible, then its place in the list foll
 
 test('When the list is read in pages, then each call is on one page, also if many calls have the same time and new ones arrive', async () => {
   const startedAt = hoursAgo(1)
-  for (let n = 0; n < 25; n += 1) await opened.owner.call.create({ data: { callSid: newCallSid(), startedAt: n % 5 === 0 ? hoursAgo(2) : startedAt } })
+  for (let n = 0; n < 25; n += 1)
+    await opened.owner.call.create({ data: { callSid: newCallSid(), startedAt: n % 5 === 0 ? hoursAgo(2) : startedAt } })
   const whole = await found({})
   const seen: string[] = []
   let after: CallPosition | undefined

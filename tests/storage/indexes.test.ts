@@ -175,7 +175,16 @@ async function sendWaitingMails(): Promise<void> {
 }
 const page = (filters: CallFilters): Promise<unknown> =>
   listCalls(database, filters, { after: { time: new Date(Date.now() - 3600_000), callSid: 'c5' }, limit: 50 })
-const stored = { callSid: callSid('c77'), recordingId: '77', bucket: 'b', objectKey: 'k', bytes: 1n, sha256: '', contentType: null, durationSeconds: null }
+const stored = {
+  callSid: callSid('c77'),
+  recordingId: '77',
+  bucket: 'b',
+  objectKey: 'k',
+  bytes: 1n,
+  sha256: '',
+  contentType: null,
+  durationSeconds: null,
+}
 const event = {
   callSid: callSid('c77'),
   route: 'call-end',
@@ -242,7 +251,10 @@ test.each([
   ['one call is searched', () => page({ callSid: 'c77' })],
   ['the history of a call is read', () => readCallHistory(database, callSid('c77'))],
   ['a recording is played', () => findRecordingToPlay(database, callSid('c77'), '77')],
-  ['a link to a recording is made', () => addAccess(database, stored, { userId: randomUUID(), email: '', sessionId: randomUUID(), source: '' }, 'play')],
+  [
+    'a link to a recording is made',
+    () => addAccess(database, stored, { userId: randomUUID(), email: '', sessionId: randomUUID(), source: '' }, 'play'),
+  ],
   ['a link to a recording is used', () => findAccess(database, 'a-token-of-somebody')],
   ['the overview is read', () => readOverview(database, 30)],
   ['calls of an earlier version are filled', () => fillCallSearch(database, 500)],

@@ -21,7 +21,14 @@ test('When too many passwords are being hashed, then further checks are refused,
 
 test('When the signing keys cannot be read, then a token is not reported as invalid, because its owner would log out', async () => {
   const random = (): Uint8Array => new Uint8Array(randomBytes(32))
-  const key: SigningKey = { kid: 'k', accessTokenKey: random(), invitationKey: random(), refreshTokenKey: random(), csrfKey: random(), cursorKey: random() }
+  const key: SigningKey = {
+    kid: 'k',
+    accessTokenKey: random(),
+    invitationKey: random(),
+    refreshTokenKey: random(),
+    csrfKey: random(),
+    cursorKey: random(),
+  }
   const keys: SigningKeys = { all: async () => [key], find: async () => key }
   const token = await signAccessToken(keys, { userId: randomUUID(), sessionId: randomUUID() })
   const outage = new Error('The connection is closed')
