@@ -47,6 +47,8 @@ const tempDirName = `.data/stryker-${process.pid}`
 interface Score {
   module: string
   noticed: number
+  /** Those of `noticed` whose tests did not end in time. */
+  timedOut: number
   unnoticed: number
   percent: number
 }
@@ -65,18 +67,18 @@ process.exitCode = scores.length > 0 && tooLow.length === 0 ? 0 : 1
 
 async function scoresOf({ mutate, tests }: (typeof GROUPS)[number]): Promise<Score[]> {
   const results = await new Stryker(options(mutate, tests)).runMutationTest()
-  const counts = new Map<string, { noticed: number; unnoticed: number }>()
+  const counts = new Map<string, Pick<Score, 'noticed' | 'timedOut' | 'unnoticed'>>()
   for (const { fileName, status } of results) {
-    const count = counts.get(fileName) ?? { noticed: 0, unnoticed: 0 }
+    const count = counts.get(fileName) ?? { noticed: 0, timedOut: 0, unnoticed: 0 }
     if (status === 'Killed' || status === 'Timeout') count.noticed += 1
     else if (status !== 'Ignored') count.unnoticed += 1
+    if (status === 'Timeout') count.timedOut += 1
     counts.set(fileName, count)
   }
-  return [...counts].map(([path, { noticed, unnoticed }]) => ({
+  return [...counts].map(([path, count]) => ({
     module: relative(process.cwd(), path),
-    noticed,
-    unnoticed,
-    percent: Math.floor((100 * noticed) / (noticed + unnoticed)),
+    ...count,
+    percent: Math.floor((100 * count.noticed) / (count.noticed + count.unnoticed)),
   }))
 }
 
