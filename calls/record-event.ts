@@ -105,11 +105,24 @@ type Row = ReturnType<typeof rowOf>
 function rowOf({ source, route, identity, rawBody, contentType, requestId, event, fields }: ReadDelivery) {
   const { callSid, sources, accountSid, status, direction, from, to, startedAt, endedAt, durationSeconds, customField } = event
   return {
-    ...{ source, route, identity, rawBody, contentType, requestId, callSid },
+    source,
+    route,
+    identity,
+    rawBody,
+    contentType,
+    requestId,
+    callSid,
     sources: JSON.stringify(sources.map(({ sourceUrl, fetchUrl }) => [sourceUrl, fetchUrl ?? null])),
     fields: JSON.stringify(fields),
     starts: event.ended || sources.length > 0,
-    ...{ accountSid, status, direction, from, to, startedAt, durationSeconds, customField },
+    accountSid,
+    status,
+    direction,
+    from,
+    to,
+    startedAt,
+    durationSeconds,
+    customField,
     endedAt: plausibleEnd(endedAt),
   }
 }

@@ -53,7 +53,8 @@ function delivery(route: WebhookRoute, fields: Record<string, string>, rawBody =
   return { source: 'exotel', route, identity, rawBody, ...request, event: readCallEvent(fields, route), fields }
 }
 
-const ended = (callSid: CallSid, more: Record<string, string> = {}) => delivery('call-end', { CallSid: callSid, Status: 'completed', ...more })
+const ended = (callSid: CallSid, more: Record<string, string> = {}) =>
+  delivery('call-end', { CallSid: callSid, Status: 'completed', ...more })
 const rowOf = (callSid: CallSid) => opened.database.call.findUniqueOrThrow({ where: { callSid }, include: { recordings: true } })
 
 /** Locks the rows of these calls until `release` is called. */
