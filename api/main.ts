@@ -3,7 +3,7 @@ import type { AlarmName } from '../contracts/alarm-names.ts'
 import { alarmsWithoutReasons, createAlarms } from '../platform/alarm-registry.ts'
 import { requireBoundedBodies } from '../platform/bounded-bodies.ts'
 import { readConfig } from '../platform/config.ts'
-import { assertMigrated, connectDatabase, openPool } from '../platform/database.ts'
+import { assertMigrated, connectDatabase, openBatchPool, openPool } from '../platform/database.ts'
 import { monitorHeap } from '../platform/heap-monitor.ts'
 import { createLogger } from '../platform/logger.ts'
 import { collectProcessMetrics } from '../platform/metrics.ts'
@@ -14,6 +14,7 @@ import { registerProcess } from '../platform/process-registry.ts'
 import { exitAfter, runMain, stopSignal } from '../platform/process.ts'
 import { pausesOf, retryPolicy } from '../platform/retry-settings.ts'
 import { waitUntil } from '../platform/wait-until.ts'
+import { BATCHES_AT_ONCE, createEventRecorder } from '../calls/event-recorder.ts'
 import { measurePipeline } from '../calls/pipeline-health.ts'
 import { ExotelApi, exotelApiSettings } from '../exotel/api-client.ts'
 import { BucketObjects } from '../recordings/bucket-objects.ts'
@@ -54,6 +55,7 @@ runMain(async () => {
   const heapMonitor = monitorHeap(logger)
   const database = connectDatabase({ url: config.DATABASE_URL, poolSize: config.DATABASE_POOL_SIZE, logger })
   const limitsPool = openPool({ url: config.DATABASE_URL, poolSize: LIMITS_POOL_SIZE, logger })
+  const batchPool = openBatchPool({ url: config.DATABASE_URL, poolSize: BATCHES_AT_ONCE, logger })
   const limits = createLimits(limitsPool, config, logger)
   const accounts = createAccounts(config, { database, logger })
   const temporal = openTemporal(config)
@@ -98,6 +100,7 @@ runMain(async () => {
   const changeFeed = createChangeFeed(database, logger)
   const app = createApp({
     database,
+    events: createEventRecorder({ batches: batchPool, single: database }, logger),
     logger,
     auth,
     relay,
@@ -164,7 +167,7 @@ runMain(async () => {
   streams.close()
   await within(CLOSE_GRACE_MS, registration.stop())
   // Closing a pool waits for its statements, which may wait for a lock.
-  await within(CLOSE_GRACE_MS, Promise.allSettled([database.$disconnect(), limitsPool.end(), temporal.close()]))
+  await within(CLOSE_GRACE_MS, Promise.allSettled([database.$disconnect(), batchPool.end(), limitsPool.end(), temporal.close()]))
   logger.info('API has stopped')
   process.exit(0)
 })

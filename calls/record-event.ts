@@ -1,5 +1,5 @@
-// Records a delivery before it is acknowledged. One SQL statement, and so one transaction, writes the event, its call and the recordings
-// that it names.
+// Records deliveries before they are acknowledged. One SQL statement, and so one transaction, writes the events, their calls and the
+// recordings that they name.
 import { createHash } from 'node:crypto'
 import { isNotAhead } from '../contracts/plausible-end.ts'
 import type { CallEvent } from '../exotel/call-event.ts'
@@ -23,29 +23,59 @@ export interface ReadDelivery extends Delivery {
   fields: Fields
 }
 
+export interface Recorded {
+  /** The same delivery was recorded before, and nothing was changed. */
+  duplicate: boolean
+  /** The relay has to send the event to Temporal, also if a repetition follows because the process died before it woke the relay. */
+  pending: boolean
+}
+
+/** Records one event: see `recordEvents`. */
+export async function recordEvent(database: Queryable, delivery: ReadDelivery): Promise<Recorded> {
+  const [recorded] = await recordEvents(database, [delivery])
+  return recorded!
+}
+
 /**
- * Records the event and inserts or updates its call. An absent value does not replace a known one. Of two statuses the more advanced one
- * stays, of two starts the earlier, of two ends the later, of two durations the longer, and of two texts the one that comes first in byte
- * order (`+91…` before `0…`). Therefore any order and number of deliveries leaves the same row. The row of an erased call is not changed.
- * @returns duplicate: the same delivery was recorded before, and nothing was changed; pending: the relay has to send the event to Temporal,
- *   also if a repetition follows because the process died before it woke the relay
+ * Records events of different calls and inserts or updates these calls, all of them or none. An absent value does not replace a known one.
+ * Of two statuses the more advanced one stays, of two starts the earlier, of two ends the later, of two durations the longer, and of two
+ * texts the one that comes first in byte order (`+91…` before `0…`). Therefore any order and number of deliveries leaves the same row. The
+ * row of an erased call is not changed.
+ *
+ * Rows are locked in the order of identities, then of CallSids, so that concurrent statements wait for each other but do not deadlock.
+ * @param deliveries no two of the same call
+ * @returns for each delivery, in their order
  */
-export async function recordEvent(database: Queryable, delivery: ReadDelivery): Promise<{ duplicate: boolean; pending: boolean }> {
-  const { event, fields } = delivery
-  const starts = event.ended || event.sources.length > 0
-  const sourceUrls = event.sources.map(({ sourceUrl }) => sourceUrl)
-  const { agent, exophone } = callParties(event)
-  const fetchUrls = event.sources.map(({ fetchUrl }) => fetchUrl ?? null)
-  const rows = await database.$queryRaw<unknown[]>`
-    WITH event AS (
-      ${insertEvent(delivery, Prisma.sql`${event.callSid}, ${sourceUrls}::text[], ${JSON.stringify(fields)}::jsonb, NULL, ${starts ? 'pending' : 'none'}`)}
+export async function recordEvents(database: Queryable, deliveries: ReadDelivery[]): Promise<Recorded[]> {
+  const rows = deliveries.map(rowOf)
+  const column = (name: keyof Row, type: string): Prisma.Sql => Prisma.sql`${rows.map((row) => row[name])}::${Prisma.raw(type)}[]`
+  const inserted = await database.$queryRaw<{ identity: string }[]>`
+    WITH delivery AS (
+      SELECT d.*, CASE WHEN d.starts THEN 'pending' ELSE 'none' END AS relay_state, CASE WHEN d.starts THEN 'awaiting' ELSE 'none' END AS recording_state
+      FROM unnest(
+        ${column('source', 'text')}, ${column('route', 'text')}, ${column('identity', 'text')}, ${column('rawBody', 'bytea')},
+        ${column('contentType', 'text')}, ${column('requestId', 'text')}, ${column('callSid', 'text')}, ${column('sources', 'jsonb')},
+        ${column('fields', 'jsonb')}, ${column('starts', 'boolean')}, ${column('accountSid', 'text')}, ${column('status', 'text')},
+        ${column('direction', 'text')}, ${column('from', 'text')}, ${column('to', 'text')}, ${column('startedAt', 'timestamptz')},
+        ${column('endedAt', 'timestamptz')}, ${column('durationSeconds', 'int')}, ${column('customField', 'text')},
+        ${column('agent', 'text')}, ${column('exophone', 'text')}
+      ) AS d (source, route, identity, raw_body, content_type, request_id, call_sid, sources, fields, starts, account_sid, status, direction,
+              from_number, to_number, started_at, ended_at, duration_seconds, custom_field, agent, exophone)
+    ), event AS (
+      INSERT INTO webhook_events (source, route, identity, raw_body, content_type, request_id, call_sid, source_urls, fields, relay_state)
+      SELECT source, route, identity, raw_body, content_type, request_id, call_sid,
+             ARRAY(SELECT named ->> 0 FROM jsonb_array_elements(sources) WITH ORDINALITY AS s (named, position) ORDER BY position), fields, relay_state
+      FROM delivery
+      ORDER BY identity
+      ON CONFLICT (identity) DO NOTHING
+      RETURNING identity
     ), call AS (
       INSERT INTO calls AS c (call_sid, account_sid, status, direction, from_number, to_number, started_at, ended_at,
                               duration_seconds, custom_field, agent_number, exophone, search_filled, recording_state)
-      SELECT ${event.callSid}, ${event.accountSid ?? null}, ${event.status ?? null}, ${event.direction ?? null}, ${event.from ?? null}, ${event.to ?? null},
-             ${event.startedAt ?? null}::timestamptz, ${plausibleEnd(event.endedAt)}::timestamptz, ${event.durationSeconds ?? null}::int, ${event.customField ?? null},
-             phone_digits(${agent}), phone_digits(${exophone}), true, ${starts ? 'awaiting' : 'none'}
-      FROM event
+      SELECT call_sid, account_sid, status, direction, from_number, to_number, started_at, ended_at, duration_seconds, custom_field,
+             phone_digits(agent), phone_digits(exophone), true, recording_state
+      FROM delivery JOIN event USING (identity)
+      ORDER BY call_sid
       ON CONFLICT (call_sid) DO UPDATE SET
         account_sid = LEAST(c.account_sid COLLATE "C", excluded.account_sid),
         status = CASE WHEN call_status_rank(excluded.status) > call_status_rank(c.status) THEN excluded.status ELSE c.status END,
@@ -63,15 +93,44 @@ export async function recordEvent(database: Queryable, delivery: ReadDelivery): 
         updated_at = now()
       WHERE c.recording_state <> 'erased'
       RETURNING call_sid
-    ), named AS (
+    ), recording AS (
       INSERT INTO recordings AS r (call_sid, source_url, fetch_url)
-      SELECT call.call_sid, source.url, source.fetch_url
-      FROM call, unnest(${sourceUrls}::text[], ${fetchUrls}::text[]) AS source (url, fetch_url)
+      SELECT call_sid, named ->> 0, named ->> 1
+      FROM call JOIN delivery USING (call_sid), jsonb_array_elements(sources) AS s (named)
       ON CONFLICT (call_sid, source_url) DO UPDATE SET fetch_url = COALESCE(excluded.fetch_url, r.fetch_url), updated_at = now()
       WHERE r.state <> 'erased'
     )
-    SELECT id FROM event`
-  return { duplicate: rows.length === 0, pending: starts }
+    SELECT identity FROM event`
+  const isNew = new Set(inserted.map(({ identity }) => identity))
+  return rows.map(({ identity, starts }) => ({ duplicate: !isNew.has(identity), pending: starts }))
+}
+
+type Row = ReturnType<typeof rowOf>
+
+function rowOf({ source, route, identity, rawBody, contentType, requestId, event, fields }: ReadDelivery) {
+  const { callSid, sources, accountSid, status, direction, from, to, startedAt, endedAt, durationSeconds, customField } = event
+  return {
+    source,
+    route,
+    identity,
+    rawBody,
+    contentType,
+    requestId,
+    callSid,
+    sources: JSON.stringify(sources.map(({ sourceUrl, fetchUrl }) => [sourceUrl, fetchUrl ?? null])),
+    fields: JSON.stringify(fields),
+    starts: event.ended || sources.length > 0,
+    accountSid,
+    status,
+    direction,
+    from,
+    to,
+    startedAt,
+    durationSeconds,
+    customField,
+    ...callParties(event),
+    endedAt: plausibleEnd(endedAt),
+  }
 }
 
 function plausibleEnd(endedAt: Date | undefined): Date | null {

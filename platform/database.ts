@@ -1,7 +1,7 @@
 import { PrismaPg } from '@prisma/adapter-pg'
 import pg from 'pg'
 import { applicationConnection } from './database-url.ts'
-import { directSql, directTypes, type Queryable } from './direct-sql.ts'
+import { directSql, type Queryable } from './direct-sql.ts'
 import { PrismaClient } from './generated/client.ts'
 import type { Logger } from './logger.ts'
 import { createStatementNames } from './statement-names.ts'
@@ -21,34 +21,40 @@ export interface DatabaseOptions {
   logger: Logger
 }
 
+/** The timeouts of a pool, in ms. `statement` is PostgreSQL's, which ends the statement; `response` is the client's, longer than that. */
+interface Timeouts {
+  connect: number
+  statement: number
+  response: number
+}
+
 /** Longer than any of our statements needs. A stalled server must not hold the connections of a pool forever. */
-const STATEMENT_TIMEOUT_MS = 5000
-/** For the pool of `openPool`, whose statements decide whether a request may continue. */
-const LIMITS_STATEMENT_TIMEOUT_MS = 1500
+const USUAL: Timeouts = { connect: 3000, statement: 5000, response: 6000 }
+/** For statements that decide whether a request may continue. */
+const SHORT: Timeouts = { connect: 1500, statement: 1500, response: 2000 }
+/** For statements of several events, which are recorded one by one if one of them waits for a lock. */
+const BATCH: Timeouts = { connect: 500, statement: 250, response: 1000 }
 const IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000
-const CONNECT_TIMEOUT_MS = 3000
-const QUERY_TIMEOUT_MS = STATEMENT_TIMEOUT_MS + 1000
-const TRANSACTION_TIMEOUT_MS = STATEMENT_TIMEOUT_MS + 2000
+const TRANSACTION_TIMEOUT_MS = USUAL.statement + 2000
 /** The longest time of a single statement, including the wait for a connection. */
-export const LONGEST_STATEMENT_MS = CONNECT_TIMEOUT_MS + QUERY_TIMEOUT_MS
+export const LONGEST_STATEMENT_MS = USUAL.connect + USUAL.response
 /** The longest time of a transaction of several statements, including the wait for a connection. */
-export const LONGEST_TRANSACTION_MS = CONNECT_TIMEOUT_MS + TRANSACTION_TIMEOUT_MS
+export const LONGEST_TRANSACTION_MS = USUAL.connect + TRANSACTION_TIMEOUT_MS
 
 /** A small pool of plain connections for the rate limits. Its timeouts are short; an outage does not end the process. */
-export function openPool({ url, poolSize, logger }: DatabaseOptions): pg.Pool {
-  const pool = new pg.Pool({
-    ...connectionOptions(url, poolSize, LIMITS_STATEMENT_TIMEOUT_MS),
-    connectionTimeoutMillis: 1500,
-    query_timeout: 2000,
-  })
-  pool.on('error', (error) => logger.warn({ error }, 'Database connection lost'))
-  return pool
+export function openPool(options: DatabaseOptions): pg.Pool {
+  return pooled(options, SHORT)
+}
+
+/** A small pool for the statements of several events. Its timeouts are short. Connects at the first statement. */
+export function openBatchPool(options: DatabaseOptions): Queryable & { end(): Promise<void> } {
+  const pool = pooled(options, BATCH)
+  return { ...directSql(pool, createStatementNames()), end: () => pool.end() }
 }
 
 /** Connects at the first query. */
-export function connectDatabase({ url, poolSize, logger }: DatabaseOptions): Database {
-  const pool = new pg.Pool({ ...connectionOptions(url, poolSize), types: directTypes })
-  pool.on('error', (error) => logger.warn({ error }, 'Database connection lost')) // of an idle connection
+export function connectDatabase(options: DatabaseOptions): Database {
+  const pool = pooled(options, USUAL)
   const statementNameGenerator = createStatementNames()
   const prisma = new PrismaClient({ adapter: new PrismaPg(pool, { statementNameGenerator }) })
   const { transaction, ...sql } = directSql(pool, statementNameGenerator)
@@ -67,23 +73,25 @@ export function connectDatabase({ url, poolSize, logger }: DatabaseOptions): Dat
 }
 
 /**
- * Timeouts are sent in `options`, so the URL can replace them.
+ * Timeouts are sent in `options`, so the URL can replace them. A lost idle connection is logged and does not end the process.
  * @throws {BadDatabaseUrl}
  */
-function connectionOptions(url: string, poolSize: number, statementTimeoutMs = STATEMENT_TIMEOUT_MS): pg.PoolConfig {
-  return {
+function pooled({ url, poolSize, logger }: DatabaseOptions, timeouts: Timeouts): pg.Pool {
+  const pool = new pg.Pool({
     ...applicationConnection(url, {
-      statement_timeout: statementTimeoutMs,
+      statement_timeout: timeouts.statement,
       idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
     }),
     max: poolSize,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    connectionTimeoutMillis: timeouts.connect,
     idleTimeoutMillis: 30_000,
-    query_timeout: QUERY_TIMEOUT_MS,
+    query_timeout: timeouts.response,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     application_name: 'caly-backend',
-  }
+  })
+  pool.on('error', (error) => logger.warn({ error }, 'Database connection lost'))
+  return pool
 }
 
 /**

@@ -56,7 +56,7 @@ function queryable(connection: pg.Pool | pg.PoolClient, nameOf: StatementNames):
   const run = (template: TemplateStringsArray | Prisma.Sql, values: unknown[]): Promise<pg.QueryResult> => {
     const statement = 'raw' in template ? Prisma.sql(template, ...values) : template
     const { text } = statement
-    return classified(connection.query({ text, values: statement.values, name: nameOf({ sql: text }) }))
+    return classified(connection.query({ text, values: statement.values, name: nameOf({ sql: text }), types }))
   }
   return {
     $queryRaw: async <Rows>(template: TemplateStringsArray | Prisma.Sql, ...values: unknown[]) =>
@@ -81,7 +81,7 @@ function asConnectionFailure(error: unknown): Error {
 const { INT8, DATE } = pg.types.builtins
 
 /** Like Prisma: `bigint` is exact, and a `date` is midnight in UTC, not in the time zone of the process. */
-export const directTypes = {
+const types = {
   getTypeParser(oid: Parameters<typeof pg.types.getTypeParser>[0]) {
     if (oid === INT8) return BigInt
     if (oid === DATE) return (text: string) => new Date(`${text}T00:00:00Z`)

@@ -1,5 +1,6 @@
 import { Router, type Request, type Response } from 'express'
-import { recordEvent, recordUnreadable } from '../../calls/record-event.ts'
+import type { EventRecorder } from '../../calls/event-recorder.ts'
+import { recordUnreadable } from '../../calls/record-event.ts'
 import {
   InvalidCallSid,
   deliveryIdentity,
@@ -22,6 +23,7 @@ import { queryOf, rawQueryOf, requireWebhookAuth, type WebhookAuth } from '../mi
 
 export interface WebhookDependencies {
   database: Database
+  events: EventRecorder
   /** Nothing is recorded while the state is `starting`: the database may lack a migration of this build. */
   lifecycle: { state: 'starting' | 'serving' | 'draining' }
   logger: Logger
@@ -65,7 +67,7 @@ async function receive(deps: WebhookDependencies, route: WebhookRoute, request: 
     const fields = method === 'GET' ? decodeForm(publicQuery(request)) : await decodeBody(rawBody, contentType)
     const event = readCallEvent(fields, route)
     const identity = deliveryIdentity(route, fields)
-    const { duplicate, pending } = await save(() => recordEvent(deps.database, { ...delivery, identity, event, fields }))
+    const { duplicate, pending } = await save(() => deps.events.record({ ...delivery, identity, event, fields }))
     deliveries.inc({ route, result: duplicate ? 'duplicate' : 'accepted' })
     if (!duplicate)
       deps.logger.info({ callSid: event.callSid, route, ended: event.ended, sources: event.sources.length }, 'Recording event received')

@@ -6,6 +6,7 @@ import { clients } from './clients.ts'
 import { decisions } from './decisions.ts'
 import { downloads } from './downloads.ts'
 import { duty } from './duty.ts'
+import { eventRecorder } from './event-recorder.ts'
 import { evidence } from './evidence.ts'
 import { exotelApi } from './exotel-api.ts'
 import { fastPath } from './fast-path.ts'
@@ -36,6 +37,7 @@ export const mistakes: Mistake[] = [
   ...uploads,
   ...spool,
   ...decisions,
+  ...eventRecorder,
   ...evidence,
   ...requests,
   ...fields,

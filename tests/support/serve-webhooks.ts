@@ -2,6 +2,7 @@ import express from 'express'
 import type { Limits } from '../../api/limits.ts'
 import { errorHandler } from '../../api/middleware/errors.ts'
 import { webhookRoutes, type WebhookDependencies } from '../../api/routes/webhooks.ts'
+import { createEventRecorder } from '../../calls/event-recorder.ts'
 import { serve, type Served } from './serve.ts'
 
 const unlimited = (_request: unknown, _response: unknown, next: () => void) => next()
@@ -14,6 +15,7 @@ export async function serveWebhooks({
 }: Pick<WebhookDependencies, 'database' | 'logger' | 'onPending'>): Promise<Served> {
   const routes = webhookRoutes({
     database,
+    events: createEventRecorder({ batches: database, single: database }, logger),
     lifecycle: { state: 'serving' },
     logger,
     auth: { addresses: [], signatureSecrets: [], token: 'tok', timestamp: 'log' },
