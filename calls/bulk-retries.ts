@@ -90,7 +90,7 @@ export async function retryNextCalls(database: Database, id: string, signal: Abo
   let retried = 0
   for (const { callSid } of calls) {
     signal.throwIfAborted()
-    if (await retryCall(database, callSid)) retried += 1
+    if (await retryCall(database, callSid as CallSid)) retried += 1
   }
   const last = calls.at(-1)
   if (!last) return false

@@ -47,7 +47,8 @@ const phone = z
   .regex(/^[\s\d+().-]*$/, 'must consist of digits, in any spelling')
   .refine((text) => text.replaceAll(/\D/g, '').length >= MIN_PHONE_DIGITS, `must have at least ${MIN_PHONE_DIGITS} digits`)
 
-const filters = {
+/** The fields of all requests that filter calls. */
+export const filterFields = {
   state: z.enum(CALL_STATES).optional(),
   errorCode: z
     .string()
@@ -65,25 +66,34 @@ const filters = {
   phone: phone.meta({ description: `A number in any spelling, or its last ${MIN_PHONE_DIGITS} or more digits. For operators` }).optional(),
 }
 
-/** The filters, and fields that belong to the operation. */
-export function withFilters<Fields extends z.ZodRawShape>(fields: Fields) {
-  return z
-    .strictObject({ ...filters, ...fields })
+interface Ranges {
+  from?: Date | undefined
+  to?: Date | undefined
+  minSeconds?: number | undefined
+  maxSeconds?: number | undefined
+}
+
+/** Rejects ranges that end before they begin. */
+export function withValidRanges<Schema extends z.ZodType<Ranges>>(schema: Schema): Schema {
+  return schema
     .refine(({ from, to }) => !from || !to || from < to, { path: ['to'], message: 'must be later than from' })
     .refine(({ minSeconds = 0, maxSeconds = LONGEST_SECONDS }) => minSeconds <= maxSeconds, {
       path: ['maxSeconds'],
       message: 'must not be less than minSeconds',
     })
 }
-export const callFilters = withFilters({})
+export const callFilters = withValidRanges(z.strictObject(filterFields))
 
 /** The filters of the list, and where its page starts. */
-export const callQuery = withFilters({
-  limit: wholeNumber(LARGEST_PAGE)
-    .refine((value) => value > 0, 'must be at least 1')
-    .optional(),
-  cursor: z.string().max(500).optional(),
-})
+export const callQuery = withValidRanges(
+  z.strictObject({
+    ...filterFields,
+    limit: wholeNumber(LARGEST_PAGE)
+      .refine((value) => value > 0, 'must be at least 1')
+      .optional(),
+    cursor: z.string().max(500).optional(),
+  }),
+)
 
 export type CallQuery = z.infer<typeof callQuery>
 

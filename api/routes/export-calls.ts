@@ -13,7 +13,7 @@ import { clientOf, type Limits } from '../limits.ts'
 import { identityOf } from '../middleware/authenticate.ts'
 import { requireRole } from '../middleware/require-role.ts'
 import { operation, type Operation } from '../operation.ts'
-import { withFilters } from './calls.ts'
+import { filterFields, withValidRanges } from './calls.ts'
 
 export interface ExportDependencies {
   database: Database
@@ -39,7 +39,7 @@ export function exportOperations({ database, accounts, limits, logger }: ExportD
       security: 'user',
       role: 'operator',
       guards: [limits.perAddress('general'), requireRole(accounts, 'operator')],
-      query: withFilters({ format: z.enum(formats).default('csv') }),
+      query: withValidRanges(z.strictObject({ ...filterFields, format: z.enum(formats).default('csv') })),
       statuses: [200],
       content: Object.values(EXPORT_FORMATS).map(({ contentType }) => contentType.split(';')[0]!),
       problems: ['busy'],
