@@ -1,5 +1,5 @@
 // Reads MPEG audio frame by frame. Headers may be wrong, so only the frames show the duration and whether the audio is complete.
-import type { ForwardFile } from './forward-file.ts'
+import type { ForwardBytes } from './forward-file.ts'
 import { FRAME_HEADER_BYTES, MAX_FRAME_BYTES, readFrame, type MpegFrame } from './mpeg-frame.ts'
 import { readInfo } from './mpeg-info.ts'
 import { newPart, type MpegPart } from './mpeg-part.ts'
@@ -44,13 +44,13 @@ export function isOnlyFrame(view: Buffer, at: number, left: number): boolean {
 
 /** Reads frames and adds them to the list of parts. A frame with a Xing, Info or VBRI header starts a new part. */
 export class MpegReader {
-  readonly #file: ForwardFile
+  readonly #file: ForwardBytes
   readonly #parts: AudioPart[]
   #last: MpegFrame | undefined
   #isInterrupted = false
 
   /** @param parts the list to which the frames are added */
-  constructor(file: ForwardFile, parts: AudioPart[]) {
+  constructor(file: ForwardBytes, parts: AudioPart[]) {
     this.#file = file
     this.#parts = parts
   }
