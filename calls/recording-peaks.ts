@@ -14,6 +14,8 @@ export interface PeaksSubject {
 
 /** Higher than any id. */
 const AFTER_ALL_IDS = '9223372036854775807'
+/** Limit of the column, `NUMERIC(10, 3)`. A damaged header may claim a sample rate of 1 Hz. */
+const MAX_DURATION_SECONDS = 9_999_999
 /** How many recordings one statement reads. */
 const ROWS_A_PAGE = 1000
 
@@ -27,15 +29,15 @@ export async function recordingsWithoutPeaks(database: Queryable, bucket: string
   const [page] = await database.$queryRaw<{ last: string | null; ids: string[] | null }[]>`
     WITH page AS MATERIALIZED (
       SELECT id, call_sid, state, bucket, sha256 FROM recordings WHERE id < ${before}::bigint ORDER BY id DESC LIMIT ${ROWS_A_PAGE}
-    ), without AS MATERIALIZED (
+    ), due AS MATERIALIZED (
       SELECT id, call_sid FROM page
       WHERE state = 'stored' AND bucket = ${bucket} AND NOT EXISTS (
         SELECT FROM recording_peaks p
         WHERE p.recording_id = page.id AND p.sha256 = page.sha256 AND (p.next_try_at IS NULL OR p.next_try_at > now()))
     )
     SELECT (SELECT min(id)::text FROM page) AS last, (
-      SELECT array_agg(id::text ORDER BY id DESC) FROM without
-      WHERE (SELECT c.recording_state FROM calls c WHERE c.call_sid = without.call_sid) <> 'erased') AS ids`
+      SELECT array_agg(id::text ORDER BY id DESC) FROM due
+      WHERE (SELECT c.recording_state FROM calls c WHERE c.call_sid = due.call_sid) <> 'erased') AS ids`
   const { last, ids } = page!
   return { recordingIds: ids ?? [], ...(last !== null && { before: last }) }
 }
@@ -72,7 +74,7 @@ export async function recordPeaks(database: Queryable, { id, sha256 }: PeaksSubj
   const rows = await database.$executeRaw`
     INSERT INTO recording_peaks AS p (recording_id, sha256, channels, peaks, duration_seconds, reason, next_try_at)
     SELECT r.id, r.sha256, ${peaks?.channels.length ?? null}::smallint, ${peaks ? Buffer.concat(peaks.channels) : null}::bytea,
-           ${peaks?.durationSeconds ?? null}::numeric, ${reason}, CASE WHEN ${isTemporary}::boolean THEN now() + interval '1 day' END
+           ${peaks ? Math.min(peaks.durationSeconds, MAX_DURATION_SECONDS) : null}::numeric, ${reason}, CASE WHEN ${isTemporary}::boolean THEN now() + interval '1 day' END
     FROM recordings r JOIN calls c USING (call_sid)
     WHERE r.id = ${id}::bigint AND r.sha256 = ${sha256} AND r.state IN ('stored', 'quarantined') AND c.recording_state <> 'erased'
     FOR SHARE OF c

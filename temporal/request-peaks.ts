@@ -1,4 +1,4 @@
-import { WorkflowIdConflictPolicy, type Client } from '@temporalio/client'
+import type { Client } from '@temporalio/client'
 import { recordingPeaksWorkflowId, RECORDING_PEAKS_WORKFLOW, RECORDINGS_QUEUE } from '../contracts/names.ts'
 
 /**
@@ -9,7 +9,7 @@ import { recordingPeaksWorkflowId, RECORDING_PEAKS_WORKFLOW, RECORDINGS_QUEUE } 
 export async function requestPeaks(temporal: Client, recordingId: string): Promise<void> {
   await temporal.workflow.start(RECORDING_PEAKS_WORKFLOW, {
     workflowId: recordingPeaksWorkflowId(recordingId),
-    workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
+    workflowIdConflictPolicy: 'USE_EXISTING',
     taskQueue: RECORDINGS_QUEUE,
     args: [{ recordingId }],
   })
