@@ -15,6 +15,7 @@ import type { Mistake } from './mistake.ts'
 import { objects } from './objects.ts'
 import { outages } from './outages.ts'
 import { passes } from './passes.ts'
+import { peaks } from './peaks.ts'
 import { relay } from './relay.ts'
 import { requests } from './requests.ts'
 import { reviewRows } from './review-rows.ts'
@@ -55,4 +56,5 @@ export const mistakes: Mistake[] = [
   ...rows,
   ...selections,
   ...accountChanges,
+  ...peaks,
 ]

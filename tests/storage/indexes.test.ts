@@ -32,6 +32,7 @@ import { eraseOldBodies } from '../../calls/clean-up.ts'
 import { sampleStoredRows, storedRowsAfter } from '../../calls/object-check.ts'
 import { unknownKeys } from '../../calls/object-owners.ts'
 import { recordEvent } from '../../calls/record-event.ts'
+import { deletePeaksOfErasedCall, findPeaksSubject, readPeaks, recordingsWithoutPeaks, recordPeaks } from '../../calls/recording-peaks.ts'
 import { type Prisma, PrismaClient } from '../../platform/generated/client.ts'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { AccountError } from '../../accounts/errors.ts'
@@ -83,6 +84,7 @@ async function fill(): Promise<void> {
   await sql.query(`INSERT INTO calls (call_sid, status, recording_state) SELECT 'c' || i, 'completed', 'none' FROM ${series}`)
   await sql.query(`INSERT INTO recordings (call_sid, source_url, state, bucket, object_key, bytes, sha256)
     SELECT 'c' || i, 'https://recordings.exotel.com/' || i, 'stored', 'b', 'k' || i, 1, ${hash} FROM ${series}`)
+  await sql.query(`INSERT INTO recording_peaks (recording_id, sha256, reason) SELECT id, sha256, 'x' FROM recordings`)
   await sql.query(`INSERT INTO recording_attempts (call_sid, source_url, identity, state, error, error_code, bucket, object_key)
     SELECT 'c' || i, 'https://recordings.exotel.com/' || i, ${hash}, 'quarantined', 'cut', 'RecordingDamaged', 'b', 'q' || i FROM ${series}`)
   await sql.query(`INSERT INTO webhook_events (source, route, identity, call_sid, raw_body, relay_state)
@@ -160,6 +162,12 @@ async function sendWaitingMails(): Promise<void> {
   await sender.stop()
   rmSync(folder, { recursive: true })
 }
+async function recordAndReadPeaks(): Promise<void> {
+  const subject = { id: '77', callSid: callSid('c77'), key: 'k77', bytes: 1, sha256: 'a'.repeat(64) }
+  await findPeaksSubject(database, { recordingId: subject.id, priority: 'listener', bucket: 'b' })
+  await recordPeaks(database, subject, { kind: 'none', reason: 'x' })
+  await readPeaks(database, subject.id)
+}
 const event = {
   callSid: callSid('c77'),
   route: 'call-end',
@@ -214,6 +222,9 @@ test.each([
   ['the relay releases events', () => releaseEvents(database, [claim(77n)])],
   ['the relay ends pauses', () => clearRelayWaits(database)],
   ['a sample of stored recordings is taken', () => sampleStoredRows(database, { bucket: 'b', limit: 200 })],
+  ['recordings without peaks are searched', () => recordingsWithoutPeaks(database, 'b', '10000')],
+  ['a recording gets its peaks', () => recordAndReadPeaks()],
+  ['the peaks of an erased call are deleted', () => deletePeaksOfErasedCall(database, callSid('c77'))],
   ['all stored recordings are read in pages', () => storedRowsAfter(database, '10000', { bucket: 'b', limit: 200 })],
   [
     'a page of objects is looked up',
