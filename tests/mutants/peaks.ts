@@ -88,7 +88,7 @@ export const peaks: Mistake[] = [
     text: '    this.#signal.throwIfAborted()\n    const startedAt',
     replacement: '    const startedAt',
     tests: ['tests/unit/peaks-control.test.ts'],
-    only: 'aborted, then it throws',
+    only: 'before a piece of work',
   },
   {
     breaks: 'a recording whose object was replaced shows its old waveform',

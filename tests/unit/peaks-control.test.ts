@@ -93,6 +93,13 @@ describe('When the computation is aborted, then it throws the reason and reads n
     expect(state.isClosed).toBe(true)
   })
 
+  test('before a piece of work', async () => {
+    const reason = new Error('cancelled')
+    let pieces = 0
+    await expect(new Slices(1, AbortSignal.abort(reason)).run(() => (pieces += 1))).rejects.toBe(reason)
+    expect(pieces).toBe(0)
+  })
+
   test('during a pause', async () => {
     const abort = new AbortController()
     const slices = new Slices(0.0001, abort.signal) // the pause would last minutes
