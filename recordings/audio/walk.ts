@@ -73,7 +73,7 @@ function newWalk(): Walk {
 }
 
 /** What starts at an offset. */
-type Piece = { kind: 'wav' | 'frames' } | OtherPiece
+type Piece = { kind: 'wav' } | { kind: 'frames' } | OtherPiece
 type OtherPiece = { kind: 'tag'; bytes: number } | { kind: 'gap' }
 
 async function pieceAt(file: ForwardBytes, offset: number): Promise<Piece> {

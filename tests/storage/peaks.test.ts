@@ -178,11 +178,11 @@ describe('When the store', () => {
 test.each([
   ['a person cancels it', 'CANCELLED', /CANCELLED/],
   ['the worker shuts down', 'WORKER_SHUTDOWN', /shutting down/],
-])('When an object is read and %s, then the activity ends without a result', async (_what, reason, message) => {
+] as const)('When an object is read and %s, then the activity ends without a result', async (_what, reason, message) => {
   const { id, key } = await storeRecording(bench, TONES)
   const held = faulty.hold('GET', new RegExp(key))
   const environment = bench.environment()
-  const running = environment.run(bench.activities.computePeaks, { recordingId: id, priority: 'background' })
+  const running = environment.run(bench.activities.computePeaks, { recordingId: id, priority: 'background' as const })
   await held.reached
   environment.cancel(reason)
   await expect(running).rejects.toThrow(message)
