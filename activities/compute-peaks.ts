@@ -1,13 +1,6 @@
 // Computes waveform peaks of recordings, outside of the workflow that stores them.
 import { findPeaksSubject, recordingsWithoutPeaks, recordPeaks, type PeaksSubject } from '../calls/recording-peaks.ts'
-import type {
-  PeaksOutcome,
-  PeaksPriority,
-  PeaksRequest,
-  PeaksResult,
-  WithoutPeaksPage,
-  WithoutPeaksRequest,
-} from '../contracts/peaks.ts'
+import type { PeaksOutcome, PeaksPriority, PeaksRequest, PeaksResult, WithoutPeaksPage, WithoutPeaksRequest } from '../contracts/peaks.ts'
 import { counter } from '../platform/metrics.ts'
 import { computePeaks } from '../recordings/peaks/compute-peaks.ts'
 import { classifyStoreError, isReadRefused } from '../recordings/store-errors.ts'

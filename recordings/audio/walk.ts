@@ -1,7 +1,7 @@
 // Reads a file once and finds all audio in it, and the gaps between.
 import { VIEW_BYTES, type ForwardBytes } from './forward-file.ts'
 import { holdsMessage } from './message.ts'
-import { isOnlyFrame, LOOKAHEAD_BYTES, MAX_PARTS, MpegReader, startOfRun, type AudioPart } from './mpeg.ts'
+import { isOnlyFrame, LOOKAHEAD_BYTES, MAX_PARTS, MpegReader, startOfRun, type AudioPart, type OnFrames } from './mpeg.ts'
 import { id3v2BytesAt, startsLikeTag, tagBytesAt } from './tags.ts'
 import { TextCheck } from './text.ts'
 import { isWave, readWav, startsLikeChunk } from './wav.ts'
@@ -37,10 +37,17 @@ const MIN_TEXT_BYTES = 8
 const WAVE_OFFSET = 8
 const ZERO = 0
 
-export async function walkAudio(file: ForwardBytes): Promise<Walk> {
+interface WalkOptions {
+  /** Where the walk starts. */
+  from?: number
+  /** Receives all MPEG frames. */
+  onFrames?: OnFrames
+}
+
+export async function walkAudio(file: ForwardBytes, { from = 0, onFrames }: WalkOptions = {}): Promise<Walk> {
   const walk = newWalk()
-  const mpeg = new MpegReader(file, walk.parts)
-  for (let offset = 0; offset < file.size && walk.parts.length <= MAX_PARTS;) {
+  const mpeg = new MpegReader(file, walk.parts, onFrames)
+  for (let offset = from; offset < file.size && walk.parts.length <= MAX_PARTS;) {
     const piece = await pieceAt(file, offset)
     if (piece.kind === 'wav') {
       closeGap(walk)

@@ -23,7 +23,9 @@ async function measure(source: AsyncGenerator<Buffer>, size: number) {
   const onProgress = (): void => void (most = Math.max(most, process.memoryUsage.rss()))
   const result = await computePeaks(source, size, { signal, share: 1, onProgress })
   const seconds = (performance.now() - startedAt) / 1000
-  console.log(JSON.stringify({ mb: Math.round(size / MB), seconds: Number(seconds.toFixed(1)), growthMb: Math.round((most - before) / MB) }))
+  console.log(
+    JSON.stringify({ mb: Math.round(size / MB), seconds: Number(seconds.toFixed(1)), growthMb: Math.round((most - before) / MB) }),
+  )
   expect(most - before).toBeLessThan(MAX_GROWTH_BYTES)
   return result
 }

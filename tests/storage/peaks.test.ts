@@ -73,7 +73,10 @@ describe('When the peaks of a recording are computed', () => {
 
   test('and nobody knows it, it is not stored, or its object is in another bucket, then nothing is stored', async () => {
     const [failed, elsewhere] = [await storeRecording(bench, TONES), await storeRecording(bench, TONES)]
-    await bench.owner.recording.update({ where: { id: BigInt(failed.id) }, data: { state: 'failed', error: 'x', errorCode: 'ObjectMissing' } })
+    await bench.owner.recording.update({
+      where: { id: BigInt(failed.id) },
+      data: { state: 'failed', error: 'x', errorCode: 'ObjectMissing' },
+    })
     await bench.owner.recording.update({ where: { id: BigInt(elsewhere.id) }, data: { bucket: 'another' } })
     for (const id of [failed.id, elsewhere.id, '999999999']) {
       expect(await compute(id)).toEqual({ kind: 'gone' })

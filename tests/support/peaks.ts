@@ -37,6 +37,9 @@ export function greatestDifference(points: number[], expected: number[]): number
 }
 
 /** Full scale is 1. */
-export function tone(seconds: number, { amplitude, hertz, sampleRate }: { amplitude: number; hertz: number; sampleRate: number }): number[] {
+export function tone(
+  seconds: number,
+  { amplitude, hertz, sampleRate }: { amplitude: number; hertz: number; sampleRate: number },
+): number[] {
   return Array.from({ length: seconds * sampleRate }, (_, at) => amplitude * Math.sin((2 * Math.PI * hertz * at) / sampleRate))
 }

@@ -14,7 +14,11 @@ export interface StoredRecording {
 }
 
 /** Puts an object into the bucket and concludes its recording, like the recording's run. */
-export async function storeRecording(bench: Workbench, bytes: Buffer, state: 'stored' | 'quarantined' = 'stored'): Promise<StoredRecording> {
+export async function storeRecording(
+  bench: Workbench,
+  bytes: Buffer,
+  state: 'stored' | 'quarantined' = 'stored',
+): Promise<StoredRecording> {
   const callSid = newCallSid()
   const sha256 = createHash('sha256').update(bytes).digest('hex')
   const key = `${state === 'stored' ? 'recordings' : 'quarantine'}/2026/11/26/${callSid}-${sha256.slice(0, 12)}.mp3`

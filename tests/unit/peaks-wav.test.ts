@@ -21,7 +21,8 @@ interface Encoding {
   /** The greatest error of a point, in steps of 1/255. */
   tolerance: number
 }
-const scaled = (sample: number, bits: number): number => Math.max(-(2 ** (bits - 1)), Math.min(2 ** (bits - 1) - 1, Math.round(sample * 2 ** (bits - 1))))
+const scaled = (sample: number, bits: number): number =>
+  Math.max(-(2 ** (bits - 1)), Math.min(2 ** (bits - 1) - 1, Math.round(sample * 2 ** (bits - 1))))
 const ENCODINGS: Record<string, Encoding> = {
   'PCM of 8 bits': { tag: 1, bits: 8, write: (bytes, sample, at) => bytes.writeUInt8(scaled(sample, 8) + 128, at), tolerance: 2 },
   'PCM of 16 bits': { tag: 1, bits: 16, write: (bytes, sample, at) => bytes.writeInt16LE(scaled(sample, 16), at), tolerance: 1 },
@@ -57,8 +58,14 @@ function riff(...chunks: Buffer[]): Buffer {
 describe('When a WAV has samples of a known encoding, then each channel has its own peaks, however the bytes arrive:', () => {
   test.each(Object.entries(ENCODINGS))('%s', async (_name, encoding) => {
     // The agent is loud at first, the customer later.
-    const left = [...tone(1, { amplitude: 0.9, hertz: 440, sampleRate: RATE }), ...tone(1, { amplitude: 0.1, hertz: 440, sampleRate: RATE })]
-    const right = [...tone(1, { amplitude: 0.02, hertz: 300, sampleRate: RATE }), ...tone(1, { amplitude: 0.6, hertz: 300, sampleRate: RATE })]
+    const left = [
+      ...tone(1, { amplitude: 0.9, hertz: 440, sampleRate: RATE }),
+      ...tone(1, { amplitude: 0.1, hertz: 440, sampleRate: RATE }),
+    ]
+    const right = [
+      ...tone(1, { amplitude: 0.02, hertz: 300, sampleRate: RATE }),
+      ...tone(1, { amplitude: 0.6, hertz: 300, sampleRate: RATE }),
+    ]
     const file = wavOf(encoding, [left, right])
     for (const pieceBytes of [file.length, 4097, 7]) {
       const result = await peaksOf(file, pieceBytes)
@@ -144,8 +151,16 @@ describe('When a WAV cannot be decoded, then there are no peaks, with a reason:'
   const data = chunk('data', Buffer.alloc(4000, 1))
   const format = formatOf(1, 1, RATE, 16)
   test.each([
-    ['its codec is not known', riff(formatOf(0x55, 1, RATE, 0), data), "The WAV's codec is not supported: format 0x55 with 0 bits per sample"],
-    ['the number of bits is not known', riff(formatOf(1, 1, RATE, 12), data), "The WAV's codec is not supported: format 0x1 with 12 bits per sample"],
+    [
+      'its codec is not known',
+      riff(formatOf(0x55, 1, RATE, 0), data),
+      "The WAV's codec is not supported: format 0x55 with 0 bits per sample",
+    ],
+    [
+      'the number of bits is not known',
+      riff(formatOf(1, 1, RATE, 12), data),
+      "The WAV's codec is not supported: format 0x1 with 12 bits per sample",
+    ],
     ['it has three channels', riff(formatOf(1, 3, RATE, 16), data), 'The WAV has 3 channels'],
     ['it has no channels', riff(formatOf(1, 0, RATE, 16), data), 'The WAV has 0 channels'],
     ['its sample rate is 0', riff(formatOf(1, 1, 0, 16), data), 'The WAV has a sample rate of 0 Hz'],
