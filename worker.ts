@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { watchCleanUps } from './activities/clean-up-alarm.ts'
 import { createActivities } from './activities/create.ts'
-import { openDependencies, type Dependencies } from './activities/dependencies.ts'
+import { openDependencies, PEAKS_SLOTS, type Dependencies } from './activities/dependencies.ts'
 import { isRunOpen } from './temporal/open-runs.ts'
 import { WORKFLOW_TASK_SLOTS } from './activities/fast-places.ts'
 import { activityInterceptor, HEARTBEAT_MS } from './activities/interceptor.ts'
@@ -32,7 +32,7 @@ import { waitUntil } from './platform/wait-until.ts'
 import { Spool, SpoolUnusable } from './recordings/spool.ts'
 import { detectStoreConditions } from './recordings/detect-conditions.ts'
 import { startGarbageCollection } from './recordings/garbage-collection.ts'
-import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, RECORDINGS_QUEUE, BACKFILL_QUEUE, spoolQueues } from './contracts/names.ts'
+import { DOWNLOADS_QUEUE, EXOTEL_API_QUEUE, PEAKS_QUEUE, RECORDINGS_QUEUE, BACKFILL_QUEUE, spoolQueues } from './contracts/names.ts'
 
 interface WorkerState {
   now: 'starting' | 'running' | 'draining'
@@ -218,6 +218,12 @@ function createWorkers(config: Config, connection: NativeConnection, deps: Depen
     Worker.create({ ...common, taskQueue: spool.transfers, maxConcurrentActivityTaskExecutions: config.WORKER_UPLOADS }),
     Worker.create({ ...common, taskQueue: spool.downloads, maxConcurrentActivityTaskExecutions: config.WORKER_DOWNLOADS }),
     Worker.create({ ...common, taskQueue: spool.control, maxConcurrentActivityTaskPolls: 1 }),
+    Worker.create({
+      ...common,
+      taskQueue: PEAKS_QUEUE,
+      maxConcurrentActivityTaskExecutions: PEAKS_SLOTS,
+      maxConcurrentActivityTaskPolls: 1,
+    }),
     Worker.create({ ...common, taskQueue: EXOTEL_API_QUEUE, maxTaskQueueActivitiesPerSecond: EXOTEL_REQUESTS_PER_SECOND }),
     Worker.create({ ...common, taskQueue: BACKFILL_QUEUE, maxTaskQueueActivitiesPerSecond: BACKFILL_REQUESTS_PER_SECOND }),
   ])

@@ -5,6 +5,7 @@ import { createFindOutcome } from './find-outcome.ts'
 import { createFindRecording, createRenewLink } from './find-recording.ts'
 import { createCleanUp } from './clean-up.ts'
 import { createCheckObjects } from './check-objects.ts'
+import { createPeaksActivities } from './compute-peaks.ts'
 import { createDiscardRecording } from './discard-recording.ts'
 import { createKeepIncomplete } from './keep-incomplete.ts'
 import { createRecordRetryWait } from './record-retry-wait.ts'
@@ -31,6 +32,7 @@ export function createActivities(deps: Dependencies) {
     ...createReconcileActivities(deps),
     ...createCheckObjects(deps),
     cleanUp: createCleanUp(deps),
+    ...createPeaksActivities(deps),
     recoverRecordings: createRecoverRecordings(deps),
     ...createRetryCalls(deps),
     findRecording: createFindRecording(deps),

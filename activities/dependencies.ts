@@ -65,6 +65,8 @@ export interface Dependencies {
   waitScale: number
 }
 
+/** Computations of peaks that run at the same time: one for the schedule, one for a listener. Each may read an object for minutes. */
+export const PEAKS_SLOTS = 2
 /** Longer than the start of a workflow takes. */
 const QUIET_MINUTES = 10
 /** A transfer that waits for Exotel or for S3 may take hours. */
@@ -92,7 +94,7 @@ export function openDependencies(
     source: { policy, credentials, agents: createRecordingAgents(policy) },
     downloads: { slots: config.WORKER_DOWNLOADS, startMs: START_DEADLINE_MS, pace: RECORDING_PACE },
     store,
-    bucketObjects: new BucketObjects({ ...settings, connections: 4 }),
+    bucketObjects: new BucketObjects({ ...settings, connections: 4 + PEAKS_SLOTS }),
     breaker: createStoreBreaker({ ...shared, waitScale: config.RECORDING_WAIT_SCALE, probe: (signal) => store.probe(signal) }),
     maxBytes: config.RECORDING_MAX_BYTES,
     cleanUp: cleanUpSettings(config),

@@ -1,5 +1,6 @@
 import type { CallSid } from '../contracts/call-sid.ts'
 import { markRecordingsErased } from '../calls/object-owners.ts'
+import { deletePeaksOfErasedCall } from '../calls/recording-peaks.ts'
 import type { Dependencies } from './dependencies.ts'
 
 /**
@@ -12,5 +13,6 @@ export async function deleteErasedObject(
   signal: AbortSignal,
 ): Promise<void> {
   await markRecordingsErased(database, callSid)
+  await deletePeaksOfErasedCall(database, callSid)
   await bucketObjects.delete(key, signal)
 }

@@ -6,6 +6,9 @@ export const DOWNLOADS_QUEUE = 'downloads'
 /** Requests to Exotel's API. The rate limit of this task queue is enforced by Temporal and keeps the account below Exotel's limit. */
 export const EXOTEL_API_QUEUE = 'exotel-api'
 
+/** Computations of waveform peaks. They have their own few slots, so that transfers and updates never wait for them. */
+export const PEAKS_QUEUE = 'peaks'
+
 /** Requests of the backfill to Exotel's API. This queue has a lower rate limit. */
 export const BACKFILL_QUEUE = 'backfill'
 
@@ -25,6 +28,8 @@ export const OBJECT_CHECK_WORKFLOW = 'ObjectCheckWorkflow'
 export const BACKFILL_WORKFLOW = 'BackfillWorkflow'
 export const SESSION_CLEANUP_WORKFLOW = 'SessionCleanupWorkflow'
 export const BULK_RETRY_WORKFLOW = 'BulkRetryWorkflow'
+export const PEAKS_WORKFLOW = 'PeaksWorkflow'
+export const RECORDING_PEAKS_WORKFLOW = 'RecordingPeaksWorkflow'
 export const SCHEDULES = {
   recovery: 'recovery',
   reconcile: 'reconcile',
@@ -32,6 +37,7 @@ export const SCHEDULES = {
   linkSweep: 'link-sweep',
   objectCheck: 'object-check',
   sessionCleanup: 'session-cleanup',
+  peaks: 'peaks',
 }
 export const BACKFILL_WORKFLOW_ID = 'backfill'
 
@@ -42,6 +48,11 @@ export const CALL_SID_ATTRIBUTE = 'CallSid'
 export const RECORDING_STATE_ATTRIBUTE = 'RecordingState'
 export const FAILURE_CODE_ATTRIBUTE = 'FailureCode'
 export const SEARCH_ATTRIBUTES = [CALL_SID_ATTRIBUTE, RECORDING_STATE_ATTRIBUTE, FAILURE_CODE_ATTRIBUTE]
+
+/** At most one computation for listeners of each recording is open. */
+export function recordingPeaksWorkflowId(recordingId: string): string {
+  return `recording-peaks-${recordingId}`
+}
 
 /** Each call has one workflow. The fixed id makes its start idempotent. */
 export function recordingWorkflowId(callSid: string): string {

@@ -152,6 +152,7 @@ const schema = z
     RECOVERY_PER_PASS: whole(1, 10_000).default(200),
     RECONCILE_EVERY_MINUTES: intervalMinutes.default(60),
     LINK_SWEEP_EVERY_MINUTES: intervalMinutes.default(3),
+    PEAKS_EVERY_MINUTES: intervalMinutes.default(30),
     ...backfillSettings,
     SPOOL_DIRECTORY: text.default('.data/spool'),
     SPOOL_MAX_BYTES: bytes.default(20 * GB),

@@ -8,7 +8,7 @@ import {
   type ListObjectsV2CommandOutput,
   type S3Client,
 } from '@aws-sdk/client-s3'
-import { hashObject, headObject } from './object-reads.ts'
+import { hashObject, headObject, readObject } from './object-reads.ts'
 import { createS3Client, type StoreSettings } from './s3-client.ts'
 import { ListBroken } from './store-errors.ts'
 
@@ -77,6 +77,11 @@ export class BucketObjects {
       onProgress,
     )
     return { sha256, contentType }
+  }
+
+  /** Yields the bytes of the object. */
+  chunks(key: string, signal: AbortSignal): AsyncGenerator<Buffer> {
+    return readObject(this.#client, { Bucket: this.bucket, Key: key }, signal)
   }
 
   async delete(key: string, signal: AbortSignal): Promise<void> {

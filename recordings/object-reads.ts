@@ -22,6 +22,12 @@ export async function headObject(client: S3Client, place: Place, abortSignal: Ab
   }
 }
 
+/** Yields the bytes of the object. The request is sent when the first bytes are read. */
+export async function* readObject(client: S3Client, place: Place, abortSignal: AbortSignal): AsyncGenerator<Buffer> {
+  const { Body } = await client.send(new GetObjectCommand(place), { abortSignal })
+  yield* timedChunks(Body as Readable, OBJECT_PACE) // in Node the SDK returns the response itself
+}
+
 /** Reads the whole object. Returns its SHA-256 (hex) and its content type. `onProgress` receives the bytes read so far. */
 export async function hashObject(
   client: S3Client,

@@ -3,6 +3,7 @@ import { ScheduleAlreadyRunning, ScheduleNotFoundError, ScheduleOverlapPolicy, t
 import {
   OBJECT_CHECK_WORKFLOW,
   LINK_SWEEP_WORKFLOW,
+  PEAKS_WORKFLOW,
   RECONCILE_WORKFLOW,
   RECORDINGS_QUEUE,
   RECOVERY_WORKFLOW,
@@ -17,6 +18,7 @@ export interface ScheduleSettings {
   RECONCILE_EVERY_MINUTES: number
   LINK_SWEEP_EVERY_MINUTES: number
   SESSION_CLEANUP_EVERY_MINUTES: number
+  PEAKS_EVERY_MINUTES: number
 }
 
 /**
@@ -35,13 +37,14 @@ export async function ensureSchedules(temporal: Client, settings: ScheduleSettin
   const every = (minutes: number): ScheduleSpec => ({
     intervals: [{ every: Math.max(SHORTEST_INTERVAL_MS[settings.NODE_ENV], Math.round(minutes * 60_000 * settings.RECORDING_WAIT_SCALE)) }],
   })
-  const { recovery, reconcile, reconcileNightly, linkSweep, objectCheck, sessionCleanup } = SCHEDULES
+  const { recovery, reconcile, reconcileNightly, linkSweep, objectCheck, sessionCleanup, peaks } = SCHEDULES
   await ensureSchedule(temporal, recovery, every(settings.RECOVERY_EVERY_MINUTES), RECOVERY_WORKFLOW)
   await ensureSchedule(temporal, reconcile, every(settings.RECONCILE_EVERY_MINUTES), RECONCILE_WORKFLOW, 'regular')
   await ensureSchedule(temporal, reconcileNightly, { calendars: [NIGHTLY] }, RECONCILE_WORKFLOW, 'nightly')
   await ensureSchedule(temporal, linkSweep, every(settings.LINK_SWEEP_EVERY_MINUTES), LINK_SWEEP_WORKFLOW)
   await ensureSchedule(temporal, objectCheck, { calendars: [OBJECTS_AT] }, OBJECT_CHECK_WORKFLOW, { full: false })
   await ensureSchedule(temporal, sessionCleanup, every(settings.SESSION_CLEANUP_EVERY_MINUTES), SESSION_CLEANUP_WORKFLOW)
+  await ensureSchedule(temporal, peaks, every(settings.PEAKS_EVERY_MINUTES), PEAKS_WORKFLOW)
 }
 
 const TRIGGER_DEADLINE_MS = 5000

@@ -4,8 +4,15 @@ const WINDOW_BYTES = 1024 ** 2
 /** The longest view that can be requested. */
 export const VIEW_BYTES = 256 * 1024
 
+/** Bytes that are read from start to end. */
+export interface ForwardBytes {
+  readonly size: number
+  /** Returns the bytes at `offset`, fewer than `length` only at the end. The view is valid until the next call. */
+  view(offset: number, length?: number): Promise<Buffer>
+}
+
 /** Reads a file from start to end through one window. Reads each byte at most once, in constant memory. */
-export class ForwardFile {
+export class ForwardFile implements ForwardBytes {
   readonly size: number
   readonly #file: FileHandle
   readonly #window: Buffer

@@ -1,5 +1,5 @@
 // Reads MPEG audio frame by frame. Headers may be wrong, so only the frames show the duration and whether the audio is complete.
-import type { ForwardFile } from './forward-file.ts'
+import type { ForwardBytes } from './forward-file.ts'
 import { FRAME_HEADER_BYTES, MAX_FRAME_BYTES, readFrame, type MpegFrame } from './mpeg-frame.ts'
 import { readInfo } from './mpeg-info.ts'
 import { newPart, type MpegPart } from './mpeg-part.ts'
@@ -8,6 +8,15 @@ import { tagBytesAt } from './tags.ts'
 import type { WavPart } from './wav.ts'
 
 export type AudioPart = WavPart | MpegPart
+
+/** A complete frame. */
+export interface FoundFrame {
+  bytes: Buffer
+  frame: MpegFrame
+  part: MpegPart
+}
+/** Receives the frames of a view, in the order of the file. Their bytes are valid until its promise is fulfilled. */
+export type OnFrames = (frames: FoundFrame[]) => Promise<void>
 
 /** Random bytes sometimes look like one frame, but almost never like three in a row. */
 const FRAMES_TO_BELIEVE = 3
@@ -44,15 +53,19 @@ export function isOnlyFrame(view: Buffer, at: number, left: number): boolean {
 
 /** Reads frames and adds them to the list of parts. A frame with a Xing, Info or VBRI header starts a new part. */
 export class MpegReader {
-  readonly #file: ForwardFile
+  readonly #file: ForwardBytes
   readonly #parts: AudioPart[]
+  readonly #onFrames: OnFrames | undefined
+  /** The frames of the current view, if somebody receives them. */
+  readonly #found: FoundFrame[] = []
   #last: MpegFrame | undefined
   #isInterrupted = false
 
   /** @param parts the list to which the frames are added */
-  constructor(file: ForwardFile, parts: AudioPart[]) {
+  constructor(file: ForwardBytes, parts: AudioPart[], onFrames?: OnFrames) {
     this.#file = file
     this.#parts = parts
+    this.#onFrames = onFrames
   }
 
   /** @returns the offset at which the frames end */
@@ -62,6 +75,7 @@ export class MpegReader {
       const view = await this.#file.view(offset)
       const isEnd = offset + view.length >= this.#file.size
       const { at, isOver } = this.#readView(view, offset, isEnd)
+      await this.#onFrames?.(this.#found.splice(0))
       offset += at
       if (isOver || isEnd) return this.#finish(view, at, offset)
     }
@@ -112,6 +126,7 @@ export class MpegReader {
     part.changesFormat ||= frame.sampleRate !== part.first.sampleRate || frame.channels !== part.first.channels
     part.isCut = false
     this.#last = frame
+    if (this.#onFrames) this.#found.push({ bytes: view.subarray(at, at + frame.bytes), frame, part })
     if (info) return
     part.frames += 1
     part.seconds += frame.samples / frame.sampleRate

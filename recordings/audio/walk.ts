@@ -1,7 +1,7 @@
 // Reads a file once and finds all audio in it, and the gaps between.
-import { VIEW_BYTES, type ForwardFile } from './forward-file.ts'
+import { VIEW_BYTES, type ForwardBytes } from './forward-file.ts'
 import { holdsMessage } from './message.ts'
-import { isOnlyFrame, LOOKAHEAD_BYTES, MAX_PARTS, MpegReader, startOfRun, type AudioPart } from './mpeg.ts'
+import { isOnlyFrame, LOOKAHEAD_BYTES, MAX_PARTS, MpegReader, startOfRun, type AudioPart, type OnFrames } from './mpeg.ts'
 import { id3v2BytesAt, startsLikeTag, tagBytesAt } from './tags.ts'
 import { TextCheck } from './text.ts'
 import { isWave, readWav, startsLikeChunk } from './wav.ts'
@@ -37,28 +37,63 @@ const MIN_TEXT_BYTES = 8
 const WAVE_OFFSET = 8
 const ZERO = 0
 
-export async function walkAudio(file: ForwardFile): Promise<Walk> {
-  const walk: Walk = { parts: [], inside: { gaps: 0, bytes: 0, junk: 0 }, hasMessage: false, hasWrongTag: false, hasAudioInTag: false }
-  const mpeg = new MpegReader(file, walk.parts)
-  for (let offset = 0; offset < file.size && walk.parts.length <= MAX_PARTS;) {
-    const view = await file.view(offset)
-    const left = file.size - offset
-    const tag = tagBytesAt(view, 0, left)
-    if (isWave(view, 0)) {
+interface WalkOptions {
+  /** Where the walk starts. */
+  from?: number
+  /** Receives all MPEG frames. */
+  onFrames?: OnFrames
+}
+
+export async function walkAudio(file: ForwardBytes, { from = 0, onFrames }: WalkOptions = {}): Promise<Walk> {
+  const walk = newWalk()
+  const mpeg = new MpegReader(file, walk.parts, onFrames)
+  for (let offset = from; offset < file.size && walk.parts.length <= MAX_PARTS;) {
+    const piece = await pieceAt(file, offset)
+    if (piece.kind === 'wav') {
       closeGap(walk)
       const part = await readWav(file, offset)
       walk.parts.push(part)
       offset = part.end
-    } else if (tag !== undefined) {
-      offset = await passTag(file, offset, tag, walk)
-    } else if (startOfRun(view, 0, view.length === left) || isOnlyFrame(view, 0, left)) {
+    } else if (piece.kind === 'frames') {
       closeGap(walk)
       offset = await mpeg.read(offset)
     } else {
-      offset = await passGap(file, offset, walk)
+      offset = await passOther(file, offset, piece, walk)
     }
   }
   return walk
+}
+
+/** Finds the first audio of a file without reading it: a WAV, or MPEG frames. */
+export async function findFirstAudio(file: ForwardBytes): Promise<{ kind: 'wav' | 'frames'; at: number } | undefined> {
+  const walk = newWalk()
+  for (let at = 0; at < file.size;) {
+    const piece = await pieceAt(file, at)
+    if (piece.kind === 'wav' || piece.kind === 'frames') return { kind: piece.kind, at }
+    at = await passOther(file, at, piece, walk)
+  }
+  return undefined
+}
+
+function newWalk(): Walk {
+  return { parts: [], inside: { gaps: 0, bytes: 0, junk: 0 }, hasMessage: false, hasWrongTag: false, hasAudioInTag: false }
+}
+
+/** What starts at an offset. */
+type Piece = { kind: 'wav' } | { kind: 'frames' } | OtherPiece
+type OtherPiece = { kind: 'tag'; bytes: number } | { kind: 'gap' }
+
+async function pieceAt(file: ForwardBytes, offset: number): Promise<Piece> {
+  const view = await file.view(offset)
+  const left = file.size - offset
+  if (isWave(view, 0)) return { kind: 'wav' }
+  const tag = tagBytesAt(view, 0, left)
+  if (tag !== undefined) return { kind: 'tag', bytes: tag }
+  return startOfRun(view, 0, view.length === left) || isOnlyFrame(view, 0, left) ? { kind: 'frames' } : { kind: 'gap' }
+}
+
+function passOther(file: ForwardBytes, offset: number, piece: OtherPiece, walk: Walk): Promise<number> {
+  return piece.kind === 'tag' ? passTag(file, offset, piece.bytes, walk) : passGap(file, offset, walk)
 }
 
 /** Called when audio follows a gap: the gap after all audio so far is now a gap inside the audio. */
@@ -75,7 +110,7 @@ function closeGap(walk: Walk): void {
  * audio, the size is too large, so the audio in it is read.
  * @returns the offset at which audio starts in the tag, or the end of the tag
  */
-async function passTag(file: ForwardFile, start: number, bytes: number, walk: Walk): Promise<number> {
+async function passTag(file: ForwardBytes, start: number, bytes: number, walk: Walk): Promise<number> {
   const isId3v2 = id3v2BytesAt(await file.view(start), 0) !== undefined
   const end = start + bytes
   const audio = await findAudioBetween(file, start, end)
@@ -89,7 +124,7 @@ async function passTag(file: ForwardFile, start: number, bytes: number, walk: Wa
   return end
 }
 
-async function findAudioBetween(file: ForwardFile, start: number, end: number): Promise<number | undefined> {
+async function findAudioBetween(file: ForwardBytes, start: number, end: number): Promise<number | undefined> {
   for (let offset = start; offset < end;) {
     const view = await file.view(offset, Math.min(VIEW_BYTES, end - offset + LOOKAHEAD_BYTES))
     const isEnd = offset + view.length >= file.size
@@ -102,7 +137,7 @@ async function findAudioBetween(file: ForwardFile, start: number, end: number): 
 }
 
 /** If nothing that is known starts at the end of the tag, its size is wrong: it may end in the middle of a frame. */
-async function checkTagEnd(file: ForwardFile, end: number, walk: Walk): Promise<void> {
+async function checkTagEnd(file: ForwardBytes, end: number, walk: Walk): Promise<void> {
   if (end >= file.size) return
   const view = await file.view(end)
   const isKnown = view[0] === ZERO || isWave(view, 0) || startsLikeTag(view) || startOfRun(view, 0, end + view.length >= file.size)
@@ -110,7 +145,7 @@ async function checkTagEnd(file: ForwardFile, end: number, walk: Walk): Promise<
 }
 
 /** @returns the offset at which audio starts again, or the end of the file */
-async function passGap(file: ForwardFile, start: number, walk: Walk): Promise<number> {
+async function passGap(file: ForwardBytes, start: number, walk: Walk): Promise<number> {
   const gap: Gap = { bytes: 0, junk: 0, text: new TextCheck(), isTag: false, hasContainer: false }
   let offset = start
   let isOfTag = false

@@ -1,8 +1,8 @@
 // Reads a WAV by its chunks. Sizes in headers may be wrong, so the duration is computed from the existing bytes. If there are several
 // `data` chunks, players (ffmpeg 5 and 9, SoX) play only the first one.
-import type { ForwardFile } from './forward-file.ts'
+import type { ForwardBytes } from './forward-file.ts'
 import { endsWithMessage } from './message.ts'
-import { FORMAT_BYTES, readWavFormat, type WavFormat } from './wav-format.ts'
+import { describeWav, FORMAT_BYTES, readWavFormat, type WavDescription, type WavFormat } from './wav-format.ts'
 
 export interface WavPart {
   kind: 'wav'
@@ -14,6 +14,14 @@ export interface WavPart {
   /** Why the audio is incomplete. */
   missing?: string
   remarks: string[]
+}
+
+/** Where the audio of a WAV is. */
+interface WavAudio {
+  start: number
+  bytes: number
+  /** Absent if no complete description precedes the audio. */
+  description?: WavDescription
 }
 
 const RIFF_HEADER_BYTES = 12
@@ -47,13 +55,28 @@ export function startsLikeChunk(bytes: Buffer): boolean {
   return CHUNK_NAME.test(bytes.toString('latin1', 0, 4)) && bytes[7] === 0
 }
 
-export async function readWav(file: ForwardFile, start: number): Promise<WavPart> {
-  const part: Reading = { kind: 'wav', end: start + RIFF_HEADER_BYTES, frames: 0, remarks: [], dataChunks: 0, audioBytes: 0 }
+export async function readWav(file: ForwardBytes, start: number): Promise<WavPart> {
+  const part = newReading(start)
   for (let next: number | undefined = part.end; next !== undefined;) {
     part.end = next
-    next = await readChunk(file, part)
+    next = await readChunk(file, part, readData)
   }
   return conclude(part)
+}
+
+/** Finds the audio of a WAV that starts at `start`, without reading it. Undefined if the WAV has none. */
+export async function findWavAudio(file: ForwardBytes, start: number): Promise<WavAudio | undefined> {
+  const part = newReading(start)
+  for (let next: number | undefined = part.end; next !== undefined;) {
+    part.end = next
+    next = await readChunk(file, part, findData)
+  }
+  const { audioStart, audioBytes, description } = part
+  return audioStart === undefined ? undefined : { start: audioStart, bytes: audioBytes, ...(description && { description }) }
+}
+
+function newReading(start: number): Reading {
+  return { kind: 'wav', end: start + RIFF_HEADER_BYTES, frames: 0, remarks: [], dataChunks: 0, audioBytes: 0 }
 }
 
 interface Reading extends WavPart {
@@ -61,27 +84,49 @@ interface Reading extends WavPart {
   size64?: number
   /** From a `fact` chunk. */
   promisedFrames?: number
+  description?: WavDescription | undefined
   dataChunks: number
+  /** Only if the audio is searched and not read. */
+  audioStart?: number
   audioBytes: number
 }
 
+/** Handles a `data` chunk. @returns the offset at which the next chunk starts; undefined if the search ends here */
+type OnData = (file: ForwardBytes, part: Reading, start: number, claimed: number) => Promise<number | undefined>
+
 /** @returns the offset at which the next chunk starts; undefined after the last chunk */
-async function readChunk(file: ForwardFile, part: Reading): Promise<number | undefined> {
+async function readChunk(file: ForwardBytes, part: Reading, onData: OnData): Promise<number | undefined> {
   const header = await file.view(part.end, CHUNK_HEADER_BYTES)
   if (header.length < CHUNK_HEADER_BYTES) return undefined
   const name = header.toString('latin1', 0, 4)
   const claimed = header.readUInt32LE(4)
   const start = part.end + CHUNK_HEADER_BYTES
-  if (name === 'data') return readData(file, part, start, claimed)
+  if (name === 'data') return onData(file, part, start, claimed)
   const isChunk = /^[ -~]{4}$/.test(name) && !NOT_A_CHUNK.test(name)
   if (!isChunk || start + claimed > file.size) return passJunk(file, part, name, isChunk)
-  if (name === 'fmt ') part.format ??= readWavFormat(await file.view(start, Math.min(claimed, FORMAT_BYTES)))
+  if (name === 'fmt ') readFormat(part, await file.view(start, Math.min(claimed, FORMAT_BYTES)))
   if (name === 'ds64' && claimed >= 16) part.size64 = Number((await file.view(start, 16)).readBigUInt64LE(8))
   if (name === 'fact' && claimed >= 4) part.promisedFrames = (await file.view(start, 4)).readUInt32LE(0)
   return afterChunk(file, start + claimed)
 }
 
-async function readData(file: ForwardFile, part: Reading, start: number, claimed: number): Promise<number | undefined> {
+/** The first description counts. */
+function readFormat(part: Reading, bytes: Buffer): void {
+  part.format ??= readWavFormat(bytes)
+  part.description ??= describeWav(bytes)
+}
+
+/** Skips empty `data` chunks. */
+async function findData(file: ForwardBytes, part: Reading, start: number, claimed: number): Promise<number | undefined> {
+  part.dataChunks += 1
+  const bytes = Math.min(await sizeOfData(file, part, start, claimed), file.size - start)
+  if (bytes === 0) return afterChunk(file, start)
+  part.audioStart = start
+  part.audioBytes = bytes
+  return undefined
+}
+
+async function readData(file: ForwardBytes, part: Reading, start: number, claimed: number): Promise<number | undefined> {
   part.dataChunks += 1
   const available = file.size - start
   const size = await sizeOfData(file, part, start, claimed)
@@ -96,7 +141,7 @@ async function readData(file: ForwardFile, part: Reading, start: number, claimed
 }
 
 /** Returns the size of the audio: the claimed size, the size in the `ds64` chunk, or all existing bytes. */
-async function sizeOfData(file: ForwardFile, part: Reading, start: number, claimed: number): Promise<number> {
+async function sizeOfData(file: ForwardBytes, part: Reading, start: number, claimed: number): Promise<number> {
   const available = file.size - start
   if (claimed === 0xffffffff && part.size64 !== undefined && part.size64 > 0 && !isPlaceholder(part.size64, available)) return part.size64
   if (claimed === 0) return (await looksLikeChunk(file, start)) ? 0 : available
@@ -116,7 +161,7 @@ function isStreamed(claimed: number): boolean {
 }
 
 /** Before the audio, skips bytes that are not a valid chunk, up to the next `fmt ` or `data` chunk. After the audio, the WAV ends. */
-async function passJunk(file: ForwardFile, part: Reading, name: string, isChunk: boolean): Promise<number | undefined> {
+async function passJunk(file: ForwardBytes, part: Reading, name: string, isChunk: boolean): Promise<number | undefined> {
   if (part.dataChunks > 0) {
     if (isChunk) part.remarks.push(`The chunk "${name.trim()}" of the WAV does not fit the file`)
     return undefined
@@ -130,7 +175,7 @@ async function passJunk(file: ForwardFile, part: Reading, name: string, isChunk:
 }
 
 /** Finds the next `data` chunk, or the next `fmt ` chunk if the format is unknown. */
-async function findChunk(file: ForwardFile, from: number, hasFormat: boolean): Promise<number | undefined> {
+async function findChunk(file: ForwardBytes, from: number, hasFormat: boolean): Promise<number | undefined> {
   for (let offset = from; offset < file.size;) {
     const view = await file.view(offset)
     const format = hasFormat ? -1 : view.indexOf('fmt ', 0, 'latin1')
@@ -144,23 +189,23 @@ async function findChunk(file: ForwardFile, from: number, hasFormat: boolean): P
 }
 
 /** Chunks of odd size are padded with one byte, but some writers do not add it. */
-async function afterChunk(file: ForwardFile, end: number): Promise<number> {
+async function afterChunk(file: ForwardBytes, end: number): Promise<number> {
   if (end % 2 === 0 || end >= file.size || (await looksLikeChunk(file, end))) return end
   return end + 1
 }
 
-async function looksLikeChunk(file: ForwardFile, offset: number): Promise<boolean> {
+async function looksLikeChunk(file: ForwardBytes, offset: number): Promise<boolean> {
   const header = await file.view(offset, CHUNK_HEADER_BYTES)
   if (header.length < CHUNK_HEADER_BYTES || !CHUNK_NAME.test(header.toString('latin1', 0, 4))) return false
   return offset + CHUNK_HEADER_BYTES + header.readUInt32LE(4) <= file.size + 1
 }
 
-async function endsWithText(file: ForwardFile, start: number, end: number): Promise<boolean> {
+async function endsWithText(file: ForwardBytes, start: number, end: number): Promise<boolean> {
   const tail = Math.max(start, end - TAIL_BYTES)
   return endsWithMessage(await file.view(tail, end - tail))
 }
 
-function conclude({ size64: _size64, promisedFrames, dataChunks, audioBytes, ...part }: Reading): WavPart {
+function conclude({ size64: _size64, description: _description, promisedFrames, dataChunks, audioBytes, ...part }: Reading): WavPart {
   if (part.unreadable) return part
   if (dataChunks === 0) return { ...part, missing: 'The WAV ends before its audio' }
   if (part.format?.kind !== 'accepted') return part

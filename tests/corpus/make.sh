@@ -29,6 +29,10 @@ lame --quiet --resample 16 -b 50 --freeformat "$work/short.wav" base/free-16000.
 lame --quiet -b 32 --resample 44.1 "$work/short.wav" base/lame-44100.mp3
 ff -i "$work/short.wav" -ar 16000 -b:a 32k base/layer2.mp2
 
+# A tone in each channel: the left one in the first second, the right one in the second. Only for waveform peaks.
+ff -f lavfi -i "aevalsrc='0.8*sin(2*PI*1000*t)*lt(t,1)|0.4*sin(2*PI*440*t)*gte(t,1)':s=32000:d=2" "$work/tones.wav"
+lame --quiet -m s -b 128 "$work/tones.wav" base/tones.mp3
+
 # WAV
 for codec in pcm_s16le pcm_u8 pcm_s24le pcm_alaw pcm_mulaw; do
   ff -i "$work/short.wav" -c:a $codec -bitexact base/$codec.wav

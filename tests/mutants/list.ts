@@ -18,6 +18,7 @@ import { objects } from './objects.ts'
 import { operations } from './operations.ts'
 import { outages } from './outages.ts'
 import { passes } from './passes.ts'
+import { peaks } from './peaks.ts'
 import { relay } from './relay.ts'
 import { requests } from './requests.ts'
 import { reviewRows } from './review-rows.ts'
@@ -61,4 +62,5 @@ export const mistakes: Mistake[] = [
   ...selections,
   ...accountChanges,
   ...operations,
+  ...peaks,
 ]

@@ -37,6 +37,7 @@ import { readCallHistory } from '../../calls/call-history.ts'
 import { listCalls, type CallFilters } from '../../calls/list-calls.ts'
 import { readOverview } from '../../calls/overview.ts'
 import { addAccess, findAccess, findRecordingToPlay } from '../../calls/recording-accesses.ts'
+import { deletePeaksOfErasedCall, findPeaksSubject, readPeaks, recordingsWithoutPeaks, recordPeaks } from '../../calls/recording-peaks.ts'
 import { type Prisma, PrismaClient } from '../../platform/generated/client.ts'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { AccountError } from '../../accounts/errors.ts'
@@ -93,6 +94,7 @@ async function fill(): Promise<void> {
     FROM ${series}`)
   await sql.query(`INSERT INTO recordings (call_sid, source_url, state, bucket, object_key, bytes, sha256)
     SELECT 'c' || i, 'https://recordings.exotel.com/' || i, 'stored', 'b', 'k' || i, 1, ${hash} FROM ${series}`)
+  await sql.query(`INSERT INTO recording_peaks (recording_id, sha256, reason) SELECT id, sha256, 'x' FROM recordings`)
   await sql.query(`INSERT INTO recording_attempts (call_sid, source_url, identity, state, error, error_code, bucket, object_key)
     SELECT 'c' || i, 'https://recordings.exotel.com/' || i, ${hash}, 'quarantined', 'cut', 'RecordingDamaged', 'b', 'q' || i FROM ${series}`)
   await sql.query(`INSERT INTO webhook_events (source, route, identity, call_sid, raw_body, relay_state, received_at)
@@ -185,6 +187,12 @@ const stored = {
   contentType: null,
   durationSeconds: null,
 }
+async function recordAndReadPeaks(): Promise<void> {
+  const subject = { id: '77', callSid: callSid('c77'), key: 'k77', bytes: 1, sha256: 'a'.repeat(64) }
+  await findPeaksSubject(database, { recordingId: subject.id, priority: 'listener', bucket: 'b' })
+  await recordPeaks(database, subject, { kind: 'none', reason: 'x' })
+  await readPeaks(database, subject.id)
+}
 const event = {
   callSid: callSid('c77'),
   route: 'call-end',
@@ -259,6 +267,9 @@ test.each([
   ['the overview is read', () => readOverview(database, 30)],
   ['calls of an earlier version are filled', () => fillCallSearch(database, 500)],
   ['a sample of stored recordings is taken', () => sampleStoredRows(database, { bucket: 'b', limit: 200 })],
+  ['recordings without peaks are searched', () => recordingsWithoutPeaks(database, 'b', '10000')],
+  ['a recording gets its peaks', () => recordAndReadPeaks()],
+  ['the peaks of an erased call are deleted', () => deletePeaksOfErasedCall(database, callSid('c77'))],
   ['all stored recordings are read in pages', () => storedRowsAfter(database, '10000', { bucket: 'b', limit: 200 })],
   [
     'a page of objects is looked up',

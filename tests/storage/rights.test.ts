@@ -53,6 +53,11 @@ const DECISIONS: Record<string, Decision> = {
     changes: [],
     fixed: words('id identity full rows missing objects unknown adopted deleted foreign surplus ended_at'),
   },
+  recording_peaks: {
+    rights: 'SELECT INSERT DELETE',
+    changes: words('sha256 channels peaks duration_seconds reason next_try_at computed_at'),
+    fixed: words('recording_id'),
+  },
   users: {
     rights: 'SELECT DELETE', // and INSERT of some columns, see below
     changes: words(`name password_hash registered_again_at verified_at verification_hash verification_expires_at`),

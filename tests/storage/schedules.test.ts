@@ -4,6 +4,7 @@ import { ensureSchedules, type ScheduleSettings } from '../../temporal/schedules
 import {
   LINK_SWEEP_WORKFLOW,
   OBJECT_CHECK_WORKFLOW,
+  PEAKS_WORKFLOW,
   RECONCILE_WORKFLOW,
   RECORDINGS_QUEUE,
   RECOVERY_WORKFLOW,
@@ -19,6 +20,7 @@ const SETTINGS: ScheduleSettings = {
   RECONCILE_EVERY_MINUTES: 60,
   LINK_SWEEP_EVERY_MINUTES: 3,
   SESSION_CLEANUP_EVERY_MINUTES: 60,
+  PEAKS_EVERY_MINUTES: 30,
 }
 const HOUR_MS = 3600_000
 
@@ -58,12 +60,18 @@ test.each([
   await ensureSchedules(client, { ...SETTINGS, NODE_ENV, RECORDING_WAIT_SCALE: 1 / 60 })
   const described = await Promise.all(Object.values(SCHEDULES).map((id) => client.schedule.getHandle(id).describe()))
   const everyMs = described.flatMap(({ spec }) => spec.intervals?.map(({ every }) => every) ?? [])
-  expect(everyMs).toHaveLength(4)
+  expect(everyMs).toHaveLength(5)
   expect(Math.min(...everyMs)).toBe(shortestMs)
 })
 
 test('When the schedules are created, then each starts its own workflow at its own times, with a workflow id that has one open run', async () => {
-  const minutes = { RECOVERY_EVERY_MINUTES: 1, RECONCILE_EVERY_MINUTES: 2, LINK_SWEEP_EVERY_MINUTES: 3, SESSION_CLEANUP_EVERY_MINUTES: 4 }
+  const minutes = {
+    RECOVERY_EVERY_MINUTES: 1,
+    RECONCILE_EVERY_MINUTES: 2,
+    LINK_SWEEP_EVERY_MINUTES: 3,
+    SESSION_CLEANUP_EVERY_MINUTES: 4,
+    PEAKS_EVERY_MINUTES: 5,
+  }
   await ensureSchedules(client, { ...SETTINGS, ...minutes })
   const created: Record<string, unknown> = {}
   for (const id of Object.values(SCHEDULES)) {
@@ -77,6 +85,7 @@ test('When the schedules are created, then each starts its own workflow at its o
     [SCHEDULES.reconcile]: [RECONCILE_WORKFLOW, ['regular'], 2],
     [SCHEDULES.linkSweep]: [LINK_SWEEP_WORKFLOW, [], 3],
     [SCHEDULES.sessionCleanup]: [SESSION_CLEANUP_WORKFLOW, [], 4],
+    [SCHEDULES.peaks]: [PEAKS_WORKFLOW, [], 5],
     // It is night in India then.
     [SCHEDULES.reconcileNightly]: [RECONCILE_WORKFLOW, ['nightly'], '20:30 UTC'],
     [SCHEDULES.objectCheck]: [OBJECT_CHECK_WORKFLOW, [{ full: false }], '21:30 UTC'],

@@ -140,6 +140,7 @@ export async function startBackend({ env: own = {}, start = ['api', 'worker'], d
     RECONCILE_EVERY_MINUTES: '100000',
     LINK_SWEEP_EVERY_MINUTES: '100000',
     SESSION_CLEANUP_EVERY_MINUTES: '100000',
+    PEAKS_EVERY_MINUTES: '100000',
     SHUTDOWN_GRACE_SECONDS: '2',
     MAIL_DIRECTORY: mailDirectory,
     RATE_LIMIT_LOGIN: '100000',

@@ -175,6 +175,7 @@ const USABLE: Record<string, Check> = {
   RECOVERY_PER_PASS: whole(1, 100_000),
   RECONCILE_EVERY_MINUTES: minutes,
   LINK_SWEEP_EVERY_MINUTES: minutes,
+  PEAKS_EVERY_MINUTES: minutes,
   RECONCILE_BACKFILL_FROM: (value: string) => !Number.isNaN(Date.parse(value)),
   SPOOL_DIRECTORY: printable,
   SPOOL_MAX_BYTES: whole(1, Number.MAX_SAFE_INTEGER),
