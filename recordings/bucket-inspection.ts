@@ -6,6 +6,7 @@ import {
   HeadBucketCommand,
   ListObjectVersionsCommand,
   S3ServiceException,
+  type BucketVersioningStatus,
   type DefaultRetention,
   type S3Client,
 } from '@aws-sdk/client-s3'
@@ -52,13 +53,15 @@ export class BucketInspection {
     return Number.isNaN(storeMs) ? undefined : Date.now() - storeMs
   }
 
-  /** Whether the store keeps replaced and deleted objects as old versions. @throws the SDK's error */
-  async keepsVersions(abortSignal: AbortSignal): Promise<boolean> {
+  /**
+   * Whether the store keeps deleted objects as old versions.
+   * @returns undefined if versioning was never enabled @throws the SDK's error
+   */
+  async versioning(abortSignal: AbortSignal): Promise<BucketVersioningStatus | undefined> {
     try {
-      const { Status } = await this.#client.send(new GetBucketVersioningCommand({ Bucket: this.#settings.bucket }), { abortSignal })
-      return Status === 'Enabled'
+      return (await this.#client.send(new GetBucketVersioningCommand({ Bucket: this.#settings.bucket }), { abortSignal })).Status
     } catch (error) {
-      if (isNotImplemented(error)) return false
+      if (isNotImplemented(error)) return undefined
       throw error
     }
   }
