@@ -19,6 +19,7 @@ export interface DevStack {
   operationsUrls: { api: string; worker: string }
   /** For the role that owns the tables, whatever role the processes use. */
   databaseUrl: string
+  applicationDatabaseUrl: string
   temporalAddress: string
   temporalNamespace: string
   temporalUiUrl: string | undefined
@@ -47,6 +48,7 @@ export async function startServices(supervisor: Supervisor, servers: Servers, se
     apiUrl: `http://127.0.0.1:${port}`,
     operationsUrls: { api: `http://127.0.0.1:${operations.api}`, worker: `http://127.0.0.1:${operations.worker}` },
     databaseUrl: servers.databaseUrl,
+    applicationDatabaseUrl: servers.applicationDatabaseUrl,
     temporalAddress: servers.temporal.address,
     temporalNamespace: servers.temporal.namespace,
     temporalUiUrl: servers.temporal.uiUrl,

@@ -1,4 +1,4 @@
-import { isGrpcServiceError, ScheduleNotFoundError, type Client } from '@temporalio/client'
+import { isGrpcServiceError, ScheduleNotFoundError, type Client, type Connection } from '@temporalio/client'
 import { SCHEDULES, SEARCH_ATTRIBUTES } from '../../contracts/names.ts'
 import type { TemporalSettings } from '../../platform/config.ts'
 import { openTemporal } from '../../temporal/client.ts'
@@ -38,8 +38,8 @@ export const temporalChecks: CheckGroup<keyof TemporalSettings> = {
   explain: explainTemporal,
 }
 
-async function checkSearchAttributes({ connection }: Client, namespace: string): Promise<Verdict> {
-  const missing = await missingSearchAttributes(connection, namespace)
+async function checkSearchAttributes(client: Client, namespace: string): Promise<Verdict> {
+  const missing = await missingSearchAttributes(client.connection as Connection, namespace)
   if (missing.length === 0) return ok(`The namespace has the search attributes ${SEARCH_ATTRIBUTES.join(', ')}.`)
   return fault(
     `The namespace ${namespace} lacks the search attributes ${missing.join(', ')}: run \`npm run temporal:setup\`, or correct TEMPORAL_NAMESPACE.`,
