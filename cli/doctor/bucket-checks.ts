@@ -48,12 +48,16 @@ export const bucketChecks: CheckGroup<BucketSetting> = {
 async function checkBucket(bucket: Bucket, { WASABI_BUCKET: name }: BucketSettings, runner: Runner): Promise<void> {
   const { check } = runner
   // A list, because the response to HEAD would not name an error. The object check needs the right to list, too.
+  let isForbidden = false
   const isReadable = await check('bucket', async (signal) => {
-    await bucket.objects.list(undefined, signal)
+    await bucket.objects.list(undefined, signal).catch((error: unknown) => {
+      isForbidden = classifyStoreError(error).of === 'refusal'
+      throw error
+    })
     return ok(`The bucket ${name} exists, and its objects can be listed.`)
   })
   await check('bucket-clock', async (signal) => judgeClock(await bucket.inspection.clockAheadMs(signal)))
-  if (!isReadable) return
+  if (!isReadable && !isForbidden) return
   let keepsVersions = false
   await check('bucket-versioning', (signal) =>
     unlessForbidden('s3:GetBucketVersioning', async () => {
