@@ -1,15 +1,14 @@
 // A complete installation on the servers of the test run, and `npm run doctor` on it with other settings.
-import pg from 'pg'
+import type { Connection } from '@temporalio/client'
 import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import pg from 'pg'
 import type { Finding } from '../../cli/doctor/check.ts'
 import { runDoctor, type DoctorOptions } from '../../cli/doctor/run-doctor.ts'
-import { SEARCH_ATTRIBUTES } from '../../contracts/names.ts'
 import { readConfig } from '../../platform/config.ts'
 import { missingSearchAttributes } from '../../temporal/namespace.ts'
 import { ensureSchedules } from '../../temporal/schedules.ts'
 import { startSimulator } from '../../testing/simulator/server.ts'
-import type { Connection } from '@temporalio/client'
 import { openBucket } from './bucket.ts'
 import { startFaultyS3, type FaultyS3 } from './faulty-s3.ts'
 import { startMailServer, type MailServer } from './mail-server.ts'
@@ -80,18 +79,14 @@ export async function openInstallation(): Promise<Installation> {
     s3,
     mail,
     async state() {
-      const { rows: tables } = await owner.query<{ name: string }>(`SELECT relname AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace`)
-      const counts = `SELECT relname AS table, n_tup_ins AS added, n_tup_upd AS changed, n_tup_del AS deleted FROM pg_stat_user_tables ORDER BY 1`
-      await owner.query('SELECT pg_stat_clear_snapshot()')
       return {
-        tables: tables.map(({ name }) => name).toSorted(),
-        rows: (await owner.query(counts)).rows,
+        rows: await contentOf(owner),
         keys: await bucket.keys(),
         uploads: await bucket.openUploads(),
-        attributes: SEARCH_ATTRIBUTES.length - (await missingSearchAttributes(namespace.client.connection as Connection, namespace.namespace)).length,
+        missingAttributes: await missingSearchAttributes(namespace.client.connection as Connection, namespace.namespace),
         runs: (await namespace.client.workflow.count()).count,
         spool: readdirSync(spool),
-        mails: mail.received,
+        mails: [...mail.received],
       }
     },
     async close() {
@@ -100,6 +95,19 @@ export async function openInstallation(): Promise<Installation> {
       await database.drop()
     },
   }
+}
+
+/** A hash of the rows of each table. */
+async function contentOf(database: pg.Pool): Promise<Record<string, string>> {
+  const { rows: tables } = await database.query<{ name: string }>(
+    `SELECT relname AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY 1`,
+  )
+  const content: Record<string, string> = {}
+  for (const { name } of tables) {
+    const { rows } = await database.query(`SELECT md5(COALESCE(string_agg(row::text, '' ORDER BY row::text), '')) AS hash FROM "${name}" AS row`)
+    content[name] = rows[0].hash
+  }
+  return content
 }
 
 /** Runs the command in this process. */
