@@ -4,6 +4,7 @@ import { activityFailures } from './activity-failures.ts'
 import { calls } from './calls.ts'
 import { clients } from './clients.ts'
 import { decisions } from './decisions.ts'
+import { doctor } from './doctor.ts'
 import { downloads } from './downloads.ts'
 import { duty } from './duty.ts'
 import { evidence } from './evidence.ts'
@@ -55,4 +56,5 @@ export const mistakes: Mistake[] = [
   ...rows,
   ...selections,
   ...accountChanges,
+  ...doctor,
 ]
