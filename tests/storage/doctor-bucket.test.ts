@@ -1,5 +1,6 @@
 // What `npm run doctor` says about the bucket, and what it leaves there.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { setTimeout as pause } from 'node:timers/promises'
 import { examine, notOk, openInstallation, type Diagnosis, type Installation } from '../support/doctor.ts'
 import { startStrictS3, type StrictS3 } from '../support/strict-s3.ts'
 
@@ -175,11 +176,16 @@ describe('When the command is interrupted', () => {
     ['while a test object is stored', 'PUT', /\.doctor\/[\w-]+(\?x-id=PutObject)?$/],
     ['while a part of a test object is sent', 'PUT', /partNumber=/],
   ])('%s, then the object is deleted, and the exit code is 130', async (_what, method, url) => {
-    const { reached, release } = installation.s3.hold(method, url)
+    const { s3 } = installation
+    const { reached, release } = s3.hold(method, url)
     const interruption = new AbortController()
     const ended = examineBucket({}, { interrupted: interruption.signal })
     await reached
     interruption.abort()
+    if (method === 'PUT') {
+      await pause(300) // nothing must happen
+      expect(s3.requests.filter((request) => request.method === 'DELETE')).toEqual([])
+    }
     release()
     const { code, findings } = await ended
     expect(code).toBe(130)
