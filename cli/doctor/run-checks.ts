@@ -2,7 +2,7 @@
 import type { Config, SettingProblem } from '../../platform/config.ts'
 import { DeadlineExceeded, startDeadline, withDeadline } from '../../platform/deadline.ts'
 import { redact } from '../../platform/redact.ts'
-import { skipped, type CheckGroup, type Finding, type RunCheck, type Verdict } from './check.ts'
+import { skipped, type CheckGroup, type Finding, type Runner, type Verdict } from './check.ts'
 
 /** Longer than connecting to any of the servers may take. */
 export const TIME_LIMIT_MS = 10_000
@@ -25,44 +25,55 @@ export async function runChecks(groups: readonly CheckGroup[], options: CheckOpt
 }
 
 async function runGroup(group: CheckGroup, options: CheckOptions): Promise<Finding[]> {
-  const { config, unreadable, interrupted, timeLimitMs = TIME_LIMIT_MS } = options
+  const { config, unreadable, interrupted } = options
   const missing = unreadable.find(({ setting }) => group.needs.some((each) => each === setting))
   if (missing) return group.names.map((name) => ({ name, ...skipped(`Not checked, because ${missing.setting} ${missing.message}.`) }))
-  const findings = new Map<string, Verdict>()
-  let stopped: string | undefined
-  const record = (name: string, verdict: Verdict): boolean => {
-    findings.set(name, { ...verdict, text: redact(verdict.text).slice(0, MAX_TEXT_LENGTH) })
-    if (verdict.result === 'error') stopped ??= `because ${name} failed`
-    return verdict.result === 'ok' || verdict.result === 'warning'
-  }
-  let isOver = interrupted.aborted
-  const check: RunCheck = async (name, work) => {
-    if (isOver) return false
-    try {
-      return record(name, await untilInterrupted((signal) => inTime(work, signal, timeLimitMs), interrupted))
-    } catch (error) {
-      isOver = error instanceof DeadlineExceeded || error instanceof Interrupted
-      return error instanceof Interrupted ? false : record(name, group.explain(error, config))
-    }
-  }
-  const finish: RunCheck = async (name, work) =>
-    record(
-      name,
-      await inTime(work, new AbortController().signal, timeLimitMs).catch((error: unknown) => group.explain(error, config)),
-    )
-  await group.run(config, { check, finish }).catch((error: unknown) => {
-    const first = group.names.find((name) => !findings.has(name))
-    if (first !== undefined) record(first, group.explain(error, config))
+  const verdicts = new Map<string, Verdict>()
+  const runner = createRunner(group, options, (name, { text, ...verdict }) =>
+    verdicts.set(name, { ...verdict, text: redact(text).slice(0, MAX_TEXT_LENGTH) }),
+  )
+  await group.run(config, runner).catch((error: unknown) => {
+    const first = group.names.find((name) => !verdicts.has(name))
+    if (first !== undefined) verdicts.set(first, group.explain(error, config))
   })
-  const reason = interrupted.aborted ? 'because the command was interrupted' : (stopped ?? 'because it does not apply')
-  return group.names.map((name) => ({ name, ...(findings.get(name) ?? skipped(`Not checked, ${reason}.`)) }))
+  const failed = group.names.find((name) => verdicts.get(name)?.result === 'error')
+  const unchecked = skipped(interrupted.aborted ? 'Not checked, because the command was interrupted.' : `Not checked, because ${failed} failed.`)
+  return group.names.map((name) => ({ name, ...(verdicts.get(name) ?? unchecked) }))
 }
 
-/** @throws {DeadlineExceeded} also if the work ignores its signal */
+function createRunner(
+  group: CheckGroup,
+  { config, interrupted, timeLimitMs = TIME_LIMIT_MS }: CheckOptions,
+  record: (name: string, verdict: Verdict) => void,
+): Runner {
+  /** A server that did not respond in time would probably not respond to the next check either. */
+  let isSilent = false
+  return {
+    async check(name, work) {
+      if (isSilent || interrupted.aborted) return false
+      const verdict = await untilInterrupted((signal) => inTime(work, signal, timeLimitMs), interrupted).catch((error: unknown) => {
+        isSilent = error instanceof DeadlineExceeded
+        return error instanceof Interrupted ? undefined : group.explain(error, config)
+      })
+      if (verdict) record(name, verdict)
+      return verdict?.result === 'ok' || verdict?.result === 'warning'
+    },
+    async finish(name, work) {
+      const uninterrupted = new AbortController().signal
+      const verdict = await inTime(work, uninterrupted, timeLimitMs).catch((error: unknown) => group.explain(error, config))
+      record(name, verdict)
+      return verdict.result === 'ok'
+    },
+  }
+}
+
+/** @throws {DeadlineExceeded} also if the work ignores its signal, or ends with an error of its own because of it */
 async function inTime<T>(work: (signal: AbortSignal) => Promise<T>, signal: AbortSignal, ms: number): Promise<T> {
   const deadline = startDeadline(ms)
   try {
     return await withDeadline(work(AbortSignal.any([signal, deadline.signal])), ms)
+  } catch (error) {
+    throw deadline.signal.aborted ? deadline.signal.reason : error
   } finally {
     deadline.end()
   }

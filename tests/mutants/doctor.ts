@@ -8,7 +8,7 @@ export const doctor: Mistake[] = [
   {
     breaks: 'An interrupted doctor leaves its test object in the bucket',
     file: 'cli/doctor/run-checks.ts',
-    text: 'await inTime(work, new AbortController().signal, timeLimitMs)',
+    text: 'await inTime(work, uninterrupted, timeLimitMs)',
     replacement: 'await inTime(work, interrupted, timeLimitMs)',
     tests: BUCKET,
     only: 'When the command is interrupted',
@@ -80,8 +80,8 @@ export const doctor: Mistake[] = [
   {
     breaks: 'Doctor hangs with a server that accepts connections and never responds',
     file: 'cli/doctor/run-checks.ts',
-    text: 'isOver = error instanceof DeadlineExceeded ||',
-    replacement: 'isOver =',
+    text: 'isSilent = error instanceof DeadlineExceeded',
+    replacement: 'isSilent = false',
     tests: WRONG_SETTINGS,
     only: 'When a server accepts connections and never responds',
   },
