@@ -29,12 +29,12 @@ async function runGroup(group: CheckGroup, options: CheckOptions): Promise<Findi
   const missing = unreadable.find(({ setting }) => group.needs.some((each) => each === setting))
   if (missing) return group.names.map((name) => ({ name, ...skipped(`Not checked, because ${missing.setting} ${missing.message}.`) }))
   const verdicts = new Map<string, Verdict>()
-  const runner = createRunner(group, options, (name, { text, ...verdict }) =>
-    verdicts.set(name, { ...verdict, text: redact(text).slice(0, MAX_TEXT_LENGTH) }),
-  )
-  await group.run(config, runner).catch((error: unknown) => {
+  const record = (name: string, { text, ...verdict }: Verdict): void =>
+    void verdicts.set(name, { ...verdict, text: redact(text).slice(0, MAX_TEXT_LENGTH) })
+  // The connection of the group could not even be prepared.
+  await group.run(config, createRunner(group, options, record)).catch((error: unknown) => {
     const first = group.names.find((name) => !verdicts.has(name))
-    if (first !== undefined) verdicts.set(first, group.explain(error, config))
+    if (first !== undefined) record(first, group.explain(error, config))
   })
   const failed = group.names.find((name) => verdicts.get(name)?.result === 'error')
   const unchecked = skipped(interrupted.aborted ? 'Not checked, because the command was interrupted.' : `Not checked, because ${failed} failed.`)
