@@ -109,8 +109,12 @@ function explainStore(error: unknown, settings: BucketSettings): Verdict {
   const status = error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined
   const refused = `The store refuses the request: ${reason}`
   if (name === 'NoSuchBucket' || name === 'InvalidBucketName')
-    return fault(`${refused}. There is no bucket ${settings.WASABI_BUCKET} at ${settings.WASABI_ENDPOINT}: correct WASABI_BUCKET.`, 'WASABI_BUCKET')
-  if (name === 'InvalidAccessKeyId') return fault(`${refused}. The store does not know the key: correct WASABI_ACCESS_KEY.`, 'WASABI_ACCESS_KEY')
+    return fault(
+      `${refused}. There is no bucket ${settings.WASABI_BUCKET} at ${settings.WASABI_ENDPOINT}: correct WASABI_BUCKET.`,
+      'WASABI_BUCKET',
+    )
+  if (name === 'InvalidAccessKeyId')
+    return fault(`${refused}. The store does not know the key: correct WASABI_ACCESS_KEY.`, 'WASABI_ACCESS_KEY')
   if (name === 'SignatureDoesNotMatch')
     return fault(`${refused}. The secret does not belong to the key: correct WASABI_SECRET_KEY.`, 'WASABI_SECRET_KEY')
   if (name === 'PermanentRedirect' || name === 'AuthorizationHeaderMalformed' || status === 301)
@@ -119,7 +123,10 @@ function explainStore(error: unknown, settings: BucketSettings): Verdict {
       'WASABI_REGION',
     )
   if (of === 'refusal')
-    return fault(`${refused}. The key lacks this right in the bucket: correct the policy of the key in WASABI_ACCESS_KEY.`, 'WASABI_ACCESS_KEY')
+    return fault(
+      `${refused}. The key lacks this right in the bucket: correct the policy of the key in WASABI_ACCESS_KEY.`,
+      'WASABI_ACCESS_KEY',
+    )
   if (of === 'setup' || of === 'object') return fault(`${refused}.`)
   return fault(`The store does not respond as it should: ${reason}. Check WASABI_ENDPOINT, and the status of the store.`, 'WASABI_ENDPOINT')
 }

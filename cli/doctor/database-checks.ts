@@ -66,7 +66,10 @@ async function checkOwner(database: Database, expected: string): Promise<Verdict
            (SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass('public.calls')) AS owns`
   const { name, role, owns } = found!
   if (name !== expected)
-    return fault(`It names the database ${name}, but DATABASE_URL names ${expected}: migrations change another database.`, 'MIGRATION_DATABASE_URL')
+    return fault(
+      `It names the database ${name}, but DATABASE_URL names ${expected}: migrations change another database.`,
+      'MIGRATION_DATABASE_URL',
+    )
   if (owns === false) return fault(`The role ${role} does not own the tables, so it cannot change them.`, 'MIGRATION_DATABASE_URL')
   return ok(owns ? `The role ${role} owns the tables.` : `The role ${role} can connect; there are no tables yet.`)
 }

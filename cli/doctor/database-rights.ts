@@ -52,8 +52,14 @@ export async function checkRights(database: Database): Promise<Verdict> {
 function verdictOn({ role, isSuperuser, isOwner }: Role, missing: string[]): Verdict {
   if (missing.length > 0) {
     const more = missing.length > MOST_NAMED ? ` and ${missing.length - MOST_NAMED} more` : ''
-    return fault(`The role ${role} lacks rights: ${missing.slice(0, MOST_NAMED).join(', ')}${more}. To correct this, ${HINT}.`, 'DATABASE_URL')
+    return fault(
+      `The role ${role} lacks rights: ${missing.slice(0, MOST_NAMED).join(', ')}${more}. To correct this, ${HINT}.`,
+      'DATABASE_URL',
+    )
   }
-  if (isSuperuser) return warning(`The role ${role} is a superuser, and may do everything on the server: use the application’s role.`, 'DATABASE_URL')
-  return ok(isOwner ? `The role ${role} owns the tables, and may do everything with them.` : `The role ${role} has the rights that it needs.`)
+  if (isSuperuser)
+    return warning(`The role ${role} is a superuser, and may do everything on the server: use the application’s role.`, 'DATABASE_URL')
+  return ok(
+    isOwner ? `The role ${role} owns the tables, and may do everything with them.` : `The role ${role} has the rights that it needs.`,
+  )
 }

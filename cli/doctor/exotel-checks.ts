@@ -50,7 +50,8 @@ function explainExotel(error: unknown): Verdict {
       `The answer is not one of Exotel's API (${error.message}): correct EXOTEL_API_BASE_URL (${REGIONS}).`,
       'EXOTEL_API_BASE_URL',
     )
-  if (error instanceof ExotelRateLimited) return warning('Exotel responded 429: other requests have used up the limit. Try again in a minute.')
+  if (error instanceof ExotelRateLimited)
+    return warning('Exotel responded 429: other requests have used up the limit. Try again in a minute.')
   return fault(`${messageOf(error)}. Check the network, and EXOTEL_API_BASE_URL (${REGIONS}).`, 'EXOTEL_API_BASE_URL')
 }
 
@@ -58,7 +59,9 @@ export const webhookChecks: CheckGroup<'EXOTEL_WEBHOOK_SECRET' | 'EXOTEL_WEBHOOK
   names: ['webhook-authentication'],
   needs: ['EXOTEL_WEBHOOK_SECRET', 'EXOTEL_WEBHOOK_BASIC', 'EXOTEL_WEBHOOK_TOKEN'],
   async run({ EXOTEL_WEBHOOK_SECRET: secrets, EXOTEL_WEBHOOK_BASIC: basic, EXOTEL_WEBHOOK_TOKEN: token }, { check }) {
-    const methods = [secrets.length > 0 && 'a signature', basic !== undefined && 'HTTP Basic', token !== undefined && 'a token'].filter(Boolean)
+    const methods = [secrets.length > 0 && 'a signature', basic !== undefined && 'HTTP Basic', token !== undefined && 'a token'].filter(
+      Boolean,
+    )
     await check('webhook-authentication', async () => {
       if (methods.length > 0) return ok(`Webhooks are accepted with ${methods.join(' or ')}.`)
       return fault(

@@ -37,7 +37,9 @@ async function runGroup(group: CheckGroup, options: CheckOptions): Promise<Findi
     if (first !== undefined) record(first, group.explain(error, config))
   })
   const failed = group.names.find((name) => verdicts.get(name)?.result === 'error')
-  const unchecked = skipped(interrupted.aborted ? 'Not checked, because the command was interrupted.' : `Not checked, because ${failed} failed.`)
+  const unchecked = skipped(
+    interrupted.aborted ? 'Not checked, because the command was interrupted.' : `Not checked, because ${failed} failed.`,
+  )
   return group.names.map((name) => ({ name, ...(verdicts.get(name) ?? unchecked) }))
 }
 

@@ -52,7 +52,8 @@ async function checkSchedules(client: Client): Promise<Verdict> {
   const states = await Promise.all(ids.map((id) => stateOfSchedule(client, id)))
   const inState = (state: string): string => ids.filter((_, index) => states[index] === state).join(', ')
   if (states.includes('missing')) return warning(`Schedules are missing: ${inState('missing')}. A worker creates them when it starts.`)
-  if (states.includes('paused')) return warning(`Schedules are paused: ${inState('paused')}. Their work is not done until somebody resumes them.`)
+  if (states.includes('paused'))
+    return warning(`Schedules are paused: ${inState('paused')}. Their work is not done until somebody resumes them.`)
   return ok(`All ${ids.length} schedules exist.`)
 }
 

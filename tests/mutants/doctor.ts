@@ -72,8 +72,8 @@ export const doctor: Mistake[] = [
   {
     breaks: 'A role that lacks one right counts as complete',
     file: 'cli/doctor/database-rights.ts',
-    text: "ELSE has_any_column_privilege(relation, \"right\") END",
-    replacement: "ELSE true END",
+    text: 'ELSE has_any_column_privilege(relation, "right") END',
+    replacement: 'ELSE true END',
     tests: WRONG_SETTINGS,
     only: 'When the role lacks a single right',
   },

@@ -60,11 +60,14 @@ test('When a setting is wrong, then a line of the text names the check, the reas
   expect(stdout.trim().split('\n').at(-1)).toMatch(/^1 error, no warnings; \d+ of \d+ checks were skipped\.$/)
 })
 
-test.each([[['--yaml']], [['--json', 'bucket']]])('When the arguments are %j, then the usage is printed, and the exit code is 2', async (args) => {
-  const { code, stdout, stderr } = await run(args, installation.env)
-  expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
-  expect(stderr).toMatch(/Usage: npm run doctor/)
-})
+test.each([[['--yaml']], [['--json', 'bucket']]])(
+  'When the arguments are %j, then the usage is printed, and the exit code is 2',
+  async (args) => {
+    const { code, stdout, stderr } = await run(args, installation.env)
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+    expect(stderr).toMatch(/Usage: npm run doctor/)
+  },
+)
 
 test('When .env has the settings, then they are used; when it cannot be read, then the exit code is 2', async () => {
   const lines = Object.entries(installation.env).map(([name, value]) => `${name}='${value}'`)
@@ -132,13 +135,16 @@ test('When the development stack was killed, then its description is not used', 
   expect(await run([], {})).toMatchObject({ code: 2, stdout: expect.stringMatching(/DATABASE_URL is missing/) })
 })
 
-test.each(['SIGINT', 'SIGTERM'] as const)('When %s ends the command, then its test object is deleted, and the exit code is 130', async (signal) => {
-  const { reached, release } = installation.s3.hold('HEAD', /\.doctor\//)
-  const { child, ended } = start(['--json'], installation.env)
-  await reached
-  child.kill(signal)
-  const { code, stdout } = await ended
-  release()
-  expect(code).toBe(130)
-  expect(checksIn(stdout).checks).toContainEqual({ name: 'bucket-delete', result: 'ok', text: expect.any(String) })
-})
+test.each(['SIGINT', 'SIGTERM'] as const)(
+  'When %s ends the command, then its test object is deleted, and the exit code is 130',
+  async (signal) => {
+    const { reached, release } = installation.s3.hold('HEAD', /\.doctor\//)
+    const { child, ended } = start(['--json'], installation.env)
+    await reached
+    child.kill(signal)
+    const { code, stdout } = await ended
+    release()
+    expect(code).toBe(130)
+    expect(checksIn(stdout).checks).toContainEqual({ name: 'bucket-delete', result: 'ok', text: expect.any(String) })
+  },
+)

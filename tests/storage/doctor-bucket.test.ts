@@ -52,7 +52,12 @@ const skippedAll = (names: string[]): Changes => Object.fromEntries(names.map((n
 
 test.each([
   ['the secret is wrong', { WASABI_SECRET_KEY: 'wrong-secret' }, 'WASABI_SECRET_KEY', /SignatureDoesNotMatch .*correct WASABI_SECRET_KEY/],
-  ['the store does not know the key', { WASABI_ACCESS_KEY: 'wrong-access' }, 'WASABI_ACCESS_KEY', /InvalidAccessKeyId .*correct WASABI_ACCESS_KEY/],
+  [
+    'the store does not know the key',
+    { WASABI_ACCESS_KEY: 'wrong-access' },
+    'WASABI_ACCESS_KEY',
+    /InvalidAccessKeyId .*correct WASABI_ACCESS_KEY/,
+  ],
   ['the bucket does not exist', { WASABI_BUCKET: 'nowhere' }, 'WASABI_BUCKET', /NoSuchBucket .*There is no bucket nowhere/],
   ['the region is another one', { WASABI_REGION: 'eu-central-2' }, 'WASABI_REGION', /in another region than eu-central-2/],
 ])('When %s, then the text names the setting', async (_what, changes, setting, text) => {
@@ -79,7 +84,11 @@ describe('When the clock of this machine differs from that of the store', () => 
   ])('by %s, then the text says so', async (_what, seconds, result, text) => {
     installation.s3.headHeaders = { date: differing(seconds) }
     const { findings } = await examineBucket({})
-    expect(findings.find(({ name }) => name === 'bucket-clock')).toEqual({ name: 'bucket-clock', result, text: expect.stringMatching(text) })
+    expect(findings.find(({ name }) => name === 'bucket-clock')).toEqual({
+      name: 'bucket-clock',
+      result,
+      text: expect.stringMatching(text),
+    })
   })
 
   test('and the store refuses all requests, then both are said', async () => {

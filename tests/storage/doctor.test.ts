@@ -65,7 +65,14 @@ async function diagnose(changes: Changes): ReturnType<typeof examine> {
 function secretsIn(env: Changes): string[] {
   const urls = [env.DATABASE_URL, env.MIGRATION_DATABASE_URL, env.SMTP_URL].filter((url) => url !== undefined && URL.canParse(url))
   const passwords = urls.map((url) => new URL(url!).password)
-  const names = ['WASABI_ACCESS_KEY', 'WASABI_SECRET_KEY', 'EXOTEL_API_KEY', 'EXOTEL_API_TOKEN', 'EXOTEL_WEBHOOK_SECRET', 'EXOTEL_WEBHOOK_BASIC']
+  const names = [
+    'WASABI_ACCESS_KEY',
+    'WASABI_SECRET_KEY',
+    'EXOTEL_API_KEY',
+    'EXOTEL_API_TOKEN',
+    'EXOTEL_WEBHOOK_SECRET',
+    'EXOTEL_WEBHOOK_BASIC',
+  ]
   return [...passwords, ...names.map((name) => env[name])].filter((secret) => secret !== undefined && secret.length > 5) as string[]
 }
 
@@ -86,7 +93,9 @@ function skippedAll(...names: string[]): Record<string, string> {
   return Object.fromEntries(names.map((name) => [name, 'skipped']))
 }
 
-const databaseUrl = (changes: Partial<URL>): Changes => ({ DATABASE_URL: Object.assign(new URL(installation.env.DATABASE_URL!), changes).href })
+const databaseUrl = (changes: Partial<URL>): Changes => ({
+  DATABASE_URL: Object.assign(new URL(installation.env.DATABASE_URL!), changes).href,
+})
 
 async function asOwner(url: string, ...statements: string[]): Promise<void> {
   const client = new pg.Client({ connectionString: url })
@@ -193,7 +202,9 @@ describe('PostgreSQL', () => {
       {
         name: 'migration-database',
         setting: 'MIGRATION_DATABASE_URL',
-        text: new RegExp(`${new URL(other.url).pathname.slice(1)}, but DATABASE_URL names ${new URL(installation.database.url).pathname.slice(1)}`),
+        text: new RegExp(
+          `${new URL(other.url).pathname.slice(1)}, but DATABASE_URL names ${new URL(installation.database.url).pathname.slice(1)}`,
+        ),
       },
     )
   })
@@ -263,7 +274,11 @@ describe('Temporal', () => {
     const { namespace, client, close } = await createNamespace()
     cleanUps.push(close)
     const { findings, code } = await diagnose({ TEMPORAL_NAMESPACE: namespace })
-    expect(findings).toContainEqual({ name: 'temporal-schedules', result: 'warning', text: expect.stringMatching(/missing: recovery, reconcile, /) })
+    expect(findings).toContainEqual({
+      name: 'temporal-schedules',
+      result: 'warning',
+      text: expect.stringMatching(/missing: recovery, reconcile, /),
+    })
     expect(code).toBe(0)
     expect(await client.workflow.count()).toMatchObject({ count: 0 })
   })
@@ -277,7 +292,10 @@ describe('Exotel', () => {
   const emptyList = json(200, { Metadata: { Total: 0, NextPageUri: null }, Calls: [] })
 
   test('When the token is wrong, then the text names it', () =>
-    expectFault({ EXOTEL_API_TOKEN: 'wrong-token' }, { name: 'exotel-api', setting: 'EXOTEL_API_TOKEN', text: /Exotel rejects the key .*401/ }))
+    expectFault(
+      { EXOTEL_API_TOKEN: 'wrong-token' },
+      { name: 'exotel-api', setting: 'EXOTEL_API_TOKEN', text: /Exotel rejects the key .*401/ },
+    ))
 
   test('When Exotel does not know the account, then the text names it and the region', async () => {
     exotel.script(json(404, { RestException: { Status: 404 } }))
@@ -330,12 +348,16 @@ describe('Exotel', () => {
     expectFault(
       { EXOTEL_ALLOW_LOCAL: undefined, EXOTEL_RECORDING_HOSTS: undefined, [setting]: host },
       { name: 'recording-hosts', setting, text },
-    ))
+    ),
+  )
 })
 
 describe('Mail', () => {
   test('When the mail server does not respond, then the text names SMTP_URL', () =>
-    expectFault({ SMTP_URL: `smtp://caly:right@${CLOSED}` }, { name: 'mail', setting: 'SMTP_URL', text: /cannot be reached: connect ECONNREFUSED/ }))
+    expectFault(
+      { SMTP_URL: `smtp://caly:right@${CLOSED}` },
+      { name: 'mail', setting: 'SMTP_URL', text: /cannot be reached: connect ECONNREFUSED/ },
+    ))
 
   test('When the mail server rejects the password, then the text says so', () =>
     expectFault(
@@ -398,7 +420,12 @@ describe('Spool', () => {
 describe('Settings', () => {
   test('When a setting cannot be read, then the exit code is 2, and the checks that do not need it run', async () => {
     const { code, findings, output } = await diagnose({ PORT: 'secret-port' })
-    expect(findings[0]).toEqual({ name: 'settings', result: 'error', text: expect.stringMatching(/^PORT must be a whole number/), setting: 'PORT' })
+    expect(findings[0]).toEqual({
+      name: 'settings',
+      result: 'error',
+      text: expect.stringMatching(/^PORT must be a whole number/),
+      setting: 'PORT',
+    })
     expect(notOk(findings)).toEqual({ settings: 'error', 'production-settings': 'skipped' })
     expect(code).toBe(2)
     expect(output).not.toContain('secret-port')
@@ -425,14 +452,20 @@ describe('Settings', () => {
     expect(refused.map(({ setting }) => setting)).toEqual(
       expect.arrayContaining(['WASABI_ENDPOINT', 'EXOTEL_API_BASE_URL', 'EXOTEL_ALLOW_LOCAL', 'RECORDING_WAIT_SCALE']),
     )
-    for (const { result, text, setting } of refused) expect({ result, text }).toEqual({ result: 'error', text: expect.stringContaining(setting!) })
+    for (const { result, text, setting } of refused)
+      expect({ result, text }).toEqual({ result: 'error', text: expect.stringContaining(setting!) })
     expect(notOk(findings)).toEqual({ 'production-settings': 'error' })
     expect(code).toBe(1)
     expect(output).not.toContain(installation.s3.url)
   })
 
   test('When production accepts the settings, then the text says so', async () => {
-    const { findings } = await diagnose({ ...PRODUCTION, WASABI_ENDPOINT: `https://${CLOSED}`, EXOTEL_API_BASE_URL: `https://${CLOSED}`, SMTP_URL: '' })
+    const { findings } = await diagnose({
+      ...PRODUCTION,
+      WASABI_ENDPOINT: `https://${CLOSED}`,
+      EXOTEL_API_BASE_URL: `https://${CLOSED}`,
+      SMTP_URL: '',
+    })
     expect(findings).toContainEqual({ name: 'production-settings', result: 'ok', text: 'Production accepts the settings.' })
   })
 

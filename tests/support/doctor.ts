@@ -104,7 +104,9 @@ async function contentOf(database: pg.Pool): Promise<Record<string, string>> {
   )
   const content: Record<string, string> = {}
   for (const { name } of tables) {
-    const { rows } = await database.query(`SELECT md5(COALESCE(string_agg(row::text, '' ORDER BY row::text), '')) AS hash FROM "${name}" AS row`)
+    const { rows } = await database.query(
+      `SELECT md5(COALESCE(string_agg(row::text, '' ORDER BY row::text), '')) AS hash FROM "${name}" AS row`,
+    )
     content[name] = rows[0].hash
   }
   return content

@@ -43,10 +43,7 @@ export async function startStrictS3(): Promise<StrictS3> {
   const child = supervisor.start({
     name: 's3',
     file: binaries.versitygw(),
-    args: [
-      ...['--port', `127.0.0.1:${port}`, '--iam-dir', users!],
-      ...['posix', '--sidecar', sidecar!, '--versioning-dir', versions!, objects!],
-    ],
+    args: ['--port', `127.0.0.1:${port}`, '--iam-dir', users!, 'posix', '--sidecar', sidecar!, '--versioning-dir', versions!, objects!],
     env: { ...process.env, ROOT_ACCESS_KEY: ADMINISTRATOR.accessKeyId, ROOT_SECRET_KEY: ADMINISTRATOR.secretAccessKey },
     stopSignal: 'SIGTERM',
   })
