@@ -1,4 +1,5 @@
 // What a check is, and what it says.
+import { types } from 'node:util'
 import type { Config } from '../../platform/config.ts'
 
 /** `warning`: works, but an operator should know. `skipped`: not checked, or not needed; the text says why. */
@@ -56,5 +57,5 @@ export function skipped(text: string): Verdict {
 }
 
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message || error.name : String(error)
+  return types.isNativeError(error) ? error.message || error.name : String(error)
 }
