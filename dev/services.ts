@@ -19,6 +19,8 @@ export interface DevStack {
   operationsUrls: { api: string; worker: string }
   /** For the role that owns the tables, whatever role the processes use. */
   databaseUrl: string
+  /** For the role of API and worker. */
+  applicationDatabaseUrl: string
   temporalAddress: string
   temporalNamespace: string
   temporalUiUrl: string | undefined
@@ -47,6 +49,7 @@ export async function startServices(supervisor: Supervisor, servers: Servers, se
     apiUrl: `http://127.0.0.1:${port}`,
     operationsUrls: { api: `http://127.0.0.1:${operations.api}`, worker: `http://127.0.0.1:${operations.worker}` },
     databaseUrl: servers.databaseUrl,
+    applicationDatabaseUrl: servers.applicationDatabaseUrl,
     temporalAddress: servers.temporal.address,
     temporalNamespace: servers.temporal.namespace,
     temporalUiUrl: servers.temporal.uiUrl,
@@ -63,7 +66,7 @@ export async function startServices(supervisor: Supervisor, servers: Servers, se
     spoolDirectory: process.env.SPOOL_DIRECTORY ?? join(home, 'spool'),
   }
   mkdirSync(stack.spoolDirectory, { recursive: true })
-  const env = environmentOf(stack, servers.applicationDatabaseUrl, port)
+  const env = environmentOf(stack, port)
   const program = (name: string, script: string, more: NodeJS.ProcessEnv = {}) => ({
     name,
     file: process.execPath,
@@ -87,7 +90,7 @@ export async function startServices(supervisor: Supervisor, servers: Servers, se
   return stack
 }
 
-function environmentOf(stack: DevStack, databaseUrl: string, port: number): NodeJS.ProcessEnv {
+function environmentOf(stack: DevStack, port: number): NodeJS.ProcessEnv {
   const local = stack.simulatorUrl ? { EXOTEL_ALLOW_LOCAL: 'true', EXOTEL_RECORDING_HOSTS: '127.0.0.1' } : {}
   return {
     ...local,
@@ -97,7 +100,7 @@ function environmentOf(stack: DevStack, databaseUrl: string, port: number): Node
     RECORDING_WAIT_SCALE: stack.simulatorUrl ? DEV_WAIT_SCALE : '1',
     ...process.env,
     PORT: String(port),
-    DATABASE_URL: databaseUrl,
+    DATABASE_URL: stack.applicationDatabaseUrl,
     TEMPORAL_ADDRESS: stack.temporalAddress,
     TEMPORAL_NAMESPACE: stack.temporalNamespace,
     TEMPORAL_UI_URL: stack.temporalUiUrl ?? '',

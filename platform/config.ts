@@ -1,7 +1,7 @@
 // All settings of the API and the worker: one schema, read once when a process starts. `.env.example` explains each setting.
 import { z } from 'zod'
-import { brokenProductionRules } from './production-rules.ts'
-import { firstAboveMax, retrySettings } from './retry-settings.ts'
+import { brokenProductionRules, type ProductionSettings } from './production-rules.ts'
+import { firstAboveMax, retrySettings, type RetrySettings } from './retry-settings.ts'
 import {
   addressRanges,
   decimal,
@@ -165,16 +165,8 @@ const schema = z
     WORKER_UPLOADS: parallel.default(16),
   })
   .superRefine((settings, context) => {
-    if (settings.SMTP_URL && !settings.PUBLIC_URL)
-      context.addIssue({ code: 'custom', path: ['PUBLIC_URL'], message: 'is missing: links in mails start with it' })
-    for (const name of firstAboveMax(settings))
-      context.addIssue({
-        code: 'custom',
-        path: [`RETRY_${name}_FIRST_SECONDS`],
-        message: `must not be longer than RETRY_${name}_MAX_SECONDS`,
-      })
-    if (settings.NODE_ENV !== 'production') return
-    for (const { setting, message } of brokenProductionRules(settings)) context.addIssue({ code: 'custom', path: [setting], message })
+    for (const { setting, message } of [...contradictionsIn(settings), ...refusalsOf(settings)])
+      context.addIssue({ code: 'custom', path: [setting], message })
   })
   .transform((settings) => ({
     ...settings,
@@ -187,6 +179,14 @@ const schema = z
   }))
 
 export type Config = z.infer<typeof schema>
+
+/** `unreadable`: missing or wrong. The other kinds are valid settings: `contradiction` with another one, `insecure` in production. */
+export interface SettingProblem {
+  kind: 'unreadable' | 'contradiction' | 'insecure'
+  setting: string
+  /** Continues a sentence that starts with the name of the setting. Never contains its value. */
+  message: string
+}
 
 /** The message names the wrong settings, never their values. */
 export class BadConfiguration extends Error {
@@ -203,6 +203,25 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
   return read(schema, env)
 }
 
+/**
+ * For `npm run doctor`: reads every setting that can be read, and returns all problems because of which {@link readConfig} throws.
+ * Contradictions and insecure settings are only looked for if each setting can be read.
+ * @returns `config` lacks the unreadable settings, and what is derived from them has no meaning
+ */
+export function inspectSettings(env: NodeJS.ProcessEnv = process.env): { config: Config; problems: SettingProblem[] } {
+  const given = filledIn(env)
+  const values: Record<string, unknown> = {}
+  const unreadable: SettingProblem[] = []
+  for (const [setting, type] of Object.entries(schema.in.shape)) {
+    const { success, data, error } = type.safeParse(given[setting], { reportInput: true })
+    if (success) values[setting] = data
+    else unreadable.push({ kind: 'unreadable', setting, message: describeIssue(error.issues[0]!) })
+  }
+  const settings = values as z.output<typeof schema.in>
+  const others = unreadable.length > 0 ? [] : [...contradictionsIn(settings), ...refusalsOf(settings)]
+  return { config: schema.out.parse(settings), problems: [...unreadable, ...others] }
+}
+
 export type TemporalSettings = Pick<Config, keyof typeof temporalSettings>
 
 /** Reads only the settings for the connection to Temporal. */
@@ -216,10 +235,33 @@ export function readBackfillSettings(env: NodeJS.ProcessEnv = process.env) {
 }
 
 function read<Schema extends z.ZodType>(settings: Schema, env: NodeJS.ProcessEnv): z.infer<Schema> {
-  const filledIn = Object.fromEntries(Object.entries(env).filter(([, value]) => value?.trim()))
-  const result = settings.safeParse(filledIn, { reportInput: true }) // describeIssue needs the input to distinguish missing from wrong settings
+  const result = settings.safeParse(filledIn(env), { reportInput: true }) // describeIssue needs the input to distinguish missing from wrong settings
   if (result.success) return result.data
   throw new BadConfiguration(result.error.issues.map((issue) => `${issue.path.join('.')} ${describeIssue(issue)}`))
+}
+
+/** Without empty variables, which count as unset. */
+function filledIn(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([, value]) => value?.trim()))
+}
+
+type MailSettings = Pick<ProductionSettings, 'SMTP_URL' | 'PUBLIC_URL'>
+
+function contradictionsIn(settings: RetrySettings & MailSettings): SettingProblem[] {
+  const lacksUrl = settings.SMTP_URL && !settings.PUBLIC_URL
+  return [
+    ...(lacksUrl ? [{ kind: 'contradiction' as const, setting: 'PUBLIC_URL', message: 'is missing: links in mails start with it' }] : []),
+    ...firstAboveMax(settings).map((name) => ({
+      kind: 'contradiction' as const,
+      setting: `RETRY_${name}_FIRST_SECONDS`,
+      message: `must not be longer than RETRY_${name}_MAX_SECONDS`,
+    })),
+  ]
+}
+
+function refusalsOf(settings: ProductionSettings & { NODE_ENV: string }): SettingProblem[] {
+  if (settings.NODE_ENV !== 'production') return []
+  return brokenProductionRules(settings).map(({ setting, message }) => ({ kind: 'insecure', setting, message }))
 }
 
 function describeIssue(issue: z.core.$ZodIssue): string {

@@ -100,25 +100,33 @@ function pooled({ url, poolSize, logger }: DatabaseOptions, timeouts: Timeouts):
  * @throws if PostgreSQL cannot be reached, lacks a migration, or is behind a connection pooler that ignores our time zone
  */
 export async function assertMigrated(database: Database, migrations: string[]): Promise<void> {
+  const { ofMigrations, ofTimeZone } = await findDatabaseProblems(database, migrations)
+  const problem = ofMigrations ?? ofTimeZone
+  if (problem !== undefined) throw new Error(problem)
+}
+
+/** Says why {@link assertMigrated} throws. @throws if PostgreSQL cannot be reached */
+export async function findDatabaseProblems(
+  database: Database,
+  migrations: string[],
+): Promise<{ ofMigrations: string | undefined; ofTimeZone: string | undefined }> {
   const [row] = await database.$queryRaw<{ hasMigrations: boolean; mayRead: boolean; zone: string; isUtc: boolean }[]>`
     SELECT migrations IS NOT NULL AS "hasMigrations", COALESCE(has_table_privilege(migrations, 'SELECT'), false) AS "mayRead",
            current_setting('TimeZone') AS zone,
            (SELECT bool_and(EXTRACT(timezone FROM moment) = 0) FROM generate_series(now() - '1 year'::interval, now(), '1 month') AS moment) AS "isUtc"
     FROM to_regclass('_prisma_migrations') AS migrations`
+  const ofTimeZone = row?.isUtc
+    ? undefined
+    : `The connection's time zone is ${row?.zone}, not UTC: a connection pooler before PostgreSQL ignores the startup option TimeZone`
   if (row?.hasMigrations && !row.mayRead) {
-    throw new Error(
-      `This role may not read which migrations are applied; this build needs ${migrations.at(-1)}: run \`npm run migrate\`, and make the role a member of caly_app`,
-    )
+    const ofMigrations = `This role may not read which migrations are applied; this build needs ${migrations.at(-1)}: run \`npm run migrate\`, and make the role a member of caly_app`
+    return { ofMigrations, ofTimeZone }
   }
   const applied = row?.hasMigrations ? await appliedMigrations(database) : []
   const missing = migrations.filter((name) => !applied.includes(name))
-  if (missing.length > 0) {
-    throw new Error(`The database lacks the migrations ${missing.join(', ')} of this build: run \`npm run migrate\``)
-  }
-  if (!row?.isUtc)
-    throw new Error(
-      `The connection's time zone is ${row?.zone}, not UTC: a connection pooler before PostgreSQL ignores the startup option TimeZone`,
-    )
+  const ofMigrations =
+    missing.length > 0 ? `The database lacks the migrations ${missing.join(', ')} of this build: run \`npm run migrate\`` : undefined
+  return { ofMigrations, ofTimeZone }
 }
 
 /** A failed migration has no `finished_at`. A migration that was resolved as rolled back has `rolled_back_at`. */

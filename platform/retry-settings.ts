@@ -26,7 +26,7 @@ export const retrySettings = {
   RETRY_MAIL_MAX_SECONDS: seconds.default(60),
 }
 
-type RetrySettings = z.infer<z.ZodObject<typeof retrySettings>>
+export type RetrySettings = z.infer<z.ZodObject<typeof retrySettings>>
 const RETRY_NAMES = ['OUTAGE', 'RELAY', 'DATABASE', 'MAIL'] as const
 type RetryName = (typeof RETRY_NAMES)[number]
 

@@ -18,6 +18,7 @@ const FILE_NAME = new RegExp(`^(${CALL_SID_PATTERN})-[0-9a-f]{12}$`)
 /** The name of a file, its note, a note that is being written, or the decoded content of a compressed file. */
 const BELONGINGS = new RegExp(String.raw`^(${CALL_SID_PATTERN}-[0-9a-f]{12})(?:\.json(?:\.new)?|\.decoded|\.decoding)?$`)
 const LOCK = { stale: 5000, update: 1000, realpath: false }
+const LOCK_NAME = '.lock'
 /** How long a starting worker waits until the lock of a killed worker is stale. */
 const LOCK_RETRIES = { retries: 16, factor: 1, minTimeout: 500, maxTimeout: 500 }
 
@@ -46,7 +47,7 @@ export class Spool {
     const directory = resolve(path)
     const release = await mkdir(directory, { recursive: true })
       .then(() =>
-        lockfile.lock(directory, { ...LOCK, retries: LOCK_RETRIES, lockfilePath: join(directory, '.lock'), onCompromised: onLost }),
+        lockfile.lock(directory, { ...LOCK, retries: LOCK_RETRIES, lockfilePath: join(directory, LOCK_NAME), onCompromised: onLost }),
       )
       .catch((error: NodeJS.ErrnoException) => {
         throw new SpoolUnusable(
@@ -57,6 +58,11 @@ export class Spool {
       })
     const place = createHash('sha256').update(directory).digest('hex').slice(0, 8)
     return new Spool(directory, `spool-${name ?? hostname()}-${place}`, limits, release)
+  }
+
+  /** Whether a process has locked the directory. Changes nothing. */
+  static isLocked(directory: string): Promise<boolean> {
+    return lockfile.check(directory, { stale: LOCK.stale, realpath: LOCK.realpath, lockfilePath: join(directory, LOCK_NAME) })
   }
 
   async close(): Promise<void> {

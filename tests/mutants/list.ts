@@ -4,6 +4,7 @@ import { activityFailures } from './activity-failures.ts'
 import { calls } from './calls.ts'
 import { clients } from './clients.ts'
 import { decisions } from './decisions.ts'
+import { doctor } from './doctor.ts'
 import { downloads } from './downloads.ts'
 import { duty } from './duty.ts'
 import { eventRecorder } from './event-recorder.ts'
@@ -63,4 +64,5 @@ export const mistakes: Mistake[] = [
   ...accountChanges,
   ...operations,
   ...peaks,
+  ...doctor,
 ]

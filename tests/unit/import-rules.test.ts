@@ -28,7 +28,7 @@ const ALLOWED: Record<string, Record<string, 'all' | 'type'>> = {
     relay: 'all',
     temporal: 'all',
   },
-  cli: { accounts: 'all', calls: 'all', contracts: 'all', exotel: 'all', platform: 'all', temporal: 'all' },
+  cli: { accounts: 'all', calls: 'all', contracts: 'all', exotel: 'all', platform: 'all', recordings: 'all', temporal: 'all' },
   'testing/simulator': { exotel: 'all', platform: 'all' },
   'testing/chaos': { contracts: 'all', dev: 'all', platform: 'all', 'testing/simulator': 'all' },
   'testing/bench': { contracts: 'all', dev: 'all', platform: 'all', 'testing/simulator': 'all' },
