@@ -129,6 +129,6 @@ function matchesNumber(column: Prisma.Sql, phone: string): Prisma.Sql {
   const digits = phone.replaceAll(/\D/g, '')
   if (digits.length >= FULL_NUMBER_DIGITS || phone.trim().startsWith('+'))
     return Prisma.sql`${column} = reverse(phone_digits(${phone}::text))`
-  const lastFirst = [...digits].toReversed().join('')
+  const lastFirst = digits.split('').toReversed().join('')
   return Prisma.sql`${column} >= ${lastFirst}::text AND ${column} < ${`${lastFirst}:`}::text`
 }

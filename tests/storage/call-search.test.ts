@@ -110,7 +110,7 @@ test('When calls were recorded by an earlier version, then filling makes their r
   await opened.owner.$executeRaw`
     UPDATE calls SET from_reversed = NULL, to_reversed = NULL, call_time = NULL, agent_number = NULL, exophone = NULL, search_filled = false
     WHERE call_sid <> ${expected}`
-  await opened.owner.$executeRaw`UPDATE calls SET created_at = now() - interval '1 day' WHERE call_sid = ${older}`
+  await opened.owner.$executeRaw`UPDATE calls SET created_at = now() - interval '1 hour' WHERE call_sid = ${older}`
   expect(await found({})).toEqual([expected])
 
   expect(await fillCallSearch(opened.database, 1)).toBe(1)
