@@ -12,7 +12,7 @@ export async function deleteErasedObject(
   { callSid, key }: { callSid: CallSid; key: string },
   signal: AbortSignal,
 ): Promise<void> {
-  await markRecordingsErased(database, callSid)
   await deletePeaksOfErasedCall(database, callSid)
+  await markRecordingsErased(database, callSid)
   await bucketObjects.delete(key, signal)
 }

@@ -21,7 +21,7 @@ const ROWS_A_PAGE = 1000
 
 /**
  * Selects the stored recordings without peaks among the next thousand recordings, in descending order of their ids. So the cost of one
- * statement does not depend on how many recordings have peaks.
+ * statement does not depend on how many recordings have peaks. The subqueries are lookups by key; joins might read whole tables.
  * @param before only recordings with a lower id; absent: starts with the newest
  * @returns `before`: where the next page starts; absent if this was the last page
  */
@@ -31,9 +31,8 @@ export async function recordingsWithoutPeaks(database: Queryable, bucket: string
       SELECT id, call_sid, state, bucket, sha256 FROM recordings WHERE id < ${before}::bigint ORDER BY id DESC LIMIT ${ROWS_A_PAGE}
     ), due AS MATERIALIZED (
       SELECT id, call_sid FROM page
-      WHERE state = 'stored' AND bucket = ${bucket} AND NOT EXISTS (
-        SELECT FROM recording_peaks p
-        WHERE p.recording_id = page.id AND p.sha256 = page.sha256 AND (p.next_try_at IS NULL OR p.next_try_at > now()))
+      WHERE state = 'stored' AND bucket = ${bucket} AND sha256 IS DISTINCT FROM (
+        SELECT p.sha256 FROM recording_peaks p WHERE p.recording_id = page.id AND (p.next_try_at IS NULL OR p.next_try_at > now()))
     )
     SELECT (SELECT min(id)::text FROM page) AS last, (
       SELECT array_agg(id::text ORDER BY id DESC) FROM due

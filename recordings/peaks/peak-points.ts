@@ -36,7 +36,7 @@ export class PeakPoints {
   finish(durationSeconds: number): PeaksResult {
     if (this.#samples === 0) return { kind: 'none', reason: 'The file has no audio that can be decoded' }
     const channels = this.#channels.map((points) => Uint8Array.from(points.subarray(0, this.#current + 1), toByte))
-    return { kind: 'peaks', peaks: { channels, durationSeconds } }
+    return { kind: 'peaks', peaks: { channels, durationSeconds: Math.round(durationSeconds * 1000) / 1000 } }
   }
 
   #startPoint(): void {

@@ -74,7 +74,7 @@ test('When thousands of recordings have no peaks, then each is found once, in ba
     SELECT 'c' || i, 'https://recordings.exotel.com/' || i, CASE WHEN i <= 45 OR i > 2475 THEN 'stored' ELSE 'awaiting' END, ${bench.bucket.name}, 'k' || i, 1,
            repeat('a', 64) FROM generate_series(1, 2500) AS i`
   const rows = await bench.owner.$queryRaw<{ id: string }[]>`
-    SELECT id::text FROM recordings WHERE call_sid ~ '^c[0-9]+$' AND state = 'stored' ORDER BY id DESC`
+    SELECT id::text FROM recordings WHERE call_sid ~ '^c[0-9]+$' AND state = 'stored' ORDER BY recordings.id DESC`
   const pages = await findAll()
   const found = pages.flat()
   expect(found.slice(0, 70)).toEqual(rows.map(({ id }) => id))
