@@ -141,7 +141,7 @@ export const calls: Mistake[] = [
   {
     breaks: 'a webhook that only names a recording starts nothing',
     file: 'calls/record-event.ts',
-    text: 'event.ended || event.sources.length > 0',
+    text: 'event.ended || sources.length > 0',
     replacement: 'event.ended',
     tests: ['tests/storage/claims.test.ts'],
     only: 'contains anything new',
