@@ -15,7 +15,7 @@ export interface ChangeFeed {
   stop(): void
 }
 
-export type ChangeListener = (changes: Changes | 'stopped') => void
+type ChangeListener = (changes: Changes | 'stopped') => void
 
 export interface Changes {
   /** Undefined if there were too many to name: the listener has to read everything again. */
@@ -32,7 +32,7 @@ export interface FeedSettings {
   most: number
 }
 
-export const FEED_SETTINGS: FeedSettings = { pollMs: 2000, overlapMs: 12_000, most: 2000 }
+const FEED_SETTINGS: FeedSettings = { pollMs: 2000, overlapMs: 12_000, most: 2000 }
 
 export function createChangeFeed(
   database: Database,

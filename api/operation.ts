@@ -9,7 +9,7 @@ import { jsonBody } from './middleware/json-body.ts'
 import { dropBody } from './middleware/unwanted-body.ts'
 
 /** The validated parameters of a request. */
-export interface Parameters<Path extends z.ZodType = z.ZodType, Query extends z.ZodType = z.ZodType> {
+interface Parameters<Path extends z.ZodType = z.ZodType, Query extends z.ZodType = z.ZodType> {
   path: z.infer<Path>
   query: z.infer<Query>
 }

@@ -2,7 +2,7 @@
 // latter in histories: change them only by adding optional fields.
 
 /** Peaks as a player draws them. */
-export interface WaveformPeaks {
+interface WaveformPeaks {
   /** One or two channels: of two, the first is the agent and the second the customer. Each point is the loudest sample: 255 is full scale. */
   channels: Uint8Array[]
   durationSeconds: number

@@ -85,7 +85,7 @@ export function withValidRanges<Schema extends z.ZodType<Ranges>>(schema: Schema
 export const callFilters = withValidRanges(z.strictObject(filterFields))
 
 /** The filters of the list, and where its page starts. */
-export const callQuery = withValidRanges(
+const callQuery = withValidRanges(
   z.strictObject({
     ...filterFields,
     limit: wholeNumber(LARGEST_PAGE)
@@ -95,7 +95,7 @@ export const callQuery = withValidRanges(
   }),
 )
 
-export type CallQuery = z.infer<typeof callQuery>
+type CallQuery = z.infer<typeof callQuery>
 
 const callPage = z.strictObject({
   calls: z.array(callSummary),
@@ -221,7 +221,7 @@ export function callOperations(deps: CallRoutesDependencies): Operation[] {
 type Viewer = ReturnType<typeof identityOf>
 
 /** @throws {Problem} `role_required`, `invalid_fields` */
-export async function readCallPage(
+async function readCallPage(
   { database, accounts }: CallRoutesDependencies,
   { role }: Viewer,
   { cursor, limit = DEFAULT_PAGE, ...filters }: CallQuery,
@@ -238,7 +238,7 @@ export async function readCallPage(
 }
 
 /** @throws {Problem} `not_found` */
-export async function readCall({ database, temporalUi }: CallRoutesDependencies, { role }: Viewer, callSid: CallSid) {
+async function readCall({ database, temporalUi }: CallRoutesDependencies, { role }: Viewer, callSid: CallSid) {
   const history = await readCallHistory(database, callSid)
   if (!history) throw problem('not_found', 'There is no call with this CallSid')
   const id = recordingWorkflowId(callSid)

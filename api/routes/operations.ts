@@ -199,7 +199,7 @@ export function operationsOperations(deps: OperationsDependencies): Operation[] 
 }
 
 /** The overview as the API and the page show it. */
-export async function readOperations({
+async function readOperations({
   database,
   retentionDays,
   temporalUi,

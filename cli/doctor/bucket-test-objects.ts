@@ -19,7 +19,7 @@ export interface Bucket {
   partsStore: RecordingStore
 }
 
-export const TEST_PREFIX = 'recordings/.doctor/'
+const TEST_PREFIX = 'recordings/.doctor/'
 export const PARTS_ONLY: UploadSizes = { singlePutMaxBytes: 0, partBytes: 5 * 1024 ** 2 }
 /** What the test objects contain: this file. The application uploads files, and the file system of an image may be read-only. */
 const CONTENT = fileURLToPath(import.meta.url)

@@ -20,7 +20,7 @@ export interface Finding extends Verdict {
  * @param work gets a signal that aborts after the time limit, and when the command is interrupted
  * @returns true if checks that depend on this one can run
  */
-export type RunCheck = (name: string, work: (signal: AbortSignal) => Promise<Verdict>) => Promise<boolean>
+type RunCheck = (name: string, work: (signal: AbortSignal) => Promise<Verdict>) => Promise<boolean>
 
 export interface Runner {
   check: RunCheck
