@@ -113,7 +113,8 @@ function explainStore(error: unknown, settings: BucketSettings): Verdict {
       `${refused}. There is no bucket ${settings.WASABI_BUCKET} at ${settings.WASABI_ENDPOINT}: correct WASABI_BUCKET.`,
       'WASABI_BUCKET',
     )
-  if (name === 'InvalidAccessKeyId')
+  // Some stores have a name of their own for an unknown key.
+  if (name === 'InvalidAccessKeyId' || name === 'XAdminUserNotFound')
     return fault(`${refused}. The store does not know the key: correct WASABI_ACCESS_KEY.`, 'WASABI_ACCESS_KEY')
   if (name === 'SignatureDoesNotMatch')
     return fault(`${refused}. The secret does not belong to the key: correct WASABI_SECRET_KEY.`, 'WASABI_SECRET_KEY')

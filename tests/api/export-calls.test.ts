@@ -18,7 +18,7 @@ beforeAll(async () => {
 })
 afterAll(() => backend?.stop())
 beforeEach(async () => {
-  await backend.database.query('TRUNCATE calls, recordings, recording_attempts')
+  await backend.database.query('TRUNCATE calls, recordings, recording_attempts CASCADE')
 })
 
 const exported = (query: string, { headers }: Colleague = operator) => fetch(`${backend.apiUrl}${PATH}${query}`, { headers })

@@ -46,7 +46,7 @@ async function insertCall(state: string, daysAgo: number, code?: string): Promis
 }
 
 test('When calls are stored, wait and fail, then the overview counts them, and names what Exotel deletes soonest', async () => {
-  await backend.database.query('TRUNCATE calls')
+  await backend.database.query('TRUNCATE calls CASCADE')
   await insertCall('stored', 0)
   const waiting = await insertCall('awaiting', 3)
   await insertCall('awaiting', 1)

@@ -13,8 +13,8 @@ export const access: Mistake[] = [
   {
     breaks: 'access tokens of a session are accepted after its end',
     file: 'accounts/sessions.ts',
-    text: 'AND s.ended_at IS NULL AND s.expires_at > now() AND u.active',
-    replacement: 'AND s.ended_at IS NULL AND u.active',
+    text: `      AND s.ended_at IS NULL AND s.expires_at > now() AND u.active\``,
+    replacement: '      AND s.ended_at IS NULL AND u.active`',
     tests: ['tests/storage/sessions.test.ts'],
     only: 'When a session has expired, then its tokens',
   },

@@ -117,8 +117,8 @@ export const relay: Mistake[] = [
   {
     breaks: 'files of an open run are deleted while Temporal is unavailable',
     file: 'temporal/open-runs.ts',
-    text: '    throw error\n',
-    replacement: '    return false\n',
+    text: "=== 'RUNNING'\n  } catch (error) {\n    if (error instanceof WorkflowNotFoundError) return false\n    throw error\n",
+    replacement: "=== 'RUNNING'\n  } catch (error) {\n    if (error instanceof WorkflowNotFoundError) return false\n    return false\n",
     tests: ['tests/storage/temporal-namespace.test.ts'],
     only: 'cannot say whether a run is open',
   },
@@ -133,7 +133,7 @@ export const relay: Mistake[] = [
   {
     breaks: 'a stored recording whose object is missing is not transferred again while its run is open',
     file: 'relay/signal-workflow.ts',
-    text: "    ...(event.source === 'recovery' && { recovery: true }),\n",
+    text: "    ...((event.source === 'recovery' || event.source === 'operator') && { recovery: true }),\n",
     replacement: '',
     tests: ['tests/api/recording-signal.test.ts'],
     only: 'the signal has all facts',

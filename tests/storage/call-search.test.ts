@@ -11,7 +11,7 @@ let opened: OpenDatabase
 beforeAll(async () => {
   opened = await openDatabase()
 })
-beforeEach(() => opened.owner.$executeRaw`TRUNCATE calls, recordings, recording_attempts, webhook_events`)
+beforeEach(() => opened.owner.$executeRaw`TRUNCATE calls, recordings, recording_attempts, webhook_events CASCADE`)
 afterAll(() => opened?.close())
 
 const HOUR_MS = 3600_000

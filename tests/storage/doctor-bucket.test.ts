@@ -56,7 +56,7 @@ test.each([
     'the store does not know the key',
     { WASABI_ACCESS_KEY: 'wrong-access' },
     'WASABI_ACCESS_KEY',
-    /InvalidAccessKeyId .*correct WASABI_ACCESS_KEY/,
+    /(InvalidAccessKeyId|XAdminUserNotFound) .*correct WASABI_ACCESS_KEY/,
   ],
   ['the bucket does not exist', { WASABI_BUCKET: 'nowhere' }, 'WASABI_BUCKET', /NoSuchBucket .*There is no bucket nowhere/],
   ['the region is another one', { WASABI_REGION: 'eu-central-2' }, 'WASABI_REGION', /in another region than eu-central-2/],

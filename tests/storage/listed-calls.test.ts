@@ -86,7 +86,7 @@ test('When a webhook has named one of two listed recordings, then only the other
 })
 
 test('When more calls wait for a link than one sweep requests, then each of them is in one of the sweeps', async () => {
-  await owner.$executeRaw`TRUNCATE calls, recordings, recording_attempts`
+  await owner.$executeRaw`TRUNCATE calls, recordings, recording_attempts CASCADE`
   const waiting = [newCallSid(), newCallSid(), newCallSid()]
   await owner.call.createMany({ data: waiting.map((callSid) => ({ callSid, recordingState: 'awaiting' })) })
   const seen = new Set<string>()

@@ -22,7 +22,7 @@ beforeAll(async () => {
   ;({ database, owner, close } = await openDatabase())
 })
 beforeEach(async () => {
-  await owner.$executeRaw`TRUNCATE calls, recordings, recording_attempts`
+  await owner.$executeRaw`TRUNCATE calls, recordings, recording_attempts CASCADE`
   callSid = newCallSid()
 })
 afterAll(() => close?.())

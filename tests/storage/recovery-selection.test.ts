@@ -16,7 +16,7 @@ let close: () => Promise<void>
 beforeAll(async () => {
   ;({ database, owner, close } = await openDatabase())
 })
-beforeEach(() => owner.$executeRaw`TRUNCATE calls, recordings, recording_attempts, webhook_events`)
+beforeEach(() => owner.$executeRaw`TRUNCATE calls, recordings, recording_attempts, webhook_events CASCADE`)
 afterAll(() => close?.())
 
 const hoursAgo = (hours: number) => new Date(Date.now() - hours * HOUR)

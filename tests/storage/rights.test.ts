@@ -86,7 +86,12 @@ const DECISIONS: Record<string, Decision> = {
   recording_accesses: {
     rights: ADD_ONLY,
     changes: [],
-    fixed: words('id call_sid recording_id kind user_id user_email session_id source link_hash expires_at created_at'),
+    fixed: words('id call_sid recording_id kind user_id user_email session_id source link_hash expires_at filters created_at'),
+  },
+  bulk_retries: {
+    rights: ADD_ONLY,
+    changes: words('state after_time after_call_sid retried skipped updated_at finished_at'),
+    fixed: words('id filters reason user_id user_email matches created_at'),
   },
   operator_actions: {
     rights: ADD_ONLY,

@@ -13,6 +13,7 @@ import { openBucket } from './bucket.ts'
 import { startFaultyS3, type FaultyS3 } from './faulty-s3.ts'
 import { startMailServer, type MailServer } from './mail-server.ts'
 import { randomLooking } from './production.ts'
+import { RECORDING_WORKFLOW } from '../../contracts/names.ts'
 import { createBucket, createDatabase, createNamespace, home, servers, uniqueName, type TestDatabase } from './servers.ts'
 
 export interface Installation {
@@ -84,7 +85,7 @@ export async function openInstallation(): Promise<Installation> {
         keys: await bucket.keys(),
         uploads: await bucket.openUploads(),
         missingAttributes: await missingSearchAttributes(namespace.client.connection as Connection, namespace.namespace),
-        runs: (await namespace.client.workflow.count()).count,
+        runs: (await namespace.client.workflow.count(`WorkflowType = '${RECORDING_WORKFLOW}'`)).count,
         spool: readdirSync(spool),
         mails: [...mail.received],
       }

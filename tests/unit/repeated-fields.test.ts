@@ -22,8 +22,18 @@ describe('When one value of a field names a leg, then the event is about the leg
     'DialWhomNumber=0981&Status=busy&Status=busy&CallStatus=busy',
   ])('%s', (fields) => {
     const times = 'EndTime=2026-11-25 10:05:00&ConversationDuration=73'
-    expect(form(`${fields}&${times}`, 'recording')).toEqual({ callSid: 'a1', route: 'recording', sources: [], ended: false })
-    expect(form(`${fields}&${times}`, 'call-end')).toEqual({ callSid: 'a1', route: 'call-end', sources: [], ended: true })
+    expect({ ...form(`${fields}&${times}`, 'recording'), dialledNumber: undefined }).toEqual({
+      callSid: 'a1',
+      route: 'recording',
+      sources: [],
+      ended: false,
+    })
+    expect({ ...form(`${fields}&${times}`, 'call-end'), dialledNumber: undefined }).toEqual({
+      callSid: 'a1',
+      route: 'call-end',
+      sources: [],
+      ended: true,
+    })
   })
 })
 
