@@ -136,7 +136,7 @@ test('When an operator stops a run, then its recording is failed as Cancelled, a
   call.availableAt = new Date()
   await act(`${call.callSid}/recordings/${await recordingOf(call.callSid)}/retry`)
   await becomes(call.callSid, 'stored')
-  expect(await actionsOf(call.callSid)).toEqual([done('stop', 'Exotel is overloaded'), done('stop', null, 'refused'), done('retry')])
+  expect(await actionsOf(call.callSid)).toEqual([done('stop', 'Exotel is overloaded'), done('retry')])
   expect((await act(`${call.callSid}/stop`)).body.detail).toMatch(/No recording of the call is waited for/)
 })
 
