@@ -20,7 +20,7 @@ export async function BulkRetryWorkflow(request: BulkRetryRequest): Promise<void
   try {
     for (let portions = 1; await retryNextCalls(request); portions += 1) {
       setCurrentDetails(`${portions} portions of calls in this run`)
-      await sleep(PAUSE)
+      await sleep(PAUSE, { summary: 'next calls of the bulk retry' })
       if (portions >= PORTIONS_PER_RUN) await continueAsNew<typeof BulkRetryWorkflow>(request)
     }
     await endBulkRetry({ ...request, state: 'done' })
