@@ -12,7 +12,7 @@ type Needs = Pick<Dependencies, 'database' | 'bucketObjects' | 'store' | 'alarms
 
 /** How many recordings the workflow gets at once. */
 const BATCH = 20
-/** A page without anything to do reads so many times a thousand rows. The workflow then requests the next one. */
+/** One call of the activity reads at most this many pages of a thousand rows. If no recording in them is due, the workflow calls it again. */
 const MAX_PAGES = 100
 /** How much of the worker's time a computation takes: transfers of recordings need the same event loop. */
 const SHARES: Record<PeaksPriority, number> = { background: 0.25, listener: 0.75 }
@@ -54,8 +54,7 @@ export function createPeaksActivities(deps: Needs) {
     alarms.clear(MISCONFIGURED_ALARM)
     if (!(await recordPeaks(database, subject, result))) return { kind: 'gone' }
     const { callSid, id: recordingId, key } = subject
-    if (result.kind === 'none')
-      logger.warn({ callSid, recordingId, key, reason: result.reason }, 'Recording has no waveform peaks: the page shows none')
+    if (result.kind === 'none') logger.warn({ callSid, recordingId, key, reason: result.reason }, 'Recording has no waveform peaks')
     return { kind: result.kind }
   }
 }

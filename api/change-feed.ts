@@ -1,5 +1,5 @@
-// Tells listeners which calls have changed. All listeners of a process share one query, which runs only while there are listeners. It reads
-// what all processes have written.
+// Sends listeners the CallSids of calls that have changed. All listeners of a process share one query, which runs only while there are
+// listeners. It finds the changes of all processes.
 import { changesSince, currentPosition, type Change, type ChangePosition } from '../calls/call-changes.ts'
 import type { Database } from '../platform/database.ts'
 import type { Logger } from '../platform/logger.ts'
@@ -7,7 +7,7 @@ import type { Logger } from '../platform/logger.ts'
 export interface ChangeFeed {
   /**
    * @param listener gets 'stopped' once, after which nothing follows
-   * @param from a position from an earlier `Changes`: everything after it is told first. Absent: only what happens from now on
+   * @param from a position from an earlier `Changes`: the listener first gets the changes after it. Absent: only later changes
    * @returns a function that ends the subscription
    */
   subscribe(listener: ChangeListener, from?: ChangePosition): () => void
@@ -42,8 +42,8 @@ export function createChangeFeed(
   const listeners = new Set<ChangeListener>()
   /** Positions of earlier polls. The first one is the newest that is older than `overlapMs`: everything after it is read again. */
   let polls: { atMs: number; position: ChangePosition }[] = []
-  /** Rows after the first position that listeners were told about. */
-  let told = new Set<string>()
+  /** The rows after the first position that were sent to the listeners. */
+  let sent = new Set<string>()
   let timer: NodeJS.Timeout | undefined
   let isStopped = false
 
@@ -74,7 +74,7 @@ export function createChangeFeed(
     }
     timer = undefined
     polls = []
-    told = new Set()
+    sent = new Set()
   }
 
   async function poll(): Promise<void> {
@@ -84,14 +84,14 @@ export function createChangeFeed(
     while (polls.length > 1 && polls[1]!.atMs <= atMs - overlapMs) polls.shift()
     const first = polls[0]!.position
     const changes = await changesSince(database, first, most + 1)
-    const fresh = changes.filter(({ row }) => !told.has(row))
-    told = new Set(changes.map(({ row }) => row))
+    const fresh = changes.filter(({ row }) => !sent.has(row))
+    sent = new Set(changes.map(({ row }) => row))
     if (fresh.length === 0) return
     const news = { callSids: changes.length > most ? undefined : callSidsOf(fresh), position: first }
     for (const listener of listeners) listener(news)
   }
 
-  /** Changes that are told meanwhile may be told twice. */
+  /** If a poll finds a change at the same time, the listener gets it twice. */
   async function catchUp(listener: ChangeListener, from: ChangePosition): Promise<void> {
     const changes = await changesSince(database, from, most + 1).catch(() => undefined)
     if (changes?.length === 0 || !listeners.has(listener)) return

@@ -10,25 +10,11 @@ export interface OperationsOverview {
   failing: { code: string; state: string; calls: number }[]
   /** Calls without a stored recording whose recording Exotel deletes first. */
   deletedSoonest: { callSid: string; state: string; errorCode: string | null; at: Date }[]
-  lastReconciliation: {
-    kind: string
-    endedAt: Date | null
-    startedAt: Date
-    complete: boolean
-    callsNew: number
-    recordingsNew: number
-    problem: string | null
-  } | null
-  lastObjectCheck: {
-    endedAt: Date
-    full: boolean
-    rows: number
-    missing: number
-    objects: number
-    unknown: number
-    adopted: number
-    deleted: number
-  } | null
+  lastReconciliation: Pick<
+    ReconcilePassRow,
+    'kind' | 'startedAt' | 'endedAt' | 'complete' | 'callsNew' | 'recordingsNew' | 'problem'
+  > | null
+  lastObjectCheck: Omit<ObjectCheckRow, 'id' | 'foreign' | 'surplus'> | null
   /** When recovery last started a call again. A pass without work leaves no trace. */
   lastRecovery: { at: Date; calls: number } | null
 }

@@ -6,7 +6,7 @@ import { runDoctor } from './doctor/run-doctor.ts'
 import { findSettings } from './doctor/settings-source.ts'
 
 ignoreOutputErrors()
-process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true' // the check of Node says it
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true' // the check of Node reports it
 const interruption = new AbortController()
 void stopSignal().then(() => interruption.abort())
 process.exitCode = await runDoctor(process.argv.slice(2), {

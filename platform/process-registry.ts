@@ -1,4 +1,4 @@
-// Each process reports itself in PostgreSQL, with its alarms, so that one page shows all of them.
+// Each process reports itself in PostgreSQL, with its alarms, so that the API can list all of them.
 import { randomUUID } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
@@ -76,7 +76,7 @@ export function registerProcess({ database, kind, name, report, ready, logger, e
         await writeReport(database, own, report())
         isReported = true
       } catch (error) {
-        if (isReported) logger.warn({ error }, 'This process cannot report itself: the page of operations does not show it')
+        if (isReported) logger.warn({ error }, 'This process cannot report itself: it is missing from the list of processes')
         isReported = false
       }
       await pause(everyMs, undefined, { signal: stopping.signal }).catch(() => {})

@@ -66,7 +66,7 @@ export class BucketInspection {
     }
   }
 
-  /** For how long nobody can delete a new object, if the bucket has such a rule. @throws the SDK's error */
+  /** The default retention of new objects (S3 Object Lock); undefined if the bucket has none. @throws the SDK's error */
   async defaultRetention(abortSignal: AbortSignal): Promise<DefaultRetention | undefined> {
     try {
       const command = new GetObjectLockConfigurationCommand({ Bucket: this.#settings.bucket })

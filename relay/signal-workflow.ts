@@ -25,7 +25,7 @@ export async function signalRecordingWorkflow(temporal: Client, event: ClaimedEv
     ...(event.durationSeconds !== null && { durationSeconds: event.durationSeconds }),
     ...(event.endReportedAt !== null && { endReportedAt: event.endReportedAt.toISOString() }),
     ...(event.searchAgain && { searchAgain: true }),
-    // What an operator retries, the row says is missing, as for recovery.
+    // A retry by an operator is like one by recovery: the row says that the recording is missing.
     ...((event.source === 'recovery' || event.source === 'operator') && { recovery: true }),
   }
   await temporal.connection.withDeadline(Date.now() + DEADLINE_MS, () =>

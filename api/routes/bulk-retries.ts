@@ -23,8 +23,6 @@ const bulkRetry = z.strictObject({
   updatedAt: moment,
   finishedAt: moment.nullable(),
 })
-const byId = z.strictObject({ id: z.uuid() })
-const ALREADY = 'Another bulk retry is running: wait until it has ended, or cancel it'
 
 export function bulkRetryOperations(deps: ActionDependencies): Operation[] {
   const { database, accounts, limits } = deps
@@ -70,7 +68,7 @@ export function bulkRetryOperations(deps: ActionDependencies): Operation[] {
         const matches = await countRetryable(database, body.filters)
         if (matches === 0) throw problem('action_refused', 'No failed call matches the filters')
         const row = await insertBulkRetry(database, { ...body, userId, userEmail: email, matches })
-        if (!row) throw problem('action_refused', ALREADY)
+        if (!row) throw problem('action_refused', 'Another bulk retry is running: wait until it has ended, or cancel it')
         await withTemporal(deps, (temporal) => startBulkRetry(temporal, row.id)).catch(async (error: unknown) => {
           await endBulkRetry(database, row.id, 'failed')
           throw error
@@ -83,7 +81,7 @@ export function bulkRetryOperations(deps: ActionDependencies): Operation[] {
       method: 'post',
       path: '/api/operations/retries/{id}/cancel',
       summary: 'Ends a bulk retry. Calls that it has started again are not stopped',
-      parameters: byId,
+      parameters: z.strictObject({ id: z.uuid() }),
       body: z.strictObject({}).optional(),
       statuses: [202],
       answer: bulkRetry,

@@ -36,6 +36,35 @@ const alarm = z.strictObject({
   action: z.string().meta({ description: 'What a person can do' }),
   processes: z.array(z.string()).meta({ description: 'The processes that raised it' }),
 })
+/** A pass through Exotel's list of calls. */
+const pass = z.strictObject({
+  id: z.string(),
+  kind: z.string(),
+  from: moment,
+  to: moment,
+  startedAt: moment,
+  endedAt: moment.nullable(),
+  complete: z.boolean(),
+  pages: count,
+  callsSeen: count,
+  callsNew: count,
+  recordingsNew: count,
+  remark: text,
+  problem: text,
+})
+const objectCheck = z.strictObject({
+  id: z.string(),
+  full: z.boolean(),
+  rows: count,
+  missing: count,
+  objects: count,
+  unknown: count,
+  adopted: count,
+  deleted: count,
+  foreign: count,
+  surplus: count,
+  endedAt: moment,
+})
 const overview = z.strictObject({
   storedToday: count.meta({ description: 'Since midnight in India' }),
   awaiting: count,
@@ -48,29 +77,8 @@ const overview = z.strictObject({
   lastStoredAt: moment.nullable(),
   stalled: z.boolean(),
   breaker: z.enum(['closed', 'half-open', 'open', 'unknown']).meta({ description: 'The worst circuit breaker of all workers' }),
-  lastReconciliation: z
-    .strictObject({
-      kind: z.string(),
-      startedAt: moment,
-      endedAt: moment.nullable(),
-      complete: z.boolean(),
-      callsNew: count,
-      recordingsNew: count,
-      problem: text,
-    })
-    .nullable(),
-  lastObjectCheck: z
-    .strictObject({
-      endedAt: moment,
-      full: z.boolean(),
-      rows: count,
-      missing: count,
-      objects: count,
-      unknown: count,
-      adopted: count,
-      deleted: count,
-    })
-    .nullable(),
+  lastReconciliation: pass.omit({ id: true, from: true, to: true, pages: true, callsSeen: true, remark: true }).nullable(),
+  lastObjectCheck: objectCheck.omit({ id: true, foreign: true, surplus: true }).nullable(),
   lastRecovery: z
     .strictObject({ at: moment, calls: count })
     .nullable()
@@ -90,40 +98,7 @@ const processAnswer = z.strictObject({
   startedAt: moment,
   seenAt: moment,
 })
-const passes = z.strictObject({
-  passes: z.array(
-    z.strictObject({
-      id: z.string(),
-      kind: z.string(),
-      from: moment,
-      to: moment,
-      startedAt: moment,
-      endedAt: moment.nullable(),
-      complete: z.boolean(),
-      pages: count,
-      callsSeen: count,
-      callsNew: count,
-      recordingsNew: count,
-      remark: text,
-      problem: text,
-    }),
-  ),
-  checks: z.array(
-    z.strictObject({
-      id: z.string(),
-      full: z.boolean(),
-      rows: count,
-      missing: count,
-      objects: count,
-      unknown: count,
-      adopted: count,
-      deleted: count,
-      foreign: count,
-      surplus: count,
-      endedAt: moment,
-    }),
-  ),
-})
+const passes = z.strictObject({ passes: z.array(pass), checks: z.array(objectCheck) })
 
 /** What a person can start → its schedule and its name in the record of actions. */
 const STARTABLE = {
@@ -198,7 +173,7 @@ export function operationsOperations(deps: OperationsDependencies): Operation[] 
   ]
 }
 
-/** The overview as the API and the page show it. */
+/** The overview, with the alarms and circuit breakers of all processes. */
 async function readOperations({
   database,
   retentionDays,

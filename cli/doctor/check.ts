@@ -1,4 +1,4 @@
-// What a check is, and what it says.
+// The types of checks and of their results.
 import { types } from 'node:util'
 import type { Config } from '../../platform/config.ts'
 

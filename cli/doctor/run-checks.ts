@@ -69,7 +69,7 @@ function createRunner(
   }
 }
 
-/** @throws {DeadlineExceeded} also if the work ignores its signal, or ends with an error of its own because of it */
+/** @throws {DeadlineExceeded} after the time limit, whether the work ignores its signal or throws another error because of it */
 async function inTime<T>(work: (signal: AbortSignal) => Promise<T>, signal: AbortSignal, ms: number): Promise<T> {
   const deadline = startDeadline(ms)
   try {

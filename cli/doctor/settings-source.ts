@@ -22,7 +22,7 @@ interface DevStack {
 }
 
 const DEV_STACK = '.data/dev.json'
-/** Settings without a default. Whoever sets one of them does not mean the development stack. */
+/** Settings without a default. If one of them is set, the development stack is not used. */
 const REQUIRED = [
   'DATABASE_URL',
   'WASABI_BUCKET',

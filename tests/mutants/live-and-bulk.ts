@@ -16,9 +16,9 @@ export const liveAndBulk: Mistake[] = [
     only: 'committed after one with a greater id',
   },
   {
-    breaks: 'each change is told with every poll',
+    breaks: 'each change is sent with every poll',
     file: 'api/change-feed.ts',
-    text: 'filter(({ row }) => !told.has(row))',
+    text: 'filter(({ row }) => !sent.has(row))',
     replacement: 'filter(({ row }) => row !== undefined)',
     tests: feed,
     only: 'told once for each',
